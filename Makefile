@@ -1,0 +1,70 @@
+# make demo       the main job on real data          make test        the whole suite
+# make lint       every static check                 make format      apply the formatters
+# make benchmarks tables and JSON lines              make clean       remove what was built
+# Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+BENCHMARKS ?= fit transform inverse pipeline
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.gpuvgm
+CPLUSPLUS := $(wildcard gpuvgm/kernels/*.cpp gpuvgm/kernels/*.hpp gpuvgm/kernels/*.cuh)
+
+# Where there is a compiler, a failed build is an error; without one the NumPy engine is installed alone.
+COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) c++ g++ clang++,$(shell command -v $(name) 2>/dev/null)))
+GPUVGM_REQUIRE_NATIVE ?= $(if $(COMPILER),1,0)
+export GPUVGM_REQUIRE_NATIVE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format benchmarks install install-dev clean distclean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: $(STAMP)-demo
+	$(BIN)/gpuvgm demo
+
+test: $(STAMP)-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(CPLUSPLUS),$(BIN)/clang-format --dry-run -Werror $(CPLUSPLUS))
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+
+format: $(STAMP)-dev
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(if $(CPLUSPLUS),$(BIN)/clang-format -i $(CPLUSPLUS))
+
+benchmarks: $(STAMP)-test
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks $$name; done
+
+install: $(STAMP)-test
+install-dev: $(STAMP)-dev
+
+# The build requirements live in the environment, so that a changed C++ file is compiled again and nothing else.
+$(STAMP)-build: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip cmake ninja $$($(BIN)/python -c \
+	    'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+	touch $@
+
+$(STAMP)-%: $(STAMP)-build CMakeLists.txt gpuvgm/__init__.py $(CPLUSPLUS)
+	$(BIN)/python -m pip install --quiet --no-build-isolation -C build-dir=$(VENV)/build --editable ".[$*]"
+	touch $@
+
+clean:
+	rm -rf build dist wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV)/build $(STAMP)-*
+	find gpuvgm tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean
+	rm -rf $(VENV)

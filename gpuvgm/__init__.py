@@ -1,0 +1,41 @@
+"""Mode-specific normalisation of table columns: variational Gaussian mixtures, fitted in one pass.
+
+The public names are resolved on first use (PEP 562), so that ``import gpuvgm`` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuvgm.diagnosis import doctor
+    from gpuvgm.generation import generate
+    from gpuvgm.summary import Summary
+    from gpuvgm.transformer import TableTransformer, load
+
+__version__ = "0.1.0"
+
+__all__ = ["Summary", "TableTransformer", "__version__", "doctor", "generate", "load"]
+
+_HOMES = {
+    "Summary": "gpuvgm.summary",
+    "TableTransformer": "gpuvgm.transformer",
+    "doctor": "gpuvgm.diagnosis",
+    "generate": "gpuvgm.generation",
+    "load": "gpuvgm.transformer",
+}
+
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and that other names do not exist
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,72 @@
+"""What `import gpuvgm` loads, and that it works with and without the compiled engine."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import gpuvgm
+
+HEAVY = {"cupy", "cudf", "dask", "distributed", "sklearn", "scipy", "pandas", "polars", "matplotlib"}
+PACKAGE = Path(gpuvgm.__file__).parent
+
+
+def run_python(*arguments, **environment):
+    """Standard output of this interpreter, run with -P: the working folder is not on its path."""
+    command = [sys.executable, "-P", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_light():
+    code = "import json, sys, gpuvgm; dir(gpuvgm); print(json.dumps(sorted(sys.modules)))"
+    loaded = {name.partition(".")[0] for name in json.loads(run_python("-c", code))}
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("name", gpuvgm.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(gpuvgm, name) is not None
+    assert name in dir(gpuvgm)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing_of_the_kind'"):
+        _ = gpuvgm.nothing_of_the_kind
+
+
+def test_native_engine_is_the_one_under_test():
+    """An installation that has the extension, or must have it, is never shadowed by a bare source tree."""
+    installed = any(Path(file).name.startswith("_native.") for file in metadata.files("gpuvgm") or ())
+    if not installed and os.environ.get("GPUVGM_REQUIRE_NATIVE") != "1":
+        pytest.skip("installed without a compiler: the NumPy engine alone")
+    assert importlib.import_module("gpuvgm._native").__file__
+
+
+def test_source_tree_imports_without_the_extension(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "gpuvgm", ignore=shutil.ignore_patterns("*.so", "__pycache__", "_native*"))
+    code = """
+import importlib, importlib.util, json, pkgutil, gpuvgm
+assert importlib.util.find_spec("gpuvgm._native") is None
+names = [m.name for m in pkgutil.walk_packages(gpuvgm.__path__, "gpuvgm.")]
+needs_more = {"gpuvgm.__main__", "gpuvgm.engines.cuda", "gpuvgm.distributed"}
+for name in names:
+    if name not in needs_more and not name.startswith("gpuvgm.integrations"):
+        importlib.import_module(name)
+print(json.dumps([gpuvgm.__file__, len(names)]))
+"""
+    # -S keeps .pth files, and with them the finder of an editable installation, out of the way.
+    paths = [str(tmp_path), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    file, modules = json.loads(run_python("-S", "-c", code, PYTHONPATH=os.pathsep.join(paths)))
+    assert Path(file).is_relative_to(tmp_path)
+    assert modules > 1
