@@ -1,0 +1,174 @@
+"""The local executor: blocks are read ahead, computed in a pool and consumed in order, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+from gpuvgm.errors import InputError
+
+READ_AHEAD = 2
+
+
+class HasRows(Protocol):
+    """Anything that stands for a number of rows; `gpuvgm.frames.Block` does."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+
+B = TypeVar("B", bound=HasRows)
+R = TypeVar("R")
+
+
+def available_threads() -> int:
+    """Number of cores this process may run on."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+class LocalExecutor:
+    """Runs a function over blocks on threads of this process.
+
+    A reader thread pulls blocks ahead, a pool computes (the engines release the GIL) and the caller's thread consumes
+    results in block order, so that nothing depends on the number of threads. At most `threads` + 2 blocks are in
+    flight, counted from before a block is read until its result is consumed.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Threads that compute; by default the cores this process may run on.
+    progress : callable, optional
+        Called with the number of rows done after each block, in the caller's thread.
+
+    Raises
+    ------
+    InputError
+        For fewer than one thread.
+    """
+
+    __slots__ = ("progress", "threads")
+
+    def __init__(self, threads: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+        self.threads = available_threads() if threads is None else int(threads)
+        self.progress = progress
+        if self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+
+    def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
+        """Merge the results of all blocks, in block order; None when there are no blocks."""
+        merged: list[R] = []
+
+        def take(result: R) -> None:
+            merged[:] = [merge(merged[0], result) if merged else result]
+
+        self.map_blocks(function, blocks, take)
+        return merged[0] if merged else None
+
+    def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block to `sink`, in block order and in the caller's thread.
+
+        An exception in the blocks, the function or the sink stops everything and propagates as it is; so does
+        KeyboardInterrupt. When this method ends, its threads have ended.
+        """
+        pipeline = _Pipeline(function, iter(blocks), self.threads)
+        done = 0
+        try:
+            pipeline.start()
+            while (step := pipeline.next()) is not None:
+                done += step.consume(sink)
+                del step
+                pipeline.slots.release()
+                if self.progress is not None:
+                    self.progress(done)
+        finally:
+            pipeline.stop()
+
+
+@dataclass(slots=True)
+class _Step:
+    """One block under way: its rows and the result to come."""
+
+    rows: int
+    future: Future[Any]
+
+    def consume(self, sink: Callable[[Any], None]) -> int:
+        """Wait for the result and pass it on; the rows done."""
+        sink(self.future.result())
+        return self.rows
+
+
+@dataclass(slots=True)
+class _End:
+    """The reader has ended, for this reason if there is one."""
+
+    problem: BaseException | None
+
+
+class _Pipeline(Generic[B, R]):
+    """Reader thread and pool of one run; `slots` counts the blocks that may still come into flight."""
+
+    def __init__(self, function: Callable[[B], R], blocks: Iterator[B], threads: int) -> None:
+        self.slots = threading.Semaphore(threads + READ_AHEAD)
+        self._function, self._blocks = function, blocks
+        self._steps: SimpleQueue[_Step | _End] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute")
+        self._reader = threading.Thread(target=self._read, name="gpuvgm-read", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._reader.start()
+
+    def next(self) -> _Step | None:
+        """The next block in order; None after the last one.
+
+        Raises
+        ------
+        BaseException
+            Whatever ended the reader.
+        """
+        step = self._steps.get()
+        if isinstance(step, _Step):
+            return step
+        if step.problem is not None:
+            raise step.problem
+        return None
+
+    def stop(self) -> None:
+        """End reader and pool; blocks that wait are dropped."""
+        self._stopped.set()
+        self.slots.release()
+        if self._reader.ident is not None:
+            self._reader.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self) -> None:
+        problem: BaseException | None = None
+        try:
+            self._submit_all()
+        except BaseException as caught:  # raised again in the caller's thread
+            problem = caught
+        self._steps.put(_End(problem))
+
+    def _submit_all(self) -> None:
+        try:
+            while True:
+                self.slots.acquire()
+                if self._stopped.is_set():
+                    return
+                block = next(self._blocks, None)
+                if block is None:
+                    return
+                self._steps.put(_Step(block.rows, self._pool.submit(self._function, block)))
+                del block
+        finally:
+            # an open file of a generator is closed here, in the thread that ran it
+            close = getattr(self._blocks, "close", None)
+            if close is not None:
+                close()

@@ -1,0 +1,107 @@
+"""Blocks of rows: the unit that is read, computed and written; re-blocking over the borders of batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive rows of a source.
+
+    Parameters
+    ----------
+    first_row : int
+        Global index of the block's first row, counted from 0 over the whole source.
+    table : pyarrow.RecordBatch
+        The rows; every column is one contiguous array.
+    """
+
+    first_row: int
+    table: pa.RecordBatch
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.table.num_rows)
+
+
+class Gatherer:
+    """Turns batches of any length into batches of exactly `rows` rows; slices, and copies only at borders.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of every batch handed out, the last one excepted.
+    """
+
+    __slots__ = ("_held", "_parts", "rows")
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._parts: deque[pa.RecordBatch] = deque()
+        self._held = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Take one batch in and yield every full batch that is there now."""
+        if batch.num_rows:
+            self._parts.append(batch)
+            self._held += batch.num_rows
+        while self._held >= self.rows:
+            yield self._take(self.rows)
+
+    def rest(self) -> Iterator[pa.RecordBatch]:
+        """Yield what is left, if anything."""
+        if self._held:
+            yield self._take(self._held)
+
+    def _take(self, rows: int) -> pa.RecordBatch:
+        taken, missing = [], rows
+        while missing:
+            part = self._parts.popleft()
+            if part.num_rows > missing:
+                self._parts.appendleft(part.slice(missing))
+                part = part.slice(0, missing)
+            taken.append(part)
+            missing -= part.num_rows
+        self._held -= rows
+        return join_batches(taken)
+
+
+def join_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch from several of the same schema; a single one is returned as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    schema = parts[0].schema
+    if not schema.names:
+        return rows_only(sum(part.num_rows for part in parts))
+    arrays = [pa.concat_arrays([part.column(i) for part in parts]) for i in range(len(schema.names))]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def rows_only(rows: int) -> pa.RecordBatch:
+    """A batch of rows without columns."""
+    return pa.record_batch({"row": pa.nulls(rows)}).select([])
+
+
+def reblock(batches: Iterable[pa.RecordBatch], block_rows: int) -> Iterator[Block]:
+    """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at row i * block_rows.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        Batches of any length and one schema, in row order.
+    block_rows : int
+        Rows of a block, at least 1.
+    """
+    gatherer, first_row = Gatherer(block_rows), 0
+    for batch in batches:
+        for table in gatherer.add(batch):
+            yield Block(first_row, table)
+            first_row += table.num_rows
+    for table in gatherer.rest():
+        yield Block(first_row, table)

@@ -1,0 +1,109 @@
+"""Where in a CSV file a value or row cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames.source import reason
+
+SHOWN = 60
+
+
+def csv_problem(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[str], problem: Exception) -> InputError:
+    """The error for a CSV file that pyarrow refused, with column and row (counted from 1 after the header) if found."""
+    if isinstance(problem, OSError) and problem.errno:
+        return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
+    place = ragged_row(path) or bad_value(path, types, nulls)
+    return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
+
+
+def ragged_row(path: Path) -> str | None:
+    """The first row with more or fewer values than the header."""
+    found: list[str] = []
+
+    def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
+        at = "a row" if row.number is None else f"row {row.number - 1}"
+        found.append(
+            f"{at} has {row.actual_columns} values, the header has {row.expected_columns} ({row.text[:SHOWN]!r}); "
+            "quote values that hold commas"
+        )
+        return "error"
+
+    try:
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
+        with pyarrow.csv.open_csv(path, _serial(), parse, pyarrow.csv.ConvertOptions(column_types={})) as reader:
+            for _ in reader:
+                pass
+    except (pa.ArrowException, OSError):
+        pass
+    return found[0] if found else None
+
+
+def bad_value(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[str]) -> str | None:
+    """The first value that is not of its column's type."""
+    if not types:
+        return None
+    convert = pyarrow.csv.ConvertOptions(
+        null_values=list(nulls),
+        strings_can_be_null=True,
+        include_columns=list(types),
+        column_types=dict.fromkeys(types, pa.binary()),
+    )
+    row = 1
+    try:
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+        with pyarrow.csv.open_csv(path, _serial(), parse, convert) as reader:
+            for batch in reader:
+                for name, kind in types.items():
+                    at = first_unfit(batch.column(name), kind)
+                    if at is not None:
+                        return _described(name, row + at, batch.column(name)[at].as_py(), kind)
+                row += batch.num_rows
+    except (pa.ArrowException, OSError):
+        pass
+    return None
+
+
+def first_unfit(values: pa.Array[Any], kind: pa.DataType) -> int | None:
+    """Position of the first value that cannot be read as the type, found by halving."""
+    if _fits(values, kind):
+        return None
+    start, stop = 0, len(values)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        if _fits(values.slice(start, middle - start), kind):
+            start = middle
+        else:
+            stop = middle
+    return start
+
+
+def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
+    try:
+        pc.utf8_trim_whitespace(values.cast(pa.string())).cast(kind)
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def _described(column: str, row: int, value: bytes, kind: pa.DataType) -> str:
+    shown = value.decode("utf-8", "backslashreplace")[:SHOWN]
+    if pa.types.is_string(kind):
+        return f'column "{column}", row {row}: {shown!r} is not UTF-8 text; save the file as UTF-8'
+    wanted = "a number" if kind in (pa.int64(), pa.float64()) else f"of type {kind}"
+    return (
+        f'column "{column}", row {row}: {shown!r} is not {wanted} as in the rows before; '
+        "correct it, or leave the cell empty if it is missing"
+    )
+
+
+def _serial() -> pyarrow.csv.ReadOptions:
+    return pyarrow.csv.ReadOptions(use_threads=False)

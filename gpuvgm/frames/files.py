@@ -1,0 +1,202 @@
+"""Sources on disk: a file, a glob, a folder or a list of them, read as one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames.block import Block, reblock
+from gpuvgm.frames.csv_files import csv_parts
+from gpuvgm.frames.ipc_files import ipc_part
+from gpuvgm.frames.parquet import parquet_part
+from gpuvgm.frames.paths import check_unchanged, expand, format_of, stamp_of
+from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
+
+Paths = Sequence[str | os.PathLike[str]]
+
+
+class Part(Protocol):
+    """One file."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types."""
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows; None when unknown."""
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through."""
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Rows of each run, in order."""
+
+
+Opener = Callable[[Sequence[Path]], Sequence[Part]]
+
+
+def _each(opener: Callable[[Path], Part]) -> Opener:
+    return lambda paths: [opener(path) for path in paths]
+
+
+OPENERS: Mapping[str, Opener] = {"parquet": _each(parquet_part), "csv": csv_parts, "ipc": _each(ipc_part)}
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Files of the same columns and types, read one after the other.
+
+    Parameters
+    ----------
+    name : str
+        The path or pattern as given.
+    parts : tuple of Part
+        The files in reading order.
+    stamps : tuple of (int, int)
+        Size in bytes and time of change in nanoseconds of each file when it was opened.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    stamps: tuple[tuple[int, int], ...]
+    flavour: str = "path"
+    repeatable: bool = True
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of every file."""
+        return self.parts[0].schema
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of all files; None when a CSV file is among them."""
+        total = 0
+        for part in self.parts:
+            if part.rows is None:
+                return None
+            total += part.rows
+        return total
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks, across the borders of files."""
+        check_request(self.name, self.schema, columns, block_rows)
+        return reblock(self._batches(columns, block_rows), block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Rows of each run, one after the other; only what holds them is read."""
+        check_request(self.name, self.schema, columns)
+        check_runs(self.name, self.rows, runs)
+        taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        first = 0
+        for part, stamp in zip(self.parts, self.stamps, strict=True):
+            stop = first + (part.rows or 0)
+            inside = [
+                (order, (max(start, first) - first, min(start + length, stop) - max(start, first)))
+                for order, (start, length) in enumerate(runs)
+                if max(start, first) < min(start + length, stop)
+            ]
+            if inside:
+                check_unchanged(part.path, stamp)
+                _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
+            first = stop
+        batches = [self._uniform(batch) for run in taken for batch in run]
+        return pa.Table.from_batches(
+            batches, schema=pa.schema([(name, self.schema.field(name).type) for name in columns])
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """File names, sizes and times of change."""
+        files = [
+            {"name": part.path.name, "bytes": size, "changed_ns": changed}
+            for part, (size, changed) in zip(self.parts, self.stamps, strict=True)
+        ]
+        return {"kind": "files", "files": files}
+
+    def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        for part, stamp in zip(self.parts, self.stamps, strict=True):
+            check_unchanged(part.path, stamp)
+            for batch in part.batches(columns, batch_rows):
+                yield self._uniform(batch)
+
+    @staticmethod
+    def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The same arrays without field metadata and nullability, in which files may differ."""
+        return pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names) if batch.columns else batch
+
+
+def locate(source: Source, row: int) -> str:
+    """Where a row lies, for messages.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    row : int
+        Global row, counted from 0.
+
+    Returns
+    -------
+    str
+        The file and the row in it, counted from 1; for tables in memory their name and the global row, counted from 0.
+    """
+    if not isinstance(source, FileSource):
+        return f"{source.name}, row {row}"
+    for part in source.parts:
+        if part.rows is None or row < part.rows:
+            last = part is source.parts[-1] or part.rows is not None
+            return f"{part.path if last else source.name}, row {row + 1}"
+        row -= part.rows
+    raise InputError(f"{source.name}: there is no row {row} after the last")
+
+
+def _deal(taken: list[list[pa.RecordBatch]], inside: Sequence[tuple[int, tuple[int, int]]], batches: Any) -> None:
+    """Give the batches of consecutive runs, in order, to the run each belongs to."""
+    queue = iter(batches)
+    for order, (_, length) in inside:
+        got = 0
+        while got < length:
+            batch = next(queue)
+            taken[order].append(batch)
+            got += batch.num_rows
+
+
+def file_source(paths: Paths) -> FileSource:
+    """Open files, globs and folders as one source.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
+    """
+    found = [path for given in paths for path in expand(os.fspath(given))]
+    name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
+    stamps = tuple(stamp_of(path) for path in found)
+    for path, (size, _) in zip(found, stamps, strict=True):
+        if size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes)")
+    parts = open_parts(found)
+    check_names(str(parts[0].path), parts[0].schema.names)
+    for part in parts[1:]:
+        check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
+    return FileSource(name, tuple(parts), stamps)
+
+
+def open_parts(paths: Sequence[Path]) -> list[Part]:
+    """Open every file by its format; files of one format are opened together, the order is kept."""
+    formats = [format_of(path) for path in paths]
+    opened: dict[Path, Part] = {}
+    for name in dict.fromkeys(formats):
+        chosen = [path for path, its in zip(paths, formats, strict=True) if its == name]
+        opened.update(zip(chosen, OPENERS[name](chosen), strict=True))
+    return [opened[path] for path in paths]

@@ -1,0 +1,155 @@
+"""One Parquet file: read in batches with bounded memory, or sampled by position."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames.source import Runs, reason
+
+BUFFER_BYTES = 1 << 20
+# Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
+# is resident (20 million float64 rows in one group: 210 MiB against 62 MiB), and the buffer costs no speed.
+SAMPLE_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPart:
+    """A Parquet file of a source.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    schema : pyarrow.Schema
+        Its columns and types.
+    group_rows : tuple of int
+        Rows of each row group.
+    """
+
+    path: Path
+    schema: pa.Schema
+    group_rows: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(self.group_rows)
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through; a batch has at most `batch_rows` rows."""
+        return self._read(columns, batch_rows, range(len(self.group_rows)))
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Rows of each run; only row groups that hold some are read, and none beyond its last row asked for."""
+        pieces: dict[int, list[tuple[int, int, int, int]]] = {}
+        first = 0
+        for group, rows in enumerate(self.group_rows):
+            for order, (start, length) in enumerate(runs):
+                low, high = max(start, first), min(start + length, first + rows)
+                if low < high:
+                    pieces.setdefault(group, []).append((low - first, high - first, order, low))
+            first += rows
+        found: list[tuple[int, int, pa.RecordBatch]] = []
+        for group, wanted in pieces.items():
+            found += self._pick(columns, group, wanted)
+        return [batch for _, _, batch in sorted(found, key=lambda piece: piece[:2])]
+
+    def _pick(
+        self, columns: Sequence[str], group: int, wanted: Sequence[tuple[int, int, int, int]]
+    ) -> list[tuple[int, int, pa.RecordBatch]]:
+        last, at, found = max(stop for _, stop, _, _ in wanted), 0, []
+        for batch in self._read(columns, SAMPLE_ROWS, [group]):
+            for start, stop, order, row in wanted:
+                low, high = max(start, at), min(stop, at + batch.num_rows)
+                if low < high:
+                    found.append((order, row + low - start, batch.slice(low - at, high - low)))
+            at += batch.num_rows
+            if at >= last:
+                break
+        return found
+
+    def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        done = 0
+        try:
+            with open_parquet(self.path) as file:
+                for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
+                    yield batch
+                    done += batch.num_rows
+        except (pa.ArrowException, OSError) as problem:
+            if isinstance(problem, OSError) and problem.errno:
+                raise
+            raise self._damage(columns, groups, done, problem) from problem
+
+    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> InputError:
+        column = next((name for name in columns if not self._readable(name, groups)), columns[0] if columns else "")
+        row = sum(self.group_rows[: groups[0]]) + done
+        return InputError(
+            f'{self.path}: damaged Parquet file: column "{column}" cannot be read after row {row} ({reason(problem)}); '
+            "write or copy the file again"
+        )
+
+    def _readable(self, column: str, groups: Sequence[int]) -> bool:
+        try:
+            with open_parquet(self.path) as file:
+                for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
+                    pass
+        except (pa.ArrowException, OSError):
+            return False
+        return True
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """The file, read through a small buffer; a context manager."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, memory_map=False)
+
+
+def parquet_part(path: Path) -> ParquetPart:
+    """Read the footer of a Parquet file.
+
+    Raises
+    ------
+    InputError
+        Naming the file, when it is empty, truncated or no Parquet file.
+    """
+    try:
+        with open_parquet(path) as file:
+            footer = file.metadata
+            groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+            return ParquetPart(path, file.schema_arrow.remove_metadata(), groups)
+    except (pa.ArrowException, OSError) as problem:
+        if isinstance(problem, OSError) and problem.errno:
+            raise InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}") from problem
+        raise InputError(
+            f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
+        ) from problem
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Key/value metadata of a Parquet file, as `ParquetSink` wrote it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A Parquet file.
+
+    Returns
+    -------
+    dict of str to str
+        Without the Arrow schema that pyarrow stores beside it.
+
+    Raises
+    ------
+    InputError
+        When the file is not there or not a Parquet file.
+    """
+    parquet_part(Path(path))
+    with open_parquet(Path(path)) as file:
+        pairs = file.metadata.metadata or {}
+    return {key.decode(): value.decode() for key, value in pairs.items() if key != b"ARROW:schema"}

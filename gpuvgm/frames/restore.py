@@ -1,0 +1,109 @@
+"""Tables back to the type the caller gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.frames.source import Source
+
+
+def restore(table: pa.Table, like: Source, dtypes: Mapping[str, object] | None = None) -> Any:
+    """Give a table back as what the source was.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The result.
+    like : Source
+        The source the caller gave. pandas gives pandas (with its index where the number of rows is the same, and with
+        the dtype of columns of the same name and Arrow type), polars polars, a dict or a matrix a dict of arrays;
+        everything else stays a pyarrow Table.
+    dtypes : mapping of str to dtype, optional
+        For pandas: dtypes to give these columns, where their values fit.
+
+    Returns
+    -------
+    object
+        Missing values are NaN in floats, pandas.NA in integers and booleans of pandas.
+    """
+    makers: dict[str, Callable[[], Any]] = {
+        "pandas": lambda: to_pandas(table, like, dtypes or {}),
+        "polars": lambda: to_polars(table),
+        "dict": lambda: to_arrays(table),
+        "matrix": lambda: to_arrays(table),
+    }
+    return makers.get(like.flavour, lambda: table)()
+
+
+def to_polars(table: pa.Table) -> Any:
+    """A polars DataFrame."""
+    import polars
+
+    return polars.from_arrow(table)
+
+
+def to_arrays(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
+    """A dict of NumPy arrays; numbers with missing values become float64 with NaN."""
+    return {name: to_array(table.column(name)) for name in table.schema.names}
+
+
+def to_array(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
+    """A NumPy array of the column's own dtype where nothing is missing."""
+    values = np.asarray(column.to_numpy())
+    return values if values.flags.writeable else values.copy()
+
+
+def to_pandas(table: pa.Table, like: Source, dtypes: Mapping[str, object]) -> Any:
+    """A pandas DataFrame with the index and dtypes of the source where they fit."""
+    import pandas
+
+    original = getattr(like, "dtypes", None) or {}
+    series = {}
+    for name in table.schema.names:
+        column = table.column(name)
+        dtype = dtypes.get(name)
+        if dtype is None and name in original and like.schema.field(name).type == column.type:
+            dtype = original[name]
+        series[name] = to_series(column, dtype)
+    index = getattr(like, "index", None)
+    if index is None or len(index) != table.num_rows:
+        index = pandas.RangeIndex(table.num_rows)
+    return pandas.DataFrame({name: one.array for name, one in series.items()}, index=index, copy=False)
+
+
+def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
+    """A pandas Series, with `dtype` where the values fit it."""
+    import pandas
+
+    plain = _plain_series(column)
+    if dtype is None:
+        return plain
+    dtype = pandas.api.types.pandas_dtype(dtype)
+    try:
+        if isinstance(dtype, pandas.CategoricalDtype) and not set(plain.cat.categories) <= set(dtype.categories):
+            return plain
+        if hasattr(dtype, "__from_arrow__"):
+            return pandas.Series(dtype.__from_arrow__(column))
+        return plain.astype(dtype)
+    except (TypeError, ValueError, AttributeError, pa.ArrowException):
+        return plain
+
+
+def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
+    import pandas
+
+    if column.null_count and pa.types.is_integer(column.type):
+        return pandas.Series(_nullable(str(column.type)).__from_arrow__(column))
+    if column.null_count and pa.types.is_boolean(column.type):
+        return pandas.Series(_nullable("boolean").__from_arrow__(column))
+    return column.to_pandas()
+
+
+def _nullable(name: str) -> Any:
+    import pandas
+
+    return pandas.api.types.pandas_dtype(name.replace("uint", "UInt") if name[0] == "u" else name.replace("int", "Int"))

@@ -1,0 +1,148 @@
+"""Parquet out: written beside the target, renamed when complete, removed on any failure."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames.block import Gatherer
+
+ROW_GROUP_ROWS = 1 << 20
+
+
+class ParquetSink:
+    """Writes batches to one Parquet file; nothing is left under its name unless all went well.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to write; an existing one is replaced at the end.
+    schema : pyarrow.Schema
+        Columns and types of every batch.
+    metadata : mapping of str to str, optional
+        Stored in the file's key/value metadata; `read_metadata` reads it.
+    row_group_rows : int
+        Rows of a row group; batches are cut and joined to it, so the file does not depend on their length.
+    compression : str, optional
+        One codec for all columns, with dictionaries. By default per column what was measured fastest: floats plain and
+        uncompressed, 8- and 16-bit modes delta-packed, everything else lz4 with dictionaries.
+
+    Attributes
+    ----------
+    rows, bytes : int
+        Rows taken so far; size of the file, known after closing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        schema: pa.Schema,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        row_group_rows: int = ROW_GROUP_ROWS,
+        compression: str | None = None,
+    ) -> None:
+        self.path, self.rows, self.bytes = Path(path), 0, 0
+        self._partial = check_target(self.path)
+        self._schema = schema.with_metadata(dict(metadata or {}))
+        self._options = {"compression": compression} if compression else column_options(schema)
+        self._gatherer = Gatherer(row_group_rows)
+        self._file: pa.OSFile | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        """Create the partial file."""
+        try:
+            self._file = pa.OSFile(str(self._partial), "wb")
+            self._writer = pq.ParquetWriter(self._file, self._schema, **self._options)
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take one batch of any length; full row groups are written at once."""
+        self.rows += batch.num_rows
+        for group in self._gatherer.add(batch):
+            self._put(group)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish and rename, or remove the partial file."""
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            for group in self._gatherer.rest():
+                self._put(group)
+            self._close()
+            self.bytes = self._partial.stat().st_size
+            self._partial.replace(self.path)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _put(self, group: pa.RecordBatch) -> None:
+        if self._writer is None:
+            raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
+        table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
+        self._writer.write_table(table, row_group_size=max(1, group.num_rows))
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if writer is not None:
+                writer.is_open = False  # else its finaliser tries once more
+            if self._file is not None:
+                self._file.close()
+
+    def _abandon(self) -> None:
+        try:
+            self._close()
+        except (OSError, pa.ArrowException):
+            pass  # the failure that led here is the one to report
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+def check_target(path: Path) -> Path:
+    """The partial file's name beside the target.
+
+    Raises
+    ------
+    InputError
+        When the folder is not there or the target is a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
+
+
+def column_options(schema: pa.Schema) -> dict[str, Any]:
+    """Options of ParquetWriter per column.
+
+    Measured on two cores (million rows a second, bytes a row): float64 plain 107, 8.0; lz4 48, 5.9; dictionary and
+    snappy 32, 6.4; float32 plain 157, 4.0; uint8 delta 152, 0.54; dictionary 80, 0.38.
+    """
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    modes = [field.name for field in schema if field.type in (pa.uint8(), pa.uint16())]
+    others = [field.name for field in schema if field.name not in {*floats, *modes}]
+    return {
+        "compression": {**dict.fromkeys([*floats, *modes], "none"), **dict.fromkeys(others, "lz4")},
+        "use_dictionary": others,
+        "column_encoding": {**dict.fromkeys(floats, "PLAIN"), **dict.fromkeys(modes, "DELTA_BINARY_PACKED")},
+    }

@@ -1,0 +1,259 @@
+"""The local executor: order, bounded look-ahead, progress, and a clean end in every case."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from gpuvgm.errors import InputError
+from gpuvgm.execution import LocalExecutor, available_threads
+from gpuvgm.frames import open_source
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block without rows in memory."""
+
+    number: int
+    rows: int = 10
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def pieces(count):
+    return (Piece(number) for number in range(count))
+
+
+def uneven(piece):
+    """Later blocks finish before earlier ones."""
+    time.sleep(0.002 if piece.number % 3 == 0 else 0)
+    return [piece.number]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, None])
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_results_arrive_in_block_order(threads, count):
+    got = []
+    LocalExecutor(threads).map_blocks(uneven, pieces(count), got.extend)
+    assert got == list(range(count))
+    merged = LocalExecutor(threads).map_merge(uneven, pieces(count), lambda a, b: a + b)
+    assert merged == (list(range(count)) if count else None)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sums_have_the_same_bits_for_any_number_of_threads(threads):
+    source = open_source({"x": np.random.default_rng(0).standard_normal(10_000)})
+
+    def total(block):
+        return float(np.sum(block.table.column(0).to_numpy()))
+
+    expected = 0.0
+    for start in range(0, 10_000, 77):
+        expected += float(np.sum(source.sample(["x"], [(start, min(77, 10_000 - start))]).column(0).to_numpy()))
+    merged = LocalExecutor(threads).map_merge(total, source.blocks(["x"], 77), lambda a, b: a + b)
+    assert merged == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_at_most_threads_and_two_blocks_are_in_flight(threads):
+    lock, pulled, consumed, most = threading.Lock(), 0, 0, 0
+
+    def counted():
+        nonlocal pulled, most
+        for piece in pieces(60):
+            with lock:
+                pulled += 1
+                most = max(most, pulled - consumed)
+            yield piece
+
+    def sink(_result):
+        nonlocal consumed
+        time.sleep(0.001)
+        with lock:
+            consumed += 1
+
+    LocalExecutor(threads).map_blocks(uneven, counted(), sink)
+    assert most == threads + 2
+
+
+def test_one_thread_still_reads_computes_and_writes_at_once():
+    together = threading.Barrier(3, timeout=10)
+    meets = [1, 2, 3]  # block 3 is read while block 2 is computed and block 1 written
+
+    def read():
+        for piece in pieces(6):
+            if piece.number == 3:
+                together.wait()
+            yield piece
+
+    def compute(piece):
+        if piece.number == 2:
+            together.wait()
+        return piece.number
+
+    def sink(number):
+        if number == 1:
+            together.wait()
+
+    LocalExecutor(1).map_blocks(compute, read(), sink)
+    assert not together.broken and meets
+
+
+def test_progress_counts_rows_in_the_callers_thread():
+    seen = []
+    executor = LocalExecutor(2, progress=lambda rows: seen.append((rows, threading.current_thread())))
+    executor.map_blocks(uneven, pieces(4), lambda _: None)
+    assert seen == [(rows, threading.current_thread()) for rows in (10, 20, 30, 40)]
+
+
+class Odd(Exception):
+    """Raised by the tests only."""
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kind", [Odd, InputError, StopIteration, KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("place", ["read", "compute", "sink", "progress"])
+def test_an_exception_anywhere_comes_through_and_stops_everything(threads, kind, place):
+    closed, consumed, pulled = [], [], []
+
+    def fail(where, number):
+        if where == place and number == 5:
+            raise kind("at five")
+
+    def read():
+        try:
+            for piece in pieces(1000):
+                if place == "read" and piece.number == 5 and kind is StopIteration:
+                    raise Odd
+                fail("read", piece.number)
+                pulled.append(piece.number)
+                yield piece
+        finally:
+            closed.append(True)
+
+    def compute(piece):
+        fail("compute", piece.number)
+        return piece.number
+
+    def sink(number):
+        fail("sink", number)
+        consumed.append(number)
+
+    executor = LocalExecutor(threads, progress=lambda rows: fail("progress", rows // 10 - 1))
+    with pytest.raises(Odd if place == "read" and kind is StopIteration else kind):
+        executor.map_blocks(compute, read(), sink)
+    assert closed == [True]
+    assert consumed == list(range(6 if place == "progress" else 5))
+    assert len(pulled) <= 5 + threads + 3
+
+
+def test_an_exception_in_merge_comes_through():
+    def merge(_a, _b):
+        raise Odd
+
+    with pytest.raises(Odd):
+        LocalExecutor(2).map_merge(uneven, pieces(10), merge)
+
+
+def test_the_first_failing_block_is_reported():
+    def compute(piece):
+        time.sleep(0.02 if piece.number == 2 else 0)
+        if piece.number >= 2:
+            raise Odd(piece.number)
+
+    with pytest.raises(Odd, match="2"):
+        LocalExecutor(4).map_blocks(compute, pieces(30), lambda _: None)
+
+
+@pytest.mark.parametrize("slow_read", [0, 0.3])
+def test_blocks_that_wait_are_dropped_on_failure(slow_read):
+    computed = []
+
+    def read():
+        for piece in pieces(1000):
+            if piece.number == 3:
+                time.sleep(slow_read)
+            yield piece
+
+    def compute(piece):
+        if piece.number:
+            time.sleep(0.05)
+        computed.append(piece.number)
+        return piece.number
+
+    def sink(_number):
+        time.sleep(0.01)
+        raise Odd
+
+    with pytest.raises(Odd):
+        LocalExecutor(1).map_blocks(compute, read(), sink)
+    assert len(computed) <= 2
+
+
+def test_it_runs_in_any_thread_and_twice_at_once():
+    results = {}
+
+    def run(name):
+        results[name] = LocalExecutor(2).map_merge(uneven, pieces(20), lambda a, b: a + b)
+
+    runners = [threading.Thread(target=run, args=(name,)) for name in "ab"]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+    assert results == {"a": list(range(20)), "b": list(range(20))}
+
+
+INTERRUPTED = """
+import signal, sys, threading, time
+from pathlib import Path
+import pyarrow as pa
+from gpuvgm.execution import LocalExecutor
+from gpuvgm.frames import ParquetSink, open_source
+source = open_source({"x": __import__("numpy").zeros(10**6)})
+def compute(block):
+    time.sleep(0.05)
+    return block.table
+try:
+    with ParquetSink(sys.argv[1], source.schema, row_group_rows=100) as sink:
+        def write(batch):
+            sink.write(batch)
+            print("writing", flush=True)
+        LocalExecutor(2).map_blocks(compute, source.blocks(["x"], 100), write)
+except KeyboardInterrupt:
+    left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    print(left, [path.name for path in Path(sys.argv[1]).parent.iterdir()])
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_leaves_no_thread_and_no_file(tmp_path):
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "o.parquet")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        sent = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert output.splitlines()[-1] == "[] []"
+    assert time.monotonic() - sent < 5
+
+
+def test_threads_are_counted_and_checked():
+    assert LocalExecutor().threads == available_threads() >= 1
+    assert LocalExecutor(3).threads == 3
+    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+        LocalExecutor(0)

@@ -1,0 +1,137 @@
+"""One small table in every form a caller may give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+ROWS = 1003
+
+
+@pytest.fixture
+def table() -> pa.Table:
+    draws = np.random.default_rng(5)
+    values = draws.normal(size=ROWS)
+    return pa.table({"x": values, "n": draws.integers(-(2**40), 2**40, ROWS), "f": values.astype(np.float32)})
+
+
+class Forms:
+    """Builds a form of the table by name."""
+
+    def __init__(self, table: pa.Table, folder: Path) -> None:
+        self.table, self.folder = table, folder
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def parquet(self) -> Path:
+        pq.write_table(self.table, self.path("t.parquet"), row_group_size=130)
+        return self.path("t.parquet")
+
+    def parquet_text(self) -> str:
+        return str(self.parquet())
+
+    def parquet_without_ending(self) -> Path:
+        return self.parquet().rename(self.path("t"))
+
+    def folder_of_parquet(self) -> Path:
+        inner = self.path("many")
+        (inner / "b").mkdir(parents=True)
+        (inner / "_temporary").mkdir()
+        pq.write_table(self.table.slice(0, 400), inner / "a.parquet", row_group_size=100)
+        pq.write_table(self.table.slice(400, 1), inner / "b" / "c.parquet")
+        pq.write_table(self.table.slice(401), inner / "b" / "d.PARQUET", row_group_size=250)
+        (inner / "_temporary" / "x.parquet").write_bytes(b"unfinished")
+        (inner / ".hidden.parquet").write_bytes(b"unfinished")
+        (inner / "README.txt").write_text("not a table")
+        return inner
+
+    def glob(self) -> str:
+        return str(self.folder_of_parquet()) + "/**/[acd].[pP]*"
+
+    def list_of_paths(self) -> list[Path]:
+        inner = self.folder_of_parquet()
+        pyarrow.feather.write_feather(self.table.slice(401), inner / "d.feather", chunksize=100)
+        return [inner / "a.parquet", inner / "b" / "c.parquet", inner / "d.feather"]
+
+    def arrow_file(self) -> Path:
+        with pa.ipc.new_file(self.path("t.arrow"), self.table.schema) as writer:
+            writer.write_table(self.table, max_chunksize=77)
+        return self.path("t.arrow")
+
+    def arrow_stream(self) -> Path:
+        with pa.ipc.new_stream(self.path("t.arrows"), self.table.schema) as writer:
+            writer.write_table(self.table, max_chunksize=77)
+        return self.path("t.arrows")
+
+    def feather_lz4(self) -> Path:
+        pyarrow.feather.write_feather(self.table, self.path("t.feather"), compression="lz4", chunksize=300)
+        return self.path("t.feather")
+
+    def pandas(self) -> pd.DataFrame:
+        return self.table.to_pandas()
+
+    def pandas_one_matrix(self) -> pd.DataFrame:
+        frame = self.table.to_pandas()
+        return frame.iloc[::-1].iloc[::-1]
+
+    def polars(self) -> pl.DataFrame:
+        return pl.DataFrame(self.table)
+
+    def polars_chunked(self) -> pl.DataFrame:
+        return pl.concat([pl.DataFrame(self.table.slice(0, 333)), pl.DataFrame(self.table.slice(333))], rechunk=False)
+
+    def pyarrow(self) -> pa.Table:
+        return pa.concat_tables([self.table.slice(0, 10), self.table.slice(10, 600), self.table.slice(610)])
+
+    def record_batch(self) -> pa.RecordBatch:
+        return self.table.combine_chunks().to_batches()[0]
+
+    def reader(self) -> pa.RecordBatchReader:
+        return self.table.to_reader(max_chunksize=90)
+
+    def capsule(self) -> object:
+        return Capsule(self.table)
+
+    def dict_of_arrays(self) -> dict[str, np.ndarray]:
+        return {name: self.table.column(name).to_numpy() for name in self.table.schema.names}
+
+    def dict_of_strided(self) -> dict[str, np.ndarray]:
+        return {name: np.repeat(values, 3)[1::3] for name, values in self.dict_of_arrays().items()}
+
+    def dict_of_big_endian(self) -> dict[str, np.ndarray]:
+        return {name: v.astype(v.dtype.newbyteorder(">")) for name, v in self.dict_of_arrays().items()}
+
+    def dict_of_arrow(self) -> dict[str, object]:
+        return {name: self.table.column(name) for name in self.table.schema.names}
+
+    def iterator_of_frames(self) -> object:
+        frame = self.table.to_pandas()
+        return (frame.iloc[start : start + 101] for start in range(0, ROWS, 101))
+
+    def iterator_of_mixed(self) -> object:
+        pq.write_table(self.table.slice(0, 50), self.path("part.parquet"))
+        return iter([self.path("part.parquet"), self.table.slice(50, 200), pl.DataFrame(self.table.slice(250))])
+
+
+class Capsule:
+    """A table of an unknown library."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+@pytest.fixture
+def forms(table: pa.Table, tmp_path: Path) -> Forms:
+    return Forms(table, tmp_path)

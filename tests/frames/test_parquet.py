@@ -1,0 +1,137 @@
+"""Parquet: bounded memory, only what is asked for is read, damage is located."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.frames import open_source
+from gpuvgm.frames.parquet import ParquetPart
+
+# VmHWM, not ru_maxrss: the latter starts at what the parent process held when it forked.
+PEAK = """
+import sys
+from gpuvgm.frames import open_source
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+source, rows, before = open_source(sys.argv[1]), 0, peak()
+for block in source.blocks(["x"], 1 << 18):
+    rows += block.rows
+source.sample(["x"], [(source.rows - 10, 10)])
+print(rows, (peak() - before) // 1024)
+"""
+
+
+def peak_mebibytes(path, expected_rows):
+    """Growth of a fresh process that reads the file through."""
+    command = [sys.executable, "-c", PEAK, str(path)]
+    rows, mebibytes = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert rows == expected_rows
+    return mebibytes
+
+
+def write_one_group(path, rows):
+    draws = np.random.default_rng(0)
+    table = pa.table({"x": draws.standard_normal(rows), "unused": draws.standard_normal(rows)})
+    pq.write_table(table, path, row_group_size=rows, use_dictionary=False, compression="none")
+
+
+def test_one_huge_row_group_keeps_the_memory_bound(tmp_path):
+    write_one_group(tmp_path / "a.parquet", 6_000_000)
+    assert peak_mebibytes(tmp_path / "a.parquet", 6_000_000) < 40  # the column alone is 46 MiB, a block 2 MiB
+
+
+@pytest.mark.slow
+def test_twenty_million_rows_in_one_group_need_no_more(tmp_path):
+    write_one_group(tmp_path / "a.parquet", 20_000_000)
+    assert peak_mebibytes(tmp_path / "a.parquet", 20_000_000) < 40  # the column alone is 153 MiB
+
+
+def test_names_with_dots_select_themselves_only(tmp_path):
+    table = pa.table({"a": [1.0, 2.0], "a.scalar": [3.0, 4.0], "a.mode": pa.array([5, 6], pa.uint8())})
+    pq.write_table(table, tmp_path / "t.parquet")
+    source = open_source(tmp_path / "t.parquet")
+    for columns in (["a"], ["a.mode", "a"], ["a.scalar"]):
+        (block,) = source.blocks(columns, 10)
+        assert block.table.to_pydict() == table.select(columns).to_pydict()
+
+
+def test_sample_reads_only_row_groups_it_needs_and_stops_early(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"x": np.arange(1_000_000.0)}), tmp_path / "t.parquet", row_group_size=200_000)
+    read = []
+    original = ParquetPart._read
+
+    def counted(self, columns, batch_rows, groups):
+        for batch in original(self, columns, batch_rows, groups):
+            read.append((*groups, batch.num_rows))
+            yield batch
+
+    monkeypatch.setattr(ParquetPart, "_read", counted)
+    table = open_source(tmp_path / "t.parquet").sample(["x"], [(810_000, 5), (10, 5), (199_998, 4)])
+    assert table.column(0).to_pylist() == [*range(810_000, 810_005), *range(10, 15), *range(199_998, 200_002)]
+    assert sorted({group for group, _ in read}) == [0, 1, 4]
+    assert sum(rows for group, rows in read if group in (1, 4)) <= 2 * 65_536
+
+
+def test_nullability_and_field_metadata_may_differ_between_files(tmp_path):
+    strict = pa.schema([pa.field("x", pa.float64(), nullable=False, metadata={"unit": "s"})])
+    pq.write_table(pa.table({"x": [1.0]}, schema=strict), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": [2.0, None]}), tmp_path / "b.parquet")
+    source = open_source(tmp_path)
+    for block_rows in (1, 2):
+        tables = [block.table for block in source.blocks(["x"], block_rows)]
+        assert pa.Table.from_batches(tables).column(0).to_pylist() == [1.0, 2.0, None]
+    assert source.sample(["x"], [(0, 3)]).column(0).to_pylist() == [1.0, 2.0, None]
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """Five row groups of 20,000 rows; a page of column "x" in the third is overwritten."""
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"n": np.arange(100_000), "x": np.arange(100_000.0)}), path, row_group_size=20_000)
+    at = pq.read_metadata(path).row_group(2).column(1).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[at : at + 60] = b"\xff" * 60
+    path.write_bytes(content)
+    return path
+
+
+def test_a_damaged_page_is_located(damaged):
+    with pytest.raises(
+        InputError, match=r't\.parquet: damaged Parquet file: column "x" cannot be read after row 40000'
+    ):
+        list(open_source(damaged).blocks(["n", "x"], 10_000))
+    with pytest.raises(InputError, match=r'column "x" cannot be read after row 40000'):
+        open_source(damaged).sample(["n", "x"], [(50_000, 10)])
+
+
+def test_damage_in_columns_not_asked_for_does_not_matter(damaged):
+    assert sum(block.rows for block in open_source(damaged).blocks(["n"], 10_000)) == 100_000
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.99])
+def test_a_truncated_file_is_refused_by_name(forms, kept):
+    path = forms.parquet()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(InputError, match=r"t\.parquet: not a complete Parquet file .*cut short"):
+        open_source(path)
+
+
+def test_a_file_that_changes_between_two_readings_is_refused(forms, table):
+    path = forms.parquet()
+    source = open_source(path)
+    list(source.blocks(["x"], 100))
+    pq.write_table(table.slice(1), path)
+    with pytest.raises(SourceChangedError, match=r"t\.parquet: the file was changed"):
+        list(source.blocks(["x"], 100))
+    path.unlink()
+    with pytest.raises(SourceChangedError, match=r"t\.parquet: the file was removed"):
+        source.sample(["x"], [(0, 1)])

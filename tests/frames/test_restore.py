@@ -1,0 +1,126 @@
+"""Results come back as what the caller gave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from gpuvgm.frames import open_source, restore
+
+
+def through(given, block_rows=3):
+    """Read everything in blocks and give it back."""
+    source = open_source(given)
+    blocks = [block.table for block in source.blocks(source.schema.names, block_rows)]
+    return restore(pa.Table.from_batches(blocks), source)
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "double": [1.5, np.nan, 3.0, 4.0],
+            "single": np.array([1, 2, 3, 4], np.float32),
+            "whole": np.arange(4),
+            "byte": np.arange(4, dtype=np.uint8),
+            "Int": pd.array([1, None, 3, 4], dtype="Int64"),
+            "Unsigned": pd.array([1, None, 3, 4], dtype="UInt16"),
+            "Float": pd.array([1.5, None, 3, 4], dtype="Float32"),
+            "Bool": pd.array([True, None, False, True], dtype="boolean"),
+            "flag": [True, False, True, True],
+            "text": ["a", "b", None, "d"],
+            "string": pd.array(["a", "b", None, "d"], dtype="string"),
+            "category": pd.Categorical(["u", "v", "u", None], categories=["w", "v", "u"], ordered=True),
+            "zone": pd.date_range("2024-01-01", periods=4, tz="Europe/Rome"),
+            "when": pd.to_datetime(["2024-01-01", None, "2024-01-03", "2024-01-04"]),
+            "span": pd.to_timedelta([1, 2, 3, 4], unit="h"),
+            "arrow": pd.array([1, None, 3, 4], dtype="int64[pyarrow]"),
+        },
+        index=pd.Index(["p", "q", "r", "s"], name="key"),
+    )
+
+
+def test_pandas_comes_back_with_dtypes_and_index(frame):
+    pd.testing.assert_frame_equal(through(frame), frame, check_column_type=False)
+
+
+def test_an_index_of_another_length_is_not_forced(frame):
+    source = open_source(frame)
+    assert restore(pa.table({"a": [1.0, 2.0]}), source).index.equals(pd.RangeIndex(2))
+
+
+def test_new_columns_of_pandas_get_plain_dtypes(frame):
+    encoded = pa.table(
+        {
+            "double.scalar": pa.array([1, 2, None, 4], pa.float32()),
+            "double.mode": pa.array([1, 2, 3, 4], pa.uint8()),
+            "maybe": pa.array([1, None, 2**53 + 1, 4]),
+            "valid": pa.array([True, None, False, True]),
+        }
+    )
+    got = restore(encoded, open_source(frame))
+    assert got.dtypes.astype(str).to_dict() == {
+        "double.scalar": "float32",
+        "double.mode": "uint8",
+        "maybe": "Int64",
+        "valid": "boolean",
+    }
+    assert np.isnan(got["double.scalar"].iloc[2])
+    assert got["maybe"].iloc[2] == 2**53 + 1
+    assert got.index.equals(frame.index)
+
+
+def test_given_dtypes_win_where_values_fit(frame):
+    table = pa.table({"whole": [1, None, 3, 4], "byte": [1, 2, 3, 4], "category": ["u", "v", "new", "u"]})
+    dtypes = {"whole": "int64", "byte": "Int8", "category": frame["category"].dtype}
+    got = restore(table, open_source(frame), dtypes)
+    assert got["whole"].tolist()[0] == 1 and got["whole"].isna().tolist() == [False, True, False, False]
+    assert str(got["byte"].dtype) == "Int8"
+    assert got["category"].tolist() == ["u", "v", "new", "u"]
+
+
+def test_levels_unknown_to_the_category_are_not_lost(frame):
+    table = pa.table({"category": pa.array(["u", "new", "u", None]).dictionary_encode()})
+    source = open_source(frame)
+    assert restore(table, source, dtypes={"category": frame["category"].dtype})["category"].tolist()[:3] == [
+        "u",
+        "new",
+        "u",
+    ]
+
+
+def test_polars_comes_back():
+    frame = pl.DataFrame({"a": [1.5, None, 3.0, 4.0], "b": [1, 2, 3, None], "c": ["x", "y", None, "z"]})
+    assert through(frame).equals(frame)
+
+
+def test_pyarrow_streams_and_paths_give_tables(forms, table):
+    for given in (table, forms.reader(), forms.parquet(), iter([table])):
+        assert isinstance(through(given), pa.Table)
+
+
+def test_dicts_and_matrices_give_dicts_of_arrays():
+    arrays = {
+        "x": np.array([1.5, np.nan, 3.0]),
+        "n": np.array([1, 2, 2**62]),
+        "f": np.array([1, 2, 3], np.float32),
+        "t": np.array(["2024-01-01", "NaT", "2024-01-03"], "M8[s]"),
+    }
+    for block_rows in (2, 10):
+        got = through(arrays, block_rows)
+        for name, values in arrays.items():
+            assert got[name].dtype == values.dtype
+            np.testing.assert_array_equal(got[name], values)
+            assert got[name].flags.writeable
+            assert not np.shares_memory(got[name], values)
+    got = through(np.arange(6.0).reshape(3, 2))
+    np.testing.assert_array_equal(got["1"], [1.0, 3.0, 5.0])
+
+
+def test_missing_in_dicts_is_nan():
+    got = restore(pa.table({"n": pa.array([1, None])}), open_source({"n": np.zeros(2)}))
+    assert got["n"].dtype == np.float64
+    assert np.isnan(got["n"][1])
