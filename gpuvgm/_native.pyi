@@ -1,0 +1,53 @@
+"""Types of the C++ extension."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.grid import Floats, Ints, Keys
+
+CHUNK_ROWS: int
+
+def instruction_sets() -> list[str]: ...
+
+class Mixture:
+    def __init__(
+        self, scale: float, centre: float, means: Floats, half_precisions: Floats, coefficients: Floats
+    ) -> None: ...
+
+class Kernels:
+    name: str
+    def __init__(self, instruction_set: str) -> None: ...
+    def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, mixture: Mixture) -> Floats: ...
+    def count_most_probable(self, x: Floats, weight: Floats | None, mixture: Mixture) -> Floats: ...
+    def transform(
+        self,
+        x: Floats,
+        mixture: Mixture,
+        widths: Floats,
+        cells: Floats,
+        rules: tuple[float, float, float],
+        randomness: tuple[int, int, int, bool],
+        uniforms: Floats | None,
+        scalar: NDArray[Any],
+        cell: NDArray[Any],
+    ) -> None: ...
+    def inverse_transform(
+        self,
+        scalar: NDArray[Any],
+        cell: NDArray[Any],
+        frame: tuple[float, float, float],
+        means: Floats,
+        widths: Floats,
+        value: Floats,
+    ) -> int: ...
+    def summarise(
+        self,
+        x: Floats,
+        frame: tuple[float, float, int],
+        directory: NDArray[np.uint8],
+        midpoints: Keys,
+        parents: Keys,
+        inner_cells: int,
+    ) -> tuple[list[tuple[Ints, Keys, Keys, Keys]], int, int, float, float]: ...

@@ -1,0 +1,83 @@
+"""The contract of an engine: the row loops of fit, transform and inverse over arrays of one device."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.grid import Floats, Grid
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.posterior import ComponentStatistics
+from gpuvgm.special import LOG_2
+from gpuvgm.summary import Summary
+
+
+class Engine(Protocol):
+    """Row loops. Every engine equals the reference engine."""
+
+    name: str
+
+    def summarise(self, x: Floats, grid: Grid) -> Summary:
+        """Summary of rows.
+
+        Parameters
+        ----------
+        x : ndarray of shape (rows,), float64
+            Numbers; NaN is missing.
+        grid : Grid
+            Cells to sum over.
+        """
+
+    def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
+        """Sums of responsibilities, 4,096 rows at a time.
+
+        Parameters
+        ----------
+        x : ndarray of shape (rows,), float64
+            Rows (NaN counts for nothing), or the means of cells.
+        weight : ndarray of shape (rows,), optional
+            Weight of each row, 1 by default, or the number of rows in each cell.
+        scatter : ndarray of shape (rows,), optional
+            Sum of squared deviations inside each cell; given, the sums are those of the cells' rows to second order.
+        table : KernelTable
+            The mixture.
+
+        Returns
+        -------
+        ndarray of shape (chunks, 3 K + 1)
+            Per chunk the sums of r_k, of r_k (y - mean_k), of r_k (y - mean_k)^2, and of log2 of the density.
+        """
+
+    def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
+        """Weight of the rows whose most probable component is k, shape (K,); ties go to the lower index."""
+
+    def transform(self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]) -> None:
+        """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
+
+        A missing row gets scalar 0 and the missing cell.
+        """
+
+    def inverse_transform(
+        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+    ) -> int:
+        """Write the number of every row; NaN for missing cells.
+
+        Returns
+        -------
+        int
+            The first row whose cell does not exist, or -1.
+        """
+
+
+def statistics_of(partials: Floats, table: KernelTable) -> ComponentStatistics:
+    """Statistics from the chunks' sums, added in row order whatever the blocks and threads were.
+
+    The entropy of the responsibilities follows from the sums: sum of ln density - sum_k (c_k N_k - h_k S_k).
+    """
+    k = len(table.means)
+    total = np.add.accumulate(partials, axis=0)[-1] if len(partials) else np.zeros(3 * k + 1)
+    counts, first, second = total[:k], total[k : 2 * k], total[2 * k : 3 * k]
+    expected = np.add.accumulate(table.coefficients * counts - table.half_precisions * second)[-1]
+    return ComponentStatistics(table.means, counts, first, second, float((total[3 * k] - expected) * LOG_2))

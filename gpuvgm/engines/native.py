@@ -1,0 +1,86 @@
+"""The native engine: the C++ row loops of `kernels/`, on the best instruction set of the machine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm import _native
+from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.grid import Floats, Grid
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.summary import Summary, check_range
+
+
+class NativeEngine:
+    """Row loops in C++; the GIL is released while they run.
+
+    Parameters
+    ----------
+    instruction_set : str, optional
+        "avx512", "avx2" or "baseline"; by default the fastest that the machine has. All give the same bits.
+
+    Raises
+    ------
+    EnvironmentProblem
+        For an instruction set that the machine lacks.
+    """
+
+    name = "native"
+
+    def __init__(self, instruction_set: str | None = None) -> None:
+        usable = _native.instruction_sets()
+        chosen = instruction_set or usable[0]
+        if chosen not in usable:
+            raise EnvironmentProblem(f'instruction set "{chosen}" is not usable here: choose from {", ".join(usable)}')
+        self.instruction_set = chosen
+        self._kernels = _native.Kernels(chosen)
+
+    def __reduce__(self) -> tuple[type[NativeEngine], tuple[str | None]]:
+        return type(self), (None,)
+
+    def summarise(self, x: Floats, grid: Grid) -> Summary:
+        """Summary of rows; see `Engine.summarise`."""
+        frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
+        windows, missing, infinite, minimum, maximum = self._kernels.summarise(
+            x, frame, grid.directory.view(np.uint8), grid.midpoints, grid.parents, grid.inner_cells
+        )
+        summary = Summary.empty(grid)
+        for cell, count, first, second in windows:
+            window = Summary(grid, cell, count, first, second, np.zeros_like(second), 0, 0, np.inf, -np.inf)
+            summary = summary.merge(window)
+        check_range(summary.ordinary, len(x) - missing - infinite)
+        tally = Summary.empty(grid)
+        return summary.merge(
+            Summary(grid, tally.cell, tally.count, tally.first, tally.second, tally.second_high,
+                    missing, infinite, minimum, maximum)
+        )  # fmt: skip
+
+    def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
+        """Sums of responsibilities; see `Engine.e_step`."""
+        return self._kernels.e_step(x, weight, scatter, _mixture(table))
+
+    def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
+        """Weight by most probable component; see `Engine.count_most_probable`."""
+        return self._kernels.count_most_probable(x, weight, _mixture(table))
+
+    def transform(self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]) -> None:
+        """Scalar and cell of every row; see `Engine.transform`."""
+        rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
+        randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
+        self._kernels.transform(
+            x, _mixture(table.mixture), table.widths, table.cells, rules, randomness, draw.uniforms, scalar, cell
+        )
+
+    def inverse_transform(
+        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+    ) -> int:
+        """Numbers of every row; see `Engine.inverse_transform`."""
+        frame = (table.frame.scale, table.frame.centre, table.limit)
+        return self._kernels.inverse_transform(scalar, cell, frame, table.means, table.widths, out)
+
+
+def _mixture(table: KernelTable) -> _native.Mixture:
+    return _native.Mixture(
+        table.frame.scale, table.frame.centre, table.means, table.half_precisions, table.coefficients
+    )

@@ -1,0 +1,127 @@
+"""The reference engine: the formulas in NumPy float64, as printed. Every other engine is tested against it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.grid import Floats, Grid
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.summary import Summary
+
+LN_2 = np.log(2.0)
+SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
+
+
+class ReferenceEngine:
+    """Row loops in NumPy: slow, short, and right by inspection."""
+
+    name = "reference"
+
+    def summarise(self, x: Floats, grid: Grid) -> Summary:
+        """Summary of rows; see `Engine.summarise`."""
+        return Summary.from_array(x, grid)
+
+    def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
+        """Sums of responsibilities; see `Engine.e_step`."""
+        weight = np.ones(len(x)) if weight is None else weight
+        chunks = []
+        for start in range(0, len(x), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            ordinary = np.isfinite(x[part])
+            y, n = table.frame.apply(x[part][ordinary]), weight[part][ordinary]
+            m2 = np.zeros(len(y)) if scatter is None else scatter[part][ordinary]
+            chunks.append(_sums(y, n, m2, table))
+        return np.array(chunks).reshape(len(chunks), 3 * len(table.means) + 1)
+
+    def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
+        """Weight by most probable component; see `Engine.count_most_probable`."""
+        ordinary = np.isfinite(x)
+        best = np.argmax(_log2_density(table.frame.apply(x[ordinary]), table), axis=0)
+        weight = np.ones(len(x)) if weight is None else weight
+        return np.bincount(best, weight[ordinary], len(table.means)).astype(np.float64)
+
+    def transform(self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]) -> None:
+        """Scalar and cell of every row; see `Engine.transform`."""
+        ordinary = np.isfinite(x)
+        y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
+        mode = self._modes(y, table, draw)
+        z = (y - table.mixture.means[mode]) / table.widths[mode]
+        z = np.clip(z, -table.limit, table.limit)
+        z[np.abs(z) < SMALLEST_FLOAT32] = 0.0
+        scalar[:] = np.where(ordinary, z, 0.0)
+        # a missing row of a column without a missing cell is refused by the caller: 0 is only a placeholder
+        cell[:] = np.where(ordinary, table.cells[mode], max(table.missing_cell, 0)).astype(cell.dtype)
+
+    def _modes(self, y: Floats, table: DrawTable, draw: Draw) -> NDArray[np.int64]:
+        active = len(table.widths)
+        density = _log2_density(y, table.mixture)
+        if draw.most_probable:
+            return np.argmax(density[:active], axis=0)
+        share = np.exp2(density - np.max(density, axis=0))
+        share = share[:active] + table.floor * np.sum(share, axis=0)
+        cumulative = np.cumsum(share, axis=0)
+        uniforms = philox_uniforms(draw, len(y)) if draw.uniforms is None else draw.uniforms
+        return np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0)
+
+    def inverse_transform(
+        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+    ) -> int:
+        """Numbers of every row; see `Engine.inverse_transform`."""
+        unknown = np.flatnonzero(cell >= len(table.means))
+        if len(unknown):
+            return int(unknown[0])
+        kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
+        out[:] = table.frame.invert(kept * table.widths[cell] + table.means[cell])
+        return -1
+
+
+def _log2_density(y: Floats, table: KernelTable) -> Floats:
+    """log2 of weight times density, shape (K, rows)."""
+    deviation = y - table.means[:, None]
+    return np.asarray(table.coefficients[:, None] - table.half_precisions[:, None] * deviation * deviation)
+
+
+def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
+    """One chunk's row of `Engine.e_step`, to second order in the scatter m2 (DESIGN I1)."""
+    density = _log2_density(y, table)
+    top = np.max(density, axis=0, initial=-np.inf)
+    share = np.exp2(density - top)
+    total = np.sum(share, axis=0)
+    r = share / total
+    precision = (2 * LN_2 * table.half_precisions)[:, None]
+    d = y - table.means[:, None]
+    slope = -precision * d
+    mean_slope = np.sum(r * slope, axis=0)
+    curve = np.sum(r * (slope**2 - precision), axis=0)
+    r1 = r * (slope - mean_slope)
+    r2 = r * (slope**2 - precision) - 2 * mean_slope * r1 - r * curve
+    count = n * r + 0.5 * m2 * r2
+    first = d * count + m2 * r1
+    second = d**2 * count + 2 * d * m2 * r1 + m2 * r
+    log_norm = n * (top + np.log2(total)) + 0.5 * m2 * (curve - mean_slope**2) / LN_2
+    return np.concatenate((count.sum(axis=1), first.sum(axis=1), second.sum(axis=1), [log_norm.sum()]))
+
+
+def philox_uniforms(draw: Draw, rows: int) -> Floats:
+    """Uniforms of consecutive rows: word row % 4 of Philox4x32-10 at counter row // 4 (DESIGN I7)."""
+    row = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
+    words = _philox(np.unique(row >> np.uint64(2)), draw.column, draw.seed)
+    at = (row >> np.uint64(2)) - (row[0] >> np.uint64(2) if rows else np.uint64(0))
+    word = words[(row & np.uint64(3)).astype(np.int64), at.astype(np.int64)]
+    return np.asarray((word.astype(np.float64) + 0.5) * 2.0**-32)
+
+
+def _philox(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:
+    """Four 32-bit words for each counter (Salmon et al. 2011), shape (4, counters)."""
+    low = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    c0, c1 = counter & low, counter >> half
+    c2, c3 = np.full_like(c0, column & 0xFFFFFFFF), np.full_like(c0, column >> 32)
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ np.uint64(k0), p1 & low, (p0 >> half) ^ c3 ^ np.uint64(k1), p0 & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack((c0, c1, c2, c3))

@@ -1,0 +1,14 @@
+// Row loops of the host engine, compiled once for each instruction set with -DGPUVGM_ISA=<name>. Everything but the
+// table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's place.
+#include "host_e_step.hpp"
+#include "host_summarise.hpp"
+#include "host_transform.hpp"
+
+#define GPUVGM_JOIN(a, b) a##b
+#define GPUVGM_TABLE(isa) GPUVGM_JOIN(gpuvgm_kernels_, isa)
+
+extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
+const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
+    gpuvgm::e_step_rows, gpuvgm::e_step_cells,      gpuvgm::count_most_probable,
+    gpuvgm::transform,   gpuvgm::inverse_transform, gpuvgm::summarise,
+};

@@ -1,0 +1,79 @@
+// What the host engine offers per instruction set: a table of row loops. native.cpp picks the table at run time.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace gpuvgm {
+
+constexpr int64_t CHUNK_ROWS = 4096;             // rows whose sums are taken together (DESIGN I5)
+constexpr int64_t WINDOW_ROWS = int64_t(1) << 22;  // rows whose count and first moment fit one 64-bit word of a cell
+constexpr int64_t OUTER_CELLS = int64_t(1) << 22;
+
+// Parameters of the components; y = x * scale - centre, means and precisions are those of y, to base 2.
+struct MixtureTable {
+    int components;
+    double scale, centre;
+    const double *means, *half_precisions, *coefficients;  // (components,)
+};
+
+// What a draw needs beside the mixture; the first `active` components may be drawn.
+struct DrawTable {
+    int active;
+    double floor, limit;
+    const double *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
+    double missing_cell;
+};
+
+struct InverseTable {
+    int cells;
+    double scale, centre, limit;
+    const double *means, *widths;  // (cells,)
+};
+
+struct Draw {
+    uint64_t seed, column, first_row;
+    const double* uniforms;  // one a row, or null: Philox
+    bool most_probable;      // no draw at all
+};
+
+// A cell while rows are added: count * 2^42 + sum of positions, and the sum of their squares (top bit: cell is split).
+struct Cell {
+    uint64_t count_and_first, second;
+};
+
+// Where a midpoint between two centres divides a cell: rows with key >= midpoint belong to `upper`.
+struct Split {
+    uint64_t midpoint;
+    uint32_t parent, upper;
+};
+
+struct GridTable {
+    double scale, centre;
+    const void* directory;  // 2^16 DirectoryEntry
+    const Split* splits;    // ascending midpoints
+    int64_t split_count;
+    uint64_t hot_key;  // rows with this key are counted apart
+};
+
+struct Tally {
+    int64_t missing, infinite;
+    double minimum, maximum;
+};
+
+struct HostKernels {
+    // partials: (chunks, 3 * components + 1): sums of r, r d, r d^2 per component, then of log2 of the density.
+    void (*e_step_rows)(const double* x, const double* weight, int64_t rows, const MixtureTable&, double* partials);
+    void (*e_step_cells)(const double* mean, const double* weight, const double* scatter, int64_t cells,
+                         const MixtureTable&, double* partials);
+    void (*count_most_probable)(const double* x, const double* weight, int64_t rows, const MixtureTable&, double* counts);
+    // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
+    void (*transform)(const double* x, int64_t rows, const MixtureTable&, const DrawTable&, const Draw&, void* scalar,
+                      int scalar_bytes, void* cell, int cell_bytes);
+    // One mean and one width a cell of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
+    // Returns the first row whose cell does not exist, or -1.
+    int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,
+                                 const InverseTable&, double* value);
+    void (*summarise)(const double* x, int64_t rows, const GridTable&, Cell* cells, uint8_t* touched, Tally*);
+};
+
+}  // namespace gpuvgm

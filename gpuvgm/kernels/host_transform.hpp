@@ -1,0 +1,218 @@
+// Transform (posterior, draw, position) and inverse, a tile of rows at a time.
+#pragma once
+#include "host_e_step.hpp"
+
+namespace gpuvgm {
+namespace {
+
+constexpr int DRAW_ROWS = 1024;  // uniforms drawn at once
+
+// Uniforms of rows first_row ... first_row + count - 1: word row % 4 of the generator's counter row / 4.
+inline void draw_uniforms(const Draw& draw, uint64_t first_row, int count, double* out) {
+    constexpr int COUNTERS = DRAW_ROWS / 4 + 1;
+    alignas(64) u32 words[4][COUNTERS + 7];
+    const uint64_t first_counter = first_row / 4;
+    const int counters = (int)((first_row + count + 3) / 4 - first_counter), skip = (int)(first_row % 4);
+    for (int c = 0; c < counters; ++c) {
+        u32 four[4];
+        philox(first_counter + c, draw.column, draw.seed, four);
+        words[0][c] = four[0];
+        words[1][c] = four[1];
+        words[2][c] = four[2];
+        words[3][c] = four[3];
+    }
+    if (skip == 0 && count % 4 == 0) {
+        for (int c = 0; c < count / 4; ++c) {
+            for (int w = 0; w < 4; ++w) {
+                out[4 * c + w] = uniform_of(words[w][c]);
+            }
+        }
+        return;
+    }
+    for (int j = 0; j < count; ++j) {
+        out[j] = uniform_of(words[(j + skip) % 4][(j + skip) / 4]);
+    }
+}
+
+// Mean, width and cell of the mode that each row of a tile takes.
+struct Chosen {
+    Lanes mean[TILE], width[TILE], cell[TILE];
+};
+
+// Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
+GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, const DrawTable& active, const Lanes* total,
+                            const double* uniforms, Chosen* chosen) {
+    Lanes floor[TILE], threshold[TILE], sum[TILE];
+    for (int v = 0; v < TILE; ++v) {
+        threshold[v] = splat(0.0);
+    }
+    for (int k = 0; k < active.active; ++k) {
+        for (int v = 0; v < TILE; ++v) {
+            threshold[v] = threshold[v] + load(work.at(k, v));
+        }
+    }
+    for (int v = 0; v < TILE; ++v) {
+        floor[v] = splat(active.floor) * total[v];
+        threshold[v] = load(uniforms + v * LANES) * fused(splat((double)active.active), floor[v], threshold[v]);
+        sum[v] = splat(0.0);
+    }
+    for (int k = 0; k + 1 < active.active; ++k) {
+        const Lanes mean = splat(table.means[k + 1]), width = splat(active.widths[k + 1]), cell = splat(active.cells[k + 1]);
+        for (int v = 0; v < TILE; ++v) {
+            sum[v] = sum[v] + (load(work.at(k, v)) + floor[v]);
+            chosen->mean[v] = select_le(sum[v], threshold[v], mean, chosen->mean[v]);
+            chosen->width[v] = select_le(sum[v], threshold[v], width, chosen->width[v]);
+            chosen->cell[v] = select_le(sum[v], threshold[v], cell, chosen->cell[v]);
+        }
+    }
+}
+
+// The most probable active component; ties go to the lower index.
+GPUVGM_FN void choose_most_probable(const MixtureTable& table, const DrawTable& active, const Lanes* y, Chosen* chosen) {
+    Lanes top[TILE];
+    for (int v = 0; v < TILE; ++v) {
+        top[v] = splat(-1.7976931348623157e308);
+    }
+    for (int k = 0; k < active.active; ++k) {
+        const Lanes mean = splat(table.means[k]), half = splat(table.half_precisions[k]);
+        const Lanes coefficient = splat(table.coefficients[k]), width = splat(active.widths[k]), cell = splat(active.cells[k]);
+        for (int v = 0; v < TILE; ++v) {
+            const Lanes density = log_density(y[v] - mean, half, coefficient);
+            chosen->mean[v] = select_le(density, top[v], chosen->mean[v], mean);
+            chosen->width[v] = select_le(density, top[v], chosen->width[v], width);
+            chosen->cell[v] = select_le(density, top[v], chosen->cell[v], cell);
+            top[v] = maximum(density, top[v]);
+        }
+    }
+}
+
+struct Output {
+    void *scalar, *cell;
+    int scalar_bytes, cell_bytes;
+
+    GPUVGM_FN void write(int64_t at, int64_t count, const double* scalars, const double* cells) const {
+        if (scalar_bytes == 4) {
+            narrow((float*)scalar + at, count, scalars);
+        } else {
+            narrow((double*)scalar + at, count, scalars);
+        }
+        if (cell_bytes == 1) {
+            narrow_cell((uint8_t*)cell + at, count, cells);
+        } else {
+            narrow_cell((uint16_t*)cell + at, count, cells);
+        }
+    }
+    template <class T> static GPUVGM_FN void narrow(T* to, int64_t count, const double* from) {
+        if (count >= TILE_ROWS) {
+            for (int j = 0; j < TILE_ROWS; ++j) {
+                to[j] = (T)from[j];
+            }
+        } else {
+            for (int64_t j = 0; j < count; ++j) {
+                to[j] = (T)from[j];
+            }
+        }
+    }
+    template <class T> static GPUVGM_FN void narrow_cell(T* to, int64_t count, const double* from) {
+        if (count >= TILE_ROWS) {
+            for (int j = 0; j < TILE_ROWS; ++j) {
+                to[j] = (T)(int)from[j];
+            }
+        } else {
+            for (int64_t j = 0; j < count; ++j) {
+                to[j] = (T)(int)from[j];
+            }
+        }
+    }
+};
+
+template <bool DRAWN>
+void transform_rows(const double* x, int64_t rows, const MixtureTable& table, const DrawTable& active, const Draw& draw,
+                    const Output& out) {
+    constexpr int BATCH_ROWS = DRAW_ROWS / TILE_ROWS * TILE_ROWS / 4 * 4;
+    static_assert(TILE_ROWS % 4 == 0, "a tile holds whole counters");
+    Workspace work(table.components);
+    const Lanes scale = splat(table.scale), centre = splat(table.centre), limit = splat(active.limit);
+    const Lanes missing = splat(active.missing_cell), zero = splat(0.0);
+    alignas(64) double x_end[TILE_ROWS], scalars[TILE_ROWS], cells[TILE_ROWS];
+    alignas(64) double drawn[BATCH_ROWS + TILE_ROWS] = {};
+    for (int64_t i = 0; i < rows; i += TILE_ROWS) {
+        const int64_t have = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
+        if (DRAWN && i % BATCH_ROWS == 0) {
+            const int count = (int)(rows - i < BATCH_ROWS ? rows - i : BATCH_ROWS);
+            if (draw.uniforms) {
+                __builtin_memcpy(drawn, draw.uniforms + i, sizeof(double) * count);
+            } else {
+                draw_uniforms(draw, draw.first_row + i, count, drawn);
+            }
+        }
+        const double* tile = full_tile(x + i, have, __builtin_nan(""), x_end);
+        Lanes y[TILE], top[TILE], total[TILE];
+        Chosen chosen;
+        for (int v = 0; v < TILE; ++v) {
+            y[v] = load(tile + v * LANES) * scale - centre;
+            chosen.mean[v] = splat(table.means[0]);
+            chosen.width[v] = splat(active.widths[0]);
+            chosen.cell[v] = splat(active.cells[0]);
+        }
+        if (DRAWN) {
+            tile_densities(work, table, y, top);
+            tile_exponentials(work, table.components, top, total);
+            choose_drawn(work, table, active, total, drawn + i % BATCH_ROWS, &chosen);
+        } else {
+            choose_most_probable(table, active, y, &chosen);
+        }
+        for (int v = 0; v < TILE; ++v) {
+            const Lanes row = load(tile + v * LANES);
+            const Lanes scalar = position_in_mode(y[v], chosen.mean[v], chosen.width[v], limit);
+            store(scalars + v * LANES, select_finite(row, scalar, zero));
+            store(cells + v * LANES, select_finite(row, chosen.cell[v], missing));
+        }
+        out.write(i, have, scalars, cells);
+    }
+}
+
+void transform(const double* x, int64_t rows, const MixtureTable& table, const DrawTable& active, const Draw& draw,
+               void* scalar, int scalar_bytes, void* cell, int cell_bytes) {
+    const Output out{scalar, cell, scalar_bytes, cell_bytes};
+    if (draw.most_probable || active.active == 1) {
+        transform_rows<false>(x, rows, table, active, draw, out);
+    } else {
+        transform_rows<true>(x, rows, table, active, draw, out);
+    }
+}
+
+template <class Scalar, class CellIndex>
+int64_t inverse_rows(const Scalar* scalar, const CellIndex* cell, int64_t rows, const InverseTable& table, double* value) {
+    CellIndex largest = 0;
+    for (int64_t i = 0; i < rows; ++i) {
+        largest = cell[i] > largest ? cell[i] : largest;
+    }
+    if (rows > 0 && largest >= table.cells) {
+        for (int64_t i = 0; i < rows; ++i) {
+            if (cell[i] >= table.cells) {
+                return i;
+            }
+        }
+    }
+    const double factor = 1.0 / table.scale, centre = table.centre, limit = table.limit;
+    const double *means = table.means, *widths = table.widths;
+    for (int64_t i = 0; i < rows; ++i) {
+        const double y = value_of_position((double)scalar[i], means[cell[i]], widths[cell[i]], limit);
+        value[i] = (y + centre) * factor;
+    }
+    return -1;
+}
+
+int64_t inverse_transform(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,
+                          const InverseTable& table, double* value) {
+    if (scalar_bytes == 4) {
+        return cell_bytes == 1 ? inverse_rows((const float*)scalar, (const uint8_t*)cell, rows, table, value)
+                               : inverse_rows((const float*)scalar, (const uint16_t*)cell, rows, table, value);
+    }
+    return cell_bytes == 1 ? inverse_rows((const double*)scalar, (const uint8_t*)cell, rows, table, value)
+                           : inverse_rows((const double*)scalar, (const uint16_t*)cell, rows, table, value);
+}
+
+}  // namespace
+}  // namespace gpuvgm

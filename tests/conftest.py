@@ -1,0 +1,39 @@
+"""Fixtures that every part of the suite shares."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuvgm.engines import get_engine, native_is_built
+from gpuvgm.engines.base import Engine
+
+
+def engine_names() -> list[str]:
+    """Engines of this installation and, for the native one, every instruction set of the machine."""
+    names = ["reference"]
+    if native_is_built():
+        from gpuvgm import _native
+
+        names += [f"native-{name}" for name in _native.instruction_sets()]
+    return names
+
+
+def make_engine(name: str) -> Engine:
+    """Engine by the name that `engine_names` gives it."""
+    if name == "reference":
+        return get_engine("reference")
+    from gpuvgm.engines.native import NativeEngine
+
+    return NativeEngine(name.removeprefix("native-"))
+
+
+@pytest.fixture(params=engine_names())
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Every engine in turn."""
+    return make_engine(request.param)
+
+
+@pytest.fixture(params=[name for name in engine_names() if name != "reference"])
+def native(request: pytest.FixtureRequest) -> Engine:
+    """The native engine on every instruction set in turn."""
+    return make_engine(request.param)

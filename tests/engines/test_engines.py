@@ -1,0 +1,265 @@
+"""Every engine, and every instruction set, against the reference."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from gpuvgm.engines import get_engine, native_is_built, statistics_of
+from gpuvgm.engines.base import Engine
+from gpuvgm.engines.reference import ReferenceEngine, philox_uniforms
+from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.grid import Frame
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from tests.conftest import engine_names, make_engine
+from tests.maths.test_grid import grid_of
+from tests.maths.test_summary import same
+from tests.shapes import SHAPES, shape
+
+REFERENCE = ReferenceEngine()
+SIZES = [0, 1, 7, 8, 31, 32, 33, 255, 257, 4095, 4096, 4097, 9000]
+
+
+def mixture(components: int = 10, frame: Frame | None = None) -> KernelTable:
+    k = np.arange(components)
+    half = 0.7213475204444817 / (1.0 + k * k) ** 1.5
+    return KernelTable(frame or Frame(1.0, 0.0), k * k * 2.0 - 3.0, half, -0.3 * k)
+
+
+def draw_table(active: int = 7, components: int = 10, limit: float = 0.99, floor: float = 1e-6) -> DrawTable:
+    table = mixture(components)
+    widths = 4 * np.sqrt(0.7213475204444817 / table.half_precisions[:active])
+    return DrawTable(table, widths, np.arange(active)[::-1].astype(float), floor, limit, active)
+
+
+def rows(count: int, seed: int = 0) -> np.ndarray:
+    x = np.random.default_rng(seed).lognormal(2, 1, count)
+    x[::11] = np.nan
+    return x
+
+
+def encode(engine: Engine, x: np.ndarray, table: DrawTable, draw: Draw, dtype: str = "float32", cell: str = "uint8"):  # type: ignore[no-untyped-def]
+    scalar, cells = np.full(len(x), 9, dtype), np.full(len(x), 99, cell)
+    engine.transform(x, table, draw, scalar, cells)
+    return scalar, cells
+
+
+def test_contract_has_the_same_arguments_everywhere() -> None:
+    members = {name for name in vars(Engine) if not name.startswith("_") and callable(getattr(Engine, name))}
+    for name in engine_names():
+        engine = make_engine(name)
+        public = {n for n in dir(engine) if not n.startswith("_") and callable(getattr(engine, n))}
+        assert public == members
+        for member in members:
+            assert inspect.signature(getattr(type(engine), member)) == inspect.signature(getattr(Engine, member))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("components", [1, 2, 10, 37])
+def test_e_step_over_rows(native: Engine, size: int, components: int) -> None:
+    x, table = rows(size), mixture(components, Frame(0.5, 1.25))
+    for weight in (None, np.random.default_rng(1).uniform(0, 3, size)):
+        expected = REFERENCE.e_step(x, weight, None, table)
+        found = native.e_step(x, weight, None, table)
+        assert found.shape == expected.shape == (-(-size // 4096), 3 * components + 1)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * max(1, size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_e_step_over_cells(native: Engine, size: int) -> None:
+    g = np.random.default_rng(2)
+    x = g.normal(10, 20, size)
+    weight, scatter = g.integers(1, 50, size).astype(float), g.uniform(0, 1e-3, size)
+    expected = REFERENCE.e_step(x, weight, scatter, mixture())
+    found = native.e_step(x, weight, scatter, mixture())
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11 * max(1, size))
+
+
+def test_e_step_far_out_does_not_overflow(engine: Engine) -> None:
+    x = np.array([1e6, -1e6, 1e150, 3.0])
+    found = engine.e_step(x, None, None, mixture())
+    assert np.all(np.isfinite(found[:, :10]))
+    assert found[0, :10].sum() == pytest.approx(4)
+
+
+def test_entropy_follows_from_the_sums(engine: Engine) -> None:
+    x, table = rows(5000), mixture()
+    statistics = statistics_of(engine.e_step(x, None, None, table), table)
+    y = x[np.isfinite(x)]
+    density = table.coefficients[:, None] - table.half_precisions[:, None] * (y - table.means[:, None]) ** 2
+    log_r = (density - np.logaddexp2.reduce(density, axis=0)) * np.log(2)
+    assert statistics.entropy == pytest.approx(-np.sum(np.exp(log_r) * log_r), rel=1e-10)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000])
+def test_count_most_probable(native: Engine, size: int) -> None:
+    x = rows(size)
+    weight = np.random.default_rng(1).integers(1, 9, size).astype(float)
+    for w in (None, weight):
+        expected = REFERENCE.count_most_probable(x, w, mixture())
+        np.testing.assert_array_equal(native.count_most_probable(x, w, mixture()), expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("active", [1, 2, 7, 10])
+def test_transform(native: Engine, size: int, active: int) -> None:
+    x, table = rows(size), draw_table(active)
+    uniforms = np.random.default_rng(5).uniform(size=size)
+    for draw in (Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=uniforms), Draw(most_probable=True)):
+        scalar, cell = encode(native, x, table, draw)
+        expected_scalar, expected_cell = encode(REFERENCE, x, table, draw)
+        np.testing.assert_array_equal(cell, expected_cell)
+        np.testing.assert_array_equal(scalar, expected_scalar)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", ["uint8", "uint16"])
+def test_transform_types(native: Engine, dtype: str, cell: str) -> None:
+    x, table = rows(1000), draw_table(limit=np.inf, floor=0.0)
+    for ours, theirs in zip(encode(native, x, table, Draw(1, 2), dtype, cell),
+                            encode(REFERENCE, x, table, Draw(1, 2), dtype, cell), strict=True):  # fmt: skip
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 1023, 1024, 1025, 4096])
+def test_rows_do_not_depend_on_their_block(engine: Engine, cut: int) -> None:
+    x, table = rows(6000), draw_table()
+    whole = encode(engine, x, table, Draw(3, 11, 77))
+    parts = [encode(engine, x[:cut], table, Draw(3, 11, 77)), encode(engine, x[cut:], table, Draw(3, 11, 77 + cut))]
+    for i in (0, 1):
+        np.testing.assert_array_equal(np.concatenate([part[i] for part in parts]), whole[i])
+
+
+def test_draws_follow_the_posterior(engine: Engine) -> None:
+    table = draw_table(10)
+    x = np.full(40_000, 4.0)
+    _, cell = encode(engine, x, table, Draw(12, 34))
+    density = table.mixture.coefficients - table.mixture.half_precisions * (4.0 - table.mixture.means) ** 2
+    share = np.exp2(density - density.max())
+    share /= share.sum()
+    counts = np.bincount(cell, minlength=10)[::-1]  # cells are numbered backwards in this table
+    spread = np.sqrt(len(x) * share * (1 - share))
+    assert np.all(np.abs(counts - len(x) * share) < 5 * spread + 1)
+
+
+def test_scalars_below_the_smallest_float32_are_zero(engine: Engine) -> None:
+    table = draw_table(1)
+    x = table.mixture.means[0] + table.widths[0] * np.array([1e-39, -1e-39, 1e-3])
+    x[:2] = table.mixture.means[0]
+    scalar, _ = encode(engine, x, table, Draw(most_probable=True))
+    assert list(scalar[:2]) == [0.0, 0.0]
+    assert not np.signbit(scalar[:2]).any()
+
+
+def test_philox_known_answers() -> None:
+    """Vectors of the Random123 distribution (kat_vectors) for philox4x32-10."""
+    from gpuvgm.engines.reference import _philox
+
+    ones = 2**64 - 1
+    np.testing.assert_array_equal(
+        _philox(np.array([0], np.uint64), 0, 0)[:, 0], [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    )
+    np.testing.assert_array_equal(
+        _philox(np.array([ones], np.uint64), ones, ones)[:, 0], [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+    )
+    digits = _philox(np.array([0x85A308D3243F6A88], np.uint64), 0x0370734413198A2E, 0x299F31D0A4093822)
+    np.testing.assert_array_equal(digits[:, 0], [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1])
+
+
+def test_uniforms_lie_inside_the_unit_interval() -> None:
+    u = philox_uniforms(Draw(1, 2, 3), 10_000)
+    assert 0 < u.min() < u.max() < 1
+    assert abs(u.mean() - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("size", [0, 1, 3000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cells", [3, 300])
+def test_inverse_transform(native: Engine, size: int, dtype: str, cells: int) -> None:
+    g = np.random.default_rng(0)
+    kind = np.uint8 if cells <= 256 else np.uint16
+    scalar, cell = g.normal(size=size).astype(dtype), g.integers(0, cells, size).astype(kind)
+    means = g.normal(size=cells)
+    means[1] = np.nan
+    table = InverseTable(Frame(0.25, 3.0), means, np.abs(g.normal(size=cells)) * (means == means), 1.0)
+    found, expected = np.empty(size), np.empty(size)
+    assert native.inverse_transform(scalar, cell, table, found) == -1
+    assert REFERENCE.inverse_transform(scalar, cell, table, expected) == -1
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
+
+
+def test_inverse_names_the_first_row_of_an_unknown_cell(engine: Engine) -> None:
+    table = InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0)
+    cell = np.array([0, 1, 2, 5, 3], np.uint8)
+    assert engine.inverse_transform(np.zeros(5, np.float32), cell, table, np.empty(5)) == 3
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_summaries_are_equal_to_the_bit(native: Engine, name: str) -> None:
+    x = shape(name, 20_000)
+    x[::301] = np.nan
+    grid, _ = grid_of(x, list(np.random.default_rng(0).choice(np.nan_to_num(Frame.around(x).apply(x)), 10)))
+    other = shape(name, 3_001, seed=9)  # rows outside the sample
+    rows_ = np.concatenate([x, other, [np.inf, -np.inf, np.nan, -0.0, 5e-324]])
+    assert same(native.summarise(rows_, grid), REFERENCE.summarise(rows_, grid))
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257])
+def test_summaries_of_odd_sizes(native: Engine, size: int) -> None:
+    x = shape("70 % zeros", 5_000)
+    grid, _ = grid_of(x)
+    assert same(native.summarise(x[:size], grid), REFERENCE.summarise(x[:size], grid))
+
+
+@pytest.mark.slow
+def test_summary_of_several_windows(native: Engine) -> None:
+    x = np.tile(shape("lognormal", 1 << 20), 5)[: (1 << 22) + 12_345]
+    grid, _ = grid_of(x[: 1 << 17])
+    assert same(native.summarise(x, grid), REFERENCE.summarise(x, grid))
+
+
+@pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
+def test_instruction_sets_agree_to_the_bit() -> None:
+    x, table = rows(20_001), draw_table()
+    engines = [make_engine(name) for name in engine_names() if name != "reference"]
+    g = np.random.default_rng(2)
+    weight, scatter = g.integers(1, 50, len(x)).astype(float), g.uniform(0, 1e-3, len(x))
+    cells = np.nan_to_num(x)
+    for engine in engines[1:]:
+        np.testing.assert_array_equal(
+            engine.e_step(x, None, None, table.mixture), engines[0].e_step(x, None, None, table.mixture)
+        )
+        np.testing.assert_array_equal(
+            engine.e_step(x, weight, None, table.mixture), engines[0].e_step(x, weight, None, table.mixture)
+        )
+        np.testing.assert_array_equal(
+            engine.e_step(cells, weight, scatter, table.mixture), engines[0].e_step(cells, weight, scatter, table.mixture)
+        )
+        for draw in (Draw(5, 6, 7), Draw(most_probable=True)):
+            for ours, theirs in zip(encode(engine, x, table, draw, "float64"), encode(engines[0], x, table, draw, "float64"),
+                                    strict=True):  # fmt: skip
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_unknown_engines_are_refused() -> None:
+    with pytest.raises(EnvironmentProblem, match="unknown"):
+        get_engine("turbo")
+
+
+@pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
+def test_unknown_instruction_sets_are_refused() -> None:
+    from gpuvgm.engines.native import NativeEngine
+
+    with pytest.raises(EnvironmentProblem, match="not usable"):
+        NativeEngine("mmx")
+
+
+@pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
+def test_native_engine_pickles_by_name() -> None:
+    import pickle
+
+    engine = pickle.loads(pickle.dumps(get_engine("native")))
+    assert engine.name == "native"
