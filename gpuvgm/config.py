@@ -1,0 +1,67 @@
+"""Settings as frozen values, and the environment variables that may stand for them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+Algorithm = Literal["auto", "exact", "summary"]
+Standardize = Literal["auto"] | bool
+
+#: A fit on the summary must be at least this close to the exact fit, in units of sigma (DESIGN I4).
+LARGEST_FIT_ERROR = 1e-8
+#: Refinements of the grid before the exact algorithm takes over.
+MOST_REFINEMENTS = 2
+#: Rows whose sums the exact E-step takes together; blocks are multiples of it.
+CHUNK_ROWS = 4096
+#: Rows of a block unless the user says otherwise.
+BLOCK_ROWS = 1 << 20
+#: algorithm="auto" takes the summary from this many rows on.
+SUMMARY_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How a mixture is fitted; names and defaults as in `TableTransformer`."""
+
+    n_components: int = 10
+    weight_threshold: float = 0.005
+    weight_concentration_prior: float = 1e-3
+    max_iter: int = 100
+    tol: float = 1e-3
+    tol_per_row: float | None = None
+    random_state: int = 0
+    algorithm: Algorithm = "summary"
+    standardize: Standardize = "auto"
+    reg_covar: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingRules:
+    """How values become scalars: the divisor, the tails and the floor under a mode's probability."""
+
+    scale: float = 4.0
+    tails: Literal["clip", "exact"] = "clip"
+    floor: float | None = 1e-6
+
+    @property
+    def scalar_limit(self) -> float:
+        """Largest scalar that transform writes."""
+        return 0.99 if self.tails == "clip" else float("inf")
+
+    @property
+    def inverse_limit(self) -> float:
+        """Largest scalar that the inverse takes as it is."""
+        return 1.0 if self.tails == "clip" else float("inf")
+
+
+def environment(option: str) -> str | None:
+    """Value of GPUVGM_<OPTION>, or None where it is unset or empty.
+
+    Parameters
+    ----------
+    option : str
+        Name of a setting, for example ``"instruction_set"``.
+    """
+    return os.environ.get(f"GPUVGM_{option.upper().replace('-', '_')}") or None

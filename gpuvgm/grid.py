@@ -1,0 +1,322 @@
+"""The adaptive grid: which cell a value falls into, and what a cell's sums say of its rows.
+
+A value x is taken as y = x * scale - centre. The 64 bits of y, reordered so that their order is the order of numbers,
+are its *key*. The top 16 bits of the key (sign, exponent, 4 bits of mantissa) find an entry of the directory. Where the
+sample has mass, an entry has a window of inner cells, 2^(drop + bits) keys wide each; elsewhere 64 outer cells of 2^42
+keys serve. Inside a cell, positions are counted in units of 2^drop keys, at most 2^20 of them (DESIGN I3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Keys = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+
+POSITION_BITS = 20
+ENTRY_SHIFT = 48
+ENTRIES = 1 << 16
+OUTER_SHIFT = 42
+OUTER_DROP = OUTER_SHIFT - POSITION_BITS
+OUTER_CELLS = 1 << 22
+NO_HOT_KEY = (1 << 64) - 1  # the key of a NaN: no row has it
+
+MASS_BITS = 14  # an entry with a share s of the sample gets about s * 2^14 cells
+LEAST_BITS = 6
+MOST_BITS = 16
+HOT_SHARE = 0.02  # a value this frequent is counted apart, or its cell would be a bottleneck
+
+DIRECTORY_DTYPE = np.dtype(
+    [("start", "<u8"), ("first", "<u4"), ("last", "<u2"), ("drop", "u1"), ("bits", "u1")]
+)
+
+
+def keys_of(y: Floats) -> Keys:
+    """Bits of `y` as unsigned numbers whose order is the order of the values; -0.0 counts as 0.0."""
+    bits = (np.ascontiguousarray(y, dtype=np.float64) + 0.0).view(np.int64)
+    return np.asarray((bits ^ ((bits >> 63) | np.int64(-(2**63)))).view(np.uint64))
+
+
+def values_of(keys: Keys) -> Floats:
+    """The values that have these keys; the inverse of `keys_of`."""
+    bits = np.ascontiguousarray(keys, dtype=np.uint64).view(np.int64)
+    return np.asarray((bits ^ (~(bits >> 63) | np.int64(-(2**63)))).view(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Coordinates of a column's rows: y = x * scale - centre, with a power of two as the scale."""
+
+    scale: float
+    centre: float
+
+    @classmethod
+    def around(cls, sample: Floats, *, keep_small: bool = False) -> Frame:
+        """Frame with the sample's lower median at 0; columns beyond 2^±400 are scaled by an exact power of two.
+
+        Parameters
+        ----------
+        sample : ndarray of shape (rows,)
+            Values; those that are not finite are left out.
+        keep_small : bool
+            Leave tiny columns as they are: an absolute floor under the variance hides them anyway.
+        """
+        ordinary = sample[np.isfinite(sample)]
+        if len(ordinary) == 0:
+            return cls(1.0, 0.0)
+        exponent = int(np.frexp(np.max(np.abs(ordinary)))[1])
+        tiny, huge = exponent < -400 and not keep_small and bool(np.any(ordinary)), exponent > 400
+        scale = float(np.ldexp(1.0, -max(exponent, -1000))) if tiny or huge else 1.0
+        middle = (len(ordinary) - 1) // 2
+        return cls(scale, float(np.partition(ordinary, middle)[middle]) * scale)
+
+    def apply(self, x: Floats) -> Floats:
+        """Coordinates of `x`."""
+        return np.asarray(x * self.scale - self.centre)
+
+    def invert(self, y: Floats) -> Floats:
+        """Values that have coordinates `y`."""
+        return np.asarray((y + self.centre) * (1 / self.scale))
+
+
+@dataclass(frozen=True, slots=True)
+class CellGeometry:
+    """Borders and units of cells.
+
+    Parameters
+    ----------
+    low : ndarray of uint64
+        First key of the cell.
+    drop, bits : ndarray of int64
+        log2 of the keys in a unit of position, and of the units in the cell.
+    rest : ndarray of float64
+        Keys from the start of a unit to the value that it stands for.
+    """
+
+    low: Keys
+    drop: Ints
+    bits: Ints
+    rest: Floats
+
+
+def middle_of_unit(drop: int) -> float:
+    """Keys from the start of a unit of 2^drop keys to its middle."""
+    return 0.5 * (2.0**drop - 1)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of one column.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates of the rows.
+    windows : ndarray of `DIRECTORY_DTYPE`
+        One window for each directory entry that holds mass, by ascending entry.
+    midpoints : ndarray of uint64
+        Ascending keys of the midpoints between centres; a cell that holds one is split there.
+    hot_key : int
+        Key of the most frequent value where it is frequent enough to be counted apart.
+    anchors : ndarray of uint64
+        Ascending keys of repeated sample values that are alone in their cell: such a cell stands for its value exactly.
+    rests : ndarray of float64
+        For every window, where in its unit a position stands, in keys: the middle, or the one place where all sample
+        values lie (whole numbers, say).
+    """
+
+    frame: Frame
+    windows: NDArray[np.void]
+    rests: Floats
+    midpoints: Keys
+    hot_key: int
+    anchors: Keys
+
+    @cached_property
+    def entries(self) -> Ints:
+        """Directory entry of every window."""
+        return np.asarray(self.windows["start"] >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
+
+    @cached_property
+    def inner_cells(self) -> int:
+        """Number of inner cells."""
+        return int(np.sum(self.windows["last"].astype(np.int64) + 1))
+
+    @cached_property
+    def directory(self) -> NDArray[np.void]:
+        """All 2^16 entries; those without a window send every key to the outer cells."""
+        table = np.zeros(ENTRIES, DIRECTORY_DTYPE)
+        # no key of the entry lies in the one-key window at the entry's own end
+        table["start"] = (np.arange(1, ENTRIES + 1, dtype=np.uint64)) << np.uint64(ENTRY_SHIFT)
+        table[self.entries] = self.windows
+        return table
+
+    @cached_property
+    def parents(self) -> Keys:
+        """Cell that each midpoint splits."""
+        return self.locate(self.midpoints)[0].astype(np.uint64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that decides which cell a value belongs to."""
+        digest = hashlib.sha256(np.array([self.frame.scale, self.frame.centre]).tobytes())
+        for part in (self.windows, self.rests, self.midpoints, self.anchors):
+            digest.update(part.tobytes() + b"|")
+        return digest.hexdigest()
+
+    def locate(self, keys: Keys) -> tuple[Ints, Keys]:
+        """Cell (before splitting) and position inside it, for every key."""
+        entry = self.directory[(keys >> np.uint64(ENTRY_SHIFT)).astype(np.int64)]
+        units = (keys - entry["start"]) >> entry["drop"].astype(np.uint64)
+        bits = entry["bits"].astype(np.uint64)
+        inner = units >> bits
+        inside = inner <= entry["last"]
+        cell = np.where(inside, entry["first"] + inner, keys >> np.uint64(OUTER_SHIFT)).astype(np.int64)
+        outer_position = (keys >> np.uint64(OUTER_DROP)) & np.uint64((1 << POSITION_BITS) - 1)
+        return cell, np.where(inside, units & ((np.uint64(1) << bits) - np.uint64(1)), outer_position)
+
+    def split(self, cells: Ints, keys: Keys) -> Ints:
+        """Cells after splitting: rows at or above a midpoint inside their cell belong to the midpoint's part."""
+        part = np.searchsorted(self.midpoints, keys, side="right") - 1
+        inside = part >= 0
+        inside[inside] = self.parents[part[inside]] == cells[inside]
+        return np.where(inside, OUTER_CELLS + self.inner_cells + part, cells)
+
+    def unsplit(self, cells: Ints) -> Ints:
+        """Cells before splitting: a part's parent, every other cell itself."""
+        part = cells - (OUTER_CELLS + self.inner_cells)
+        if len(self.parents) == 0:
+            return cells
+        return np.where(part >= 0, self.parents.astype(np.int64)[np.maximum(part, 0)], cells)
+
+    def geometry(self, cells: Ints) -> CellGeometry:
+        """Borders and units of cells; a part has those of its parent."""
+        whole = self.unsplit(cells)
+        low = whole.astype(np.uint64) << np.uint64(OUTER_SHIFT)
+        drop = np.full(len(cells), OUTER_DROP, np.int64)
+        bits = np.full(len(cells), POSITION_BITS, np.int64)
+        rest = np.full(len(cells), middle_of_unit(OUTER_DROP))
+        inner = whole >= OUTER_CELLS
+        if np.any(inner):
+            at = np.searchsorted(self.windows["first"], whole[inner], side="right") - 1
+            window = self.windows[at]
+            drop[inner], bits[inner], rest[inner] = window["drop"], window["bits"], self.rests[at]
+            width = (drop[inner] + bits[inner]).astype(np.uint64)
+            low[inner] = window["start"] + ((whole[inner] - window["first"]).astype(np.uint64) << width)
+        return CellGeometry(low, drop, bits, rest)
+
+    def labels(self, cells: Ints, low: Keys) -> Ints:
+        """Rank of the centre nearest to the rows of each cell (0 = lowest centre)."""
+        part = cells - (OUTER_CELLS + self.inner_cells)
+        return np.where(part >= 0, part + 1, np.searchsorted(self.midpoints, low, side="left"))
+
+
+@dataclass(frozen=True, slots=True)
+class Masses:
+    """What a grid is built from: key intervals and how much mass each holds, in ascending order.
+
+    A sample gives intervals of one key; the cells of a summary give their own borders.
+    """
+
+    low: Keys
+    high: Keys
+    weight: Floats
+
+    @classmethod
+    def of_sample(cls, y: Floats) -> Masses:
+        """Masses of the finite values of a sample."""
+        keys, counts = np.unique(keys_of(y[np.isfinite(y)]), return_counts=True)
+        return cls(keys, keys, counts.astype(np.float64))
+
+
+def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = MASS_BITS) -> Grid:
+    """Grid whose inner cells each hold about the same mass, split at the midpoints between centres.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates of the rows.
+    masses : Masses
+        Where the mass lies.
+    centres : ndarray of shape (K,)
+        Centres that rows will start from, in the frame's coordinates.
+    mass_bits : int
+        log2 of the number of cells that the whole mass is divided into.
+    """
+    entry = (masses.low >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
+    starts = np.flatnonzero(np.r_[True, entry[1:] != entry[:-1]]) if len(entry) else np.empty(0, np.int64)
+    ends = np.r_[starts[1:], len(entry)].astype(np.int64)
+    total = float(np.sum(masses.weight))
+    windows, rests = np.zeros(len(starts), DIRECTORY_DTYPE), np.zeros(len(starts))
+    first = OUTER_CELLS
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        part = Masses(masses.low[start:end], masses.high[start:end], masses.weight[start:end])
+        windows[i] = _window(part, total, mass_bits, first)
+        rests[i] = _rest(part, int(windows[i]["start"]), int(windows[i]["drop"]))
+        first += int(windows[i]["last"]) + 1
+    hot_key, anchors = NO_HOT_KEY, np.empty(0, np.uint64)
+    if len(entry) and np.array_equal(masses.low, masses.high):
+        heaviest = int(np.argmax(masses.weight))
+        hot_key = int(masses.low[heaviest]) if masses.weight[heaviest] >= HOT_SHARE * total else NO_HOT_KEY
+        anchors = _lone_values(Grid(frame, windows, rests, np.empty(0, np.uint64), hot_key, anchors), masses)
+    return Grid(frame, windows, rests, midpoint_keys(centres), hot_key, anchors)
+
+
+def midpoint_keys(centres: Floats) -> Keys:
+    """Ascending keys of the midpoints between neighbouring centres, one a pair of different centres."""
+    ordered = np.unique(centres)
+    return np.unique(keys_of(ordered[:-1] + 0.5 * np.diff(ordered)))
+
+
+def _window(part: Masses, total: float, mass_bits: int, first: int) -> tuple[int, int, int, int, int]:
+    """One entry's window: start, first cell, last cell, drop and bits."""
+    low, high = _core(part)
+    share = float(np.sum(part.weight)) / total
+    target = max(LEAST_BITS, int(np.ceil(np.log2(max(share * 2.0**mass_bits, 1.0)))))
+    keys = part.low[(part.low >= low) & (part.low <= high)]
+    bits = min(target, MOST_BITS)
+    wanted = min(len(keys), 1 << (target - 1))
+    while bits < MOST_BITS and _occupied(keys, low, high, bits) < wanted:
+        bits += 1
+    width = _cell_width(low, high, bits)
+    return int(low), first, (1 << bits) - 1, max(0, width - POSITION_BITS), min(width, POSITION_BITS)
+
+
+def _rest(part: Masses, start: int, drop: int) -> float:
+    """Where in their unit all values of a window lie, in keys; the middle where they differ or are too few to tell."""
+    inside = (part.low - np.uint64(start)) & np.uint64((1 << drop) - 1)
+    same = len(inside) > 1 and np.array_equal(part.low, part.high) and not np.any(inside != inside[0])
+    return float(inside[0]) if same else middle_of_unit(drop)
+
+
+def _core(part: Masses) -> tuple[int, int]:
+    """Keys between which an entry's mass lies: all of it, or the middle where a few rows lie far from the rest."""
+    low, high = int(part.low[0]), int(np.max(part.high))
+    share = np.cumsum(part.weight) / np.sum(part.weight)
+    inner_low = int(part.low[np.searchsorted(share, 0.01)])
+    inner_high = int(part.high[min(np.searchsorted(share, 0.99), len(share) - 1)])
+    return (inner_low, inner_high) if (inner_high - inner_low + 1) * 16 < high - low else (low, high)
+
+
+def _cell_width(low: int, high: int, bits: int) -> int:
+    """log2 of the keys in a cell when 2^bits cells must cover low ... high."""
+    return max(0, (high - low).bit_length() - bits)
+
+
+def _occupied(keys: Keys, low: int, high: int, bits: int) -> int:
+    """Number of cells that hold a key."""
+    cells = (keys - np.uint64(low)) >> np.uint64(_cell_width(low, high, bits))
+    return 1 + int(np.count_nonzero(np.diff(cells)))
+
+
+def _lone_values(grid: Grid, masses: Masses) -> Keys:
+    """Keys of values seen at least twice and alone in their cell."""
+    cells, _ = grid.locate(masses.low)
+    alone = np.r_[True, cells[1:] != cells[:-1]] & np.r_[cells[1:] != cells[:-1], True]
+    return masses.low[alone & (masses.weight >= 2)]

@@ -1,0 +1,227 @@
+"""Continuous columns, and mixed ones whose modal value is "missing": from a sample and a summary to a column's model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.codecs import Codec, codec_for
+from gpuvgm.config import LARGEST_FIT_ERROR, EncodingRules, FitConfig
+from gpuvgm.engines import Engine, statistics_of
+from gpuvgm.fit import MixtureFit, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Ints, Masses, build_grid, keys_of
+from gpuvgm.model import MISSING, ColumnModel, FitRecord, KernelTable, MixtureModel
+from gpuvgm.posterior import ComponentStatistics, Posterior
+from gpuvgm.seeding import Seeds, k_means_seeds
+from gpuvgm.summary import Cells, Summary
+
+SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
+COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
+_CELL_FRAME = Frame(1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is settled about a column before its rows are read.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    codec : Codec
+        Values to numbers and back.
+    config : FitConfig
+        How to fit.
+    rules : EncodingRules
+        How scalars are made.
+    grid : Grid
+        Cells to summarise into.
+    seeds : Seeds or None
+        Centres in the grid's frame; None where the sample has no ordinary value.
+    refinements : int
+        How often the grid was refined.
+    """
+
+    name: str
+    codec: Codec
+    config: FitConfig
+    rules: EncodingRules
+    grid: Grid
+    seeds: Seeds | None
+    refinements: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A column's fit and how far it may be from the exact one."""
+
+    fit: MixtureFit
+    error: float
+    exact: bool = False
+
+
+def plan_column(
+    name: str, sample: pa.ChunkedArray, config: FitConfig, rules: EncodingRules, *, infinite_is_missing: bool
+) -> Plan:
+    """Codec, centres and grid of a column from a sample of its values.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    sample : pyarrow.ChunkedArray
+        A sample of its values.
+    config : FitConfig
+        How to fit.
+    rules : EncodingRules
+        How scalars are made.
+    infinite_is_missing : bool
+        Take infinities for missing values.
+    """
+    codec = codec_for(name, sample.type, sample, infinite_is_missing=infinite_is_missing)
+    numbers = codec.encode(sample.combine_chunks() if sample.num_chunks != 1 else sample.chunk(0))
+    frame = Frame.around(numbers, keep_small=config.standardize is False)
+    y = frame.apply(numbers[np.isfinite(numbers)])
+    if len(y) == 0:
+        return Plan(name, codec, config, rules, build_grid(frame, Masses.of_sample(y), y), None)
+    step = -(-len(y) // SEEDING_ROWS)
+    seeds = k_means_seeds(np.ascontiguousarray(y[::step]), config.n_components, config.random_state)
+    return Plan(name, codec, config, rules, build_grid(frame, Masses.of_sample(y), seeds.centres), seeds)
+
+
+def refine(plan: Plan, summary: Summary) -> Plan:
+    """The plan with a finer grid, built from where all rows lie instead of a sample."""
+    again = plan.refinements + 1
+    centres = np.empty(0) if plan.seeds is None else plan.seeds.centres
+    grid = build_grid(plan.grid.frame, summary.masses(), centres, MASS_BITS + 2 * again)
+    return replace(plan, grid=grid, refinements=again)
+
+
+def reseed(plan: Plan, summary: Summary) -> Plan:
+    """Centres from the summary's cells, for a column whose sample had too few ordinary values."""
+    cells = summary.cells()
+    repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
+    rows = np.repeat(cells.mean, repeats)
+    return replace(plan, seeds=k_means_seeds(rows, plan.config.n_components, plan.config.random_state))
+
+
+def nearest_seeds(plan: Plan, y: Floats) -> Seeds:
+    """The plan's centres with every row given to the nearest."""
+    assert plan.seeds is not None
+    rank = np.searchsorted(plan.grid.midpoints, keys_of(y), side="right")
+    return Seeds(plan.seeds.centres, plan.seeds.component_of_rank[rank])
+
+
+def needs_more_rows(plan: Plan, summary: Summary) -> bool:
+    """Whether the sample had too few ordinary values to take the centres from."""
+    held = 0 if plan.seeds is None else plan.seeds.centres.size
+    return held < min(plan.config.n_components, summary.ordinary)
+
+
+def fit_summary(engine: Engine, plan: Plan, summary: Summary) -> Outcome:
+    """Fit a column on its summary, and estimate the error from a fit on cells twice as wide (DESIGN I4)."""
+    cells = summary.cells()
+    fine = _fit_cells(engine, plan, cells)
+    coarse = _fit_cells(engine, plan, cells.coarsen())
+    return Outcome(fine, distance(fine.posterior, coarse.posterior) / COARSE_TO_FINE)
+
+
+def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit:
+    assert plan.seeds is not None
+    mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+    component = _start_components(plan, cells)
+    start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
+    prior = prior_of(mean, variance, plan.grid.frame, plan.config)
+
+    def accumulate(table: KernelTable) -> ComponentStatistics:
+        return statistics_of(engine.e_step(cells.mean, cells.weight, cells.scatter, table), table)
+
+    return fit_mixture(accumulate, prior, start, _CELL_FRAME, plan.config)
+
+
+def _start_components(plan: Plan, cells: Cells) -> Ints:
+    """Component of each cell's rows: that of the nearest centre, exactly so where the grid is split between the centres."""
+    assert plan.seeds is not None
+    ranks = plan.seeds.component_of_rank
+    if len(ranks) == len(plan.grid.midpoints) + 1:
+        return ranks[cells.label]
+    ordered = plan.seeds.centres[ranks]
+    return ranks[np.searchsorted(ordered[:-1] + 0.5 * np.diff(ordered), cells.mean, side="right")]
+
+
+def distance(one: Posterior, other: Posterior) -> float:
+    """Largest difference of two posteriors over components that hold a row: means in sigma, variances and weights relative."""
+    held = (one.sticks[0] > 1.5) | (other.sticks[0] > 1.5)
+    variance = one.covariances[held]
+    return float(
+        max(
+            np.max(np.abs(one.means[held] - other.means[held]) / np.sqrt(variance)),
+            np.max(np.abs(other.covariances[held] / variance - 1)),
+            np.max(np.abs(other.weights[held] / one.weights[held] - 1)),
+        )
+    )
+
+
+def is_good(outcome: Outcome) -> bool:
+    """Whether the fit on the summary keeps the promise."""
+    return outcome.error <= LARGEST_FIT_ERROR
+
+
+def row_start(plan: Plan, y: Floats) -> ComponentStatistics:
+    """Statistics of rows given to their k-means component, as scikit-learn starts."""
+    assert plan.seeds is not None
+    return hard_start(y, np.ones(len(y)), np.zeros(len(y)), plan.seeds.labels, plan.seeds.centres)
+
+
+def summary_model(engine: Engine, plan: Plan, summary: Summary, outcome: Outcome | None) -> ColumnModel:
+    """The column's model from its summary and its fit (None: the column has no ordinary value)."""
+    if outcome is None:
+        return _column(plan, summary, None, FitRecord("none", summary.rows, summary.missing))
+    cells = summary.cells()
+    record = FitRecord(
+        algorithm="exact" if outcome.exact else "summary",
+        rows=summary.rows,
+        missing=summary.missing,
+        iterations=len(outcome.fit.bounds),
+        converged=outcome.fit.converged,
+        lower_bound=outcome.fit.bounds[-1],
+        fit_error=outcome.error,
+        cells=len(cells.mean),
+        refinements=plan.refinements,
+    )
+    return _column(plan, summary, _mixture(engine, plan, cells, outcome.fit.posterior), record)
+
+
+def _mixture(engine: Engine, plan: Plan, cells: Cells, posterior: Posterior) -> MixtureModel:
+    """Activity and mode counts, per cell at its mean (DESIGN I3)."""
+    table = KernelTable.of(posterior, _CELL_FRAME)
+    counts = engine.count_most_probable(cells.mean, cells.weight, table)
+    active = (posterior.weights > plan.config.weight_threshold) & (counts > 0)
+    if not np.any(active):
+        active = np.arange(len(counts)) == np.argmax(posterior.weights)
+    active_counts = engine.count_most_probable(cells.mean, cells.weight, table.take(np.flatnonzero(active)))
+    assert plan.seeds is not None
+    return MixtureModel(plan.grid.frame, posterior, plan.seeds.centres, counts, active, active_counts)
+
+
+def _column(plan: Plan, summary: Summary, mixture: MixtureModel | None, record: FitRecord) -> ColumnModel:
+    """Modal values, order and bounds around the mixture."""
+    modal = (MISSING,) if summary.missing else ()
+    shared = np.array([*([summary.missing] if modal else []), *([] if mixture is None else mixture.active_counts)])
+    ordinary = summary.ordinary > 0
+    return ColumnModel(
+        name=plan.name,
+        kind="mixed" if modal else "continuous",
+        codec=plan.codec,
+        rules=plan.rules,
+        mixture=mixture,
+        modal_values=modal,
+        order=tuple(int(i) for i in np.argsort(-shared, kind="stable")),
+        minimum=plan.codec.value(summary.minimum) if ordinary else None,
+        maximum=plan.codec.value(summary.maximum) if ordinary else None,
+        fit=record,
+    )
+
+

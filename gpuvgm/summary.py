@@ -1,0 +1,324 @@
+"""Summaries: what one pass over a column leaves, exact, mergeable in any order, and small.
+
+For every occupied cell of the grid a summary holds the count of its rows and the sums of their integer positions and
+of the squares of these. Integers add up to the same total in any order, so that partitions, threads and retries cannot
+change a bit of the model (DESIGN I2).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.grid import DIRECTORY_DTYPE, CellGeometry, Floats, Frame, Grid, Ints, Keys, Masses, keys_of, values_of
+
+_WORD = 1 << 64
+_SMALL = 1 << 24  # rows whose sum of squared positions fits one 64-bit word
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Occupied cells as numbers, in ascending order of the grid.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (cells,)
+        Mean of the rows, in the frame's coordinates.
+    weight : ndarray of shape (cells,)
+        Number of rows.
+    scatter : ndarray of shape (cells,)
+        Sum of squared deviations from the cell's mean.
+    label : ndarray of shape (cells,)
+        Rank of the nearest centre (0 = lowest).
+    parent : ndarray of shape (cells,)
+        The cell's number before splitting.
+    """
+
+    mean: Floats
+    weight: Floats
+    scatter: Floats
+    label: Ints
+    parent: Ints
+
+    @property
+    def rows(self) -> float:
+        """Number of rows in all cells."""
+        return float(np.sum(self.weight))
+
+    def coarsen(self) -> Cells:
+        """Neighbouring cells of one window put together two by two, unless a midpoint lies between them."""
+        if len(self.mean) == 0:
+            return self
+        pair = self.parent >> 1
+        order = np.lexsort((self.label, pair))
+        pair, label = pair[order], self.label[order]
+        starts = np.flatnonzero(np.r_[True, (pair[1:] != pair[:-1]) | (label[1:] != label[:-1])])
+        weight, mean = self.weight[order], self.mean[order]
+        total = np.add.reduceat(weight, starts)
+        anchor = np.repeat(mean[starts], np.diff(np.r_[starts, len(mean)]))
+        merged = mean[starts] + np.add.reduceat(weight * (mean - anchor), starts) / total
+        gap = mean - np.repeat(merged, np.diff(np.r_[starts, len(mean)]))
+        scatter = np.add.reduceat(self.scatter[order] + weight * gap * gap, starts)
+        return Cells(merged, total, scatter, label[starts], pair[starts] << 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Exact sums of a column over the cells of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid that the sums belong to.
+    cell : ndarray of int64
+        Occupied cells, ascending.
+    count, first, second, second_high : ndarray of uint64
+        Rows, sum of positions, and sum of squared positions in two words (low, high), per occupied cell.
+    missing, infinite : int
+        Rows that are NaN and rows that are infinite; neither lies in a cell.
+    minimum, maximum : float
+        Smallest and largest finite value; inf and -inf where there is none.
+    """
+
+    grid: Grid
+    cell: Ints
+    count: Keys
+    first: Keys
+    second: Keys
+    second_high: Keys
+    missing: int
+    infinite: int
+    minimum: float
+    maximum: float
+
+    @property
+    def ordinary(self) -> int:
+        """Rows that lie in a cell."""
+        return int(np.sum(self.count))
+
+    @property
+    def rows(self) -> int:
+        """All rows, missing and infinite ones included."""
+        return self.ordinary + self.missing + self.infinite
+
+    @classmethod
+    def empty(cls, grid: Grid) -> Summary:
+        """Summary of no rows."""
+        none = np.empty(0, np.uint64)
+        return cls(grid, np.empty(0, np.int64), none, none, none, none, 0, 0, np.inf, -np.inf)
+
+    @classmethod
+    def from_array(cls, x: Floats, grid: Grid) -> Summary:
+        """Summarise rows with NumPy; the definition that every engine's `summarise` equals.
+
+        Parameters
+        ----------
+        x : ndarray of shape (rows,), float64
+            Values; NaN is missing.
+        grid : Grid
+            The grid to use.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        finite = x[np.isfinite(x)]
+        y = grid.frame.apply(finite)
+        check_range(int(np.count_nonzero(np.isfinite(y))), len(finite))
+        keys = keys_of(y)
+        cell, position = grid.locate(keys)
+        cell = grid.split(cell, keys)
+        cells, where, count = np.unique(cell, return_inverse=True, return_counts=True)
+        first, second, high = (np.zeros(len(cells), np.uint64) for _ in range(3))
+        np.add.at(first, where, position)
+        for start in range(0, len(x), _SMALL):
+            part = slice(start, start + _SMALL)
+            block = np.zeros(len(cells), np.uint64)
+            np.add.at(block, where[part], position[part] * position[part])
+            second, high = _add_words(second, high, block, np.uint64(0))
+        missing = int(np.count_nonzero(np.isnan(x)))
+        return cls(
+            grid, cells, count.astype(np.uint64), first, second, high,
+            missing, len(x) - len(finite) - missing,
+            float(np.min(finite, initial=np.inf)), float(np.max(finite, initial=-np.inf)),
+        )  # fmt: skip
+
+    def merge(self, other: Summary) -> Summary:
+        """Summary of both sets of rows; associative and commutative to the last bit.
+
+        Raises
+        ------
+        InputError
+            Where the two belong to different grids.
+        """
+        if self.grid is not other.grid and self.grid.fingerprint != other.grid.fingerprint:
+            raise InputError("summaries of different grids cannot be merged: summarise the new rows with the stored grid")
+        missing, infinite = self.missing + other.missing, self.infinite + other.infinite
+        minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        if len(self.cell) == 0 or len(other.cell) == 0:
+            kept = self if len(other.cell) == 0 else other
+            return replace(
+                kept, grid=self.grid, missing=missing, infinite=infinite, minimum=minimum, maximum=maximum
+            )
+        cell = np.union1d(self.cell, other.cell)
+        columns = [np.zeros(len(cell), np.uint64) for _ in range(4)]
+        for part in (self, other):
+            at = np.searchsorted(cell, part.cell)
+            columns[0][at] += part.count
+            columns[1][at] += part.first
+            columns[2][at], columns[3][at] = _add_words(columns[2][at], columns[3][at], part.second, part.second_high)
+        return Summary(self.grid, cell, *columns, missing, infinite, minimum, maximum)
+
+    def cells(self) -> Cells:
+        """The occupied cells as numbers, moments taken about each cell's own mean from exact integers."""
+        grid, at = self.grid, self.grid.geometry(self.cell)
+        low = at.low
+        count = self.count.astype(np.float64)
+        key = values_of(low + np.uint64(1)) - values_of(low)
+        unit = np.ldexp(key, at.drop)
+        mean = values_of(low) + (_mean_position(self.first, self.count) * unit + self._rests(at) * key)
+        scatter = _squared_deviations(self.count, self.first, self.second, self.second_high) * unit * unit
+        label = grid.labels(self.cell, low)
+        order = np.lexsort((label, low))
+        parent = grid.unsplit(self.cell)
+        return Cells(mean[order], count[order], scatter[order], label[order], parent[order])
+
+    def masses(self) -> Masses:
+        """The occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample."""
+        at = self.grid.geometry(self.cell)
+        high = at.low + ((np.uint64(1) << (at.drop + at.bits).astype(np.uint64)) - np.uint64(1))
+        order = np.argsort(at.low, kind="stable")
+        return Masses(at.low[order], high[order], self.count[order].astype(np.float64))
+
+    def save(self, path: str | Path) -> None:
+        """Write the summary as an Arrow IPC file.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; it is replaced at once when complete.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            with pa.OSFile(str(partial), "wb") as sink:
+                self.write(sink)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def write(self, sink: pa.NativeFile) -> None:
+        """Write the summary into an open Arrow file."""
+        table = self._table()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Summary:
+        """Read a summary that `save` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            For a file that is damaged, no summary, or of a newer format.
+        """
+        try:
+            with pa.OSFile(str(path), "rb") as file:
+                table = pa.ipc.open_file(file).read_all()
+        except pa.ArrowInvalid as error:
+            raise ModelFileError(f"{path}: not a summary, or damaged ({error})") from error
+        return cls.from_table(table, str(path))
+
+    @classmethod
+    def from_table(cls, table: pa.Table, name: str) -> Summary:
+        """Summary from the Arrow table that holds it; `name` is used in messages."""
+        header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
+        if header.get("format", FORMAT + 1) > FORMAT:
+            raise ModelFileError(f"{name}: no summary of this version of gpuvgm (format {header.get('format')})")
+        columns = [table[column].to_numpy() for column in ("cell", "count", "first", "second", "second_high")]
+        frame = Frame(float.fromhex(header["scale"]), float.fromhex(header["centre"]))
+        windows = np.frombuffer(bytes.fromhex(header["windows"]), DIRECTORY_DTYPE)
+        rests = np.frombuffer(bytes.fromhex(header["rests"]), np.float64)
+        midpoints, anchors = (np.frombuffer(bytes.fromhex(header[part]), np.uint64) for part in ("midpoints", "anchors"))
+        grid = Grid(frame, windows, rests, midpoints, int(header["hot_key"]), anchors)
+        low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
+        return cls(grid, *columns, int(header["missing"]), int(header["infinite"]), low, high)
+
+    def _table(self) -> pa.Table:
+        header = {
+            "format": FORMAT,
+            "scale": self.grid.frame.scale.hex(),
+            "centre": self.grid.frame.centre.hex(),
+            "windows": self.grid.windows.tobytes().hex(),
+            "rests": self.grid.rests.tobytes().hex(),
+            "midpoints": self.grid.midpoints.tobytes().hex(),
+            "anchors": self.grid.anchors.tobytes().hex(),
+            "hot_key": str(self.grid.hot_key),
+            "missing": self.missing,
+            "infinite": self.infinite,
+            "minimum": self.minimum.hex(),
+            "maximum": self.maximum.hex(),
+        }
+        columns = {
+            "cell": self.cell,
+            "count": self.count,
+            "first": self.first,
+            "second": self.second,
+            "second_high": self.second_high,
+        }
+        return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
+
+    def _rests(self, at: CellGeometry) -> Floats:
+        """Keys from the start of a unit to the value it stands for: exact where a cell holds one repeated value."""
+        anchors = self.grid.anchors
+        if len(anchors) == 0:
+            return at.rest
+        rest = at.rest.copy()
+        cell = self.grid.split(self.grid.locate(anchors)[0], anchors)
+        found = np.minimum(np.searchsorted(self.cell, cell), max(len(self.cell) - 1, 0))
+        held = self.cell[found] == cell if len(self.cell) else np.zeros(len(cell), np.bool_)
+        found, anchors = found[held], anchors[held]
+        unit = (np.uint64(1) << at.drop[found].astype(np.uint64)) - np.uint64(1)
+        rest[found] = ((anchors - at.low[found]) & unit).astype(np.float64)
+        return rest
+
+
+def check_range(kept: int, finite: int) -> None:
+    """Refuse rows that are finite but overflow in the frame of a column whose sample was tiny."""
+    if kept != finite:
+        raise InputError(
+            f"{finite - kept} values are more than 1e300 times as large as the sample of the column: "
+            "clean them, or fit with a larger sample"
+        )
+
+
+def _add_words(low: Keys, high: Keys, more: Keys, more_high: Keys | np.uint64) -> tuple[Keys, Keys]:
+    """Sum of two 128-bit numbers in two words each."""
+    total = low + more
+    return total, high + more_high + (total < low)
+
+
+def _mean_position(first: Keys, count: Keys) -> Floats:
+    """first / count, correctly rounded or nearly so: quotient and remainder apart."""
+    whole = first // count
+    return np.asarray(whole.astype(np.float64) + (first - whole * count).astype(np.float64) / count.astype(np.float64))
+
+
+def _squared_deviations(count: Keys, first: Keys, second: Keys, high: Keys) -> Floats:
+    """Sum of (position - mean)^2 = sum of (position - q)^2 - r^2 / count, with first = q count + r.
+
+    The first term is an integer. It fits one word for fewer than 2^24 rows, where arithmetic modulo 2^64 gives it
+    exactly; larger cells are computed with Python's integers.
+    """
+    q = first // count
+    r = first - q * count
+    about_q = second - q * (first + r)
+    rest = r.astype(np.float64) * (r.astype(np.float64) / count.astype(np.float64))
+    out = about_q.astype(np.float64) - rest
+    for i in np.flatnonzero(count >= _SMALL):
+        exact = int(second[i]) + _WORD * int(high[i]) - int(q[i]) * (int(first[i]) + int(r[i]))
+        out[i] = exact - int(r[i]) ** 2 / int(count[i])
+    return np.maximum(out, 0.0)

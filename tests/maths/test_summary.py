@@ -1,0 +1,167 @@
+"""Laws of summaries: exact, mergeable in any order, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.grid import Grid, keys_of
+from gpuvgm.summary import Cells, Summary
+from tests.maths.test_grid import grid_of
+from tests.shapes import SHAPES, shape
+
+ARRAYS = ("cell", "count", "first", "second", "second_high")
+
+
+def same(one: Summary, other: Summary) -> bool:
+    arrays = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ARRAYS)
+    scalars = ("missing", "infinite", "minimum", "maximum")
+    return arrays and all(getattr(one, name) == getattr(other, name) for name in scalars)
+
+
+@pytest.fixture(scope="module")
+def column() -> np.ndarray:
+    x = shape("mixed signs", 6_000)
+    x[::97] = np.nan
+    x[::501] = 0.0
+    return x
+
+
+@pytest.fixture(scope="module")
+def grid(column: np.ndarray) -> Grid:
+    return grid_of(column)[0]
+
+
+@given(cuts=st.lists(st.integers(0, 6_000), max_size=6), order=st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_merging_parts_in_any_order_and_grouping(column: np.ndarray, grid: Grid, cuts: list[int], order) -> None:  # type: ignore[no-untyped-def]
+    borders = [0, *sorted(cuts), len(column)]
+    parts = [Summary.from_array(column[a:b], grid) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+    order.shuffle(parts)
+    while len(parts) > 1:
+        i = order.randrange(len(parts) - 1)
+        parts[i : i + 2] = [parts[i].merge(parts[i + 1])]
+    assert same(parts[0], Summary.from_array(column, grid))
+
+
+def test_empty_is_neutral(column: np.ndarray, grid: Grid) -> None:
+    whole = Summary.from_array(column, grid)
+    assert same(whole.merge(Summary.empty(grid)), whole)
+    assert same(Summary.empty(grid).merge(whole), whole)
+
+
+def test_counts(column: np.ndarray, grid: Grid) -> None:
+    x = np.concatenate([column, [np.inf, -np.inf, np.inf]])
+    summary = Summary.from_array(x, grid)
+    assert (summary.rows, summary.missing, summary.infinite) == (len(x), int(np.isnan(x).sum()), 3)
+    assert (summary.minimum, summary.maximum) == (np.nanmin(column), np.nanmax(column))
+
+
+def test_128_bit_sums_carry(grid: Grid) -> None:
+    one = Summary.from_array(np.array([1.234, 1.234, -7.5]), grid)
+    assert np.all(one.first > 0)
+    near = replace(one, second=np.full(len(one.cell), 2**64 - 1, np.uint64))
+    twice = near.merge(near)
+    exact = [int(low) + 2**64 * int(high) for low, high in zip(twice.second, twice.second_high, strict=True)]
+    assert exact == [2 * (2**64 - 1)] * len(one.cell)
+
+
+def test_scatter_of_a_huge_cell_is_exact(grid: Grid) -> None:
+    small = Summary.from_array(np.array([1.234, 1.2341]), grid)
+    n, s1, s2 = 3 << 24, 7 * (3 << 24) + 5, 49 * (3 << 24) + 70 + 3
+    big = replace(
+        small,
+        cell=small.cell[:1],
+        count=np.array([n], np.uint64),
+        first=np.array([s1], np.uint64),
+        second=np.array([s2 % 2**64], np.uint64),
+        second_high=np.array([s2 // 2**64], np.uint64),
+    )
+    unit = np.sqrt(replace(big, count=np.array([2], np.uint64), first=np.array([1], np.uint64),
+                           second=np.array([1], np.uint64)).cells().scatter[0] / 0.5)  # fmt: skip
+    expected = float(Fraction(s2) - Fraction(s1**2, n))
+    assert big.cells().scatter[0] == pytest.approx(expected * unit**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_cells_hold_the_moments_of_their_rows(name: str) -> None:
+    x = shape(name, 20_000)
+    grid, y = grid_of(x)
+    cells = Summary.from_array(x, grid).cells()
+    assert cells.rows == len(y)
+    low, high = float(np.min(y)), float(np.max(y))
+    total = np.sum(cells.weight * (cells.mean / max(high, -low, 1e-300)))
+    exact = float(np.sum((y / max(high, -low, 1e-300)).astype(np.longdouble)))
+    assert total == pytest.approx(exact, rel=1e-9, abs=1e-9 * len(y) * 1e-2)
+    where = grid.split(grid.locate(keys_of(y))[0], keys_of(y))
+    _, index = np.unique(where, return_inverse=True)
+    summary = Summary.from_array(x, grid)
+    order = np.lexsort((grid.labels(summary.cell, grid.geometry(summary.cell).low), grid.geometry(summary.cell).low))
+    means = np.bincount(index, y)[order] / np.bincount(index)[order]
+    width = np.ldexp(1.0, (grid.geometry(summary.cell).drop)[order]) * np.spacing(np.abs(means))
+    assert np.all(np.abs(cells.mean - means) <= 2 * width + 1e-12 * np.abs(means))
+
+
+def test_repeated_values_are_exact() -> None:
+    values = np.round(np.random.default_rng(1).lognormal(2, 2, 200), 2)
+    x = np.random.default_rng(0).choice(values, 50_000)
+    grid, y = grid_of(x)
+    cells = Summary.from_array(x, grid).cells()
+    np.testing.assert_array_equal(np.sort(cells.mean), np.unique(y))
+    np.testing.assert_array_equal(cells.scatter, 0)
+
+
+def test_coarsening_keeps_moments_and_labels(column: np.ndarray, grid: Grid) -> None:
+    fine = Summary.from_array(column, grid).cells()
+    coarse = fine.coarsen()
+    assert len(coarse.mean) < len(fine.mean)
+    for k in range(4):
+        a, b = fine.label == k, coarse.label == k
+        assert fine.weight[a].sum() == coarse.weight[b].sum()
+        first = np.sum(fine.weight[a] * fine.mean[a])
+        assert np.sum(coarse.weight[b] * coarse.mean[b]) == pytest.approx(first, rel=1e-12, abs=1e-9)
+        second = np.sum(fine.weight[a] * fine.mean[a] ** 2 + fine.scatter[a])
+        assert np.sum(coarse.weight[b] * coarse.mean[b] ** 2 + coarse.scatter[b]) == pytest.approx(second, rel=1e-12)
+
+
+def test_coarsening_nothing() -> None:
+    none = np.empty(0)
+    empty = Cells(none, none, none, none.astype(np.int64), none.astype(np.int64))
+    assert len(empty.coarsen().mean) == 0
+
+
+def test_summaries_of_different_grids_do_not_merge(column: np.ndarray, grid: Grid) -> None:
+    other, _ = grid_of(column, [0.0, 1.0])
+    with pytest.raises(InputError, match="different grids"):
+        Summary.from_array(column, grid).merge(Summary.from_array(column, other))
+
+
+def test_saved_and_loaded(column: np.ndarray, grid: Grid, tmp_path: Path) -> None:
+    summary = Summary.from_array(column, grid)
+    summary.save(tmp_path / "a.arrow")
+    loaded = Summary.load(tmp_path / "a.arrow")
+    assert same(loaded, summary)
+    assert loaded.grid.fingerprint == grid.fingerprint
+    assert same(loaded.merge(summary), summary.merge(summary))
+    np.testing.assert_array_equal(loaded.cells().mean, summary.cells().mean)
+
+
+def test_damaged_summary_is_refused(column: np.ndarray, grid: Grid, tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    Summary.from_array(column, grid).save(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelFileError, match="damaged"):
+        Summary.load(path)
+
+
+def test_overflow_in_the_frame_of_a_tiny_sample_is_refused() -> None:
+    grid, _ = grid_of(1e-200 * np.arange(1.0, 100.0))
+    with np.errstate(over="ignore"), pytest.raises(InputError, match="larger sample"):
+        Summary.from_array(np.array([1e-200, 1e300]), grid)

@@ -1,0 +1,146 @@
+"""The promise of the one-pass fit: the answer that all rows give, to 1e-8, from the same centres (DESIGN I1)."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.engines import get_engine, statistics_of
+from gpuvgm.execution import LocalExecutor
+from gpuvgm.fit import fit_mixture, mean_and_variance, prior_of
+from gpuvgm.frames import open_source
+from gpuvgm.kinds import mixture
+from gpuvgm.kinds.mixture import Plan
+from gpuvgm.model import KernelTable
+from gpuvgm.posterior import ComponentStatistics, Posterior
+from gpuvgm.table_fit import ColumnRequest, Run, fit_table
+from tests.shapes import SHAPES, shape
+
+ROWS = 200_000
+PROMISE = 1e-8
+
+
+def plan_of(x: np.ndarray) -> Plan:
+    sample = pa.chunked_array([pa.array(x[:: max(1, len(x) // 131_072)])])
+    return mixture.plan_column("x", sample, FitConfig(), EncodingRules(), infinite_is_missing=False)
+
+
+def fit_rows(plan: Plan, x: np.ndarray) -> Posterior:
+    """EM over every row, from the centres of the plan."""
+    engine, frame = get_engine("auto"), plan.grid.frame
+    y = frame.apply(x)
+    one, zero = np.ones(len(y)), np.zeros(len(y))
+    start = mixture.row_start(Plan(**{name: getattr(plan, name) for name in ("name", "codec", "config", "rules", "grid")},
+                                   seeds=mixture.nearest_seeds(plan, y)), y)  # fmt: skip
+    mean, variance = mean_and_variance(y, one, zero)
+
+    def accumulate(table: KernelTable) -> ComponentStatistics:
+        return statistics_of(engine.e_step(x, None, None, table), table)
+
+    return fit_mixture(accumulate, prior_of(mean, variance, frame, plan.config), start, frame, plan.config).posterior
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_within_the_promise(name: str) -> None:
+    x = shape(name, ROWS)
+    plan = plan_of(x)
+    engine = get_engine("auto")
+    outcome = mixture.fit_summary(engine, plan, engine.summarise(x, plan.grid))
+    rows, cells = fit_rows(plan, x), outcome.fit.posterior
+    held = rows.sticks[0] > 1.5
+    assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
+    assert np.max(np.abs(cells.covariances / rows.covariances - 1)[held]) < PROMISE
+    assert np.max(np.abs(cells.weights / rows.weights - 1)[held]) < PROMISE
+    assert mixture.is_good(outcome), "no refinement should be needed where the sample is representative"
+
+
+def test_without_the_second_order_term_the_promise_would_break() -> None:
+    x = shape("lognormal", ROWS)
+    plan = plan_of(x)
+    engine = get_engine("auto")
+    cells = engine.summarise(x, plan.grid).cells()
+    posterior = fit_rows(plan, x)
+    table = KernelTable.of(posterior, mixture._CELL_FRAME)
+    k = len(posterior.means)
+
+    def mean_shifts(sums: np.ndarray) -> np.ndarray:
+        """First moments as a distance of means in units of sigma."""
+        return sums[k : 2 * k] / sums[:k] / np.sqrt(posterior.covariances)
+
+    rows = mean_shifts(engine.e_step(plan.grid.frame.apply(x), None, None, table).sum(axis=0))
+    second_order = mean_shifts(engine.e_step(cells.mean, cells.weight, cells.scatter, table).sum(axis=0))
+    zeroth_order = mean_shifts(engine.e_step(cells.mean, cells.weight, np.zeros(len(cells.mean)), table).sum(axis=0))
+    assert np.max(np.abs(second_order - rows)) < 1e-9
+    assert np.max(np.abs(zeroth_order - rows)) > 100 * np.max(np.abs(second_order - rows))
+    assert np.max(np.abs(zeroth_order - rows)) > PROMISE
+
+
+def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool, **config: object):  # type: ignore[no-untyped-def]
+    source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
+    request = ColumnRequest("x", FitConfig(**config), EncodingRules())  # type: ignore[arg-type]
+    return fit_table(open_source(source), [request], Run("auto", LocalExecutor(2)), 0)
+
+
+def drifting() -> list[np.ndarray]:
+    """A stream whose first rows hardly hint at where the later ones lie."""
+    g = np.random.default_rng(0)
+    first = np.where(g.uniform(size=300_000) < 0.005, g.uniform(4900, 5100, 300_000), g.normal(size=300_000))
+    return [first, 4990 + 3 * g.normal(size=300_000), 5002 + 3 * g.normal(size=100_000)]
+
+
+def test_a_misleading_sample_is_noticed_in_a_stream(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        fitted = fit_table_of(drifting(), repeatable=False)
+    column = fitted.model["x"]
+    assert column.fit.fit_error > PROMISE
+    assert 'column "x"' in caplog.text
+    assert "can be read again" in caplog.text
+
+
+def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpuvgm import table_fit
+
+    monkeypatch.setattr(table_fit, "sample_runs", lambda rows, seed: [(0, 4096)])
+    refined = fit_table_of(drifting(), repeatable=True).model["x"]
+    assert refined.fit.refinements in (1, 2) or refined.fit.algorithm == "exact"
+    assert refined.fit.fit_error <= PROMISE
+
+
+def test_exact_takes_over_where_refining_does_not_help(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from gpuvgm import table_fit
+
+    monkeypatch.setattr(table_fit, "_good", lambda outcome: outcome is None)
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        fitted = fit_table_of([shape("lognormal", 30_000)], repeatable=True)
+    assert fitted.model["x"].fit.algorithm == "exact"
+    assert "exact EM" in caplog.text
+    monkeypatch.undo()
+    summary = fit_table_of([shape("lognormal", 30_000)], repeatable=True)
+    np.testing.assert_allclose(fitted.model["x"].means, summary.model["x"].means, rtol=1e-8)
+
+
+def test_the_bound_never_falls() -> None:
+    x = shape("cents", 50_000)
+    plan = plan_of(x)
+    engine = get_engine("auto")
+    outcome = mixture.fit_summary(engine, plan, engine.summarise(x, plan.grid))
+    bounds = np.array(outcome.fit.bounds)
+    assert np.all(np.diff(bounds) >= -1e-12 * np.abs(bounds[:-1]))
+
+
+def test_rarely_present_column_takes_its_centres_from_all_rows() -> None:
+    x = np.full(600_000, np.nan)
+    x[::20_001] = np.random.default_rng(0).normal(size=len(x[::20_001]))
+    fitted = fit_table_of([x], repeatable=True)
+    column = fitted.model["x"]
+    assert column.mixture is not None
+    assert len(column.means) == 10
+    assert column.fit.missing == int(np.isnan(x).sum())
+
+
