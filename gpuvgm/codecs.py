@@ -106,6 +106,8 @@ class IntegerCodec:
         return numbers
 
     def _difference(self, whole: np.ndarray) -> Floats:
+        if whole.dtype.kind == "f":  # an integer column that comes with missing values, from pandas say
+            return np.asarray(whole.astype(np.float64) - self.base)
         if whole.dtype.itemsize < 8 or self.base == 0:
             return np.asarray(whole.astype(np.float64) - self.base)
         if whole.dtype == np.uint64:

@@ -30,6 +30,7 @@ NO_HOT_KEY = (1 << 64) - 1  # the key of a NaN: no row has it
 MASS_BITS = 14  # an entry with a share s of the sample gets about s * 2^14 cells
 LEAST_BITS = 6
 MOST_BITS = 16
+REPEATED = 8  # an entry whose values appear this often on average holds few values, not a continuum
 HOT_SHARE = 0.02  # a value this frequent is counted apart, or its cell would be a bottleneck
 
 DIRECTORY_DTYPE = np.dtype(
@@ -250,8 +251,8 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
         log2 of the number of cells that the whole mass is divided into.
     """
     entry = (masses.low >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
-    starts = np.flatnonzero(np.r_[True, entry[1:] != entry[:-1]]) if len(entry) else np.empty(0, np.int64)
-    ends = np.r_[starts[1:], len(entry)].astype(np.int64)
+    starts = np.flatnonzero(np.diff(entry, prepend=-1))
+    ends = np.append(starts[1:], len(entry))[: len(starts)]
     total = float(np.sum(masses.weight))
     windows, rests = np.zeros(len(starts), DIRECTORY_DTYPE), np.zeros(len(starts))
     first = OUTER_CELLS
@@ -277,13 +278,17 @@ def midpoint_keys(centres: Floats) -> Keys:
 def _window(part: Masses, total: float, mass_bits: int, first: int) -> tuple[int, int, int, int, int]:
     """One entry's window: start, first cell, last cell, drop and bits."""
     low, high = _core(part)
-    share = float(np.sum(part.weight)) / total
-    target = max(LEAST_BITS, int(np.ceil(np.log2(max(share * 2.0**mass_bits, 1.0)))))
     keys = part.low[(part.low >= low) & (part.low <= high)]
-    bits = min(target, MOST_BITS)
-    wanted = min(len(keys), 1 << (target - 1))
+    weight = float(np.sum(part.weight))
+    repeated = np.array_equal(part.low, part.high) and weight >= REPEATED * len(part.low)
+    if repeated:
+        bits, wanted = 0, float(len(keys))  # a few values again and again: a cell for each, and no more
+    else:
+        bits = min(MOST_BITS, max(LEAST_BITS, int(np.ceil(np.log2(max(weight / total * 2.0**mass_bits, 1.0))))))
+        wanted = 0.5 * 2**bits * -np.expm1(-len(keys) / 2**bits)  # half of what an even spread would occupy
     while bits < MOST_BITS and _occupied(keys, low, high, bits) < wanted:
         bits += 1
+    bits = min(MOST_BITS, bits + repeated)  # pairs of cells, which coarsening puts together, hold one value too
     width = _cell_width(low, high, bits)
     return int(low), first, (1 << bits) - 1, max(0, width - POSITION_BITS), min(width, POSITION_BITS)
 

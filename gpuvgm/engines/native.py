@@ -42,19 +42,12 @@ class NativeEngine:
     def summarise(self, x: Floats, grid: Grid) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
-        windows, missing, infinite, minimum, maximum = self._kernels.summarise(
+        *sums, missing, infinite, minimum, maximum = self._kernels.summarise(
             x, frame, grid.directory.view(np.uint8), grid.midpoints, grid.parents, grid.inner_cells
         )
-        summary = Summary.empty(grid)
-        for cell, count, first, second in windows:
-            window = Summary(grid, cell, count, first, second, np.zeros_like(second), 0, 0, np.inf, -np.inf)
-            summary = summary.merge(window)
+        summary = Summary(grid, *sums, missing, infinite, minimum, maximum)
         check_range(summary.ordinary, len(x) - missing - infinite)
-        tally = Summary.empty(grid)
-        return summary.merge(
-            Summary(grid, tally.cell, tally.count, tally.first, tally.second, tally.second_high,
-                    missing, infinite, minimum, maximum)
-        )  # fmt: skip
+        return summary
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""

@@ -1,11 +1,11 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
 from gpuvgm.frames.block import Block
-from gpuvgm.frames.files import locate
+from gpuvgm.frames.files import locate, metadata_of
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
 from gpuvgm.frames.source import Source
 
-__all__ = ["Block", "ParquetSink", "Source", "locate", "open_source", "read_metadata", "restore"]
+__all__ = ["Block", "ParquetSink", "Source", "locate", "metadata_of", "open_source", "read_metadata", "restore"]

@@ -14,7 +14,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Block, reblock
 from gpuvgm.frames.csv_files import csv_parts
 from gpuvgm.frames.ipc_files import ipc_part
-from gpuvgm.frames.parquet import parquet_part
+from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
 from gpuvgm.frames.paths import check_unchanged, expand, format_of, stamp_of
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
 
@@ -133,6 +133,14 @@ class FileSource:
     def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:
         """The same arrays without field metadata and nullability, in which files may differ."""
         return pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names) if batch.columns else batch
+
+
+def metadata_of(source: Source) -> dict[str, dict[str, str]]:
+    """Key/value metadata of what a source holds: by file for Parquet files, else that of the schema."""
+    if isinstance(source, FileSource):
+        return {str(part.path): read_metadata(part.path) for part in source.parts if isinstance(part, ParquetPart)}
+    pairs = source.schema.metadata or {}
+    return {source.name: {key.decode(): value.decode(errors="replace") for key, value in pairs.items()}}
 
 
 def locate(source: Source, row: int) -> str:

@@ -38,6 +38,7 @@ using OptionalReals = std::optional<Reals>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Words = nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using AnyColumn = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ReadColumn = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 template <class T> nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<size_t> shape) {
     auto* kept = new std::vector<T>(std::move(values));
@@ -102,25 +103,75 @@ void check_length(const OptionalReals& values, size_t rows) {
 
 const double* pointer(const OptionalReals& values) { return values ? values->data() : nullptr; }
 
+// Sums of the cells over all windows, in words wide enough for any number of rows; memory comes with the first touch.
+struct Totals {
+    uint64_t count, first, second, second_high;
+};
+
 struct Sparse {
     std::vector<int64_t> cell;
-    std::vector<uint64_t> count, first, second;
-
-    // Takes a cell's sums out of the table and leaves it empty, but for its mark.
-    void take(int64_t index, Cell& sums) {
-        const uint64_t mark = sums.second & SPLIT_MARK, count_of = sums.count_and_first >> 42;
-        if (count_of) {
-            cell.push_back(index);
-            count.push_back(count_of);
-            first.push_back(sums.count_and_first & ((uint64_t(1) << 42) - 1));
-            second.push_back(sums.second & ~SPLIT_MARK);
-        }
-        sums = {0, mark};
-    }
+    std::vector<uint64_t> count, first, second, second_high;
 };
 
 struct FreeCells {
     void operator()(void* p) const { std::free(p); }
+};
+
+template <class T> std::unique_ptr<T, FreeCells> zeroed(int64_t count) {
+    T* memory = (T*)std::calloc(count, sizeof(T));
+    if (!memory) {
+        throw std::bad_alloc();
+    }
+    return std::unique_ptr<T, FreeCells>(memory);
+}
+
+// The cells of one summary while rows are added, a window at a time.
+struct Table {
+    int64_t all_cells;
+    std::unique_ptr<Cell, FreeCells> cells;
+    std::unique_ptr<Totals, FreeCells> totals;
+    std::unique_ptr<uint8_t, FreeCells> touched;
+
+    explicit Table(int64_t count)
+        : all_cells(count), cells(zeroed<Cell>(count)), totals(zeroed<Totals>(count)), touched(zeroed<uint8_t>(ENTRIES)) {}
+
+    // Outer cells of the entries that rows fell into, then all inner cells and parts.
+    template <class Function> void each_touched(Function function) {
+        for (int64_t entry = NOT_FINITE; entry < ENTRIES - NOT_FINITE; ++entry) {
+            for (int64_t cell = entry * ENTRY_CELLS; touched.get()[entry] && cell < (entry + 1) * ENTRY_CELLS; ++cell) {
+                function(cell);
+            }
+        }
+        for (int64_t cell = OUTER_CELLS; cell < all_cells; ++cell) {
+            function(cell);
+        }
+    }
+
+    // A window's sums of a cell go into its totals; the cell is left empty, but for its mark.
+    void carry(int64_t index) {
+        Cell& cell = cells.get()[index];
+        if (cell.count_and_first == 0) {
+            return;
+        }
+        Totals& total = totals.get()[index];
+        const uint64_t second = cell.second & ~SPLIT_MARK;
+        total.count += cell.count_and_first >> 42;
+        total.first += cell.count_and_first & ((uint64_t(1) << 42) - 1);
+        total.second += second;
+        total.second_high += total.second < second;
+        cell = {0, cell.second & SPLIT_MARK};
+    }
+
+    void emit(int64_t index, Sparse& out) const {
+        const Totals& total = totals.get()[index];
+        if (total.count) {
+            out.cell.push_back(index);
+            out.count.push_back(total.count);
+            out.first.push_back(total.first);
+            out.second.push_back(total.second);
+            out.second_high.push_back(total.second_high);
+        }
+    }
 };
 
 struct Kernels {
@@ -178,7 +229,7 @@ struct Kernels {
                         (int)cell.itemsize());
     }
 
-    int64_t inverse_transform(AnyColumn scalar, AnyColumn cell, std::tuple<double, double, double> frame, Reals means,
+    int64_t inverse_transform(ReadColumn scalar, ReadColumn cell, std::tuple<double, double, double> frame, Reals means,
                               Reals widths, nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu> value) const {
         const size_t rows = value.shape(0);
         if (scalar.shape(0) != rows || cell.shape(0) != rows || means.shape(0) != widths.shape(0)) {
@@ -191,7 +242,7 @@ struct Kernels {
                                        table, value.data());
     }
 
-    // Windows of at most WINDOW_ROWS rows, each as sparse sums; and the tally of the values.
+    // Sparse sums of the occupied cells, ascending, and the tally of the values.
     auto summarise(Reals x, std::tuple<double, double, uint64_t> frame, Bytes directory, Words midpoints, Words parents,
                    int64_t inner_cells) const {
         if (directory.shape(0) != ENTRIES * 16 || parents.shape(0) != midpoints.shape(0)) {
@@ -204,53 +255,26 @@ struct Kernels {
             splits.push_back({midpoints.data()[s], (uint32_t)parents.data()[s], (uint32_t)(first_part + s)});
         }
         Tally tally{0, 0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
-        std::vector<Sparse> windows;
+        Sparse out;
         {
             nb::gil_scoped_release unlocked;
-            std::unique_ptr<Cell, FreeCells> cells((Cell*)std::calloc(all_cells, sizeof(Cell)));
-            std::unique_ptr<uint8_t, FreeCells> touched((uint8_t*)std::calloc(ENTRIES, 1));
-            if (!cells || !touched) {
-                throw std::bad_alloc();
-            }
+            Table table(all_cells);
             for (const Split& split : splits) {
-                cells.get()[split.parent].second = SPLIT_MARK;
+                table.cells.get()[split.parent].second = SPLIT_MARK;
             }
             const GridTable grid{scale, centre, directory.data(), splits.data(), (int64_t)splits.size(), hot_key};
             for (int64_t start = 0; start < (int64_t)x.shape(0); start += WINDOW_ROWS) {
                 const int64_t rows = std::min<int64_t>(WINDOW_ROWS, x.shape(0) - start);
-                loops.summarise(x.data() + start, rows, grid, cells.get(), touched.get(), &tally);
-                windows.push_back(collect(cells.get(), touched.get(), all_cells));
+                loops.summarise(x.data() + start, rows, grid, table.cells.get(), table.touched.get(), &tally);
+                table.each_touched([&](int64_t cell) { table.carry(cell); });
             }
+            table.each_touched([&](int64_t cell) { table.emit(cell, out); });
         }
-        nb::list out;
-        for (Sparse& w : windows) {
-            const size_t size = w.cell.size();
-            out.append(nb::make_tuple(owned(std::move(w.cell), {size}), owned(std::move(w.count), {size}),
-                                      owned(std::move(w.first), {size}), owned(std::move(w.second), {size})));
-        }
-        return nb::make_tuple(out, tally.missing, tally.infinite, tally.minimum, tally.maximum);
-    }
-
-    static Sparse collect(Cell* cells, uint8_t* touched, int64_t all_cells) {
-        Sparse window;
-        for (int64_t entry = 0; entry < ENTRIES; ++entry) {
-            if (!touched[entry]) {
-                continue;
-            }
-            touched[entry] = 0;
-            const bool finite = entry >= NOT_FINITE && entry < ENTRIES - NOT_FINITE;
-            for (int64_t cell = entry * ENTRY_CELLS; cell < (entry + 1) * ENTRY_CELLS; ++cell) {
-                if (finite) {
-                    window.take(cell, cells[cell]);
-                } else {
-                    cells[cell] = {0, 0};
-                }
-            }
-        }
-        for (int64_t cell = OUTER_CELLS; cell < all_cells; ++cell) {
-            window.take(cell, cells[cell]);
-        }
-        return window;
+        const size_t size = out.cell.size();
+        return nb::make_tuple(owned(std::move(out.cell), {size}), owned(std::move(out.count), {size}),
+                              owned(std::move(out.first), {size}), owned(std::move(out.second), {size}),
+                              owned(std::move(out.second_high), {size}), tally.missing, tally.infinite, tally.minimum,
+                              tally.maximum);
     }
 };
 

@@ -1,0 +1,122 @@
+"""The same bits for any block size, number of threads, split into files, instruction set and order of merging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gpuvgm import TableTransformer, engines
+from gpuvgm.engines import native_is_built
+from tests.conftest import engine_names, make_engine
+from tests.shapes import shape
+
+ROWS = 30_000
+
+
+def table() -> dict[str, np.ndarray]:
+    x = shape("cents", ROWS)
+    return {"a": x, "b": np.where(x > 100, np.nan, shape("mixed signs", ROWS)), "c": np.arange(ROWS) % 777}
+
+
+def parameters(transformer: TableTransformer) -> list[bytes]:
+    return [
+        part.tobytes()
+        for column in transformer.columns_.values()
+        for part in (column.means, column.stds, column.weights, np.array(column.order), np.array(column.fit.lower_bound))
+    ]
+
+
+@pytest.fixture(scope="module")
+def baseline() -> TableTransformer:
+    return TableTransformer(threads=1).fit(table())
+
+
+@pytest.mark.parametrize("algorithm", ["summary", "exact"])
+@pytest.mark.parametrize(("block_rows", "threads"), [(1, 1), (4096, 3), (12_288, 2), (10**9, 4)])
+def test_blocks_and_threads(algorithm: str, block_rows: int, threads: int) -> None:
+    one = TableTransformer(threads=1, algorithm=algorithm, max_iter=20).fit(table())
+    other = TableTransformer(threads=threads, block_rows=block_rows, algorithm=algorithm, max_iter=20).fit(table())
+    assert parameters(one) == parameters(other)
+    for layout in ("compact", "onehot"):
+        a, b = (t.transform(table(), layout=layout) for t in (one, other))  # type: ignore[arg-type]
+        for key in a if layout == "compact" else [slice(None)]:
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_one_file_or_many(baseline: TableTransformer, tmp_path: Path) -> None:
+    whole = pa.table(table())
+    for i, (start, stop) in enumerate([(0, 1), (1, 5000), (5000, 5000), (5000, 29_999), (29_999, ROWS)]):
+        pq.write_table(whole.slice(start, stop - start), tmp_path / f"part-{i}.parquet", row_group_size=1234)
+    many = TableTransformer().fit(tmp_path)
+    assert parameters(many) == parameters(baseline)
+    assert many.transform(tmp_path).equals(baseline.transform(whole))
+
+
+def test_rows_do_not_depend_on_where_the_source_begins(baseline: TableTransformer) -> None:
+    x = table()
+    whole = baseline.transform(x)
+    tail = baseline.transform({name: values[12_345:] for name, values in x.items()}, first_row=12_345)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(tail[name], values[12_345:])
+
+
+def test_other_columns_change_nothing(baseline: TableTransformer) -> None:
+    alone = TableTransformer(columns=["b"]).fit(table())
+    np.testing.assert_array_equal(alone.transform(table())["b.mode"], baseline.transform(table())["b.mode"])
+
+
+def test_transform_repeats_itself_and_seeds_differ(baseline: TableTransformer) -> None:
+    first, again = baseline.transform(table()), baseline.transform(table())
+    other, seed = baseline.transform(table(), seed=5), baseline.transform(table(), seed=0)
+    np.testing.assert_array_equal(first["a.mode"], again["a.mode"])
+    np.testing.assert_array_equal(first["a.mode"], seed["a.mode"])
+    assert np.mean(first["a.mode"] != other["a.mode"]) > 0.01
+
+
+@pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
+def test_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for name in [name for name in engine_names() if name != "reference"]:
+        chosen = make_engine(name)
+        monkeypatch.setattr(engines, "get_engine", lambda _="auto", chosen=chosen: chosen)
+        for module in ("gpuvgm.table_fit", "gpuvgm.encoding"):
+            monkeypatch.setattr(f"{module}.get_engine", lambda _="auto", chosen=chosen: chosen)
+        transformer = TableTransformer(max_iter=10).fit(table())
+        encoded = transformer.transform(table())
+        results.append((parameters(transformer), [values.tobytes() for values in encoded.values()]))
+    assert all(result == results[0] for result in results)
+
+
+def test_reference_engine_gives_the_same_model_to_rounding() -> None:
+    native, reference = (TableTransformer(engine=name, max_iter=20).fit(table()) for name in ("auto", "reference"))
+    for name, column in native.columns_.items():
+        other = reference.columns_[name]
+        np.testing.assert_allclose(column.means, other.means, rtol=1e-9, atol=1e-9 * column.stds.max())
+        np.testing.assert_array_equal(column.active, other.active)
+        assert column.order == other.order
+    a, b = native.transform(table()), native.set_params(engine="reference").transform(table())
+    for name, values in a.items():
+        np.testing.assert_array_equal(values, b[name])
+
+
+def test_partial_fit_equals_one_fit_on_the_same_grid() -> None:
+    x = table()
+    half = {name: values[: ROWS // 2] for name, values in x.items()}
+    rest = {name: values[ROWS // 2 :] for name, values in x.items()}
+    grown = TableTransformer().partial_fit(half).partial_fit(rest)
+    merged = TableTransformer().fit(half).partial_fit(rest)
+    assert parameters(grown) == parameters(merged)
+    whole = TableTransformer().fit(x)
+    for name, column in grown.columns_.items():
+        other = whole.columns_[name]
+        assert column.fit.rows == other.fit.rows == ROWS
+        assert grown.summaries_[name].ordinary == whole.summaries_[name].ordinary
+    from gpuvgm.summary import Summary
+
+    direct = Summary.from_array(x["a"], grown.summaries_["a"].grid)
+    for part in ("cell", "count", "first", "second"):
+        np.testing.assert_array_equal(getattr(direct, part), getattr(grown.summaries_["a"], part))
