@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -31,10 +31,10 @@ class Codec(Protocol):
     def base(self) -> int:
         """What is subtracted from the values, exactly, before they become numbers."""
 
-    def encode(self, column: pa.Array) -> Floats:
+    def encode(self, column: pa.Array[Any]) -> Floats:
         """Numbers of a column, shape (rows,); NaN where a value is missing."""
 
-    def decode(self, numbers: Floats) -> pa.Array:
+    def decode(self, numbers: Floats) -> pa.Array[Any]:
         """Values of the numbers in the column's own type; null where a number is NaN."""
 
     def value(self, number: float) -> Number:
@@ -62,7 +62,7 @@ class FloatCodec:
         """Always 0: the grid's centre does this work."""
         return 0
 
-    def encode(self, column: pa.Array) -> Floats:
+    def encode(self, column: pa.Array[Any]) -> Floats:
         """Numbers of a column; nulls and NaN are both missing."""
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
@@ -71,10 +71,10 @@ class FloatCodec:
             numbers = np.where(np.isinf(numbers), np.nan, numbers)
         return np.ascontiguousarray(numbers)
 
-    def decode(self, numbers: Floats) -> pa.Array:
+    def decode(self, numbers: Floats) -> pa.Array[Any]:
         """Values in the column's own precision."""
         array = pa.array(numbers, pa.float64(), from_pandas=True)
-        return array if self.type in ("double", "null") else pc.cast(array, pa.type_for_alias(self.type), safe=False)
+        return array if self.type in ("double", "null") else pc.cast(array, arrow_type(self.type), safe=False)
 
     def value(self, number: float) -> Number:
         """The number itself."""
@@ -97,7 +97,7 @@ class IntegerCodec:
     base: int
     name: ClassVar[str] = "integer"
 
-    def encode(self, column: pa.Array) -> Floats:
+    def encode(self, column: pa.Array[Any]) -> Floats:
         """Numbers of a column: value - base."""
         whole = pc.fill_null(column, pa.scalar(self.base, column.type)).to_numpy(zero_copy_only=False)
         numbers = self._difference(whole)
@@ -105,7 +105,7 @@ class IntegerCodec:
             numbers[pc.is_null(column).to_numpy(zero_copy_only=False)] = np.nan
         return numbers
 
-    def _difference(self, whole: np.ndarray) -> Floats:
+    def _difference(self, whole: np.ndarray[Any, Any]) -> Floats:
         if whole.dtype.kind == "f":  # an integer column that comes with missing values, from pandas say
             return np.asarray(whole.astype(np.float64) - self.base)
         if whole.dtype.itemsize < 8 or self.base == 0:
@@ -125,9 +125,9 @@ class IntegerCodec:
             numbers[overflow] = whole[overflow].astype(np.float64) - float(base)
         return numbers
 
-    def decode(self, numbers: Floats) -> pa.Array:
+    def decode(self, numbers: Floats) -> pa.Array[Any]:
         """Values rounded half to even and kept within the type's range."""
-        dtype = np.dtype(pa.type_for_alias(self.type).to_pandas_dtype())
+        dtype: np.dtype[Any] = np.dtype(self.type)
         missing = np.isnan(numbers)
         limits = np.iinfo(dtype)
         steps = np.rint(np.where(missing, 0.0, numbers))
@@ -138,14 +138,20 @@ class IntegerCodec:
         values = whole.astype(dtype) + np.array(self.base).astype(dtype)
         values[~inside & (steps <= low)] = limits.min
         values[~inside & (steps >= high)] = limits.max
-        return pa.array(values, mask=missing) if np.any(missing) else pa.array(values)
+        array: pa.Array[Any] = pa.array(values, mask=missing) if np.any(missing) else pa.array(values)
+        return array
 
     def value(self, number: float) -> Number:
         """The integer that a number stands for."""
         return self.base + round(number)
 
 
-def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray, *, infinite_is_missing: bool) -> Codec:
+def arrow_type(name: str) -> pa.DataType:
+    """Arrow type of a name that `str` gave."""
+    return pa.type_for_alias(name)  # type: ignore[call-overload,no-any-return]  # the stubs want a literal
+
+
+def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray[Any], *, infinite_is_missing: bool) -> Codec:
     """Codec for a numeric column.
 
     Parameters
@@ -170,4 +176,6 @@ def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray, *, infinit
         return IntegerCodec(str(type_), 0 if middle is None else int(present[middle].as_py()))
     if pa.types.is_floating(type_) or pa.types.is_null(type_):
         return FloatCodec(str(type_), infinite_is_missing)
-    raise InputError(f'column "{name}" holds {type_} values, not numbers: leave it out of `columns`, or convert it first')
+    raise InputError(
+        f'column "{name}" holds {type_} values, not numbers: leave it out of `columns`, or convert it first'
+    )

@@ -108,11 +108,12 @@ def _check_numbers(column: ColumnModel, numbers: Floats, first_row: int) -> None
     if np.any(infinite):
         _refuse(column, infinite, first_row, "values are infinite", 'fit with inf="missing" or clean them')
     if column.mixture is None:
-        _refuse(column, finite, first_row, f"values (such as {numbers[finite][0] + column.codec.base:g}) are present in a "
-                "column that had none at fit", "fit again with these rows")  # fmt: skip
+        shown = f"{numbers[finite][0] + column.codec.base:g}"
+        problem = f"values (such as {shown}) are present in a column that had none at fit"
+        _refuse(column, finite, first_row, problem, "fit again with these rows")
     if column.missing_cell < 0:
-        _refuse(column, ~finite, first_row, "values are missing in a column that had none missing at fit",
-                "fill them in, or fit with rows that have missing values")  # fmt: skip
+        problem = "values are missing in a column that had none missing at fit"
+        _refuse(column, ~finite, first_row, problem, "fill them in, or fit with rows that have missing values")
 
 
 def _refuse(column: ColumnModel, rows: NDArray[np.bool_], first_row: int, problem: str, remedy: str) -> None:
@@ -121,7 +122,7 @@ def _refuse(column: ColumnModel, rows: NDArray[np.bool_], first_row: int, proble
 
 
 def from_onehot(model: TableModel, matrix: Floats, first_row: int) -> Encoded:
-    """Encoded rows from a onehot matrix: the largest cell wins, ties go to modal values, then to the lowest component."""
+    """Encoded rows from a onehot matrix: the largest cell wins; ties go to modal values, then the lowest component."""
     scalars: dict[str, Floats] = {}
     cells: dict[str, Cells] = {}
     start = 0
@@ -146,7 +147,9 @@ def from_compact(model: TableModel, block: Block) -> Encoded:
     cells: dict[str, Cells] = {}
     for column in model.columns:
         scalar = block.table.column(column.name + SCALAR).to_numpy(zero_copy_only=False)
-        scalars[column.name] = np.ascontiguousarray(scalar if scalar.dtype in (np.float32, np.float64) else scalar.astype(float))
+        scalars[column.name] = np.ascontiguousarray(
+            scalar if scalar.dtype in (np.float32, np.float64) else scalar.astype(float)
+        )
         mode = block.table.column(column.name + MODE).to_numpy(zero_copy_only=False)
         if mode.dtype != column.cell_dtype:
             wrong = ~((mode >= 0) & (mode < column.width) & (mode == np.floor(mode)))
@@ -159,8 +162,8 @@ def from_compact(model: TableModel, block: Block) -> Encoded:
 
 def _refuse_mode(column: ColumnModel, row: int, mode: object) -> None:
     raise InputError(
-        f'column "{column.name}{MODE}": {mode} at row {row} is none of the {column.width} cells (0 … {column.width - 1}); '
-        "was it encoded with another model?"
+        f'column "{column.name}{MODE}": {mode} at row {row} is none of the {column.width} cells '
+        f"(0 … {column.width - 1}); was it encoded with another model?"
     )
 
 
@@ -181,7 +184,10 @@ def decode_rows(engine: str, model: TableModel, encoded: Encoded) -> Decoded:
 
 
 def within_bounds(column: ColumnModel, numbers: Floats, cell: Cells) -> NDArray[np.bool_]:
-    """Rows whose (rounded) number lies in the training range, to 1e-9 of range or magnitude and a float32 scalar's step; missing rows always do."""
+    """Rows whose (rounded) number lies in the training range; missing rows always do.
+
+    The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
+    """
     inside = cell == column.missing_cell if column.missing_cell >= 0 else np.zeros(len(numbers), np.bool_)
     if column.minimum is None or column.maximum is None:
         return np.asarray(inside)

@@ -34,7 +34,9 @@ class MixtureFit:
     converged: bool
 
 
-def fit_mixture(accumulate: Accumulate, prior: Prior, start: ComponentStatistics, frame: Frame, config: FitConfig) -> MixtureFit:
+def fit_mixture(
+    accumulate: Accumulate, prior: Prior, start: ComponentStatistics, frame: Frame, config: FitConfig
+) -> MixtureFit:
     """Variational EM.
 
     Parameters
@@ -103,9 +105,9 @@ def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, cent
     d = y - centres[component]
     return ComponentStatistics(
         reference=centres,
-        counts=np.bincount(component, weight, k),
-        first=np.bincount(component, weight * d, k),
-        second=np.bincount(component, weight * d * d + scatter, k),
+        counts=np.bincount(component, weight, k).astype(np.float64),
+        first=np.bincount(component, weight * d, k).astype(np.float64),
+        second=np.bincount(component, weight * d * d + scatter, k).astype(np.float64),
         entropy=0.0,
     )
 

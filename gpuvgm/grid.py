@@ -33,9 +33,7 @@ MOST_BITS = 16
 REPEATED = 8  # an entry whose values appear this often on average holds few values, not a continuum
 HOT_SHARE = 0.02  # a value this frequent is counted apart, or its cell would be a bottleneck
 
-DIRECTORY_DTYPE = np.dtype(
-    [("start", "<u8"), ("first", "<u4"), ("last", "<u2"), ("drop", "u1"), ("bits", "u1")]
-)
+DIRECTORY_DTYPE = np.dtype([("start", "<u8"), ("first", "<u4"), ("last", "<u2"), ("drop", "u1"), ("bits", "u1")])
 
 
 def keys_of(y: Floats) -> Keys:
@@ -305,7 +303,7 @@ def _core(part: Masses) -> tuple[int, int]:
     low, high = int(part.low[0]), int(np.max(part.high))
     share = np.cumsum(part.weight) / np.sum(part.weight)
     inner_low = int(part.low[np.searchsorted(share, 0.01)])
-    inner_high = int(part.high[min(np.searchsorted(share, 0.99), len(share) - 1)])
+    inner_high = int(part.high[min(int(np.searchsorted(share, 0.99)), len(share) - 1)])
     return (inner_low, inner_high) if (inner_high - inner_low + 1) * 16 < high - low else (low, high)
 
 
@@ -324,4 +322,4 @@ def _lone_values(grid: Grid, masses: Masses) -> Keys:
     """Keys of values seen at least twice and alone in their cell."""
     cells, _ = grid.locate(masses.low)
     alone = np.r_[True, cells[1:] != cells[:-1]] & np.r_[cells[1:] != cells[:-1], True]
-    return masses.low[alone & (masses.weight >= 2)]
+    return np.asarray(masses.low[alone & (masses.weight >= 2)])

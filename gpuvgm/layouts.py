@@ -15,7 +15,7 @@ from gpuvgm.frames import Block, Source, restore
 from gpuvgm.grid import Floats
 from gpuvgm.model import TableModel
 
-_ARROW_TYPES = {"float32": pa.float32(), "float64": pa.float64()}
+_ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
 
 
 def onehot_width(model: TableModel) -> int:
@@ -56,15 +56,15 @@ class CompactLayout:
     """
 
     def __init__(self, model: TableModel, dtype: str, metadata: Mapping[str, str]) -> None:
-        fields = []
+        fields: list[pa.Field[Any]] = []
         for column in model.columns:
             fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[dtype]))
             fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
-        self.schema = pa.schema(fields, dict(metadata))
+        self.schema = pa.schema(fields, {key.encode(): value.encode() for key, value in metadata.items()})
 
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
         """A block as Arrow columns."""
-        arrays: list[pa.Array] = []
+        arrays: list[pa.Array[Any]] = []
         for name, scalar in encoded.scalars.items():
             arrays += [pa.array(scalar), pa.array(encoded.cells[name])]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -81,7 +81,10 @@ class OnehotLayout:
 
     def __init__(self, model: TableModel, dtype: str, metadata: Mapping[str, str]) -> None:
         self._model, self._dtype = model, dtype
-        self.schema = pa.schema([(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)], dict(metadata))
+        self.schema = pa.schema(
+            [(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)],
+            {key.encode(): value.encode() for key, value in metadata.items()},
+        )
 
     def part(self, encoded: Encoded) -> Floats:
         """A block as a matrix."""

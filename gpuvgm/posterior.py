@@ -119,7 +119,12 @@ class Posterior:
         log_determinant = -0.5 * log(self.covariances * self.degrees_of_freedom)
         log_precision = LOG_2 + psi_dof
         return np.asarray(
-            psi_a - psi_ab + log_rest - 0.5 * LOG_2_PI + log_determinant + 0.5 * (log_precision - 1 / self.mean_precision)
+            psi_a
+            - psi_ab
+            + log_rest
+            - 0.5 * LOG_2_PI
+            + log_determinant
+            + 0.5 * (log_precision - 1 / self.mean_precision)
         )
 
     def lower_bound(self, entropy: float) -> float:

@@ -31,7 +31,7 @@ def log(x: Vector) -> Vector:
     for odd in range(19, 0, -2):
         series = series * q + 1 / odd
     # ln 2 in two parts: the first has trailing zeros, so that its product with the exponent is exact
-    return exponent * 6.93147180369123816490e-01 + (2 * f * series + exponent * 1.90821492927058770002e-10)
+    return np.asarray(exponent * 6.93147180369123816490e-01 + (2 * f * series + exponent * 1.90821492927058770002e-10))
 
 
 def digamma(x: Vector) -> Vector:
@@ -54,5 +54,7 @@ def gammaln(x: Vector) -> Vector:
         product = product * (x + i)
     y = x + _SHIFT
     q = 1 / (y * y)
-    series = (1 / 12 - q * (1 / 360 - q * (1 / 1260 - q * (1 / 1680 - q * (1 / 1188 - q * (691 / 360360 - q / 156)))))) / y
+    series = (
+        1 / 12 - q * (1 / 360 - q * (1 / 1260 - q * (1 / 1680 - q * (1 / 1188 - q * (691 / 360360 - q / 156)))))
+    ) / y
     return (y - 0.5) * log(y) - y + 0.5 * LOG_2_PI + series - log(product)

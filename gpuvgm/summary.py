@@ -155,22 +155,22 @@ class Summary:
             Where the two belong to different grids.
         """
         if self.grid is not other.grid and self.grid.fingerprint != other.grid.fingerprint:
-            raise InputError("summaries of different grids cannot be merged: summarise the new rows with the stored grid")
+            raise InputError(
+                "summaries of different grids cannot be merged: summarise the new rows with the stored grid"
+            )
         missing, infinite = self.missing + other.missing, self.infinite + other.infinite
         minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         if len(self.cell) == 0 or len(other.cell) == 0:
             kept = self if len(other.cell) == 0 else other
-            return replace(
-                kept, grid=self.grid, missing=missing, infinite=infinite, minimum=minimum, maximum=maximum
-            )
+            return replace(kept, grid=self.grid, missing=missing, infinite=infinite, minimum=minimum, maximum=maximum)
         cell = np.union1d(self.cell, other.cell)
-        columns = [np.zeros(len(cell), np.uint64) for _ in range(4)]
+        count, first, second, high = (np.zeros(len(cell), np.uint64) for _ in range(4))
         for part in (self, other):
             at = np.searchsorted(cell, part.cell)
-            columns[0][at] += part.count
-            columns[1][at] += part.first
-            columns[2][at], columns[3][at] = _add_words(columns[2][at], columns[3][at], part.second, part.second_high)
-        return Summary(self.grid, cell, *columns, missing, infinite, minimum, maximum)
+            count[at] += part.count
+            first[at] += part.first
+            second[at], high[at] = _add_words(second[at], high[at], part.second, part.second_high)
+        return Summary(self.grid, cell, count, first, second, high, missing, infinite, minimum, maximum)
 
     def cells(self) -> Cells:
         """The occupied cells as numbers, moments taken about each cell's own mean from exact integers."""
@@ -238,14 +238,18 @@ class Summary:
         header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
         if header.get("format", FORMAT + 1) > FORMAT:
             raise ModelFileError(f"{name}: no summary of this version of gpuvgm (format {header.get('format')})")
-        columns = [table[column].to_numpy() for column in ("cell", "count", "first", "second", "second_high")]
+        cell, count, first, second, second_high = (table[name].to_numpy() for name in table.column_names)
         frame = Frame(float.fromhex(header["scale"]), float.fromhex(header["centre"]))
         windows = np.frombuffer(bytes.fromhex(header["windows"]), DIRECTORY_DTYPE)
         rests = np.frombuffer(bytes.fromhex(header["rests"]), np.float64)
-        midpoints, anchors = (np.frombuffer(bytes.fromhex(header[part]), np.uint64) for part in ("midpoints", "anchors"))
+        midpoints, anchors = (
+            np.frombuffer(bytes.fromhex(header[part]), np.uint64) for part in ("midpoints", "anchors")
+        )
         grid = Grid(frame, windows, rests, midpoints, int(header["hot_key"]), anchors)
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
-        return cls(grid, *columns, int(header["missing"]), int(header["infinite"]), low, high)
+        return cls(
+            grid, cell, count, first, second, second_high, int(header["missing"]), int(header["infinite"]), low, high
+        )
 
     def _table(self) -> pa.Table:
         header = {
@@ -262,13 +266,7 @@ class Summary:
             "minimum": self.minimum.hex(),
             "maximum": self.maximum.hex(),
         }
-        columns = {
-            "cell": self.cell,
-            "count": self.count,
-            "first": self.first,
-            "second": self.second,
-            "second_high": self.second_high,
-        }
+        columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 
     def _rests(self, at: CellGeometry) -> Floats:
@@ -302,7 +300,7 @@ def _add_words(low: Keys, high: Keys, more: Keys, more_high: Keys | np.uint64) -
 
 
 def _mean_position(first: Keys, count: Keys) -> Floats:
-    """first / count, correctly rounded or nearly so: quotient and remainder apart."""
+    """First / count, correctly rounded or nearly so: quotient and remainder apart."""
     whole = first // count
     return np.asarray(whole.astype(np.float64) + (first - whole * count).astype(np.float64) / count.astype(np.float64))
 

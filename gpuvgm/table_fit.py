@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS, MOST_REFINEMENTS, EncodingRules, FitConfig
 from gpuvgm.engines import Engine, get_engine, statistics_of
@@ -31,6 +33,7 @@ RUN_ROWS = 4096
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
 EXACT_BLOCK_ROWS = 64 * CHUNK_ROWS
 OFFSET_DEVIATIONS = 1e3  # columns further from 0 than this many sd are centred before k-means
+Rows = NDArray[np.bool_]
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -130,7 +133,9 @@ def refit(plans: Sequence[Plan], summaries: Mapping[str, Summary], run: Run) -> 
     return tuple(_model(run, plan, summaries[plan.name], outcomes[plan.name]) for plan in plans)
 
 
-def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> tuple[pa.Table, Callable[[], Iterator[Block]]]:
+def take_sample(
+    source: Source, names: Sequence[str], run: Run, seed: int
+) -> tuple[pa.Table, Callable[[], Iterator[Block]]]:
     """A sample, and a function that gives all blocks, those read for the sample included.
 
     Where the number of rows is known: 32 runs of 4,096 rows at seeded global positions. Elsewhere: the first 2^18 rows.
@@ -198,43 +203,53 @@ def _seed_again(
     short = [plan for plan in plans if mixture.needs_more_rows(plan, summaries[plan.name])]
     again = [mixture.reseed(plan, summaries[plan.name]) for plan in short]
     if again and source.repeatable:
-        again = [mixture.refine(plan, summaries[plan.name]) for plan in again]
-        names = [plan.name for plan in again]
-        summaries = summaries | summarise(again, partial(source.blocks, names, run.rows_per_block), run)
+        again, finer = _refine(source, again, summaries, run)
+        summaries = summaries | finer
     changed = {plan.name: plan for plan in again}
     return [changed.get(plan.name, plan) for plan in plans], summaries
+
+
+def _refine(
+    source: Source, plans: Sequence[Plan], summaries: Mapping[str, Summary], run: Run
+) -> tuple[list[Plan], dict[str, Summary]]:
+    """Finer grids for some columns, and their summaries from another pass over the rows."""
+    finer = [mixture.refine(plan, summaries[plan.name]) for plan in plans]
+    _LOG.info("another pass with a finer grid for %s", _quoted(finer))
+    names = [plan.name for plan in finer]
+    return finer, summarise(finer, partial(source.blocks, names, run.rows_per_block), run)
 
 
 def _fit_columns(
     source: Source, plans: list[Plan], summaries: dict[str, Summary], run: Run
 ) -> tuple[dict[str, Outcome | None], list[Plan], dict[str, Summary]]:
-    """Fit on the summaries, refine the grids of columns that miss the promise, and run exact EM where that is not enough."""
-    engine = get_engine(run.engine)
+    """Fit on the summaries; refine the grids of columns that miss the promise; where that fails, run exact EM."""
     fitted: dict[str, Outcome | None] = {}
-    pending = [plan for plan in plans if plan.config.algorithm != "exact"]
-    exact = [plan for plan in plans if plan.config.algorithm == "exact"]
     current = {plan.name: plan for plan in plans}
+    pending = [plan for plan in plans if plan.config.algorithm != "exact"]
     for attempt in range(MOST_REFINEMENTS + 1):
-        with ThreadPoolExecutor(run.executor.threads) as pool:
-            outcomes = pool.map(lambda plan: _fit_one(engine, plan, summaries[plan.name]), pending)
-            fitted.update(zip([plan.name for plan in pending], outcomes, strict=True))
+        fitted |= _fit_each(pending, summaries, run)
         pending = [plan for plan in pending if not _good(fitted[plan.name])]
-        if not pending or not source.repeatable:
+        if not pending or not source.repeatable or attempt == MOST_REFINEMENTS:
             break
-        if attempt == MOST_REFINEMENTS:
-            exact += pending
-            _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(pending))
-            break
-        pending = [mixture.refine(plan, summaries[plan.name]) for plan in pending]
-        _LOG.info("another pass with a finer grid for %s", _quoted(pending))
-        names = [plan.name for plan in pending]
-        summaries |= summarise(pending, partial(source.blocks, names, run.rows_per_block), run)
+        pending, finer = _refine(source, pending, summaries, run)
+        summaries = summaries | finer
         current |= {plan.name: plan for plan in pending}
-    if not source.repeatable:
+    if pending and not source.repeatable:
         _warn_of_errors([plan.name for plan in pending], fitted)
+    elif pending:
+        _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(pending))
+    exact = [plan for plan in plans if plan.config.algorithm == "exact"] + (pending if source.repeatable else [])
     for plan in exact:
-        fitted[plan.name], current[plan.name] = fit_exactly(source, current[plan.name], run)
+        fitted[plan.name], current[plan.name] = fit_exactly(source, plan, run)
     return fitted, [current[plan.name] for plan in plans], summaries
+
+
+def _fit_each(plans: Sequence[Plan], summaries: Mapping[str, Summary], run: Run) -> dict[str, Outcome | None]:
+    """Fits of several columns side by side."""
+    engine = get_engine(run.engine)
+    with ThreadPoolExecutor(run.executor.threads) as pool:
+        outcomes = pool.map(lambda plan: _fit_one(engine, plan, summaries[plan.name]), plans)
+        return dict(zip([plan.name for plan in plans], outcomes, strict=True))
 
 
 def _fit_one(engine: Engine, plan: Plan, summary: Summary) -> Outcome | None:
@@ -274,15 +289,17 @@ def fit_exactly(source: Source, plan: Plan, run: Run) -> tuple[Outcome | None, P
     plan = replace(plan, seeds=seeds)
     mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = partial(_accumulate_rows, get_engine(run.engine), pool, plan, numbers)
+        accumulate = partial(_accumulate_rows, get_engine(run.engine), pool, numbers)
         prior = prior_of(mean, variance, frame, plan.config)
         fit = fit_mixture(accumulate, prior, mixture.row_start(plan, y), frame, plan.config)
     return Outcome(fit, 0.0, exact=True), plan
 
 
 def _seeds_of_rows(plan: Plan, numbers: Floats, y: Floats) -> Seeds:
-    """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit; on centred ones where the
-    offset would cost it digits."""
+    """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
+
+    Where the offset would cost k-means its digits it runs on centred numbers.
+    """
     components, random_state = plan.config.n_components, plan.config.random_state
     if np.abs(np.mean(y) + plan.grid.frame.centre) > OFFSET_DEVIATIONS * np.std(y):
         return k_means_seeds(y, components, random_state)
@@ -290,7 +307,7 @@ def _seeds_of_rows(plan: Plan, numbers: Floats, y: Floats) -> Seeds:
     return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
 
 
-def _accumulate_rows(engine: Engine, pool: ThreadPoolExecutor, plan: Plan, x: Floats, table: KernelTable) -> ComponentStatistics:
+def _accumulate_rows(engine: Engine, pool: ThreadPoolExecutor, x: Floats, table: KernelTable) -> ComponentStatistics:
     """E-step over rows in blocks; the chunks' sums are added in row order whatever the threads do."""
     slices = [x[start : start + EXACT_BLOCK_ROWS] for start in range(0, len(x), EXACT_BLOCK_ROWS)]
     partials = list(pool.map(lambda rows: engine.e_step(rows, None, None, table), slices))
@@ -310,11 +327,11 @@ def _refuse_infinite(source: Source, summaries: Mapping[str, Summary], run: Run)
     raise InputError(f'column "{name}": {count} values are infinite{where}; pass inf="missing" or clean them')
 
 
-def _is_infinite(column: pa.Array) -> np.ndarray:
-    return np.isinf(column.to_numpy(zero_copy_only=False).astype(np.float64))
+def _is_infinite(column: pa.Array[Any]) -> Rows:
+    return np.asarray(np.isinf(column.to_numpy(zero_copy_only=False).astype(np.float64)))
 
 
-def first_row(blocks: Iterable[Block], name: str, test: Callable[[pa.Array], np.ndarray]) -> int:
+def first_row(blocks: Iterable[Block], name: str, test: Callable[[pa.Array[Any]], Rows]) -> int:
     """First row of a column for which `test` is true."""
     for block in blocks:
         found = np.flatnonzero(test(block.table.column(name)))
@@ -328,7 +345,7 @@ def _warn_of_errors(names: Sequence[str], outcomes: Mapping[str, Outcome | None]
         outcome = outcomes[name]
         if outcome is not None:
             _LOG.warning(
-                'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again to improve it',
+                'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again',
                 name,
                 outcome.error,
             )

@@ -1,4 +1,4 @@
-"""TableTransformer: fit, transform and inverse of whole tables, from whatever holds them to whatever shall hold them."""
+"""TableTransformer: fit, transform and inverse of whole tables, from what holds them to what shall hold them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from gpuvgm.summary import Summary
 from gpuvgm.table_fit import ColumnRequest, Run, fit_table, refit, summarise
 
 MODEL_KEY = "gpuvgm.model"
+OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # parameters that a model file leaves out
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
 
@@ -187,9 +188,11 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "model_"):
             return self.fit(source)
         if not self.summaries_:
-            raise InputError("this model was saved without its summaries: save it with summaries=True to add rows later")
+            raise InputError(
+                "this model was saved without its summaries: save it with summaries=True to add rows later"
+            )
         table = open_source(source)
-        self._check_columns(table, list(self.model_.names))
+        _check_columns(table, self.model_)
         plans = [self._plan_again(column) for column in self.model_.columns]
         with self._run("fit", table) as run:
             new = summarise(plans, partial(table.blocks, list(self.model_.names), run.rows_per_block), run)
@@ -245,7 +248,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         ):
             _check_choice(name, value, allowed)
         table = open_source(source)
-        self._check_columns(table, list(model.names))
+        _check_columns(table, model)
         options = EncodingOptions(
             seed=_checked_seed(model.seed if seed is None else seed),
             most_probable=mode == "argmax",
@@ -329,7 +332,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         model = self._fitted()
         table = open_source(source)
-        self._check_columns(table, list(model.names))
+        _check_columns(table, model)
         with self._run("evaluate", table) as run:
             return evaluate_table(model, table.blocks(list(model.names), run.rows_per_block), run.engine, run.executor)
 
@@ -344,7 +347,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
         """
         model = self._fitted()
-        settings = {key: value for key, value in self.get_params(deep=False).items() if key not in ("progress", "columns")}
+        settings = {
+            key: value for key, value in self.get_params(deep=False).items() if key not in ("progress", "columns")
+        }
         settings["pandas_dtypes"] = self.pandas_dtypes_
         save_model(StoredModel(model, settings, self.schema_, self.summaries_ if summaries else {}), fspath(path))
 
@@ -396,7 +401,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         )
         rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]
         return [
-            ColumnRequest(spec.name, spec.fit_config(config), spec.encoding_rules(rules), spec.inf(self.inf) == "missing")
+            ColumnRequest(
+                spec.name, spec.fit_config(config), spec.encoding_rules(rules), spec.inf(self.inf) == "missing"
+            )
             for spec in schema.used
         ]
 
@@ -404,20 +411,15 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """Plan of a fitted column: its grid, and the centres it would start from."""
         spec = self.schema_[column.name]
         config = next(request.config for request in self._requests(self.schema_) if request.name == spec.name)
-        return Plan(column.name, column.codec, config, column.rules, self.summaries_[column.name].grid, _seeds_of(column))
+        return Plan(
+            column.name, column.codec, config, column.rules, self.summaries_[column.name].grid, _seeds_of(column)
+        )
 
     @contextmanager
     def _run(self, stage: str, table: Source) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
         yield Run(self.engine, LocalExecutor(self.threads, report), self.block_rows or BLOCK_ROWS)
-
-    def _check_columns(self, table: Source, names: list[str]) -> None:
-        for name in names:
-            if name in table.schema.names and not is_numeric(table.schema.field(name).type):
-                raise InputError(
-                    f'{table.name}: column "{name}" holds {table.schema.field(name).type} values, but numbers were fitted'
-                )
 
 
 def load(path: Path_) -> TableTransformer:
@@ -442,13 +444,23 @@ def load(path: Path_) -> TableTransformer:
     return transformer
 
 
-def _write(run: Run, out: Path_, schema: pa.Schema, function: Callable[[Block], pa.RecordBatch], blocks: Iterator[Block]) -> RunSummary:
+def _write(
+    run: Run, out: Path_, schema: pa.Schema, function: Callable[[Block], pa.RecordBatch], blocks: Iterator[Block]
+) -> RunSummary:
     """Results of all blocks into a Parquet file, which appears when it is complete."""
     started = time.perf_counter()
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     with ParquetSink(Path(out), schema, metadata) as sink:
         run.executor.map_blocks(function, blocks, sink.write)
     return RunSummary(fspath(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
+
+
+def _check_columns(table: Source, model: TableModel) -> None:
+    """Refuse fitted columns that are no numbers here."""
+    for name in set(model.names) & set(table.schema.names):
+        kind = table.schema.field(name).type
+        if not is_numeric(kind):
+            raise InputError(f'{table.name}: column "{name}" holds {kind} values, but numbers were fitted')
 
 
 def _check_origin(table: Source, model: TableModel) -> None:
@@ -461,7 +473,8 @@ def _check_origin(table: Source, model: TableModel) -> None:
 
 def _type_of(column: ColumnModel) -> pa.DataType:
     """Arrow type of a column's values."""
-    return column.codec.decode(np.empty(0)).type
+    kind: pa.DataType = column.codec.decode(np.empty(0)).type
+    return kind
 
 
 def _seeds_of(column: ColumnModel) -> Seeds | None:

@@ -53,7 +53,9 @@ class Engine(Protocol):
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight of the rows whose most probable component is k, shape (K,); ties go to the lower index."""
 
-    def transform(self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]) -> None:
+    def transform(
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+    ) -> None:
         """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
 
         A missing row gets scalar 0 and the missing cell.

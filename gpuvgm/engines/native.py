@@ -42,11 +42,13 @@ class NativeEngine:
     def summarise(self, x: Floats, grid: Grid) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
-        *sums, missing, infinite, minimum, maximum = self._kernels.summarise(
-            x, frame, grid.directory.view(np.uint8), grid.midpoints, grid.parents, grid.inner_cells
+        summary = Summary(
+            grid,
+            *self._kernels.summarise(
+                x, frame, grid.directory.view(np.uint8), grid.midpoints, grid.parents, grid.inner_cells
+            ),
         )
-        summary = Summary(grid, *sums, missing, infinite, minimum, maximum)
-        check_range(summary.ordinary, len(x) - missing - infinite)
+        check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)
         return summary
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
@@ -57,7 +59,9 @@ class NativeEngine:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         return self._kernels.count_most_probable(x, weight, _mixture(table))
 
-    def transform(self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]) -> None:
+    def transform(
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+    ) -> None:
         """Scalar and cell of every row; see `Engine.transform`."""
         rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)

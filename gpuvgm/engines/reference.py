@@ -42,7 +42,9 @@ class ReferenceEngine:
         weight = np.ones(len(x)) if weight is None else weight
         return np.bincount(best, weight[ordinary], len(table.means)).astype(np.float64)
 
-    def transform(self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]) -> None:
+    def transform(
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+    ) -> None:
         """Scalar and cell of every row; see `Engine.transform`."""
         ordinary = np.isfinite(x)
         y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
@@ -58,12 +60,12 @@ class ReferenceEngine:
         active = len(table.widths)
         density = _log2_density(y, table.mixture)
         if draw.most_probable:
-            return np.argmax(density[:active], axis=0)
+            return np.asarray(np.argmax(density[:active], axis=0))
         share = np.exp2(density - np.max(density, axis=0))
         share = share[:active] + table.floor * np.sum(share, axis=0)
         cumulative = np.cumsum(share, axis=0)
         uniforms = philox_uniforms(draw, len(y)) if draw.uniforms is None else draw.uniforms
-        return np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0)
+        return np.asarray(np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0))
 
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats

@@ -1,5 +1,6 @@
 // Row loops of the host engine, compiled once for each instruction set with -DGPUVGM_ISA=<name>. Everything but the
-// table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's place.
+// table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's
+// place.
 #include "host_e_step.hpp"
 #include "host_summarise.hpp"
 #include "host_transform.hpp"

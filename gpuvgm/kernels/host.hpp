@@ -5,7 +5,7 @@
 
 namespace gpuvgm {
 
-constexpr int64_t CHUNK_ROWS = 4096;             // rows whose sums are taken together (DESIGN I5)
+constexpr int64_t CHUNK_ROWS = 4096;               // rows whose sums are taken together (DESIGN I5)
 constexpr int64_t WINDOW_ROWS = int64_t(1) << 22;  // rows whose count and first moment fit one 64-bit word of a cell
 constexpr int64_t OUTER_CELLS = int64_t(1) << 22;
 
@@ -65,7 +65,8 @@ struct HostKernels {
     void (*e_step_rows)(const double* x, const double* weight, int64_t rows, const MixtureTable&, double* partials);
     void (*e_step_cells)(const double* mean, const double* weight, const double* scatter, int64_t cells,
                          const MixtureTable&, double* partials);
-    void (*count_most_probable)(const double* x, const double* weight, int64_t rows, const MixtureTable&, double* counts);
+    void (*count_most_probable)(const double* x, const double* weight, int64_t rows, const MixtureTable&,
+                                double* counts);
     // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
     void (*transform)(const double* x, int64_t rows, const MixtureTable&, const DrawTable&, const Draw&, void* scalar,
                       int scalar_bytes, void* cell, int cell_bytes);

@@ -34,7 +34,8 @@ struct Workspace {
 struct Moments {
     Lanes count, first, second;
 
-    explicit GPUVGM_FN Moments(const double* from) : count(load(from)), first(load(from + LANES)), second(load(from + 2 * LANES)) {}
+    explicit GPUVGM_FN Moments(const double* from)
+        : count(load(from)), first(load(from + LANES)), second(load(from + 2 * LANES)) {}
     GPUVGM_FN void keep(double* to) const {
         store(to, count);
         store(to + LANES, first);
@@ -93,8 +94,8 @@ GPUVGM_FN void tile_exponentials(const Workspace& work, int components, const La
     }
 }
 
-// Sum of log2 densities over rows of weight one, by the product of the rows' sums: its exponent is set aside after every
-// tile, which changes no bit of the mantissa.
+// Sum of log2 densities over rows of weight one, by the product of the rows' sums: its exponent is set aside after
+// every tile, which changes no bit of the mantissa.
 struct LogProduct {
     Lanes top = splat(0.0), exponent = splat(0.0), mantissa = splat(1.0);
 
@@ -192,7 +193,8 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
             share[v] = splat(1.0) / share[v];
         }
         for (int k = 0; k < table.components; ++k) {
-            const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]), centre = splat(table.means[k]);
+            const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]),
+                        centre = splat(table.means[k]);
             for (int v = 0; v < TILE; ++v) {
                 const Lanes r = load(work.at(k, v)) * share[v], g = (centre - y[v]) * lambda;
                 store(work.at(k, v), r);
@@ -206,7 +208,8 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
             log_norm = log_norm + fused(n, top[v], half * m2 * bend);
         }
         for (int k = 0; k < table.components; ++k) {
-            const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]), centre = splat(table.means[k]);
+            const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]),
+                        centre = splat(table.means[k]);
             Moments sums(work.sums + 3 * LANES * k);
             for (int v = 0; v < TILE; ++v) {
                 const Lanes n = load(tile_weight + v * LANES), m2 = load(tile_scatter + v * LANES);
@@ -234,7 +237,8 @@ void e_step_cells(const double* mean, const double* weight, const double* scatte
 }
 
 // Weight of the rows whose most probable component is k (ties: the lower index); NaN counts for nothing.
-void count_most_probable(const double* x, const double* weight, int64_t rows, const MixtureTable& table, double* counts) {
+void count_most_probable(const double* x, const double* weight, int64_t rows, const MixtureTable& table,
+                         double* counts) {
     for (int64_t i = 0; i < rows; ++i) {
         const double y = x[i] * table.scale - table.centre;
         double top = -1e300;

@@ -39,7 +39,8 @@ GPUVGM_FN void address(const DirectoryEntry* directory, u64 key, uint8_t* touche
 // Eight entries of 16 bytes as eight starts and eight packed rests; plain loads are quicker than gathers.
 GPUVGM_FN void load_entries(const void* directory, const u64* keys, __m512i* start, __m512i* packed) {
     const __m128i* entries = (const __m128i*)directory;
-    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+                  odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
     __m512i half[2];
     for (int h = 0; h < 2; ++h) {
         const u64* four = keys + 4 * h;
@@ -79,7 +80,8 @@ GPUVGM_FN int address_eight(const GridTable& grid, Addresses& at, int j, uint8_t
     cell = _mm512_mask_add_epi64(cell, hot, lane, _mm512_set1_epi64(SPARE_CELL + (j & 56)));
     const __m512i one = _mm512_add_epi64(position, _mm512_set1_epi64((long long)ONE_ROW));
     const __m512i square = _mm512_mul_epu32(position, position);
-    const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+    const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11),
+                  high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
     _mm256_store_si256((__m256i*)(at.cell + j), _mm512_cvtepi64_epi32(cell));
     _mm512_store_si512(at.amount + 2 * j, _mm512_permutex2var_epi64(one, low, square));
     _mm512_store_si512(at.amount + 2 * j + 8, _mm512_permutex2var_epi64(one, high, square));

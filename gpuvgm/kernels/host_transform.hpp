@@ -40,8 +40,8 @@ struct Chosen {
 };
 
 // Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
-GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, const DrawTable& active, const Lanes* total,
-                            const double* uniforms, Chosen* chosen) {
+GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, const DrawTable& active,
+                            const Lanes* total, const double* uniforms, Chosen* chosen) {
     Lanes floor[TILE], threshold[TILE], sum[TILE];
     for (int v = 0; v < TILE; ++v) {
         threshold[v] = splat(0.0);
@@ -57,7 +57,8 @@ GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, co
         sum[v] = splat(0.0);
     }
     for (int k = 0; k + 1 < active.active; ++k) {
-        const Lanes mean = splat(table.means[k + 1]), width = splat(active.widths[k + 1]), cell = splat(active.cells[k + 1]);
+        const Lanes mean = splat(table.means[k + 1]), width = splat(active.widths[k + 1]),
+                    cell = splat(active.cells[k + 1]);
         for (int v = 0; v < TILE; ++v) {
             sum[v] = sum[v] + (load(work.at(k, v)) + floor[v]);
             chosen->mean[v] = select_le(sum[v], threshold[v], mean, chosen->mean[v]);
@@ -68,14 +69,16 @@ GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, co
 }
 
 // The most probable active component; ties go to the lower index.
-GPUVGM_FN void choose_most_probable(const MixtureTable& table, const DrawTable& active, const Lanes* y, Chosen* chosen) {
+GPUVGM_FN void choose_most_probable(const MixtureTable& table, const DrawTable& active, const Lanes* y,
+                                    Chosen* chosen) {
     Lanes top[TILE];
     for (int v = 0; v < TILE; ++v) {
         top[v] = splat(-1.7976931348623157e308);
     }
     for (int k = 0; k < active.active; ++k) {
         const Lanes mean = splat(table.means[k]), half = splat(table.half_precisions[k]);
-        const Lanes coefficient = splat(table.coefficients[k]), width = splat(active.widths[k]), cell = splat(active.cells[k]);
+        const Lanes coefficient = splat(table.coefficients[k]), width = splat(active.widths[k]),
+                    cell = splat(active.cells[k]);
         for (int v = 0; v < TILE; ++v) {
             const Lanes density = log_density(y[v] - mean, half, coefficient);
             chosen->mean[v] = select_le(density, top[v], chosen->mean[v], mean);
@@ -183,7 +186,8 @@ void transform(const double* x, int64_t rows, const MixtureTable& table, const D
 }
 
 template <class Scalar, class CellIndex>
-int64_t inverse_rows(const Scalar* scalar, const CellIndex* cell, int64_t rows, const InverseTable& table, double* value) {
+int64_t inverse_rows(const Scalar* scalar, const CellIndex* cell, int64_t rows, const InverseTable& table,
+                     double* value) {
     CellIndex largest = 0;
     for (int64_t i = 0; i < rows; ++i) {
         largest = cell[i] > largest ? cell[i] : largest;

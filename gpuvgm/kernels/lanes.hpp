@@ -97,7 +97,7 @@ GPUVGM_FN Lanes select_finite(Lanes a, Lanes yes, Lanes no) {
 }
 GPUVGM_FN Lanes round_even(Lanes a) {
     return Lanes GPUVGM_PAIR(_mm256_round_pd(a.low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
-                       _mm256_round_pd(a.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+                             _mm256_round_pd(a.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 GPUVGM_FN __m256d add_power(__m256d a, __m256d k) {
     const __m256i power = _mm256_castpd_si256(_mm256_add_pd(k, _mm256_set1_pd(6755399441055744.0)));

@@ -52,7 +52,8 @@ std::vector<std::string> instruction_sets() {
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")) {
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd")) {
         names.push_back("avx512");
     }
     if (avx2) {
@@ -133,7 +134,10 @@ struct Table {
     std::unique_ptr<uint8_t, FreeCells> touched;
 
     explicit Table(int64_t count)
-        : all_cells(count), cells(zeroed<Cell>(count)), totals(zeroed<Totals>(count)), touched(zeroed<uint8_t>(ENTRIES)) {}
+        : all_cells(count),
+          cells(zeroed<Cell>(count)),
+          totals(zeroed<Totals>(count)),
+          touched(zeroed<uint8_t>(ENTRIES)) {}
 
     // Outer cells of the entries that rows fell into, then all inner cells and parts.
     template <class Function> void each_touched(Function function) {
@@ -218,7 +222,8 @@ struct Kernels {
         check_length(uniforms, rows);
         if (scalar.shape(0) != rows || cell.shape(0) != rows || widths.shape(0) != cells.shape(0) ||
             widths.shape(0) == 0 || (int)widths.shape(0) > mixture.table.components) {
-            throw std::invalid_argument("scalar and cell need one value a row, widths and cells one an active component");
+            throw std::invalid_argument(
+                "scalar and cell need one value a row, widths and cells one an active component");
         }
         const auto [floor, limit, missing_cell] = rules;
         const auto [seed, column, first_row, most_probable] = randomness;
@@ -230,7 +235,8 @@ struct Kernels {
     }
 
     int64_t inverse_transform(ReadColumn scalar, ReadColumn cell, std::tuple<double, double, double> frame, Reals means,
-                              Reals widths, nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu> value) const {
+                              Reals widths,
+                              nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu> value) const {
         const size_t rows = value.shape(0);
         if (scalar.shape(0) != rows || cell.shape(0) != rows || means.shape(0) != widths.shape(0)) {
             throw std::invalid_argument("scalar and cell need one value a row, means and widths one a cell");

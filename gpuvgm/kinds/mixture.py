@@ -1,8 +1,9 @@
-"""Continuous columns, and mixed ones whose modal value is "missing": from a sample and a summary to a column's model."""
+"""Continuous columns, and mixed ones whose modal value is "missing": from sample and summary to a column's model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +64,7 @@ class Outcome:
 
 
 def plan_column(
-    name: str, sample: pa.ChunkedArray, config: FitConfig, rules: EncodingRules, *, infinite_is_missing: bool
+    name: str, sample: pa.ChunkedArray[Any], config: FitConfig, rules: EncodingRules, *, infinite_is_missing: bool
 ) -> Plan:
     """Codec, centres and grid of a column from a sample of its values.
 
@@ -81,7 +82,7 @@ def plan_column(
         Take infinities for missing values.
     """
     codec = codec_for(name, sample.type, sample, infinite_is_missing=infinite_is_missing)
-    numbers = codec.encode(sample.combine_chunks() if sample.num_chunks != 1 else sample.chunk(0))
+    numbers = np.concatenate([np.empty(0), *(codec.encode(chunk) for chunk in sample.chunks)])
     frame = Frame.around(numbers, keep_small=config.standardize is False)
     y = frame.apply(numbers[np.isfinite(numbers)])
     if len(y) == 0:
@@ -142,7 +143,7 @@ def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit:
 
 
 def _start_components(plan: Plan, cells: Cells) -> Ints:
-    """Component of each cell's rows: that of the nearest centre, exactly so where the grid is split between the centres."""
+    """Component of each cell's rows: the nearest centre's, exactly so where the grid is split between the centres."""
     assert plan.seeds is not None
     ranks = plan.seeds.component_of_rank
     if len(ranks) == len(plan.grid.midpoints) + 1:
@@ -152,7 +153,7 @@ def _start_components(plan: Plan, cells: Cells) -> Ints:
 
 
 def distance(one: Posterior, other: Posterior) -> float:
-    """Largest difference of two posteriors over components that hold a row: means in sigma, variances and weights relative."""
+    """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
     held = (one.sticks[0] > 1.5) | (other.sticks[0] > 1.5)
     variance = one.covariances[held]
     return float(
@@ -223,5 +224,3 @@ def _column(plan: Plan, summary: Summary, mixture: MixtureModel | None, record: 
         maximum=plan.codec.value(summary.maximum) if ordinary else None,
         fit=record,
     )
-
-

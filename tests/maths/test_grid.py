@@ -79,7 +79,9 @@ def test_a_sliver_of_mass_in_one_entry_is_resolved() -> None:
     assert len(np.unique(grid.locate(keys_of(y))[0])) > 5_000
 
 
-@pytest.mark.parametrize(("magnitude", "scaled"), [(1.0, False), (1e100, False), (1e130, True), (1e-130, True), (5e-324, True)])
+@pytest.mark.parametrize(
+    ("magnitude", "scaled"), [(1.0, False), (1e100, False), (1e130, True), (1e-130, True), (5e-324, True)]
+)
 def test_frame_scales_only_extreme_columns(magnitude: float, scaled: bool) -> None:  # noqa: FBT001
     x = magnitude * np.array([1.0, 2.0, 3.0])
     frame = Frame.around(x)

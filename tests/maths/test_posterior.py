@@ -105,12 +105,17 @@ def test_terms_of_the_bound() -> None:
     assert p.lower_bound(12.5) == pytest.approx(expected, rel=1e-12)
     psi = digamma(a) - digamma(a + b)
     assert p.log_coefficients()[0] == pytest.approx(
-        psi[0] - 0.5 * np.log(2 * np.pi) + log_chol[0] + 0.5 * (np.log(2) + digamma(0.5 * nu[0]) - 1 / p.mean_precision[0])
+        psi[0]
+        - 0.5 * np.log(2 * np.pi)
+        + log_chol[0]
+        + 0.5 * (np.log(2) + digamma(0.5 * nu[0]) - 1 / p.mean_precision[0])
     )
 
 
 def test_an_empty_component_keeps_the_prior() -> None:
-    given = ComponentStatistics(np.array([0.0, 900.0]), np.array([10.0, 0.0]), np.array([1.0, 0.0]), np.array([9.0, 0.0]), 0.0)
+    given = ComponentStatistics(
+        np.array([0.0, 900.0]), np.array([10.0, 0.0]), np.array([1.0, 0.0]), np.array([9.0, 0.0]), 0.0
+    )
     updated = Prior(1e-3, 0.25, 1.0, 4.0, 1.0, 1e-6).update(given)
     assert updated.means[1] == pytest.approx(0.25, abs=1e-9)
     assert updated.covariances[1] == pytest.approx(4.0, abs=1e-8)

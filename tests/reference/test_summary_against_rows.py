@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +35,7 @@ def fit_rows(plan: Plan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = mixture.row_start(Plan(**{name: getattr(plan, name) for name in ("name", "codec", "config", "rules", "grid")},
-                                   seeds=mixture.nearest_seeds(plan, y)), y)  # fmt: skip
+    start = mixture.row_start(replace(plan, seeds=mixture.nearest_seeds(plan, y)), y)
     mean, variance = mean_and_variance(y, one, zero)
 
     def accumulate(table: KernelTable) -> ComponentStatistics:
@@ -142,5 +142,3 @@ def test_rarely_present_column_takes_its_centres_from_all_rows() -> None:
     assert column.mixture is not None
     assert len(column.means) == 10
     assert column.fit.missing == int(np.isnan(x).sum())
-
-

@@ -26,7 +26,13 @@ def parameters(transformer: TableTransformer) -> list[bytes]:
     return [
         part.tobytes()
         for column in transformer.columns_.values()
-        for part in (column.means, column.stds, column.weights, np.array(column.order), np.array(column.fit.lower_bound))
+        for part in (
+            column.means,
+            column.stds,
+            column.weights,
+            np.array(column.order),
+            np.array(column.fit.lower_bound),
+        )
     ]
 
 

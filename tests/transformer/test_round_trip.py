@@ -181,7 +181,7 @@ def test_integers_to_the_ends_of_their_type(dtype: str) -> None:
 
 
 def test_int64_beyond_two_to_the_53_keeps_every_digit() -> None:
-    x = 1_700_000_000_000_000_000 + np.random.default_rng(0).integers(-10**6, 10**6, 2000)
+    x = 1_700_000_000_000_000_000 + np.random.default_rng(0).integers(-(10**6), 10**6, 2000)
     transformer = TableTransformer(tails="exact").fit({"x": x})
     np.testing.assert_array_equal(
         transformer.inverse_transform(transformer.transform({"x": x}, dtype="float64"))["x"], x
@@ -196,14 +196,17 @@ def test_float_rows_for_an_integer_column_and_the_other_way() -> None:
     np.testing.assert_array_equal(encoded["x.mode"], integers.transform({"x": np.array([3, 700])})["x.mode"])
     floats = TableTransformer().fit({"x": np.arange(1000.0)})
     np.testing.assert_array_equal(
-        floats.transform({"x": np.array([3, 700])})["x.scalar"], floats.transform({"x": np.array([3.0, 700.0])})["x.scalar"]
+        floats.transform({"x": np.array([3, 700])})["x.scalar"],
+        floats.transform({"x": np.array([3.0, 700.0])})["x.scalar"],
     )
 
 
 def test_infinities_are_refused_with_their_row_or_taken_for_missing() -> None:
     x = np.arange(100.0)
     x[[17, 40]] = np.inf, -np.inf
-    with pytest.raises(InputError, match=r'column "x": 2 values are infinite \(first at .*row 17\); pass inf="missing"'):
+    with pytest.raises(
+        InputError, match=r'column "x": 2 values are infinite \(first at .*row 17\); pass inf="missing"'
+    ):
         TableTransformer().fit({"x": x})
     transformer = TableTransformer(inf="missing").fit({"x": x})
     assert transformer.columns_["x"].fit.missing == 2
@@ -232,7 +235,9 @@ def test_inactive_cells_and_ties_in_a_onehot_matrix() -> None:
     assert np.isnan(transformer.inverse_transform(flat)["x"][0])
     flat[0, 1 + column.missing_cell] = -1  # then the component with the lowest index
     first = column.cell_positions()[1]
-    expected = transformer.inverse_transform({"x.scalar": np.zeros(1, np.float32), "x.mode": np.array([first], np.uint8)})
+    expected = transformer.inverse_transform(
+        {"x.scalar": np.zeros(1, np.float32), "x.mode": np.array([first], np.uint8)}
+    )
     assert transformer.inverse_transform(flat)["x"][0] == expected["x"][0]
 
 
@@ -249,10 +254,14 @@ def test_onehot_and_compact_say_the_same() -> None:
         np.testing.assert_array_equal(matrix[:, first:stop].sum(axis=1), 1)
     assert len(transformer.get_feature_names_out()) == matrix.shape[1]
     back = transformer.inverse_transform(matrix)
-    pd.testing.assert_series_equal(pd.Series(back["count"], df.index, name="count"), transformer.inverse_transform(compact)["count"])
+    pd.testing.assert_series_equal(
+        pd.Series(back["count"], df.index, name="count"), transformer.inverse_transform(compact)["count"]
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "best"}, {"layout": "wide"}, {"dtype": "int8"}, {"seed": -1}, {"seed": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "best"}, {"layout": "wide"}, {"dtype": "int8"}, {"seed": -1}, {"seed": 1.5}]
+)
 def test_wrong_choices_are_refused(wrong: dict[str, object]) -> None:
     transformer = TableTransformer().fit({"x": np.arange(100.0)})
     with pytest.raises(InputError):

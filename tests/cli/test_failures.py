@@ -1,0 +1,232 @@
+"""Exit codes, one line on stderr, no traceback, nothing partial."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gpuvgm import cli
+from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
+from tests.cli.running import document, invoke, run, start
+
+
+def refused(*arguments, code=2, parts=()):
+    result = invoke(*arguments, code=code)
+    assert result.stdout == ""
+    assert result.stderr.startswith("gpuvgm: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert str(part) in result.stderr
+    return result.stderr
+
+
+def test_wrong_usage(folder, tmp_path):
+    refused("fit", parts=["argument", 'see "gpuvgm fit --help"'])
+    refused("fit", "a.parquet", parts=["--model"])
+    refused("fit", "a.parquet", "--modle", "m", parts=["--modle", "--model"])
+    refused("fti", parts=["fti", "fit"])
+    refused("fit", "a.parquet", "--model", "m", "--engine", "cuda", parts=["cuda", "native"])
+    refused("fit", "a.parquet", "--model", "m", "--threads", "0", parts=["--threads"])
+
+
+def test_wrong_usage_as_json():
+    result = invoke("fit", "--json", code=2)
+    assert json.loads(result.stdout)["error"]["exit_code"] == 2
+    assert json.loads(result.stdout)["error"]["message"] in result.stderr
+
+
+def test_bad_sources(folder, tmp_path):
+    model = ("--model", tmp_path / "m.gpuvgm")
+    refused("fit", tmp_path / "absent.parquet", *model, parts=["absent.parquet"])
+    refused("fit", folder / "table.parquet", *model, parts=["table.parquet", '"word" (string)'])
+    refused("fit", folder / "table.parquet", *model, "--columns", "y", parts=["table.parquet", '"y"'])
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    refused("fit", tmp_path / "empty.parquet", *model, parts=["empty.parquet"])
+    (tmp_path / "cut.parquet").write_bytes((folder / "table.parquet").read_bytes()[:-100])
+    refused("fit", tmp_path / "cut.parquet", *model, parts=["cut.parquet"])
+    (tmp_path / "words.csv").write_text("x\n1\ntwo\n")
+    refused("fit", tmp_path / "words.csv", *model, parts=["words.csv"])
+    pq.write_table(pa.table({"v": [1.0, np.inf]}), tmp_path / "inf.parquet")
+    refused("fit", tmp_path / "inf.parquet", *model, parts=["v", "infinite"])
+    pq.write_table(pa.table({"v": pa.array([], pa.float64())}), tmp_path / "none.parquet")
+    refused("fit", tmp_path / "none.parquet", *model, parts=["none.parquet"])
+    assert not (tmp_path / "m.gpuvgm").exists()
+
+
+def test_bad_targets_are_refused_before_the_work(folder, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "precious.txt").write_text("")
+    refused("fit", "absent.parquet", "--model", tmp_path / "work", parts=["work", "no gpuvgm model"])
+    refused("fit", "absent.parquet", "--model", tmp_path / "no" / "m", parts=["no/m", "does not exist"])
+    target = ("transform", folder / "table.parquet", tmp_path / "no" / "e.parquet", "--model", folder / "m.gpuvgm")
+    refused(*target, parts=["no/e.parquet", "does not exist"])
+
+
+def test_bad_models(folder, tmp_path):
+    (tmp_path / "m.gpuvgm").write_bytes((folder / "m.gpuvgm").read_bytes()[:-50])
+    for command in (["info"], ["evaluate", folder / "table.parquet", "--model"]):
+        refused(*command, tmp_path / "m.gpuvgm", parts=["m.gpuvgm", "truncated"])
+        refused(*command, tmp_path / "absent", parts=["absent", "there is no model"])
+
+
+def test_a_file_of_another_model_is_refused(folder, tmp_path):
+    invoke("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x,n", "--tails", "exact")
+    arguments = ("inverse", folder / "encoded.parquet", tmp_path / "b.parquet", "--model", tmp_path / "m")
+    refused(*arguments, parts=["encoded.parquet", "another model"])
+    assert not (tmp_path / "b.parquet").exists()
+
+
+PROBLEMS = [
+    (InputError('column "x": wrong'), 2, 'column "x": wrong'),
+    (ModelFileError("m: damaged"), 2, "m: damaged"),
+    (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.csv"), 2, "a.csv: No such file"),
+    (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 2, "a.csv: Permission denied"),
+    (EnvironmentProblem("engine missing"), 3, "engine missing"),
+    (OSError(errno.ENOSPC, "No space left on device", "out"), 3, "disk full"),
+    (OSError(errno.EIO, "Input/output error", "out"), 3, "out: Input/output error"),
+    (MemoryError("malloc of size 3 failed"), 3, "out of memory"),
+    (ImportError("no scipy"), 3, "no scipy"),
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (ZeroDivisionError("a\nb"), 70, "a defect of gpuvgm, ZeroDivisionError: a b"),
+    (ValueError("not ours"), 70, "a defect"),
+]
+
+
+@pytest.mark.parametrize(("problem", "code", "message"), PROBLEMS)
+def test_exit_codes(monkeypatch, problem, code, message):
+    def fail():
+        raise problem
+
+    monkeypatch.setattr(cli.gpuvgm, "doctor", fail, raising=False)
+    assert message in refused("doctor", code=code)
+    error = document("doctor", code=code)["error"]
+    assert error["exit_code"] == code
+    assert error["kind"] == type(problem).__name__
+    assert message in error["message"]
+    result = invoke("doctor", "--debug", code=code)
+    assert "Traceback" in result.stderr
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_log_and_warnings_go_to_stderr(monkeypatch):
+    import logging
+    import warnings
+
+    def talk():
+        logging.getLogger("gpuvgm").warning("slow engine")
+        logging.getLogger("gpuvgm").debug("detail")
+        warnings.warn("take care", UserWarning, stacklevel=1)
+        return type("Nothing", (), {"to_dict": lambda self: {}, "__str__": lambda self: "nothing"})()
+
+    monkeypatch.setattr(cli.gpuvgm, "doctor", talk, raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = invoke("doctor")
+        assert result.stderr == "gpuvgm: slow engine\ngpuvgm: take care\n"
+        assert result.stdout == "nothing\n"
+        assert invoke("doctor", "--quiet").stderr == ""
+        assert "gpuvgm: detail\n" in invoke("doctor", "--debug").stderr
+        assert json.loads(invoke("doctor", "--json").stdout) == {}
+
+
+def test_an_unusable_engine_is_an_environment_problem(folder, tmp_path):
+    command = ("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x", "--engine", "native")
+    _, err = run(*command, code=3, env={"GPUVGM_INSTRUCTION_SET": "mmx"})
+    assert "mmx" in err or "not built" in err
+    assert err.count("\n") == 1
+
+
+def test_a_broken_pipe_is_quiet(folder):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start("info", folder / "m.gpuvgm", stdout=writer) as process:
+        _, stderr = process.communicate(timeout=60)
+    os.close(writer)
+    assert (process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["generate", "fit", "transform"])
+def test_ctrl_c_leaves_nothing(folder, tmp_path, command):
+    source, out = tmp_path / "in" / "a.parquet", tmp_path / "out"
+    source.parent.mkdir()
+    out.mkdir()
+    if command != "generate":
+        invoke("generate", source, "--rows", "3e5")
+        many = [
+            os.link(source, source.with_name(f"{i}.parquet")) for i in range(400)
+        ]  # a long source that costs no disk
+        assert len(many) == 400
+        invoke("fit", source, "--model", tmp_path / "m.gpuvgm", "--algorithm", "summary")
+    arguments = {
+        "generate": ["generate", out / "b.parquet", "--rows", "1e10"],
+        "fit": ["fit", source.parent, "--model", out / "m", "--algorithm", "exact", "--engine", "reference"],
+        "transform": [
+            "transform",
+            source.parent,
+            out / "e.parquet",
+            "--model",
+            tmp_path / "m.gpuvgm",
+            "--threads",
+            "1",
+        ],
+    }[command]
+    with start(*arguments) as process:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.2)
+            if command == "fit" and time.monotonic() > deadline - 27:
+                break
+            if any(path.stat().st_size for path in out.iterdir()):
+                break
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    assert stderr == "gpuvgm: interrupted; nothing partial was left\n"
+    assert list(out.iterdir()) == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A disk of 1 MiB; it takes root to mount one."""
+    target = tmp_path / "disk"
+    target.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", target], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
+    yield target
+    subprocess.run(["umount", target], check=True)
+
+
+def test_a_full_disk_leaves_nothing(folder, tiny_disk):
+    assert "disk full" in refused("generate", tiny_disk / "a.parquet", "--rows", "5e6", code=3)
+    assert list(tiny_disk.iterdir()) == []
+    filler = tiny_disk / "filler"
+    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b" " * 4096)
+    refused("transform", folder / "table.parquet", tiny_disk / "e.parquet", "--model", folder / "m.gpuvgm", code=3)
+    for name in ("m", "m.gpuvgm"):
+        refused(
+            "fit",
+            folder / "table.parquet",
+            "--model",
+            tiny_disk / name,
+            "--columns",
+            "n",
+            "--algorithm",
+            "exact",
+            code=3,
+        )
+    assert list(tiny_disk.iterdir()) == [filler]

@@ -1,0 +1,208 @@
+"""Damaged, truncated, tampered, missing and newer files are refused with a message that says which."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuvgm import store
+from gpuvgm.errors import ModelFileError
+from gpuvgm.store import load_model, save_model
+from tests.store.samples import make_stored
+
+FORMS = ["model", "model.gpuvgm"]
+
+
+@pytest.fixture(params=FORMS)
+def edit(request, tmp_path):
+    """A function that writes a model whose files were changed, and returns its path."""
+
+    def build(change, *, seal=False):
+        save_model(make_stored(), tmp_path / "original")
+        folder = tmp_path / "original"
+        files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        change(files)
+        if seal:
+            manifest = json.loads(files["manifest.json"])
+            for name in manifest["files"]:
+                manifest["files"][name] = {
+                    "size": len(files[name]),
+                    "sha256": hashlib.sha256(files[name]).hexdigest(),
+                }
+            files["manifest.json"] = json.dumps(manifest).encode()
+        return write(tmp_path / request.param, files)
+
+    return build
+
+
+def write(path: Path, files):
+    if path.suffix:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, body in files.items():
+                archive.writestr(name, body)
+        return path
+    for name, body in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(body)
+    return path
+
+
+def document(files, name, change):
+    content = json.loads(files[name])
+    change(content)
+    files[name] = json.dumps(content).encode()
+
+
+def refuse(path, message):
+    with pytest.raises(ModelFileError, match=message) as caught:
+        load_model(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.json", "summaries/1.arrow"])
+def test_changed(edit, name):
+    path = edit(lambda files: files.update({name: bytes([files[name][0] ^ 1]) + files[name][1:]}))
+    refuse(path, f"{name} was changed after it was written")
+
+
+@pytest.mark.parametrize("name", ["model.json", "summaries/1.arrow"])
+def test_truncated(edit, name):
+    refuse(edit(lambda files: files.update({name: files[name][:-9]})), rf"{name} is truncated \(\d+ of \d+ bytes\)")
+
+
+@pytest.mark.parametrize("name", ["model.json", "summaries/0.arrow"])
+def test_longer(edit, name):
+    refuse(edit(lambda files: files.update({name: files[name] + b" "})), f"{name} was changed")
+
+
+@pytest.mark.parametrize("name", ["model.json", "summaries/1.arrow"])
+def test_missing_file(edit, name):
+    refuse(edit(lambda files: files.pop(name)), f"{name} is missing")
+
+
+def test_missing_manifest(edit):
+    refuse(edit(lambda files: files.pop("manifest.json")), "no gpuvgm model")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'{"library": "other"}', b"[" * 100_000])
+def test_damaged_manifest(edit, text):
+    refuse(edit(lambda files: files.update({"manifest.json": text})), "manifest.json")
+
+
+@pytest.mark.parametrize("change", [{"files": 3}, {"files": {"model.json": {}}}, {"files": {}}])
+def test_inconsistent_manifest(edit, change):
+    refuse(
+        edit(lambda files: document(files, "manifest.json", lambda content: content.update(change))), "manifest.json"
+    )
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "summaries/../../evil.arrow", "model.json/x", "other.py"])
+def test_manifest_with_foreign_names(edit, name):
+    def change(content):
+        content["files"][name] = {"size": 1, "sha256": ""}
+
+    refuse(edit(lambda files: document(files, "manifest.json", change)), "lists")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.json"])
+def test_newer(edit, name):
+    path = edit(lambda files: document(files, name, lambda content: content.update(format=2)), seal=True)
+    refuse(path, r"written by a newer gpuvgm \(format 2; .* pip install --upgrade gpuvgm")
+
+
+@pytest.mark.parametrize("found", [None, 0, "1", -3])
+def test_impossible_format(edit, found):
+    path = edit(lambda files: document(files, "model.json", lambda content: content.update(format=found)), seal=True)
+    refuse(path, "no valid format number")
+
+
+def drop_component(content):
+    content["columns"][0]["mixture"]["posterior"]["means"].pop()
+
+
+CHANGES = {
+    "component": drop_component,
+    "order": lambda content: content["columns"][0].update(order=[0, 0, 1, 2]),
+    "codec": lambda content: content["columns"][0]["codec"].update(name="pickle"),
+    "argument": lambda content: content["columns"][0]["codec"].update(other=1),
+    "columns": lambda content: content.pop("columns"),
+    "number": lambda content: content["columns"][0]["mixture"]["counts"].__setitem__(0, "one"),
+    "float": lambda content: content.update(rows={"$float": "ten"}),
+    "list": lambda content: content.update(columns=3),
+    "kind": lambda content: content["schema"][0].update(kind="other"),
+    "summary": lambda content: content["summaries"].update(x="summaries/7.arrow"),
+    "active": lambda content: content["columns"][0]["mixture"]["active_counts"].pop(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_inconsistent_model(edit, change):
+    refuse(edit(lambda files: document(files, "model.json", change), seal=True), "model.json is")
+
+
+@pytest.mark.parametrize("body", [b"", b"ARROW1 but not really"])
+def test_inconsistent_summary(edit, body):
+    refuse(edit(lambda files: files.update({"summaries/0.arrow": body}), seal=True), "inconsistent|summary")
+
+
+def test_nothing_there(tmp_path):
+    refuse(tmp_path / "absent", "there is no model")
+    (tmp_path / "empty").mkdir()
+    refuse(tmp_path / "empty", "no gpuvgm model")
+    (tmp_path / "text.gpuvgm").write_text("hello")
+    refuse(tmp_path / "text.gpuvgm", "no model of gpuvgm, or truncated")
+
+
+@settings(max_examples=40, deadline=None)
+@given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_a_zip_with_any_bit_changed_or_cut_off_is_refused_or_the_same(tmp_path_factory, share, bit, cut):
+    path = save_model(make_stored(), tmp_path_factory.mktemp("zip") / "model.gpuvgm")
+    body = bytearray(path.read_bytes())
+    at = int(share * len(body))
+    body[at] ^= 1 << bit
+    path.write_bytes(body[:at] if cut else body)
+    try:
+        stored = load_model(path)
+    except ModelFileError as error:
+        assert str(path) in str(error)
+    else:  # a time or a permission in the directory of the zip
+        assert stored.settings["n_components"] == 10
+
+
+def test_members_with_foreign_names_are_never_extracted(tmp_path):
+    path = save_model(make_stored(), tmp_path / "model.gpuvgm")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../evil.txt", "x")
+        archive.writestr("/tmp/gpuvgm-evil.txt", "x")
+    refuse(path, "which its manifest does not list")
+    assert not (tmp_path.parent / "evil.txt").exists()
+    assert not Path("/tmp/gpuvgm-evil.txt").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_twice_is_refused(tmp_path):
+    path = save_model(make_stored(), tmp_path / "model.gpuvgm")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("model.json", "{}")
+    refuse(path, "holds a file twice")
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "LEAST_ZIP_BOUND", 1 << 20)
+    path = tmp_path / "bomb.gpuvgm"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.json", b" " * (1 << 25))
+        archive.writestr("manifest.json", "{}")
+    refuse(path, "would unpack to more than")
+
+
+def test_extra_files_in_a_folder_do_not_matter(tmp_path):
+    path = save_model(make_stored(), tmp_path / "model")
+    (path / ".DS_Store").write_text("")
+    assert load_model(path).settings["n_components"] == 10

@@ -1,0 +1,150 @@
+"""What is written comes back, to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gpuvgm
+from gpuvgm.codecs import IntegerCodec
+from gpuvgm.documents import column_document, column_of, from_plain, plain
+from gpuvgm.errors import InputError
+from gpuvgm.model import FitRecord
+from gpuvgm.posterior import Posterior
+from gpuvgm.store import StoredModel, fingerprint, load_model, save_model
+from tests.store.samples import make_mixture, make_model, make_stored
+
+FORMS = ["model", "model.gpuvgm"]
+
+
+def bits(value):
+    """A nested value in which arrays and floats are their bytes, so that == compares every bit."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, float):
+        return value.hex()
+    if dataclasses.is_dataclass(value):
+        return type(value), [bits(getattr(value, part.name)) for part in dataclasses.fields(value)]
+    if isinstance(value, dict):
+        return {key: bits(part) for key, part in value.items()}
+    return [type(value), *(bits(part) for part in value)] if isinstance(value, (list, tuple)) else (type(value), value)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("summaries", [True, False])
+def test_everything_comes_back(tmp_path, name, summaries):
+    stored = make_stored(summaries=summaries)
+    path = save_model(stored, tmp_path / name)
+    assert bits(load_model(path)) == bits(stored)
+    assert [part.name for part in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_no_pickle_and_plain_json(tmp_path, name):
+    path = save_model(make_stored(), tmp_path / name)
+    read = zipfile.ZipFile(path).read if path.is_file() else lambda member: (path / member).read_bytes()
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    document = json.loads(read("model.json"), parse_constant=refuse)
+    assert document["format"] == 1
+    assert document["version"] == gpuvgm.__version__
+    assert document["created"].endswith("+00:00")
+    assert set(json.loads(read("manifest.json"))["files"]) == {"model.json", "summaries/0.arrow", "summaries/1.arrow"}
+
+
+FLOATS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
+
+
+@given(FLOATS, st.integers(-(2**63), 2**64 - 1), st.integers(-(2**63), 2**64 - 1), st.integers(0, 15))
+def test_columns_survive_json(values, base, end, active):
+    mask = [bool(active >> i & 1) for i in range(len(values))]
+    with np.errstate(over="ignore"):
+        mixture = make_mixture(np.array(values), mask)
+    order = tuple(range(sum(mask)))[::-1]
+    column = replace(
+        make_model().columns[1],
+        codec=IntegerCodec("int64", base),
+        mixture=mixture,
+        order=order,
+        minimum=base,
+        maximum=end,
+    )
+    text = json.dumps(plain(column_document(column)), allow_nan=False)
+    assert bits(column_of(json.loads(text, object_hook=from_plain))) == bits(column)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner), max_leaves=8))  # fmt: skip
+def test_settings_survive_json(value):
+    assert bits(json.loads(json.dumps(plain(value), allow_nan=False), object_hook=from_plain)) == bits(value)
+
+
+def test_nan_and_numpy_scalars_survive_json():
+    again = json.loads(
+        json.dumps(plain([np.float64("nan"), np.int64(-(2**63)), np.bool_(True)])), object_hook=from_plain
+    )
+    assert np.isnan(again[0])
+    assert again[1:] == [-(2**63), True]
+
+
+def test_a_setting_that_is_no_json_is_refused_by_name(tmp_path):
+    stored = replace(make_stored(), settings={"executor": object()})
+    with pytest.raises(InputError, match="model: settings: executor: a object cannot be stored"):
+        save_model(stored, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_summaries_merge_after_a_round_trip(tmp_path):
+    stored = make_stored()
+    again = load_model(save_model(stored, tmp_path / "m.gpuvgm"))
+    for name, summary in stored.summaries.items():
+        assert bits(again.summaries[name].merge(summary)) == bits(summary.merge(summary))
+
+
+def test_fingerprint_ignores_what_does_not_encode():
+    model = make_model()
+    same = replace(
+        model,
+        columns=tuple(replace(column, fit=FitRecord("exact", 1, 0), minimum=None) for column in model.columns),
+        source={},
+        rows=1,
+    )
+    assert fingerprint(model) == fingerprint(same)
+    assert len(fingerprint(model)) == 64
+
+
+@pytest.mark.parametrize("part", Posterior.__dataclass_fields__)
+def test_fingerprint_sees_every_parameter(part):
+    model = make_model()
+    column = model.columns[0]
+    posterior = column.mixture.posterior
+    moved = replace(posterior, **{part: np.nextafter(getattr(posterior, part), 0.0)})
+    changed = replace(column, mixture=replace(column.mixture, posterior=moved))
+    assert fingerprint(replace(model, columns=(changed, *model.columns[1:]))) != fingerprint(model)
+
+
+def test_fingerprint_sees_rules_codec_and_order():
+    model = make_model()
+    column = model.columns[0]
+    changes = [
+        {"rules": replace(column.rules, scale=4.0)},
+        {"codec": replace(column.codec, infinite_is_missing=False)},
+        {"order": (0, 1, 2, 3)},
+        {"name": "other"},
+    ]
+    prints = {fingerprint(replace(model, columns=(replace(column, **change),))) for change in [{}, *changes]}
+    assert len(prints) == len(changes) + 1
+
+
+def test_fingerprint_survives_the_round_trip(tmp_path):
+    stored: StoredModel = make_stored()
+    assert fingerprint(load_model(save_model(stored, tmp_path / "m")).model) == fingerprint(stored.model)
