@@ -6,23 +6,21 @@
 namespace gpuvgm {
 namespace {
 
-constexpr int TILE_ROWS = TILE * LANES;
-
-// Room for one tile and one chunk of any number of components, on 64-byte borders.
-struct Workspace {
-    double* density;  // (components, TILE, LANES): log2 densities, then what they become
+// Room for one tile of T Lanes and one chunk of any number of components, on 64-byte borders.
+template <int T> struct Workspace {
+    double* density;  // (components, T, LANES): log2 densities, then what they become
     double* sums;     // (components, 3, LANES): of r, r d and r d^2
     void* memory;
 
     explicit Workspace(int components) {
-        memory = __builtin_malloc(sizeof(double) * LANES * (TILE + 3) * components + 64);
+        memory = __builtin_malloc(sizeof(double) * LANES * (T + 3) * components + 64);
         density = (double*)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
-        sums = density + LANES * TILE * components;
+        sums = density + LANES * T * components;
     }
     ~Workspace() { __builtin_free(memory); }
     Workspace(const Workspace&) = delete;
 
-    GPUVGM_FN double* at(int component, int v) const { return density + (component * TILE + v) * LANES; }
+    GPUVGM_FN double* at(int component, int v) const { return density + (component * T + v) * LANES; }
     void clear(int components) {
         for (int j = 0; j < 3 * LANES * components; ++j) {
             sums[j] = 0.0;
@@ -44,17 +42,18 @@ struct Moments {
 };
 
 // Copies rows into a full tile; what is beyond the end is NaN in `x` (so it counts for nothing) and 0 in a weight.
-GPUVGM_FN const double* full_tile(const double* rows, int64_t have, double filler, double* padded) {
-    if (have >= TILE_ROWS) {
+template <int T> GPUVGM_FN const double* full_tile(const double* rows, int64_t have, double filler, double* padded) {
+    if (have >= T * LANES) {
         return rows;
     }
-    for (int j = 0; j < TILE_ROWS; ++j) {
+    for (int j = 0; j < T * LANES; ++j) {
         padded[j] = j < have ? rows[j] : filler;
     }
     return padded;
 }
 
-GPUVGM_FN void write_partials(const Workspace& work, int components, double log_norm, double* partials) {
+template <int T>
+GPUVGM_FN void write_partials(const Workspace<T>& work, int components, double log_norm, double* partials) {
     for (int k = 0; k < components; ++k) {
         const Moments sums(work.sums + 3 * LANES * k);
         partials[k] = sum_of(sums.count);
@@ -65,14 +64,15 @@ GPUVGM_FN void write_partials(const Workspace& work, int components, double log_
 }
 
 // log2 densities of a tile into work.density, their maximum into `top`.
-GPUVGM_FN void tile_densities(const Workspace& work, const MixtureTable& table, const Lanes* y, Lanes* top) {
-    for (int v = 0; v < TILE; ++v) {
+template <int T>
+GPUVGM_FN void tile_densities(const Workspace<T>& work, const MixtureTable& table, const Lanes* y, Lanes* top) {
+    for (int v = 0; v < T; ++v) {
         top[v] = splat(-1e300);
     }
     for (int k = 0; k < table.components; ++k) {
         const Lanes mean = splat(table.means[k]), half = splat(table.half_precisions[k]);
         const Lanes coefficient = splat(table.coefficients[k]);
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < T; ++v) {
             const Lanes density = log_density(y[v] - mean, half, coefficient);
             store(work.at(k, v), density);
             top[v] = maximum(density, top[v]);
@@ -81,12 +81,13 @@ GPUVGM_FN void tile_densities(const Workspace& work, const MixtureTable& table, 
 }
 
 // Densities relative to the largest, and their sum.
-GPUVGM_FN void tile_exponentials(const Workspace& work, int components, const Lanes* top, Lanes* sum) {
-    for (int v = 0; v < TILE; ++v) {
+template <int T>
+GPUVGM_FN void tile_exponentials(const Workspace<T>& work, int components, const Lanes* top, Lanes* sum) {
+    for (int v = 0; v < T; ++v) {
         sum[v] = splat(0.0);
     }
     for (int k = 0; k < components; ++k) {
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < T; ++v) {
             const Lanes e = exp2_nonpositive(load(work.at(k, v)) - top[v]);
             store(work.at(k, v), e);
             sum[v] = sum[v] + e;
@@ -110,25 +111,25 @@ struct LogProduct {
     GPUVGM_FN double total() const { return sum_of(top + (exponent + log2_positive(mantissa))); }
 };
 
-template <bool WEIGHTED>
-void e_step_chunk(const double* x, const double* weight, int64_t rows, const MixtureTable& table, Workspace& work,
+template <bool WEIGHTED, int T>
+void e_step_chunk(const double* x, const double* weight, int64_t rows, const MixtureTable& table, Workspace<T>& work,
                   double* partials) {
     const Lanes scale = splat(table.scale), centre = splat(table.centre), anywhere = splat(table.means[0]);
-    alignas(64) double x_end[TILE_ROWS], weight_end[TILE_ROWS];
+    alignas(64) double x_end[T * LANES], weight_end[T * LANES];
     LogProduct product;
     Lanes weighted_log = splat(0.0);
     work.clear(table.components);
-    for (int64_t i = 0; i < rows; i += TILE_ROWS) {
-        const double* tile = full_tile(x + i, rows - i, __builtin_nan(""), x_end);
-        const double* tile_weight = WEIGHTED ? full_tile(weight + i, rows - i, 0.0, weight_end) : nullptr;
-        Lanes y[TILE], top[TILE], share[TILE];
-        for (int v = 0; v < TILE; ++v) {
+    for (int64_t i = 0; i < rows; i += T * LANES) {
+        const double* tile = full_tile<T>(x + i, rows - i, __builtin_nan(""), x_end);
+        const double* tile_weight = WEIGHTED ? full_tile<T>(weight + i, rows - i, 0.0, weight_end) : nullptr;
+        Lanes y[T], top[T], share[T];
+        for (int v = 0; v < T; ++v) {
             const Lanes row = load(tile + v * LANES);
             y[v] = select_finite(row, row * scale - centre, anywhere);
         }
         tile_densities(work, table, y, top);
         tile_exponentials(work, table.components, top, share);
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < T; ++v) {
             const Lanes row = load(tile + v * LANES);
             const Lanes given = WEIGHTED ? load(tile_weight + v * LANES) : splat(1.0);
             const Lanes counted = select_finite(row, given, splat(0.0));
@@ -143,7 +144,7 @@ void e_step_chunk(const double* x, const double* weight, int64_t rows, const Mix
         for (int k = 0; k < table.components; ++k) {
             const Lanes mean = splat(table.means[k]);
             Moments sums(work.sums + 3 * LANES * k);
-            for (int v = 0; v < TILE; ++v) {
+            for (int v = 0; v < T; ++v) {
                 const Lanes r = load(work.at(k, v)) * share[v], d = y[v] - mean, rd = r * d;
                 sums.count = sums.count + r;
                 sums.first = sums.first + rd;
@@ -156,7 +157,7 @@ void e_step_chunk(const double* x, const double* weight, int64_t rows, const Mix
 }
 
 void e_step_rows(const double* x, const double* weight, int64_t rows, const MixtureTable& table, double* partials) {
-    Workspace work(table.components);
+    Workspace<E_STEP_TILE> work(table.components);
     for (int64_t start = 0; start < rows; start += CHUNK_ROWS, partials += 3 * table.components + 1) {
         const int64_t size = rows - start < CHUNK_ROWS ? rows - start : CHUNK_ROWS;
         if (weight) {
@@ -170,39 +171,40 @@ void e_step_rows(const double* x, const double* weight, int64_t rows, const Mixt
 // A chunk of cells: the sums of their rows to second order in the cells' scatter (DESIGN I1). With g_k the slope and
 // -lambda_k the curvature of component k's log density at the cell's mean, r' = r (g - gbar) and
 // r'' = r (g^2 - lambda) - 2 gbar r' - r sum_j r_j (g_j^2 - lambda_j).
+template <int T>
 void e_step_cell_chunk(const double* mean, const double* weight, const double* scatter, int64_t cells,
-                       const MixtureTable& table, Workspace& work, double* partials) {
+                       const MixtureTable& table, Workspace<T>& work, double* partials) {
     const Lanes half = splat(0.5), two = splat(2.0), log2_e = splat(1.4426950408889634);
-    alignas(64) double ends[3][TILE_ROWS];
+    alignas(64) double ends[3][T * LANES];
     Lanes log_norm = splat(0.0);
     work.clear(table.components);
-    for (int64_t i = 0; i < cells; i += TILE_ROWS) {
-        const double* tile = full_tile(mean + i, cells - i, table.means[0], ends[0]);
-        const double* tile_weight = full_tile(weight + i, cells - i, 0.0, ends[1]);
-        const double* tile_scatter = full_tile(scatter + i, cells - i, 0.0, ends[2]);
-        Lanes y[TILE], top[TILE], share[TILE], slope[TILE], curve[TILE];
-        for (int v = 0; v < TILE; ++v) {
+    for (int64_t i = 0; i < cells; i += T * LANES) {
+        const double* tile = full_tile<T>(mean + i, cells - i, table.means[0], ends[0]);
+        const double* tile_weight = full_tile<T>(weight + i, cells - i, 0.0, ends[1]);
+        const double* tile_scatter = full_tile<T>(scatter + i, cells - i, 0.0, ends[2]);
+        Lanes y[T], top[T], share[T], slope[T], curve[T];
+        for (int v = 0; v < T; ++v) {
             y[v] = load(tile + v * LANES);
             slope[v] = splat(0.0);
             curve[v] = splat(0.0);
         }
         tile_densities(work, table, y, top);
         tile_exponentials(work, table.components, top, share);
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < T; ++v) {
             top[v] = top[v] + log2_positive(share[v]);
             share[v] = splat(1.0) / share[v];
         }
         for (int k = 0; k < table.components; ++k) {
             const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]),
                         centre = splat(table.means[k]);
-            for (int v = 0; v < TILE; ++v) {
+            for (int v = 0; v < T; ++v) {
                 const Lanes r = load(work.at(k, v)) * share[v], g = (centre - y[v]) * lambda;
                 store(work.at(k, v), r);
                 slope[v] = fused(r, g, slope[v]);
                 curve[v] = fused(r, fused(g, g, -lambda), curve[v]);
             }
         }
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < T; ++v) {
             const Lanes n = load(tile_weight + v * LANES), m2 = load(tile_scatter + v * LANES);
             const Lanes bend = (curve[v] - slope[v] * slope[v]) * log2_e;
             log_norm = log_norm + fused(n, top[v], half * m2 * bend);
@@ -211,7 +213,7 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
             const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]),
                         centre = splat(table.means[k]);
             Moments sums(work.sums + 3 * LANES * k);
-            for (int v = 0; v < TILE; ++v) {
+            for (int v = 0; v < T; ++v) {
                 const Lanes n = load(tile_weight + v * LANES), m2 = load(tile_scatter + v * LANES);
                 const Lanes r = load(work.at(k, v)), d = y[v] - centre, g = (centre - y[v]) * lambda;
                 const Lanes r1 = r * (g - slope[v]);
@@ -229,7 +231,7 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
 
 void e_step_cells(const double* mean, const double* weight, const double* scatter, int64_t cells,
                   const MixtureTable& table, double* partials) {
-    Workspace work(table.components);
+    Workspace<E_STEP_TILE> work(table.components);
     for (int64_t start = 0; start < cells; start += CHUNK_ROWS, partials += 3 * table.components + 1) {
         const int64_t size = cells - start < CHUNK_ROWS ? cells - start : CHUNK_ROWS;
         e_step_cell_chunk(mean + start, weight + start, scatter + start, size, table, work, partials);

@@ -5,6 +5,7 @@
 namespace gpuvgm {
 namespace {
 
+constexpr int TILE_ROWS = DRAW_TILE * LANES;
 constexpr int DRAW_ROWS = 1024;  // uniforms drawn at once
 
 // Uniforms of rows first_row ... first_row + count - 1: word row % 4 of the generator's counter row / 4.
@@ -36,22 +37,22 @@ inline void draw_uniforms(const Draw& draw, uint64_t first_row, int count, doubl
 
 // Mean, width and cell of the mode that each row of a tile takes.
 struct Chosen {
-    Lanes mean[TILE], width[TILE], cell[TILE];
+    Lanes mean[DRAW_TILE], width[DRAW_TILE], cell[DRAW_TILE];
 };
 
 // Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
-GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, const DrawTable& active,
+GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE>& work, const MixtureTable& table, const DrawTable& active,
                             const Lanes* total, const double* uniforms, Chosen* chosen) {
-    Lanes floor[TILE], threshold[TILE], sum[TILE];
-    for (int v = 0; v < TILE; ++v) {
+    Lanes floor[DRAW_TILE], threshold[DRAW_TILE], sum[DRAW_TILE];
+    for (int v = 0; v < DRAW_TILE; ++v) {
         threshold[v] = splat(0.0);
     }
     for (int k = 0; k < active.active; ++k) {
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < DRAW_TILE; ++v) {
             threshold[v] = threshold[v] + load(work.at(k, v));
         }
     }
-    for (int v = 0; v < TILE; ++v) {
+    for (int v = 0; v < DRAW_TILE; ++v) {
         floor[v] = splat(active.floor) * total[v];
         threshold[v] = load(uniforms + v * LANES) * fused(splat((double)active.active), floor[v], threshold[v]);
         sum[v] = splat(0.0);
@@ -59,7 +60,7 @@ GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, co
     for (int k = 0; k + 1 < active.active; ++k) {
         const Lanes mean = splat(table.means[k + 1]), width = splat(active.widths[k + 1]),
                     cell = splat(active.cells[k + 1]);
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < DRAW_TILE; ++v) {
             sum[v] = sum[v] + (load(work.at(k, v)) + floor[v]);
             chosen->mean[v] = select_le(sum[v], threshold[v], mean, chosen->mean[v]);
             chosen->width[v] = select_le(sum[v], threshold[v], width, chosen->width[v]);
@@ -71,15 +72,15 @@ GPUVGM_FN void choose_drawn(const Workspace& work, const MixtureTable& table, co
 // The most probable active component; ties go to the lower index.
 GPUVGM_FN void choose_most_probable(const MixtureTable& table, const DrawTable& active, const Lanes* y,
                                     Chosen* chosen) {
-    Lanes top[TILE];
-    for (int v = 0; v < TILE; ++v) {
+    Lanes top[DRAW_TILE];
+    for (int v = 0; v < DRAW_TILE; ++v) {
         top[v] = splat(-1.7976931348623157e308);
     }
     for (int k = 0; k < active.active; ++k) {
         const Lanes mean = splat(table.means[k]), half = splat(table.half_precisions[k]);
         const Lanes coefficient = splat(table.coefficients[k]), width = splat(active.widths[k]),
                     cell = splat(active.cells[k]);
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < DRAW_TILE; ++v) {
             const Lanes density = log_density(y[v] - mean, half, coefficient);
             chosen->mean[v] = select_le(density, top[v], chosen->mean[v], mean);
             chosen->width[v] = select_le(density, top[v], chosen->width[v], width);
@@ -134,7 +135,7 @@ void transform_rows(const double* x, int64_t rows, const MixtureTable& table, co
                     const Output& out) {
     constexpr int BATCH_ROWS = DRAW_ROWS / TILE_ROWS * TILE_ROWS / 4 * 4;
     static_assert(TILE_ROWS % 4 == 0, "a tile holds whole counters");
-    Workspace work(table.components);
+    Workspace<DRAW_TILE> work(table.components);
     const Lanes scale = splat(table.scale), centre = splat(table.centre), limit = splat(active.limit);
     const Lanes missing = splat(active.missing_cell), zero = splat(0.0);
     alignas(64) double x_end[TILE_ROWS], scalars[TILE_ROWS], cells[TILE_ROWS];
@@ -149,10 +150,10 @@ void transform_rows(const double* x, int64_t rows, const MixtureTable& table, co
                 draw_uniforms(draw, draw.first_row + i, count, drawn);
             }
         }
-        const double* tile = full_tile(x + i, have, __builtin_nan(""), x_end);
-        Lanes y[TILE], top[TILE], total[TILE];
+        const double* tile = full_tile<DRAW_TILE>(x + i, have, __builtin_nan(""), x_end);
+        Lanes y[DRAW_TILE], top[DRAW_TILE], total[DRAW_TILE];
         Chosen chosen;
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < DRAW_TILE; ++v) {
             y[v] = load(tile + v * LANES) * scale - centre;
             chosen.mean[v] = splat(table.means[0]);
             chosen.width[v] = splat(active.widths[0]);
@@ -165,7 +166,7 @@ void transform_rows(const double* x, int64_t rows, const MixtureTable& table, co
         } else {
             choose_most_probable(table, active, y, &chosen);
         }
-        for (int v = 0; v < TILE; ++v) {
+        for (int v = 0; v < DRAW_TILE; ++v) {
             const Lanes row = load(tile + v * LANES);
             const Lanes scalar = position_in_mode(y[v], chosen.mean[v], chosen.width[v], limit);
             store(scalars + v * LANES, select_finite(row, scalar, zero));

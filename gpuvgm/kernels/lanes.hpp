@@ -10,10 +10,13 @@ namespace gpuvgm {
 namespace {
 
 constexpr int LANES = 8;
-#if defined(__AVX2__)
-constexpr int TILE = 4;  // Lanes in flight in the row loops: enough independent chains to hide the latency of fma
+// Lanes in flight in the row loops: enough independent chains to hide the latency of fma, few enough for the registers.
+#if defined(__AVX512F__)
+constexpr int E_STEP_TILE = 8, DRAW_TILE = 4;
+#elif defined(__AVX2__)
+constexpr int E_STEP_TILE = 4, DRAW_TILE = 4;
 #else
-constexpr int TILE = 1;
+constexpr int E_STEP_TILE = 1, DRAW_TILE = 1;
 #endif
 
 #if defined(__AVX512F__)
