@@ -223,6 +223,21 @@ def _checked_kind(name: str, kind: object) -> str:
     return kind
 
 
+def check_settings(settings: Mapping[str, object]) -> None:
+    """Check the settings of a whole table.
+
+    Raises
+    ------
+    InputError
+        For an impossible value; the message names the setting.
+    """
+    for key, option in _OPTIONS.items():
+        try:
+            option.take(settings[key])
+        except ValueError:
+            raise InputError(f"{key} must be {option.text}, got {settings[key]!r}") from None
+
+
 def _checked_option(name: str, key: str, value: object) -> Setting:
     if key in LATER_OPTIONS:
         raise InputError(f'column "{name}": option "{key}" is not in this version')

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS, MOST_REFINEMENTS, EncodingRules, FitConfig
+from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS, MOST_REFINEMENTS, SUMMARY_ROWS, EncodingRules, FitConfig
 from gpuvgm.engines import Engine, get_engine, statistics_of
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
@@ -77,10 +77,14 @@ class Run:
     executor: LocalExecutor
     block_rows: int = BLOCK_ROWS
 
+    def __post_init__(self) -> None:
+        if self.block_rows < 1:
+            raise InputError(f"block_rows must be at least 1, got {self.block_rows}")
+
     @property
     def rows_per_block(self) -> int:
         """Rows of a block in whole chunks."""
-        return -(-max(1, self.block_rows) // CHUNK_ROWS) * CHUNK_ROWS
+        return -(-self.block_rows // CHUNK_ROWS) * CHUNK_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def fit_table(source: Source, requests: Sequence[ColumnRequest], run: Run, seed:
         For a source without rows, and for columns that cannot be fitted as they are.
     """
     names = [request.name for request in requests]
+    _refuse_one_shot(source, requests)
     sample, blocks = take_sample(source, names, run, seed)
     if sample.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
@@ -118,6 +123,7 @@ def fit_table(source: Source, requests: Sequence[ColumnRequest], run: Run, seed:
         plans = list(pool.map(lambda request: _plan(request, sample), requests))
     summaries = summarise(plans, blocks, run)
     _refuse_infinite(source, summaries, run)
+    plans = [_settled(plan, summaries[plan.name], source) for plan in plans]
     plans, summaries = _seed_again(source, plans, summaries, run)
     fitted, plans, summaries = _fit_columns(source, plans, summaries, run)
     columns = tuple(_model(run, plan, summaries[plan.name], fitted[plan.name]) for plan in plans)
@@ -312,6 +318,23 @@ def _accumulate_rows(engine: Engine, pool: ThreadPoolExecutor, x: Floats, table:
     slices = [x[start : start + EXACT_BLOCK_ROWS] for start in range(0, len(x), EXACT_BLOCK_ROWS)]
     partials = list(pool.map(lambda rows: engine.e_step(rows, None, None, table), slices))
     return statistics_of(np.concatenate(partials), table)
+
+
+def _settled(plan: Plan, summary: Summary, source: Source) -> Plan:
+    """algorithm="auto" decided: exact for a small table that can be read again."""
+    if plan.config.algorithm != "auto":
+        return plan
+    small = summary.rows < SUMMARY_ROWS and source.repeatable
+    return replace(plan, config=replace(plan.config, algorithm="exact" if small else "summary"))
+
+
+def _refuse_one_shot(source: Source, requests: Sequence[ColumnRequest]) -> None:
+    exact = [request.name for request in requests if request.config.algorithm == "exact"]
+    if exact and not source.repeatable:
+        raise InputError(
+            f'{source.name}: algorithm="exact" reads the rows in every iteration, but this source can be read only '
+            'once; use algorithm="summary", or give a file or a table'
+        )
 
 
 def _refuse_infinite(source: Source, summaries: Mapping[str, Summary], run: Run) -> None:

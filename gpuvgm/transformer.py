@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,42 +20,21 @@ from gpuvgm.config import BLOCK_ROWS, EncodingRules, FitConfig
 from gpuvgm.encoding import Decoded, EncodingOptions
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import Block, ParquetSink, Source, metadata_of, open_source, restore
+from gpuvgm.frames import Block, Source, open_source, restore
 from gpuvgm.kinds.mixture import Plan
 from gpuvgm.layouts import CompactLayout, OnehotLayout, encoded_reader, onehot_names
 from gpuvgm.model import ColumnModel, TableModel
+from gpuvgm.output import MODEL_KEY, arrow_type_of, check_columns, check_origin, write_parquet
 from gpuvgm.report import Report, evaluate_table
-from gpuvgm.schema import TableSchema, is_numeric
+from gpuvgm.schema import TableSchema, check_settings
 from gpuvgm.seeding import Seeds
 from gpuvgm.store import StoredModel, fingerprint, load_model, save_model
 from gpuvgm.summary import Summary
 from gpuvgm.table_fit import ColumnRequest, Run, fit_table, refit, summarise
 
-MODEL_KEY = "gpuvgm.model"
 OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # parameters that a model file leaves out
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What a transform or an inverse to a file did.
-
-    Parameters
-    ----------
-    path : str
-        The file written.
-    rows, bytes, columns : int
-        Its rows, size and columns.
-    seconds : float
-        Time taken.
-    """
-
-    path: str
-    rows: int
-    bytes: int
-    columns: int
-    seconds: float
 
 
 class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -81,8 +59,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Iterations of variational EM.
     tol, tol_per_row : float
         Change of the lower bound, in total or per row, below which EM stops.
-    random_state : int
-        Seed of sample, k-means and transform.
+    random_state : int or None
+        Seed of sample, k-means and transform, below 2^32; None draws one at fit, which the model keeps.
     algorithm : {"summary", "exact", "auto"}
         "summary" fits in one pass, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
         exact below 200,000 rows.
@@ -125,7 +103,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         max_iter: int = 100,
         tol: float = 1e-3,
         tol_per_row: float | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
         algorithm: str = "summary",
         engine: str = "auto",
         standardize: bool | str = "auto",
@@ -174,8 +152,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         table = open_source(source)
         schema = TableSchema.declare(self.columns, table.schema, table.name)
+        seed = secrets.randbits(32) if self.random_state is None else _checked_seed(self.random_state, 2**32)
         with self._run("fit", table) as run:
-            fitted = fit_table(table, self._requests(schema), run, self.random_state)
+            fitted = fit_table(table, self._requests(schema, seed), run, seed)
         self._keep(fitted.model, schema, dict(fitted.summaries))
         self.pandas_dtypes_ = {name: str(dtype) for name, dtype in (getattr(table, "dtypes", None) or {}).items()}
         return self
@@ -192,7 +171,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "this model was saved without its summaries: save it with summaries=True to add rows later"
             )
         table = open_source(source)
-        _check_columns(table, self.model_)
+        check_columns(table, self.model_)
         plans = [self._plan_again(column) for column in self.model_.columns]
         with self._run("fit", table) as run:
             new = summarise(plans, partial(table.blocks, list(self.model_.names), run.rows_per_block), run)
@@ -248,7 +227,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         ):
             _check_choice(name, value, allowed)
         table = open_source(source)
-        _check_columns(table, model)
+        check_columns(table, model)
         options = EncodingOptions(
             seed=_checked_seed(model.seed if seed is None else seed),
             most_probable=mode == "argmax",
@@ -262,7 +241,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         with self._run("transform", table) as run:
             blocks = table.blocks(list(model.names), run.rows_per_block)
             if out is not None:
-                return _write(run, out, layout_of.schema, lambda block: layout_of.batch(encode(block)), blocks)
+                return write_parquet(run, out, layout_of.schema, lambda block: layout_of.batch(encode(block)), blocks)
             parts: list[Any] = []
             run.executor.map_blocks(lambda block: layout_of.part(encode(block)), blocks, parts.append)
         return layout_of.join(parts, table)
@@ -300,7 +279,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         model = self._fitted()
         _check_choice("invalid", invalid, ("mask", "drop"))
         table = open_source(encoded)
-        _check_origin(table, model)
+        check_origin(table, model)
         names, read = encoded_reader(model, table)
 
         def decode(block: Block) -> Decoded:
@@ -312,9 +291,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
         with self._run("inverse", table) as run:
             blocks = table.blocks(names, run.rows_per_block)
-            schema = pa.schema([(column.name, _type_of(column)) for column in model.columns])
+            schema = pa.schema([(column.name, arrow_type_of(column)) for column in model.columns])
             if out is not None:
-                return _write(run, out, schema, lambda block: decode(block).table, blocks)
+                return write_parquet(run, out, schema, lambda block: decode(block).table, blocks)
             parts: list[Decoded] = []
             run.executor.map_blocks(decode, blocks, parts.append)
         values = restore(pa.Table.from_batches([part.table for part in parts], schema), table, self.pandas_dtypes_)
@@ -332,7 +311,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         model = self._fitted()
         table = open_source(source)
-        _check_columns(table, model)
+        check_columns(table, model)
         with self._run("evaluate", table) as run:
             return evaluate_table(model, table.blocks(list(model.names), run.rows_per_block), run.engine, run.executor)
 
@@ -384,22 +363,12 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         model: TableModel = self.model_
         return model
 
-    def _requests(self, schema: TableSchema) -> list[ColumnRequest]:
+    def _requests(self, schema: TableSchema, seed: int) -> list[ColumnRequest]:
+        settings = self.get_params(deep=False) | {"random_state": seed}
+        check_settings(settings)
         _check_choice("algorithm", self.algorithm, ("summary", "exact", "auto"))
-        _check_choice("tails", self.tails, ("clip", "exact"))
-        _check_choice("inf", self.inf, ("error", "missing"))
-        config = FitConfig(
-            n_components=self.n_components,
-            weight_threshold=self.weight_threshold,
-            weight_concentration_prior=self.weight_concentration_prior,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            tol_per_row=self.tol_per_row,
-            random_state=_checked_seed(self.random_state),
-            algorithm=self.algorithm,  # type: ignore[arg-type]
-            standardize=self.standardize,  # type: ignore[arg-type]
-        )
-        rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]
+        config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
+        rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]  # checked above
         return [
             ColumnRequest(
                 spec.name, spec.fit_config(config), spec.encoding_rules(rules), spec.inf(self.inf) == "missing"
@@ -410,7 +379,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _plan_again(self, column: ColumnModel) -> Plan:
         """Plan of a fitted column: its grid, and the centres it would start from."""
         spec = self.schema_[column.name]
-        config = next(request.config for request in self._requests(self.schema_) if request.name == spec.name)
+        config = next(
+            request.config for request in self._requests(self.schema_, self.model_.seed) if request.name == spec.name
+        )
         return Plan(
             column.name, column.codec, config, column.rules, self.summaries_[column.name].grid, _seeds_of(column)
         )
@@ -419,7 +390,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _run(self, stage: str, table: Source) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        yield Run(self.engine, LocalExecutor(self.threads, report), self.block_rows or BLOCK_ROWS)
+        yield Run(
+            self.engine, LocalExecutor(self.threads, report), BLOCK_ROWS if self.block_rows is None else self.block_rows
+        )
 
 
 def load(path: Path_) -> TableTransformer:
@@ -444,39 +417,6 @@ def load(path: Path_) -> TableTransformer:
     return transformer
 
 
-def _write(
-    run: Run, out: Path_, schema: pa.Schema, function: Callable[[Block], pa.RecordBatch], blocks: Iterator[Block]
-) -> RunSummary:
-    """Results of all blocks into a Parquet file, which appears when it is complete."""
-    started = time.perf_counter()
-    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    with ParquetSink(Path(out), schema, metadata) as sink:
-        run.executor.map_blocks(function, blocks, sink.write)
-    return RunSummary(fspath(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
-
-
-def _check_columns(table: Source, model: TableModel) -> None:
-    """Refuse fitted columns that are no numbers here."""
-    for name in set(model.names) & set(table.schema.names):
-        kind = table.schema.field(name).type
-        if not is_numeric(kind):
-            raise InputError(f'{table.name}: column "{name}" holds {kind} values, but numbers were fitted')
-
-
-def _check_origin(table: Source, model: TableModel) -> None:
-    """Refuse what another model encoded."""
-    for name, pairs in metadata_of(table).items():
-        found = pairs.get(MODEL_KEY)
-        if found is not None and found != fingerprint(model):
-            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
-
-
-def _type_of(column: ColumnModel) -> pa.DataType:
-    """Arrow type of a column's values."""
-    kind: pa.DataType = column.codec.decode(np.empty(0)).type
-    return kind
-
-
 def _seeds_of(column: ColumnModel) -> Seeds | None:
     if column.mixture is None:
         return None
@@ -488,7 +428,7 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
 
 
-def _checked_seed(seed: object) -> int:
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= int(seed) < 2**64:
-        raise InputError(f"the seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
+def _checked_seed(seed: object, end: int = 2**64) -> int:
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= int(seed) < end:
+        raise InputError(f"the seed must be an integer from 0 to {end - 1}, got {seed!r}")
     return int(seed)

@@ -268,7 +268,25 @@ def test_wrong_choices_are_refused(wrong: dict[str, object]) -> None:
         transformer.transform({"x": np.arange(5.0)}, **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wrong", [{"algorithm": "fast"}, {"tails": "cut"}, {"inf": "drop"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"algorithm": "fast"},
+        {"tails": "cut"},
+        {"inf": "drop"},
+        {"n_components": 0},
+        {"n_components": 2.5},
+        {"scale": 0},
+        {"scale": float("nan")},
+        {"max_iter": 0},
+        {"tol": -1.0},
+        {"weight_threshold": 1.5},
+        {"random_state": -1},
+        {"random_state": 2**32},
+        {"threads": 0},
+        {"block_rows": 0},
+    ],
+)
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         TableTransformer(**wrong).fit({"x": np.arange(100.0)})  # type: ignore[arg-type]
@@ -319,3 +337,26 @@ def test_estimator_manners(tmp_path: Path) -> None:
     for other in (pickle.loads(pickle.dumps(transformer)), copy.deepcopy(transformer), load(tmp_path / "m.gpuvgm")):
         pd.testing.assert_frame_equal(other.transform(df), expected)
         pd.testing.assert_frame_equal(other.inverse_transform(expected), transformer.inverse_transform(expected))
+
+
+def test_auto_is_exact_for_small_tables_only() -> None:
+    assert (
+        TableTransformer(algorithm="auto", max_iter=3).fit({"x": np.arange(500.0)}).columns_["x"].fit.algorithm
+        == "exact"
+    )
+    large = {"x": np.arange(200_000.0)}
+    assert TableTransformer(algorithm="auto", max_iter=3).fit(large).columns_["x"].fit.algorithm == "summary"
+    stream = iter([{"x": np.arange(500.0)}])
+    assert TableTransformer(algorithm="auto", max_iter=3).fit(stream).columns_["x"].fit.algorithm == "summary"
+
+
+def test_exact_needs_a_source_that_can_be_read_again() -> None:
+    with pytest.raises(InputError, match="read only once"):
+        TableTransformer(algorithm="exact").fit(iter([{"x": np.arange(500.0)}]))
+
+
+def test_no_random_state_draws_a_seed_that_the_model_keeps() -> None:
+    x = {"x": shape("lognormal", 2000)}
+    one, other = (TableTransformer(random_state=None).fit(x) for _ in range(2))
+    assert one.model_.seed != other.model_.seed
+    np.testing.assert_array_equal(one.transform(x)["x.mode"], one.transform(x)["x.mode"])

@@ -1,0 +1,79 @@
+"""What transform and inverse check before and write after: columns, origin of encoded files, Parquet output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames import Block, ParquetSink, Source, metadata_of
+from gpuvgm.model import ColumnModel, TableModel
+from gpuvgm.schema import is_numeric
+from gpuvgm.store import fingerprint
+from gpuvgm.table_fit import Run
+
+MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a transform or an inverse to a file did.
+
+    Parameters
+    ----------
+    path : str
+        The file written.
+    rows, bytes, columns : int
+        Its rows, size and columns.
+    seconds : float
+        Time taken.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    columns: int
+    seconds: float
+
+
+def write_parquet(
+    run: Run,
+    out: str | PathLike[str],
+    schema: pa.Schema,
+    function: Callable[[Block], pa.RecordBatch],
+    blocks: Iterator[Block],
+) -> RunSummary:
+    """Results of all blocks into a Parquet file, which appears when it is complete."""
+    started = time.perf_counter()
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    with ParquetSink(Path(out), schema, metadata) as sink:
+        run.executor.map_blocks(function, blocks, sink.write)
+    return RunSummary(fspath(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
+
+
+def check_columns(table: Source, model: TableModel) -> None:
+    """Refuse fitted columns that are no numbers here."""
+    for name in set(model.names) & set(table.schema.names):
+        kind = table.schema.field(name).type
+        if not is_numeric(kind):
+            raise InputError(f'{table.name}: column "{name}" holds {kind} values, but numbers were fitted')
+
+
+def check_origin(table: Source, model: TableModel) -> None:
+    """Refuse what another model encoded."""
+    for name, pairs in metadata_of(table).items():
+        found = pairs.get(MODEL_KEY)
+        if found is not None and found != fingerprint(model):
+            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
+
+
+def arrow_type_of(column: ColumnModel) -> pa.DataType:
+    """Arrow type of a column's values."""
+    kind: pa.DataType = column.codec.decode(np.empty(0)).type
+    return kind

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.generation import amount
+from gpuvgm.report import ErrorHistogram, Report
+
+RESOLUTION = 1 + 2.0**-4
+ERRORS = st.lists(st.floats(0, 1e9), max_size=50).map(np.array)
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    values = amount(0, 60_000, seed=3)
+    holes = np.where(np.arange(len(values)) % 10 == 0, np.nan, values)
+    return pa.table({"Amount": values, "holes": holes, "cents": (100 * values).astype(np.int64)})
+
+
+@pytest.fixture(scope="module")
+def transformer(table: pa.Table) -> gpuvgm.TableTransformer:
+    return gpuvgm.TableTransformer(block_rows=1 << 14).fit(table)
+
+
+@pytest.fixture(scope="module")
+def report(transformer: gpuvgm.TableTransformer, table: pa.Table) -> Report:
+    return transformer.evaluate(table)
+
+
+@given(ERRORS, ERRORS)
+def test_merged_histogram_is_that_of_all_errors(one: np.ndarray, other: np.ndarray) -> None:
+    merged = ErrorHistogram.of(one).merge(ErrorHistogram.of(other))
+    whole = ErrorHistogram.of(np.concatenate((one, other)))
+    assert np.array_equal(merged.counts, whole.counts)
+    assert merged.maximum == whole.maximum
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.9, 0.999])
+def test_quantiles_are_never_too_low_and_at_most_one_bin_too_high(share: float) -> None:
+    errors = np.exp(np.random.default_rng(1).normal(-12, 6, 10_001))
+    exact = np.quantile(errors, share, method="inverted_cdf")
+    assert exact <= ErrorHistogram.of(errors).quantile(share) <= exact * RESOLUTION
+
+
+def test_quantiles_of_zeros_tiny_and_huge_errors() -> None:
+    assert ErrorHistogram().quantile(0.5) == 0
+    assert ErrorHistogram.of(np.array([0.0, 1e-300])).quantile(0.999) == 0
+    assert ErrorHistogram.of(np.array([1e-300])).maximum == 1e-300
+    assert ErrorHistogram.of(np.array([1e200, np.inf])).quantile(0.5) == 2.0**64
+
+
+def test_figures_equal_those_computed_over_all_rows_at_once(
+    transformer: gpuvgm.TableTransformer, table: pa.Table, report: Report
+) -> None:
+    back = transformer.inverse_transform(transformer.transform(table))
+    scalars = transformer.transform(table)
+    for name in table.column_names:
+        x, again = table[name].to_pandas().to_numpy(float), back[name].to_pandas().to_numpy(float)
+        kept = ~np.isnan(x)
+        error = np.abs(again - x)[kept] / np.std(x[kept])
+        figures = report.columns[name]
+        assert figures.rows == len(x)
+        assert figures.missing == np.count_nonzero(~kept)
+        assert figures.maximum_error == pytest.approx(np.max(error), rel=1e-3)  # sd of the mixture, not of the rows
+        median = np.quantile(error, 0.5, method="inverted_cdf")
+        assert median * 0.999 <= figures.median_error <= median * RESOLUTION * 1.001
+        clipped = np.abs(scalars[f"{name}.scalar"].to_numpy()) >= np.float32(0.99)
+        assert figures.clipped_share == np.count_nonzero(clipped) / np.count_nonzero(kept)
+        assert figures.invalid_rows == 0
+        assert 0.999 < figures.mode_agreement <= 1
+
+
+def test_figures_do_not_depend_on_blocks_and_threads(
+    transformer: gpuvgm.TableTransformer, table: pa.Table, report: Report
+) -> None:
+    transformer.set_params(block_rows=4096, threads=3)
+    assert transformer.evaluate(table) == report
+
+
+def test_engines_agree(transformer: gpuvgm.TableTransformer, table: pa.Table, report: Report) -> None:
+    transformer.set_params(engine="reference")
+    reference = transformer.evaluate(table.slice(0, 8192))
+    transformer.set_params(engine="auto")
+    assert transformer.evaluate(table.slice(0, 8192)) == reference
+
+
+def test_rows_of_components_without_a_mode_are_counted(
+    transformer: gpuvgm.TableTransformer, table: pa.Table, report: Report
+) -> None:
+    column = transformer.columns_["Amount"]
+    assert not np.all(column.active)
+    means, sds, weights = column.means, column.stds, column.weights
+    x = table["Amount"].to_numpy()[:, None]
+    best = np.argmax(np.log(weights / sds) - 0.5 * ((x - means) / sds) ** 2, axis=1)
+    assert report.columns["Amount"].under_threshold_rows == np.count_nonzero(~column.active[best])
+
+
+def test_exact_tails_clip_nothing_and_keep_the_error_small(table: pa.Table) -> None:
+    report = gpuvgm.TableTransformer(["Amount"], tails="exact").fit(table).evaluate(table)
+    assert report.columns["Amount"].clipped_share == 0
+    assert report.broken({"max_error": 1e-5, "min_mode_agreement": 0.999, "max_clipped_share": 0}) == []
+
+
+def test_broken_limits_name_column_figure_and_remedy(report: Report) -> None:
+    sentences = report.broken({"max_error": 1e-12, "min_mode_agreement": None, "max_invalid_share": 0.0})
+    named = [name for name, figures in report.columns.items() if figures.p999_error > 1e-12]
+    assert [text.split(":")[0] for text in sentences] == [f'column "{name}"' for name in named]
+    assert all("99.9th percentile of the round-trip error" in text for text in sentences)
+    assert all('tails="exact"' in text for text in sentences)
+    with pytest.raises(InputError, match="max_eror"):
+        report.broken({"max_eror": 1})
+
+
+def test_rows_beyond_the_training_range_are_invalid(transformer: gpuvgm.TableTransformer, table: pa.Table) -> None:
+    top = float(np.max(table["Amount"].to_numpy()))
+    high = table.slice(0, 8).set_column(0, "Amount", pa.array(np.full(8, top + 1.0)))
+    exact = gpuvgm.TableTransformer(["Amount"], tails="exact").fit(table)
+    assert exact.evaluate(high).columns["Amount"].invalid_rows == 8
+
+
+def test_no_rows(transformer: gpuvgm.TableTransformer, table: pa.Table) -> None:
+    report = transformer.evaluate(table.slice(0, 0))
+    assert report.rows == 0
+    assert report.broken({"max_error": 0, "min_mode_agreement": 1}) == []
+
+
+def test_a_column_without_values() -> None:
+    table = pa.table({"empty": pa.array([None] * 9, pa.float64())})
+    figures = gpuvgm.TableTransformer().fit(table).evaluate(table).columns["empty"]
+    assert (figures.rows, figures.missing, figures.maximum_error, figures.mode_agreement) == (9, 9, 0.0, 1.0)
+
+
+def test_text_and_dict_hold_every_column(report: Report) -> None:
+    assert str(report) == report.to_text()
+    lines = report.to_text().splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["Amount", "holes", "cents"]
+    assert len({len(line) for line in lines[:4]}) == 1
+    assert report.to_dict()["columns"]["holes"]["missing"] == 6000
