@@ -73,7 +73,8 @@ class FloatCodec:
 
     def decode(self, numbers: Floats) -> pa.Array[Any]:
         """Values in the column's own precision."""
-        array = pa.array(numbers, pa.float64(), from_pandas=True)
+        # without a NaN the array is taken as it is, without a copy
+        array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))
         return array if self.type in ("double", "null") else pc.cast(array, arrow_type(self.type), safe=False)
 
     def value(self, number: float) -> Number:

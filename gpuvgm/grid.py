@@ -260,9 +260,11 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
         rests[i] = _rest(part, int(windows[i]["start"]), int(windows[i]["drop"]))
         first += int(windows[i]["last"]) + 1
     hot_key, anchors = NO_HOT_KEY, np.empty(0, np.uint64)
-    if len(entry) and np.array_equal(masses.low, masses.high):
-        heaviest = int(np.argmax(masses.weight))
-        hot_key = int(masses.low[heaviest]) if masses.weight[heaviest] >= HOT_SHARE * total else NO_HOT_KEY
+    single = masses.low == masses.high
+    if np.any(single):
+        weight = np.where(single, masses.weight, 0.0)
+        heaviest = int(np.argmax(weight))
+        hot_key = int(masses.low[heaviest]) if weight[heaviest] >= HOT_SHARE * total else NO_HOT_KEY
         anchors = _lone_values(Grid(frame, windows, rests, np.empty(0, np.uint64), hot_key, anchors), masses)
     return Grid(frame, windows, rests, midpoint_keys(centres), hot_key, anchors)
 
@@ -322,4 +324,4 @@ def _lone_values(grid: Grid, masses: Masses) -> Keys:
     """Keys of values seen at least twice and alone in their cell."""
     cells, _ = grid.locate(masses.low)
     alone = np.r_[True, cells[1:] != cells[:-1]] & np.r_[cells[1:] != cells[:-1], True]
-    return np.asarray(masses.low[alone & (masses.weight >= 2)])
+    return np.asarray(masses.low[alone & (masses.weight >= 2) & (masses.low == masses.high)])

@@ -163,7 +163,9 @@ class Summary:
         if len(self.cell) == 0 or len(other.cell) == 0:
             kept = self if len(other.cell) == 0 else other
             return replace(kept, grid=self.grid, missing=missing, infinite=infinite, minimum=minimum, maximum=maximum)
-        cell = np.union1d(self.cell, other.cell)
+        both = np.concatenate((self.cell, other.cell))
+        both.sort(kind="stable")  # two sorted runs: quicker than numpy.union1d
+        cell = both[np.diff(both, prepend=-1) != 0]
         count, first, second, high = (np.zeros(len(cell), np.uint64) for _ in range(4))
         for part in (self, other):
             at = np.searchsorted(cell, part.cell)
@@ -187,11 +189,22 @@ class Summary:
         return Cells(mean[order], count[order], scatter[order], label[order], parent[order])
 
     def masses(self) -> Masses:
-        """The occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample."""
+        """The occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample.
+
+        A cell whose rows are known to have one value gives the key of that value.
+        """
         at = self.grid.geometry(self.cell)
+        low = at.low.copy()
         high = at.low + ((np.uint64(1) << (at.drop + at.bits).astype(np.uint64)) - np.uint64(1))
-        order = np.argsort(at.low, kind="stable")
-        return Masses(at.low[order], high[order], self.count[order].astype(np.float64))
+        single = _squared_deviations(self.count, self.first, self.second, self.second_high) == 0
+        anchored = np.zeros(len(low), np.bool_)
+        anchored[self._anchored()[0]] = True
+        single &= (at.drop == 0) | anchored
+        rest = self._rests(at)[single].astype(np.uint64)
+        low[single] += ((self.first // self.count)[single] << at.drop[single].astype(np.uint64)) + rest
+        high[single] = low[single]
+        order = np.argsort(low, kind="stable")
+        return Masses(low[order], high[order], self.count[order].astype(np.float64))
 
     def save(self, path: str | Path) -> None:
         """Write the summary as an Arrow IPC file.
@@ -269,16 +282,20 @@ class Summary:
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 
+    def _anchored(self) -> tuple[Ints, Keys]:
+        """Occupied cells that hold a lone repeated value of the sample, and the keys of these values."""
+        anchors = self.grid.anchors
+        if len(anchors) == 0 or len(self.cell) == 0:
+            return np.empty(0, np.int64), np.empty(0, np.uint64)
+        cell = self.grid.split(self.grid.locate(anchors)[0], anchors)
+        found = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
+        held = self.cell[found] == cell
+        return found[held], anchors[held]
+
     def _rests(self, at: CellGeometry) -> Floats:
         """Keys from the start of a unit to the value it stands for: exact where a cell holds one repeated value."""
-        anchors = self.grid.anchors
-        if len(anchors) == 0:
-            return at.rest
+        found, anchors = self._anchored()
         rest = at.rest.copy()
-        cell = self.grid.split(self.grid.locate(anchors)[0], anchors)
-        found = np.minimum(np.searchsorted(self.cell, cell), max(len(self.cell) - 1, 0))
-        held = self.cell[found] == cell if len(self.cell) else np.zeros(len(cell), np.bool_)
-        found, anchors = found[held], anchors[held]
         unit = (np.uint64(1) << at.drop[found].astype(np.uint64)) - np.uint64(1)
         rest[found] = ((anchors - at.low[found]) & unit).astype(np.float64)
         return rest

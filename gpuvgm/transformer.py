@@ -283,7 +283,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         names, read = encoded_reader(model, table)
 
         def decode(block: Block) -> Decoded:
-            decoded = encoding.decode_rows(self.engine, model, read(block))
+            decoded = encoding.decode_rows(self.engine, model, read(block), check=return_valid or invalid == "drop")
             if invalid == "drop" and not np.all(decoded.valid):
                 kept = decoded.table.filter(pa.array(decoded.valid))
                 return Decoded(kept, np.ones(kept.num_rows, np.bool_))

@@ -95,14 +95,15 @@ GPUVGM_FN void tile_exponentials(const Workspace<T>& work, int components, const
     }
 }
 
-// Sum of log2 densities over rows of weight one, by the product of the rows' sums: its exponent is set aside after
-// every tile, which changes no bit of the mantissa.
+// Sum of log2 densities over rows that count once or not at all, by the product of the rows' sums: its exponent is set
+// aside after every tile, which changes no bit of the mantissa.
 struct LogProduct {
     Lanes top = splat(0.0), exponent = splat(0.0), mantissa = splat(1.0);
 
-    GPUVGM_FN void multiply(Lanes x, Lanes tile_top, Lanes sum) {
-        top = top + select_finite(x, tile_top, splat(0.0));
-        mantissa = mantissa * select_finite(x, sum, splat(1.0));
+    GPUVGM_FN void multiply(Lanes counted, Lanes tile_top, Lanes sum) {
+        const Lanes one = splat(1.0);
+        top = fused(counted, tile_top, top);
+        mantissa = mantissa * fused(counted, sum - one, one);  // the sum is at least 1, so sum - 1 is exact
     }
     GPUVGM_FN void set_exponent_aside() {
         exponent = exponent + exponent_of(mantissa);
@@ -122,23 +123,22 @@ void e_step_chunk(const double* x, const double* weight, int64_t rows, const Mix
     for (int64_t i = 0; i < rows; i += T * LANES) {
         const double* tile = full_tile<T>(x + i, rows - i, __builtin_nan(""), x_end);
         const double* tile_weight = WEIGHTED ? full_tile<T>(weight + i, rows - i, 0.0, weight_end) : nullptr;
-        Lanes y[T], top[T], share[T];
+        Lanes y[T], top[T], share[T], counted[T];
         for (int v = 0; v < T; ++v) {
             const Lanes row = load(tile + v * LANES);
+            const Lanes given = WEIGHTED ? load(tile_weight + v * LANES) : splat(1.0);
             y[v] = select_finite(row, row * scale - centre, anywhere);
+            counted[v] = select_finite(row, given, splat(0.0));
         }
         tile_densities(work, table, y, top);
         tile_exponentials(work, table.components, top, share);
         for (int v = 0; v < T; ++v) {
-            const Lanes row = load(tile + v * LANES);
-            const Lanes given = WEIGHTED ? load(tile_weight + v * LANES) : splat(1.0);
-            const Lanes counted = select_finite(row, given, splat(0.0));
             if (WEIGHTED) {
-                weighted_log = fused(counted, top[v] + log2_positive(share[v]), weighted_log);
+                weighted_log = fused(counted[v], top[v] + log2_positive(share[v]), weighted_log);
             } else {
-                product.multiply(row, top[v], share[v]);
+                product.multiply(counted[v], top[v], share[v]);
             }
-            share[v] = counted / share[v];
+            share[v] = counted[v] / share[v];
         }
         product.set_exponent_aside();
         for (int k = 0; k < table.components; ++k) {

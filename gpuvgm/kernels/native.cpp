@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -126,7 +128,7 @@ template <class T> std::unique_ptr<T, FreeCells> zeroed(int64_t count) {
     return std::unique_ptr<T, FreeCells>(memory);
 }
 
-// The cells of one summary while rows are added, a window at a time.
+// The cells of one summary while rows are added, a window at a time. All zero before and after use.
 struct Table {
     int64_t all_cells;
     std::unique_ptr<Cell, FreeCells> cells;
@@ -140,13 +142,13 @@ struct Table {
           touched(zeroed<uint8_t>(ENTRIES)) {}
 
     // Outer cells of the entries that rows fell into, then all inner cells and parts.
-    template <class Function> void each_touched(Function function) {
+    template <class Function> void each_touched(int64_t used_cells, Function function) {
         for (int64_t entry = NOT_FINITE; entry < ENTRIES - NOT_FINITE; ++entry) {
             for (int64_t cell = entry * ENTRY_CELLS; touched.get()[entry] && cell < (entry + 1) * ENTRY_CELLS; ++cell) {
                 function(cell);
             }
         }
-        for (int64_t cell = OUTER_CELLS; cell < all_cells; ++cell) {
+        for (int64_t cell = OUTER_CELLS; cell < used_cells; ++cell) {
             function(cell);
         }
     }
@@ -166,17 +168,62 @@ struct Table {
         cell = {0, cell.second & SPLIT_MARK};
     }
 
-    void emit(int64_t index, Sparse& out) const {
-        const Totals& total = totals.get()[index];
+    void emit(int64_t index, Sparse& out) {
+        Totals& total = totals.get()[index];
         if (total.count) {
             out.cell.push_back(index);
             out.count.push_back(total.count);
             out.first.push_back(total.first);
             out.second.push_back(total.second);
             out.second_high.push_back(total.second_high);
+            total = {0, 0, 0, 0};
         }
     }
+
+    // What rows that are not finite left behind, and the marks.
+    void wipe(const std::vector<Split>& splits) {
+        for (const Split& split : splits) {
+            cells.get()[split.parent].second = 0;
+        }
+        for (int64_t cell = 0; cell < NOT_FINITE * ENTRY_CELLS; ++cell) {
+            cells.get()[cell] = {0, 0};
+            cells.get()[OUTER_CELLS - 1 - cell] = {0, 0};
+        }
+        std::memset(touched.get(), 0, ENTRIES);
+    }
 };
+
+// Tables that wait for their next use, so that blocks do not fault the same pages in again and again.
+class TablePool {
+  public:
+    std::unique_ptr<Table> take(int64_t cells) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (auto table = waiting_.begin(); table != waiting_.end(); ++table) {
+            if ((*table)->all_cells >= cells) {
+                std::unique_ptr<Table> found = std::move(*table);
+                waiting_.erase(table);
+                return found;
+            }
+        }
+        return std::make_unique<Table>((cells | 0xFFFFF) + 1);  // whole millions of cells serve grids of any size
+    }
+    void give_back(std::unique_ptr<Table> table) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (waiting_.size() < MOST_WAITING) {
+            waiting_.push_back(std::move(table));
+        }
+    }
+
+  private:
+    static constexpr size_t MOST_WAITING = 16;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Table>> waiting_;
+};
+
+TablePool& table_pool() {
+    static TablePool* pool = new TablePool;  // never destroyed: threads may outlive the interpreter's end
+    return *pool;
+}
 
 struct Kernels {
     const HostKernels& loops;
@@ -264,17 +311,19 @@ struct Kernels {
         Sparse out;
         {
             nb::gil_scoped_release unlocked;
-            Table table(all_cells);
+            std::unique_ptr<Table> table = table_pool().take(all_cells);
             for (const Split& split : splits) {
-                table.cells.get()[split.parent].second = SPLIT_MARK;
+                table->cells.get()[split.parent].second = SPLIT_MARK;
             }
             const GridTable grid{scale, centre, directory.data(), splits.data(), (int64_t)splits.size(), hot_key};
             for (int64_t start = 0; start < (int64_t)x.shape(0); start += WINDOW_ROWS) {
                 const int64_t rows = std::min<int64_t>(WINDOW_ROWS, x.shape(0) - start);
-                loops.summarise(x.data() + start, rows, grid, table.cells.get(), table.touched.get(), &tally);
-                table.each_touched([&](int64_t cell) { table.carry(cell); });
+                loops.summarise(x.data() + start, rows, grid, table->cells.get(), table->touched.get(), &tally);
+                table->each_touched(all_cells, [&](int64_t cell) { table->carry(cell); });
             }
-            table.each_touched([&](int64_t cell) { table.emit(cell, out); });
+            table->each_touched(all_cells, [&](int64_t cell) { table->emit(cell, out); });
+            table->wipe(splits);
+            table_pool().give_back(std::move(table));
         }
         const size_t size = out.cell.size();
         return nb::make_tuple(owned(std::move(out.cell), {size}), owned(std::move(out.count), {size}),

@@ -1,0 +1,54 @@
+"""``python -m benchmarks fit|exact|transform|inverse|pipeline|import|picture``: a table, and JSON lines with --json."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import exact, fit, importing, inverse, picture, pipeline, transform
+from benchmarks.machine import describe_machine, machine_line
+from benchmarks.measure import Measurement
+from benchmarks.output import append_lines, show
+
+#: Name, function of the number of rows, and how many rows it takes by default.
+BENCHMARKS: dict[str, tuple[Callable[[int], list[Measurement]], int]] = {
+    "fit": (fit.measure, 20_000_000),
+    "exact": (exact.measure, 20_000_000),
+    "transform": (transform.measure, 20_000_000),
+    "inverse": (inverse.measure, 20_000_000),
+    "pipeline": (pipeline.measure, 10_000_000),
+    "import": (importing.measure, 1),
+}
+PICTURE_ROWS = 1_000_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one benchmark, print its table, and append its JSON lines; always 0: a missed aim is shown, not raised."""
+    options = parse(arguments)
+    console = Console(width=None if Console().is_terminal else 150)
+    if options.benchmark == "picture":
+        console.print(f"wrote {picture.draw(options.rows or PICTURE_ROWS)}")
+        return 0
+    measure, rows = BENCHMARKS[options.benchmark]
+    machine = describe_machine()
+    measurements = measure(options.rows or rows)
+    show(f"{options.benchmark}: {machine_line(machine)}", measurements, console)
+    if options.json is not None:
+        append_lines(options.json, options.benchmark, machine, measurements)
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture"])
+    parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="append JSON lines to this file")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

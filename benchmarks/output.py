@@ -1,0 +1,79 @@
+"""Measurements as a table for people and as JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Measurement
+
+
+def show(title: str, measurements: Sequence[Measurement], console: Console) -> None:
+    """Print a table; "against" is the speed relative to a yardstick, and an aim that was missed is marked."""
+    yardsticks = list(dict.fromkeys(name for row in measurements for name in row.yardsticks))
+    extra = any("peak_memory" in row.details for row in measurements)
+    console.print(title, soft_wrap=True, highlight=False)
+    table = Table()
+    table.add_column("case", overflow="fold")
+    for heading in ("rows", "time", "Mrows/s", "GB/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in yardsticks:
+        table.add_column(f"against {name}", justify="right")
+    if extra:
+        table.add_column("peak memory", justify="right")
+    for row in measurements:
+        memory = [f"{row.details['peak_memory'] / 2**20:.0f} MiB"] if extra else []
+        table.add_row(*numbers(row), *(against(row, name) for name in yardsticks), *memory)
+    console.print(table)
+    for row in measurements:
+        if "sides" in row.details:
+            console.print(stages(row), highlight=False)
+
+
+def numbers(row: Measurement) -> list[str]:
+    """Case, rows, time and speeds."""
+    speed, bandwidth = row.rows_per_second / 1e6, row.gigabytes_per_second
+    seconds = f"{row.seconds:.2f} s" if row.seconds >= 1 else f"{1000 * row.seconds:.3g} ms"
+    speeds = [f"{speed:,.3g}" if speed < 1000 else f"{speed:,.0f}", f"{bandwidth:.3g}"] if row.rows > 1 else ["", ""]
+    return [row.case, f"{row.rows:,}" if row.rows > 1 else "", seconds, *speeds]
+
+
+def against(row: Measurement, name: str) -> str:
+    """Speed (or time) relative to a yardstick, and the aim."""
+    if name not in row.yardsticks:
+        return ""
+    write = time_text if row.shown_as_time else ratio_text
+    aim = f" (aim {write(row.least[name])}{', missed' if name in row.missed() else ''})" if name in row.least else ""
+    return write(row.ratio(name)) + aim
+
+
+def time_text(ratio: float) -> str:
+    """A ratio of speeds as that of the times."""
+    return f"{1 / ratio:.2f}× the time"
+
+
+def ratio_text(ratio: float) -> str:
+    """A ratio of speeds: per cent below 1, times above."""
+    return f"{100 * ratio:.3g} %" if ratio < 1 else f"{ratio:.3g}×"
+
+
+def stages(row: Measurement) -> str:
+    """Seconds by stage, of every side."""
+    lines = [f"{row.rows:,} rows"]
+    for side, result in row.details["sides"].items():
+        parts = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in result["seconds"].items())
+        lines.append(f"  {side}: {parts}; {result['total']:.2f} s, {result['peak_memory'] / 2**20:.0f} MiB")
+    return "\n".join(lines)
+
+
+def append_lines(path: Path, benchmark: str, machine: dict[str, Any], measurements: Iterable[Measurement]) -> None:
+    """Append one JSON line a measurement."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        for row in measurements:
+            file.write(json.dumps({"benchmark": benchmark, **row.to_dict(), "machine": machine}) + "\n")
