@@ -100,30 +100,28 @@ class IntegerCodec:
 
     def encode(self, column: pa.Array[Any]) -> Floats:
         """Numbers of a column: value - base."""
-        whole = pc.fill_null(column, pa.scalar(self.base, column.type)).to_numpy(zero_copy_only=False)
+        filled: pa.Array[Any] = pc.fill_null(column, pa.scalar(0, column.type)) if column.null_count else column
+        whole = filled.to_numpy(zero_copy_only=False)
         numbers = self._difference(whole)
         if column.null_count:
             numbers[pc.is_null(column).to_numpy(zero_copy_only=False)] = np.nan
         return numbers
 
     def _difference(self, whole: np.ndarray[Any, Any]) -> Floats:
-        if whole.dtype.kind == "f":  # an integer column that comes with missing values, from pandas say
+        """Value - base, exact in integers wherever these can hold it; the type need not be the model's."""
+        if whole.dtype.kind == "f" or whole.dtype.itemsize < 8 and abs(self.base) < 2**53:
             return np.asarray(whole.astype(np.float64) - self.base)
-        if whole.dtype.itemsize < 8 or self.base == 0:
-            return np.asarray(whole.astype(np.float64) - self.base)
-        if whole.dtype == np.uint64:
-            return np.where(
-                whole >= np.uint64(self.base),
-                (whole - np.uint64(self.base)).astype(np.float64),
-                -(np.uint64(self.base) - whole).astype(np.float64),
-            )
-        base = np.int64(self.base)
+        if whole.dtype == np.uint64 and self.base >= 0:
+            base = np.uint64(self.base)
+            return np.where(whole >= base, (whole - base).astype(np.float64), -(base - whole).astype(np.float64))
+        if whole.dtype == np.uint64 or self.base >= 2**63:
+            return np.asarray(whole.astype(np.float64) - float(self.base))
+        whole, base_ = whole.astype(np.int64), np.int64(self.base)
         with np.errstate(over="ignore"):
-            difference = whole - base
-        overflow = ((whole ^ base) & (whole ^ difference)) < 0
+            difference = whole - base_
+        overflow = ((whole ^ base_) & (whole ^ difference)) < 0
         numbers = difference.astype(np.float64)
-        if np.any(overflow):
-            numbers[overflow] = whole[overflow].astype(np.float64) - float(base)
+        numbers[overflow] = whole[overflow].astype(np.float64) - float(base_)
         return numbers
 
     def decode(self, numbers: Floats) -> pa.Array[Any]:
@@ -132,13 +130,15 @@ class IntegerCodec:
         missing = np.isnan(numbers)
         limits = np.iinfo(dtype)
         steps = np.rint(np.where(missing, 0.0, numbers))
-        # compared as float64: beyond the ends the end itself is the value
         low, high = float(int(limits.min) - self.base), float(int(limits.max) - self.base)
-        inside = (steps > low) & (steps < high) & (np.abs(steps) < 2.0**63)
-        whole = np.where(inside, steps, 0.0).astype(np.int64)
-        values = whole.astype(dtype) + np.array(self.base).astype(dtype)
-        values[~inside & (steps <= low)] = limits.min
-        values[~inside & (steps >= high)] = limits.max
+        inside = (steps > low) & (steps < high)
+        # in two halves of 32 bits and modulo 2^64: a step may be longer than any integer type
+        upper = np.floor(np.where(inside, steps, 0.0) * 2.0**-32)
+        lower = np.where(inside, steps, 0.0) - upper * 2.0**32
+        total = (upper.astype(np.int64).view(np.uint64) << np.uint64(32)) + lower.astype(np.uint64)
+        values = (total + np.uint64(self.base % 2**64)).astype(dtype)
+        values[steps <= low] = limits.min  # beyond the ends the end itself is the value
+        values[steps >= high] = limits.max
         array: pa.Array[Any] = pa.array(values, mask=missing) if np.any(missing) else pa.array(values)
         return array
 

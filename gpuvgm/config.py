@@ -19,6 +19,7 @@ CHUNK_ROWS = 4096
 BLOCK_ROWS = 1 << 20
 #: algorithm="auto" takes the summary from this many rows on.
 SUMMARY_ROWS = 200_000
+LARGEST_FLOAT32 = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,13 @@ class EncodingRules:
 
     @property
     def scalar_limit(self) -> float:
-        """Largest scalar that transform writes."""
-        return 0.99 if self.tails == "clip" else float("inf")
+        """Largest scalar that transform writes: 0.99, or what float32 holds."""
+        return 0.99 if self.tails == "clip" else LARGEST_FLOAT32
 
     @property
     def inverse_limit(self) -> float:
         """Largest scalar that the inverse takes as it is."""
-        return 1.0 if self.tails == "clip" else float("inf")
+        return 1.0 if self.tails == "clip" else LARGEST_FLOAT32
 
 
 def environment(option: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -89,6 +90,30 @@ def encode_block(engine: str, model: TableModel, options: EncodingOptions, block
     return Encoded(block.first_row, block.rows, scalars, cells)
 
 
+def checked_uniforms(
+    model: TableModel, uniforms: Mapping[str, NDArray[Any]] | None, rows: int | None
+) -> dict[str, Floats]:
+    """Uniforms as float64, one a row of the source.
+
+    Raises
+    ------
+    InputError
+        For columns that were not fitted, a wrong number of values, or values outside [0, 1).
+    """
+    checked = {}
+    for name, given in (uniforms or {}).items():
+        if name not in model.names:
+            raise InputError(f'uniforms are given for column "{name}", which was not fitted')
+        values = np.ascontiguousarray(given, dtype=np.float64)
+        if values.ndim != 1 or (rows is not None and len(values) != rows):
+            raise InputError(f'column "{name}": uniforms need one value a row ({rows}), not shape {values.shape}')
+        wrong = np.flatnonzero(~((values >= 0) & (values < 1)))
+        if len(wrong):
+            raise InputError(f'column "{name}": the uniform {values[wrong[0]]} at row {wrong[0]} is not in [0, 1)')
+        checked[name] = values
+    return checked
+
+
 def _draw(column: ColumnModel, options: EncodingOptions, block: Block) -> Draw:
     uniforms = (options.uniforms or {}).get(column.name)
     if uniforms is not None:
@@ -130,7 +155,7 @@ def from_onehot(model: TableModel, matrix: Floats, first_row: int) -> Encoded:
         block = matrix[:, start + 1 : start + 1 + column.width]
         positions = column.cell_positions()
         cells[column.name] = positions[np.argmax(block[:, positions], axis=1)].astype(column.cell_dtype)
-        scalars[column.name] = np.ascontiguousarray(matrix[:, start])
+        scalars[column.name] = real_scalars(matrix[:, start])
         start += 1 + column.width
     return Encoded(first_row, len(matrix), scalars, cells)
 
@@ -147,9 +172,7 @@ def from_compact(model: TableModel, block: Block) -> Encoded:
     cells: dict[str, Cells] = {}
     for column in model.columns:
         scalar = block.table.column(column.name + SCALAR).to_numpy(zero_copy_only=False)
-        scalars[column.name] = np.ascontiguousarray(
-            scalar if scalar.dtype in (np.float32, np.float64) else scalar.astype(float)
-        )
+        scalars[column.name] = real_scalars(scalar)
         mode = block.table.column(column.name + MODE).to_numpy(zero_copy_only=False)
         if mode.dtype != column.cell_dtype:
             wrong = ~((mode >= 0) & (mode < column.width) & (mode == np.floor(mode)))
@@ -158,6 +181,12 @@ def from_compact(model: TableModel, block: Block) -> Encoded:
             mode = mode.astype(column.cell_dtype)
         cells[column.name] = np.ascontiguousarray(mode)
     return Encoded(block.first_row, block.rows, scalars, cells)
+
+
+def real_scalars(scalar: NDArray[Any]) -> Floats:
+    """Scalars as contiguous float32 or float64."""
+    kept = scalar.dtype in (np.float32, np.float64)
+    return np.ascontiguousarray(scalar if kept else scalar.astype(np.float64))
 
 
 def _refuse_mode(column: ColumnModel, row: int, mode: object) -> None:

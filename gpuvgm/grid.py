@@ -31,6 +31,8 @@ MASS_BITS = 14  # an entry with a share s of the sample gets about s * 2^14 cell
 LEAST_BITS = 6
 MOST_BITS = 16
 REPEATED = 8  # an entry whose values appear this often on average holds few values, not a continuum
+REPEATED_BITS = 4  # spare bits of such an entry
+MOST_INNER_CELLS = 1 << 20
 HOT_SHARE = 0.02  # a value this frequent is counted apart, or its cell would be a bottleneck
 
 DIRECTORY_DTYPE = np.dtype([("start", "<u8"), ("first", "<u4"), ("last", "<u2"), ("drop", "u1"), ("bits", "u1")])
@@ -71,7 +73,7 @@ class Frame:
             return cls(1.0, 0.0)
         exponent = int(np.frexp(np.max(np.abs(ordinary)))[1])
         tiny, huge = exponent < -400 and not keep_small and bool(np.any(ordinary)), exponent > 400
-        scale = float(np.ldexp(1.0, -max(exponent, -1000))) if tiny or huge else 1.0
+        scale = float(np.ldexp(1.0, -min(max(exponent, -1000), 1000))) if tiny or huge else 1.0
         middle = (len(ordinary) - 1) // 2
         return cls(scale, float(np.partition(ordinary, middle)[middle]) * scale)
 
@@ -102,6 +104,25 @@ class CellGeometry:
     drop: Ints
     bits: Ints
     rest: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Parts of cells, by ascending midpoint.
+
+    Parameters
+    ----------
+    midpoint : ndarray of uint64
+        Key from which on rows belong to the part.
+    parent : ndarray of uint64
+        The cell that is split.
+    rank : ndarray of int64
+        Rank of the centre nearest to the part's rows.
+    """
+
+    midpoint: Keys
+    parent: Keys
+    rank: Ints
 
 
 def middle_of_unit(drop: int) -> float:
@@ -157,9 +178,16 @@ class Grid:
         return table
 
     @cached_property
-    def parents(self) -> Keys:
-        """Cell that each midpoint splits."""
-        return self.locate(self.midpoints)[0].astype(np.uint64)
+    def splits(self) -> Splits:
+        """Cells that hold a midpoint: the inner cell where a window covers it, and the outer cell around it."""
+        inner = self.locate(self.midpoints)[0].astype(np.uint64)
+        outer = self.midpoints >> np.uint64(OUTER_SHIFT)
+        rank = np.arange(1, len(self.midpoints) + 1)
+        covered = inner != outer
+        midpoint = np.concatenate((self.midpoints, self.midpoints[covered]))
+        parent, rank = np.concatenate((outer, inner[covered])), np.concatenate((rank, rank[covered]))
+        order = np.argsort(midpoint, kind="stable")
+        return Splits(midpoint[order], parent[order], rank[order].astype(np.int64))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -182,17 +210,17 @@ class Grid:
 
     def split(self, cells: Ints, keys: Keys) -> Ints:
         """Cells after splitting: rows at or above a midpoint inside their cell belong to the midpoint's part."""
-        part = np.searchsorted(self.midpoints, keys, side="right") - 1
-        inside = part >= 0
-        inside[inside] = self.parents[part[inside]] == cells[inside]
-        return np.where(inside, OUTER_CELLS + self.inner_cells + part, cells)
+        out = cells.copy()
+        for part, (midpoint, parent) in enumerate(zip(self.splits.midpoint, self.splits.parent, strict=True)):
+            out[(cells == parent) & (keys >= midpoint)] = OUTER_CELLS + self.inner_cells + part
+        return out
 
     def unsplit(self, cells: Ints) -> Ints:
         """Cells before splitting: a part's parent, every other cell itself."""
         part = cells - (OUTER_CELLS + self.inner_cells)
-        if len(self.parents) == 0:
+        if len(self.splits.parent) == 0:
             return cells
-        return np.where(part >= 0, self.parents.astype(np.int64)[np.maximum(part, 0)], cells)
+        return np.where(part >= 0, self.splits.parent.astype(np.int64)[np.maximum(part, 0)], cells)
 
     def geometry(self, cells: Ints) -> CellGeometry:
         """Borders and units of cells; a part has those of its parent."""
@@ -213,7 +241,10 @@ class Grid:
     def labels(self, cells: Ints, low: Keys) -> Ints:
         """Rank of the centre nearest to the rows of each cell (0 = lowest centre)."""
         part = cells - (OUTER_CELLS + self.inner_cells)
-        return np.where(part >= 0, part + 1, np.searchsorted(self.midpoints, low, side="left"))
+        below = np.searchsorted(self.midpoints, low, side="left")
+        if len(self.splits.rank) == 0:
+            return below
+        return np.where(part >= 0, self.splits.rank[np.maximum(part, 0)], below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +282,21 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     entry = (masses.low >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
     starts = np.flatnonzero(np.diff(entry, prepend=-1))
     ends = np.append(starts[1:], len(entry))[: len(starts)]
+    parts = [
+        Masses(masses.low[start:end], masses.high[start:end], masses.weight[start:end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
     total = float(np.sum(masses.weight))
-    windows, rests = np.zeros(len(starts), DIRECTORY_DTYPE), np.zeros(len(starts))
+    cores = [_core(part) for part in parts]
+    bits = _within_budget([_wanted_bits(part, core, total, mass_bits) for part, core in zip(parts, cores, strict=True)])
+    windows, rests = np.zeros(len(parts), DIRECTORY_DTYPE), np.zeros(len(parts))
     first = OUTER_CELLS
-    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        part = Masses(masses.low[start:end], masses.high[start:end], masses.weight[start:end])
-        windows[i] = _window(part, total, mass_bits, first)
-        rests[i] = _rest(part, int(windows[i]["start"]), int(windows[i]["drop"]))
-        first += int(windows[i]["last"]) + 1
+    for i, (part, (low, high)) in enumerate(zip(parts, cores, strict=True)):
+        width = _cell_width(low, high, bits[i])
+        drop = max(0, width - POSITION_BITS)
+        windows[i] = (low, first, (1 << bits[i]) - 1, drop, width - drop)
+        rests[i] = _rest(part, low, drop)
+        first += 1 << bits[i]
     hot_key, anchors = NO_HOT_KEY, np.empty(0, np.uint64)
     single = masses.low == masses.high
     if np.any(single):
@@ -269,28 +307,40 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     return Grid(frame, windows, rests, midpoint_keys(centres), hot_key, anchors)
 
 
+def midpoints(ordered: Floats) -> Floats:
+    """Midpoints between neighbours of ascending centres."""
+    return np.asarray(ordered[:-1] + 0.5 * np.diff(ordered))
+
+
 def midpoint_keys(centres: Floats) -> Keys:
     """Ascending keys of the midpoints between neighbouring centres, one a pair of different centres."""
-    ordered = np.unique(centres)
-    return np.unique(keys_of(ordered[:-1] + 0.5 * np.diff(ordered)))
+    return np.unique(keys_of(midpoints(np.unique(centres))))
 
 
-def _window(part: Masses, total: float, mass_bits: int, first: int) -> tuple[int, int, int, int, int]:
-    """One entry's window: start, first cell, last cell, drop and bits."""
-    low, high = _core(part)
+def _wanted_bits(part: Masses, core: tuple[int, int], total: float, mass_bits: int) -> int:
+    """log2 of the number of cells that an entry should have over its core."""
+    low, high = core
     keys = part.low[(part.low >= low) & (part.low <= high)]
     weight = float(np.sum(part.weight))
     repeated = np.array_equal(part.low, part.high) and weight >= REPEATED * len(part.low)
     if repeated:
-        bits, wanted = 0, float(len(keys))  # a few values again and again: a cell for each, and no more
+        bits, wanted = 0, float(len(keys))  # a few values again and again: a cell for each
     else:
         bits = min(MOST_BITS, max(LEAST_BITS, int(np.ceil(np.log2(max(weight / total * 2.0**mass_bits, 1.0))))))
         wanted = 0.5 * 2**bits * -np.expm1(-len(keys) / 2**bits)  # half of what an even spread would occupy
     while bits < MOST_BITS and _occupied(keys, low, high, bits) < wanted:
         bits += 1
-    bits = min(MOST_BITS, bits + repeated)  # pairs of cells, which coarsening puts together, hold one value too
-    width = _cell_width(low, high, bits)
-    return int(low), first, (1 << bits) - 1, max(0, width - POSITION_BITS), min(width, POSITION_BITS)
+    # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
+    spare = REPEATED_BITS if repeated and len(keys) > 1 else int(repeated)
+    return min(MOST_BITS, bits + spare)
+
+
+def _within_budget(bits: list[int]) -> list[int]:
+    """The wanted bits, the largest windows cut down until all cells together fit the budget."""
+    most = MOST_BITS
+    while sum(1 << min(b, most) for b in bits) > MOST_INNER_CELLS:
+        most -= 1
+    return [min(b, most) for b in bits]
 
 
 def _rest(part: Masses, start: int, drop: int) -> float:

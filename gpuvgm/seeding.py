@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuvgm.grid import Floats, Ints
+from gpuvgm.grid import Floats, Ints, midpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Seeds:
     centres: Floats
     labels: Ints
 
-    @property
-    def component_of_rank(self) -> Ints:
-        """Component that each rank belongs to, ranks counting different centres from the lowest."""
-        return np.unique(self.centres, return_index=True)[1].astype(np.int64)
+    def nearest(self, y: Floats) -> Ints:
+        """Component whose centre is nearest to each value; at a midpoint the upper one, of equal centres the first."""
+        ordered, component = np.unique(self.centres, return_index=True)
+        return np.asarray(component[np.searchsorted(midpoints(ordered), y, side="right")].astype(np.int64))
 
 
 def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:

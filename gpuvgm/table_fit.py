@@ -32,6 +32,7 @@ SAMPLE_RUNS = 32
 RUN_ROWS = 4096
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
 EXACT_BLOCK_ROWS = 64 * CHUNK_ROWS
+LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 OFFSET_DEVIATIONS = 1e3  # columns further from 0 than this many sd are centred before k-means
 Rows = NDArray[np.bool_]
 _LOG = logging.getLogger("gpuvgm")
@@ -122,7 +123,9 @@ def fit_table(source: Source, requests: Sequence[ColumnRequest], run: Run, seed:
     with ThreadPoolExecutor(run.executor.threads) as pool:
         plans = list(pool.map(lambda request: _plan(request, sample), requests))
     summaries = summarise(plans, blocks, run)
-    _refuse_infinite(source, summaries, run)
+    refuse_infinite(source, summaries, run)
+    for name, summary in summaries.items():
+        _refuse_overflow(name, summary)
     plans = [_settled(plan, summaries[plan.name], source) for plan in plans]
     plans, summaries = _seed_again(source, plans, summaries, run)
     fitted, plans, summaries = _fit_columns(source, plans, summaries, run)
@@ -337,7 +340,8 @@ def _refuse_one_shot(source: Source, requests: Sequence[ColumnRequest]) -> None:
         )
 
 
-def _refuse_infinite(source: Source, summaries: Mapping[str, Summary], run: Run) -> None:
+def refuse_infinite(source: Source, summaries: Mapping[str, Summary], run: Run) -> None:
+    """Refuse columns with infinite rows, naming the first."""
     bad = [name for name, summary in summaries.items() if summary.infinite]
     if not bad:
         return
@@ -348,6 +352,16 @@ def _refuse_infinite(source: Source, summaries: Mapping[str, Summary], run: Run)
         where = f" (first at {locate(source, row)})"
     count = summaries[name].infinite
     raise InputError(f'column "{name}": {count} values are infinite{where}; pass inf="missing" or clean them')
+
+
+def _refuse_overflow(name: str, summary: Summary) -> None:
+    """Refuse columns with rows so far out of the sample's frame that their squares overflow."""
+    ends = summary.grid.frame.apply(np.array([summary.minimum, summary.maximum]))
+    if summary.ordinary and np.max(np.abs(ends)) > LARGEST_NUMBER:
+        raise InputError(
+            f'column "{name}": values reach from {summary.minimum:g} to {summary.maximum:g}, further from the bulk of '
+            "the column than a fit can span; clean the extreme ones, or leave them out"
+        )
 
 
 def _is_infinite(column: pa.Array[Any]) -> Rows:

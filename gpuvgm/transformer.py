@@ -30,7 +30,7 @@ from gpuvgm.schema import TableSchema, check_settings
 from gpuvgm.seeding import Seeds
 from gpuvgm.store import StoredModel, fingerprint, load_model, save_model
 from gpuvgm.summary import Summary
-from gpuvgm.table_fit import ColumnRequest, Run, fit_table, refit, summarise
+from gpuvgm.table_fit import ColumnRequest, Run, fit_table, refit, refuse_infinite, summarise
 
 OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # parameters that a model file leaves out
 Path_ = str | PathLike[str]
@@ -170,11 +170,17 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             raise InputError(
                 "this model was saved without its summaries: save it with summaries=True to add rows later"
             )
+        empty = [column.name for column in self.model_.columns if column.mixture is None]
+        if empty:
+            raise InputError(
+                f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
+            )
         table = open_source(source)
         check_columns(table, self.model_)
         plans = [self._plan_again(column) for column in self.model_.columns]
         with self._run("fit", table) as run:
             new = summarise(plans, partial(table.blocks, list(self.model_.names), run.rows_per_block), run)
+            refuse_infinite(table, new, run)
             merged = {name: summary.merge(new[name]) for name, summary in self.summaries_.items()}
             columns = refit(plans, merged, run)
         rows = self.model_.rows + next(iter(new.values())).rows
@@ -220,6 +226,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             The type that came in (a pyarrow Table for files), or an ndarray for layout="onehot".
         """
         model = self._fitted()
+        first_row = _checked_seed(first_row, 2**63, "first_row")
         for name, value, allowed in (
             ("mode", mode, ("sample", "argmax")),
             ("layout", layout, ("compact", "onehot")),
@@ -233,7 +240,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             most_probable=mode == "argmax",
             dtype=dtype,
             first_row=first_row,
-            uniforms=uniforms,
+            uniforms=encoding.checked_uniforms(model, uniforms, table.rows),
         )
         encode = partial(encoding.encode_block, self.engine, model, options)
         metadata = {MODEL_KEY: fingerprint(model)}
@@ -428,7 +435,7 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
 
 
-def _checked_seed(seed: object, end: int = 2**64) -> int:
+def _checked_seed(seed: object, end: int = 2**64, name: str = "the seed") -> int:
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= int(seed) < end:
-        raise InputError(f"the seed must be an integer from 0 to {end - 1}, got {seed!r}")
+        raise InputError(f"{name} must be an integer from 0 to {end - 1}, got {seed!r}")
     return int(seed)

@@ -45,7 +45,7 @@ class NativeEngine:
         summary = Summary(
             grid,
             *self._kernels.summarise(
-                x, frame, grid.directory.view(np.uint8), grid.midpoints, grid.parents, grid.inner_cells
+                x, frame, grid.directory.view(np.uint8), grid.splits.midpoint, grid.splits.parent, grid.inner_cells
             ),
         )
         check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)

@@ -98,6 +98,16 @@ struct Mixture {
     }
 };
 
+// The loops tell float from double and one byte from two by size: anything else would be misread.
+template <class Column> void check_encoded(const Column& scalar, const Column& cell) {
+    if (scalar.dtype() != nb::dtype<float>() && scalar.dtype() != nb::dtype<double>()) {
+        throw std::invalid_argument("scalars must be float32 or float64");
+    }
+    if (cell.dtype() != nb::dtype<uint8_t>() && cell.dtype() != nb::dtype<uint16_t>()) {
+        throw std::invalid_argument("cells must be uint8 or uint16");
+    }
+}
+
 void check_length(const OptionalReals& values, size_t rows) {
     if (values && values->shape(0) != rows) {
         throw std::invalid_argument("one value a row is needed");
@@ -266,6 +276,7 @@ struct Kernels {
                    std::tuple<uint64_t, uint64_t, uint64_t, bool> randomness, OptionalReals uniforms, AnyColumn scalar,
                    AnyColumn cell) const {
         const size_t rows = x.shape(0);
+        check_encoded(scalar, cell);
         check_length(uniforms, rows);
         if (scalar.shape(0) != rows || cell.shape(0) != rows || widths.shape(0) != cells.shape(0) ||
             widths.shape(0) == 0 || (int)widths.shape(0) > mixture.table.components) {
@@ -285,6 +296,7 @@ struct Kernels {
                               Reals widths,
                               nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu> value) const {
         const size_t rows = value.shape(0);
+        check_encoded(scalar, cell);
         if (scalar.shape(0) != rows || cell.shape(0) != rows || means.shape(0) != widths.shape(0)) {
             throw std::invalid_argument("scalar and cell need one value a row, means and widths one a cell");
         }
@@ -328,8 +340,8 @@ struct Kernels {
         const size_t size = out.cell.size();
         return nb::make_tuple(owned(std::move(out.cell), {size}), owned(std::move(out.count), {size}),
                               owned(std::move(out.first), {size}), owned(std::move(out.second), {size}),
-                              owned(std::move(out.second_high), {size}), tally.missing, tally.infinite, tally.minimum,
-                              tally.maximum);
+                              owned(std::move(out.second_high), {size}), tally.missing, tally.infinite,
+                              tally.minimum + 0.0, tally.maximum + 0.0);
     }
 };
 

@@ -121,9 +121,10 @@ template <class Real> GPUVGM_FN Real position_in_mode(Real y, Real mean, Real wi
     return select_le(S::of(1.1754943508222875e-38), magnitude(z), z, S::of(0.0));
 }
 
-// The way back: scalar within +-limit, times width, plus mean.
+// The way back: scalar within +-limit, times width, plus mean. NaN stays NaN: the comparisons keep their second
+// operand.
 template <class Real> GPUVGM_FN Real value_of_position(Real scalar, Real mean, Real width, Real limit) {
-    return fused(minimum(maximum(scalar, -limit), limit), width, mean);
+    return fused(minimum(limit, maximum(-limit, scalar)), width, mean);
 }
 
 // ---- randomness ----------------------------------------------------------------------------------------------------

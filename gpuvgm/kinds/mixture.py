@@ -12,7 +12,7 @@ from gpuvgm.codecs import Codec, codec_for
 from gpuvgm.config import LARGEST_FIT_ERROR, EncodingRules, FitConfig
 from gpuvgm.engines import Engine, statistics_of
 from gpuvgm.fit import MixtureFit, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Ints, Masses, build_grid, keys_of
+from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.model import MISSING, ColumnModel, FitRecord, KernelTable, MixtureModel
 from gpuvgm.posterior import ComponentStatistics, Posterior
 from gpuvgm.seeding import Seeds, k_means_seeds
@@ -43,6 +43,8 @@ class Plan:
         Centres in the grid's frame; None where the sample has no ordinary value.
     refinements : int
         How often the grid was refined.
+    trusted : bool
+        False where the centres were found after the only pass, so that the grid knows nothing of them.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Plan:
     grid: Grid
     seeds: Seeds | None
     refinements: int = 0
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def refine(plan: Plan, summary: Summary) -> Plan:
     again = plan.refinements + 1
     centres = np.empty(0) if plan.seeds is None else plan.seeds.centres
     grid = build_grid(plan.grid.frame, summary.masses(), centres, MASS_BITS + 2 * again)
-    return replace(plan, grid=grid, refinements=again)
+    return replace(plan, grid=grid, refinements=again, trusted=True)
 
 
 def reseed(plan: Plan, summary: Summary) -> Plan:
@@ -105,14 +108,14 @@ def reseed(plan: Plan, summary: Summary) -> Plan:
     cells = summary.cells()
     repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
     rows = np.repeat(cells.mean, repeats)
-    return replace(plan, seeds=k_means_seeds(rows, plan.config.n_components, plan.config.random_state))
+    seeds = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
+    return replace(plan, seeds=seeds, trusted=False)
 
 
 def nearest_seeds(plan: Plan, y: Floats) -> Seeds:
     """The plan's centres with every row given to the nearest."""
     assert plan.seeds is not None
-    rank = np.searchsorted(plan.grid.midpoints, keys_of(y), side="right")
-    return Seeds(plan.seeds.centres, plan.seeds.component_of_rank[rank])
+    return Seeds(plan.seeds.centres, plan.seeds.nearest(y))
 
 
 def needs_more_rows(plan: Plan, summary: Summary) -> bool:
@@ -122,11 +125,18 @@ def needs_more_rows(plan: Plan, summary: Summary) -> bool:
 
 
 def fit_summary(engine: Engine, plan: Plan, summary: Summary) -> Outcome:
-    """Fit a column on its summary, and estimate the error from a fit on cells twice as wide (DESIGN I4)."""
+    """Fit a column on its summary, and estimate the error.
+
+    The estimate is the largest of three: the distance to a fit on cells twice as wide (DESIGN I4); that to a fit in
+    which the rows of each cell are spread unevenly, with the same mean and scatter; and the rounding of positions.
+    """
     cells = summary.cells()
     fine = _fit_cells(engine, plan, cells)
-    coarse = _fit_cells(engine, plan, cells.coarsen())
-    return Outcome(fine, distance(fine.posterior, coarse.posterior) / COARSE_TO_FINE)
+    if not plan.trusted:
+        return Outcome(fine, np.inf)
+    coarse = distance(fine.posterior, _fit_cells(engine, plan, cells.coarsen()).posterior) / COARSE_TO_FINE
+    uneven = distance(fine.posterior, _fit_cells(engine, plan, cells.uneven()).posterior)
+    return Outcome(fine, max(coarse, uneven, blur(cells, fine.posterior)))
 
 
 def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit:
@@ -136,8 +146,10 @@ def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit:
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
     prior = prior_of(mean, variance, plan.grid.frame, plan.config)
 
+    scatter = cells.scatter if np.any(cells.scatter) else None  # single values are rows with a weight
+
     def accumulate(table: KernelTable) -> ComponentStatistics:
-        return statistics_of(engine.e_step(cells.mean, cells.weight, cells.scatter, table), table)
+        return statistics_of(engine.e_step(cells.mean, cells.weight, scatter, table), table)
 
     return fit_mixture(accumulate, prior, start, _CELL_FRAME, plan.config)
 
@@ -145,24 +157,36 @@ def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit:
 def _start_components(plan: Plan, cells: Cells) -> Ints:
     """Component of each cell's rows: the nearest centre's, exactly so where the grid is split between the centres."""
     assert plan.seeds is not None
-    ranks = plan.seeds.component_of_rank
-    if len(ranks) == len(plan.grid.midpoints) + 1:
-        return ranks[cells.label]
-    ordered = plan.seeds.centres[ranks]
-    return ranks[np.searchsorted(ordered[:-1] + 0.5 * np.diff(ordered), cells.mean, side="right")]
+    if not np.array_equal(plan.grid.midpoints, midpoint_keys(plan.seeds.centres)):
+        return plan.seeds.nearest(cells.mean)
+    # the rows of a label lie from its midpoint to the next
+    lowest = np.concatenate(([-np.inf], values_of(plan.grid.midpoints)))
+    return plan.seeds.nearest(lowest)[cells.label]
 
 
 def distance(one: Posterior, other: Posterior) -> float:
     """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
     held = (one.sticks[0] > 1.5) | (other.sticks[0] > 1.5)
     variance = one.covariances[held]
-    return float(
-        max(
-            np.max(np.abs(one.means[held] - other.means[held]) / np.sqrt(variance)),
-            np.max(np.abs(other.covariances[held] / variance - 1)),
-            np.max(np.abs(other.weights[held] / one.weights[held] - 1)),
-        )
+    differences = (
+        np.abs(one.means[held] - other.means[held]) / np.sqrt(variance),
+        np.abs(other.covariances[held] / variance - 1),
+        np.abs(other.weights[held] / one.weights[held] - 1),
     )
+    largest = float(np.max(np.concatenate(differences), initial=0.0))
+    return largest if np.all(np.isfinite(one.means)) and np.isfinite(largest) else np.inf
+
+
+def blur(cells: Cells, posterior: Posterior) -> float:
+    """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
+    table = KernelTable.of(posterior, _CELL_FRAME)
+    density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
+    share = np.exp2(density - np.max(density, axis=0))
+    share /= np.sum(share, axis=0)
+    counts = posterior.sticks[0] - 1
+    variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
+    held = counts > 0.5
+    return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
 
 
 def is_good(outcome: Outcome) -> bool:

@@ -133,8 +133,19 @@ def test_coarsening_keeps_moments_and_labels(column: np.ndarray, grid: Grid) -> 
 
 def test_coarsening_nothing() -> None:
     none = np.empty(0)
-    empty = Cells(none, none, none, none.astype(np.int64), none.astype(np.int64))
+    empty = Cells(none, none, none, none.astype(np.int64), none.astype(np.int64), none)
     assert len(empty.coarsen().mean) == 0
+
+
+def test_uneven_cells_keep_count_mean_and_scatter(column: np.ndarray, grid: Grid) -> None:
+    cells = Summary.from_array(column, grid).cells()
+    uneven, n = cells.uneven(), len(cells.mean)
+    low, high = (uneven.weight[part] for part in (slice(n), slice(n, None)))
+    np.testing.assert_allclose(low + high, cells.weight, rtol=1e-15)
+    mean = (low * uneven.mean[:n] + high * uneven.mean[n:]) / cells.weight
+    np.testing.assert_allclose(mean, cells.mean, rtol=1e-12, atol=1e-14)
+    spread = low * (uneven.mean[:n] - cells.mean) ** 2 + high * (uneven.mean[n:] - cells.mean) ** 2
+    np.testing.assert_allclose(spread, cells.scatter, rtol=1e-6, atol=1e-25)
 
 
 def test_summaries_of_different_grids_do_not_merge(column: np.ndarray, grid: Grid) -> None:

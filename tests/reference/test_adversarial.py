@@ -1,0 +1,152 @@
+"""Columns made to mislead the one-pass fit: it keeps its promise, or says that it may not."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm import TableTransformer
+from gpuvgm.config import FitConfig
+from gpuvgm.engines import get_engine, statistics_of
+from gpuvgm.errors import InputError
+from gpuvgm.fit import fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
+from gpuvgm.kinds.mixture import distance
+from gpuvgm.model import KernelTable
+from gpuvgm.posterior import ComponentStatistics
+from gpuvgm.seeding import Seeds
+from gpuvgm.summary import Summary
+from gpuvgm.table_fit import UNKNOWN_SAMPLE_ROWS, sample_runs
+
+HEAD = UNKNOWN_SAMPLE_ROWS
+
+
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) -> tuple[float, float]:
+    """Distance of a fit to EM over every row from its own centres, and what the fit says of it."""
+    source = iter([{"x": part} for part in np.array_split(x, 8)]) if once else {"x": x}
+    column = TableTransformer(**settings).fit(source).columns_["x"]
+    mixture = column.mixture
+    assert mixture is not None
+    frame, engine = mixture.frame, get_engine("auto")
+    rows = np.ascontiguousarray(x[np.isfinite(x)])
+    y = frame.apply(rows)
+    one, zero = np.ones(len(y)), np.zeros(len(y))
+    config = FitConfig(**settings)
+    labels = Seeds(mixture.centres, np.empty(0, np.int64)).nearest(y)
+    prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
+
+    def accumulate(table: KernelTable) -> ComponentStatistics:
+        return statistics_of(engine.e_step(rows, None, None, table), table)
+
+    start = hard_start(y, one, zero, labels, mixture.centres)
+    exact = fit_mixture(accumulate, prior, start, frame, config)
+    return distance(exact.posterior, mixture.posterior), column.fit.fit_error
+
+
+def is_honest(true: float, estimated: float) -> bool:
+    """Within the promise, or owned up to."""
+    return true < 1e-8 or estimated > max(1e-8, true / 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_of_cells_are_those_of_their_rows_outside_windows_too(seed: int) -> None:
+    g = rng(seed)
+    sample = np.where(g.random(4000) < 0.6, 0, 1000.25 + g.normal(size=4000) * 10.0 ** g.integers(-5, 1))
+    later = g.uniform(999, 1002, 5000)
+    frame = Frame.around(sample)
+    centres = g.choice(frame.apply(np.concatenate([sample, later])), 10)
+    grid = build_grid(frame, Masses.of_sample(frame.apply(sample)), centres)
+    keys = keys_of(frame.apply(np.concatenate([sample, later])))
+    cells = grid.split(grid.locate(keys)[0], keys)
+    labels = grid.labels(cells, grid.geometry(cells).low)
+    np.testing.assert_array_equal(labels, np.searchsorted(grid.midpoints, keys, side="right"))
+
+
+def test_midpoints_inside_outer_cells_in_a_stream() -> None:
+    spike = np.where(rng(0).random(HEAD) < 0.6, 0, 1000.25 + rng(1).normal(size=HEAD) * 1e-4)
+    x = np.concatenate([spike, rng(2).uniform(1000.01, 1000.49, HEAD)])
+    assert is_honest(*true_and_estimated(x, once=True, tol=0.0))
+
+
+def test_a_continuum_that_the_sample_of_whole_numbers_hides() -> None:
+    rows = 1 << 20
+    runs = sample_runs(rows, 0)
+    length, start = max((b - (a + 4096), a + 4096) for (a, _), (b, _) in zip(runs[:-1], runs[1:], strict=True))
+    x = np.where(rng(5).random(rows) < 0.55, 0, 992.0 + rng(0).integers(0, 32, rows))
+    hidden = np.zeros(rows, bool)
+    hidden[start : start + length] = True
+    hidden &= x > 0
+    x[hidden] += rng(1).uniform(0, 0.4, hidden.sum())
+    assert is_honest(*true_and_estimated(x, tol=0.0))
+
+
+def test_added_rows_between_the_whole_numbers_of_the_fit() -> None:
+    x = 992.0 + rng(0).integers(0, 32, 100_000)
+    transformer = TableTransformer(tol=0.0).fit({"x": x})
+    transformer.partial_fit({"x": x + rng(1).uniform(0, 0.4, len(x))})
+    assert transformer.columns_["x"].fit.fit_error > 1e-9
+
+
+def test_a_stream_that_begins_without_values_is_owned_up_to(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.concatenate([np.full(HEAD, np.nan), 1.6e9 + rng(0).normal(size=HEAD)])
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        true, estimated = true_and_estimated(x, once=True)
+    assert is_honest(true, estimated)
+    assert 'column "x"' in caplog.text
+
+
+def test_the_same_column_from_a_table_is_fitted_well() -> None:
+    x = np.concatenate([np.full(HEAD, np.nan), 1.6e9 + rng(0).normal(size=HEAD)])
+    true, estimated = true_and_estimated(x)
+    assert true < 1e-8
+    assert estimated < 1e-8
+
+
+def test_inner_cells_stay_within_their_budget() -> None:
+    g = rng(0)
+    x = np.where(g.random(131_072) < 0.5, 1.0, 1.0 + 1e-3) * 2.0 ** g.integers(-100, 100, 131_072)
+    x *= 1 + 1e-10 * g.normal(size=len(x))
+    frame = Frame.around(x)
+    grid = build_grid(frame, Masses.of_sample(frame.apply(x)), np.array([0.0, 1.0]))
+    assert grid.inner_cells <= 1 << 20
+    summary = Summary.from_array(x[:5000], grid)
+    assert summary.ordinary == 5000
+    assert OUTER_CELLS + grid.inner_cells < 1 << 32
+
+
+def test_equal_and_nearly_equal_centres() -> None:
+    step = np.spacing(1000.0)
+    seeds = Seeds(
+        np.array([-5.0, 1000 + step, 1000 + 2 * step, 1000 + 3 * step, 5000.0, 5000.0]), np.empty(0, np.int64)
+    )
+    assert list(seeds.nearest(np.array([-6.0, 5000.0, 1e6, 1000.0]))) == [0, 4, 4, 1]
+
+
+@pytest.mark.parametrize("value", [1e200, 1e-200, 5e-324, 1.7e308, -1.7e308, 0.0, 3.7])
+def test_constants_of_any_size(value: float) -> None:
+    x = np.full(50, value)
+    transformer = TableTransformer().fit({"x": x})
+    assert np.all(np.isfinite(transformer.columns_["x"].means))
+    np.testing.assert_array_equal(transformer.inverse_transform(transformer.transform({"x": x}))["x"], x)
+
+
+@pytest.mark.parametrize(("bulk", "outlier"), [(1.0, 1e160), (1e-160, 1.0), (1e-200, 1e300)])
+def test_rows_beyond_what_a_fit_can_span_are_refused(bulk: float, outlier: float) -> None:
+    x = bulk * rng(0).normal(size=1 << 19)
+    taken = np.concatenate([np.arange(a, a + n) for a, n in sample_runs(len(x), 0)])
+    x[np.setdiff1d(np.arange(len(x)), taken)[5]] = outlier
+    with np.errstate(over="ignore"), pytest.raises(InputError, match="clean"):
+        TableTransformer().fit({"x": x})
+
+
+def test_a_cell_may_hold_more_rows_than_a_window() -> None:
+    rows = (1 << 22) + 5000
+    column = TableTransformer(block_rows=1 << 23, threads=1).fit({"x": np.full(rows, 5.0)}).columns_["x"]
+    assert column.fit.rows == rows

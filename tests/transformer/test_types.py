@@ -1,0 +1,118 @@
+"""Number types that differ between fit, transform and inverse, and rows that the inverse is given wrongly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gpuvgm import TableTransformer
+from gpuvgm.engines.base import Engine
+from gpuvgm.errors import InputError
+from gpuvgm.grid import Frame
+from gpuvgm.model import InverseTable
+from tests.shapes import shape
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "int32", "int64", ">f4", ">f8"])
+def test_onehot_matrices_of_any_number_type(dtype: str) -> None:
+    transformer = TableTransformer()
+    matrix = transformer.fit_transform({"x": shape("lognormal", 500)}, layout="onehot").astype(dtype)
+    back = transformer.inverse_transform(matrix)
+    expected = transformer.inverse_transform(matrix.astype("float64"))
+    np.testing.assert_array_equal(back["x"], expected["x"])
+
+
+def test_compact_scalars_of_other_types() -> None:
+    transformer = TableTransformer().fit({"x": np.arange(100.0)})
+    encoded = {"x.scalar": np.array([0, 1, -1]), "x.mode": np.array([0, 1, 0])}
+    real = {"x.scalar": encoded["x.scalar"].astype(float), "x.mode": encoded["x.mode"].astype("uint8")}
+    np.testing.assert_array_equal(transformer.inverse_transform(encoded)["x"], transformer.inverse_transform(real)["x"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.r_[np.full(60, -9 * 10**18), np.full(40, 9 * 10**18)],
+        np.r_[np.zeros(50, np.uint64), np.full(50, 10**19, np.uint64), np.full(5, 2**64 - 1, np.uint64)],
+        np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 1000),
+    ],
+)
+def test_integers_that_span_their_whole_type(values: np.ndarray) -> None:
+    transformer = TableTransformer(tails="exact")
+    encoded = transformer.fit_transform({"x": values}, mode="argmax", dtype="float64")
+    back = transformer.inverse_transform(encoded)["x"]
+    assert back.dtype == values.dtype
+    error = np.abs(back.astype(float) - values.astype(float))
+    assert np.max(error) <= 2.0**-40 * np.max(np.abs(values.astype(float)))
+
+
+@pytest.mark.parametrize("fitted", ["int8", "int32", "int64", "uint8", "uint64", "float32", "float64"])
+@pytest.mark.parametrize("given", ["int8", "int16", "int64", "uint8", "uint64", "float32", "float64"])
+def test_fit_and_transform_may_differ_in_type(fitted: str, given: str) -> None:
+    x = np.arange(100)
+    transformer = TableTransformer().fit({"x": x.astype(fitted)})
+    expected = transformer.transform({"x": x.astype(fitted)})
+    found = transformer.transform({"x": x.astype(given)})
+    np.testing.assert_array_equal(found["x.scalar"], expected["x.scalar"])
+    transformer.partial_fit({"x": x.astype(given)})
+    assert transformer.columns_["x"].fit.rows == 200
+
+
+def test_rows_with_a_large_base_in_a_narrow_type() -> None:
+    transformer = TableTransformer().fit({"x": 10**15 + np.arange(1000)})
+    encoded = transformer.transform({"x": np.array([1, 2], np.int8)})
+    np.testing.assert_allclose(np.abs(encoded["x.scalar"]), 0.99)
+
+
+def test_partial_fit_refuses_what_fit_refuses() -> None:
+    transformer = TableTransformer().fit({"x": np.arange(100.0)})
+    with pytest.raises(InputError, match='column "x": 1 values are infinite'):
+        transformer.partial_fit({"x": np.array([1.0, np.inf])})
+    assert transformer.columns_["x"].fit.rows == 100
+    empty = TableTransformer().fit({"x": np.full(5, np.nan)})
+    with pytest.raises(InputError, match='column "x" had no value at fit'):
+        empty.partial_fit({"x": np.arange(5.0)})
+
+
+def test_a_scalar_that_is_no_number_stays_none(engine: Engine) -> None:
+    table = InverseTable(Frame(1.0, 0.0), np.array([1.0, 2.0]), np.array([4.0, 5.0]), 1.0)
+    out = np.empty(3)
+    engine.inverse_transform(np.array([np.nan, 0.5, np.nan]), np.array([0, 0, 1], np.uint8), table, out)
+    np.testing.assert_array_equal(out, [np.nan, 3.0, np.nan])
+
+
+def test_minimum_is_never_minus_zero(engine: Engine) -> None:
+    from tests.maths.test_grid import grid_of
+
+    x = np.array([-0.0, 5.0, 0.0])
+    summary = engine.summarise(x, grid_of(x)[0])
+    assert not np.signbit(summary.minimum)
+
+
+def test_far_scalars_stay_finite_in_float32() -> None:
+    x = np.concatenate([1e-12 * np.random.default_rng(0).normal(size=500), [1e30]])
+    scalar = TableTransformer(tails="exact", standardize=True).fit_transform({"x": x})["x.scalar"]
+    assert np.all(np.isfinite(scalar))
+
+
+@pytest.mark.parametrize(
+    ("uniforms", "message"),
+    [
+        ({"y": np.zeros(50)}, 'column "y"'),
+        ({"x": np.zeros(49)}, "one value a row"),
+        ({"x": np.zeros((50, 1))}, "one value a row"),
+        ({"x": np.r_[np.zeros(7), 1.0, np.zeros(42)]}, "the uniform 1.0 at row 7"),
+        ({"x": np.r_[np.nan, np.zeros(49)]}, "the uniform nan at row 0"),
+    ],
+)
+def test_wrong_uniforms_are_refused(uniforms: dict[str, np.ndarray], message: str) -> None:
+    transformer = TableTransformer().fit({"x": np.arange(50.0)})
+    with pytest.raises(InputError, match=message):
+        transformer.transform({"x": np.arange(50.0)}, uniforms=uniforms)
+
+
+@pytest.mark.parametrize("first_row", [-1, 1.5, 2**63])
+def test_wrong_first_rows_are_refused(first_row: object) -> None:
+    transformer = TableTransformer().fit({"x": np.arange(50.0)})
+    with pytest.raises(InputError, match="first_row"):
+        transformer.transform({"x": np.arange(50.0)}, first_row=first_row)  # type: ignore[arg-type]
