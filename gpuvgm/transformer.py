@@ -333,9 +333,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
         """
         model = self._fitted()
-        settings = {
-            key: value for key, value in self.get_params(deep=False).items() if key not in ("progress", "columns")
-        }
+        settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
         settings["pandas_dtypes"] = self.pandas_dtypes_
         save_model(StoredModel(model, settings, self.schema_, self.summaries_ if summaries else {}), fspath(path))
 

@@ -360,3 +360,13 @@ def test_no_random_state_draws_a_seed_that_the_model_keeps() -> None:
     one, other = (TableTransformer(random_state=None).fit(x) for _ in range(2))
     assert one.model_.seed != other.model_.seed
     np.testing.assert_array_equal(one.transform(x)["x.mode"], one.transform(x)["x.mode"])
+
+
+def test_a_model_file_leaves_out_what_belongs_to_the_machine(tmp_path: Path) -> None:
+    fitted = TableTransformer(threads=1, block_rows=5000, engine="reference", tails="exact").fit(
+        {"x": np.arange(500.0)}
+    )
+    fitted.save(tmp_path / "m.gpuvgm")
+    parameters = load(tmp_path / "m.gpuvgm").get_params()
+    assert (parameters["threads"], parameters["block_rows"], parameters["engine"]) == (None, None, "auto")
+    assert parameters["tails"] == "exact"
