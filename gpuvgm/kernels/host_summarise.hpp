@@ -7,6 +7,7 @@ namespace gpuvgm {
 namespace {
 
 constexpr int BATCH = 256;
+constexpr int LAG = 32;  // rows between finding a cell and adding to it: arithmetic fills the waits for memory
 constexpr u64 ONE_ROW = u64(1) << 42;
 constexpr u64 SPLIT_MARK = u64(1) << 63;
 constexpr u32 SPARE_CELL = (u32)(OUTER_CELLS - 64);  // 64 cells of NaN keys, where rows with the hot key spread out
@@ -124,19 +125,17 @@ inline void settle_splits(const GridTable& grid, const Addresses& at, int from, 
     }
 }
 
-// Adds the batch's amounts to its cells; every eight rows the marks of the cells met are looked at.
-GPUVGM_FN void add_to_cells(const GridTable& grid, const Addresses& at, Cell* cells) {
-    for (int j = 0; j < BATCH; j += LANES) {
-        Pair met = {0, 0};
-        for (int l = j; l < j + LANES; ++l) {
-            Pair* cell = (Pair*)&cells[at.cell[l]];
-            const Pair sum = *cell + *(const Pair*)&at.amount[2 * l];
-            *cell = sum;
-            met |= sum;
-        }
-        if (__builtin_expect((met[1] & SPLIT_MARK) != 0, 0)) {
-            settle_splits(grid, at, j, cells);
-        }
+// Adds the amounts of eight rows to their cells, and looks at the marks of the cells met.
+GPUVGM_FN void add_eight(const GridTable& grid, const Addresses& at, int j, Cell* cells) {
+    Pair met = {0, 0};
+    for (int l = j; l < j + LANES; ++l) {
+        Pair* cell = (Pair*)&cells[at.cell[l]];
+        const Pair sum = *cell + *(const Pair*)&at.amount[2 * l];
+        *cell = sum;
+        met |= sum;
+    }
+    if (__builtin_expect((met[1] & SPLIT_MARK) != 0, 0)) {
+        settle_splits(grid, at, j, cells);
     }
 }
 
@@ -206,8 +205,13 @@ void summarise(const double* x, int64_t rows, const GridTable& grid, Cell* cells
         keys_of(batch, grid, at.key, tally);
         for (int j = 0; j < BATCH; j += LANES) {
             hot_rows += address_eight(grid, at, j, touched);
+            if (j >= LAG) {
+                add_eight(grid, at, j - LAG, cells);
+            }
         }
-        add_to_cells(grid, at, cells);
+        for (int j = BATCH - LAG; j < BATCH; j += LANES) {
+            add_eight(grid, at, j, cells);
+        }
     }
     settle_hot_rows(grid, hot_rows, touched, cells);
 }
