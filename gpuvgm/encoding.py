@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,8 @@ class EncodingOptions:
         Global index of the source's first row.
     uniforms : mapping of str to ndarray
         Uniforms for columns that shall not use the generator, one a row of the source.
+    place : callable
+        From a row of the source to the words that name its place in messages.
     """
 
     seed: int
@@ -46,6 +48,7 @@ class EncodingOptions:
     dtype: str = "float32"
     first_row: int = 0
     uniforms: Mapping[str, Floats] | None = None
+    place: Callable[[int], str] = "row {}".format
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def encode_block(engine: str, model: TableModel, options: EncodingOptions, block
     cells: dict[str, Cells] = {}
     for column in model.columns:
         numbers = column.codec.encode(block.table.column(column.name))
-        _check_numbers(column, numbers, block.first_row)
+        _check_numbers(column, numbers, lambda row: options.place(block.first_row + row))
         scalar = np.zeros(len(numbers), options.dtype)
         cell = np.zeros(len(numbers), column.cell_dtype)
         table = column.draw_table()
@@ -124,26 +127,28 @@ def _draw(column: ColumnModel, options: EncodingOptions, block: Block) -> Draw:
     return Draw(options.seed, column.column_id, first_row, uniforms, options.most_probable)
 
 
-def _check_numbers(column: ColumnModel, numbers: Floats, first_row: int) -> None:
+def _check_numbers(column: ColumnModel, numbers: Floats, place: Callable[[int], str]) -> None:
     """Refuse what the column's cells cannot hold: infinities, missing rows without a cell, values without a mixture."""
     finite = np.isfinite(numbers)
     if np.all(finite) if column.mixture is not None else not np.any(finite):
         return
     infinite = np.isinf(numbers)
     if np.any(infinite):
-        _refuse(column, infinite, first_row, "values are infinite", 'fit with inf="missing" or clean them')
+        _refuse(column, infinite, place, "values are infinite", 'fit with inf="missing" or clean them')
     if column.mixture is None:
         shown = f"{numbers[finite][0] + column.codec.base:g}"
         problem = f"values (such as {shown}) are present in a column that had none at fit"
-        _refuse(column, finite, first_row, problem, "fit again with these rows")
+        _refuse(column, finite, place, problem, "fit again with these rows")
     if column.missing_cell < 0:
         problem = "values are missing in a column that had none missing at fit"
-        _refuse(column, ~finite, first_row, problem, "fill them in, or fit with rows that have missing values")
+        _refuse(column, ~finite, place, problem, "fill them in, or fit with rows that have missing values")
 
 
-def _refuse(column: ColumnModel, rows: NDArray[np.bool_], first_row: int, problem: str, remedy: str) -> None:
-    row = first_row + int(np.argmax(rows))
-    raise InputError(f'column "{column.name}": {np.count_nonzero(rows)} {problem} (first at row {row}); {remedy}')
+def _refuse(
+    column: ColumnModel, rows: NDArray[np.bool_], place: Callable[[int], str], problem: str, remedy: str
+) -> None:
+    first = place(int(np.argmax(rows)))
+    raise InputError(f'column "{column.name}": {np.count_nonzero(rows)} {problem} (first at {first}); {remedy}')
 
 
 def from_onehot(model: TableModel, matrix: Floats, first_row: int) -> Encoded:

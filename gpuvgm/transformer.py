@@ -20,7 +20,7 @@ from gpuvgm.config import BLOCK_ROWS, EncodingRules, FitConfig
 from gpuvgm.encoding import Decoded, EncodingOptions
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import Block, Source, open_source, restore
+from gpuvgm.frames import Block, Source, locate, open_source, restore
 from gpuvgm.kinds.mixture import Plan
 from gpuvgm.layouts import CompactLayout, OnehotLayout, encoded_reader, onehot_names
 from gpuvgm.model import ColumnModel, TableModel
@@ -162,7 +162,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def partial_fit(self, source: Any, y: Any = None) -> TableTransformer:
         """Add rows to what was fitted: their summary on the same grid is merged, and the columns are fitted again.
 
-        Equal to the bit to one fit of all rows with the same grid. The first call is `fit`.
+        The first call is `fit`; its rows decide the grid and the centres that every later fit starts from. The result
+        equals to the bit one fit of all rows with that grid and those centres, which a fresh `fit` of all rows would
+        choose anew.
         """
         if not hasattr(self, "model_"):
             return self.fit(source)
@@ -223,7 +225,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Returns
         -------
         object
-            The type that came in (a pyarrow Table for files), or an ndarray for layout="onehot".
+            The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array), or an
+            ndarray for layout="onehot".
         """
         model = self._fitted()
         first_row = _checked_seed(first_row, 2**63, "first_row")
@@ -241,6 +244,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             dtype=dtype,
             first_row=first_row,
             uniforms=encoding.checked_uniforms(model, uniforms, table.rows),
+            place=partial(locate, table),
         )
         encode = partial(encoding.encode_block, self.engine, model, options)
         metadata = {MODEL_KEY: fingerprint(model)}
@@ -255,7 +259,13 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
         """Fit, then transform the same rows."""
-        return self.fit(source).transform(source, **options)
+        table = open_source(source)
+        if not table.repeatable:
+            raise InputError(
+                f"{table.name}: fit_transform reads the rows twice, but this source can be read only once; "
+                "call fit and transform, each with a source of its own"
+            )
+        return self.fit(table).transform(table, **options)
 
     def inverse_transform(
         self,
@@ -281,7 +291,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Returns
         -------
         object
-            The type that came in; with `return_valid` a pair of it and an ndarray of bool.
+            The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an ndarray of
+            bool.
         """
         model = self._fitted()
         _check_choice("invalid", invalid, ("mask", "drop"))

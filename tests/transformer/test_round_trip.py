@@ -133,13 +133,13 @@ def test_all_missing_is_legal_and_a_value_later_is_an_error() -> None:
     encoded = transformer.transform(nothing)
     np.testing.assert_array_equal(encoded["x.scalar"], 0)
     assert np.isnan(transformer.inverse_transform(encoded)["x"]).all()
-    with pytest.raises(InputError, match=r'column "x": 1 values \(such as 4\.5\) .* \(first at row 2\)'):
+    with pytest.raises(InputError, match=r'column "x": 1 values \(such as 4\.5\) .* \(first at dict, row 2\)'):
         transformer.transform({"x": np.array([np.nan, np.nan, 4.5])})
 
 
 def test_missing_only_later_is_an_error() -> None:
     transformer = TableTransformer().fit({"x": np.arange(100.0)})
-    with pytest.raises(InputError, match=r'column "x": 2 values are missing .* \(first at row 1\)'):
+    with pytest.raises(InputError, match=r'column "x": 2 values are missing .* \(first at dict, row 1\)'):
         transformer.transform({"x": np.array([1.0, np.nan, np.nan])})
 
 
