@@ -55,8 +55,7 @@ def test_within_the_promise(name: str) -> None:
     assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
     assert np.max(np.abs(cells.covariances / rows.covariances - 1)[held]) < PROMISE
     assert np.max(np.abs(cells.weights / rows.weights - 1)[held]) < PROMISE
-    if name != "spikes":  # whose estimate is five times too careful
-        assert mixture.is_good(outcome), "no refinement should be needed where the sample is representative"
+    assert mixture.is_good(outcome), "no refinement should be needed where the sample is representative"
 
 
 def test_without_the_second_order_term_the_promise_would_break() -> None:
