@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -10,7 +11,7 @@ import typer
 
 import gpuvgm
 from gpuvgm import views
-from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, speed
+from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
 from gpuvgm.options import (
     BlockRows,
     Engine,
@@ -23,13 +24,20 @@ from gpuvgm.options import (
     option,
     parse_columns,
     parse_count,
+    warn_of_unknown_variables,
 )
 
 
 def main() -> NoReturn:
-    """Entry point of ``gpuvgm`` and ``python -m gpuvgm``."""
+    """Run the command line; SIGTERM cleans up as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _terminate)
+    warn_of_unknown_variables()
     app(prog_name="gpuvgm")
     raise SystemExit(DONE)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
 
 
 @command
@@ -84,6 +92,9 @@ def fit(
     algorithm: Annotated[
         Literal["auto", "summary", "exact"], option("--algorithm", "One pass, or every row in every iteration.")
     ] = "summary",
+    inf: Annotated[
+        Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")
+    ] = "error",
     tails: Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")] = "clip",
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
     block_rows: BlockRows = None,
@@ -92,7 +103,15 @@ def fit(
         bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")
     ] = False,
 ) -> Outcome:
-    """Fit a model on every row of a source."""
+    """Fit a model on every row of a source.
+
+    SPEC.toml says what each column is, for example:
+
+    \b
+        [columns]
+        price = {kind = "continuous", inf = "missing"}
+        id = "drop"
+    """  # noqa: D301  # \b keeps the lines
     from gpuvgm.store import check_target
 
     check_target(model)
@@ -104,6 +123,7 @@ def fit(
             algorithm=algorithm,
             engine=engine,
             tails=tails,
+            inf=inf,
             block_rows=block_rows,
             threads=threads,
             progress=progress,
@@ -111,9 +131,9 @@ def fit(
     transformer.save(model, summaries=summaries)
     seconds = time.perf_counter() - start
     rows = transformer.model_.rows
-    line = f"{model}: fitted on {rows:,} rows in {seconds:.2f} s, {speed(rows, seconds)}"
+    line = f"{model}: fitted on {views.counted(rows, 'row')} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **views.model_document(transformer)}
-    return Outcome(document, [line, views.columns_table(transformer.columns_.values())])
+    return Outcome(document, [line, *views.columns_tables(transformer.columns_.values())])
 
 
 @command
@@ -144,8 +164,8 @@ def transform(
 @command
 def inverse(
     terminal: Terminal,
-    encoded: Annotated[str, typer.Argument(metavar="OUT", help="What transform wrote.", show_default=False)],
-    path: Annotated[str, typer.Argument(metavar="BACK", help="Parquet file to write.", show_default=False)],
+    encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
     *,
     model: Model,
 ) -> Outcome:
@@ -167,12 +187,20 @@ def evaluate(
             "--max-error",
             "Largest 99.9th percentile of the error allowed, in sd of the column.",
             min=0,
+            metavar="SD",
             show_default=False,
         ),
     ] = None,
     min_mode_agreement: Annotated[
         float | None,
-        option("--min-mode-agreement", "Smallest share of rows in the same mode.", min=0, max=1, show_default=False),
+        option(
+            "--min-mode-agreement",
+            "Smallest share of rows in the same mode.",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            show_default=False,
+        ),
     ] = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
@@ -180,8 +208,8 @@ def evaluate(
         report = _loaded(model, progress=progress).evaluate(source)
     broken = report.broken({"max_error": max_error, "min_mode_agreement": min_mode_agreement})
     document = {"source": source, "model": model, **report.to_dict(), "broken": broken}
-    view = [f"{source}: {report.rows:,} rows", str(report), *broken]
-    return Outcome(document, view, BOUND_FAILED if broken else DONE)
+    view = [f"{source}: {views.counted(report.rows, 'row')}", str(report)]
+    return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 
 @command
@@ -192,9 +220,9 @@ def info(
     """Print what a model holds."""
     fitted = gpuvgm.load(model)
     columns = list(fitted.columns_.values())
-    line = f"{model}: {len(columns)} columns, fitted on {fitted.model_.rows:,} rows"
+    line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.counted(fitted.model_.rows, 'row')}"
     document = {"model": model, **views.model_document(fitted)}
-    return Outcome(document, [line, views.columns_table(columns), views.modes_table(columns)])
+    return Outcome(document, [line, *views.columns_tables(columns), views.modes_table(columns)])
 
 
 @command

@@ -14,19 +14,28 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import EnvironmentProblem, InputError, printable
 
-DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
-NO_TERMINAL_WIDTH = 160
+DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 70, 130, 143
+#: Problems of the operating system that another name or another choice of file solves.
+WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
+#: What messages call things in Python, and what they are called here.
+SPELLINGS = {'inf="missing"': "--inf missing", 'tails="exact"': "--tails exact"}
+NO_TERMINAL_WIDTH = 80
+LEAST_SECONDS = 0.2  # before this a rate says nothing
 
 Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; everything is cleaned up as after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +50,14 @@ class Outcome:
         For people: strings and rich renderables.
     code : int
         Exit code.
+    broken : sequence of str
+        Limits that do not hold, in sentences; shown in any case.
     """
 
     document: Mapping[str, Any]
     view: Sequence[RenderableType]
     code: int = DONE
+    broken: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,9 @@ class Terminal:
         if self.json:
             write_json(outcome.document)
         elif not self.quiet:
-            write(rendered(outcome.view))
+            write(rendered([*outcome.view, *map(on_command_line, outcome.broken)]))
+        if self.quiet:
+            sys.stderr.writelines(f"gpuvgm: {on_command_line(line)}\n" for line in outcome.broken)
 
     def fail(self, problem: BaseException) -> int:
         """Say what went wrong, on one line, and give the exit code."""
@@ -140,9 +154,14 @@ class Bars:
             found = self._stages[stage] = _Stage(self.progress.add_task(stage, total=total, rate=""))
         if done < found.done:  # another pass over the rows
             self.progress.reset(found.task)
-            found.start = time.monotonic()
+            found.start, found.first = time.monotonic(), done
+        elif found.first is None:
+            found.first = done
         found.done = done
-        rate = f"{done:,} rows, {speed(done, time.monotonic() - found.start)}"
+        seconds = time.monotonic() - found.start  # since the first rows were done: they are not counted
+        rate = f"{done:,} rows"
+        if seconds >= LEAST_SECONDS:
+            rate += f", {speed(done - found.first, seconds)}"
         self.progress.update(found.task, completed=done, total=total, rate=rate)
 
 
@@ -151,16 +170,21 @@ class _Stage:
     task: TaskID
     start: float = field(default_factory=time.monotonic)
     done: int = 0
+    first: int | None = None
 
 
 def exit_code(problem: BaseException) -> int:
-    """Exit code for an exception: 2 wrong input or usage, 3 environment, 130 interrupted, 70 a defect of gpuvgm."""
+    """Exit code: 2 wrong input or usage, 3 environment, 130 interrupted, 143 terminated, 70 a defect of gpuvgm."""
+    if isinstance(problem, Terminated):
+        return TERMINATED
     if isinstance(problem, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(
         problem,
         (InputError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError),
     ):
+        return WRONG_INPUT
+    if isinstance(problem, OSError) and problem.errno in WRONG_NAMES:
         return WRONG_INPUT
     return ENVIRONMENT if isinstance(problem, (EnvironmentProblem, OSError, MemoryError, ImportError)) else INTERNAL
 
@@ -169,21 +193,31 @@ def explained(problem: BaseException) -> str:
     """One line that says what happened and what to do."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, KeyboardInterrupt):
-        return "interrupted; nothing partial was left"
+        said = "terminated" if isinstance(problem, Terminated) else "interrupted"
+        return f"{said}; nothing partial was left"
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"disk full: {text}; free some space or write elsewhere; nothing partial was left"
+        place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
+        return f"disk full: {place}; free some space or write elsewhere; nothing partial was left"
     if isinstance(problem, MemoryError):
         return f"out of memory: {text}; take a smaller --block-rows or fewer --threads"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
         return f"{problem.filename}: {problem.strerror}"
     if exit_code(problem) == INTERNAL:
         return f"a defect of gpuvgm, {type(problem).__name__}: {text}; --debug shows where, please report it"
-    return text
+    return on_command_line(text)
+
+
+def on_command_line(message: str) -> str:
+    """A message of the library with the options that do here what its arguments do in Python."""
+    for argument, option in SPELLINGS.items():
+        message = message.replace(argument, option)
+    return message
 
 
 def report_error(message: str, code: int, kind: str, *, as_json: bool) -> None:
     """One line on stderr and, where asked for, the document on stdout."""
-    sys.stderr.write(f"gpuvgm: {message}\n")
+    with suppress(BrokenPipeError):
+        sys.stderr.write(f"gpuvgm: {printable(message)}\n")
     if as_json:
         write_json({"error": {"kind": kind, "message": message, "exit_code": code}})
 
@@ -198,15 +232,23 @@ def write(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # or the interpreter flushes again at its end, and complains
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as problem:
+        discard_stdout()
+        if not isinstance(problem, BrokenPipeError):
+            raise OSError(problem.errno, problem.strerror, "standard output") from problem
+
+
+def discard_stdout() -> None:
+    """Send what is still to be written nowhere, or the interpreter flushes again at its end, and complains."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def rendered(view: Sequence[RenderableType]) -> str:
     """What rich makes of it: colours on a terminal only, and no line broken without one."""
     at_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if at_terminal else NO_TERMINAL_WIDTH
+    width = shutil.get_terminal_size((NO_TERMINAL_WIDTH, 24)).columns
     target = io.StringIO()
     console = Console(
         file=target,

@@ -107,10 +107,10 @@ def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: d
     times = [(stage, f"{s:.2f} s", speed(given.rows, s)) for stage, s in document["seconds"].items()]
     files = [(name, views.size(size)) for name, size in document["files"].items()]
     return [
-        f"{given.rows:,} rows: {given.origin}",
+        f"{views.counted(given.rows, 'row')}: {given.origin}",
         "\nEvery column gets the modes that its values fall into:",
         views.modes_table(columns),
-        views.columns_table(columns),
+        *views.columns_tables(columns),
         "Round trip, from values to (scalar, mode) and back:",
         report,
         "\nTime:",

@@ -17,3 +17,8 @@ class ModelFileError(InputError):
 
 class SourceChangedError(InputError):
     """A source that must be read twice was different the second time."""
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what cannot be shown."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

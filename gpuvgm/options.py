@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -16,9 +17,12 @@ import typer
 from typer.core import TyperGroup
 
 import gpuvgm
-from gpuvgm.console import DONE, WRONG_INPUT, Outcome, Terminal, report_error, write
+from gpuvgm.console import DONE, WRONG_INPUT, Outcome, Terminal, discard_stdout, report_error, write
 from gpuvgm.errors import InputError
 
+PREFIX = "GPUVGM_"
+OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE"}
+CONFIG_FILE = "gpuvgm.config_file"
 EPILOG = (
     "Every option has an environment variable, GPUVGM_ and its name (GPUVGM_BLOCK_ROWS), and a key in a TOML file "
     "(--config). The command line wins over the environment, the environment over the file."
@@ -34,16 +38,43 @@ class Commands(TyperGroup):
         extra["standalone_mode"] = False
         try:
             code = super().main(given, *rest, **extra)
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, BrokenPipeError):
+                raise
+            discard_stdout()  # the reader has seen enough
+            code = DONE
         except Exception as problem:  # what typer raises for wrong usage can show itself
             describe = getattr(problem, "format_message", None)
             if describe is None:
                 raise
             context = getattr(problem, "ctx", None)
             hint = f'; see "{context.command_path} --help"' if context is not None else ""
-            message = " ".join(describe().split()).rstrip(".")
+            message = " ".join(describe().split()).rstrip(".") + origin(problem)
             report_error(message + hint, WRONG_INPUT, "UsageError", as_json="--json" in given)
             code = WRONG_INPUT
         sys.exit(code if isinstance(code, int) else DONE)
+
+
+def origin(problem: Any) -> str:
+    """Where a wrong value came from, if not from the command line."""
+    context, parameter = getattr(problem, "ctx", None), getattr(problem, "param", None)
+    if context is None or parameter is None or parameter.name == "config":
+        return ""
+    source = getattr(context.get_parameter_source(parameter.name), "name", "")
+    if source == "ENVIRONMENT":
+        return f" ({os.environ.get(parameter.envvar)!r} in the environment variable {parameter.envvar})"
+    if source == "DEFAULT_MAP":
+        return f" ({(context.default_map or {}).get(parameter.name)!r} in {context.meta.get(CONFIG_FILE)})"
+    return ""
+
+
+def warn_of_unknown_variables() -> None:
+    """Say which GPUVGM_* variables of the environment nothing reads."""
+    known = {PREFIX + name.upper() for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
+    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
+        close = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        sys.stderr.write(f"gpuvgm: {name}: no option reads this environment variable{hint}\n")
 
 
 app = typer.Typer(
@@ -52,6 +83,7 @@ app = typer.Typer(
     help="Mode-specific normalisation of table columns: variational Gaussian mixtures for a billion rows.",
     epilog=EPILOG,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: names of options are never cut
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -59,7 +91,7 @@ app = typer.Typer(
 def option(name: str, text: str, **more: Any) -> Any:
     """An option with its environment variable."""
     first = name.partition("/")[0]
-    variable = "GPUVGM_" + first.removeprefix("--").replace("-", "_").upper()
+    variable = PREFIX + first.removeprefix("--").replace("-", "_").upper()
     return typer.Option(name, help=text, envvar=variable, show_envvar=False, **more)
 
 
@@ -78,6 +110,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Take defaults from a TOML file; it runs before the other options are looked at."""
     if path is not None and not context.resilient_parsing:
         try:
+            context.meta[CONFIG_FILE] = path
             context.default_map = config_defaults(path, str(context.info_name))
         except InputError as problem:
             raise typer.BadParameter(str(problem)) from problem
@@ -143,7 +176,9 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
     return columns
 
 
-Source = Annotated[str, typer.Argument(help="Parquet, CSV or Arrow: a file, a glob or a folder.", show_default=False)]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="Parquet, CSV or Arrow: a file, a glob or a folder.", show_default=False)
+]
 Model = Annotated[str, option("--model", "Model: a folder, or a file ending in .gpuvgm.", show_default=False)]
 Threads = Annotated[int | None, option("--threads", "Threads; by default all cores.", min=1, show_default=False)]
 BlockRows = Annotated[

@@ -1,4 +1,4 @@
-"""What transform and inverse check before and write after: columns, origin of encoded files, Parquet output."""
+"""What transform and inverse write: Parquet output, and the words about it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError
-from gpuvgm.frames import Block, ParquetSink, Source, metadata_of
-from gpuvgm.model import ColumnModel, TableModel
-from gpuvgm.schema import is_numeric
-from gpuvgm.store import fingerprint
+from gpuvgm.frames import Block, ParquetSink
+from gpuvgm.model import ColumnModel
 from gpuvgm.table_fit import Run
 
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
@@ -55,22 +52,6 @@ def write_parquet(
     with ParquetSink(Path(out), schema, metadata) as sink:
         run.executor.map_blocks(function, blocks, sink.write)
     return RunSummary(fspath(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
-
-
-def check_columns(table: Source, model: TableModel) -> None:
-    """Refuse fitted columns that are no numbers here."""
-    for name in set(model.names) & set(table.schema.names):
-        kind = table.schema.field(name).type
-        if not is_numeric(kind):
-            raise InputError(f'{table.name}: column "{name}" holds {kind} values, but numbers were fitted')
-
-
-def check_origin(table: Source, model: TableModel) -> None:
-    """Refuse what another model encoded."""
-    for name, pairs in metadata_of(table).items():
-        found = pairs.get(MODEL_KEY)
-        if found is not None and found != fingerprint(model):
-            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
 
 
 def arrow_type_of(column: ColumnModel) -> pa.DataType:

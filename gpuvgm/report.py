@@ -5,7 +5,7 @@ Everything that is accumulated is a count or a maximum, so the figures do not de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import Block
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.model import ColumnModel, KernelTable, TableModel
+from gpuvgm.report_text import figures_text
 from gpuvgm.summary import Summary
 
 MANTISSA_BITS = 4  # a bin of the histogram spans 2^-4 of its lower end
@@ -166,24 +167,6 @@ _BOUNDS = {
     "min_mode_agreement": ("mode_agreement", True, "mode agreement"),
 }
 
-_HEADINGS: tuple[tuple[str, Callable[[str, ColumnFigures], str]], ...] = (
-    ("column", lambda name, _: name),
-    ("rows", lambda _, c: f"{c.rows:,}"),
-    ("missing", lambda _, c: f"{c.missing:,}"),
-    ("median error", lambda _, c: f"{c.median_error:.1e}"),
-    ("99.9 % error", lambda _, c: f"{c.p999_error:.1e}"),
-    ("largest error", lambda _, c: f"{c.maximum_error:.1e}"),
-    ("clipped", lambda _, c: f"{100 * c.clipped_share:.3f} %"),
-    ("same mode", lambda _, c: f"{100 * c.mode_agreement:.3f} %"),
-    ("invalid", lambda _, c: f"{c.invalid_rows:,}"),
-    ("no mode", lambda _, c: f"{c.under_threshold_rows:,}"),
-)
-_NOTE = (
-    "Errors of transform and inverse in units of the column's standard deviation. clipped: scalars cut at ±0.99;\n"
-    "same mode: most probable mode kept through transform, inverse, transform; invalid: outside the training range;\n"
-    "no mode: most probable component under the weight threshold."
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -205,15 +188,8 @@ class Report:
         return {"rows": self.rows, "columns": {name: asdict(column) for name, column in self.columns.items()}}
 
     def to_text(self) -> str:
-        """Table for people, one line a column, and what the words mean."""
-        lines = [[heading for heading, _ in _HEADINGS]]
-        lines += [[cell(name, column) for _, cell in _HEADINGS] for name, column in self.columns.items()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
-        table = []
-        for first, *others in lines:
-            texts = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-            table.append("  ".join([first.ljust(widths[0]), *texts]))
-        return "\n".join([*table, "", _NOTE])
+        """Tables for people, 80 columns wide, one line a column, and what the words mean."""
+        return figures_text(self.columns)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -270,11 +246,13 @@ def evaluate_table(model: TableModel, blocks: Iterator[Block], engine: str, exec
     Raises
     ------
     InputError
-        For rows that the model cannot encode.
+        For rows that the model cannot encode, or when there are none.
     """
     tallies = executor.map_merge(partial(tally_block, engine, model), blocks, _merge_tallies)
     tallies = tallies or {name: ColumnTally() for name in model.names}
     rows = max((tally.rows for tally in tallies.values()), default=0)
+    if rows == 0:
+        raise InputError("there are no rows to evaluate")
     return Report(rows, {name: tally.figures() for name, tally in tallies.items()})
 
 

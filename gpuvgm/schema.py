@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
@@ -17,6 +17,7 @@ from gpuvgm.errors import InputError
 
 Setting = str | int | float | bool | None
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
+Explain = Callable[[str], str | None]
 
 KINDS = ("continuous", "drop")
 LATER_KINDS = ("mixed", "categorical", "general", "pass")
@@ -119,7 +120,9 @@ class TableSchema:
         return tuple(column.name for column in self.used)
 
     @classmethod
-    def declare(cls, columns: Declared, arrow_schema: pa.Schema, source_name: str) -> TableSchema:
+    def declare(
+        cls, columns: Declared, arrow_schema: pa.Schema, source_name: str, explain: Explain | None = None
+    ) -> TableSchema:
         """Columns of a source.
 
         Parameters
@@ -131,6 +134,8 @@ class TableSchema:
             The source's columns.
         source_name : str
             The source, for messages.
+        explain : callable, optional
+            Called with the name of a column that is not numeric; says where its text comes from, if that is known.
 
         Raises
         ------
@@ -140,11 +145,11 @@ class TableSchema:
         declared = _declarations(columns)
         _check_there(declared, arrow_schema.names, source_name)
         if isinstance(columns, Mapping) or columns is None:
-            specs = _with_inferred(declared, arrow_schema, source_name)
+            specs = _with_inferred(declared, arrow_schema, source_name, explain)
         else:
             specs = list(declared.values())
         for spec in specs:
-            _check_numeric(spec, arrow_schema.field(spec.name).type, source_name)
+            _check_numeric(spec, arrow_schema.field(spec.name).type, source_name, explain)
         schema = cls(tuple(specs))
         if not schema.used:
             raise InputError(f"{source_name}: no column is left to fit; it has {_quoted(arrow_schema.names)}")
@@ -186,18 +191,26 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
     return {name: ColumnSpec.declare(name, declared) for name, declared in items}
 
 
-def _with_inferred(declared: Mapping[str, ColumnSpec], arrow_schema: pa.Schema, source_name: str) -> list[ColumnSpec]:
+def _with_inferred(
+    declared: Mapping[str, ColumnSpec], arrow_schema: pa.Schema, source_name: str, explain: Explain | None
+) -> list[ColumnSpec]:
     """Declared columns and, for the others, what their types say; in the order of the source."""
     foreign = [f for f in arrow_schema if f.name not in declared and not is_numeric(f.type)]
     if foreign:
         some = ", ".join(f'"{f.name}" ({f.type})' for f in foreign[:20])
         more = f" and {len(foreign) - 20} more" if len(foreign) > 20 else ""
         numeric = [f.name for f in arrow_schema if is_numeric(f.type)]
-        remedy = f"name the numeric ones with columns=[{_quoted(numeric, 5)}]" if numeric else "there is none to fit"
+        remedy = f"name the numeric ones: {_naming(numeric)}" if numeric else "there is none to fit"
         dropping = f', or declare the others "{KINDS[1]}"' if declared else ""
-        counts = f"{len(foreign)} of {len(arrow_schema)} columns are not numeric"
-        raise InputError(f"{source_name}: {counts}: {some}{more}; {remedy}{dropping}")
+        counts = f"{len(foreign)} of {len(arrow_schema)} columns {'is' if len(foreign) == 1 else 'are'} not numeric"
+        raise InputError(f"{source_name}: {counts}: {some}{more}; {remedy}{dropping}{_strays(foreign, explain)}")
     return [declared.get(f.name) or ColumnSpec(f.name, "continuous", f"numeric column: {f.type}") for f in arrow_schema]
+
+
+def _naming(names: Sequence[str], limit: int = 5) -> str:
+    """How to name columns, in Python and on the command line."""
+    more = ",…" if len(names) > limit else ""
+    return f"columns=[{_quoted(names, limit)}] or --columns {','.join(names[:limit])}{more}"
 
 
 def _check_there(declared: Iterable[str], names: Sequence[str], source_name: str) -> None:
@@ -206,11 +219,20 @@ def _check_there(declared: Iterable[str], names: Sequence[str], source_name: str
             raise InputError(f'{source_name}: no column "{name}"{_suggestion(name, names)}; it has {_quoted(names)}')
 
 
-def _check_numeric(spec: ColumnSpec, type_: pa.DataType, source_name: str) -> None:
+def _strays(foreign: Iterable[pa.Field[Any]], explain: Explain | None) -> str:
+    """Where text stands in a column of numbers, for the first such column."""
+    for one in foreign:
+        found = explain(one.name) if explain is not None and pa.types.is_string(one.type) else None
+        if found:
+            return f"; {found}: correct it, or leave the cell empty if it is missing"
+    return ""
+
+
+def _check_numeric(spec: ColumnSpec, type_: pa.DataType, source_name: str, explain: Explain | None) -> None:
     if spec.kind != "drop" and not is_numeric(type_):
         raise InputError(
             f'{source_name}: column "{spec.name}" holds {type_} values; a continuous column holds integers or '
-            "floating-point numbers: leave it out, or convert it first"
+            "floating-point numbers: leave it out, or convert it first" + _strays([pa.field(spec.name, type_)], explain)
         )
 
 

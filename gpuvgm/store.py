@@ -17,6 +17,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ MOST_MANIFEST_BYTES = 1 << 24
 #: A zip may hold this many bytes, or this many times its own size.
 LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
 
+_FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 _MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
 
 
@@ -98,6 +100,10 @@ def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: 
         else:
             _write_directory(partial, files)
             _swap(partial, final)
+    except OSError as problem:
+        if problem.errno is None:
+            raise
+        raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the partial one's name
     finally:
         _remove(partial)
     return target
@@ -190,6 +196,9 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Pat
         Where the folder does not exist, or something is there that is no model.
     """
     target = Path(path)
+    if _FOREIGN.fullmatch(target.suffix) and not target.exists():
+        wanted = f"a file ending in {SUFFIX}, or a folder without an ending"
+        raise InputError(f"{target}: a model is {wanted}: name it {target.stem}{SUFFIX}")
     if not target.parent.is_dir():
         raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
     if target.exists():
@@ -231,10 +240,11 @@ def _swap(new: Path, final: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # the failure that led here is the one to report
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 # -- reading

@@ -16,15 +16,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm import encoding
+from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
 from gpuvgm.config import BLOCK_ROWS, EncodingRules, FitConfig
 from gpuvgm.encoding import Decoded, EncodingOptions
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import Block, Source, locate, open_source, restore
+from gpuvgm.frames import Block, Source, locate, open_source, refuse_overwriting, restore, stray_text
 from gpuvgm.kinds.mixture import Plan
 from gpuvgm.layouts import CompactLayout, OnehotLayout, encoded_reader, onehot_names
 from gpuvgm.model import ColumnModel, TableModel
-from gpuvgm.output import MODEL_KEY, arrow_type_of, check_columns, check_origin, write_parquet
+from gpuvgm.output import MODEL_KEY, arrow_type_of, write_parquet
 from gpuvgm.report import Report, evaluate_table
 from gpuvgm.schema import TableSchema, check_settings
 from gpuvgm.seeding import Seeds
@@ -151,8 +152,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             For input that cannot be fitted; the message names file, column and row.
         """
         table = open_source(source)
-        schema = TableSchema.declare(self.columns, table.schema, table.name)
-        seed = secrets.randbits(32) if self.random_state is None else _checked_seed(self.random_state, 2**32)
+        schema = TableSchema.declare(self.columns, table.schema, table.name, partial(stray_text, table))
+        seed = secrets.randbits(32) if self.random_state is None else checked_seed(self.random_state, 2**32)
         with self._run("fit", table) as run:
             fitted = fit_table(table, self._requests(schema, seed), run, seed)
         self._keep(fitted.model, schema, dict(fitted.summaries))
@@ -229,33 +230,36 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             ndarray for layout="onehot".
         """
         model = self._fitted()
-        first_row = _checked_seed(first_row, 2**63, "first_row")
-        for name, value, allowed in (
-            ("mode", mode, ("sample", "argmax")),
-            ("layout", layout, ("compact", "onehot")),
-            ("dtype", dtype, ("float32", "float64")),
-        ):
-            _check_choice(name, value, allowed)
+        check_choice("mode", mode, ("sample", "argmax"))
+        check_choice("layout", layout, ("compact", "onehot"))
+        check_choice("dtype", dtype, ("float32", "float64"))
         table = open_source(source)
         check_columns(table, model)
         options = EncodingOptions(
-            seed=_checked_seed(model.seed if seed is None else seed),
+            seed=checked_seed(model.seed if seed is None else seed),
             most_probable=mode == "argmax",
             dtype=dtype,
-            first_row=first_row,
+            first_row=checked_seed(first_row, 2**63, "first_row"),
             uniforms=encoding.checked_uniforms(model, uniforms, table.rows),
             place=partial(locate, table),
         )
+        kind = CompactLayout if layout == "compact" else OnehotLayout
+        return self._encode(table, options, kind(model, dtype, {MODEL_KEY: fingerprint(model)}), out)
+
+    def _encode(
+        self, table: Source, options: EncodingOptions, layout: CompactLayout | OnehotLayout, out: Path_ | None
+    ) -> Any:
+        """Encode all blocks, into a file or into what the caller gave."""
+        model = self._fitted()
         encode = partial(encoding.encode_block, self.engine, model, options)
-        metadata = {MODEL_KEY: fingerprint(model)}
-        layout_of = (CompactLayout if layout == "compact" else OnehotLayout)(model, dtype, metadata)
         with self._run("transform", table) as run:
             blocks = table.blocks(list(model.names), run.rows_per_block)
             if out is not None:
-                return write_parquet(run, out, layout_of.schema, lambda block: layout_of.batch(encode(block)), blocks)
+                refuse_overwriting(table, out)
+                return write_parquet(run, out, layout.schema, lambda block: layout.batch(encode(block)), blocks)
             parts: list[Any] = []
-            run.executor.map_blocks(lambda block: layout_of.part(encode(block)), blocks, parts.append)
-        return layout_of.join(parts, table)
+            run.executor.map_blocks(lambda block: layout.part(encode(block)), blocks, parts.append)
+        return layout.join(parts, table)
 
     def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
         """Fit, then transform the same rows."""
@@ -295,7 +299,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             bool.
         """
         model = self._fitted()
-        _check_choice("invalid", invalid, ("mask", "drop"))
+        check_choice("invalid", invalid, ("mask", "drop"))
         table = open_source(encoded)
         check_origin(table, model)
         names, read = encoded_reader(model, table)
@@ -311,6 +315,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             blocks = table.blocks(names, run.rows_per_block)
             schema = pa.schema([(column.name, arrow_type_of(column)) for column in model.columns])
             if out is not None:
+                refuse_overwriting(table, out)
                 return write_parquet(run, out, schema, lambda block: decode(block).table, blocks)
             parts: list[Decoded] = []
             run.executor.map_blocks(decode, blocks, parts.append)
@@ -382,7 +387,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _requests(self, schema: TableSchema, seed: int) -> list[ColumnRequest]:
         settings = self.get_params(deep=False) | {"random_state": seed}
         check_settings(settings)
-        _check_choice("algorithm", self.algorithm, ("summary", "exact", "auto"))
+        check_choice("algorithm", self.algorithm, ("summary", "exact", "auto"))
         config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
         rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]  # checked above
         return [
@@ -437,14 +442,3 @@ def _seeds_of(column: ColumnModel) -> Seeds | None:
     if column.mixture is None:
         return None
     return Seeds(column.mixture.centres, np.empty(0, np.int64))
-
-
-def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
-
-
-def _checked_seed(seed: object, end: int = 2**64, name: str = "the seed") -> int:
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= int(seed) < end:
-        raise InputError(f"{name} must be an integer from 0 to {end - 1}, got {seed!r}")
-    return int(seed)

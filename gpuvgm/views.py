@@ -24,7 +24,7 @@ def run_document(run: Any) -> dict[str, Any]:
 
 def run_line(run: Any, seconds: float) -> str:
     """The same as one line."""
-    return f"{run.path}: {run.rows:,} rows, {size(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
+    return f"{run.path}: {counted(run.rows, 'row')}, {size(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
 
 
 def model_document(fitted: TableTransformer) -> dict[str, Any]:
@@ -71,26 +71,23 @@ def modes(column: ColumnModel) -> list[dict[str, Any]]:
     return out
 
 
-def columns_table(columns: Iterable[ColumnModel]) -> Table:
-    """One line a column."""
-    table = _table("column", "type", "kind", "rows", "missing", "K", "modes", "range", "resolution", "fit", "fit error")
+def columns_tables(columns: Iterable[ColumnModel]) -> list[Table]:
+    """What the columns hold, and how they were fitted; one line a column in each table."""
+    held = _table("column", "type", "kind", "rows", "missing", "minimum", "maximum")
+    fitted = _table("column", "modes", "resolution", "fit", "fit error")
     for column in columns:
         fit = column.fit
-        stopped = "converged" if fit.converged else "not converged"
-        table.add_row(
+        bounds = (number(column.minimum), number(column.maximum))
+        held.add_row(column.name, column.codec.type, column.kind, f"{fit.rows:,}", f"{fit.missing:,}", *bounds)
+        stopped = f"{fit.algorithm}, {fit.iterations} it., {'' if fit.converged else 'not '}conv."
+        fitted.add_row(
             column.name,
-            column.codec.type,
-            column.kind,
-            f"{fit.rows:,}",
-            f"{fit.missing:,}",
-            str(len(column.means)),
-            str(int(np.count_nonzero(column.active))),
-            "" if column.minimum is None else f"{number(column.minimum)} … {number(column.maximum)}",
-            number(column.resolution),
-            f"{fit.algorithm}, {fit.iterations} iterations, {stopped}" if column.mixture else "no ordinary value",
+            f"{np.count_nonzero(column.active)} of {len(column.means)}",
+            number(column.resolution, 3),
+            stopped if column.mixture else "no ordinary value",
             number(fit.fit_error, 2),
         )
-    return table
+    return [held, fitted]
 
 
 def modes_table(columns: Iterable[ColumnModel]) -> Table:
@@ -116,15 +113,20 @@ def lines_table(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
 
 
 def _table(*titles: str) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for i, title in enumerate(titles):
-        table.add_column(title, justify="left" if i == 0 else "right", overflow="fold")
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, title in enumerate(titles):  # only names may be broken
+        table.add_column(title, justify="left" if i == 0 else "right", overflow="fold", no_wrap=i > 0)
     return table
 
 
 def number(value: float | None, digits: int = 6) -> str:
     """A number for people."""
     return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+
+
+def counted(count: int, word: str) -> str:
+    """So many of something."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def size(count: int) -> str:

@@ -7,5 +7,18 @@ from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
 from gpuvgm.frames.source import Source
+from gpuvgm.frames.stray_text import stray_text
+from gpuvgm.frames.targets import refuse_overwriting
 
-__all__ = ["Block", "ParquetSink", "Source", "locate", "metadata_of", "open_source", "read_metadata", "restore"]
+__all__ = [
+    "Block",
+    "ParquetSink",
+    "Source",
+    "locate",
+    "metadata_of",
+    "open_source",
+    "read_metadata",
+    "refuse_overwriting",
+    "restore",
+    "stray_text",
+]

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from gpuvgm.frames.csv_problems import csv_problem
+from gpuvgm.errors import InputError
+from gpuvgm.frames.csv_problems import csv_problem, refuse_binary
 from gpuvgm.frames.source import Runs, check_runs
 
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
@@ -115,11 +116,16 @@ def csv_parts(paths: Sequence[Path]) -> list[CsvPart]:
 
 def first_types(path: Path) -> pa.Schema:
     """Columns of a file and the types of their first values."""
+    refuse_binary(path)
     try:
         with open_csv(path) as reader:
-            return reader.schema
-    except (pa.ArrowException, OSError) as problem:
+            schema = reader.schema
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
         raise csv_problem(path, {}, NULLS, problem) from problem
+    foreign = {field.name: pa.string() for field in schema if pa.types.is_binary(field.type)}
+    if foreign:  # what pyarrow makes of text that is not UTF-8
+        raise csv_problem(path, foreign, NULLS, InputError("not UTF-8 text"))
+    return schema
 
 
 def starting_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,13 @@ from gpuvgm.errors import InputError
 from gpuvgm.frames.source import reason
 
 SHOWN = 60
+HEAD = 1 << 16
+NOT_UTF8 = "not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
+_MAGIC = {
+    b"PAR1": ("a Parquet file", ".parquet"),
+    b"ARRO": ("an Arrow file", ".arrow"),
+    b"\x1f\x8b": ("a compressed file", ".csv.gz"),
+}
 
 
 def csv_problem(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[str], problem: Exception) -> InputError:
@@ -25,21 +34,74 @@ def csv_problem(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[st
     return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
 
 
+def refuse_binary(path: Path) -> None:
+    """Refuse what is no text or has no readable header, which pyarrow may read as CSV all the same.
+
+    Raises
+    ------
+    InputError
+        Saying what it seems to be.
+    """
+    try:
+        found = foreign_bytes(path) or bad_header(path)
+    except OSError as problem:
+        raise csv_problem(path, {}, (), problem) from problem
+    if found:
+        raise InputError(f"{path}: {found}")
+
+
+def foreign_bytes(path: Path) -> str | None:
+    """What a file is whose first bytes are not those of text."""
+    with path.open("rb") as raw:
+        start = raw.read(4)
+    if path.suffix.lower() == ".csv":
+        for magic, (kind, ending) in _MAGIC.items():
+            if start.startswith(magic):
+                return f"not CSV text: is this {kind}? rename it so that it ends in {ending}"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
+    if b"\0" in first_bytes(path):
+        return "not CSV text, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
+    return None
+
+
+def bad_header(path: Path) -> str | None:
+    """The first line, where it is not UTF-8."""
+    line = first_bytes(path).partition(b"\n")[0]
+    if len(line) < HEAD:
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return f"the header {_readable(line)!r} is {NOT_UTF8}"
+    return None
+
+
+def first_bytes(path: Path) -> bytes:
+    """The start of the text; empty where it cannot be read."""
+    try:
+        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
+            return bytes(file.read(HEAD))
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
 def ragged_row(path: Path) -> str | None:
     """The first row with more or fewer values than the header."""
     found: list[str] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
         at = "a row" if row.number is None else f"row {row.number - 1}"
+        text = _readable(row.text.encode("latin-1"))
         found.append(
-            f"{at} has {row.actual_columns} values, the header has {row.expected_columns} ({row.text[:SHOWN]!r}); "
+            f"{at} has {_counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
             "quote values that hold commas"
         )
         return "error"
 
     try:
         parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
-        with pyarrow.csv.open_csv(path, _serial(), parse, pyarrow.csv.ConvertOptions(column_types={})) as reader:
+        read = pyarrow.csv.ReadOptions(use_threads=False, encoding="latin-1")  # else text of other encodings fails
+        with pyarrow.csv.open_csv(path, read, parse, pyarrow.csv.ConvertOptions(column_types={})) as reader:
             for _ in reader:
                 pass
     except (pa.ArrowException, OSError):
@@ -95,14 +157,22 @@ def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
 
 
 def _described(column: str, row: int, value: bytes, kind: pa.DataType) -> str:
-    shown = value.decode("utf-8", "backslashreplace")[:SHOWN]
+    shown = _readable(value)
     if pa.types.is_string(kind):
-        return f'column "{column}", row {row}: {shown!r} is not UTF-8 text; save the file as UTF-8'
+        return f'column "{column}", row {row}: {shown!r} is {NOT_UTF8}'
     wanted = "a number" if kind in (pa.int64(), pa.float64()) else f"of type {kind}"
     return (
         f'column "{column}", row {row}: {shown!r} is not {wanted} as in the rows before; '
         "correct it, or leave the cell empty if it is missing"
     )
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")[:SHOWN]
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _serial() -> pyarrow.csv.ReadOptions:

@@ -65,6 +65,8 @@ class FileSource:
         The files in reading order.
     stamps : tuple of (int, int)
         Size in bytes and time of change in nanoseconds of each file when it was opened.
+    given : tuple of str
+        The paths, folders and patterns as given.
     """
 
     name: str
@@ -72,6 +74,7 @@ class FileSource:
     stamps: tuple[tuple[int, int], ...]
     flavour: str = "path"
     repeatable: bool = True
+    given: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -197,7 +200,7 @@ def file_source(paths: Paths) -> FileSource:
     check_names(str(parts[0].path), parts[0].schema.names)
     for part in parts[1:]:
         check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
-    return FileSource(name, tuple(parts), stamps)
+    return FileSource(name, tuple(parts), stamps, given=tuple(os.fspath(given) for given in paths))
 
 
 def open_parts(paths: Sequence[Path]) -> list[Part]:

@@ -28,7 +28,7 @@ def expand(given: str) -> list[Path]:
         raise InputError(f"{given}: URLs cannot be read yet; copy the file to this machine and pass its path")
     path = Path(given).expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and _belongs(file, path))
+        files = sorted(file for file in path.rglob("*") if file.is_file() and belongs(file, path))
         if not files:
             raise InputError(f"{given}: the folder holds no file to read; known endings: {', '.join(FORMATS)}")
         return files
@@ -42,7 +42,8 @@ def expand(given: str) -> list[Path]:
     raise InputError(f"{given}: no such file or folder")
 
 
-def _belongs(file: Path, folder: Path) -> bool:
+def belongs(file: Path, folder: Path) -> bool:
+    """Whether a file in a folder is read when the folder is the source."""
     hidden = any(step.startswith((".", "_")) for step in file.relative_to(folder).parts)
     return not hidden and ending_of(file) in FORMATS
 

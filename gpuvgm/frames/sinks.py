@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Gatherer
+from gpuvgm.frames.targets import check_target
 
 ROW_GROUP_ROWS = 1 << 20
 
@@ -24,7 +26,7 @@ class ParquetSink:
     Parameters
     ----------
     path : str or os.PathLike
-        The file to write; an existing one is replaced at the end.
+        The file to write, symbolic links followed; an existing one is replaced at the end.
     schema : pyarrow.Schema
         Columns and types of every batch.
     metadata : mapping of str to str, optional
@@ -51,7 +53,8 @@ class ParquetSink:
         compression: str | None = None,
     ) -> None:
         self.path, self.rows, self.bytes = Path(path), 0, 0
-        self._partial = check_target(self.path)
+        self._final = check_target(self.path)
+        self._partial = self._final.with_name(f".{self._final.name}.{secrets.token_hex(4)}.partial")
         self._schema = schema.with_metadata(dict(metadata or {}))
         self._options = {"compression": compression} if compression else column_options(schema)
         self._gatherer = Gatherer(row_group_rows)
@@ -61,7 +64,8 @@ class ParquetSink:
     def __enter__(self) -> Self:
         """Create the partial file."""
         try:
-            self._file = pa.OSFile(str(self._partial), "wb")
+            with naming(self.path):
+                self._file = pa.OSFile(str(self._partial), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, **self._options)
         except BaseException:
             self._abandon()
@@ -84,9 +88,10 @@ class ParquetSink:
         try:
             for group in self._gatherer.rest():
                 self._put(group)
-            self._close()
-            self.bytes = self._partial.stat().st_size
-            self._partial.replace(self.path)
+            with naming(self.path):
+                self._close()
+                self.bytes = self._partial.stat().st_size
+                self._partial.replace(self._final)
         except BaseException:
             self._abandon()
             raise
@@ -95,7 +100,8 @@ class ParquetSink:
         if self._writer is None:
             raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
         table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
-        self._writer.write_table(table, row_group_size=max(1, group.num_rows))
+        with naming(self.path):
+            self._writer.write_table(table, row_group_size=max(1, group.num_rows))
 
     def _close(self) -> None:
         writer, self._writer = self._writer, None
@@ -114,22 +120,19 @@ class ParquetSink:
         except (OSError, pa.ArrowException):
             pass  # the failure that led here is the one to report
         finally:
-            self._partial.unlink(missing_ok=True)
+            with suppress(OSError):  # there is none where none could be made
+                self._partial.unlink(missing_ok=True)
 
 
-def check_target(path: Path) -> Path:
-    """The partial file's name beside the target.
-
-    Raises
-    ------
-    InputError
-        When the folder is not there or the target is a folder.
-    """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    return path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the operating system name the file that was asked for, not the partial one."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is None:
+            raise
+        raise OSError(problem.errno, os.strerror(problem.errno), str(path)) from problem
 
 
 def column_options(schema: pa.Schema) -> dict[str, Any]:

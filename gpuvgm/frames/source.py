@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.block import Block
 
 Runs = Sequence[tuple[int, int]]
@@ -51,7 +51,7 @@ class Source(Protocol):
 
 def reason(problem: Exception) -> str:
     """What a library said, on one line."""
-    return " ".join(str(problem).split()).rstrip(".")
+    return printable(" ".join(str(problem).split()).rstrip("."))
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:

@@ -28,7 +28,18 @@ def test_the_commands_and_options_are_those_that_work():
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
         "generate": {"rows", "seed"},
-        "fit": {"model", "columns", "engine", "algorithm", "tails", "seed", "block_rows", "threads", "summaries"},
+        "fit": {
+            "model",
+            "columns",
+            "engine",
+            "algorithm",
+            "inf",
+            "tails",
+            "seed",
+            "block_rows",
+            "threads",
+            "summaries",
+        },
         "transform": {"model", "mode", "layout", "seed", "block_rows", "threads"},
         "inverse": {"model"},
         "evaluate": {"model", "max_error", "min_mode_agreement"},
@@ -150,7 +161,7 @@ def test_info(folder):
     )
     assert x["minimum"] < 0 < x["resolution"]
     text = invoke("info", folder / "m.gpuvgm").stdout
-    for part in ("x", "n", "missing", "summary", "iterations"):
+    for part in ("x", "n", "missing", "summary", "it., "):
         assert part in text
 
 

@@ -123,10 +123,16 @@ def test_rows_beyond_the_training_range_are_invalid(transformer: gpuvgm.TableTra
     assert exact.evaluate(high).columns["Amount"].invalid_rows == 8
 
 
+def test_long_names_are_broken_to_fit(report: Report) -> None:
+    name = "n" * 200
+    lines = Report(report.rows, {name: report.columns["Amount"]}).to_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count("n" * 10) for line in lines) > 2
+
+
 def test_no_rows(transformer: gpuvgm.TableTransformer, table: pa.Table) -> None:
-    report = transformer.evaluate(table.slice(0, 0))
-    assert report.rows == 0
-    assert report.broken({"max_error": 0, "min_mode_agreement": 1}) == []
+    with pytest.raises(InputError, match="there are no rows to evaluate"):
+        transformer.evaluate(table.slice(0, 0))
 
 
 def test_a_column_without_values() -> None:
@@ -138,6 +144,8 @@ def test_a_column_without_values() -> None:
 def test_text_and_dict_hold_every_column(report: Report) -> None:
     assert str(report) == report.to_text()
     lines = report.to_text().splitlines()
-    assert [line.split()[0] for line in lines[1:4]] == ["Amount", "holes", "cents"]
-    assert len({len(line) for line in lines[:4]}) == 1
+    for first in (1, 6):
+        assert [line.split()[0] for line in lines[first : first + 3]] == ["Amount", "holes", "cents"]
+        assert len({len(line) for line in lines[first - 1 : first + 3]}) == 1
+    assert max(map(len, lines)) <= 80
     assert report.to_dict()["columns"]["holes"]["missing"] == 6000

@@ -370,3 +370,20 @@ def test_a_model_file_leaves_out_what_belongs_to_the_machine(tmp_path: Path) -> 
     parameters = load(tmp_path / "m.gpuvgm").get_params()
     assert (parameters["threads"], parameters["block_rows"], parameters["engine"]) == (None, None, "auto")
     assert parameters["tails"] == "exact"
+
+
+def test_an_output_never_replaces_its_source(tmp_path: Path) -> None:
+    source, encoded = tmp_path / "in" / "a.parquet", tmp_path / "encoded.parquet"
+    source.parent.mkdir()
+    pq.write_table(pa.table({"x": np.arange(500.0)}), source)
+    before = source.read_bytes()
+    transformer = TableTransformer().fit(source)
+    with pytest.raises(InputError, match="give another name"):
+        transformer.transform(source, out=source)
+    with pytest.raises(InputError, match="elsewhere"):
+        transformer.transform(source.parent, out=source.parent / "b.parquet")
+    transformer.transform(source.parent, out=encoded)
+    with pytest.raises(InputError, match="give another name"):
+        transformer.inverse_transform(encoded, out=encoded)
+    assert source.read_bytes() == before
+    assert [path.name for path in source.parent.iterdir()] == ["a.parquet"]

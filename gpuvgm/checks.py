@@ -1,0 +1,41 @@
+"""What transform and inverse refuse before they begin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames import Source, metadata_of
+from gpuvgm.model import TableModel
+from gpuvgm.output import MODEL_KEY
+from gpuvgm.schema import is_numeric
+from gpuvgm.store import fingerprint
+
+
+def check_columns(table: Source, model: TableModel) -> None:
+    """Refuse fitted columns that are no numbers here."""
+    for name in set(model.names) & set(table.schema.names):
+        kind = table.schema.field(name).type
+        if not is_numeric(kind):
+            raise InputError(f'{table.name}: column "{name}" holds {kind} values, but numbers were fitted')
+
+
+def check_origin(table: Source, model: TableModel) -> None:
+    """Refuse what another model encoded."""
+    for name, pairs in metadata_of(table).items():
+        found = pairs.get(MODEL_KEY)
+        if found is not None and found != fingerprint(model):
+            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
+
+
+def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is none of those allowed."""
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
+
+
+def checked_seed(seed: object, end: int = 2**64, name: str = "the seed") -> int:
+    """A whole number from 0 to below `end`."""
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= int(seed) < end:
+        raise InputError(f"{name} must be an integer from 0 to {end - 1}, got {seed!r}")
+    return int(seed)

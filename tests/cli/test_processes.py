@@ -1,0 +1,122 @@
+"""Pipes, full devices, signals and the environment, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.running import invoke, run, start
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"], ["doctor", "--json"]])
+def test_a_broken_pipe_is_quiet(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(*arguments, stdout=writer) as process:
+        _, stderr = process.communicate(timeout=60)
+    os.close(writer)
+    assert (process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--json", "--no-progress"])
+def test_a_full_device(option):
+    with open("/dev/full", "w") as full:
+        _, stderr = run("doctor", option, stdout=full, code=3)
+    assert stderr.startswith("gpuvgm: disk full: standard output: No space left")
+    assert stderr.count("\n") == 1
+
+
+def test_sigterm_leaves_nothing(tmp_path):
+    with start("generate", tmp_path / "a.parquet", "--rows", "1e10") as process:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (143, "", "gpuvgm: terminated; nothing partial was left\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def frozen_disk(tmp_path):
+    """A disk that is mounted read-only; it takes root to mount one."""
+    target = tmp_path / "disk"
+    target.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", target], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a read-only disk: {mounted.stderr.decode().strip()}")
+    yield target
+    subprocess.run(["umount", target], check=True)
+
+
+def test_problems_of_writing_name_the_target(folder, tmp_path, frozen_disk):
+    fit = ("fit", folder / "table.parquet", "--columns", "n", "--model")
+    for path in (frozen_disk / "a.parquet", frozen_disk / "m", frozen_disk / "m.gpuvgm"):
+        arguments = ("generate", path, "--rows", "9") if path.suffix == ".parquet" else (*fit, path)
+        assert invoke(*arguments, code=3).stderr == f"gpuvgm: {path}: Read-only file system\n"
+    for arguments in (("generate", tmp_path / ("a" * 250), "--rows", "9"), (*fit, tmp_path / ("a" * 250))):
+        message = invoke(*arguments, code=2).stderr
+        assert "File name too long" in message
+        assert "partial" not in message
+
+
+def test_unknown_variables_are_named():
+    _, stderr = run("doctor", "--json", env={"GPUVGM_THREDS": "3", "GPUVGM_THREADS": "3"})
+    assert stderr == "gpuvgm: GPUVGM_THREDS: no option reads this environment variable; did you mean GPUVGM_THREADS?\n"
+
+
+def test_wrong_values_name_their_origin(tmp_path):
+    arguments = ("fit", "a.parquet", "--model", tmp_path / "m")
+    assert (
+        "'x' in the environment variable GPUVGM_THREADS"
+        in invoke(*arguments, code=2, env={"GPUVGM_THREADS": "x"}).stderr
+    )
+    (tmp_path / "c.toml").write_text('threads = "x"\n')
+    assert f"'x' in {tmp_path / 'c.toml'}" in invoke(*arguments, "--config", tmp_path / "c.toml", code=2).stderr
+
+
+def test_tables_fit_80_columns(folder, tmp_path):
+    model, name = tmp_path / "m", "a_rather_long_name_of_a_column"
+    pq.write_table(pa.table({name: np.random.default_rng(0).normal(size=5000) * 1e-5}), tmp_path / "t.parquet")
+    outputs = [
+        invoke("fit", tmp_path / "t.parquet", "--model", model, env={"COLUMNS": "80"}),
+        invoke("info", model, env={"COLUMNS": "80"}),
+        invoke("evaluate", tmp_path / "t.parquet", "--model", model, env={"COLUMNS": "80"}),
+        invoke("evaluate", "--help", env={"COLUMNS": "80"}),
+    ]
+    for output in outputs:
+        tables = [line for line in output.stdout.splitlines() if str(tmp_path) not in line]
+        assert max(map(len, tables)) <= 80
+        assert "…" not in output.stdout
+    assert "--min-mode-agreement" in outputs[-1].stdout
+    wide = invoke("info", model, env={"COLUMNS": "120"}).stdout
+    assert name in wide
+    assert "1 column, fitted on 5,000 rows" in wide
+
+
+def test_a_broken_limit_is_shown_with_quiet(folder):
+    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--max-error", "0", "--quiet")
+    result = invoke(*arguments, code=1)
+    assert result.stdout == ""
+    assert 'gpuvgm: column "x": 99.9th percentile' in result.stderr
+    assert json.loads(invoke(*arguments, "--json", code=1).stdout)["broken"]
+
+
+def test_infinite_values_as_missing(tmp_path):
+    pq.write_table(pa.table({"v": [1.0, 2.0, 3.0, np.inf] * 9}), tmp_path / "t.parquet")
+    arguments = ("fit", tmp_path / "t.parquet", "--model", tmp_path / "m")
+    assert "--inf missing" in invoke(*arguments, code=2).stderr
+    invoke(*arguments, "--inf", "missing")
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.joblib", "m.zip"])
+def test_models_have_their_own_ending(tmp_path, name):
+    assert "name it" in invoke("fit", "a.parquet", "--model", tmp_path / name, code=2).stderr

@@ -1,0 +1,60 @@
+"""CSV files that are no UTF-8 text, and number columns with text in them."""
+
+from __future__ import annotations
+
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gpuvgm.errors import InputError
+from gpuvgm.frames import open_source, stray_text
+from gpuvgm.schema import TableSchema
+
+
+def read(path):
+    source = open_source(path)
+    return sum(block.rows for block in source.blocks(source.schema.names, 1000))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("café,b\n1,2\n".encode("latin1"), r"t\.csv: the header .* is not UTF-8 text; .*iconv -f latin1 -t utf-8"),
+        ("a,b\n1,x\n2,café\n".encode("latin1"), r't\.csv: column "b", row 2: .* is not UTF-8 text; .*iconv'),
+        (b"a,b\n" + b"1,x\n" * 400_000 + "2,café\n".encode("latin1"), r'column "b", row 400001: .* is not UTF-8 text'),
+        ("a,b\n1,x\n2,café,3\n".encode("latin1"), r"row 2 has 3 values, the header has 2"),
+        ("a,b\n1,x\n2,café,3\n".encode(), r"row 2 has 3 values, the header has 2 \('2,café,3'\)"),
+        (b"a,b\n1\n", r"row 1 has 1 value, the header has 2"),
+        (b"a,b\n1,\0\n", r"it holds NUL bytes: is this a Parquet file\?"),
+        ("a,b\n1,2\n".encode("utf-16"), r"UTF-16 text; convert it"),
+        (gzip.compress(b"a,b\n1,2\n"), r"is this a compressed file\? rename it so that it ends in \.csv\.gz"),
+    ],
+)
+def test_foreign_text_is_refused(tmp_path, content, message):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "t.csv")
+
+
+def test_a_parquet_file_with_a_csv_name(tmp_path):
+    pq.write_table(pa.table({"x": [1.0]}), tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"t\.csv: not CSV text: is this a Parquet file\? rename it"):
+        read(tmp_path / "t.csv")
+
+
+def test_utf8_with_and_without_gzip(tmp_path):
+    (tmp_path / "t.csv").write_text("café,b\n1,ü\n", encoding="utf-8")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
+    assert read(tmp_path / "t.csv") == read(tmp_path / "t.csv.gz") == 1
+
+
+def test_the_first_text_in_a_number_column_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("x,word\n" + "1.5,a\n" * 16 + "n.a.,b\n" + "2,c\n" * 50)
+    source = open_source(tmp_path / "t.csv")
+    assert stray_text(source, "word") is None
+    assert stray_text(open_source(pa.table({"x": ["a"]})), "x") is None
+    for columns in (None, ["x"]):
+        with pytest.raises(InputError, match=r"""t\.csv: column "x", row 17: 'n\.a\.' is not a number"""):
+            TableSchema.declare(columns, source.schema, source.name, lambda name: stray_text(source, name))
