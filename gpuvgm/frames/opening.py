@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from io import IOBase
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -44,13 +44,18 @@ def open_source(source: object) -> Source:
     InputError
         When nothing readable is there, or the object is no table; the message says what to do.
     """
-    if isinstance(source, Source):
+    if is_source(source):
         return source
     if isinstance(source, (str, os.PathLike)):
         return file_source([source])
     if isinstance(source, (list, tuple)):
         return _from_list(source)
     return _from_memory(source)
+
+
+def is_source(given: object) -> TypeGuard[Source]:
+    """Whether an object is a Source already; asked of its type, since other types' properties may be dear to read."""
+    return all(hasattr(type(given), name) for name in ("blocks", "sample", "fingerprint"))
 
 
 def _from_list(parts: Any) -> Source:
