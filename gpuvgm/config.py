@@ -9,7 +9,7 @@ from typing import Literal
 Algorithm = Literal["auto", "exact", "summary"]
 Standardize = Literal["auto"] | bool
 
-#: A fit on the summary must be at least this close to the exact fit, in units of sigma (DESIGN I4).
+#: A fit on the summary must be at least this close to the exact fit, in units of sigma.
 LARGEST_FIT_ERROR = 1e-8
 #: Refinements of the grid before the exact algorithm takes over.
 MOST_REFINEMENTS = 2

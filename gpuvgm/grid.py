@@ -3,7 +3,7 @@
 A value x is taken as y = x * scale - centre. The 64 bits of y, reordered so that their order is the order of numbers,
 are its *key*. The top 16 bits of the key (sign, exponent, 4 bits of mantissa) find an entry of the directory. Where the
 sample has mass, an entry has a window of inner cells, 2^(drop + bits) keys wide each; elsewhere 64 outer cells of 2^42
-keys serve. Inside a cell, positions are counted in units of 2^drop keys, at most 2^20 of them (DESIGN I3).
+keys serve. Inside a cell, positions are counted in units of 2^drop keys, at most 2^20 of them.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ class ColumnModel:
 
     @property
     def column_id(self) -> int:
-        """Column part of the generator's counter: first 64 bits of SHA-256 of the name (DESIGN I7)."""
+        """Column part of the generator's counter: first 64 bits of SHA-256 of the name."""
         return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "big")
 
     def cell_positions(self) -> NDArray[np.int64]:

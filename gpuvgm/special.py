@@ -1,7 +1,7 @@
 """Logarithm, digamma and log-gamma of K-vectors from IEEE operations only.
 
 NumPy's and libm's versions change their last bit with the instruction set of the machine; a fit would then depend on
-where it ran. These use + - * / alone (DESIGN I5) and are accurate to a few units in the last place.
+where it ran. These use + - * / alone and are accurate to a few units in the last place.
 """
 
 from __future__ import annotations

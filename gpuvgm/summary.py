@@ -2,7 +2,7 @@
 
 For every occupied cell of the grid a summary holds the count of its rows and the sums of their integer positions and
 of the squares of these. Integers add up to the same total in any order, so that partitions, threads and retries cannot
-change a bit of the model (DESIGN I2).
+change a bit of the model.
 """
 
 from __future__ import annotations

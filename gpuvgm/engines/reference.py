@@ -86,7 +86,7 @@ def _log2_density(y: Floats, table: KernelTable) -> Floats:
 
 
 def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
-    """One chunk's row of `Engine.e_step`, to second order in the scatter m2 (DESIGN I1)."""
+    """One chunk's row of `Engine.e_step`, to second order in the scatter m2."""
     density = _log2_density(y, table)
     top = np.max(density, axis=0, initial=-np.inf)
     share = np.exp2(density - top)
@@ -107,7 +107,7 @@ def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
 
 
 def philox_uniforms(draw: Draw, rows: int) -> Floats:
-    """Uniforms of consecutive rows: word row % 4 of Philox4x32-10 at counter row // 4 (DESIGN I7)."""
+    """Uniforms of consecutive rows: word row % 4 of Philox4x32-10 at counter row // 4."""
     row = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
     words = _philox(np.unique(row >> np.uint64(2)), draw.column, draw.seed)
     at = (row >> np.uint64(2)) - (row[0] >> np.uint64(2) if rows else np.uint64(0))

@@ -5,7 +5,7 @@
 
 namespace gpuvgm {
 
-constexpr int64_t CHUNK_ROWS = 4096;  // rows whose sums are taken together (DESIGN I5)
+constexpr int64_t CHUNK_ROWS = 4096;  // rows whose sums are taken together
 constexpr int64_t WINDOW_ROWS =
     (int64_t(1) << 22) - 4096;  // rows whose count and first moment fit one 64-bit word of a cell
 constexpr int64_t OUTER_CELLS = int64_t(1) << 22;

@@ -168,7 +168,7 @@ void e_step_rows(const double* x, const double* weight, int64_t rows, const Mixt
     }
 }
 
-// A chunk of cells: the sums of their rows to second order in the cells' scatter (DESIGN I1). With g_k the slope and
+// A chunk of cells: the sums of their rows to second order in the cells' scatter. With g_k the slope and
 // -lambda_k the curvature of component k's log density at the cell's mean, r' = r (g - gbar) and
 // r'' = r (g^2 - lambda) - 2 gbar r' - r sum_j r_j (g_j^2 - lambda_j).
 template <int T>

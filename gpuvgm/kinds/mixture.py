@@ -127,7 +127,7 @@ def needs_more_rows(plan: Plan, summary: Summary) -> bool:
 def fit_summary(engine: Engine, plan: Plan, summary: Summary) -> Outcome:
     """Fit a column on its summary, and estimate the error.
 
-    The estimate is the largest of three: the distance to a fit on cells twice as wide (DESIGN I4); that to a fit in
+    The estimate is the largest of three: the distance to a fit on cells twice as wide; that to a fit in
     which the rows of each cell are spread unevenly, with the same mean and scatter; and the rounding of positions.
     """
     cells = summary.cells()
@@ -220,7 +220,7 @@ def summary_model(engine: Engine, plan: Plan, summary: Summary, outcome: Outcome
 
 
 def _mixture(engine: Engine, plan: Plan, cells: Cells, posterior: Posterior) -> MixtureModel:
-    """Activity and mode counts, per cell at its mean (DESIGN I3)."""
+    """Activity and mode counts, per cell at its mean."""
     table = KernelTable.of(posterior, _CELL_FRAME)
     counts = engine.count_most_probable(cells.mean, cells.weight, table)
     active = (posterior.weights > plan.config.weight_threshold) & (counts > 0)

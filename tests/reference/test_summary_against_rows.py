@@ -1,4 +1,4 @@
-"""The promise of the one-pass fit: the answer that all rows give, to 1e-8, from the same centres (DESIGN I1)."""
+"""The promise of the one-pass fit: the answer that all rows give, to 1e-8, from the same centres."""
 
 from __future__ import annotations
 
