@@ -120,7 +120,7 @@ def checked_uniforms(
 def _draw(column: ColumnModel, options: EncodingOptions, block: Block) -> Draw:
     uniforms = (options.uniforms or {}).get(column.name)
     if uniforms is not None:
-        uniforms = np.ascontiguousarray(uniforms[block.first_row : block.first_row + block.rows], dtype=np.float64)
+        uniforms = uniforms[block.first_row : block.first_row + block.rows]
         if len(uniforms) != block.rows:
             raise InputError(f'column "{column.name}": uniforms has fewer values than the source has rows')
     first_row = options.first_row + block.first_row

@@ -202,12 +202,14 @@ class Summary:
         count = self.count.astype(np.float64)
         key = values_of(low + np.uint64(1)) - values_of(low)
         unit = np.ldexp(key, at.drop)
-        mean = values_of(low) + (_mean_position(self.first, self.count) * unit + self._rests(at) * key)
-        scatter = _squared_deviations(self.count, self.first, self.second, self.second_high) * unit * unit
+        deviations = self._deviations()
+        rest, single = self._rests(at, deviations)
+        mean = values_of(low) + (_mean_position(self.first, self.count) * unit + rest * key)
+        scatter = deviations * unit * unit
         label = grid.labels(self.cell, low)
         order = np.lexsort((label, low))
         parent = grid.unsplit(self.cell)
-        rounded = np.where(self._single(at), 0.0, np.where(at.drop > 0, unit, 0.0))
+        rounded = np.where(single | (at.drop == 0), 0.0, unit)
         return Cells(mean[order], count[order], scatter[order], label[order], parent[order], rounded[order])
 
     def masses(self) -> Masses:
@@ -218,9 +220,9 @@ class Summary:
         at = self.grid.geometry(self.cell)
         low = at.low.copy()
         high = at.low + ((np.uint64(1) << (at.drop + at.bits).astype(np.uint64)) - np.uint64(1))
-        single = self._single(at)
-        rest = self._rests(at)[single].astype(np.uint64)
-        low[single] += ((self.first // self.count)[single] << at.drop[single].astype(np.uint64)) + rest
+        rest, single = self._rests(at, self._deviations())
+        position = (self.first // self.count)[single] << at.drop[single].astype(np.uint64)
+        low[single] += position + rest[single].astype(np.uint64)
         high[single] = low[single]
         order = np.argsort(low, kind="stable")
         return Masses(low[order], high[order], self.count[order].astype(np.float64))
@@ -301,12 +303,21 @@ class Summary:
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 
-    def _single(self, at: CellGeometry) -> NDArray[np.bool_]:
-        """Cells whose rows are known to have one value, and which."""
-        anchored = np.zeros(len(self.cell), np.bool_)
-        anchored[self._anchored()[0]] = True
-        scatter = _squared_deviations(self.count, self.first, self.second, self.second_high)
-        return np.asarray((scatter == 0) & ((at.drop == 0) | anchored))
+    def _deviations(self) -> Floats:
+        """Sum of squared deviations of the positions of each cell from their mean, in units."""
+        return _squared_deviations(self.count, self.first, self.second, self.second_high)
+
+    def _rests(self, at: CellGeometry, deviations: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Keys from the start of a unit to the value it stands for, and the cells known to hold one value only.
+
+        Such a cell is exact: its unit is one key, or its value is a lone repeated one of the sample.
+        """
+        found, anchors = self._anchored()
+        unit = (np.uint64(1) << at.drop[found].astype(np.uint64)) - np.uint64(1)
+        rest, exact = at.rest.copy(), at.drop == 0
+        rest[found] = ((anchors - at.low[found]) & unit).astype(np.float64)
+        exact[found] = True
+        return rest, np.asarray(exact & (deviations == 0))
 
     def _anchored(self) -> tuple[Ints, Keys]:
         """Occupied cells that hold a lone repeated value of the sample, and the keys of these values."""
@@ -317,14 +328,6 @@ class Summary:
         found = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
         held = self.cell[found] == cell
         return found[held], anchors[held]
-
-    def _rests(self, at: CellGeometry) -> Floats:
-        """Keys from the start of a unit to the value it stands for: exact where a cell holds one repeated value."""
-        found, anchors = self._anchored()
-        rest = at.rest.copy()
-        unit = (np.uint64(1) << at.drop[found].astype(np.uint64)) - np.uint64(1)
-        rest[found] = ((anchors - at.low[found]) & unit).astype(np.float64)
-        return rest
 
 
 def check_range(kept: int, finite: int) -> None:
