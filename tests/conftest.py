@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
+
+# In the background signals may be ignored, and the processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def engine_names() -> list[str]:
