@@ -12,12 +12,13 @@ from benchmarks.fit import SCIKIT_LEARN, scikit_learn_fit
 from benchmarks.inputs import FITTED_ROWS, amounts, fitted_column, plan_for
 from benchmarks.machine import aim
 from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
+from gpuvgm.accumulation import over_rows
 from gpuvgm.config import FitConfig
-from gpuvgm.engines import get_engine, statistics_of
-from gpuvgm.fit import MixtureFit, fit_mixture, mean_and_variance, prior_of
+from gpuvgm.engines import get_engine
+from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.kinds.mixture import nearest_seeds, row_start
 from gpuvgm.model import KernelTable
-from gpuvgm.posterior import ComponentStatistics
+from gpuvgm.posterior import Posterior
 
 ITERATIONS = 100
 
@@ -45,7 +46,7 @@ def expectation_maximisation(x: np.ndarray) -> Measurement:
     return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: aim(40.0, 25.0)})
 
 
-def exact_em(x: np.ndarray) -> Callable[[], MixtureFit]:
+def exact_em(x: np.ndarray) -> Callable[[], MixtureFit[Posterior]]:
     """EM over every row from settled centres, ready to be called."""
     engine, config = get_engine("auto"), FitConfig(tol=0.0, max_iter=ITERATIONS)
     plan = plan_for(x, config)
@@ -53,8 +54,5 @@ def exact_em(x: np.ndarray) -> Callable[[], MixtureFit]:
     y = frame.apply(x)
     start = row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
     prior = prior_of(*mean_and_variance(y, np.ones(len(y)), np.zeros(len(y))), frame, config)
-
-    def accumulate(table: KernelTable) -> ComponentStatistics:
-        return statistics_of(engine.e_step(x, None, None, table), table)
-
-    return lambda: fit_mixture(accumulate, prior, start, frame, config)
+    stopping = Stopping.of(config, len(x))
+    return lambda: fit_mixture(over_rows(engine, x, frame), prior, prior.update(start), stopping)

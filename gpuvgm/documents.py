@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.codecs import Codec, FloatCodec, IntegerCodec
+from gpuvgm.concentration import StickBreaking
 from gpuvgm.config import EncodingRules
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats, Frame
@@ -18,7 +19,7 @@ from gpuvgm.model import ColumnModel, FitRecord, MixtureModel, TableModel
 from gpuvgm.posterior import Posterior
 
 _CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (FloatCodec, IntegerCodec)}
-_POSTERIOR = tuple(Posterior.__dataclass_fields__)
+_GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "concentration")
 
 
 def fingerprint(model: TableModel) -> str:
@@ -81,7 +82,7 @@ def column_document(column: ColumnModel) -> dict[str, Any]:
         "mixture": mixture
         and {
             "frame": asdict(mixture.frame),
-            "posterior": {part: getattr(mixture.posterior, part) for part in _POSTERIOR},
+            "posterior": _posterior_document(mixture.posterior),
             "centres": mixture.centres,
             "counts": mixture.counts,
             "active": mixture.active,
@@ -92,6 +93,14 @@ def column_document(column: ColumnModel) -> dict[str, Any]:
         "minimum": column.minimum,
         "maximum": column.maximum,
         "fit": asdict(column.fit),
+    }
+
+
+def _posterior_document(posterior: Posterior) -> dict[str, Any]:
+    assert isinstance(posterior.concentration, StickBreaking)  # tables are fitted with no other prior
+    return {
+        "sticks": posterior.concentration.sticks,
+        **{part: getattr(posterior, part) for part in _GAUSSIANS},
     }
 
 
@@ -122,7 +131,9 @@ def column_of(document: dict[str, Any]) -> ColumnModel:
 
 
 def _mixture(document: dict[str, Any]) -> MixtureModel:
-    posterior = Posterior(**{part: _floats(document["posterior"][part]) for part in _POSTERIOR})
+    parameters = {part: _floats(document["posterior"][part]) for part in ("sticks", *_GAUSSIANS)}
+    sticks = parameters.pop("sticks")
+    posterior = Posterior(StickBreaking(sticks), **parameters)
     mixture = MixtureModel(
         frame=Frame(float(document["frame"]["scale"]), float(document["frame"]["centre"])),
         posterior=posterior,
@@ -132,10 +143,8 @@ def _mixture(document: dict[str, Any]) -> MixtureModel:
         active_counts=_floats(document["active_counts"]),
     )
     k = len(posterior.means)
-    vectors = [getattr(posterior, part) for part in _POSTERIOR if part != "sticks"]
-    if posterior.sticks.shape != (2, k) or any(
-        v.shape != (k,) for v in [*vectors, mixture.centres, mixture.counts, mixture.active]
-    ):
+    vectors = [*parameters.values(), mixture.centres, mixture.counts, mixture.active]
+    if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
         raise ValueError("the components' parameters differ in length")
     if mixture.active_counts.shape != (int(np.count_nonzero(mixture.active)),):
         raise ValueError("the active components differ in number")

@@ -1,22 +1,72 @@
-"""Variational EM for one column: the loop, the prior and the starts; it knows no array library, device or cluster."""
+"""Variational EM: the loop for any number of features; prior and starts of a column. It knows no device or cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from gpuvgm.config import FitConfig
 from gpuvgm.grid import Floats, Frame, Ints
-from gpuvgm.model import KernelTable
-from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
+from gpuvgm.posterior import ComponentStatistics, Prior
 
-Accumulate = Callable[[KernelTable], ComponentStatistics]
+S = TypeVar("S", bound="Statistics")
+P = TypeVar("P", bound="Fitted")
+S_contra = TypeVar("S_contra", bound="Statistics", contravariant=True)
+P_co = TypeVar("P_co", bound="Fitted", covariant=True)
+Observer = Callable[[int, float], None]
+
+
+class Statistics(Protocol):
+    """What an E-step hands to the M-step."""
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the responsibilities."""
+
+
+class Fitted(Protocol):
+    """A posterior."""
+
+    def lower_bound(self, entropy: float) -> float:
+        """Evidence lower bound."""
+
+
+class Update(Protocol[S_contra, P_co]):
+    """A prior."""
+
+    def update(self, statistics: S_contra) -> P_co:
+        """Posterior given the sums of an E-step (the M-step)."""
 
 
 @dataclass(frozen=True, slots=True)
-class MixtureFit:
+class Stopping:
+    """When the loop ends.
+
+    Parameters
+    ----------
+    max_iter : int
+        Most iterations.
+    tolerance : float
+        Change of the lower bound below which it ends.
+    bound : float
+        Bound of the start, where it is known.
+    """
+
+    max_iter: int
+    tolerance: float
+    bound: float = -np.inf
+
+    @classmethod
+    def of(cls, config: FitConfig, rows: float) -> Stopping:
+        """What the settings say for this many rows."""
+        return cls(config.max_iter, config.tol if config.tol_per_row is None else config.tol_per_row * rows)
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureFit(Generic[P]):
     """Result of the EM loop.
 
     Parameters
@@ -29,37 +79,42 @@ class MixtureFit:
         Whether the last change was below the tolerance.
     """
 
-    posterior: Posterior
+    posterior: P
     bounds: tuple[float, ...]
     converged: bool
 
 
 def fit_mixture(
-    accumulate: Accumulate, prior: Prior, start: ComponentStatistics, frame: Frame, config: FitConfig
-) -> MixtureFit:
-    """Variational EM.
+    accumulate: Callable[[P], S],
+    prior: Update[S, P],
+    start: P,
+    stopping: Stopping,
+    observe: Observer | None = None,
+) -> MixtureFit[P]:
+    """Variational EM, for any number of features.
 
     Parameters
     ----------
     accumulate : callable
-        Runs the E-step over all rows or cells for a `KernelTable`.
+        Runs the E-step for a posterior over all rows or cells.
     prior : Prior
         Prior of the mixture.
-    start : ComponentStatistics
-        Sums of the initial responsibilities.
-    frame : Frame
-        Frame of the rows that `accumulate` reads.
-    config : FitConfig
-        Iterations and tolerances.
+    start : Posterior
+        Where to start from.
+    stopping : Stopping
+        When to end.
+    observe : callable, optional
+        Called after each iteration with its number, from 1, and the change of the bound.
     """
-    posterior, bounds, converged = prior.update(start), [-np.inf], False
-    rows = float(np.sum(start.counts))
-    tolerance = config.tol if config.tol_per_row is None else config.tol_per_row * rows
-    for _ in range(config.max_iter):
-        statistics = accumulate(KernelTable.of(posterior, frame))
+    posterior, bounds, converged = start, [stopping.bound], False
+    for iteration in range(1, stopping.max_iter + 1):
+        statistics = accumulate(posterior)
         posterior = prior.update(statistics)
         bounds.append(posterior.lower_bound(statistics.entropy))
-        converged = abs(bounds[-1] - bounds[-2]) < tolerance
+        change = bounds[-1] - bounds[-2]
+        if observe is not None:
+            observe(iteration, change)
+        converged = abs(change) < stopping.tolerance
         if converged:
             break
     return MixtureFit(posterior, tuple(bounds[1:]), converged)

@@ -1,7 +1,7 @@
-"""The posterior of a one-dimensional Dirichlet-process mixture of Gaussians: update, expectations, lower bound.
+"""The posterior of a one-dimensional variational mixture of Gaussians: update, expectations, lower bound.
 
-Formulas: Bishop 2006 §10.2 for the Gaussian-Wishart part, Blei & Jordan 2006 for the stick-breaking weights, in the
-notation and with the constants of scikit-learn's `BayesianGaussianMixture`.
+Formulas: Bishop 2006 §10.2 for the Gaussian-Wishart part, in the notation and with the constants of scikit-learn's
+`BayesianGaussianMixture`; the weights are in `concentration`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.concentration import CONCENTRATIONS, Concentration, ConcentrationType
 from gpuvgm.special import LOG_2, LOG_2_PI, digamma, gammaln, log
 
 Vector = NDArray[np.float64]
 
-_LEAST_COUNT = 10 * float(np.finfo(np.float64).eps)  # scikit-learn's guard against empty components
+LEAST_COUNT = 10 * float(np.finfo(np.float64).eps)  # scikit-learn's guard against empty components
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,17 @@ class Prior:
     Parameters
     ----------
     weight_concentration : float
-        Concentration of the Dirichlet process.
+        Concentration of the weights.
     mean, mean_precision : float
         Gaussian prior of a component's mean.
     covariance, degrees_of_freedom : float
         Wishart prior of a component's precision.
     reg_covar : float
         Added to every component's variance.
+    concentration_type : {"dirichlet_process", "dirichlet_distribution"}
+        Prior of the weights.
+    tied : bool
+        Whether the components share one variance.
     """
 
     weight_concentration: float
@@ -61,25 +66,30 @@ class Prior:
     covariance: float
     degrees_of_freedom: float
     reg_covar: float
+    concentration_type: ConcentrationType = "dirichlet_process"
+    tied: bool = False
 
     def update(self, statistics: ComponentStatistics) -> Posterior:
         """Posterior given the sums of an E-step (the M-step)."""
-        nk = statistics.counts + _LEAST_COUNT
+        nk = statistics.counts + LEAST_COUNT
         shift = statistics.first / nk
         spread = statistics.second - shift * (2 * statistics.first - shift * statistics.counts)
         xk = statistics.reference + shift
         sk = np.maximum(spread, 0.0) / nk + self.reg_covar
         mean_precision = self.mean_precision + nk
-        degrees_of_freedom = self.degrees_of_freedom + nk
         between = nk * (self.mean_precision / mean_precision) * (xk - self.mean) ** 2
-        later = np.concatenate((np.add.accumulate(nk[::-1])[-2::-1], [0.0]))
+        degrees_of_freedom = self.degrees_of_freedom + self._pooled(nk)
         return Posterior(
-            sticks=np.stack((1.0 + nk, self.weight_concentration + later)),
+            concentration=CONCENTRATIONS[self.concentration_type](self.weight_concentration, nk),
             mean_precision=mean_precision,
             means=(self.mean_precision * self.mean + nk * xk) / mean_precision,
             degrees_of_freedom=degrees_of_freedom,
-            covariances=(self.covariance + nk * sk + between) / degrees_of_freedom,
+            covariances=(self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom,
         )
+
+    def _pooled(self, values: Vector) -> Vector:
+        """What each component has of a sum: its own, or where the variance is shared an equal part of all."""
+        return np.full_like(values, np.add.accumulate(values)[-1] / len(values)) if self.tied else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,13 @@ class Posterior:
 
     Parameters
     ----------
-    sticks : ndarray of shape (2, K)
-        Beta parameters of the stick-breaking weights.
+    concentration : StickBreaking or Dirichlet
+        Posterior of the weights.
     mean_precision, means, degrees_of_freedom, covariances : ndarray of shape (K,)
         Gaussian-Wishart parameters; `covariances` are expected covariances as scikit-learn reports them.
     """
 
-    sticks: Vector
+    concentration: Concentration
     mean_precision: Vector
     means: Vector
     degrees_of_freedom: Vector
@@ -102,26 +112,20 @@ class Posterior:
 
     @property
     def weights(self) -> Vector:
-        """Expected weights, normalised to sum to one."""
-        a, b = self.sticks
-        stick = a / (a + b)
-        rest = np.multiply.accumulate(np.concatenate(([1.0], (b / (a + b))[:-1])))
-        weights = stick * rest
-        return np.asarray(weights / np.add.accumulate(weights)[-1])
+        """Expected weights; they sum to one."""
+        return self.concentration.weights
+
+    @property
+    def counts(self) -> Vector:
+        """Rows of each component."""
+        return self.concentration.counts
 
     def log_coefficients(self) -> Vector:
         """Part of the expected log density of a component that does not depend on the row, weight included."""
-        a, b = self.sticks
-        k = len(a)
-        psi = digamma(np.concatenate((a, b, a + b, 0.5 * self.degrees_of_freedom)))
-        psi_a, psi_b, psi_ab, psi_dof = psi[:k], psi[k : 2 * k], psi[2 * k : 3 * k], psi[3 * k :]
-        log_rest = np.concatenate(([0.0], np.add.accumulate(psi_b - psi_ab)[:-1]))
         log_determinant = -0.5 * log(self.covariances * self.degrees_of_freedom)
-        log_precision = LOG_2 + psi_dof
+        log_precision = LOG_2 + digamma(0.5 * self.degrees_of_freedom)
         return np.asarray(
-            psi_a
-            - psi_ab
-            + log_rest
+            self.concentration.log_weights()
             - 0.5 * LOG_2_PI
             + log_determinant
             + 0.5 * (log_precision - 1 / self.mean_precision)
@@ -135,12 +139,8 @@ class Posterior:
         entropy : float
             Entropy of the responsibilities that this posterior was updated from.
         """
-        a, b = self.sticks
-        k = len(a)
         dof = self.degrees_of_freedom
-        gamma = gammaln(np.concatenate((a, b, a + b, 0.5 * dof)))
         log_determinant = -0.5 * log(self.covariances * dof)
-        log_wishart = -(dof * log_determinant + 0.5 * dof * LOG_2 + gamma[3 * k :])
-        log_beta = gamma[:k] + gamma[k : 2 * k] - gamma[2 * k : 3 * k]
-        terms = log_beta - log_wishart - 0.5 * log(self.mean_precision)
+        log_wishart = -(dof * log_determinant + 0.5 * dof * LOG_2 + gammaln(0.5 * dof))
+        terms = self.concentration.log_norms() - log_wishart - 0.5 * log(self.mean_precision)
         return float(entropy + np.add.accumulate(terms)[-1])

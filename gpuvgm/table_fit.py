@@ -14,24 +14,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.accumulation import over_rows
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS, MOST_REFINEMENTS, SUMMARY_ROWS, EncodingRules, FitConfig
-from gpuvgm.engines import Engine, get_engine, statistics_of
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.fit import fit_mixture, mean_and_variance, prior_of
+from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.frames import Block, Source, locate
 from gpuvgm.grid import Floats
 from gpuvgm.kinds import mixture
 from gpuvgm.kinds.mixture import Outcome, Plan
-from gpuvgm.model import ColumnModel, KernelTable, TableModel
-from gpuvgm.posterior import ComponentStatistics
+from gpuvgm.model import ColumnModel, TableModel
 from gpuvgm.seeding import Seeds, k_means_seeds
 from gpuvgm.summary import Summary
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
-EXACT_BLOCK_ROWS = 64 * CHUNK_ROWS
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 OFFSET_DEVIATIONS = 1e3  # columns further from 0 than this many sd are centred before k-means
 Rows = NDArray[np.bool_]
@@ -298,9 +297,9 @@ def fit_exactly(source: Source, plan: Plan, run: Run) -> tuple[Outcome | None, P
     plan = replace(plan, seeds=seeds)
     mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = partial(_accumulate_rows, get_engine(run.engine), pool, numbers)
+        accumulate = over_rows(get_engine(run.engine), numbers, frame, pool=pool)
         prior = prior_of(mean, variance, frame, plan.config)
-        fit = fit_mixture(accumulate, prior, mixture.row_start(plan, y), frame, plan.config)
+        fit = fit_mixture(accumulate, prior, prior.update(mixture.row_start(plan, y)), Stopping.of(plan.config, len(y)))
     return Outcome(fit, 0.0, exact=True), plan
 
 
@@ -314,13 +313,6 @@ def _seeds_of_rows(plan: Plan, numbers: Floats, y: Floats) -> Seeds:
         return k_means_seeds(y, components, random_state)
     seeds = k_means_seeds(numbers, components, random_state)
     return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
-
-
-def _accumulate_rows(engine: Engine, pool: ThreadPoolExecutor, x: Floats, table: KernelTable) -> ComponentStatistics:
-    """E-step over rows in blocks; the chunks' sums are added in row order whatever the threads do."""
-    slices = [x[start : start + EXACT_BLOCK_ROWS] for start in range(0, len(x), EXACT_BLOCK_ROWS)]
-    partials = list(pool.map(lambda rows: engine.e_step(rows, None, None, table), slices))
-    return statistics_of(np.concatenate(partials), table)
 
 
 def _settled(plan: Plan, summary: Summary, source: Source) -> Plan:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.accumulation import CELL_FRAME, over_cells
 from gpuvgm.codecs import Codec, codec_for
 from gpuvgm.config import LARGEST_FIT_ERROR, EncodingRules, FitConfig
-from gpuvgm.engines import Engine, statistics_of
-from gpuvgm.fit import MixtureFit, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.engines import Engine
+from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.model import MISSING, ColumnModel, FitRecord, KernelTable, MixtureModel
 from gpuvgm.posterior import ComponentStatistics, Posterior
@@ -20,7 +21,6 @@ from gpuvgm.summary import Cells, Summary
 
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
-_CELL_FRAME = Frame(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Plan:
 class Outcome:
     """A column's fit and how far it may be from the exact one."""
 
-    fit: MixtureFit
+    fit: MixtureFit[Posterior]
     error: float
     exact: bool = False
 
@@ -139,19 +139,14 @@ def fit_summary(engine: Engine, plan: Plan, summary: Summary) -> Outcome:
     return Outcome(fine, max(coarse, uneven, blur(cells, fine.posterior)))
 
 
-def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit:
+def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit[Posterior]:
     assert plan.seeds is not None
     mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
     component = _start_components(plan, cells)
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
     prior = prior_of(mean, variance, plan.grid.frame, plan.config)
 
-    scatter = cells.scatter if np.any(cells.scatter) else None  # single values are rows with a weight
-
-    def accumulate(table: KernelTable) -> ComponentStatistics:
-        return statistics_of(engine.e_step(cells.mean, cells.weight, scatter, table), table)
-
-    return fit_mixture(accumulate, prior, start, _CELL_FRAME, plan.config)
+    return fit_mixture(over_cells(engine, cells), prior, prior.update(start), Stopping.of(plan.config, cells.rows))
 
 
 def _start_components(plan: Plan, cells: Cells) -> Ints:
@@ -166,7 +161,7 @@ def _start_components(plan: Plan, cells: Cells) -> Ints:
 
 def distance(one: Posterior, other: Posterior) -> float:
     """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
-    held = (one.sticks[0] > 1.5) | (other.sticks[0] > 1.5)
+    held = (one.counts > 0.5) | (other.counts > 0.5)
     variance = one.covariances[held]
     differences = (
         np.abs(one.means[held] - other.means[held]) / np.sqrt(variance),
@@ -179,11 +174,11 @@ def distance(one: Posterior, other: Posterior) -> float:
 
 def blur(cells: Cells, posterior: Posterior) -> float:
     """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
-    table = KernelTable.of(posterior, _CELL_FRAME)
+    table = KernelTable.of(posterior, CELL_FRAME)
     density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
     share = np.exp2(density - np.max(density, axis=0))
     share /= np.sum(share, axis=0)
-    counts = posterior.sticks[0] - 1
+    counts = posterior.counts
     variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
     held = counts > 0.5
     return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
@@ -221,7 +216,7 @@ def summary_model(engine: Engine, plan: Plan, summary: Summary, outcome: Outcome
 
 def _mixture(engine: Engine, plan: Plan, cells: Cells, posterior: Posterior) -> MixtureModel:
     """Activity and mode counts, per cell at its mean."""
-    table = KernelTable.of(posterior, _CELL_FRAME)
+    table = KernelTable.of(posterior, CELL_FRAME)
     counts = engine.count_most_probable(cells.mean, cells.weight, table)
     active = (posterior.weights > plan.config.weight_threshold) & (counts > 0)
     if not np.any(active):

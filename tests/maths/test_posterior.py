@@ -7,6 +7,7 @@ import pytest
 from scipy.special import betaln, digamma, gammaln
 from sklearn.mixture import BayesianGaussianMixture
 
+from gpuvgm.concentration import StickBreaking
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
 
 K, ROWS = 4, 500
@@ -43,7 +44,7 @@ def scikit_learn(x: np.ndarray, r: np.ndarray) -> BayesianGaussianMixture:
 def test_update_equals_scikit_learns(rows: np.ndarray, responsibilities: np.ndarray, reference: float) -> None:
     theirs = scikit_learn(rows, responsibilities)
     ours = prior(rows).update(statistics(rows, responsibilities, np.full(K, reference)))
-    np.testing.assert_allclose(ours.sticks, np.stack(theirs.weight_concentration_), rtol=1e-13)
+    np.testing.assert_allclose(ours.concentration.sticks, np.stack(theirs.weight_concentration_), rtol=1e-13)
     np.testing.assert_allclose(ours.means, theirs.means_.ravel(), rtol=1e-12)
     np.testing.assert_allclose(ours.mean_precision, theirs.mean_precision_, rtol=1e-13)
     np.testing.assert_allclose(ours.degrees_of_freedom, theirs.degrees_of_freedom_, rtol=1e-13)
@@ -67,7 +68,7 @@ def test_lower_bound_equals_scikit_learns(rows: np.ndarray, responsibilities: np
 
 def posterior() -> Posterior:
     return Posterior(
-        sticks=np.array([[1.5, 3.0, 1.1], [40.0, 7.0, 0.001]]),
+        concentration=StickBreaking(np.array([[1.5, 3.0, 1.1], [40.0, 7.0, 0.001]])),
         mean_precision=np.array([2.0, 30.0, 1.0]),
         means=np.array([0.0, 1.0, -4.0]),
         degrees_of_freedom=np.array([3.0, 31.0, 1.5]),
@@ -76,7 +77,7 @@ def posterior() -> Posterior:
 
 
 def test_weights_are_the_mean_of_stick_breaking() -> None:
-    a, b = posterior().sticks
+    a, b = posterior().concentration.sticks
     draws = np.random.default_rng(0).beta(a, b, (400_000, 3))
     rest = np.cumprod(np.hstack([np.ones((400_000, 1)), 1 - draws[:, :-1]]), axis=1)
     expected = (draws * rest).mean(axis=0)
@@ -86,7 +87,7 @@ def test_weights_are_the_mean_of_stick_breaking() -> None:
 
 def test_expected_log_weights_and_precision_by_sampling() -> None:
     p = posterior()
-    a, b = p.sticks
+    a, b = p.concentration.sticks
     random = np.random.default_rng(1)
     sticks = random.beta(a[:2], b[:2], (400_000, 2))
     log_weight = np.log(sticks) + np.hstack([np.zeros((400_000, 1)), np.log1p(-sticks[:, :1])])
@@ -98,7 +99,7 @@ def test_expected_log_weights_and_precision_by_sampling() -> None:
 
 def test_terms_of_the_bound() -> None:
     p = posterior()
-    a, b = p.sticks
+    a, b = p.concentration.sticks
     nu, log_chol = p.degrees_of_freedom, -0.5 * np.log(p.covariances * p.degrees_of_freedom)
     wishart = -(nu * log_chol + nu * 0.5 * np.log(2) + gammaln(0.5 * nu))
     expected = 12.5 - wishart.sum() + betaln(a, b).sum() - 0.5 * np.log(p.mean_precision).sum()

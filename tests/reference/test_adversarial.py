@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from gpuvgm import TableTransformer
+from gpuvgm.accumulation import over_rows
 from gpuvgm.config import FitConfig
-from gpuvgm.engines import get_engine, statistics_of
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.fit import fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
 from gpuvgm.kinds.mixture import distance
-from gpuvgm.model import KernelTable
-from gpuvgm.posterior import ComponentStatistics
 from gpuvgm.seeding import Seeds
 from gpuvgm.summary import Summary
 from gpuvgm.table_fit import UNKNOWN_SAMPLE_ROWS, sample_runs
@@ -42,11 +41,8 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     labels = Seeds(mixture.centres, np.empty(0, np.int64)).nearest(y)
     prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
 
-    def accumulate(table: KernelTable) -> ComponentStatistics:
-        return statistics_of(engine.e_step(rows, None, None, table), table)
-
     start = hard_start(y, one, zero, labels, mixture.centres)
-    exact = fit_mixture(accumulate, prior, start, frame, config)
+    exact = fit_mixture(over_rows(engine, rows, frame), prior, prior.update(start), Stopping.of(config, len(y)))
     return distance(exact.posterior, mixture.posterior), column.fit.fit_error
 
 

@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gpuvgm.accumulation import CELL_FRAME, over_rows
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.engines import get_engine, statistics_of
+from gpuvgm.engines import get_engine
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.fit import fit_mixture, mean_and_variance, prior_of
+from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.frames import open_source
 from gpuvgm.kinds import mixture
 from gpuvgm.kinds.mixture import Plan
 from gpuvgm.model import KernelTable
-from gpuvgm.posterior import ComponentStatistics, Posterior
+from gpuvgm.posterior import Posterior
 from gpuvgm.table_fit import ColumnRequest, Run, fit_table
 from tests.shapes import SHAPES, shape
 
@@ -38,10 +39,9 @@ def fit_rows(plan: Plan, x: np.ndarray) -> Posterior:
     start = mixture.row_start(replace(plan, seeds=mixture.nearest_seeds(plan, y)), y)
     mean, variance = mean_and_variance(y, one, zero)
 
-    def accumulate(table: KernelTable) -> ComponentStatistics:
-        return statistics_of(engine.e_step(x, None, None, table), table)
-
-    return fit_mixture(accumulate, prior_of(mean, variance, frame, plan.config), start, frame, plan.config).posterior
+    prior = prior_of(mean, variance, frame, plan.config)
+    stopping = Stopping.of(plan.config, len(x))
+    return fit_mixture(over_rows(engine, x, frame), prior, prior.update(start), stopping).posterior
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -51,7 +51,7 @@ def test_within_the_promise(name: str) -> None:
     engine = get_engine("auto")
     outcome = mixture.fit_summary(engine, plan, engine.summarise(x, plan.grid))
     rows, cells = fit_rows(plan, x), outcome.fit.posterior
-    held = rows.sticks[0] > 1.5
+    held = rows.counts > 0.5
     assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
     assert np.max(np.abs(cells.covariances / rows.covariances - 1)[held]) < PROMISE
     assert np.max(np.abs(cells.weights / rows.weights - 1)[held]) < PROMISE
@@ -64,7 +64,7 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
     engine = get_engine("auto")
     cells = engine.summarise(x, plan.grid).cells()
     posterior = fit_rows(plan, x)
-    table = KernelTable.of(posterior, mixture._CELL_FRAME)
+    table = KernelTable.of(posterior, CELL_FRAME)
     k = len(posterior.means)
 
     def mean_shifts(sums: np.ndarray) -> np.ndarray:

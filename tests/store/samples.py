@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpuvgm.codecs import FloatCodec, IntegerCodec
+from gpuvgm.concentration import StickBreaking
 from gpuvgm.config import EncodingRules
 from gpuvgm.grid import Frame, Masses, build_grid
 from gpuvgm.model import ColumnModel, FitRecord, MixtureModel, TableModel
@@ -18,7 +19,9 @@ AWKWARD = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, -2.2250738
 
 def make_mixture(values, active):
     k = len(values)
-    posterior = Posterior(np.stack((values, values[::-1])), values + 1, values, values + 2, np.abs(values) + 1e-300)
+    posterior = Posterior(
+        StickBreaking(np.stack((values, values[::-1]))), values + 1, values, values + 2, np.abs(values) + 1e-300
+    )
     active = np.asarray(active, np.bool_)
     counts = np.arange(k, dtype=np.float64)
     return MixtureModel(Frame(0.5, -1e300), posterior, values * 0.5, counts, active, counts[active])

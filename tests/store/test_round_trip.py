@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.codecs import IntegerCodec
+from gpuvgm.concentration import StickBreaking
 from gpuvgm.documents import column_document, column_of, from_plain, plain
 from gpuvgm.errors import InputError
 from gpuvgm.model import FitRecord
@@ -127,7 +128,9 @@ def test_fingerprint_sees_every_parameter(part):
     model = make_model()
     column = model.columns[0]
     posterior = column.mixture.posterior
-    moved = replace(posterior, **{part: np.nextafter(getattr(posterior, part), 0.0)})
+    value = getattr(posterior, part)
+    nudged = StickBreaking(np.nextafter(value.sticks, 0.0)) if part == "concentration" else np.nextafter(value, 0.0)
+    moved = replace(posterior, **{part: nudged})
     changed = replace(column, mixture=replace(column.mixture, posterior=moved))
     assert fingerprint(replace(model, columns=(changed, *model.columns[1:]))) != fingerprint(model)
 
