@@ -19,6 +19,7 @@ from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, mean_and_variance, pri
 from gpuvgm.kinds.mixture import nearest_seeds, row_start
 from gpuvgm.model import KernelTable
 from gpuvgm.posterior import Posterior
+from gpuvgm.rows import Rows
 
 ITERATIONS = 100
 
@@ -55,4 +56,4 @@ def exact_em(x: np.ndarray) -> Callable[[], MixtureFit[Posterior]]:
     start = row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
     prior = prior_of(*mean_and_variance(y, np.ones(len(y)), np.zeros(len(y))), frame, config)
     stopping = Stopping.of(config, len(x))
-    return lambda: fit_mixture(over_rows(engine, x, frame), prior, prior.update(start), stopping)
+    return lambda: fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping)

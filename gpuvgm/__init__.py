@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpuvgm.diagnosis import doctor
     from gpuvgm.generation import generate
+    from gpuvgm.mixture import BayesianGaussianMixture
     from gpuvgm.summary import Summary
     from gpuvgm.transformer import TableTransformer, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Summary", "TableTransformer", "__version__", "doctor", "generate", "load"]
+__all__ = ["BayesianGaussianMixture", "Summary", "TableTransformer", "__version__", "doctor", "generate", "load"]
 
 _HOMES = {
+    "BayesianGaussianMixture": "gpuvgm.mixture",
     "Summary": "gpuvgm.summary",
     "TableTransformer": "gpuvgm.transformer",
     "doctor": "gpuvgm.diagnosis",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
 import numpy as np
@@ -11,11 +11,13 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, statistics_of
 from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import KernelTable
+from gpuvgm.multivariate import GaussianStatistics, GaussianTable, gaussian_statistics
 from gpuvgm.posterior import ComponentStatistics, Posterior
+from gpuvgm.rows import Moments, Rows, in_order, to_numpy
 from gpuvgm.summary import Cells
+from gpuvgm.wishart import GaussianPosterior
 
 CELL_FRAME = Frame(1.0, 0.0)
-ROWS_PER_TASK = 64 * CHUNK_ROWS
 Accumulate = Callable[[Posterior], ComponentStatistics]
 
 
@@ -38,33 +40,83 @@ def over_cells(engine: Engine, cells: Cells) -> Accumulate:
     return accumulate
 
 
-def over_rows(
-    engine: Engine, x: Floats, frame: Frame, weight: Floats | None = None, pool: Executor | None = None
-) -> Accumulate:
-    """E-step over rows; the chunks' sums are added in row order whatever the threads do.
+def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = None) -> Accumulate:
+    """E-step over the rows of one feature.
 
     Parameters
     ----------
     engine : Engine
         Who runs it.
-    x : ndarray of shape (rows,), float64
-        The rows.
+    rows : Rows
+        The rows; NaN counts for nothing.
     frame : Frame
         Coordinates of the posterior.
-    weight : ndarray of shape (rows,), optional
-        Weight of each row.
     pool : Executor, optional
-        Threads to share the rows out to.
+        Threads to share the blocks out to.
     """
-    parts = [slice(start, start + ROWS_PER_TASK) for start in range(0, len(x), ROWS_PER_TASK)]
-    run = map if pool is None else pool.map
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = KernelTable.of(posterior, frame)
 
         def sums(part: slice) -> Floats:
-            return engine.e_step(x[part], None if weight is None else weight[part], None, table)
+            return engine.e_step(rows.column(part), rows.weights(part), None, table)
 
-        return statistics_of(np.concatenate(list(run(sums, parts))), table)
+        width = 3 * len(table.means) + 1
+        return statistics_of(_total(in_order(sums, rows.parts(), pool), width), table)
 
     return accumulate
+
+
+def over_features(
+    engine: Engine, rows: Rows, centre: Floats, pool: Executor | None = None
+) -> Callable[[GaussianPosterior], GaussianStatistics]:
+    """E-step over rows of several features, block by block; memory does not grow with the rows.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs it.
+    rows : Rows
+        The rows.
+    centre : ndarray of shape (D,)
+        Origin of the posterior's coordinates.
+    pool : Executor, optional
+        Threads to share the blocks out to.
+    """
+
+    def accumulate(posterior: GaussianPosterior) -> GaussianStatistics:
+        return sums_over(engine, rows, posterior.table(centre), pool)
+
+    return accumulate
+
+
+def sums_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> GaussianStatistics:
+    """Statistics of an E-step over all rows, added in row order whatever the blocks and threads were."""
+
+    def sums(part: slice) -> Floats:
+        return np.asarray(to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table)))
+
+    return gaussian_statistics(_total(in_order(sums, rows.parts(), pool), table.width), table)
+
+
+def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
+    """Moments of the rows.
+
+    One component without a density has all responsibility. Moments are taken about the mean of a sample, so that
+    nothing cancels.
+    """
+    centre = np.asarray(np.mean(rows.sample(CHUNK_ROWS).array, axis=0, dtype=np.float64))
+    features = rows.features
+    table = GaussianTable(centre, np.zeros((1, features)), np.zeros((1, features, features)), np.zeros(1))
+    statistics = sums_over(engine, rows, table, pool)
+    shift = statistics.first[0] / statistics.counts[0]
+    scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
+    return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
+
+
+def _total(blocks: Iterable[Floats], width: int) -> Floats:
+    """Sum of the chunks of all blocks, one after the other: no grouping that blocks or threads could change."""
+    total = np.zeros((1, width))
+    for partials in blocks:
+        total = np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:]
+    return total

@@ -16,7 +16,17 @@ from gpuvgm.special import LOG_2, LOG_2_PI, digamma, gammaln, log
 
 Vector = NDArray[np.float64]
 
+ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
+    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or "
+    "scale the input data."
+)
 LEAST_COUNT = 10 * float(np.finfo(np.float64).eps)  # scikit-learn's guard against empty components
+_LEAST_VARIANCE = 1e-13  # of the variance of all rows: a component of equal rows has a logarithm too
+_TINY = float(np.finfo(np.float64).tiny)
+_APART = 0.8  # halves of a normal distribution lie this many sigma from its mean
+_ROOT_2 = 1.4142135623730951
+LONGEST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,74 @@ class ComponentStatistics:
     first: Vector
     second: Vector
     entropy: float
+
+    def about(self, reference: Vector) -> ComponentStatistics:
+        """The same sums with moments about other points, shape (K,)."""
+        by = reference - self.reference
+        second = self.second - by * (2 * self.first - by * self.counts)
+        return ComponentStatistics(reference, self.counts, self.first - by * self.counts, second, self.entropy)
+
+    def take(self, components: NDArray[np.int64]) -> ComponentStatistics:
+        """The sums of some components, in the order given."""
+        fields = (self.reference, self.counts, self.first, self.second)
+        return ComponentStatistics(*(field[components] for field in fields), entropy=self.entropy)
+
+    def merged(self, kept: int, given: int) -> ComponentStatistics:
+        """Component `given` put into `kept` and left out; the entropy is what it was."""
+        to = self.reference.copy()
+        to[given] = to[kept]
+        moved = self.about(to)
+        for field in (moved.counts, moved.first, moved.second):
+            field[kept] += field[given]
+        return moved.take(np.delete(np.arange(len(to)), given))
+
+    def split(self, component: int) -> ComponentStatistics:
+        """A component cut in two halves, the upper one behind all others; mass and moments stay what they are."""
+        k = np.append(np.arange(len(self.counts)), component)
+        means, deviations = self._moments()
+        half = self.about(means).take(k)
+        apart = _APART * deviations[component]
+        for i, by in ((component, -apart), (len(k) - 1, apart)):
+            half.reference[i] += by
+            half.counts[i] /= 2
+            half.second[i] = max(half.second[i] / 2 - half.counts[i] * by * by, 0.0)
+        half.first[[component, -1]] = 0.0
+        return half
+
+    def coordinates(self) -> Vector:
+        """Roots of the counts, means, and standard deviations, shape (3 K,)."""
+        means, deviations = self._moments()
+        return np.concatenate((np.sqrt(self.counts), means, deviations))
+
+    def metric(self) -> Vector:
+        """What a change of each coordinate weighs: root of the information that the rows hold on it, shape (3 K,)."""
+        _, deviations = self._moments()
+        root = np.sqrt(self.counts)
+        information = root / deviations
+        return np.concatenate((np.full_like(root, 2.0), information, _ROOT_2 * information))
+
+    def moved(self, step: Vector) -> ComponentStatistics:
+        """The sums at other coordinates; a component's root, mean and deviation move by at most half of their size."""
+        means, deviations = self._moments()
+        root = np.sqrt(self.counts)
+        steps = step.reshape(3, -1)
+        longest = np.maximum(np.abs(steps[0]) / (root + _TINY), np.maximum(np.abs(steps[1]), np.abs(steps[2])) / deviations)
+        roots, shifts, changes = steps / np.maximum(longest / LONGEST, 1.0)
+        counts = (root + roots) ** 2
+        return ComponentStatistics(
+            means + shifts, counts, np.zeros_like(counts), counts * (deviations + changes) ** 2, self.entropy
+        )
+
+    def _moments(self) -> tuple[Vector, Vector]:
+        """Means and standard deviations of the components, none less than a tiny part of that of all rows."""
+        counts = self.counts + LEAST_COUNT
+        shift = self.first / counts
+        means = self.reference + shift
+        variances = np.maximum(self.second / counts - shift * shift, 0.0)
+        total = np.add.accumulate(counts)[-1]
+        centre = np.add.accumulate(counts * means)[-1] / total
+        overall = np.add.accumulate(counts * (variances + (means - centre) ** 2))[-1] / total
+        return means, np.sqrt(np.maximum(variances, _LEAST_VARIANCE * overall + _TINY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +148,13 @@ class Prior:
     tied: bool = False
 
     def update(self, statistics: ComponentStatistics) -> Posterior:
-        """Posterior given the sums of an E-step (the M-step)."""
+        """Posterior given the sums of an E-step (the M-step).
+
+        Raises
+        ------
+        ValueError
+            Where a variance is not positive.
+        """
         nk = statistics.counts + LEAST_COUNT
         shift = statistics.first / nk
         spread = statistics.second - shift * (2 * statistics.first - shift * statistics.counts)
@@ -79,12 +163,15 @@ class Prior:
         mean_precision = self.mean_precision + nk
         between = nk * (self.mean_precision / mean_precision) * (xk - self.mean) ** 2
         degrees_of_freedom = self.degrees_of_freedom + self._pooled(nk)
+        covariances = (self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom
+        if not np.all(covariances > 0):
+            raise ValueError(ILL_DEFINED)
         return Posterior(
             concentration=CONCENTRATIONS[self.concentration_type](self.weight_concentration, nk),
             mean_precision=mean_precision,
             means=(self.mean_precision * self.mean + nk * xk) / mean_precision,
             degrees_of_freedom=degrees_of_freedom,
-            covariances=(self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom,
+            covariances=covariances,
         )
 
     def _pooled(self, values: Vector) -> Vector:

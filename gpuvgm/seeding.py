@@ -9,10 +9,12 @@ import numpy as np
 
 from gpuvgm.grid import Floats, Ints, midpoints
 
+OFFSET_DEVIATIONS = 1e3  # rows further from 0 than this many sd are centred before k-means
+
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Where a fit starts.
+    """Where a fit of one column starts.
 
     Parameters
     ----------
@@ -31,8 +33,39 @@ class Seeds:
         return np.asarray(component[np.searchsorted(midpoints(ordered), y, side="right")].astype(np.int64))
 
 
+def is_far_from_zero(mean: Floats, deviation: Floats) -> bool:
+    """Whether the offset of a feature would cost k-means its digits; a constant feature does no harm."""
+    offset = np.abs(mean)
+    return bool(np.any((offset > OFFSET_DEVIATIONS * deviation) & (deviation > 1e-14 * offset)))
+
+
+def k_means(
+    x: Floats, components: int, random: np.random.RandomState, weight: Floats | None = None
+) -> tuple[Floats, Ints]:
+    """Centres (K, D) and labels of one k-means run, as `BayesianGaussianMixture(init_params="kmeans")` starts.
+
+    Parameters
+    ----------
+    x : ndarray of shape (rows, D)
+        Finite rows.
+    components : int
+        Number of centres; at most the number of rows is used.
+    random : RandomState
+        Source of randomness; the same labels as scikit-learn's mixture gets from it.
+    weight : ndarray of shape (rows,), optional
+        Weight of each row.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    run = KMeans(n_clusters=min(components, len(x)), n_init=1, random_state=random)
+    with threadpool_limits(limits=1):
+        run.fit(x, sample_weight=weight)
+    return run.cluster_centers_.astype(np.float64), run.labels_
+
+
 def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
-    """Centres of one k-means run, as `BayesianGaussianMixture(init_params="kmeans")` starts.
+    """Seeds of one column; fewer different values than centres is no fault there.
 
     Parameters
     ----------
@@ -41,15 +74,11 @@ def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
     components : int
         Number of centres; at most the number of rows is used.
     random_state : int
-        Seed; the same labels as scikit-learn's mixture gets from it.
+        Seed.
     """
-    from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
-    components = min(components, len(y))
-    with warnings.catch_warnings(), threadpool_limits(limits=1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different values than centres is no fault
-        run = KMeans(n_clusters=components, n_init=1, random_state=np.random.RandomState(random_state))
-        run.fit(y.reshape(-1, 1))
-    return Seeds(run.cluster_centers_.ravel().astype(np.float64), run.labels_.astype(np.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        centres, labels = k_means(y.reshape(-1, 1), components, np.random.RandomState(random_state))
+    return Seeds(centres.ravel(), labels.astype(np.int64))

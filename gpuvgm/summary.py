@@ -8,7 +8,7 @@ change a bit of the model.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,10 @@ class Cells:
         gap = mean - np.repeat(merged, np.diff(np.r_[starts, len(mean)]))
         scatter = np.add.reduceat(self.scatter[order] + weight * gap * gap, starts)
         return Cells(merged, total, scatter, label[starts], pair[starts] << 1, np.zeros(len(starts)))
+
+    def beside(self, other: Cells) -> Cells:
+        """These cells and others of the same grid."""
+        return Cells(*(np.concatenate((getattr(self, part.name), getattr(other, part.name))) for part in fields(Cells)))
 
     def uneven(self) -> Cells:
         """Every cell as two points with the same mean and scatter but a skewness of 0.37.
@@ -194,6 +198,20 @@ class Summary:
             first[at] += part.first
             second[at], high[at] = _add_words(second[at], high[at], part.second, part.second_high)
         return Summary(self.grid, cell, count, first, second, high, missing, infinite, minimum, maximum)
+
+    def repeated(self, doublings: int) -> Summary:
+        """Summary of the same rows, each 2^doublings times."""
+        times, carried = np.uint64(doublings), np.uint64(64 - doublings)
+        spilled = self.second >> carried if doublings else np.uint64(0)
+        return replace(
+            self,
+            count=self.count << times,
+            first=self.first << times,
+            second=self.second << times,
+            second_high=(self.second_high << times) | spilled,
+            missing=self.missing << doublings,
+            infinite=self.infinite << doublings,
+        )
 
     def cells(self) -> Cells:
         """The occupied cells as numbers, moments taken about each cell's own mean from exact integers."""

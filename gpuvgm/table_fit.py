@@ -25,15 +25,15 @@ from gpuvgm.grid import Floats
 from gpuvgm.kinds import mixture
 from gpuvgm.kinds.mixture import Outcome, Plan
 from gpuvgm.model import ColumnModel, TableModel
-from gpuvgm.seeding import Seeds, k_means_seeds
+from gpuvgm.rows import Rows
+from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.summary import Summary
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
-OFFSET_DEVIATIONS = 1e3  # columns further from 0 than this many sd are centred before k-means
-Rows = NDArray[np.bool_]
+RowTest = Callable[["pa.Array[Any]"], NDArray[np.bool_]]
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -297,7 +297,7 @@ def fit_exactly(source: Source, plan: Plan, run: Run) -> tuple[Outcome | None, P
     plan = replace(plan, seeds=seeds)
     mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = over_rows(get_engine(run.engine), numbers, frame, pool=pool)
+        accumulate = over_rows(get_engine(run.engine), Rows.of(numbers), frame, pool)
         prior = prior_of(mean, variance, frame, plan.config)
         fit = fit_mixture(accumulate, prior, prior.update(mixture.row_start(plan, y)), Stopping.of(plan.config, len(y)))
     return Outcome(fit, 0.0, exact=True), plan
@@ -309,7 +309,7 @@ def _seeds_of_rows(plan: Plan, numbers: Floats, y: Floats) -> Seeds:
     Where the offset would cost k-means its digits it runs on centred numbers.
     """
     components, random_state = plan.config.n_components, plan.config.random_state
-    if np.abs(np.mean(y) + plan.grid.frame.centre) > OFFSET_DEVIATIONS * np.std(y):
+    if is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
         return k_means_seeds(y, components, random_state)
     seeds = k_means_seeds(numbers, components, random_state)
     return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
@@ -356,11 +356,11 @@ def _refuse_overflow(name: str, summary: Summary) -> None:
         )
 
 
-def _is_infinite(column: pa.Array[Any]) -> Rows:
+def _is_infinite(column: pa.Array[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isinf(column.to_numpy(zero_copy_only=False).astype(np.float64)))
 
 
-def first_row(blocks: Iterable[Block], name: str, test: Callable[[pa.Array[Any]], Rows]) -> int:
+def first_row(blocks: Iterable[Block], name: str, test: RowTest) -> int:
     """First row of a column for which `test` is true."""
     for block in blocks:
         found = np.flatnonzero(test(block.table.column(name)))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.multivariate import GaussianTable, Rows
 from gpuvgm.posterior import ComponentStatistics
 from gpuvgm.special import LOG_2
 from gpuvgm.summary import Summary
@@ -52,6 +53,28 @@ class Engine(Protocol):
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight of the rows whose most probable component is k, shape (K,); ties go to the lower index."""
+
+    def e_step_features(self, x: Rows, weight: Floats | None, table: GaussianTable) -> Floats:
+        """Sums of responsibilities over several features, 4,096 rows at a time.
+
+        Parameters
+        ----------
+        x : ndarray of shape (rows, D), float32 or float64
+            Finite rows.
+        weight : ndarray of shape (rows,), optional
+            Weight of each row, 1 by default. A row of weight 0 adds nothing, whatever its values are.
+        table : GaussianTable
+            The mixture, K components.
+
+        Returns
+        -------
+        ndarray of shape (chunks, table.width)
+            Per chunk the sums of r_k, of r_k d_k, of the upper triangle of r_k d_k d_k^T (its diagonal if diagonal),
+            and of ln of the density, with d_k = (x - centre) - mean_k.
+        """
+
+    def log_prob(self, x: Rows, table: GaussianTable) -> Floats:
+        """Logarithm of weight times density of every row (as in `e_step_features`) and component, shape (rows, K)."""
 
     def transform(
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]

@@ -9,6 +9,7 @@ from gpuvgm import _native
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.multivariate import GaussianTable, Rows
 from gpuvgm.summary import Summary, check_range
 
 
@@ -59,6 +60,14 @@ class NativeEngine:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         return self._kernels.count_most_probable(x, weight, _mixture(table))
 
+    def e_step_features(self, x: Rows, weight: Floats | None, table: GaussianTable) -> Floats:
+        """Sums of responsibilities over several features; see `Engine.e_step_features`."""
+        return self._kernels.e_step_features(x, weight, _gaussians(table))
+
+    def log_prob(self, x: Rows, table: GaussianTable) -> Floats:
+        """Log densities over several features; see `Engine.log_prob`."""
+        return self._kernels.log_prob(x, _gaussians(table))
+
     def transform(
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
     ) -> None:
@@ -81,3 +90,7 @@ def _mixture(table: KernelTable) -> _native.Mixture:
     return _native.Mixture(
         table.frame.scale, table.frame.centre, table.means, table.half_precisions, table.coefficients
     )
+
+
+def _gaussians(table: GaussianTable) -> _native.Gaussians:
+    return _native.Gaussians(table.centre, table.means, table.precisions, table.coefficients)

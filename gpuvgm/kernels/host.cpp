@@ -2,6 +2,7 @@
 // table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's
 // place.
 #include "host_e_step.hpp"
+#include "host_features.hpp"
 #include "host_summarise.hpp"
 #include "host_transform.hpp"
 
@@ -10,6 +11,6 @@
 
 extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
 const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
-    gpuvgm::e_step_rows, gpuvgm::e_step_cells,      gpuvgm::count_most_probable,
-    gpuvgm::transform,   gpuvgm::inverse_transform, gpuvgm::summarise,
+    gpuvgm::e_step_rows, gpuvgm::e_step_cells, gpuvgm::count_most_probable, gpuvgm::e_step_features,
+    gpuvgm::log_prob,    gpuvgm::transform,    gpuvgm::inverse_transform,   gpuvgm::summarise,
 };

@@ -17,6 +17,17 @@ struct MixtureTable {
     const double *means, *half_precisions, *coefficients;  // (components,)
 };
 
+// Components over several features; ln of weight times density at x is
+// coefficient - 1/2 |(x - centre - mean) P|^2, with P an upper triangular matrix or the diagonal of one.
+struct GaussianTable {
+    int components, features;
+    bool diagonal;
+    const double *centre, *means;             // (features,), (components, features)
+    const double *precisions, *coefficients;  // (components, features, features) or (components, features)
+    int64_t moments() const { return diagonal ? features : (int64_t)features * (features + 1) / 2; }
+    int64_t width() const { return components * (1 + features + moments()) + 1; }
+};
+
 // What a draw needs beside the mixture; the first `active` components may be drawn.
 struct DrawTable {
     int active;
@@ -68,6 +79,11 @@ struct HostKernels {
                          const MixtureTable&, double* partials);
     void (*count_most_probable)(const double* x, const double* weight, int64_t rows, const MixtureTable&,
                                 double* counts);
+    // x: (rows, features), float or double by value_bytes. partials: (chunks, width): sums of r, of r d_i, of r d_i d_j
+    // for i <= j (or of r d_i^2) per component, then of ln of the density.
+    void (*e_step_features)(const void* x, int value_bytes, const double* weight, int64_t rows, const GaussianTable&,
+                            double* partials);
+    void (*log_prob)(const void* x, int value_bytes, int64_t rows, const GaussianTable&, double* density);
     // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
     void (*transform)(const double* x, int64_t rows, const MixtureTable&, const DrawTable&, const Draw&, void* scalar,
                       int scalar_bytes, void* cell, int cell_bytes);

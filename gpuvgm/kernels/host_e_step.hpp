@@ -6,10 +6,17 @@
 namespace gpuvgm {
 namespace {
 
+// log2 densities of a tile of T Lanes, then what they become; (components, T, LANES).
+template <int T> struct Densities {
+    double* density;
+
+    GPUVGM_FN double* at(int component, int v) const { return density + (component * T + v) * LANES; }
+};
+
 // Room for one tile of T Lanes and one chunk of any number of components, on 64-byte borders.
-template <int T> struct Workspace {
-    double* density;  // (components, T, LANES): log2 densities, then what they become
-    double* sums;     // (components, 3, LANES): of r, r d and r d^2
+template <int T> struct Workspace : Densities<T> {
+    using Densities<T>::density;
+    double* sums;  // (components, 3, LANES): of r, r d and r d^2
     void* memory;
 
     explicit Workspace(int components) {
@@ -20,7 +27,6 @@ template <int T> struct Workspace {
     ~Workspace() { __builtin_free(memory); }
     Workspace(const Workspace&) = delete;
 
-    GPUVGM_FN double* at(int component, int v) const { return density + (component * T + v) * LANES; }
     void clear(int components) {
         for (int j = 0; j < 3 * LANES * components; ++j) {
             sums[j] = 0.0;
@@ -82,7 +88,7 @@ GPUVGM_FN void tile_densities(const Workspace<T>& work, const MixtureTable& tabl
 
 // Densities relative to the largest, and their sum.
 template <int T>
-GPUVGM_FN void tile_exponentials(const Workspace<T>& work, int components, const Lanes* top, Lanes* sum) {
+GPUVGM_FN void tile_exponentials(const Densities<T>& work, int components, const Lanes* top, Lanes* sum) {
     for (int v = 0; v < T; ++v) {
         sum[v] = splat(0.0);
     }

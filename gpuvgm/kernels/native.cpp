@@ -8,11 +8,8 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -20,6 +17,7 @@
 #include <vector>
 
 #include "host.hpp"
+#include "summary_cells.hpp"
 
 namespace nb = nanobind;
 
@@ -32,20 +30,26 @@ namespace gpuvgm {
 
 namespace {
 
-constexpr uint64_t SPLIT_MARK = uint64_t(1) << 63;
-constexpr int64_t ENTRIES = 1 << 16, ENTRY_CELLS = 64, NOT_FINITE = 16;  // entries at either end that no finite key has
-
 using Reals = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using OptionalReals = std::optional<Reals>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Words = nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using AnyColumn = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Arrays = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using ReadColumn = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 template <class T> nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<size_t> shape) {
     auto* kept = new std::vector<T>(std::move(values));
     nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
     return nb::ndarray<nb::numpy, T>(kept->data(), shape, owner);
+}
+
+template <class T> nb::ndarray<nb::numpy, T> owned(std::unique_ptr<T[]> values, std::initializer_list<size_t> shape) {
+    T* kept = values.release();
+    nb::capsule owner(kept, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept, shape, owner);
 }
 
 std::vector<std::string> instruction_sets() {
@@ -98,6 +102,40 @@ struct Mixture {
     }
 };
 
+// Components of a mixture over several features; kept alive by the caller.
+struct Gaussians {
+    Reals centre, coefficients;
+    Matrix means;
+    Arrays precisions;
+    GaussianTable table;
+
+    Gaussians(Reals centre_, Matrix means_, Arrays precisions_, Reals coefficients_)
+        : centre(centre_), coefficients(coefficients_), means(means_), precisions(precisions_) {
+        const size_t components = means.shape(0), features = means.shape(1), dimensions = precisions.ndim();
+        if (components == 0 || features == 0 || centre.shape(0) != features || coefficients.shape(0) != components) {
+            throw std::invalid_argument("means need a row a component, centre and coefficients one value each");
+        }
+        bool fits = dimensions == 2 || dimensions == 3;
+        for (size_t axis = 0; fits && axis < dimensions; ++axis) {
+            fits = precisions.shape(axis) == (axis == 0 ? components : features);
+        }
+        if (!fits) {
+            throw std::invalid_argument("precisions need one matrix or one diagonal a component");
+        }
+        table = {(int)components, (int)features,     dimensions == 2,    centre.data(),
+                 means.data(),    precisions.data(), coefficients.data()};
+    }
+};
+
+void check_rows(const Rows& x, const Gaussians& gaussians) {
+    if (x.dtype() != nb::dtype<float>() && x.dtype() != nb::dtype<double>()) {
+        throw std::invalid_argument("rows must be float32 or float64");
+    }
+    if ((int)x.shape(1) != gaussians.table.features) {
+        throw std::invalid_argument("rows need one value a feature");
+    }
+}
+
 // The loops tell float from double and one byte from two by size: anything else would be misread.
 template <class Column> void check_encoded(const Column& scalar, const Column& cell) {
     if (scalar.dtype() != nb::dtype<float>() && scalar.dtype() != nb::dtype<double>()) {
@@ -115,125 +153,6 @@ void check_length(const OptionalReals& values, size_t rows) {
 }
 
 const double* pointer(const OptionalReals& values) { return values ? values->data() : nullptr; }
-
-// Sums of the cells over all windows, in words wide enough for any number of rows; memory comes with the first touch.
-struct Totals {
-    uint64_t count, first, second, second_high;
-};
-
-struct Sparse {
-    std::vector<int64_t> cell;
-    std::vector<uint64_t> count, first, second, second_high;
-};
-
-struct FreeCells {
-    void operator()(void* p) const { std::free(p); }
-};
-
-template <class T> std::unique_ptr<T, FreeCells> zeroed(int64_t count) {
-    T* memory = (T*)std::calloc(count, sizeof(T));
-    if (!memory) {
-        throw std::bad_alloc();
-    }
-    return std::unique_ptr<T, FreeCells>(memory);
-}
-
-// The cells of one summary while rows are added, a window at a time. All zero before and after use.
-struct Table {
-    int64_t all_cells;
-    std::unique_ptr<Cell, FreeCells> cells;
-    std::unique_ptr<Totals, FreeCells> totals;
-    std::unique_ptr<uint8_t, FreeCells> touched;
-
-    explicit Table(int64_t count)
-        : all_cells(count),
-          cells(zeroed<Cell>(count)),
-          totals(zeroed<Totals>(count)),
-          touched(zeroed<uint8_t>(ENTRIES)) {}
-
-    // Outer cells of the entries that rows fell into, then all inner cells and parts.
-    template <class Function> void each_touched(int64_t used_cells, Function function) {
-        for (int64_t entry = NOT_FINITE; entry < ENTRIES - NOT_FINITE; ++entry) {
-            for (int64_t cell = entry * ENTRY_CELLS; touched.get()[entry] && cell < (entry + 1) * ENTRY_CELLS; ++cell) {
-                function(cell);
-            }
-        }
-        for (int64_t cell = OUTER_CELLS; cell < used_cells; ++cell) {
-            function(cell);
-        }
-    }
-
-    // A window's sums of a cell go into its totals; the cell is left empty, but for its mark.
-    void carry(int64_t index) {
-        Cell& cell = cells.get()[index];
-        if (cell.count_and_first == 0) {
-            return;
-        }
-        Totals& total = totals.get()[index];
-        const uint64_t second = cell.second & ~SPLIT_MARK;
-        total.count += cell.count_and_first >> 42;
-        total.first += cell.count_and_first & ((uint64_t(1) << 42) - 1);
-        total.second += second;
-        total.second_high += total.second < second;
-        cell = {0, cell.second & SPLIT_MARK};
-    }
-
-    void emit(int64_t index, Sparse& out) {
-        Totals& total = totals.get()[index];
-        if (total.count) {
-            out.cell.push_back(index);
-            out.count.push_back(total.count);
-            out.first.push_back(total.first);
-            out.second.push_back(total.second);
-            out.second_high.push_back(total.second_high);
-            total = {0, 0, 0, 0};
-        }
-    }
-
-    // What rows that are not finite left behind, and the marks.
-    void wipe(const std::vector<Split>& splits) {
-        for (const Split& split : splits) {
-            cells.get()[split.parent].second = 0;
-        }
-        for (int64_t cell = 0; cell < NOT_FINITE * ENTRY_CELLS; ++cell) {
-            cells.get()[cell] = {0, 0};
-            cells.get()[OUTER_CELLS - 1 - cell] = {0, 0};
-        }
-        std::memset(touched.get(), 0, ENTRIES);
-    }
-};
-
-// Tables that wait for their next use, so that blocks do not fault the same pages in again and again.
-class TablePool {
-  public:
-    std::unique_ptr<Table> take(int64_t cells) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        for (auto table = waiting_.begin(); table != waiting_.end(); ++table) {
-            if ((*table)->all_cells >= cells) {
-                std::unique_ptr<Table> found = std::move(*table);
-                waiting_.erase(table);
-                return found;
-            }
-        }
-        return std::make_unique<Table>((cells | 0xFFFFF) + 1);  // whole millions of cells serve grids of any size
-    }
-    void give_back(std::unique_ptr<Table> table) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        if (waiting_.size() < MOST_WAITING) {
-            waiting_.push_back(std::move(table));
-        }
-    }
-
-  private:
-    static constexpr size_t MOST_WAITING = 16;
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<Table>> waiting_;
-};
-
-TablePool& table_pool() {
-    static TablePool* pool = new TablePool;  // never destroyed: threads may outlive the interpreter's end
-    return *pool;
-}
 
 struct Kernels {
     const HostKernels& loops;
@@ -270,6 +189,30 @@ struct Kernels {
         }
         const size_t components = counts.size();
         return owned(std::move(counts), {components});
+    }
+
+    auto e_step_features(Rows x, OptionalReals weight, const Gaussians& gaussians) const {
+        const size_t rows = x.shape(0), width = gaussians.table.width();
+        check_rows(x, gaussians);
+        check_length(weight, rows);
+        const size_t chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+        std::vector<double> partials(chunks * width);
+        {
+            nb::gil_scoped_release unlocked;
+            loops.e_step_features(x.data(), (int)x.itemsize(), pointer(weight), rows, gaussians.table, partials.data());
+        }
+        return owned(std::move(partials), {chunks, width});
+    }
+
+    auto log_prob(Rows x, const Gaussians& gaussians) const {
+        const size_t rows = x.shape(0), components = gaussians.table.components;
+        check_rows(x, gaussians);
+        std::unique_ptr<double[]> density(new double[rows * components]);  // not zeroed: every value is written
+        {
+            nb::gil_scoped_release unlocked;
+            loops.log_prob(x.data(), (int)x.itemsize(), rows, gaussians.table, density.get());
+        }
+        return owned(std::move(density), {rows, components});
     }
 
     void transform(Reals x, const Mixture& mixture, Reals widths, Reals cells, std::tuple<double, double, double> rules,
@@ -352,16 +295,19 @@ NB_MODULE(_native, m) {
     using namespace gpuvgm;
     using namespace nb::literals;
     m.doc() = "Row loops of the native engine.";
-    m.attr("CHUNK_ROWS") = CHUNK_ROWS;
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
     nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
         .def(nb::init<double, double, Reals, Reals, Reals>(), "scale"_a, "centre"_a, "means"_a, "half_precisions"_a,
              "coefficients"_a);
+    nb::class_<Gaussians>(m, "Gaussians", "Components of a mixture over several features.")
+        .def(nb::init<Reals, Matrix, Arrays, Reals>(), "centre"_a, "means"_a, "precisions"_a, "coefficients"_a);
     nb::class_<Kernels>(m, "Kernels", "The row loops of one instruction set.")
         .def(nb::init<const std::string&>(), "instruction_set"_a)
         .def_ro("name", &Kernels::name)
         .def("e_step", &Kernels::e_step, "x"_a, "weight"_a.none(), "scatter"_a.none(), "mixture"_a)
         .def("count_most_probable", &Kernels::count_most_probable, "x"_a, "weight"_a.none(), "mixture"_a)
+        .def("e_step_features", &Kernels::e_step_features, "x"_a, "weight"_a.none(), "gaussians"_a)
+        .def("log_prob", &Kernels::log_prob, "x"_a, "gaussians"_a)
         .def("transform", &Kernels::transform, "x"_a, "mixture"_a, "widths"_a, "cells"_a, "rules"_a, "randomness"_a,
              "uniforms"_a.none(), "scalar"_a, "cell"_a)
         .def("inverse_transform", &Kernels::inverse_transform, "scalar"_a, "cell"_a, "frame"_a, "means"_a, "widths"_a,

@@ -9,18 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.accumulation import CELL_FRAME, over_cells
+from gpuvgm.cells_fit import estimate_error, start_components
 from gpuvgm.codecs import Codec, codec_for
 from gpuvgm.config import LARGEST_FIT_ERROR, EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
+from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid
 from gpuvgm.model import MISSING, ColumnModel, FitRecord, KernelTable, MixtureModel
 from gpuvgm.posterior import ComponentStatistics, Posterior
 from gpuvgm.seeding import Seeds, k_means_seeds
 from gpuvgm.summary import Cells, Summary
 
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
-COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,63 +125,23 @@ def needs_more_rows(plan: Plan, summary: Summary) -> bool:
 
 
 def fit_summary(engine: Engine, plan: Plan, summary: Summary) -> Outcome:
-    """Fit a column on its summary, and estimate the error.
+    """Fit a column on its summary, and estimate the error."""
 
-    The estimate is the largest of three: the distance to a fit on cells twice as wide; that to a fit in
-    which the rows of each cell are spread unevenly, with the same mean and scatter; and the rounding of positions.
-    """
+    def fit_on(cells: Cells) -> MixtureFit[Posterior]:
+        return _fit_cells(engine, plan, cells)
+
     cells = summary.cells()
-    fine = _fit_cells(engine, plan, cells)
-    if not plan.trusted:
-        return Outcome(fine, np.inf)
-    coarse = distance(fine.posterior, _fit_cells(engine, plan, cells.coarsen()).posterior) / COARSE_TO_FINE
-    uneven = distance(fine.posterior, _fit_cells(engine, plan, cells.uneven()).posterior)
-    return Outcome(fine, max(coarse, uneven, blur(cells, fine.posterior)))
+    fine = fit_on(cells)
+    return Outcome(fine, estimate_error(cells, fine.posterior, fit_on) if plan.trusted else np.inf)
 
 
 def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit[Posterior]:
     assert plan.seeds is not None
     mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
-    component = _start_components(plan, cells)
+    component = start_components(plan.grid, plan.seeds, cells)
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
     prior = prior_of(mean, variance, plan.grid.frame, plan.config)
-
     return fit_mixture(over_cells(engine, cells), prior, prior.update(start), Stopping.of(plan.config, cells.rows))
-
-
-def _start_components(plan: Plan, cells: Cells) -> Ints:
-    """Component of each cell's rows: the nearest centre's, exactly so where the grid is split between the centres."""
-    assert plan.seeds is not None
-    if not np.array_equal(plan.grid.midpoints, midpoint_keys(plan.seeds.centres)):
-        return plan.seeds.nearest(cells.mean)
-    # the rows of a label lie from its midpoint to the next
-    lowest = np.concatenate(([-np.inf], values_of(plan.grid.midpoints)))
-    return plan.seeds.nearest(lowest)[cells.label]
-
-
-def distance(one: Posterior, other: Posterior) -> float:
-    """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
-    held = (one.counts > 0.5) | (other.counts > 0.5)
-    variance = one.covariances[held]
-    differences = (
-        np.abs(one.means[held] - other.means[held]) / np.sqrt(variance),
-        np.abs(other.covariances[held] / variance - 1),
-        np.abs(other.weights[held] / one.weights[held] - 1),
-    )
-    largest = float(np.max(np.concatenate(differences), initial=0.0))
-    return largest if np.all(np.isfinite(one.means)) and np.isfinite(largest) else np.inf
-
-
-def blur(cells: Cells, posterior: Posterior) -> float:
-    """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
-    table = KernelTable.of(posterior, CELL_FRAME)
-    density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
-    share = np.exp2(density - np.max(density, axis=0))
-    share /= np.sum(share, axis=0)
-    counts = posterior.counts
-    variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
-    held = counts > 0.5
-    return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
 
 
 def is_good(outcome: Outcome) -> bool:

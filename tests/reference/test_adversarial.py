@@ -10,12 +10,13 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.accumulation import over_rows
+from gpuvgm.cells_fit import distance
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
-from gpuvgm.kinds.mixture import distance
+from gpuvgm.rows import Rows
 from gpuvgm.seeding import Seeds
 from gpuvgm.summary import Summary
 from gpuvgm.table_fit import UNKNOWN_SAMPLE_ROWS, sample_runs
@@ -42,7 +43,9 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
 
     start = hard_start(y, one, zero, labels, mixture.centres)
-    exact = fit_mixture(over_rows(engine, rows, frame), prior, prior.update(start), Stopping.of(config, len(y)))
+    exact = fit_mixture(
+        over_rows(engine, Rows.of(rows), frame), prior, prior.update(start), Stopping.of(config, len(y))
+    )
     return distance(exact.posterior, mixture.posterior), column.fit.fit_error
 
 

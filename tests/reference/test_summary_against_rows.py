@@ -19,6 +19,7 @@ from gpuvgm.kinds import mixture
 from gpuvgm.kinds.mixture import Plan
 from gpuvgm.model import KernelTable
 from gpuvgm.posterior import Posterior
+from gpuvgm.rows import Rows
 from gpuvgm.table_fit import ColumnRequest, Run, fit_table
 from tests.shapes import SHAPES, shape
 
@@ -41,7 +42,7 @@ def fit_rows(plan: Plan, x: np.ndarray) -> Posterior:
 
     prior = prior_of(mean, variance, frame, plan.config)
     stopping = Stopping.of(plan.config, len(x))
-    return fit_mixture(over_rows(engine, x, frame), prior, prior.update(start), stopping).posterior
+    return fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping).posterior
 
 
 @pytest.mark.parametrize("name", SHAPES)

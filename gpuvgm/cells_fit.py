@@ -1,0 +1,71 @@
+"""Fits on a summary's cells: where they start, and how far they may be from the fit on the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gpuvgm.accumulation import CELL_FRAME
+from gpuvgm.fit import MixtureFit
+from gpuvgm.grid import Grid, Ints, midpoint_keys, values_of
+from gpuvgm.model import KernelTable
+from gpuvgm.posterior import Posterior
+from gpuvgm.seeding import Seeds
+from gpuvgm.summary import Cells
+
+COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
+
+
+def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:
+    """Component of each cell's rows: the nearest centre's, exactly so where the grid is split between the centres."""
+    if not np.array_equal(grid.midpoints, midpoint_keys(seeds.centres)):
+        return seeds.nearest(cells.mean)
+    # the rows of a label lie from its midpoint to the next
+    lowest = np.concatenate(([-np.inf], values_of(grid.midpoints)))
+    return seeds.nearest(lowest)[cells.label]
+
+
+def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
+    """Estimated distance of a fit on cells from the fit on their rows, in units of sigma.
+
+    The largest of three: the distance to a fit on cells twice as wide; that to a fit in which the rows of each cell are
+    spread unevenly, with the same mean and scatter; and the rounding of positions.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells.
+    fine : Posterior
+        The fit on them.
+    fit_on : callable
+        The same fit on other cells.
+    """
+    coarse = distance(fine, fit_on(cells.coarsen()).posterior) / COARSE_TO_FINE
+    uneven = distance(fine, fit_on(cells.uneven()).posterior)
+    return max(coarse, uneven, blur(cells, fine))
+
+
+def distance(one: Posterior, other: Posterior) -> float:
+    """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
+    held = (one.counts > 0.5) | (other.counts > 0.5)
+    variance = one.covariances[held]
+    differences = (
+        np.abs(one.means[held] - other.means[held]) / np.sqrt(variance),
+        np.abs(other.covariances[held] / variance - 1),
+        np.abs(other.weights[held] / one.weights[held] - 1),
+    )
+    largest = float(np.max(np.concatenate(differences), initial=0.0))
+    return largest if np.all(np.isfinite(one.means)) and np.isfinite(largest) else np.inf
+
+
+def blur(cells: Cells, posterior: Posterior) -> float:
+    """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
+    table = KernelTable.of(posterior, CELL_FRAME)
+    density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
+    share = np.exp2(density - np.max(density, axis=0))
+    share /= np.sum(share, axis=0)
+    counts = posterior.counts
+    variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
+    held = counts > 0.5
+    return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))

@@ -1,0 +1,1 @@
+"""The parts of BayesianGaussianMixture: reading rows, priors, starts, fits of one and of several features, outputs."""

@@ -1,0 +1,149 @@
+"""partial_fit: one feature keeps a summary that rows are added to, several features keep the sums of every block."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+
+import numpy as np
+
+from gpuvgm.accumulation import over_features
+from gpuvgm.cells_fit import estimate_error
+from gpuvgm.estimator.one_feature import Start, Sums, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.estimator.problem import Estimate, Problem
+from gpuvgm.estimator.several_features import fit_several
+from gpuvgm.fit import mean_and_variance
+from gpuvgm.grid import Frame, Grid
+from gpuvgm.multivariate import GaussianStatistics
+from gpuvgm.rows import Coordinates, Moments, Rows, to_numpy
+from gpuvgm.summary import Cells, Summary
+from gpuvgm.wishart import GaussianPosterior, GaussianPrior
+
+
+@dataclass(frozen=True, slots=True)
+class SeenColumn:
+    """What is known of the rows of one feature: their sums over the grid of the first call.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates of the rows.
+    grid : Grid
+        The grid.
+    start : Seeds or Posterior
+        Where every fit starts.
+    counted, weighted : Summary and WeightedSums, optional
+        Rows whose weights are whole numbers, and the others.
+    """
+
+    frame: Frame
+    grid: Grid
+    start: Start
+    counted: Sums | None = None
+    weighted: Sums | None = None
+
+    @classmethod
+    def begin(cls, problem: Problem) -> SeenColumn:
+        """Frame, grid and start from the rows of the first call."""
+        frame, starts, grid = plan(replace(problem, starts=1))
+        return cls(frame, grid, starts[0])
+
+    def add(self, problem: Problem) -> SeenColumn:
+        """These rows and those of a problem."""
+        sums = summarise_rows(problem.engine, problem.rows, self.grid, problem.pool)
+        if isinstance(sums, Summary):
+            return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))  # type: ignore[arg-type]
+        return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))  # type: ignore[arg-type]
+
+    def cells(self) -> Cells:
+        """All rows seen, cell by cell."""
+        return reduce(Cells.beside, (sums.cells() for sums in (self.counted, self.weighted) if sums is not None))
+
+    def moments(self) -> Moments:
+        """Moments of all rows seen, in their own units."""
+        cells, scale = self.cells(), self.frame.scale
+        mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+        scatter = variance * (cells.rows - 1) / scale**2
+        return Moments(cells.rows, self.frame.invert(np.array([mean])), np.array([[scatter]]))
+
+    def estimate(self, problem: Problem) -> Estimate:
+        """Fit on all rows seen."""
+        cells = self.cells()
+        fit_on = partial(fit_cells, problem, self.frame, self.grid, self.start)
+        fit = fit_on(cells)
+        return estimate_of(problem, fit, self.frame, "summary", estimate_error(cells, fit.posterior, fit_on))
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlocks:
+    """Memoised variational inference (Hughes & Sudderth 2013): the sums that each block gave at its last visit.
+
+    A visit computes the responsibilities of one block under the current posterior, puts their sums in the place of the
+    block's former ones, and updates the posterior from the sums of all blocks. Over blocks seen before, every visit is
+    a coordinate ascent: the lower bound of all rows cannot fall.
+
+    Parameters
+    ----------
+    prior : GaussianPrior
+        Prior of the first call.
+    coordinates : Coordinates
+        Where the posterior lives, about the mean of the first block.
+    posterior : GaussianPosterior
+        The current posterior, in these coordinates.
+    blocks : dict of str to GaussianStatistics
+        Sums by the digest of the block's rows and weights.
+    bounds : tuple of float
+        Lower bound over the blocks seen, after each visit.
+    grown : bool
+        Whether the last visit was the first of its block.
+    """
+
+    prior: GaussianPrior
+    coordinates: Coordinates
+    posterior: GaussianPosterior
+    blocks: dict[str, GaussianStatistics]
+    bounds: tuple[float, ...] = ()
+    grown: bool = True
+
+    @classmethod
+    def begin(cls, problem: Problem) -> SeenBlocks:
+        """A posterior fitted to the first block alone."""
+        coordinates = Coordinates(1.0, problem.moments.mean)
+        return cls(problem.prior, coordinates, fit_several(problem).posterior.within(coordinates), {})
+
+    def visit(self, problem: Problem) -> SeenBlocks:
+        """After one visit of a problem's rows."""
+        accumulate = over_features(problem.engine, problem.rows, self.coordinates.centre, problem.pool)
+        digest = digest_of(problem.rows)
+        blocks = self.blocks | {digest: accumulate(self.posterior)}
+        total = reduce(_sum, (sums.about(self.posterior.means) for sums in blocks.values()))
+        posterior = self.prior.within(self.coordinates).update(total)
+        bounds = (*self.bounds, posterior.lower_bound(total.entropy))
+        return replace(self, posterior=posterior, blocks=blocks, bounds=bounds, grown=digest not in self.blocks)
+
+    def estimate(self, problem: Problem) -> Estimate:
+        """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""
+        steady = not self.grown and abs(self.bounds[-1] - self.bounds[-2]) < problem.stopping.tolerance
+        return Estimate(self.posterior.outside(self.coordinates), self.bounds, steady, "exact", 0.0)
+
+
+def digest_of(rows: Rows) -> str:
+    """What rows and weights a block holds."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(str((rows.count, rows.features)).encode())
+    for part in rows.parts():
+        digest.update(np.ascontiguousarray(to_numpy(rows.read(part)), dtype=np.float64).tobytes())
+        weight = rows.weights(part)
+        digest.update(b"" if weight is None else to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _sum(one: GaussianStatistics, other: GaussianStatistics) -> GaussianStatistics:
+    return GaussianStatistics(
+        one.reference,
+        one.counts + other.counts,
+        one.first + other.first,
+        one.second + other.second,
+        one.entropy + other.entropy,
+    )

@@ -1,0 +1,81 @@
+"""What a fitted mixture says of rows, block by block: labels, probabilities, log densities; and rows drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.engines import Engine
+from gpuvgm.grid import Floats, Ints
+from gpuvgm.multivariate import Array, GaussianTable, namespace_of
+from gpuvgm.rows import Rows, in_order
+from gpuvgm.wishart import GaussianPosterior
+
+
+def labels(densities: Array) -> Array:
+    """Most probable component of each row."""
+    return namespace_of(densities).argmax(densities, axis=1)
+
+
+def log_densities(densities: Array) -> Array:
+    """Logarithm of the mixture's density at each row."""
+    xp = namespace_of(densities)
+    top = xp.max(densities, axis=1, keepdims=True)
+    return xp.log(xp.sum(xp.exp(densities - top), axis=1)) + top[:, 0]
+
+
+def probabilities(densities: Array) -> Array:
+    """Probability of each component, for each row."""
+    xp = namespace_of(densities)
+    return xp.exp(densities - log_densities(densities)[:, None])
+
+
+def of_rows(
+    engine: Engine, rows: Rows, posterior: GaussianPosterior, pool: Executor | None, function: Callable[[Array], Array]
+) -> Array:
+    """A function of the rows' log densities (rows, K), applied block by block.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who computes densities.
+    rows : Rows
+        The rows.
+    posterior : GaussianPosterior
+        The mixture.
+    pool : Executor or None
+        Threads to share the blocks out to.
+    function : callable
+        One of `labels`, `log_densities`, `probabilities`.
+    """
+    table: GaussianTable = posterior.table(np.zeros(rows.features))
+    blocks = list(in_order(lambda part: function(engine.log_prob(rows.read(part), table)), rows.parts(), pool))
+    return namespace_of(blocks[0]).concat(blocks, axis=0)
+
+
+def draw(
+    posterior: GaussianPosterior, weights: Floats, count: int, random: np.random.RandomState
+) -> tuple[Floats, Ints]:
+    """Rows drawn from a mixture, component after component, and their components.
+
+    The same numbers as scikit-learn's mixture draws.
+    """
+    counts = random.multinomial(count, weights)
+    draw_one: Callable[[Floats, Floats, int], Any]
+    if posterior.covariance_type in ("full", "tied"):
+        draw_one = random.multivariate_normal
+    else:
+
+        def draw_one(mean: Floats, variance: Floats, size: int) -> Floats:
+            return np.asarray(mean + random.standard_normal(size=(size, len(mean))) * np.sqrt(variance))
+
+    shared = posterior.covariance_type == "tied"
+    covariances = [posterior.covariances] * len(counts) if shared else posterior.covariances
+    drawn = [
+        draw_one(mean, covariance, int(size))
+        for mean, covariance, size in zip(posterior.means, covariances, counts, strict=True)
+    ]
+    return np.vstack(drawn), np.repeat(np.arange(len(counts)), counts)

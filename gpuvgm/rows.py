@@ -1,0 +1,167 @@
+"""The rows of an estimator's X, read in blocks: arrays of any namespace, memory maps, and arrays on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.errors import InputError
+from gpuvgm.grid import Floats
+from gpuvgm.multivariate import Array, namespace_of
+
+T = TypeVar("T")
+
+BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
+SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
+MAPPED_VALUES = 1 << 25  # a memory map of more numbers than this is not read into memory for k-means
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where a fit works: y = x * scale - centre, with a power of two as the scale and a centre near the rows."""
+
+    scale: float
+    centre: Floats
+
+    def apply(self, x: Array) -> Array:
+        """Coordinates of rows, in float64."""
+        xp = namespace_of(x)
+        return xp.asarray(x, dtype=xp.float64) * self.scale - xp.asarray(self.centre)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Number of rows, their mean (D,), and their summed squares about it (D, D)."""
+
+    total: float
+    mean: Floats
+    scatter: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows and their weights.
+
+    Parameters
+    ----------
+    array : array of shape (rows, D)
+        float32 or float64 of any namespace, or anything with a shape whose slices NumPy can read.
+    weight : array of shape (rows,), float64, optional
+        Positive weights.
+    lazy : bool
+        Whether blocks have to be converted and checked when they are read.
+    whole : bool
+        Whether k-means may hold all rows.
+    """
+
+    array: Any
+    weight: Any | None
+    lazy: bool
+    whole: bool
+
+    @classmethod
+    def of(cls, x: NDArray[Any], weight: Floats | None = None) -> Rows:
+        """Rows of an array in memory; one of one dimension has one feature."""
+        return cls(x if x.ndim == 2 else x[:, None], weight, lazy=False, whole=True)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.array.shape[0])
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return int(self.array.shape[1])
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights."""
+        return float(self.count) if self.weight is None else float(namespace_of(self.weight).sum(self.weight))
+
+    @property
+    def on_host(self) -> bool:
+        """Whether blocks are NumPy arrays."""
+        return self.lazy or isinstance(self.array, np.ndarray)
+
+    def parts(self, values: int = BLOCK_VALUES) -> list[slice]:
+        """Where blocks of about so many numbers lie: whole chunks each, but for the last."""
+        size = max(1, values // (self.features * CHUNK_ROWS)) * CHUNK_ROWS
+        return [slice(start, min(start + size, self.count)) for start in range(0, self.count, size)]
+
+    def read(self, part: slice) -> Array:
+        """A block of rows, contiguous float32 or float64.
+
+        Raises
+        ------
+        InputError
+            For a value that is not finite in an array on disk.
+        """
+        if not self.on_host:
+            return self.array[part, :]
+        block = np.asarray(self.array[part])
+        if block.dtype not in (np.float32, np.float64):
+            block = block.astype(np.float64)
+        if self.lazy and not np.all(np.isfinite(block)):
+            row, feature = np.argwhere(~np.isfinite(block))[0]
+            raise InputError(
+                f"X holds {block[row, feature]} at row {part.start + row}, feature {feature}: "
+                "only finite numbers can be fitted; clean them or leave the rows out"
+            )
+        return np.ascontiguousarray(block)
+
+    def weights(self, part: slice) -> Array | None:
+        """Weights of a block of rows."""
+        return None if self.weight is None else self.weight[part]
+
+    def column(self, part: slice) -> Floats:
+        """The only feature of a block of rows, as float64 on the host."""
+        return np.ascontiguousarray(to_numpy(self.read(part))[:, 0], dtype=np.float64)
+
+    def sample(self, most: int) -> Rows:
+        """At most so many rows, evenly spread, as NumPy arrays; rows with a weight as if they were repeated."""
+        if self.weight is None:
+            chosen = np.arange(0, self.count, -(-self.count // most))
+        else:
+            ends = np.cumsum(to_numpy(self.weight))
+            step = max(1.0, np.ceil(ends[-1] / most)) if are_whole(to_numpy(self.weight)) else ends[-1] / most
+            chosen = np.searchsorted(ends, np.arange(0.0, ends[-1], step), side="right")
+            chosen = chosen[chosen < self.count]
+        blocks = []
+        for part in self.parts():
+            inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
+            if len(inside):
+                blocks.append(to_numpy(self.read(part))[inside - part.start])
+        return Rows.of(np.concatenate(blocks))
+
+    def for_seeding(self) -> Rows:
+        """The rows that k-means runs on: all of an array in memory, else a sample."""
+        return self if self.whole else self.sample(SEED_ROWS)
+
+    def taken(self, kept: Any) -> Rows:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[kept]
+        return replace(self, array=self.array[kept], weight=weight)
+
+
+def are_whole(weight: Floats) -> bool:
+    """Whether all weights are whole numbers that count rows exactly."""
+    return bool(np.all(weight == np.floor(weight)) and np.sum(weight) < 2.0**44)
+
+
+def to_numpy(x: Array) -> Any:
+    """An array on the host."""
+    if isinstance(x, np.ndarray):
+        return x
+    return x.get() if hasattr(x, "get") else np.from_dlpack(x)
+
+
+def in_order(function: Callable[[slice], T], parts: Iterable[slice], pool: Executor | None) -> Iterator[T]:
+    """Results of all blocks, in their order."""
+    return map(function, parts) if pool is None else iter(pool.map(function, parts))
