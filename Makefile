@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
-BENCHMARKS ?= fit transform inverse pipeline
+BENCHMARKS ?= fit estimator transform inverse pipeline
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.gpuvgm

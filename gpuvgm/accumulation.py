@@ -59,7 +59,7 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
         table = KernelTable.of(posterior, frame)
 
         def sums(part: slice) -> Floats:
-            return engine.e_step(rows.column(part), rows.weights(part), None, table)
+            return engine.e_step(rows.column(part), rows.column_weights(part), None, table)
 
         width = 3 * len(table.means) + 1
         return statistics_of(_total(in_order(sums, rows.parts(), pool), width), table)

@@ -7,6 +7,7 @@ precisions as in scikit-learn's `precisions_cholesky_`.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +108,12 @@ class GaussianStatistics:
 
 
 def namespace_of(x: Array) -> Any:
-    """Namespace of an array's functions: numpy for NumPy's arrays, else what the array itself names."""
-    return np if isinstance(x, np.ndarray) else x.__array_namespace__()
+    """Namespace of an array's functions: what the array itself names; CuPy's arrays name none, their module serves."""
+    if isinstance(x, np.ndarray):
+        return np
+    if hasattr(x, "__array_namespace__"):
+        return x.__array_namespace__()
+    return sys.modules[type(x).__module__.partition(".")[0]]
 
 
 def e_step(x: Array, weight: Array | None, table: GaussianTable) -> Array:

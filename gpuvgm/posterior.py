@@ -60,14 +60,15 @@ class ComponentStatistics:
         fields = (self.reference, self.counts, self.first, self.second)
         return ComponentStatistics(*(field[components] for field in fields), entropy=self.entropy)
 
-    def merged(self, kept: int, given: int) -> ComponentStatistics:
-        """Component `given` put into `kept` and left out; the entropy is what it was."""
-        to = self.reference.copy()
-        to[given] = to[kept]
-        moved = self.about(to)
-        for field in (moved.counts, moved.first, moved.second):
-            field[kept] += field[given]
-        return moved.take(np.delete(np.arange(len(to)), given))
+    def padded(self, components: int) -> ComponentStatistics:
+        """The same with empty components behind, so many in all."""
+        more = components - len(self.counts)
+        none = np.zeros(more)
+        return ComponentStatistics(
+            np.concatenate((self.reference, np.full(more, self.reference[0]))),
+            *(np.concatenate((field, none)) for field in (self.counts, self.first, self.second)),
+            entropy=self.entropy,
+        )
 
     def split(self, component: int) -> ComponentStatistics:
         """A component cut in two halves, the upper one behind all others; mass and moments stay what they are."""
@@ -115,7 +116,8 @@ class ComponentStatistics:
         total = np.add.accumulate(counts)[-1]
         centre = np.add.accumulate(counts * means)[-1] / total
         overall = np.add.accumulate(counts * (variances + (means - centre) ** 2))[-1] / total
-        return means, np.sqrt(np.maximum(variances, _LEAST_VARIANCE * overall + _TINY))
+        floor = _LEAST_VARIANCE * overall if overall > 0 else 1.0
+        return means, np.sqrt(np.maximum(variances, floor))
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,10 @@ class Rows:
         """Weights of a block of rows."""
         return None if self.weight is None else self.weight[part]
 
+    def column_weights(self, part: slice) -> Floats | None:
+        """Weights of a block of rows on the host."""
+        return None if self.weight is None else np.ascontiguousarray(to_numpy(self.weight[part]))
+
     def column(self, part: slice) -> Floats:
         """The only feature of a block of rows, as float64 on the host."""
         return np.ascontiguousarray(to_numpy(self.read(part))[:, 0], dtype=np.float64)

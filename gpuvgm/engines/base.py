@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
-from gpuvgm.multivariate import GaussianTable, Rows
+from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.posterior import ComponentStatistics
 from gpuvgm.special import LOG_2
 from gpuvgm.summary import Summary
@@ -54,7 +54,7 @@ class Engine(Protocol):
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight of the rows whose most probable component is k, shape (K,); ties go to the lower index."""
 
-    def e_step_features(self, x: Rows, weight: Floats | None, table: GaussianTable) -> Floats:
+    def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features, 4,096 rows at a time.
 
         Parameters
@@ -73,7 +73,7 @@ class Engine(Protocol):
             and of ln of the density, with d_k = (x - centre) - mean_k.
         """
 
-    def log_prob(self, x: Rows, table: GaussianTable) -> Floats:
+    def log_prob(self, x: Array, table: GaussianTable) -> Array:
         """Logarithm of weight times density of every row (as in `e_step_features`) and component, shape (rows, K)."""
 
     def transform(

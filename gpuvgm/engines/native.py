@@ -9,7 +9,7 @@ from gpuvgm import _native
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
-from gpuvgm.multivariate import GaussianTable, Rows
+from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary, check_range
 
 
@@ -60,11 +60,11 @@ class NativeEngine:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         return self._kernels.count_most_probable(x, weight, _mixture(table))
 
-    def e_step_features(self, x: Rows, weight: Floats | None, table: GaussianTable) -> Floats:
+    def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features; see `Engine.e_step_features`."""
         return self._kernels.e_step_features(x, weight, _gaussians(table))
 
-    def log_prob(self, x: Rows, table: GaussianTable) -> Floats:
+    def log_prob(self, x: Array, table: GaussianTable) -> Array:
         """Log densities over several features; see `Engine.log_prob`."""
         return self._kernels.log_prob(x, _gaussians(table))
 

@@ -9,7 +9,7 @@ from gpuvgm import multivariate
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
-from gpuvgm.multivariate import GaussianTable, Rows
+from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
 
 LN_2 = np.log(2.0)
@@ -44,13 +44,13 @@ class ReferenceEngine:
         weight = np.ones(len(x)) if weight is None else weight
         return np.bincount(best, weight[ordinary], len(table.means)).astype(np.float64)
 
-    def e_step_features(self, x: Rows, weight: Floats | None, table: GaussianTable) -> Floats:
+    def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features; see `Engine.e_step_features`."""
-        return np.asarray(multivariate.e_step(x, weight, table))
+        return multivariate.e_step(x, weight, table)
 
-    def log_prob(self, x: Rows, table: GaussianTable) -> Floats:
+    def log_prob(self, x: Array, table: GaussianTable) -> Array:
         """Log densities over several features; see `Engine.log_prob`."""
-        return np.asarray(multivariate.log_prob(x, table))
+        return multivariate.log_prob(x, table)
 
     def transform(
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]

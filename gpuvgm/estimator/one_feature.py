@@ -22,7 +22,7 @@ from gpuvgm.estimator.univariate import coordinates_of, flat_statistics, from_on
 from gpuvgm.fit import MixtureFit, fit_mixture, hard_start
 from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
-from gpuvgm.rows import SEED_ROWS, Rows, are_whole, in_order
+from gpuvgm.rows import SEED_ROWS, Rows, are_whole, in_order, to_numpy
 from gpuvgm.seeding import Seeds
 from gpuvgm.summary import Cells, Summary
 
@@ -98,10 +98,10 @@ def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
 
 def summarise_rows(engine: Engine, rows: Rows, grid: Grid, pool: Executor | None) -> Sums:
     """Sums of all rows over the cells of a grid, in one pass."""
-    whole = rows.weight is None or are_whole(rows.weight)
+    whole = rows.weight is None or are_whole(to_numpy(rows.weight))
 
     def sums(part: slice) -> Sums:
-        x, weight = rows.column(part), rows.weights(part)
+        x, weight = rows.column(part), rows.column_weights(part)
         if weight is None:
             return engine.summarise(x, grid)
         return summarise_repeated(engine, x, weight, grid) if whole else WeightedSums.of(x, weight, grid)

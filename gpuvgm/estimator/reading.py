@@ -67,12 +67,13 @@ def _is_on_disk(x: Any) -> bool:
         return x.ndim == 2 and x.dtype not in FLOATS and x.dtype.kind in "iuf" and x.size > MAPPED_VALUES
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None)
     numeric = isinstance(dtype, np.dtype) and dtype.kind in "iuf"
-    foreign = isinstance(x, np.ndarray) or hasattr(x, "__array_namespace__") or hasattr(x, "tocsr")
-    return len(shape) == 2 and numeric and not foreign and hasattr(x, "__getitem__")
+    sliced = hasattr(x, "__getitem__") and not isinstance(x, np.ndarray) and not hasattr(x, "tocsr")
+    return len(shape) == 2 and numeric and sliced and not _is_foreign(x)
 
 
 def _is_foreign(x: Any) -> bool:
-    return not isinstance(x, np.ndarray) and hasattr(x, "__array_namespace__")
+    named = hasattr(x, "__array_namespace__") or hasattr(x, "__cuda_array_interface__")
+    return named and not isinstance(x, np.ndarray)
 
 
 def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:

@@ -35,7 +35,7 @@ class LabelStart:
 
     def responsibilities(self, part: slice, y: Array) -> Array:
         """Labels of a block."""
-        return self.labels[part]
+        return namespace_of(y).asarray(self.labels[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +198,12 @@ def _component_sums(
     y: Array, given: Array, weight: Array | None, component: int, reference: Floats, *, diagonal: bool
 ) -> tuple[float, Floats, Floats]:
     xp = namespace_of(y)
-    if given.ndim == 1:
-        kept = xp.asarray(given) == component
-        d = y[kept, :] - xp.asarray(reference)
-        share = xp.ones(d.shape[0], dtype=xp.float64) if weight is None else weight[kept]
-    else:
-        d = y - xp.asarray(reference)
-        share = given[:, component] if weight is None else given[:, component] * weight
+    share = xp.astype(given == component, xp.float64) if given.ndim == 1 else given[:, component]
+    share = share if weight is None else share * weight
+    if given.ndim == 1 and xp is np:  # only the component's rows are touched
+        kept = np.flatnonzero(share)
+        y, share = y[kept], share[kept]
+    d = y - xp.asarray(reference)
     scaled = share[:, None] * d
     second = xp.sum(scaled * d, axis=0) if diagonal else scaled.T @ d
     return float(xp.sum(share)), to_numpy(xp.sum(scaled, axis=0)), to_numpy(second)

@@ -1,0 +1,112 @@
+"""The search on the summary of a column: coarse cells, and starts from them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gpuvgm.accumulation import over_cells
+from gpuvgm.engines import Engine
+from gpuvgm.fit import hard_start
+from gpuvgm.grid import Floats, Ints
+from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
+from gpuvgm.search import Effort, SearchResult, search
+from gpuvgm.summary import Cells
+
+COARSE_CELLS = 1000
+MOST_DOUBLINGS = 20
+KMEANS_STARTS = 8
+RICH_STARTS = 3
+RICH = 5  # components more than asked for, to be taken away again
+
+
+def search_cells(
+    engine: Engine,
+    cells: Cells,
+    prior: Prior,
+    components: int,
+    random: np.random.RandomState,
+    given: Sequence[Posterior | ComponentStatistics] = (),
+    *,
+    weight_threshold: float = 0.005,
+    effort: Effort | None = None,
+) -> SearchResult[ComponentStatistics, Posterior]:
+    """Search for the best fit of a column on its summary.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs E-steps.
+    cells : Cells
+        The summary's cells, at least one.
+    prior : Prior
+        Prior of the mixture.
+    components : int
+        Components of the fit.
+    random : numpy.random.RandomState
+        What starts are drawn with.
+    given : sequence of Posterior or ComponentStatistics, optional
+        Fits from elsewhere on these cells; the result is never below any of them.
+    weight_threshold : float
+        A mode is a component with more weight than this.
+    effort : Effort, optional
+        How far to go.
+    """
+    fine = over_cells(engine, cells)
+    coarse = coarse_cells(cells, COARSE_CELLS)
+    return search(
+        [over_cells(engine, coarse), fine],
+        cell_starts(coarse, components, random),
+        prior,
+        cells.rows,
+        given=[(fine(fit) if isinstance(fit, Posterior) else fit).padded(components) for fit in given],
+        weight_threshold=weight_threshold,
+        effort=effort,
+    )
+
+
+def coarse_cells(cells: Cells, most: int) -> Cells:
+    """Cells put together with their neighbours in the grid until at most so many are left, where that can be."""
+    coarse = cells
+    for doublings in range(MOST_DOUBLINGS):
+        if len(coarse.mean) <= most:
+            break
+        coarse = replace(cells, parent=cells.parent >> doublings).coarsen()
+    return coarse
+
+
+def cell_starts(cells: Cells, components: int, random: np.random.RandomState) -> list[ComponentStatistics]:
+    """Starts from k-means, as scikit-learn's mixtures start, from quantiles, and some with more components."""
+    draws = [(components, KMEANS_STARTS), (components + RICH, RICH_STARTS)]
+    starts = [_k_means_start(cells, many, random).padded(many) for many, times in draws for _ in range(times)]
+    return [*starts, _quantile_start(cells, components).padded(components)]
+
+
+def _k_means_start(cells: Cells, components: int, random: np.random.RandomState) -> ComponentStatistics:
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different values than centres is no fault
+        run = KMeans(n_clusters=min(components, len(cells.mean)), n_init=1, random_state=random)
+        run.fit(cells.mean.reshape(-1, 1), sample_weight=cells.weight)
+    return _hard(cells, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
+
+
+def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
+    """Components with about the same number of rows each, in the order of the values."""
+    order = np.argsort(cells.mean, kind="stable")
+    weight = cells.weight[order]
+    share = (np.add.accumulate(weight) - 0.5 * weight) / cells.rows
+    component = np.empty(len(order), np.int64)
+    component[order] = np.unique((share * components).astype(np.int64), return_inverse=True)[1]
+    counts = np.bincount(component, cells.weight)
+    return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
+
+
+def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics:
+    return hard_start(cells.mean, cells.weight, cells.scatter, component, centres.astype(np.float64))
