@@ -1,4 +1,7 @@
-"""``python -m benchmarks fit|exact|transform|inverse|pipeline|import|picture``: a table, and JSON lines with --json."""
+"""``python -m benchmarks NAME``: a table, and JSON lines with --json.
+
+NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, import and picture.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import exact, fit, importing, inverse, picture, pipeline, transform
+from benchmarks import estimator, exact, fit, importing, inverse, picture, pipeline, transform
 from benchmarks.machine import describe_machine, machine_line
 from benchmarks.measure import Measurement
 from benchmarks.output import append_lines, show
@@ -17,6 +20,8 @@ from benchmarks.output import append_lines, show
 BENCHMARKS: dict[str, tuple[Callable[[int], list[Measurement]], int]] = {
     "fit": (fit.measure, 20_000_000),
     "exact": (exact.measure, 20_000_000),
+    "estimator": (estimator.measure, 1_000_000),
+    "effort": (estimator.best_effort, 300_000),
     "transform": (transform.measure, 20_000_000),
     "inverse": (inverse.measure, 20_000_000),
     "pipeline": (pipeline.measure, 10_000_000),

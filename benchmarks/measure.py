@@ -33,6 +33,8 @@ class Measurement:
         Bytes of a row, for GB/s.
     details : mapping of str to object
         More figures, for the JSON lines.
+    notes : mapping of str to str
+        More columns of the table, by heading.
     shown_as_time : bool
         Tables give times relative to the yardsticks instead of speeds.
     """
@@ -44,6 +46,7 @@ class Measurement:
     least: Mapping[str, float] = field(default_factory=dict)
     row_bytes: float = FLOAT_BYTES
     details: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
     shown_as_time: bool = False
 
     @property

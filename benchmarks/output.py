@@ -16,7 +16,7 @@ from benchmarks.measure import Measurement
 def show(title: str, measurements: Sequence[Measurement], console: Console) -> None:
     """Print a table; "against" is the speed relative to a yardstick, and an aim that was missed is marked."""
     yardsticks = list(dict.fromkeys(name for row in measurements for name in row.yardsticks))
-    extra = any("peak_memory" in row.details for row in measurements)
+    notes = list(dict.fromkeys(heading for row in measurements for heading in row.notes))
     console.print(title, soft_wrap=True, highlight=False)
     table = Table()
     table.add_column("case", overflow="fold")
@@ -24,11 +24,11 @@ def show(title: str, measurements: Sequence[Measurement], console: Console) -> N
         table.add_column(heading, justify="right", no_wrap=True)
     for name in yardsticks:
         table.add_column(f"against {name}", justify="right")
-    if extra:
-        table.add_column("peak memory", justify="right")
+    for heading in notes:
+        table.add_column(heading, justify="right")
     for row in measurements:
-        memory = [f"{row.details['peak_memory'] / 2**20:.0f} MiB"] if extra else []
-        table.add_row(*numbers(row), *(against(row, name) for name in yardsticks), *memory)
+        noted = (row.notes.get(heading, "") for heading in notes)
+        table.add_row(*numbers(row), *(against(row, name) for name in yardsticks), *noted)
     console.print(table)
     for row in measurements:
         if "sides" in row.details:
@@ -62,12 +62,23 @@ def ratio_text(ratio: float) -> str:
     return f"{100 * ratio:.3g} %" if ratio < 1 else f"{ratio:.3g}×"
 
 
+def mebibytes(count: float) -> str:
+    """A number of bytes."""
+    return f"{count / 2**20:.0f} MiB"
+
+
+def share_text(share: float, largest: float | None) -> str:
+    """A part of what others need, and the largest aimed at."""
+    aim = "" if largest is None else f" (aim {ratio_text(largest)}{', missed' if share > largest else ''})"
+    return ratio_text(share) + aim
+
+
 def stages(row: Measurement) -> str:
     """Seconds by stage, of every side."""
-    lines = [f"{row.rows:,} rows"]
+    lines = [f"{row.case}, {row.rows:,} rows"]
     for side, result in row.details["sides"].items():
         parts = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in result["seconds"].items())
-        lines.append(f"  {side}: {parts}; {result['total']:.2f} s, {result['peak_memory'] / 2**20:.0f} MiB")
+        lines.append(f"  {side}: {parts}; {result['total']:.2f} s, {mebibytes(result['peak_memory'])}")
     return "\n".join(lines)
 
 

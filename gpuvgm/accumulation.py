@@ -9,9 +9,10 @@ import numpy as np
 
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, statistics_of
+from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import KernelTable
-from gpuvgm.multivariate import GaussianStatistics, GaussianTable, gaussian_statistics
+from gpuvgm.multivariate import GaussianTable, gaussian_statistics
 from gpuvgm.posterior import ComponentStatistics, Posterior
 from gpuvgm.rows import Moments, Rows, in_order, to_numpy
 from gpuvgm.summary import Cells
@@ -120,3 +121,13 @@ def _total(blocks: Iterable[Floats], width: int) -> Floats:
     for partials in blocks:
         total = np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:]
     return total
+
+
+def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> float:
+    """Weighted sum over the rows of the logarithm of the mixture's density."""
+
+    def sums(part: slice) -> Floats:
+        partials = to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table))
+        return np.asarray(partials[:, -1:])
+
+    return float(_total(in_order(sums, rows.parts(), pool), 1)[0, 0])

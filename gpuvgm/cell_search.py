@@ -19,11 +19,11 @@ from gpuvgm.summary import Cells
 COARSE_CELLS = 1000
 MOST_DOUBLINGS = 20
 KMEANS_STARTS = 8
-RICH_STARTS = 3
+RICH_STARTS = 2
 RICH = 5  # components more than asked for, to be taken away again
 
 
-def search_cells(
+def search_cells(  # noqa: PLR0913 - the public signature
     engine: Engine,
     cells: Cells,
     prior: Prior,
@@ -58,7 +58,7 @@ def search_cells(
     fine = over_cells(engine, cells)
     coarse = coarse_cells(cells, COARSE_CELLS)
     return search(
-        [over_cells(engine, coarse), fine],
+        [fine] if len(coarse.mean) == len(cells.mean) else [over_cells(engine, coarse), fine],
         cell_starts(coarse, components, random),
         prior,
         cells.rows,

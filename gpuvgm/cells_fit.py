@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
-from gpuvgm.accumulation import CELL_FRAME
-from gpuvgm.fit import MixtureFit
+from gpuvgm.acceleration import Climb, Ground, Movable
+from gpuvgm.accumulation import CELL_FRAME, over_cells
+from gpuvgm.engines import Engine
+from gpuvgm.fit import Fitted, MixtureFit, Stopping, Update, fit_mixture
 from gpuvgm.grid import Grid, Ints, midpoint_keys, values_of
 from gpuvgm.model import KernelTable
-from gpuvgm.posterior import Posterior
+from gpuvgm.posterior import Posterior, Prior
+from gpuvgm.search import Effort
 from gpuvgm.seeding import Seeds
 from gpuvgm.summary import Cells
 
+CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
+
+S = TypeVar("S", bound=Movable)
+P = TypeVar("P", bound=Fitted)
 
 
 def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:
@@ -69,3 +77,22 @@ def blur(cells: Cells, posterior: Posterior) -> float:
     variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
     held = counts > 0.5
     return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
+
+
+def climbed(accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, rows: float) -> MixtureFit[P]:
+    """Accelerated EM from a posterior to its end."""
+    effort = Effort()
+    climb = Climb(Ground(accumulate, prior, rows), accumulate(posterior)).run(effort.max_iter, effort.tolerance)
+    return MixtureFit(climb.best.posterior, tuple(climb.bounds), climb.converged)
+
+
+def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) -> float:
+    """How far a few iterations on the cells lead from the same iterations on the rows.
+
+    From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
+    """
+
+    def fit_on(others: Cells) -> MixtureFit[Posterior]:
+        return fit_mixture(over_cells(engine, others), prior, posterior, Stopping(CHECKED_ITERATIONS, 0.0))
+
+    return estimate_error(cells, fit_on(cells).posterior, fit_on)

@@ -92,6 +92,9 @@ def fit(
     algorithm: Annotated[
         Literal["auto", "summary", "exact"], option("--algorithm", "One pass, or every row in every iteration.")
     ] = "summary",
+    effort: Annotated[
+        Literal["best", "research"], option("--effort", "Search for the best fit, or 100 iterations from one start.")
+    ] = "best",
     inf: Annotated[
         Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")
     ] = "error",
@@ -121,6 +124,7 @@ def fit(
             columns=parse_columns(columns),
             random_state=seed,
             algorithm=algorithm,
+            effort=effort,
             engine=engine,
             tails=tails,
             inf=inf,

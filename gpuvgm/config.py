@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Algorithm = Literal["auto", "exact", "summary"]
+Effort = Literal["research", "best"]
 Standardize = Literal["auto"] | bool
 
 #: A fit on the summary must be at least this close to the exact fit, in units of sigma.
@@ -34,6 +35,7 @@ class FitConfig:
     tol_per_row: float | None = None
     random_state: int = 0
     algorithm: Algorithm = "summary"
+    effort: Effort = "research"
     standardize: Standardize = "auto"
     reg_covar: float = 1e-6
 

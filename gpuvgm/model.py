@@ -131,6 +131,10 @@ class FitRecord:
         Estimated distance to the exact fit in units of sigma; 0 for the exact algorithm.
     cells, refinements : int
         Occupied cells, and how often the grid was refined.
+    effort : {"research", "best"}
+        How far the fit went.
+    bound_with_fewer : float, optional
+        The highest bound found with one mode fewer, where a search looked for it.
     """
 
     algorithm: str
@@ -142,6 +146,8 @@ class FitRecord:
     fit_error: float = 0.0
     cells: int = 0
     refinements: int = 0
+    effort: str = "research"
+    bound_with_fewer: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Floats
 
 #: Rows whose sums are taken together where launching an operation costs more than a row: on devices.
@@ -69,42 +70,6 @@ class GaussianTable:
         """Number of sums of a chunk: K (1 + D + M) + 1, where M is D (D + 1) / 2, or D if diagonal."""
         d = self.features
         return self.components * (1 + d + (d if self.diagonal else d * (d + 1) // 2)) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class GaussianStatistics:
-    """Sums over rows that an E-step hands to the M-step.
-
-    Parameters
-    ----------
-    reference : ndarray of shape (K, D)
-        The points that the moments are taken about: the means of the E-step's table.
-    counts : ndarray of shape (K,)
-        Sums of r_k.
-    first : ndarray of shape (K, D)
-        Sums of r_k (y - reference_k).
-    second : ndarray of shape (K, D, D) or (K, D)
-        Sums of r_k (y - reference_k) (y - reference_k)^T, symmetric, or their diagonals.
-    entropy : float
-        Minus the sum of r_k ln r_k.
-    """
-
-    reference: Floats
-    counts: Floats
-    first: Floats
-    second: Floats
-    entropy: float
-
-    def about(self, reference: Floats) -> GaussianStatistics:
-        """The same sums with moments about other points, shape (K, D)."""
-        by = reference - self.reference
-        first = self.first - by * self.counts[:, None]
-        if self.second.ndim == 2:
-            second = self.second - by * (self.first + first)
-        else:
-            cross = by[:, :, None] * (self.first + first)[:, None, :]
-            second = self.second - 0.5 * (cross + np.swapaxes(cross, 1, 2))
-        return GaussianStatistics(reference, self.counts, first, second, self.entropy)
 
 
 def namespace_of(x: Array) -> Any:

@@ -16,17 +16,12 @@ from gpuvgm.special import LOG_2, LOG_2_PI, digamma, gammaln, log
 
 Vector = NDArray[np.float64]
 
-ILL_DEFINED = (
-    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
-    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or "
-    "scale the input data."
-)
 LEAST_COUNT = 10 * float(np.finfo(np.float64).eps)  # scikit-learn's guard against empty components
+_NO_VARIANCE = 1e-280  # all rows are equal
 _LEAST_VARIANCE = 1e-13  # of the variance of all rows: a component of equal rows has a logarithm too
-_TINY = float(np.finfo(np.float64).tiny)
 _APART = 0.8  # halves of a normal distribution lie this many sigma from its mean
 _ROOT_2 = 1.4142135623730951
-LONGEST = 0.5
+_LONGEST = 0.5  # of its root, mean and deviation: further, a step is not to be trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +52,17 @@ class ComponentStatistics:
 
     def take(self, components: NDArray[np.int64]) -> ComponentStatistics:
         """The sums of some components, in the order given."""
-        fields = (self.reference, self.counts, self.first, self.second)
-        return ComponentStatistics(*(field[components] for field in fields), entropy=self.entropy)
+        k = components
+        return ComponentStatistics(self.reference[k], self.counts[k], self.first[k], self.second[k], self.entropy)
 
     def padded(self, components: int) -> ComponentStatistics:
         """The same with empty components behind, so many in all."""
-        more = components - len(self.counts)
-        none = np.zeros(more)
+        none = np.zeros(components - len(self.counts))
         return ComponentStatistics(
-            np.concatenate((self.reference, np.full(more, self.reference[0]))),
-            *(np.concatenate((field, none)) for field in (self.counts, self.first, self.second)),
+            reference=np.concatenate((self.reference, none + self.reference[0])),
+            counts=np.concatenate((self.counts, none)),
+            first=np.concatenate((self.first, none)),
+            second=np.concatenate((self.second, none)),
             entropy=self.entropy,
         )
 
@@ -100,8 +96,8 @@ class ComponentStatistics:
         means, deviations = self._moments()
         root = np.sqrt(self.counts)
         steps = step.reshape(3, -1)
-        longest = np.maximum(np.abs(steps[0]) / (root + _TINY), np.maximum(np.abs(steps[1]), np.abs(steps[2])) / deviations)
-        roots, shifts, changes = steps / np.maximum(longest / LONGEST, 1.0)
+        sizes = np.stack((root + LEAST_COUNT, deviations, deviations))
+        roots, shifts, changes = steps / np.maximum(np.max(np.abs(steps) / sizes, axis=0) / _LONGEST, 1.0)
         counts = (root + roots) ** 2
         return ComponentStatistics(
             means + shifts, counts, np.zeros_like(counts), counts * (deviations + changes) ** 2, self.entropy
@@ -116,7 +112,7 @@ class ComponentStatistics:
         total = np.add.accumulate(counts)[-1]
         centre = np.add.accumulate(counts * means)[-1] / total
         overall = np.add.accumulate(counts * (variances + (means - centre) ** 2))[-1] / total
-        floor = _LEAST_VARIANCE * overall if overall > 0 else 1.0
+        floor = _LEAST_VARIANCE * overall if overall > _NO_VARIANCE else 1.0
         return means, np.sqrt(np.maximum(variances, floor))
 
 
@@ -150,13 +146,7 @@ class Prior:
     tied: bool = False
 
     def update(self, statistics: ComponentStatistics) -> Posterior:
-        """Posterior given the sums of an E-step (the M-step).
-
-        Raises
-        ------
-        ValueError
-            Where a variance is not positive.
-        """
+        """Posterior given the sums of an E-step (the M-step)."""
         nk = statistics.counts + LEAST_COUNT
         shift = statistics.first / nk
         spread = statistics.second - shift * (2 * statistics.first - shift * statistics.counts)
@@ -165,15 +155,12 @@ class Prior:
         mean_precision = self.mean_precision + nk
         between = nk * (self.mean_precision / mean_precision) * (xk - self.mean) ** 2
         degrees_of_freedom = self.degrees_of_freedom + self._pooled(nk)
-        covariances = (self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom
-        if not np.all(covariances > 0):
-            raise ValueError(ILL_DEFINED)
         return Posterior(
             concentration=CONCENTRATIONS[self.concentration_type](self.weight_concentration, nk),
             mean_precision=mean_precision,
             means=(self.mean_precision * self.mean + nk * xk) / mean_precision,
             degrees_of_freedom=degrees_of_freedom,
-            covariances=covariances,
+            covariances=(self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom,
         )
 
     def _pooled(self, values: Vector) -> Vector:

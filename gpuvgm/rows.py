@@ -43,6 +43,11 @@ class Moments:
     mean: Floats
     scatter: Floats
 
+    @property
+    def deviations(self) -> Floats:
+        """Standard deviations of the features, shape (D,)."""
+        return np.asarray(np.sqrt(np.diagonal(self.scatter) / self.total))
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:

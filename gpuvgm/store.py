@@ -34,7 +34,7 @@ from gpuvgm.summary import Summary
 
 __all__ = ["StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST = "model.json", "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 24

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.accumulation import over_rows
+from gpuvgm.cells_fit import climbed
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS, MOST_REFINEMENTS, SUMMARY_ROWS, EncodingRules, FitConfig
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
@@ -248,7 +249,7 @@ def _fit_columns(
         _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(pending))
     exact = [plan for plan in plans if plan.config.algorithm == "exact"] + (pending if source.repeatable else [])
     for plan in exact:
-        fitted[plan.name], current[plan.name] = fit_exactly(source, plan, run)
+        fitted[plan.name], current[plan.name] = fit_exactly(source, plan, run, summaries[plan.name])
     return fitted, [current[plan.name] for plan in plans], summaries
 
 
@@ -272,7 +273,7 @@ def _model(run: Run, plan: Plan, summary: Summary, outcome: Outcome | None) -> C
     return mixture.summary_model(get_engine(run.engine), plan, summary, outcome)
 
 
-def fit_exactly(source: Source, plan: Plan, run: Run) -> tuple[Outcome | None, Plan]:
+def fit_exactly(source: Source, plan: Plan, run: Run, summary: Summary) -> tuple[Outcome | None, Plan]:
     """EM with every E-step over every row; the column is held in memory as float64.
 
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
@@ -299,6 +300,10 @@ def fit_exactly(source: Source, plan: Plan, run: Run) -> tuple[Outcome | None, P
     with ThreadPoolExecutor(run.executor.threads) as pool:
         accumulate = over_rows(get_engine(run.engine), Rows.of(numbers), frame, pool)
         prior = prior_of(mean, variance, frame, plan.config)
+        if plan.config.effort == "best":
+            found = mixture.fit_summary(get_engine(run.engine), plan, summary)
+            end = climbed(accumulate, prior, found.fit.posterior, len(y))
+            return Outcome(end, 0.0, exact=True, bound_with_fewer=found.bound_with_fewer), plan
         fit = fit_mixture(accumulate, prior, prior.update(mixture.row_start(plan, y)), Stopping.of(plan.config, len(y)))
     return Outcome(fit, 0.0, exact=True), plan
 

@@ -65,6 +65,9 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     algorithm : {"summary", "exact", "auto"}
         "summary" fits in one pass, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
         exact below 200,000 rows.
+    effort : {"best", "research"}
+        "best": many starts, each fitted to the end, the highest lower bound kept; `max_iter` and `tol` do not matter.
+        "research": what the research code does, `max_iter` iterations from one k-means start.
     engine : {"auto", "native", "reference"}
         Who runs the rows.
     standardize : {"auto", True, False}
@@ -106,6 +109,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         tol_per_row: float | None = None,
         random_state: int | None = 0,
         algorithm: str = "summary",
+        effort: str = "best",
         engine: str = "auto",
         standardize: bool | str = "auto",
         scale: float = 4.0,
@@ -125,6 +129,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self.tol_per_row = tol_per_row
         self.random_state = random_state
         self.algorithm = algorithm
+        self.effort = effort
         self.engine = engine
         self.standardize = standardize
         self.scale = scale
@@ -388,6 +393,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         settings = self.get_params(deep=False) | {"random_state": seed}
         check_settings(settings)
         check_choice("algorithm", self.algorithm, ("summary", "exact", "auto"))
+        check_choice("effort", self.effort, ("research", "best"))
         config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
         rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]  # checked above
         return [
@@ -432,6 +438,7 @@ def load(path: Path_) -> TableTransformer:
     stored = load_model(fspath(path))
     settings = dict(stored.settings)
     dtypes = settings.pop("pandas_dtypes", {})
+    settings.setdefault("effort", "research")  # models of format 1 knew no other
     transformer = TableTransformer(**settings)
     transformer._keep(stored.model, stored.schema, dict(stored.summaries))
     transformer.pandas_dtypes_ = dtypes

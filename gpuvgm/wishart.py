@@ -12,15 +12,20 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from gpuvgm.concentration import CONCENTRATIONS, Concentration, ConcentrationType
-from gpuvgm.multivariate import GaussianStatistics, GaussianTable
-from gpuvgm.posterior import ILL_DEFINED, LEAST_COUNT
+from gpuvgm.gaussian_sums import GaussianStatistics
+from gpuvgm.multivariate import GaussianTable
+from gpuvgm.posterior import LEAST_COUNT
 from gpuvgm.rows import Coordinates
 from gpuvgm.special import LOG_2, LOG_2_PI, digamma, gammaln, log
 
 Array = NDArray[np.float64]
+ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
+    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or "
+    "scale the input data."
+)
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
 
 
@@ -276,13 +281,24 @@ def precision_cholesky(covariances: Array, covariance_type: CovarianceType) -> A
         return np.asarray(1.0 / np.sqrt(covariances))
     if not np.all(np.isfinite(covariances)):
         raise ValueError(ILL_DEFINED)
-    unit = np.eye(covariances.shape[-1])
     try:
-        lower = np.linalg.cholesky(covariances)
+        lower = np.asarray(np.linalg.cholesky(covariances), dtype=np.float64)
     except np.linalg.LinAlgError as problem:
         raise ValueError(ILL_DEFINED) from problem
-    factors = [solve_triangular(factor, unit, lower=True).T for factor in lower.reshape(-1, *unit.shape)]
-    return np.ascontiguousarray(np.reshape(factors, covariances.shape))
+    return np.ascontiguousarray(np.swapaxes(_inverse_of_lower(lower), -1, -2))
+
+
+def _inverse_of_lower(lower: Array) -> Array:
+    """Inverses of lower triangular matrices, row by row for all of them together.
+
+    LAPACK would be asked once a matrix, and on busy machines its threads cost a hundred times the work.
+    """
+    inverse = np.zeros_like(lower)
+    for i in range(lower.shape[-1]):
+        row = -np.sum(lower[..., i, :i, None] * inverse[..., :i, :], axis=-2)
+        row[..., i] += 1.0
+        inverse[..., i, :] = row / lower[..., i, i, None]
+    return inverse
 
 
 def _outer(vectors: Array) -> Array:

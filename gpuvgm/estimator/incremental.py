@@ -14,8 +14,8 @@ from gpuvgm.estimator.one_feature import Start, Sums, estimate_of, fit_cells, pl
 from gpuvgm.estimator.problem import Estimate, Problem
 from gpuvgm.estimator.several_features import fit_several
 from gpuvgm.fit import mean_and_variance
+from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Frame, Grid
-from gpuvgm.multivariate import GaussianStatistics
 from gpuvgm.rows import Coordinates, Moments, Rows, to_numpy
 from gpuvgm.summary import Cells, Summary
 from gpuvgm.wishart import GaussianPosterior, GaussianPrior
@@ -117,7 +117,7 @@ class SeenBlocks:
         accumulate = over_features(problem.engine, problem.rows, self.coordinates.centre, problem.pool)
         digest = digest_of(problem.rows)
         blocks = self.blocks | {digest: accumulate(self.posterior)}
-        total = reduce(_sum, (sums.about(self.posterior.means) for sums in blocks.values()))
+        total = reduce(GaussianStatistics.plus, blocks.values()).about(self.posterior.means)
         posterior = self.prior.within(self.coordinates).update(total)
         bounds = (*self.bounds, posterior.lower_bound(total.entropy))
         return replace(self, posterior=posterior, blocks=blocks, bounds=bounds, grown=digest not in self.blocks)
@@ -137,13 +137,3 @@ def digest_of(rows: Rows) -> str:
         weight = rows.weights(part)
         digest.update(b"" if weight is None else to_numpy(weight).tobytes())
     return digest.hexdigest()
-
-
-def _sum(one: GaussianStatistics, other: GaussianStatistics) -> GaussianStatistics:
-    return GaussianStatistics(
-        one.reference,
-        one.counts + other.counts,
-        one.first + other.first,
-        one.second + other.second,
-        one.entropy + other.entropy,
-    )

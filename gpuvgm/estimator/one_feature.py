@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.accumulation import over_cells, over_rows
 from gpuvgm.cells_fit import estimate_error, start_components
@@ -29,6 +30,7 @@ from gpuvgm.summary import Cells, Summary
 K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means runs on
 Sums = Summary | WeightedSums
 Start = Seeds | Posterior
+Chosen = slice | NDArray[np.bool_]
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -47,7 +49,7 @@ def fit_on_rows(problem: Problem) -> Estimate:
     def begin() -> Posterior:
         if problem.warm is not None:
             return one_posterior(problem.warm.within(coordinates))
-        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates)
+        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
         return prior.update(
             flat_statistics(start_statistics(problem.rows, start, coordinates, problem.prior.form, problem.moments))
         )
@@ -96,12 +98,21 @@ def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
     return frame, starts, build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts[0]))
 
 
-def summarise_rows(engine: Engine, rows: Rows, grid: Grid, pool: Executor | None) -> Sums:
-    """Sums of all rows over the cells of a grid, in one pass."""
+def slice_all(part: slice) -> slice:
+    """Every row of a block."""
+    return slice(None)
+
+
+def summarise_rows(
+    engine: Engine, rows: Rows, grid: Grid, pool: Executor | None, chosen: Callable[[slice], Chosen] = slice_all
+) -> Sums:
+    """Sums of all rows, or of those chosen in each block, over the cells of a grid, in one pass."""
     whole = rows.weight is None or are_whole(to_numpy(rows.weight))
 
     def sums(part: slice) -> Sums:
-        x, weight = rows.column(part), rows.column_weights(part)
+        kept = chosen(part)
+        x, weight = rows.column(part)[kept], rows.column_weights(part)
+        weight = None if weight is None else weight[kept]
         if weight is None:
             return engine.summarise(x, grid)
         return summarise_repeated(engine, x, weight, grid) if whole else WeightedSums.of(x, weight, grid)
@@ -126,7 +137,7 @@ def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[Start]:
     starts: list[Start] = []
     for _ in range(problem.starts):
         chosen = sample.sample(K_MEANS_ROWS) if _is(problem, "kmeans") else sample
-        start = draw_start(chosen, problem.init, problem.components, problem.random, coordinates)
+        start = draw_start(chosen, problem.init, problem.components, problem.random, coordinates, problem.moments)
         if isinstance(start, (LabelStart, CentreStart)):
             starts.append(Seeds(start.reference[:, 0], np.empty(0, np.int64)))
             continue

@@ -135,6 +135,28 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a search says of its result.
+
+    Parameters
+    ----------
+    modes : int
+        Components with more weight than 0.005.
+    bound_with_fewer : float
+        The highest bound found with one mode fewer; NaN where there is one mode.
+    held_out_score : float
+        Log density per row of every eighth row under a fit to the others; NaN for fewer than 16 rows.
+    starts : int
+        Starts tried.
+    """
+
+    modes: int
+    bound_with_fewer: float
+    held_out_score: float
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """What a fit found.
 
@@ -150,6 +172,8 @@ class Estimate:
         How it was found.
     error : float
         Estimated distance to the exact fit in units of sigma; 0 for "exact".
+    explanation : Explanation, optional
+        What a search says of its result.
     """
 
     posterior: GaussianPosterior
@@ -157,3 +181,4 @@ class Estimate:
     converged: bool
     algorithm: str
     error: float
+    explanation: Explanation | None = None

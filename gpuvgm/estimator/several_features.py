@@ -23,7 +23,7 @@ def fit_several(problem: Problem) -> Estimate:
     def begin() -> GaussianPosterior:
         if problem.warm is not None:
             return problem.warm.within(coordinates)
-        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates)
+        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
         return prior.update(start_statistics(problem.rows, start, coordinates, prior.form, problem.moments))
 
     accumulate = over_features(problem.engine, problem.rows, problem.moments.mean, problem.pool)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Floats, Ints
-from gpuvgm.multivariate import Array, GaussianStatistics, namespace_of
+from gpuvgm.multivariate import Array, namespace_of
 from gpuvgm.rows import Coordinates, Moments, Rows, to_numpy
 from gpuvgm.seeding import Seeds, is_far_from_zero, k_means
 from gpuvgm.wishart import Form
@@ -89,7 +89,12 @@ def nearest(y: Array, centres: Floats) -> Array:
 
 
 def draw_start(
-    rows: Rows, init: str | Floats, components: int, random: np.random.RandomState, coordinates: Coordinates
+    rows: Rows,
+    init: str | Floats,
+    components: int,
+    random: np.random.RandomState,
+    coordinates: Coordinates,
+    moments: Moments,
 ) -> Start:
     """A start by one of scikit-learn's methods, or from the centres given.
 
@@ -105,23 +110,36 @@ def draw_start(
         Source of randomness; the same start as scikit-learn's mixture gets from it.
     coordinates : Coordinates
         Where the fit works.
+    moments : Moments
+        Moments of all rows.
     """
     if not isinstance(init, str):
         return CentreStart(coordinates.apply(init))
     if init == "random":
         return RandomStart(np.zeros((components, rows.features)), random)
-    return _seeded(rows.for_seeding(), rows, init, components, random, coordinates)
-
-
-def _seeded(
-    chosen: Rows, rows: Rows, init: str, components: int, random: np.random.RandomState, coordinates: Coordinates
-) -> Start:
-    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
     if init == "kmeans":
-        centres, labels = _k_means(x, components, random, weight, coordinates)
-        padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
-        on_rows = chosen is rows and isinstance(rows.array, np.ndarray)
-        return LabelStart(padded, labels) if on_rows else CentreStart(padded)
+        return _k_means(rows, components, random, coordinates, moments)
+    return _points(rows.for_seeding(), init, components, random, coordinates)
+
+
+def _k_means(
+    rows: Rows, components: int, random: np.random.RandomState, coordinates: Coordinates, moments: Moments
+) -> Start:
+    """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
+    chosen = rows.for_seeding()
+    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
+    far = is_far_from_zero(moments.mean, moments.deviations)
+    centres, labels = k_means(coordinates.apply(x) if far else x, components, random, weight)
+    centres = centres if far else coordinates.apply(centres)
+    padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
+    on_rows = chosen is rows and isinstance(rows.array, np.ndarray)
+    return LabelStart(padded, labels) if on_rows else CentreStart(padded)
+
+
+def _points(
+    chosen: Rows, init: str, components: int, random: np.random.RandomState, coordinates: Coordinates
+) -> PointStart:
+    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
     if init == "random_from_data":
         share = None if weight is None else weight / np.sum(weight)
         index = random.choice(len(x), size=components, replace=False, p=share)
@@ -130,16 +148,6 @@ def _seeded(
 
         _, index = kmeans_plusplus(x, components, random_state=random, sample_weight=weight)
     return PointStart(coordinates.apply(x[index]))
-
-
-def _k_means(
-    x: NDArray[Any], components: int, random: np.random.RandomState, weight: Floats | None, coordinates: Coordinates
-) -> tuple[Floats, Ints]:
-    """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
-    if is_far_from_zero(np.mean(x, axis=0, dtype=np.float64), np.std(x, axis=0, dtype=np.float64)):
-        return k_means(coordinates.apply(x), components, random, weight)
-    centres, labels = k_means(x, components, random, weight)
-    return coordinates.apply(centres), labels
 
 
 def start_statistics(
@@ -187,7 +195,7 @@ def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinate
     """
     k = len(start.reference)
     mean, total = moments.mean, moments.total
-    far = is_far_from_zero(mean, np.sqrt(np.diagonal(moments.scatter) / total))
+    far = is_far_from_zero(mean, moments.deviations)
     points = (start.reference + coordinates.centre) / coordinates.scale
     offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
     squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points

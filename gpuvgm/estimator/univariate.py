@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Frame
-from gpuvgm.multivariate import GaussianStatistics
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
 from gpuvgm.rows import Coordinates
 from gpuvgm.wishart import CovarianceType, GaussianPosterior, GaussianPrior, precision_cholesky

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "host.hpp"
+#include "special.hpp"
 #include "summary_cells.hpp"
 
 namespace nb = nanobind;
@@ -50,6 +51,13 @@ template <class T> nb::ndarray<nb::numpy, T> owned(std::unique_ptr<T[]> values, 
     T* kept = values.release();
     nb::capsule owner(kept, [](void* p) noexcept { delete[] static_cast<T*>(p); });
     return nb::ndarray<nb::numpy, T>(kept, shape, owner);
+}
+
+template <double (*FUNCTION)(double)> auto each(Reals x) {
+    std::vector<double> values(x.shape(0));
+    std::transform(x.data(), x.data() + x.shape(0), values.begin(), FUNCTION);
+    const size_t size = values.size();
+    return owned(std::move(values), {size});
 }
 
 std::vector<std::string> instruction_sets() {
@@ -294,7 +302,10 @@ struct Kernels {
 NB_MODULE(_native, m) {
     using namespace gpuvgm;
     using namespace nb::literals;
-    m.doc() = "Row loops of the native engine.";
+    m.doc() = "Row loops of the native engine, and functions of K-vectors.";
+    m.def("log", &each<log_of>, "x"_a, "Natural logarithm; see gpuvgm.special.");
+    m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.special.");
+    m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.special.");
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
     nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
         .def(nb::init<double, double, Reals, Reals, Reals>(), "scale"_a, "centre"_a, "means"_a, "half_precisions"_a,

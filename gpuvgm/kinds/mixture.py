@@ -9,14 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.accumulation import CELL_FRAME, over_cells
-from gpuvgm.cells_fit import estimate_error, start_components
+from gpuvgm.cell_search import search_cells
+from gpuvgm.cells_fit import end_error, estimate_error, start_components
 from gpuvgm.codecs import Codec, codec_for
 from gpuvgm.config import LARGEST_FIT_ERROR, EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid
 from gpuvgm.model import MISSING, ColumnModel, FitRecord, KernelTable, MixtureModel
-from gpuvgm.posterior import ComponentStatistics, Posterior
+from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
 from gpuvgm.seeding import Seeds, k_means_seeds
 from gpuvgm.summary import Cells, Summary
 
@@ -64,6 +65,7 @@ class Outcome:
     fit: MixtureFit[Posterior]
     error: float
     exact: bool = False
+    bound_with_fewer: float | None = None
 
 
 def plan_column(
@@ -132,15 +134,38 @@ def fit_summary(engine: Engine, plan: Plan, summary: Summary) -> Outcome:
 
     cells = summary.cells()
     fine = fit_on(cells)
+    if plan.config.effort == "best":
+        return _search(engine, plan, cells, fine)
     return Outcome(fine, estimate_error(cells, fine.posterior, fit_on) if plan.trusted else np.inf)
+
+
+def _search(engine: Engine, plan: Plan, cells: Cells, research: MixtureFit[Posterior]) -> Outcome:
+    """The best fit that a search finds, never below the research one; where it started does not matter any more."""
+    prior, random = prior_of_cells(plan, cells), np.random.RandomState(plan.config.random_state)
+    result = search_cells(
+        engine,
+        cells,
+        prior,
+        plan.config.n_components,
+        random,
+        [research.posterior],
+        weight_threshold=plan.config.weight_threshold,
+    )
+    error = end_error(engine, prior, result.fit.posterior, cells)
+    return Outcome(result.fit, error, bound_with_fewer=result.bound_with_fewer)
+
+
+def prior_of_cells(plan: Plan, cells: Cells) -> Prior:
+    """Prior of a column from its cells."""
+    mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+    return prior_of(mean, variance, plan.grid.frame, plan.config)
 
 
 def _fit_cells(engine: Engine, plan: Plan, cells: Cells) -> MixtureFit[Posterior]:
     assert plan.seeds is not None
-    mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
     component = start_components(plan.grid, plan.seeds, cells)
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
-    prior = prior_of(mean, variance, plan.grid.frame, plan.config)
+    prior = prior_of_cells(plan, cells)
     return fit_mixture(over_cells(engine, cells), prior, prior.update(start), Stopping.of(plan.config, cells.rows))
 
 
@@ -168,6 +193,8 @@ def summary_model(engine: Engine, plan: Plan, summary: Summary, outcome: Outcome
         converged=outcome.fit.converged,
         lower_bound=outcome.fit.bounds[-1],
         fit_error=outcome.error,
+        effort=plan.config.effort,
+        bound_with_fewer=outcome.bound_with_fewer,
         cells=len(cells.mean),
         refinements=plan.refinements,
     )

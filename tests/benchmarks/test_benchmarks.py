@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import picture, pipeline
+from benchmarks import estimator, inputs, picture, pipeline
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
-ROWS = 20_000
+ROWS = {name: 2_000 if name == "effort" else 20_000 for name in BENCHMARKS}
 
 
 @pytest.mark.parametrize("benchmark", [name for name in BENCHMARKS if name != "pipeline"])
@@ -19,7 +20,7 @@ def test_benchmark_prints_a_table_and_writes_json_lines(
     benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = tmp_path / "results" / "lines.jsonl"
-    assert main([benchmark, "--rows", str(ROWS), "--json", str(lines)]) == 0
+    assert main([benchmark, "--rows", str(ROWS[benchmark]), "--json", str(lines)]) == 0
     measured = [json.loads(line) for line in lines.read_text().splitlines()]
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.startswith(f"{benchmark}: ")
@@ -42,6 +43,29 @@ def test_pipeline_reports_stages_and_peak_memory_of_every_side(tmp_path: Path) -
         stages = {"read values", "write values", "read encoded", "write encoded"}
         assert sides[side]["seconds"].keys() == stages
         assert 2**20 < sides[side]["peak_memory"] < 2**30
+
+
+def test_both_estimators_do_the_same_work_and_say_what_memory_it_takes() -> None:
+    x = inputs.clouds(60_000, 3)
+    (row,) = estimator.beside_scikit_learn(
+        x, {"n_components": 3, "max_iter": 4, "init_params": "random"}, {"em": {}}, 5.0
+    )
+    ours, theirs = row.details["sides"]["gpuvgm"], row.details["sides"]["scikit-learn"]
+    assert ours["iterations"] == theirs["iterations"] == 4
+    assert ours["lower_bound"] == pytest.approx(theirs["lower_bound"], rel=1e-9)
+    assert theirs["peak_memory"] > x.nbytes  # the responsibilities alone
+    assert row.least == {"scikit-learn": 5.0}
+    assert row.row_bytes == x.nbytes / len(x)
+    assert "aim 25 %" in row.notes["peak memory above the rows, against scikit-learn"]
+
+
+def test_columns_of_a_search_have_a_bound_from_either_side() -> None:
+    columns = inputs.columns(5_000)
+    assert len(columns) in (3, 10)
+    assert all(np.isfinite(x).all() and x.dtype == np.float64 and len(x) == 5_000 for x in columns.values())
+    row = estimator.searched("lognormal", columns["lognormal"])
+    assert row.details["bounds"].keys() == {"exact", "best"}
+    assert row.details["gain"] == row.details["bounds"]["best"] - row.details["bounds"]["exact"]
 
 
 def test_a_missed_aim_is_named() -> None:

@@ -1,0 +1,167 @@
+"""effort="best": a search for the highest bound, what one mode fewer costs, and a look at rows held out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from gpuvgm.accumulation import CELL_FRAME, log_density_sum, over_cells, over_features, over_rows
+from gpuvgm.cell_search import search_cells
+from gpuvgm.cells_fit import climbed, end_error
+from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.estimator.one_feature import Sums, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.estimator.problem import Estimate, Explanation, Problem
+from gpuvgm.estimator.several_features import fit_several
+from gpuvgm.estimator.starts import LabelStart, start_statistics
+from gpuvgm.estimator.univariate import coordinates_of, one_prior
+from gpuvgm.gaussian_sums import GaussianStatistics
+from gpuvgm.grid import MASS_BITS, Grid, build_grid
+from gpuvgm.model import KernelTable
+from gpuvgm.multivariate import namespace_of
+from gpuvgm.posterior import Posterior, Prior
+from gpuvgm.rows import Coordinates, Rows, to_numpy
+from gpuvgm.search import SearchResult, search
+from gpuvgm.seeding import k_means
+from gpuvgm.special import LOG_2
+from gpuvgm.summary import Summary
+
+HELD_OUT = 8  # one row in so many
+LEAST_ROWS = 16  # fewer are not divided
+COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
+STARTS, RICH_STARTS, RICH = 6, 2, 4  # starts, and others with more components, which are taken away again
+RESEARCH_ITERATIONS = 100
+
+
+def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
+    """Search on the summary of one feature; the last steps on its rows, where that is asked for or needed.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    exact : bool
+        Whether the fit shall end on the rows.
+    """
+    problem = _research(problem)
+    frame, starts, grid = plan(problem)
+    prior = one_prior(problem.prior.within(coordinates_of(frame)))
+    learnt, held = _divided(problem, grid)
+    cells = learnt.merge(held).cells()
+    research = fit_cells(problem, frame, grid, starts[0], cells)
+    result = search_cells(problem.engine, cells, prior, problem.components, problem.random, [research.posterior])
+    fit, error = result.fit, end_error(problem.engine, prior, result.fit.posterior, cells)
+    for refinement in range(1, MOST_REFINEMENTS + 1):
+        sums = learnt.merge(held)
+        if error <= LARGEST_FIT_ERROR or not isinstance(sums, Summary):
+            break
+        grid = build_grid(frame, sums.masses(), np.empty(0), MASS_BITS + 2 * refinement)
+        learnt, held = _divided(problem, grid)
+        cells = learnt.merge(held).cells()
+        fit = climbed(over_cells(problem.engine, cells), prior, fit.posterior, cells.rows)
+        error = end_error(problem.engine, prior, fit.posterior, cells)
+    if exact or error > LARGEST_FIT_ERROR:
+        exact, error = True, 0.0
+        fit = climbed(over_rows(problem.engine, problem.rows, frame, problem.pool), prior, fit.posterior, cells.rows)
+    estimate = estimate_of(problem, fit, frame, "exact" if exact else "summary", error)
+    score = _score_of_cells(problem.engine, prior, fit.posterior, learnt, held) + np.log(frame.scale)
+    return replace(estimate, explanation=_explanation(result, estimate.bounds[-1], score))
+
+
+def best_of_several(problem: Problem) -> Estimate:
+    """Search on a sample of the rows, then on all of them.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    """
+    problem = _research(problem)
+    rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
+    coordinates = Coordinates(1.0, centre)
+    prior = problem.prior.within(coordinates)
+    research = fit_several(problem).posterior.within(coordinates)
+    fine = over_features(engine, rows, centre, problem.pool)
+    sample = rows.sample(COARSE_ROWS)
+    coarse = Rows.of(sample.array, np.full(sample.count, rows.total / sample.count))
+    level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
+    starts = _sample_starts(problem, coarse, coordinates)
+    result = search([level, fine], starts, prior, rows.total, given=[fine(research)])
+    posterior = result.fit.posterior
+    score = np.nan
+    if rows.count >= LEAST_ROWS:
+        others, held = _weighted(rows, _learnt), _weighted(rows, _held_out)
+        apart = climbed(over_features(engine, others, centre, problem.pool), prior, posterior, others.total)
+        score = log_density_sum(engine, held, apart.posterior.table(centre), problem.pool) / held.total
+    bounds = result.fit.bounds
+    return Estimate(
+        posterior.outside(coordinates), bounds, result.fit.converged, "exact", 0.0,
+        _explanation(result, bounds[-1], score),
+    )  # fmt: skip
+
+
+def _research(problem: Problem) -> Problem:
+    """One start of 100 iterations at most: what the search must not fall short of."""
+    stopping = replace(problem.stopping, max_iter=min(problem.stopping.max_iter, RESEARCH_ITERATIONS))
+    return replace(problem, starts=1, stopping=stopping)
+
+
+def _divided(problem: Problem, grid: Grid) -> tuple[Any, Any]:
+    """Sums of the rows that are learnt from, and of those held out."""
+    rows = problem.rows
+    divided = [summarise_rows(problem.engine, rows, grid, problem.pool, chosen) for chosen in (_learnt, _held_out)]
+    return divided[0], divided[1]
+
+
+def _held_out(part: slice) -> NDArray[np.bool_]:
+    return np.asarray(np.arange(part.start, part.stop) % HELD_OUT == HELD_OUT - 1)
+
+
+def _learnt(part: slice) -> NDArray[np.bool_]:
+    return ~_held_out(part)
+
+
+def _weighted(rows: Rows, chosen: Callable[[slice], NDArray[np.bool_]]) -> Rows:
+    """Rows of which only those chosen count."""
+    weight = chosen(slice(0, rows.count)).astype(np.float64)
+    if rows.weight is not None:
+        weight *= to_numpy(rows.weight)
+    on_device = weight if rows.on_host else namespace_of(rows.array).asarray(weight)
+    return replace(rows, weight=on_device)
+
+
+def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, learnt: Sums, held: Sums) -> float:
+    """Log density per held-out row under a fit to the others."""
+    others, apart = learnt.cells(), held.cells()
+    if others.rows + apart.rows < LEAST_ROWS:
+        return np.nan
+    fit = climbed(over_cells(engine, others), prior, posterior, others.rows)
+    table = KernelTable.of(fit.posterior, CELL_FRAME)
+    sums = engine.e_step(apart.mean, apart.weight, apart.scatter, table)
+    return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)
+
+
+def _sample_starts(problem: Problem, sample: Rows, coordinates: Coordinates) -> list[GaussianStatistics]:
+    """Starts from k-means on a sample, some of them with more components."""
+    starts = []
+    for components, times in ((problem.components, STARTS), (problem.components + RICH, RICH_STARTS)):
+        for _ in range(times):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than centres is no fault
+                centres, labels = k_means(coordinates.apply(sample.array), components, problem.random)
+            start = LabelStart(centres, labels)
+            sums = start_statistics(sample, start, coordinates, problem.prior.form, problem.moments)
+            starts.append(sums.padded(components))
+    return starts
+
+
+def _explanation(result: SearchResult[Any, Any], bound: float, score: float) -> Explanation:
+    loss = result.loss_with_fewer
+    fewer = np.nan if loss is None else bound - loss * result.rows
+    return Explanation(result.modes, fewer, score, result.starts)

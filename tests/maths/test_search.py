@@ -1,0 +1,192 @@
+"""The search: statistics that can be moved, split and padded; accelerated EM; never below a start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+from gpuvgm.acceleration import Climb, Ground, quasi_newton
+from gpuvgm.accumulation import over_cells
+from gpuvgm.cell_search import cell_starts, coarse_cells, search_cells
+from gpuvgm.config import FitConfig
+from gpuvgm.engines import get_engine
+from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.generation import amount
+from gpuvgm.grid import Frame, Masses, build_grid
+from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
+from gpuvgm.search import Effort, SearchResult
+from gpuvgm.summary import Cells
+
+Result = SearchResult[ComponentStatistics, Posterior]
+QUICK = Effort(contest=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
+COMPONENTS = 6
+
+
+def cells_of(x: np.ndarray) -> tuple[Cells, Prior]:
+    """Cells and scikit-learn's prior of a column."""
+    frame = Frame.around(x)
+    y = frame.apply(x)
+    grid = build_grid(frame, Masses.of_sample(y[:: max(1, len(y) // 50_000)]), np.empty(0))
+    mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
+    return get_engine("auto").summarise(x, grid).cells(), prior_of(mean, variance, frame, FitConfig())
+
+
+@pytest.fixture(scope="module")
+def column() -> tuple[Cells, Prior]:
+    draws = np.random.default_rng(0)
+    return cells_of(np.concatenate((draws.normal(0, 1, 3000), draws.lognormal(1, 0.7, 4000), np.full(500, 3.0))))
+
+
+@pytest.fixture(scope="module")
+def found(column: tuple[Cells, Prior]) -> Result:
+    return searched(column)
+
+
+def searched(
+    column: tuple[Cells, Prior], seed: int = 0, given: tuple[Posterior | ComponentStatistics, ...] = ()
+) -> Result:
+    cells, prior = column
+    return search_cells(get_engine("auto"), cells, prior, COMPONENTS, np.random.RandomState(seed), given, effort=QUICK)
+
+
+def ground_of(column: tuple[Cells, Prior]) -> Ground[ComponentStatistics, Posterior]:
+    cells, prior = column
+    return Ground(over_cells(get_engine("auto"), cells), prior, cells.rows)
+
+
+def moments(s: ComponentStatistics) -> np.ndarray:
+    """Mass, first and second moment about 0 of all components together."""
+    at_zero = s.about(np.zeros(len(s.counts)))
+    return np.array([np.sum(at_zero.counts), np.sum(at_zero.first), np.sum(at_zero.second)])
+
+
+@st.composite
+def statistics(draw: Callable[..., float]) -> ComponentStatistics:
+    rows = np.random.default_rng(draw(st.integers(0, 1000)))
+    k = draw(st.integers(1, 5))
+    counts, means, variances = rows.uniform(1, 100, k), rows.normal(0, 10, k), rows.uniform(0.1, 4, k)
+    reference = means + rows.normal(0, 1, k)
+    d = means - reference
+    return ComponentStatistics(reference, counts, counts * d, counts * (variances + d * d), 1.0)
+
+
+@given(statistics(), st.integers(0, 4))
+def test_splitting_padding_and_reordering_keep_mass_and_moments(s: ComponentStatistics, component: int) -> None:
+    k = len(s.counts)
+    split = s.split(component % k)
+    assert len(split.counts) == k + 1
+    for changed in (split, s.padded(k + 3), s.take(np.arange(k)[::-1]), s.about(np.full(k, 7.0))):
+        np.testing.assert_allclose(moments(changed), moments(s), rtol=1e-9, atol=1e-7)
+
+
+@given(statistics())
+def test_moving_reaches_the_coordinates_asked_for(s: ComponentStatistics) -> None:
+    step = 0.01 * np.concatenate((np.sqrt(s.counts), np.full(2 * len(s.counts), 0.1)))
+    np.testing.assert_allclose(s.moved(step).coordinates(), s.coordinates() + step, rtol=1e-9, atol=1e-9)
+
+
+@given(statistics())
+def test_a_step_too_far_is_shortened_to_something_that_rows_can_be(s: ComponentStatistics) -> None:
+    for sign in (1e6, -1e6):
+        moved = s.moved(np.full(3 * len(s.counts), sign))
+        assert np.all(moved.counts > 0) and np.all(moved.second > 0)
+
+
+def test_quasi_newton_finds_the_top_of_a_parabola() -> None:
+    curvature = np.array([1.0, 0.3, 0.05])
+    steps = np.eye(3)
+    np.testing.assert_allclose(quasi_newton(curvature * 2.0, steps, curvature * steps), np.full(3, 2.0))
+
+
+def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Prior]) -> None:
+    cells, prior = column
+    start = cell_starts(cells, COMPONENTS, np.random.RandomState(1))[0]
+    climb = Climb(ground_of(column), start).run(400, 1e-12)
+    assert climb.converged
+    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, climb.best.posterior, Stopping(200, 0.0))
+    assert plain.bounds[-1] - climb.best.bound < 1e-8 * cells.rows
+    np.testing.assert_allclose(plain.posterior.means, climb.best.posterior.means, rtol=1e-3, atol=1e-3)
+
+
+def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column: tuple[Cells, Prior]) -> None:
+    cells, prior = column
+    start = cell_starts(cells, COMPONENTS, np.random.RandomState(2))[0]
+    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(1500, 0.0))
+    assert Climb(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
+
+
+def test_bounds_never_fall(found: Result) -> None:
+    assert np.all(np.diff(found.fit.bounds) >= 0)
+    assert found.fit.converged
+    assert list(found.start_bounds) == sorted(found.start_bounds, reverse=True)
+
+
+def test_result_is_above_every_start(column: tuple[Cells, Prior], found: Result) -> None:
+    cells, prior = column
+    for start in cell_starts(cells, COMPONENTS, np.random.RandomState(5)):
+        if len(start.counts) == COMPONENTS:
+            fit = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(300, 0.0))
+            assert found.fit.bounds[-1] > fit.bounds[-1] - 1e-7 * cells.rows
+
+
+def test_result_is_never_below_what_is_given(column: tuple[Cells, Prior], found: Result) -> None:
+    again = searched(column, 3, (found.fit.posterior, found.statistics))
+    assert again.fit.bounds[-1] >= found.fit.bounds[-1]
+
+
+def test_the_same_seed_gives_the_same_bits(column: tuple[Cells, Prior], found: Result) -> None:
+    again = searched(column)
+    assert again.fit.bounds == found.fit.bounds
+    np.testing.assert_array_equal(again.fit.posterior.means, found.fit.posterior.means)
+
+
+def test_components_are_in_descending_order(found: Result) -> None:
+    counts = found.fit.posterior.counts
+    assert np.all(np.diff(counts) <= 0.01 * np.max(counts))
+
+
+def test_one_mode_fewer_costs_something(found: Result) -> None:
+    assert found.modes > 1
+    assert found.loss_with_fewer is not None and found.loss_with_fewer >= 0
+
+
+def test_a_constant_has_one_mode_and_none_fewer() -> None:
+    result = searched(cells_of(np.full(1000, 5.0)))
+    assert result.modes == 1
+    assert result.bound_with_fewer is None
+
+
+def test_two_values_and_fewer_values_than_components() -> None:
+    assert searched(cells_of(np.repeat([0.0, 100.0, 101.0], 500))).modes >= 2
+
+
+def test_coarse_cells_keep_the_mass() -> None:
+    cells, _ = cells_of(amount(0, 50_000))
+    coarse = coarse_cells(cells, 1000)
+    assert len(coarse.mean) <= 1000 < len(cells.mean)
+    assert coarse.rows == cells.rows
+    assert np.sum(coarse.weight * coarse.mean) == pytest.approx(np.sum(cells.weight * cells.mean), rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["amount", "lognormal"])
+def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
+    x = amount(0, 8_000) if name == "amount" else np.random.default_rng(1).lognormal(0, 1, 8_000)
+    cells, prior = cells_of(x)
+    frame, random = Frame.around(x), np.random.RandomState(0)
+    y = frame.apply(x)
+    one, none = np.ones(len(y)), np.zeros(len(y))
+    rows = over_cells(get_engine("auto"), Cells(y, one, none, none.astype(int), none.astype(int), none))
+    bounds = []
+    for _ in range(10):
+        run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))
+        start = hard_start(y, one, none, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
+        bounds.append(fit_mixture(rows, prior, prior.update(start), Stopping(800, 0.0)).bounds[-1])
+    found = search_cells(get_engine("auto"), cells, prior, 10, np.random.RandomState(0))
+    statistics = rows(found.fit.posterior)
+    assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)
