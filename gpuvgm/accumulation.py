@@ -9,6 +9,7 @@ import numpy as np
 
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, statistics_of
+from gpuvgm.errors import InputError
 from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import KernelTable
@@ -112,6 +113,8 @@ def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Mome
     statistics = sums_over(engine, rows, table, pool)
     shift = statistics.first[0] / statistics.counts[0]
     scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
+    if not np.all(np.isfinite(scatter)):
+        raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
     return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
 
 

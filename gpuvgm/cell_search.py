@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gpuvgm.accumulation import over_cells
+from gpuvgm.accumulation import Accumulate, over_cells
 from gpuvgm.engines import Engine
 from gpuvgm.fit import hard_start
 from gpuvgm.grid import Floats, Ints
@@ -55,10 +55,10 @@ def search_cells(  # noqa: PLR0913 - the public signature
     effort : Effort, optional
         How far to go.
     """
-    fine = over_cells(engine, cells)
+    fine = _sound(over_cells(engine, cells))
     coarse = coarse_cells(cells, COARSE_CELLS)
     return search(
-        [fine] if len(coarse.mean) == len(cells.mean) else [over_cells(engine, coarse), fine],
+        [fine] if len(coarse.mean) == len(cells.mean) else [_sound(over_cells(engine, coarse)), fine],
         cell_starts(coarse, components, random),
         prior,
         cells.rows,
@@ -66,6 +66,19 @@ def search_cells(  # noqa: PLR0913 - the public signature
         weight_threshold=weight_threshold,
         effort=effort,
     )
+
+
+def _sound(accumulate: Accumulate) -> Accumulate:
+    """The E-step with components of negative counts empty: the expansion within cells far wider than a component."""
+
+    def sound(posterior: Posterior) -> ComponentStatistics:
+        sums = accumulate(posterior)
+        held = sums.counts >= 0
+        if np.all(held):
+            return sums
+        return replace(sums, counts=sums.counts * held, first=sums.first * held, second=sums.second * held)
+
+    return sound
 
 
 def coarse_cells(cells: Cells, most: int) -> Cells:

@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.special import digamma, gammaln
+from gpuvgm.special import digamma, gammaln, log
 
 Vector = NDArray[np.float64]
+LARGE = 1e7
 ConcentrationType = Literal["dirichlet_process", "dirichlet_distribution"]
 
 
@@ -64,7 +65,10 @@ class StickBreaking:
         a, b = self.sticks
         k = len(a)
         gamma = gammaln(np.concatenate((a, b, a + b)))
-        return np.asarray(gamma[:k] + gamma[k : 2 * k] - gamma[2 * k :])
+        far = b > LARGE  # there the last two would cancel
+        return np.asarray(
+            gamma[:k] + np.where(far, -_rise_of_gammaln(np.where(far, b, LARGE), a), gamma[k : 2 * k] - gamma[2 * k :])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,15 @@ class Dirichlet:
         """Terms of the logarithm of the Dirichlet's normaliser, which are those of the lower bound."""
         gamma = gammaln(np.concatenate((self.concentration, np.add.accumulate(self.concentration)[-1:])))
         return np.asarray(gamma[:-1] - gamma[-1] / len(self.concentration))
+
+
+def _rise_of_gammaln(b: Vector, a: Vector) -> Vector:
+    """Logarithm of gamma(a + b) / gamma(b) for large b, by Stirling's formula; log1p by its artanh series."""
+    t = a / b
+    f = t / (2 + t)
+    q = f * f
+    log1p = np.where(t < 0.1, 2 * f * (1 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q / 11))))), log(1 + t))
+    return np.asarray(a * log(a + b) - a + (b - 0.5) * log1p)
 
 
 Concentration = StickBreaking | Dirichlet

@@ -17,20 +17,26 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from gpuvgm.accumulation import moments_of
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import ENGINES
-from gpuvgm.errors import InputError
 from gpuvgm.estimator.best import best_of_one, best_of_several
 from gpuvgm.estimator.fitted import FittedMixture
 from gpuvgm.estimator.incremental import SeenBlocks, SeenColumn
 from gpuvgm.estimator.one_feature import fit_on_rows, fit_on_summary
 from gpuvgm.estimator.priors import checked_prior
 from gpuvgm.estimator.problem import Estimate, Narrator, Problem
-from gpuvgm.estimator.reading import host_floats, training_rows
+from gpuvgm.estimator.reading import training_rows
+from gpuvgm.estimator.refusals import (
+    init_of,
+    kept_settings,
+    refuse_changes,
+    refuse_few,
+    refuse_other_form,
+    refuse_summary,
+)
 from gpuvgm.estimator.several_features import fit_several
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.fit import Stopping
-from gpuvgm.grid import Floats
 from gpuvgm.multivariate import Array
-from gpuvgm.rows import Rows
+from gpuvgm.rows import Moments, Rows
 from gpuvgm.wishart import GaussianPrior
 
 _LOG = logging.getLogger("gpuvgm")
@@ -103,9 +109,10 @@ class BayesianGaussianMixture(FittedMixture):
     lower_bound_ : float
         Its evidence lower bound.
     lower_bounds_ : list of float
-        The bound after each of its iterations; it never falls.
+        The bound after each of its iterations. It never falls but by what `reg_covar` adds to variances of its own
+        size: scikit-learn's floor is no part of its bound.
     fit_error_ : float
-        Estimated distance to the exact fit in units of sigma; 0 for "exact".
+        Estimated distance to the exact fit in units of sigma, right to an order of magnitude; 0 for "exact".
     explanation_ : Explanation or None
         What effort="best" says of its result: `modes` (components with more weight than 0.005), `bound_with_fewer` (the
         highest bound found with one mode fewer), `held_out_score` (log density per row of every eighth row, under a fit
@@ -224,9 +231,9 @@ class BayesianGaussianMixture(FittedMixture):
         """
         self._validate_params()
         rows = training_rows(self, X, sample_weight)
-        self._refuse_few(rows)
+        refuse_few(self, rows)
         with self._pool() as pool:
-            problem = self._problem(rows, pool)
+            problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
         self._seen = None
@@ -243,12 +250,13 @@ class BayesianGaussianMixture(FittedMixture):
         """Add rows to those seen so far.
 
         One feature: the rows are added to a summary on the grid of the first call, and the mixture is fitted to all of
-        them again, from the start that the first call chose. The order of the rows and how they are cut into calls
-        change nothing, to the last bit.
+        them again, from the start that the first call chose. After that call neither the order of the rows nor how
+        they are cut into calls changes a bit of the result (rounding, where weights are no whole numbers).
 
         Several features: memoised variational inference (Hughes & Sudderth 2013). The first call fits its rows, whose
         priors are kept. Every later call is one visit of its block: a block seen before is known by its content and
-        visited again instead of counted twice, and the lower bound over all blocks cannot fall by it. Going over the
+        visited again instead of counted twice, and the lower bound over all blocks cannot fall by it (but for
+        `reg_covar`, as in any fit). Going over the
         blocks until the bound stands still gives a local optimum of a fit of all rows at once.
 
         Parameters
@@ -263,22 +271,25 @@ class BayesianGaussianMixture(FittedMixture):
         """
         self._validate_params()
         seen: Any = getattr(self, "_seen", None)
+        if seen is not None:
+            refuse_changes(self, getattr(self, "_seen_with", {}))
         rows = training_rows(self, X, sample_weight, reset=seen is None)
+        if rows.features > 1:
+            refuse_summary(self, rows.features)
         if seen is None:
-            self._refuse_few(rows)
+            refuse_few(self, rows)
+        elif rows.total == 0:
+            return self
         with self._pool() as pool:
-            problem = replace(self._problem(rows, pool), warm=None)
-            if rows.features == 1:
-                seen = (seen or SeenColumn.begin(problem)).add(problem)
-                problem = replace(problem, prior=checked_prior(self, seen.moments()))
-            elif seen is None:
-                seen = SeenBlocks.begin(problem).visit(problem)
-            else:
-                problem = replace(problem, prior=seen.prior)
-                seen = seen.visit(problem)
+            if seen is None:
+                problem = replace(self._problem(rows, pool, moments_of(self._engine(rows), rows, pool)), warm=None)
+                seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
+            seen = seen.add(self._engine(rows), rows, pool)
+            moments = seen.moments()
+            problem = replace(self._problem(rows, pool, moments), warm=None, prior=seen.prior_for(self, moments))
             estimate = seen.estimate(problem)
         self._keep(estimate, problem.prior)
-        self._seen = seen
+        self._seen, self._seen_with = seen, kept_settings(self)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
@@ -296,59 +307,35 @@ class BayesianGaussianMixture(FittedMixture):
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _refuse_few(self, rows: Rows) -> None:
-        most = max(rows.count, int(rows.total))
-        if most < self.n_components:
-            raise ValueError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {most}"
-            )
-
-    def _problem(self, rows: Rows, pool: Executor | None) -> Problem:
-        engine = self._engine(rows)
-        moments = moments_of(engine, rows, pool)
-        warm = self.warm_start and hasattr(self, "converged_")
-        tolerance = self.tol if self.tol_per_row is None else self.tol_per_row * rows.total
+    def _problem(self, rows: Rows, pool: Executor | None, moments: Moments) -> Problem:
+        warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
+        if warm is not None:
+            refuse_other_form(self, warm, rows.features)
+        tolerance = self.tol if self.tol_per_row is None else self.tol_per_row * moments.total
         return Problem(
-            engine=engine,
+            engine=self._engine(rows),
             pool=pool,
             rows=rows,
             moments=moments,
             prior=checked_prior(self, moments),
             components=self.n_components,
-            init=self._init(rows.features),
+            init=init_of(self, rows.features),
             starts=self.n_init,
             random=check_random_state(self.random_state),
-            stopping=Stopping(self.max_iter, tolerance, self.lower_bound_ if warm else -np.inf),
-            warm=self._posterior() if warm else None,
+            stopping=Stopping(self.max_iter, tolerance, -np.inf if warm is None else self.lower_bound_),
+            warm=warm,
             narrator=Narrator(self.verbose, self.verbose_interval),
         )
 
     def _estimate(self, problem: Problem) -> Estimate:
         best = self.effort == "best" and problem.stopping.max_iter > 0
         if problem.rows.features > 1:
-            if self.algorithm == "summary":
-                raise InputError(
-                    f'algorithm="summary" needs one feature, but X has {problem.rows.features}; use "exact" or "auto"'
-                )
+            refuse_summary(self, problem.rows.features)
             return best_of_several(problem) if best else fit_several(problem)
         summary = self.algorithm == "summary" or (self.algorithm == "auto" and problem.rows.count >= SUMMARY_ROWS)
         if best:
             return best_of_one(problem, exact=not summary)
         return fit_on_summary(problem) if summary else fit_on_rows(problem)
-
-    def _init(self, features: int) -> str | Floats:
-        """How to start: the name of a method, or centres in float64."""
-        if isinstance(self.init_params, str):
-            return self.init_params
-        centres = host_floats(self.init_params)
-        if centres.shape != (self.n_components, features):
-            raise InputError(
-                f"init_params holds centres of shape {centres.shape}, but n_components and the features of X ask for "
-                f"{(self.n_components, features)}"
-            )
-        if not np.all(np.isfinite(centres)):
-            raise InputError("init_params holds centres that are not finite")
-        return centres
 
     def _keep_prior(self, prior: GaussianPrior) -> None:
         self.weight_concentration_prior_ = prior.weight_concentration
@@ -371,9 +358,13 @@ class BayesianGaussianMixture(FittedMixture):
 
     def _check_parameters(self, X: Any) -> None:
         """Set the priors for these rows; scikit-learn's own tests look at them before a fit."""
-        self._keep_prior(self._problem(training_rows(self, X, None), None).prior)
+        self._keep_prior(self._problem_of(X).prior)
 
     def _initialize_parameters(self, X: Any, random_state: np.random.RandomState) -> None:
         """Set the parameters that a fit starts from; scikit-learn's own tests look at them."""
-        problem = replace(self._problem(training_rows(self, X, None), None), random=random_state)
+        problem = replace(self._problem_of(X), random=random_state)
         self._keep(self._estimate(replace(problem, starts=1, stopping=Stopping(0, 0.0))), problem.prior)
+
+    def _problem_of(self, x: Any) -> Problem:
+        rows = training_rows(self, x, None)
+        return self._problem(rows, None, moments_of(self._engine(rows), rows))

@@ -134,6 +134,8 @@ class Prior:
         Prior of the weights.
     tied : bool
         Whether the components share one variance.
+    origin : float, optional
+        Where a component without rows lies before its prior moves it; where it was by default.
     """
 
     weight_concentration: float
@@ -144,11 +146,13 @@ class Prior:
     reg_covar: float
     concentration_type: ConcentrationType = "dirichlet_process"
     tied: bool = False
+    origin: float | None = None
 
     def update(self, statistics: ComponentStatistics) -> Posterior:
         """Posterior given the sums of an E-step (the M-step)."""
         nk = statistics.counts + LEAST_COUNT
-        shift = statistics.first / nk
+        origin = statistics.reference if self.origin is None else self.origin
+        shift = (statistics.first + LEAST_COUNT * (origin - statistics.reference)) / nk
         spread = statistics.second - shift * (2 * statistics.first - shift * statistics.counts)
         xk = statistics.reference + shift
         sk = np.maximum(spread, 0.0) / nk + self.reg_covar

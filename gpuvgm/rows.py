@@ -19,20 +19,20 @@ T = TypeVar("T")
 
 BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
 SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
+REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
 MAPPED_VALUES = 1 << 25  # a memory map of more numbers than this is not read into memory for k-means
 
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """Where a fit works: y = x * scale - centre, with a power of two as the scale and a centre near the rows."""
+    """Where a fit works: y = x - centre, with a centre near the rows."""
 
-    scale: float
     centre: Floats
 
     def apply(self, x: Array) -> Array:
         """Coordinates of rows, in float64."""
         xp = namespace_of(x)
-        return xp.asarray(x, dtype=xp.float64) * self.scale - xp.asarray(self.centre)
+        return xp.asarray(x, dtype=xp.float64) - xp.asarray(self.centre)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +134,18 @@ class Rows:
         return np.ascontiguousarray(to_numpy(self.read(part))[:, 0], dtype=np.float64)
 
     def sample(self, most: int) -> Rows:
-        """At most so many rows, evenly spread, as NumPy arrays; rows with a weight as if they were repeated."""
-        if self.weight is None:
-            chosen = np.arange(0, self.count, -(-self.count // most))
-        else:
-            ends = np.cumsum(to_numpy(self.weight))
-            step = max(1.0, np.ceil(ends[-1] / most)) if are_whole(to_numpy(self.weight)) else ends[-1] / most
-            chosen = np.searchsorted(ends, np.arange(0.0, ends[-1], step), side="right")
-            chosen = chosen[chosen < self.count]
+        """At most so many rows as NumPy arrays, one at a random place in each of as many equal parts.
+
+        The places are the same for every call. Rows with a weight are taken as if they were repeated.
+        """
+        weight = None if self.weight is None else to_numpy(self.weight)
+        whole = weight is None or are_whole(weight)
+        total = self.total
+        step = max(1.0, np.ceil(total / most)) if whole else total / most
+        starts = np.arange(0.0, total, step)
+        places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
+        places = places[places < total]
+        chosen = places.astype(np.int64) if weight is None else np.searchsorted(_ends(weight), places, side="right")
         blocks = []
         for part in self.parts():
             inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
@@ -149,14 +153,31 @@ class Rows:
                 blocks.append(to_numpy(self.read(part))[inside - part.start])
         return Rows.of(np.concatenate(blocks))
 
-    def for_seeding(self) -> Rows:
-        """The rows that k-means runs on: all of an array in memory, else a sample."""
-        return self if self.whole else self.sample(SEED_ROWS)
+    def for_seeding(self) -> tuple[Rows, Any]:
+        """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).
+
+        All of an array in memory; rows with whole weights are repeated if these are not too many. Else a sample.
+        """
+        if not self.whole or (self.weight is not None and not isinstance(self.array, np.ndarray)):
+            return self.sample(SEED_ROWS), None
+        if self.weight is None:
+            return self, None if not isinstance(self.array, np.ndarray) else slice(None)
+        if not are_whole(self.weight) or self.total > max(self.count, REPEATED_ROWS):
+            return self, slice(None)
+        times = self.weight.astype(np.int64)
+        return Rows.of(np.repeat(self.array, times, axis=0)), np.cumsum(times) - times
 
     def taken(self, kept: Any) -> Rows:
         """Some of the rows."""
         weight = None if self.weight is None else self.weight[kept]
         return replace(self, array=self.array[kept], weight=weight)
+
+
+def _ends(weight: Floats) -> Floats:
+    """Where each row ends if rows are laid out with their weights as lengths; the last end holds every place."""
+    ends = np.cumsum(weight)
+    ends[-1] = np.inf
+    return np.asarray(ends)
 
 
 def are_whole(weight: Floats) -> bool:

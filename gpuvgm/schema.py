@@ -38,7 +38,7 @@ class ColumnSpec:
         "declared", or what the kind was inferred from.
     options : mapping
         Settings that win over the table's: standardize, tails, scale, floor, inf, n_components, weight_threshold,
-        weight_concentration_prior, max_iter, tol, tol_per_row. Not to be modified.
+        weight_concentration_prior, max_iter, tol, tol_per_row, effort. Not to be modified.
     """
 
     name: str
@@ -319,6 +319,7 @@ _OPTIONS: dict[str, _Numbers | _Choices] = {
     "max_iter": _Numbers("a whole number, at least 1", least=1, whole=True),
     "tol": _Numbers("a number, at least 0"),
     "tol_per_row": _Numbers('a number, at least 0, or None ("none" in a file)', optional=True),
+    "effort": _Choices('"best" or "research"', ("best", "research")),
 }
 
 

@@ -19,6 +19,7 @@ Vector = NDArray[np.float64]
 LOG_2 = 0.6931471805599453
 LOG_2_PI = 1.8378770664093453
 _SHIFT = 10  # arguments are moved up by recurrence until the asymptotic series hold
+_HUGE = 1e25  # from here on the product would overflow, and a shift changes nothing
 _STEPS = np.arange(float(_SHIFT))
 _ODD_RECIPROCALS = [1 / odd for odd in range(19, 0, -2)]
 
@@ -47,7 +48,7 @@ def _digamma(x: Vector) -> Vector:
     x = np.asarray(x, dtype=np.float64)
     below = np.add.accumulate(1 / _shifted(x)[::-1])[-1]
     y = x + _SHIFT
-    q = 1 / (y * y)
+    q = 1 / y / y
     series = q * (1 / 12 - q * (1 / 120 - q * (1 / 252 - q * (1 / 240 - q * (1 / 132 - q * (691 / 32760 - q / 12))))))
     return np.asarray(_log(y) - 0.5 / y - series - below)
 
@@ -55,14 +56,15 @@ def _digamma(x: Vector) -> Vector:
 def _gammaln(x: Vector) -> Vector:
     """Logarithm of the gamma function for positive numbers (Abramowitz & Stegun 6.1.15 and 6.1.41)."""
     x = np.asarray(x, dtype=np.float64)
-    product = np.multiply.accumulate(_shifted(x))[-1]
-    y = x + _SHIFT
-    q = 1 / (y * y)
+    product = np.multiply.accumulate(_shifted(np.where(x < _HUGE, x, 1.0)))[-1]
+    y = np.where(x < _HUGE, x + _SHIFT, x)
+    q = 1 / y / y
     series = (
         1 / 12 - q * (1 / 360 - q * (1 / 1260 - q * (1 / 1680 - q * (1 / 1188 - q * (691 / 360360 - q / 156)))))
     ) / y
     log_y, log_product = _log(np.stack((y, product)))
-    return np.asarray((y - 0.5) * log_y - y + 0.5 * LOG_2_PI + series - log_product)
+    stirling = (y - 0.5) * log_y - y + 0.5 * LOG_2_PI + series
+    return np.asarray(np.where(x < _HUGE, stirling - log_product, stirling))
 
 
 def _shifted(x: Vector) -> Vector:

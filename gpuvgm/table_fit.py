@@ -136,8 +136,7 @@ def fit_table(source: Source, requests: Sequence[ColumnRequest], run: Run, seed:
 
 def refit(plans: Sequence[Plan], summaries: Mapping[str, Summary], run: Run) -> tuple[ColumnModel, ...]:
     """Models from summaries alone, without any row; fits that miss the promise are warned about."""
-    engine = get_engine(run.engine)
-    outcomes = {plan.name: _fit_one(engine, plan, summaries[plan.name]) for plan in plans}
+    outcomes = _fit_each(plans, summaries, run)
     _warn_of_errors([plan.name for plan in plans if not _good(outcomes[plan.name])], outcomes)
     return tuple(_model(run, plan, summaries[plan.name], outcomes[plan.name]) for plan in plans)
 

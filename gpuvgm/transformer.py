@@ -393,7 +393,6 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         settings = self.get_params(deep=False) | {"random_state": seed}
         check_settings(settings)
         check_choice("algorithm", self.algorithm, ("summary", "exact", "auto"))
-        check_choice("effort", self.effort, ("research", "best"))
         config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
         rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]  # checked above
         return [

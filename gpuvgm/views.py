@@ -79,7 +79,7 @@ def columns_tables(columns: Iterable[ColumnModel]) -> list[Table]:
         fit = column.fit
         bounds = (number(column.minimum), number(column.maximum))
         held.add_row(column.name, column.codec.type, column.kind, f"{fit.rows:,}", f"{fit.missing:,}", *bounds)
-        stopped = f"{fit.algorithm}, {fit.iterations} it., {'' if fit.converged else 'not '}conv."
+        stopped = f"{fit.algorithm}, {fit.effort}, {fit.iterations} it., {'' if fit.converged else 'not '}conv."
         fitted.add_row(
             column.name,
             f"{np.count_nonzero(column.active)} of {len(column.means)}",

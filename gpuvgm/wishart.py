@@ -78,6 +78,8 @@ class GaussianPrior:
         Wishart prior: (D, D) for "full" and "tied", (D,) for "diag", () for "spherical".
     reg_covar : float
         Added to the diagonal of every covariance.
+    origin : ndarray of shape (D,)
+        Where a component without rows lies before its prior moves it: at 0, as in scikit-learn.
     """
 
     covariance_type: CovarianceType
@@ -88,16 +90,11 @@ class GaussianPrior:
     degrees_of_freedom: float
     covariance: Array
     reg_covar: float
+    origin: Array
 
     def within(self, coordinates: Coordinates) -> GaussianPrior:
-        """The same prior for rows in these coordinates instead of their own units."""
-        scale = coordinates.scale
-        return replace(
-            self,
-            mean=coordinates.apply(self.mean),
-            covariance=self.covariance * scale**2,
-            reg_covar=self.reg_covar * scale**2,
-        )
+        """The same prior for rows in these coordinates instead of their own."""
+        return replace(self, mean=coordinates.apply(self.mean), origin=coordinates.apply(self.origin))
 
     @property
     def form(self) -> Form:
@@ -113,7 +110,7 @@ class GaussianPrior:
             Where a covariance is not positive definite.
         """
         nk = statistics.counts + LEAST_COUNT
-        shift = statistics.first / nk[:, None]
+        shift = (statistics.first + LEAST_COUNT * (self.origin - statistics.reference)) / nk[:, None]
         xk = statistics.reference + shift
         mean_precision = self.mean_precision + nk
         own = self._scatter(statistics, shift, nk, xk - self.mean)
@@ -194,24 +191,12 @@ class GaussianPosterior:
         return np.asarray(factors**2 if diagonal else factors @ np.swapaxes(factors, -1, -2))
 
     def within(self, coordinates: Coordinates) -> GaussianPosterior:
-        """The same mixture for rows in these coordinates instead of their own units."""
-        scale = coordinates.scale
-        return replace(
-            self,
-            means=coordinates.apply(self.means),
-            covariances=self.covariances * scale**2,
-            precisions_cholesky=self.precisions_cholesky / scale,
-        )
+        """The same mixture for rows in these coordinates instead of their own."""
+        return replace(self, means=coordinates.apply(self.means))
 
     def outside(self, coordinates: Coordinates) -> GaussianPosterior:
-        """The same mixture in the rows' own units."""
-        scale = coordinates.scale
-        return replace(
-            self,
-            means=(self.means + coordinates.centre) / scale,
-            covariances=self.covariances / scale**2,
-            precisions_cholesky=self.precisions_cholesky * scale,
-        )
+        """The same mixture in the rows' own coordinates."""
+        return replace(self, means=self.means + coordinates.centre)
 
     def table(self, centre: Array) -> GaussianTable:
         """Parameters of the row formulas, for rows from which `centre` is subtracted first."""

@@ -70,7 +70,7 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
         exact, error = True, 0.0
         fit = climbed(over_rows(problem.engine, problem.rows, frame, problem.pool), prior, fit.posterior, cells.rows)
     estimate = estimate_of(problem, fit, frame, "exact" if exact else "summary", error)
-    score = _score_of_cells(problem.engine, prior, fit.posterior, learnt, held) + np.log(frame.scale)
+    score = _score_of_cells(problem.engine, prior, fit.posterior, learnt, held)
     return replace(estimate, explanation=_explanation(result, estimate.bounds[-1], score))
 
 
@@ -84,7 +84,7 @@ def best_of_several(problem: Problem) -> Estimate:
     """
     problem = _research(problem)
     rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
-    coordinates = Coordinates(1.0, centre)
+    coordinates = Coordinates(centre)
     prior = problem.prior.within(coordinates)
     research = fit_several(problem).posterior.within(coordinates)
     fine = over_features(engine, rows, centre, problem.pool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -21,14 +21,12 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.multivariate import Array, namespace_of
 from gpuvgm.rows import Rows
-from gpuvgm.wishart import CovarianceType, GaussianPosterior
+from gpuvgm.wishart import GaussianPosterior
 
 
 class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Methods and attributes of a fitted mixture; `BayesianGaussianMixture` adds parameters and fits."""
 
-    covariance_type: str
-    weight_concentration_prior_type: str
     engine: str
     executor: LocalExecutor | None
     random_state: Any
@@ -114,9 +112,9 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
     def _posterior(self) -> GaussianPosterior:
         """The fitted mixture, from the attributes that people see."""
         given: Any = self.weight_concentration_
-        process = self.weight_concentration_prior_type == "dirichlet_process"
+        process = isinstance(given, tuple)
         return GaussianPosterior(
-            covariance_type=cast(CovarianceType, self.covariance_type),
+            covariance_type=self._covariance_type,
             concentration=(
                 StickBreaking(np.stack(given)) if process else Dirichlet(given, self.weight_concentration_prior_)
             ),
@@ -132,6 +130,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.weight_concentration_ = (
             tuple(concentration.sticks) if isinstance(concentration, StickBreaking) else concentration.concentration
         )
+        self._covariance_type = posterior.covariance_type
         self.mean_precision_ = posterior.mean_precision
         self.means_ = posterior.means
         self.degrees_of_freedom_ = posterior.degrees_of_freedom

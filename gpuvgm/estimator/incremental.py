@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 
 from gpuvgm.accumulation import over_features
 from gpuvgm.cells_fit import estimate_error
+from gpuvgm.engines import Engine
 from gpuvgm.estimator.one_feature import Start, Sums, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.estimator.priors import checked_prior
 from gpuvgm.estimator.problem import Estimate, Problem
 from gpuvgm.estimator.several_features import fit_several
 from gpuvgm.fit import mean_and_variance
@@ -49,9 +53,9 @@ class SeenColumn:
         frame, starts, grid = plan(replace(problem, starts=1))
         return cls(frame, grid, starts[0])
 
-    def add(self, problem: Problem) -> SeenColumn:
-        """These rows and those of a problem."""
-        sums = summarise_rows(problem.engine, problem.rows, self.grid, problem.pool)
+    def add(self, engine: Engine, rows: Rows, pool: Executor | None) -> SeenColumn:
+        """With more rows."""
+        sums = summarise_rows(engine, rows, self.grid, pool)
         if isinstance(sums, Summary):
             return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))  # type: ignore[arg-type]
         return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))  # type: ignore[arg-type]
@@ -62,10 +66,14 @@ class SeenColumn:
 
     def moments(self) -> Moments:
         """Moments of all rows seen, in their own units."""
-        cells, scale = self.cells(), self.frame.scale
+        cells = self.cells()
         mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
-        scatter = variance * (cells.rows - 1) / scale**2
+        scatter = variance * (cells.rows - 1)
         return Moments(cells.rows, self.frame.invert(np.array([mean])), np.array([[scatter]]))
+
+    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
+        """The prior of a fit to all rows seen."""
+        return checked_prior(estimator, moments)
 
     def estimate(self, problem: Problem) -> Estimate:
         """Fit on all rows seen."""
@@ -109,18 +117,28 @@ class SeenBlocks:
     @classmethod
     def begin(cls, problem: Problem) -> SeenBlocks:
         """A posterior fitted to the first block alone."""
-        coordinates = Coordinates(1.0, problem.moments.mean)
+        coordinates = Coordinates(problem.moments.mean)
         return cls(problem.prior, coordinates, fit_several(problem).posterior.within(coordinates), {})
 
-    def visit(self, problem: Problem) -> SeenBlocks:
-        """After one visit of a problem's rows."""
-        accumulate = over_features(problem.engine, problem.rows, self.coordinates.centre, problem.pool)
-        digest = digest_of(problem.rows)
+    def add(self, engine: Engine, rows: Rows, pool: Executor | None) -> SeenBlocks:
+        """After one visit of a block."""
+        accumulate = over_features(engine, rows, self.coordinates.centre, pool)
+        digest = digest_of(rows)
         blocks = self.blocks | {digest: accumulate(self.posterior)}
         total = reduce(GaussianStatistics.plus, blocks.values()).about(self.posterior.means)
         posterior = self.prior.within(self.coordinates).update(total)
         bounds = (*self.bounds, posterior.lower_bound(total.entropy))
         return replace(self, posterior=posterior, blocks=blocks, bounds=bounds, grown=digest not in self.blocks)
+
+    def moments(self) -> Moments:
+        """Number of rows seen, about the mean of the first block; nothing asks for their scatter."""
+        total = float(sum(np.sum(sums.counts) for sums in self.blocks.values()))
+        features = len(self.coordinates.centre)
+        return Moments(total, self.coordinates.centre, np.zeros((features, features)))
+
+    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
+        """The prior of the first call."""
+        return self.prior
 
     def estimate(self, problem: Problem) -> Estimate:
         """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""

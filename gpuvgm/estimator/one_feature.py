@@ -42,7 +42,7 @@ def fit_on_rows(problem: Problem) -> Estimate:
     problem : Problem
         What to fit; its rows have one feature.
     """
-    frame = Frame.around(_numbers(problem.rows.sample(SEED_ROWS)))
+    frame = _frame_around(_numbers(problem.rows.sample(SEED_ROWS)))
     coordinates = coordinates_of(frame)
     prior = one_prior(problem.prior.within(coordinates))
 
@@ -93,7 +93,7 @@ def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
     """Frame, starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
     sample = problem.rows.sample(SEED_ROWS)
     numbers = _numbers(sample)
-    frame = Frame.around(numbers)
+    frame = _frame_around(numbers)
     starts = _draw_starts(problem, sample, frame)
     return frame, starts, build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts[0]))
 
@@ -176,13 +176,17 @@ def _is(problem: Problem, init: str) -> bool:
     return isinstance(problem.init, str) and problem.init == init
 
 
+def _frame_around(numbers: Floats) -> Frame:
+    """Frame with the lower median at 0; units stay, since `reg_covar` and the priors are given in them."""
+    middle = (len(numbers) - 1) // 2
+    return Frame(1.0, float(np.partition(numbers, middle)[middle]))
+
+
 def _numbers(rows: Rows) -> Floats:
     return rows.column(slice(0, rows.count))
 
 
 def estimate_of(problem: Problem, fit: MixtureFit[Posterior], frame: Frame, algorithm: str, error: float) -> Estimate:
-    """The fit in the rows' own units; the bound, a density's logarithm, moves with them."""
+    """The fit in the rows' own coordinates."""
     posterior = from_one(fit.posterior, problem.prior.covariance_type)
-    moved = float(np.log(frame.scale) * np.sum(fit.posterior.degrees_of_freedom))
-    bounds = tuple(bound + moved for bound in fit.bounds)
-    return Estimate(posterior.outside(coordinates_of(frame)), bounds, fit.converged, algorithm, error)
+    return Estimate(posterior.outside(coordinates_of(frame)), fit.bounds, fit.converged, algorithm, error)

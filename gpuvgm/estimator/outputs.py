@@ -21,16 +21,27 @@ def labels(densities: Array) -> Array:
 
 
 def log_densities(densities: Array) -> Array:
-    """Logarithm of the mixture's density at each row."""
+    """Logarithm of the mixture's density at each row; -inf where every component's is."""
     xp = namespace_of(densities)
-    top = xp.max(densities, axis=1, keepdims=True)
-    return xp.log(xp.sum(xp.exp(densities - top), axis=1)) + top[:, 0]
+    shares, top = _relative(densities)
+    with np.errstate(divide="ignore"):
+        return xp.log(xp.sum(shares, axis=1)) + top
 
 
 def probabilities(densities: Array) -> Array:
-    """Probability of each component, for each row."""
+    """Probability of each component, for each row; equal where all densities are 0."""
     xp = namespace_of(densities)
-    return xp.exp(densities - log_densities(densities)[:, None])
+    shares, _ = _relative(densities)
+    total = xp.sum(shares, axis=1)[:, None]
+    return xp.where(total > 0, shares, xp.ones_like(shares)) / xp.where(total > 0, total, shares.shape[1] + 0 * total)
+
+
+def _relative(densities: Array) -> tuple[Array, Array]:
+    """Densities relative to the largest of each row, and the logarithm of that (0 where it is -inf)."""
+    xp = namespace_of(densities)
+    top = xp.max(densities, axis=1)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    return xp.exp(densities - top[:, None]), top
 
 
 def of_rows(

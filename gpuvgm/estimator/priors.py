@@ -8,6 +8,7 @@ import numpy as np
 
 from gpuvgm.grid import Floats
 from gpuvgm.rows import Moments
+from gpuvgm.seeding import is_far_from_zero
 from gpuvgm.wishart import FORMS, GaussianPrior
 
 
@@ -39,6 +40,7 @@ def checked_prior(estimator: Any, moments: Moments) -> GaussianPrior:
             estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
         ),
         reg_covar=estimator.reg_covar,
+        origin=moments.mean if is_far_from_zero(moments.mean, moments.deviations) else np.zeros(features),
     )
 
 

@@ -35,16 +35,14 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
     ValueError
         For rows or weights that cannot be fitted.
     """
+    weight = None if sample_weight is None else _checked_weight(sample_weight, x, alone=reset)
     rows = read_rows(estimator, x, reset=reset)
-    if sample_weight is None:
-        return rows
-    weight = _checked_weight(sample_weight, rows.array)
-    if np.all(weight == 1):
+    if weight is None or np.all(weight == 1):
         return rows
     weighted = Rows(rows.array, weight, rows.lazy, rows.whole)
     if not rows.on_host:
         return Rows(rows.array, namespace_of(rows.array).asarray(weight), rows.lazy, rows.whole)
-    return weighted if rows.lazy or np.all(weight > 0) else weighted.taken(weight > 0)
+    return weighted if not rows.whole or np.all(weight > 0) else weighted.taken(weight > 0)
 
 
 def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
@@ -91,20 +89,25 @@ def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
 def _count_features(estimator: Any, x: Any, *, reset: bool) -> None:
     from sklearn.utils.validation import _check_n_features
 
-    if x.shape[0] < (2 if reset else 1) or x.shape[1] == 0:
-        raise InputError(f"Found array with shape {tuple(x.shape)} while a minimum of 2 rows and 1 feature is required")
+    least = 2 if reset else 1
+    if x.shape[0] < least or x.shape[1] == 0:
+        raise InputError(f"X has shape {tuple(x.shape)}, but a minimum of {least} rows and 1 feature is required")
     _check_n_features(estimator, x, reset=reset)
 
 
-def _checked_weight(sample_weight: Any, x: Any) -> Floats:
-    """Weights in float64: one a row, finite, none negative, and more than one row in all."""
+def _checked_weight(sample_weight: Any, x: Any, *, alone: bool) -> Floats:
+    """Weights in float64: one a row, finite, none negative; more than one row in all where no others were seen."""
     from sklearn.utils.validation import _check_sample_weight
 
+    if not alone and np.shape(sample_weight) == (x.shape[0] if hasattr(x, "shape") else len(x),):
+        given = np.asarray(sample_weight)
+        if not np.any(given):
+            return np.zeros(len(given))
     weight: Floats = _check_sample_weight(sample_weight, x, dtype=np.float64)
     if np.any(weight < 0):
         raise InputError(f"sample_weight is negative at row {int(np.argmax(weight < 0))}: weights count rows")
     total = float(np.sum(weight))
-    if total <= 1:
+    if alone and total <= 1:
         raise InputError(
             f"sample_weight sums to {total:g}: weights count rows, and a covariance needs more than one; scale "
             "them up, for example by the number of rows over their sum"

@@ -17,7 +17,7 @@ def fit_several(problem: Problem) -> Estimate:
     problem : Problem
         What to fit.
     """
-    coordinates = Coordinates(1.0, problem.moments.mean)
+    coordinates = Coordinates(problem.moments.mean)
     prior = problem.prior.within(coordinates)
 
     def begin() -> GaussianPosterior:

@@ -119,21 +119,20 @@ def draw_start(
         return RandomStart(np.zeros((components, rows.features)), random)
     if init == "kmeans":
         return _k_means(rows, components, random, coordinates, moments)
-    return _points(rows.for_seeding(), init, components, random, coordinates)
+    return _points(rows.for_seeding()[0], init, components, random, coordinates)
 
 
 def _k_means(
     rows: Rows, components: int, random: np.random.RandomState, coordinates: Coordinates, moments: Moments
 ) -> Start:
     """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
-    chosen = rows.for_seeding()
+    chosen, places = rows.for_seeding()
     x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
     far = is_far_from_zero(moments.mean, moments.deviations)
     centres, labels = k_means(coordinates.apply(x) if far else x, components, random, weight)
     centres = centres if far else coordinates.apply(centres)
     padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
-    on_rows = chosen is rows and isinstance(rows.array, np.ndarray)
-    return LabelStart(padded, labels) if on_rows else CentreStart(padded)
+    return CentreStart(padded) if places is None else LabelStart(padded, labels[places])
 
 
 def _points(
@@ -196,10 +195,10 @@ def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinate
     k = len(start.reference)
     mean, total = moments.mean, moments.total
     far = is_far_from_zero(mean, moments.deviations)
-    points = (start.reference + coordinates.centre) / coordinates.scale
+    points = start.reference + coordinates.centre
     offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
     squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points
-    return np.repeat(squares[None] * (coordinates.scale**2 / k), k, axis=0)
+    return np.repeat(squares[None] / k, k, axis=0)
 
 
 def _component_sums(

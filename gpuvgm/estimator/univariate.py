@@ -13,7 +13,7 @@ from gpuvgm.wishart import CovarianceType, GaussianPosterior, GaussianPrior, pre
 
 def coordinates_of(frame: Frame) -> Coordinates:
     """A column's frame as coordinates of rows with one feature."""
-    return Coordinates(frame.scale, np.array([frame.centre]))
+    return Coordinates(np.array([frame.centre]))
 
 
 def one_prior(prior: GaussianPrior) -> Prior:
@@ -27,6 +27,7 @@ def one_prior(prior: GaussianPrior) -> Prior:
         reg_covar=prior.reg_covar,
         concentration_type=prior.concentration_type,
         tied=prior.form.tied,
+        origin=float(prior.origin[0]),
     )
 
 

@@ -6,7 +6,8 @@ namespace gpuvgm {
 namespace {
 
 constexpr double HALF_LOG_2_PI = 0.5 * 1.8378770664093453;
-constexpr int SHIFT = 10;  // arguments are moved up by recurrence until the asymptotic series hold
+constexpr double HUGE_ARGUMENT = 1e25;  // from here on the product would overflow, and a shift changes nothing
+constexpr int SHIFT = 10;               // arguments are moved up by recurrence until the asymptotic series hold
 
 inline double log_of(double x) {
     int power;
@@ -28,7 +29,7 @@ inline double digamma_of(double x) {
     for (int i = SHIFT - 2; i >= 0; --i) {
         below = below + 1 / (x + i);
     }
-    const double y = x + SHIFT, q = 1 / (y * y);
+    const double y = x + SHIFT, q = 1 / y / y;
     const double series =
         q * (1.0 / 12 -
              q * (1.0 / 120 - q * (1.0 / 252 - q * (1.0 / 240 - q * (1.0 / 132 - q * (691.0 / 32760 - q / 12))))));
@@ -36,16 +37,18 @@ inline double digamma_of(double x) {
 }
 
 inline double gammaln_of(double x) {
-    double product = x;
-    for (int i = 1; i < SHIFT; ++i) {
+    const bool shifted = x < HUGE_ARGUMENT;
+    double product = shifted ? x : 1.0;
+    for (int i = 1; shifted && i < SHIFT; ++i) {
         product = product * (x + i);
     }
-    const double y = x + SHIFT, q = 1 / (y * y);
+    const double y = shifted ? x + SHIFT : x, q = 1 / y / y;
     const double series =
         (1.0 / 12 -
          q * (1.0 / 360 - q * (1.0 / 1260 - q * (1.0 / 1680 - q * (1.0 / 1188 - q * (691.0 / 360360 - q / 156)))))) /
         y;
-    return (y - 0.5) * log_of(y) - y + HALF_LOG_2_PI + series - log_of(product);
+    const double stirling = (y - 0.5) * log_of(y) - y + HALF_LOG_2_PI + series;
+    return shifted ? stirling - log_of(product) : stirling;
 }
 
 }  // namespace
