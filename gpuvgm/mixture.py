@@ -115,7 +115,7 @@ class BayesianGaussianMixture(FittedMixture):
         Estimated distance to the exact fit in units of sigma, right to an order of magnitude; 0 for "exact".
     explanation_ : Explanation or None
         What effort="best" says of its result: `modes` (components with more weight than 0.005), `bound_with_fewer` (the
-        highest bound found with one mode fewer), `held_out_score` (log density per row of every eighth row, under a fit
+        highest bound found with one mode fewer), `held_out_score` (log density per row of one row in eight, under a fit
         to the others) and `starts`.
     n_features_in_, feature_names_in_
         The features.

@@ -32,6 +32,10 @@ class Weighted(Fitted, Protocol):
     def weights(self) -> Vector:
         """Expected weights, shape (K,)."""
 
+    @property
+    def counts(self) -> Vector:
+        """Rows of each component, shape (K,)."""
+
 
 class Mixed(Movable, Protocol):
     """Statistics whose components can be taken away, added and reordered."""
@@ -99,7 +103,7 @@ class SearchResult(Generic[S, P]):
     start_bounds : tuple of float
         Bounds of the starts after the contest on the coarsest level, the highest first.
     modes : int
-        Components of the best fit with more weight than the threshold.
+        Components of the best fit with more weight than the threshold, and a row.
     bound_with_fewer : float or None
         The highest bound found with fewer modes, on the same footing as the fit's; None where there is one mode.
     rows : float
@@ -297,7 +301,8 @@ def _height(climb: Climb[S, P]) -> float:
 
 
 def _modes(posterior: Weighted, weight_threshold: float) -> int:
-    return int(np.count_nonzero(posterior.weights > weight_threshold))
+    """Components with some weight, and with a row: few rows leave weight to components that have none."""
+    return int(np.count_nonzero((posterior.weights > weight_threshold) & (posterior.counts > 0.5)))
 
 
 def _descending(statistics: S) -> S:

@@ -32,7 +32,7 @@ from gpuvgm.seeding import k_means
 from gpuvgm.special import LOG_2
 from gpuvgm.summary import Summary
 
-HELD_OUT = 8  # one row in so many
+HELD_OUT_BITS = 3  # one row in 2^3
 LEAST_ROWS = 16  # fewer are not divided
 COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
 STARTS, RICH_STARTS, RICH = 6, 2, 4  # starts, and others with more components, which are taken away again
@@ -95,8 +95,8 @@ def best_of_several(problem: Problem) -> Estimate:
     result = search([level, fine], starts, prior, rows.total, given=[fine(research)])
     posterior = result.fit.posterior
     score = np.nan
-    if rows.count >= LEAST_ROWS:
-        others, held = _weighted(rows, _learnt), _weighted(rows, _held_out)
+    others, held = _weighted(rows, _learnt), _weighted(rows, _held_out)
+    if rows.count >= LEAST_ROWS and held.total > 0:
         apart = climbed(over_features(engine, others, centre, problem.pool), prior, posterior, others.total)
         score = log_density_sum(engine, held, apart.posterior.table(centre), problem.pool) / held.total
     bounds = result.fit.bounds
@@ -120,7 +120,9 @@ def _divided(problem: Problem, grid: Grid) -> tuple[Any, Any]:
 
 
 def _held_out(part: slice) -> NDArray[np.bool_]:
-    return np.asarray(np.arange(part.start, part.stop) % HELD_OUT == HELD_OUT - 1)
+    """One row in eight, by a hash of its number: every eighth might be all that one of eight sensors says."""
+    hashed = np.arange(part.start, part.stop, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(hashed >> np.uint64(64 - HELD_OUT_BITS) == 0)
 
 
 def _learnt(part: slice) -> NDArray[np.bool_]:
@@ -139,7 +141,7 @@ def _weighted(rows: Rows, chosen: Callable[[slice], NDArray[np.bool_]]) -> Rows:
 def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, learnt: Sums, held: Sums) -> float:
     """Log density per held-out row under a fit to the others."""
     others, apart = learnt.cells(), held.cells()
-    if others.rows + apart.rows < LEAST_ROWS:
+    if others.rows + apart.rows < LEAST_ROWS or apart.rows == 0:
         return np.nan
     fit = climbed(over_cells(engine, others), prior, posterior, others.rows)
     table = KernelTable.of(fit.posterior, CELL_FRAME)

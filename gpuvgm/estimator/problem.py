@@ -141,11 +141,11 @@ class Explanation:
     Parameters
     ----------
     modes : int
-        Components with more weight than 0.005.
+        Components with more weight than 0.005, and a row.
     bound_with_fewer : float
         The highest bound found with one mode fewer; NaN where there is one mode.
     held_out_score : float
-        Log density per row of every eighth row under a fit to the others; NaN for fewer than 16 rows.
+        Log density per row of one row in eight under a fit to the others; NaN for fewer than 16 rows.
     starts : int
         Starts tried.
     """

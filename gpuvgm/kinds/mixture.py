@@ -18,6 +18,7 @@ from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_v
 from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid
 from gpuvgm.model import MISSING, ColumnModel, FitRecord, KernelTable, MixtureModel
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
+from gpuvgm.rows import Rows
 from gpuvgm.seeding import Seeds, k_means_seeds
 from gpuvgm.summary import Cells, Summary
 
@@ -92,8 +93,8 @@ def plan_column(
     y = frame.apply(numbers[np.isfinite(numbers)])
     if len(y) == 0:
         return Plan(name, codec, config, rules, build_grid(frame, Masses.of_sample(y), y), None)
-    step = -(-len(y) // SEEDING_ROWS)
-    seeds = k_means_seeds(np.ascontiguousarray(y[::step]), config.n_components, config.random_state)
+    seeding = Rows.of(y).sample(SEEDING_ROWS).column(slice(None))
+    seeds = k_means_seeds(seeding, config.n_components, config.random_state)
     return Plan(name, codec, config, rules, build_grid(frame, Masses.of_sample(y), seeds.centres), seeds)
 
 

@@ -162,3 +162,9 @@ def test_a_refused_fit_leaves_the_number_of_features() -> None:
 def test_the_summary_is_refused_for_several_features_in_partial_fit_too() -> None:
     with pytest.raises(InputError, match="one feature"):
         BayesianGaussianMixture(algorithm="summary").partial_fit(X)
+
+
+def test_rows_held_out_are_of_every_kind() -> None:
+    x = np.random.default_rng(0).normal(0, 1, 80_000) + np.arange(80_000) % 8 * 20.0
+    model = BayesianGaussianMixture(n_components=8, random_state=0, effort="best").fit(x[:, None])
+    assert model.explanation_.held_out_score == pytest.approx(model.score(x[:, None]), abs=0.01)
