@@ -83,8 +83,8 @@ def nearest(y: Array, centres: Floats) -> Array:
     least = xp.sum((y - moved[0, :]) ** 2, axis=1)
     for k in range(1, centres.shape[0]):
         distance = xp.sum((y - moved[k, :]) ** 2, axis=1)
-        best = xp.where(distance < least, xp.asarray(k), best)
-        least = xp.minimum(distance, least)
+        closer = distance < least
+        best, least = xp.where(closer, xp.asarray(k), best), xp.where(closer, distance, least)
     return best
 
 
