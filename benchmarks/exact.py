@@ -49,7 +49,7 @@ def expectation_maximisation(x: np.ndarray) -> Measurement:
 
 def exact_em(x: np.ndarray) -> Callable[[], MixtureFit[Posterior]]:
     """EM over every row from settled centres, ready to be called."""
-    engine, config = get_engine("auto"), FitConfig(tol=0.0, max_iter=ITERATIONS)
+    engine, config = get_engine("auto"), FitConfig(effort="research", tol=0.0, max_iter=ITERATIONS)
     plan = plan_for(x, config)
     frame = plan.grid.frame
     y = frame.apply(x)

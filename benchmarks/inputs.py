@@ -85,6 +85,6 @@ def plan_for(x: np.ndarray, config: FitConfig | None = None) -> Plan:
 
 @cache
 def fitted_column(rows: int) -> ColumnModel:
-    """The model of generated amounts, fitted on at most a million rows."""
-    transformer = gpuvgm.TableTransformer(threads=1).fit({COLUMN: amounts(min(rows, FITTED_ROWS))})
+    """The model of generated amounts, fitted on at most a million rows; its seven modes decide what rows cost."""
+    transformer = gpuvgm.TableTransformer(threads=1, effort="research").fit({COLUMN: amounts(min(rows, FITTED_ROWS))})
     return transformer.columns_[COLUMN]

@@ -18,7 +18,7 @@ def draw(rows: int, path: Path = PICTURE) -> Path:
     import matplotlib
 
     matplotlib.use("svg")
-    transformer = gpuvgm.TableTransformer().fit({COLUMN: amounts(rows)})
+    transformer = gpuvgm.TableTransformer(effort="research").fit({COLUMN: amounts(rows)})
     with matplotlib.rc_context({"svg.hashsalt": "gpuvgm", "svg.fonttype": "path"}):
         ax: Any = plot_column(transformer.columns_[COLUMN], transformer.summaries_[COLUMN])
         ax.set_title(f"{rows:,} generated payment amounts and their modes", loc="left", fontsize="medium")

@@ -47,10 +47,13 @@ class Movable(Statistics, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Point(Generic[S, P]):
-    """Statistics of an E-step, the posterior updated from them, and its lower bound."""
+    """Statistics of an E-step, the posterior updated from them, and its lower bound.
+
+    Where the statistics allow of no posterior, there is none, and the bound is -inf.
+    """
 
     statistics: S
-    posterior: P
+    posterior: P | None
     bound: float
 
 
@@ -77,9 +80,16 @@ class Ground(Generic[S, P]):
         return self.point(self.accumulate(posterior))
 
     def point(self, statistics: S) -> Point[S, P]:
-        """The posterior of an E-step's statistics, and its bound."""
-        posterior = self.prior.update(statistics)
+        """The posterior of an E-step's statistics, and its bound: -inf where a covariance is ill-defined."""
+        try:
+            posterior = self.prior.update(statistics)
+        except ValueError:
+            return Point(statistics, None, -np.inf)
         return Point(statistics, posterior, posterior.lower_bound(statistics.entropy))
+
+    def after(self, point: Point[S, P]) -> Point[S, P]:
+        """One iteration of variational EM from a point; the point itself where there is no going on."""
+        return point if point.posterior is None else self.step(point.posterior)
 
 
 class Climb(Generic[S, P]):
@@ -104,7 +114,7 @@ class Climb(Generic[S, P]):
 
     def __init__(self, ground: Ground[S, P], start: S) -> None:
         self._ground = ground
-        self.best = ground.step(ground.prior.update(start))
+        self.best = ground.after(ground.point(start))
         self.bounds = [self.best.bound]
         self.converged = False
         self._memory: deque[tuple[Vector, Vector]] = deque(maxlen=MEMORY)
@@ -124,7 +134,7 @@ class Climb(Generic[S, P]):
         tolerance : float
             Gain of the bound per row, made and expected, below which an iteration counts as quiet.
         """
-        self.converged = False  # it may have been so for a wider tolerance
+        self.converged = self.best.posterior is None  # it may have been so for a wider tolerance
         for _ in range(iterations):
             if self.converged:
                 break
@@ -135,8 +145,7 @@ class Climb(Generic[S, P]):
     def _iterate(self, least_gain: float) -> None:
         """One E-step from the trial point or, without one, from the best."""
         at = self.best.statistics if self._trial is None else self._trial
-        posterior = self.best.posterior if self._trial is None else self._ground.prior.update(at)
-        reached = self._ground.step(posterior)
+        reached = self._ground.after(self.best if self._trial is None else self._ground.point(at))
         gain = reached.bound - self.best.bound
         if not gain >= 0:
             self._fall_back()

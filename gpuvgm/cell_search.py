@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from gpuvgm.fit import hard_start
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
 from gpuvgm.search import Effort, SearchResult, search
+from gpuvgm.seeding import quiet_k_means
 from gpuvgm.summary import Cells
 
 COARSE_CELLS = 1000
@@ -100,11 +100,8 @@ def cell_starts(cells: Cells, components: int, random: np.random.RandomState) ->
 
 def _k_means_start(cells: Cells, components: int, random: np.random.RandomState) -> ComponentStatistics:
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(limits=1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different values than centres is no fault
+    with quiet_k_means():
         run = KMeans(n_clusters=min(components, len(cells.mean)), n_init=1, random_state=random)
         run.fit(cells.mean.reshape(-1, 1), sample_weight=cells.weight)
     return _hard(cells, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
@@ -116,7 +113,8 @@ def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
     weight = cells.weight[order]
     share = (np.add.accumulate(weight) - 0.5 * weight) / cells.rows
     component = np.empty(len(order), np.int64)
-    component[order] = np.unique((share * components).astype(np.int64), return_inverse=True)[1]
+    rank = np.minimum(share * components, components - 1).astype(np.int64)
+    component[order] = np.unique(rank, return_inverse=True)[1]
     counts = np.bincount(component, cells.weight)
     return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
 

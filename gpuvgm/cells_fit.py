@@ -83,7 +83,8 @@ def climbed(accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, row
     """Accelerated EM from a posterior to its end."""
     effort = Effort()
     climb = Climb(Ground(accumulate, prior, rows), accumulate(posterior)).run(effort.max_iter, effort.tolerance)
-    return MixtureFit(climb.best.posterior, tuple(climb.bounds), climb.converged)
+    reached = climb.best.posterior
+    return MixtureFit(posterior if reached is None else reached, tuple(climb.bounds), climb.converged)
 
 
 def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) -> float:

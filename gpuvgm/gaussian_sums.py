@@ -11,6 +11,7 @@ from gpuvgm.grid import Floats
 from gpuvgm.posterior import LEAST_COUNT
 
 _LEAST_VARIANCE = 1e-13  # of the variance of all rows: a component of equal rows has a Cholesky factor too
+_LEAST_WIDTH = 1e-12
 _APART = 0.8  # halves of a normal distribution lie this many sigma from its mean
 _ROOT_2 = 1.4142135623730951
 _LONGEST = 0.5  # of a coordinate's own size: what a step may change it by
@@ -88,9 +89,9 @@ class GaussianStatistics:
 
     def split(self, component: int) -> GaussianStatistics:
         """A component cut in two across its longest axis, one half behind all others; mass and moments are kept."""
-        means, covariances, overall = self._moments()
+        means, factors, overall = self._moments()
         halves = self.about(means).take(np.append(np.arange(len(self.counts)), component))
-        by = _APART * self._longest_axis(covariances[component], overall)
+        by = _APART * self._longest_axis(factors[component], overall)
         square = by * by if self.diagonal else np.outer(by, by)
         for half, side in ((component, -1), (-1, 1)):
             halves.reference[half] += side * by
@@ -101,21 +102,21 @@ class GaussianStatistics:
 
     def coordinates(self) -> Floats:
         """Roots of the counts, means, and Cholesky factors of the covariances or standard deviations, as a vector."""
-        means, covariances, _ = self._moments()
-        return np.concatenate((np.sqrt(self.counts), means.ravel(), self._factors(covariances).ravel()))
+        means, factors, _ = self._moments()
+        return np.concatenate((np.sqrt(self.counts), means.ravel(), factors.ravel()))
 
     def metric(self) -> Floats:
         """What a change of each coordinate weighs: root of the information that the rows hold on it, about."""
-        _, covariances, _ = self._moments()
-        information = np.sqrt(self.counts)[:, None] / self._deviations(covariances)
+        _, factors, _ = self._moments()
+        information = np.sqrt(self.counts)[:, None] / self._deviations(factors)
         spread = information if self.diagonal else np.repeat(information[:, :, None], information.shape[1], axis=2)
         return np.concatenate((np.full(len(self.counts), 2.0), information.ravel(), _ROOT_2 * spread.ravel()))
 
     def moved(self, step: Floats) -> GaussianStatistics:
         """The sums at other coordinates; a component moves by at most half of its size."""
-        means, covariances, _ = self._moments()
+        means, factors, _ = self._moments()
         k, d = means.shape
-        root, factors, deviations = np.sqrt(self.counts), self._factors(covariances), self._deviations(covariances)
+        root, deviations = np.sqrt(self.counts), self._deviations(factors)
         roots, shifts, changes = step[:k], step[k : k + k * d].reshape(k, d), step[k + k * d :].reshape(factors.shape)
         widest = np.abs(changes) if self.diagonal else np.max(np.abs(changes), axis=2)
         longest = np.maximum(
@@ -130,33 +131,40 @@ class GaussianStatistics:
         return GaussianStatistics(means + share[:, None] * shifts, counts, np.zeros((k, d)), second, self.entropy)
 
     def _moments(self) -> tuple[Floats, Floats, Floats]:
-        """Means, covariances (none less than a tiny part of that of all rows), and the variances of all rows."""
+        """Means, factors of the covariances, and the variances of all rows.
+
+        Factors are Cholesky's or standard deviations; no width is less than a tiny part of the widest there is.
+        """
         counts = self.counts + LEAST_COUNT
-        shift = self.first / counts[:, None]
-        means = self.reference + shift
+        means = self.reference + self.first / counts[:, None]
         at_means = self.about(means).second / counts.reshape((-1,) + (1,) * (self.second.ndim - 1))
         own = at_means if self.diagonal else np.diagonal(at_means, axis1=1, axis2=2)
         share = counts / np.sum(counts)
-        spread = np.maximum(own, 0.0) + (means - share @ means) ** 2
-        overall = np.where((variance := share @ spread) > 0, variance, 1.0)
+        variances = share @ (np.maximum(own, 0.0) + (means - share @ means) ** 2)
+        overall = np.where(variances > 0, variances, 1.0)
         if self.diagonal:
-            return means, np.maximum(at_means, _LEAST_VARIANCE * overall), overall
-        scale = np.sqrt(overall[:, None] * overall)
-        values, vectors = np.linalg.eigh(at_means / scale)
-        widths = np.maximum(values, _LEAST_VARIANCE)
-        return means, (vectors * widths[:, None, :]) @ np.swapaxes(vectors, 1, 2) * scale, overall
-
-    def _factors(self, covariances: Floats) -> Floats:
-        return np.asarray(np.sqrt(covariances) if self.diagonal else np.linalg.cholesky(covariances))
-
-    def _deviations(self, covariances: Floats) -> Floats:
-        return np.sqrt(covariances if self.diagonal else np.diagonal(covariances, axis1=1, axis2=2))
-
-    def _longest_axis(self, covariance: Floats, overall: Floats) -> Floats:
-        """Half an axis of one component, the longest in units of the features' deviations over all rows."""
-        if self.diagonal:
-            longest = int(np.argmax(covariance / overall))
-            return np.asarray(np.sqrt(covariance[longest]) * np.eye(len(overall))[longest])
+            return means, np.sqrt(np.maximum(at_means, _LEAST_VARIANCE * overall)), overall
         scale = np.sqrt(overall)
-        values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-        return np.asarray(np.sqrt(values[-1]) * vectors[:, -1] * scale)
+        return means, scale[:, None] * _cholesky(at_means / scale / scale[:, None]), overall
+
+    def _deviations(self, factors: Floats) -> Floats:
+        return factors if self.diagonal else np.asarray(np.sqrt(np.sum(factors**2, axis=2)))
+
+    def _longest_axis(self, factor: Floats, overall: Floats) -> Floats:
+        """Half an axis of one component, the longest in units of the features' deviations over all rows."""
+        scale = np.sqrt(overall)
+        if self.diagonal:
+            longest = int(np.argmax(factor / scale))
+            return np.asarray(factor[longest] * np.eye(len(scale))[longest])
+        axes, lengths, _ = np.linalg.svd(factor / scale[:, None])
+        return np.asarray(lengths[0] * axes[:, 0] * scale)
+
+
+def _cholesky(matrices: Floats) -> Floats:
+    """Cholesky factors of matrices that may be singular: where one is, all are widened by a tiny part."""
+    try:
+        return np.asarray(np.linalg.cholesky(matrices))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(matrices)
+        widths = np.maximum(values, _LEAST_WIDTH * np.maximum(values[:, -1:], 1.0))
+        return np.asarray(np.linalg.cholesky((vectors * widths[:, None, :]) @ np.swapaxes(vectors, 1, 2)))

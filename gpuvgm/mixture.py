@@ -85,13 +85,15 @@ class BayesianGaussianMixture(FittedMixture):
         estimate is larger). "auto": the summary for one feature from 200,000 rows on. Equality with scikit-learn for a
         `random_state` is promised for "exact" only.
     effort : {"research", "best"}
-        "research": `max_iter` iterations from `n_init` starts. "best": many starts, accelerated, to convergence, the
-        highest bound kept; `max_iter`, `tol` and `n_init` do not matter.
+        "research": `max_iter` iterations from `n_init` starts. "best": that, and then many more starts, accelerated, to
+        convergence; the highest bound is kept, which for few rows need not be the best density. Takes seconds for
+        several features, and is not used by `max_iter=0` nor by `partial_fit` of several features. Where `reg_covar`
+        is of the size of variances, plain EM may lead down again from the bound that is kept.
     engine : {"auto", "native", "reference"}
         Who runs the rows.
     precision : {"float64"}
         Precision of the row formulas.
-    executor : LocalExecutor, optional
+    executor : gpuvgm.execution.LocalExecutor, optional
         Threads; by default all cores.
 
     Attributes
@@ -105,7 +107,7 @@ class BayesianGaussianMixture(FittedMixture):
     converged_ : bool
         Whether the last change of the bound was below the tolerance.
     n_iter_ : int
-        Iterations of the fit that was kept.
+        Iterations of the fit that was kept; of its last climb, for effort="best".
     lower_bound_ : float
         Its evidence lower bound.
     lower_bounds_ : list of float
@@ -114,9 +116,10 @@ class BayesianGaussianMixture(FittedMixture):
     fit_error_ : float
         Estimated distance to the exact fit in units of sigma, right to an order of magnitude; 0 for "exact".
     explanation_ : Explanation or None
-        What effort="best" says of its result: `modes` (components with more weight than 0.005), `bound_with_fewer` (the
-        highest bound found with one mode fewer), `held_out_score` (log density per row of one row in eight, under a fit
-        to the others) and `starts`.
+        What effort="best" says of its result: `modes` (components with more weight than 0.005, and a row),
+        `bound_with_fewer` (the highest bound found with one mode fewer; NaN with one mode), `held_out_score` (log
+        density per row of one row in eight, whatever its weight, under a fit to the others; NaN for fewer than 16 rows
+        and after `partial_fit`) and `starts`.
     n_features_in_, feature_names_in_
         The features.
 
@@ -256,8 +259,10 @@ class BayesianGaussianMixture(FittedMixture):
         Several features: memoised variational inference (Hughes & Sudderth 2013). The first call fits its rows, whose
         priors are kept. Every later call is one visit of its block: a block seen before is known by its content and
         visited again instead of counted twice, and the lower bound over all blocks cannot fall by it (but for
-        `reg_covar`, as in any fit). Going over the
-        blocks until the bound stands still gives a local optimum of a fit of all rows at once.
+        `reg_covar`, as in any fit). Going over the blocks until the bound stands still gives a local optimum of a fit
+        of all rows at once.
+
+        Rows of an earlier `fit` do not count among those seen: the first call after it starts anew.
 
         Parameters
         ----------
@@ -287,7 +292,7 @@ class BayesianGaussianMixture(FittedMixture):
             seen = seen.add(self._engine(rows), rows, pool)
             moments = seen.moments()
             problem = replace(self._problem(rows, pool, moments), warm=None, prior=seen.prior_for(self, moments))
-            estimate = seen.estimate(problem)
+            estimate = seen.estimate(problem, best=self.effort == "best")
         self._keep(estimate, problem.prior)
         self._seen, self._seen_with = seen, kept_settings(self)
         return self

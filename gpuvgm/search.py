@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.acceleration import Climb, Ground, Movable
 from gpuvgm.fit import Fitted, MixtureFit, Update
+from gpuvgm.wishart import ILL_DEFINED
 
 Vector = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -177,6 +178,8 @@ def search(  # noqa: PLR0913 - the public signature
             break
         climb = fine.settled(fine.climb(with_fewer.statistics))  # fewer modes are better: they are the fit
         bounds, best, fewer = tuple(climb.bounds), climb.best, coarse.one_fewer(climb.best.statistics)
+    if best.posterior is None:
+        raise ValueError(ILL_DEFINED)
     return SearchResult(
         fit=MixtureFit(best.posterior, bounds, climb.converged),
         statistics=best.statistics,
@@ -290,7 +293,7 @@ def _with_fewer(
     """The best fit found with fewer modes: components are taken away until there are."""
     coarse, fine = levels
     while fewer is not None:
-        if _modes(coarse.ground.prior.update(fewer), weight_threshold) < modes:
+        if _modes(coarse.ground.point(fewer).posterior, weight_threshold) < modes:
             return fine.settled(fine.climb(fewer), rough=True).best.statistics
         fewer = coarse.one_fewer(fewer)
     return None
@@ -300,8 +303,10 @@ def _height(climb: Climb[S, P]) -> float:
     return climb.best.bound
 
 
-def _modes(posterior: Weighted, weight_threshold: float) -> int:
+def _modes(posterior: Weighted | None, weight_threshold: float) -> int:
     """Components with some weight, and with a row: few rows leave weight to components that have none."""
+    if posterior is None:
+        return 0
     return int(np.count_nonzero((posterior.weights > weight_threshold) & (posterior.counts > 0.5)))
 
 

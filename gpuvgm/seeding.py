@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +66,21 @@ def k_means(
     return run.cluster_centers_.astype(np.float64), run.labels_
 
 
+@contextmanager
+def quiet_k_means() -> Iterator[None]:
+    """k-means on one thread within, for which fewer different values than centres is no fault.
+
+    Both are settings of the whole process: whoever starts threads that run k-means enters this first, or the last of
+    them would restore what another had set.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
     """Seeds of one column; fewer different values than centres is no fault there.
 
@@ -76,9 +93,6 @@ def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
     random_state : int
         Seed.
     """
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with quiet_k_means():
         centres, labels = k_means(y.reshape(-1, 1), components, np.random.RandomState(random_state))
     return Seeds(centres.ravel(), labels.astype(np.int64))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +27,15 @@ from gpuvgm.kinds import mixture
 from gpuvgm.kinds.mixture import Outcome, Plan
 from gpuvgm.model import ColumnModel, TableModel
 from gpuvgm.rows import Rows
-from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
+from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
 from gpuvgm.summary import Summary
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
+T = TypeVar("T")
+U = TypeVar("U")
 RowTest = Callable[["pa.Array[Any]"], NDArray[np.bool_]]
 _LOG = logging.getLogger("gpuvgm")
 
@@ -120,8 +122,7 @@ def fit_table(source: Source, requests: Sequence[ColumnRequest], run: Run, seed:
     sample, blocks = take_sample(source, names, run, seed)
     if sample.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    with ThreadPoolExecutor(run.executor.threads) as pool:
-        plans = list(pool.map(lambda request: _plan(request, sample), requests))
+    plans = _side_by_side(run, lambda request: _plan(request, sample), requests)
     summaries = summarise(plans, blocks, run)
     refuse_infinite(source, summaries, run)
     for name, summary in summaries.items():
@@ -255,9 +256,14 @@ def _fit_columns(
 def _fit_each(plans: Sequence[Plan], summaries: Mapping[str, Summary], run: Run) -> dict[str, Outcome | None]:
     """Fits of several columns side by side."""
     engine = get_engine(run.engine)
-    with ThreadPoolExecutor(run.executor.threads) as pool:
-        outcomes = pool.map(lambda plan: _fit_one(engine, plan, summaries[plan.name]), plans)
-        return dict(zip([plan.name for plan in plans], outcomes, strict=True))
+    outcomes = _side_by_side(run, lambda plan: _fit_one(engine, plan, summaries[plan.name]), plans)
+    return dict(zip([plan.name for plan in plans], outcomes, strict=True))
+
+
+def _side_by_side(run: Run, work: Callable[[T], U], columns: Iterable[T]) -> list[U]:
+    """What `work` gives for each column, by threads; it may run k-means."""
+    with quiet_k_means(), ThreadPoolExecutor(run.executor.threads) as pool:
+        return list(pool.map(work, columns))
 
 
 def _fit_one(engine: Engine, plan: Plan, summary: Summary) -> Outcome | None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 
 from gpuvgm.accumulation import CELL_FRAME, log_density_sum, over_cells, over_features, over_rows
 from gpuvgm.cell_search import search_cells
 from gpuvgm.cells_fit import climbed, end_error
 from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.estimator.one_feature import Sums, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.estimator.one_feature import Sums, best_start, estimate_of, plan, summarise_rows
 from gpuvgm.estimator.problem import Estimate, Explanation, Problem
 from gpuvgm.estimator.several_features import fit_several
-from gpuvgm.estimator.starts import LabelStart, start_statistics
+from gpuvgm.estimator.starts import CentreStart, LabelStart, Start, start_statistics
 from gpuvgm.estimator.univariate import coordinates_of, one_prior
 from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import MASS_BITS, Grid, build_grid
@@ -28,15 +26,15 @@ from gpuvgm.multivariate import namespace_of
 from gpuvgm.posterior import Posterior, Prior
 from gpuvgm.rows import Coordinates, Rows, to_numpy
 from gpuvgm.search import SearchResult, search
-from gpuvgm.seeding import k_means
+from gpuvgm.seeding import k_means, quiet_k_means
 from gpuvgm.special import LOG_2
 from gpuvgm.summary import Summary
 
 HELD_OUT_BITS = 3  # one row in 2^3
 LEAST_ROWS = 16  # fewer are not divided
 COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
-STARTS, RICH_STARTS, RICH = 6, 2, 4  # starts, and others with more components, which are taken away again
-RESEARCH_ITERATIONS = 100
+STARTS, RICH_STARTS, RICH = 6, 2, 4  # k-means, and k-means with more components, which are taken away again
+POINT_STARTS = 4  # rows as centres: where tails are heavy k-means gives its centres to outliers
 
 
 def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
@@ -49,12 +47,12 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
     exact : bool
         Whether the fit shall end on the rows.
     """
-    problem = _research(problem)
-    frame, starts, grid = plan(problem)
+    with quiet_k_means():
+        frame, starts, grid = plan(problem)
     prior = one_prior(problem.prior.within(coordinates_of(frame)))
     learnt, held = _divided(problem, grid)
     cells = learnt.merge(held).cells()
-    research = fit_cells(problem, frame, grid, starts[0], cells)
+    _, research = best_start(problem, frame, grid, starts, cells)
     result = search_cells(problem.engine, cells, prior, problem.components, problem.random, [research.posterior])
     fit, error = result.fit, end_error(problem.engine, prior, result.fit.posterior, cells)
     for refinement in range(1, MOST_REFINEMENTS + 1):
@@ -70,8 +68,10 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
         exact, error = True, 0.0
         fit = climbed(over_rows(problem.engine, problem.rows, frame, problem.pool), prior, fit.posterior, cells.rows)
     estimate = estimate_of(problem, fit, frame, "exact" if exact else "summary", error)
-    score = _score_of_cells(problem.engine, prior, fit.posterior, learnt, held)
-    return replace(estimate, explanation=_explanation(result, estimate.bounds[-1], score))
+    many = problem.rows.count >= LEAST_ROWS
+    score = _score_of_cells(problem.engine, prior, fit.posterior, learnt, held) if many else np.nan
+    problem.narrator.searched(result.starts, estimate.bounds[-1])
+    return replace(estimate, explanation=explanation_of(result, estimate.bounds[-1], score))
 
 
 def best_of_several(problem: Problem) -> Estimate:
@@ -82,7 +82,11 @@ def best_of_several(problem: Problem) -> Estimate:
     problem : Problem
         What to fit.
     """
-    problem = _research(problem)
+    with quiet_k_means():  # on one thread: LAPACK's would cost small matrices a hundred times their work
+        return _best_of_several(problem)
+
+
+def _best_of_several(problem: Problem) -> Estimate:
     rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
     coordinates = Coordinates(centre)
     prior = problem.prior.within(coordinates)
@@ -100,16 +104,11 @@ def best_of_several(problem: Problem) -> Estimate:
         apart = climbed(over_features(engine, others, centre, problem.pool), prior, posterior, others.total)
         score = log_density_sum(engine, held, apart.posterior.table(centre), problem.pool) / held.total
     bounds = result.fit.bounds
+    problem.narrator.searched(result.starts, bounds[-1])
     return Estimate(
         posterior.outside(coordinates), bounds, result.fit.converged, "exact", 0.0,
-        _explanation(result, bounds[-1], score),
+        explanation_of(result, bounds[-1], score),
     )  # fmt: skip
-
-
-def _research(problem: Problem) -> Problem:
-    """One start of 100 iterations at most: what the search must not fall short of."""
-    stopping = replace(problem.stopping, max_iter=min(problem.stopping.max_iter, RESEARCH_ITERATIONS))
-    return replace(problem, starts=1, stopping=stopping)
 
 
 def _divided(problem: Problem, grid: Grid) -> tuple[Any, Any]:
@@ -141,7 +140,7 @@ def _weighted(rows: Rows, chosen: Callable[[slice], NDArray[np.bool_]]) -> Rows:
 def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, learnt: Sums, held: Sums) -> float:
     """Log density per held-out row under a fit to the others."""
     others, apart = learnt.cells(), held.cells()
-    if others.rows + apart.rows < LEAST_ROWS or apart.rows == 0:
+    if others.rows == 0 or apart.rows == 0:
         return np.nan
     fit = climbed(over_cells(engine, others), prior, posterior, others.rows)
     table = KernelTable.of(fit.posterior, CELL_FRAME)
@@ -150,20 +149,19 @@ def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, learnt: 
 
 
 def _sample_starts(problem: Problem, sample: Rows, coordinates: Coordinates) -> list[GaussianStatistics]:
-    """Starts from k-means on a sample, some of them with more components."""
-    starts = []
+    """Starts from k-means and from single rows of a sample, some of them with more components."""
+    y, random = coordinates.apply(sample.array), problem.random
+    starts: list[Start] = []
     for components, times in ((problem.components, STARTS), (problem.components + RICH, RICH_STARTS)):
-        for _ in range(times):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than centres is no fault
-                centres, labels = k_means(coordinates.apply(sample.array), components, problem.random)
-            start = LabelStart(centres, labels)
-            sums = start_statistics(sample, start, coordinates, problem.prior.form, problem.moments)
-            starts.append(sums.padded(components))
-    return starts
+        starts += [LabelStart(*k_means(y, components, random)) for _ in range(times)]
+    few = min(problem.components, len(y))
+    starts += [CentreStart(y[random.choice(len(y), few, replace=False)]) for _ in range(POINT_STARTS)]
+    sums = [start_statistics(sample, start, coordinates, problem.prior.form, problem.moments) for start in starts]
+    return [one.padded(max(len(one.counts), problem.components)) for one in sums]
 
 
-def _explanation(result: SearchResult[Any, Any], bound: float, score: float) -> Explanation:
+def explanation_of(result: SearchResult[Any, Any], bound: float, score: float) -> Explanation:
+    """What there is to say of a search's result."""
     loss = result.loss_with_fewer
     fewer = np.nan if loss is None else bound - loss * result.rows
     return Explanation(result.modes, fewer, score, result.starts)

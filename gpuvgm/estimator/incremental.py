@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.accumulation import over_features
-from gpuvgm.cells_fit import estimate_error
+from gpuvgm.cell_search import search_cells
+from gpuvgm.cells_fit import end_error, estimate_error
 from gpuvgm.engines import Engine
+from gpuvgm.estimator.best import explanation_of
 from gpuvgm.estimator.one_feature import Start, Sums, estimate_of, fit_cells, plan, summarise_rows
 from gpuvgm.estimator.priors import checked_prior
 from gpuvgm.estimator.problem import Estimate, Problem
 from gpuvgm.estimator.several_features import fit_several
+from gpuvgm.estimator.univariate import coordinates_of, one_prior
 from gpuvgm.fit import mean_and_variance
 from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Frame, Grid
@@ -75,12 +78,18 @@ class SeenColumn:
         """The prior of a fit to all rows seen."""
         return checked_prior(estimator, moments)
 
-    def estimate(self, problem: Problem) -> Estimate:
-        """Fit on all rows seen."""
+    def estimate(self, problem: Problem, *, best: bool) -> Estimate:
+        """Fit on all rows seen, or the best that a search finds."""
         cells = self.cells()
         fit_on = partial(fit_cells, problem, self.frame, self.grid, self.start)
         fit = fit_on(cells)
-        return estimate_of(problem, fit, self.frame, "summary", estimate_error(cells, fit.posterior, fit_on))
+        if not best:
+            return estimate_of(problem, fit, self.frame, "summary", estimate_error(cells, fit.posterior, fit_on))
+        prior, engine = one_prior(problem.prior.within(coordinates_of(self.frame))), problem.engine
+        result = search_cells(engine, cells, prior, problem.components, problem.random, [fit.posterior])
+        error = end_error(engine, prior, result.fit.posterior, cells)
+        estimate = estimate_of(problem, result.fit, self.frame, "summary", error)
+        return replace(estimate, explanation=explanation_of(result, estimate.bounds[-1], np.nan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ class SeenBlocks:
         """The prior of the first call."""
         return self.prior
 
-    def estimate(self, problem: Problem) -> Estimate:
+    def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""
         steady = not self.grown and abs(self.bounds[-1] - self.bounds[-2]) < problem.stopping.tolerance
         return Estimate(self.posterior.outside(self.coordinates), self.bounds, steady, "exact", 0.0)

@@ -68,7 +68,7 @@ def fit_on_summary(problem: Problem) -> Estimate:
     """
     frame, starts, grid = plan(problem)
     sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
-    start, fit = _best_start(problem, frame, grid, starts, sums.cells())
+    start, fit = best_start(problem, frame, grid, starts, sums.cells())
     error = np.inf
     for refinement in range(1, MOST_REFINEMENTS + 2):
         fit_on = partial(fit_cells, problem, frame, grid, start)
@@ -82,7 +82,7 @@ def fit_on_summary(problem: Problem) -> Estimate:
         grid = build_grid(frame, sums.masses(), centres_of(start), MASS_BITS + 2 * refinement)
         sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
         fit = fit_cells(problem, frame, grid, start, sums.cells())
-    _LOG.warning("exact EM: a fit on the summary may be %.1e sigma off", error)
+    _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", error)
     if isinstance(start, Seeds):
         return fit_on_rows(replace(problem, starts=1, init=frame.invert(start.centres)[:, None]))
     posterior = from_one(start, problem.prior.covariance_type).outside(coordinates_of(frame))
@@ -147,7 +147,7 @@ def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[Start]:
     return starts
 
 
-def _best_start(
+def best_start(
     problem: Problem, frame: Frame, grid: Grid, starts: Sequence[Start], cells: Cells
 ) -> tuple[Start, MixtureFit[Posterior]]:
     """The start that leads to the highest bound on these cells, and its fit."""

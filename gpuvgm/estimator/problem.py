@@ -62,6 +62,11 @@ class Narrator:
         elif self.level > 1:
             print(f"{outcome} time lapse {perf_counter() - self._began:.5f}s\t lower bound {bound:.5f}.")
 
+    def searched(self, starts: int, bound: float) -> None:
+        """A search from many starts is done."""
+        if self.level:
+            print(f"Search from {starts} starts. lower bound {bound:.5f}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

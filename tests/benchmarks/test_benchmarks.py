@@ -12,10 +12,13 @@ from benchmarks import estimator, inputs, picture, pipeline
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
-ROWS = {name: 2_000 if name == "effort" else 20_000 for name in BENCHMARKS}
+ROWS = {name: 300 if name == "effort" else 20_000 for name in BENCHMARKS}
+MANY_PROCESSES = {"estimator": [pytest.mark.slow]}
 
 
-@pytest.mark.parametrize("benchmark", [name for name in BENCHMARKS if name != "pipeline"])
+@pytest.mark.parametrize(
+    "benchmark", [pytest.param(name, marks=MANY_PROCESSES.get(name, [])) for name in BENCHMARKS if name != "pipeline"]
+)
 def test_benchmark_prints_a_table_and_writes_json_lines(
     benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +41,9 @@ def test_pipeline_reports_stages_and_peak_memory_of_every_side(tmp_path: Path) -
     (row,) = map(json.loads, lines.read_text().splitlines())
     assert row["ratios"].keys() == set(pipeline.NAMES.values())
     sides = row["details"]["sides"]
-    assert list(sides["gpuvgm"]["seconds"]) == ["fit", "transform", "inverse"]
+    for effort in ("gpuvgm", "best"):
+        assert list(sides[effort]["seconds"]) == ["fit", "transform", "inverse"]
+    assert row["notes"]['fit with effort="best"'].endswith(" s")
     for side in ("sinks", "defaults"):
         stages = {"read values", "write values", "read encoded", "write encoded"}
         assert sides[side]["seconds"].keys() == stages
@@ -57,6 +62,12 @@ def test_both_estimators_do_the_same_work_and_say_what_memory_it_takes() -> None
     assert row.least == {"scikit-learn": 5.0}
     assert row.row_bytes == x.nbytes / len(x)
     assert "aim 25 %" in row.notes["peak memory above the rows, against scikit-learn"]
+
+
+def test_outputs_are_timed_on_both_sides() -> None:
+    rows = estimator.outputs(inputs.clouds(4_000, 3))
+    assert [row.case.split(",")[0] for row in rows] == ["predict_proba", "score_samples"]
+    assert all(row.seconds > 0 and row.yardsticks.keys() == {"scikit-learn"} for row in rows)
 
 
 def test_columns_of_a_search_have_a_bound_from_either_side() -> None:

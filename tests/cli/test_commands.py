@@ -33,6 +33,7 @@ def test_the_commands_and_options_are_those_that_work():
             "columns",
             "engine",
             "algorithm",
+            "effort",
             "inf",
             "tails",
             "seed",
@@ -76,6 +77,7 @@ def test_fit_says_what_it_fitted(folder, tmp_path):
     assert list(found["columns"]) == ["x", "n"]
     assert found["columns"]["x"]["missing"] > 0
     assert found["columns"]["n"]["fit"]["rows"] == ROWS
+    assert found["columns"]["n"]["fit"]["effort"] == "best"
     assert (tmp_path / "m" / "manifest.json").exists()
     assert not (tmp_path / "m" / "summaries").exists()
 
@@ -92,6 +94,23 @@ def test_fit_passes_its_options_on(folder, tmp_path):
     assert (x["tails"], n["tails"]) == ("clip", "exact")
     assert x["fit"]["algorithm"] == n["fit"]["algorithm"] == "exact"
     assert (x["reason"], n["reason"]) == ("declared", "numeric column: int64")
+
+
+def test_effort_is_an_option_and_a_variable(folder, tmp_path):
+    def fitted(*arguments, **env):
+        command = ("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x", *arguments)
+        return document(*command, env=env)["columns"]["x"]["fit"]
+
+    best = fitted()
+    assert (best["effort"], fitted(GPUVGM_EFFORT="best")["bound_with_fewer"]) == ("best", best["bound_with_fewer"])
+    for research in (fitted("--effort", "research"), fitted(GPUVGM_EFFORT="research")):
+        assert (research["effort"], research["bound_with_fewer"]) == ("research", None)
+        assert best["bound_with_fewer"] < best["lower_bound"]
+        assert research["lower_bound"] <= best["lower_bound"]
+    assert fitted("--effort", "best", GPUVGM_EFFORT="research")["effort"] == "best"
+    wrong = invoke("fit", folder / "table.parquet", "--model", tmp_path / "m", "--effort", "some", code=2)
+    assert "--effort" in wrong.stderr
+    assert "'best', 'research'" in wrong.stderr
 
 
 def test_summaries_are_kept_when_asked_for(folder, tmp_path):
@@ -161,7 +180,7 @@ def test_info(folder):
     )
     assert x["minimum"] < 0 < x["resolution"]
     text = invoke("info", folder / "m.gpuvgm").stdout
-    for part in ("x", "n", "missing", "summary", "it., "):
+    for part in ("x", "n", "missing", "summary, best, ", "it., "):
         assert part in text
 
 

@@ -168,3 +168,69 @@ def test_rows_held_out_are_of_every_kind() -> None:
     x = np.random.default_rng(0).normal(0, 1, 80_000) + np.arange(80_000) % 8 * 20.0
     model = BayesianGaussianMixture(n_components=8, random_state=0, effort="best").fit(x[:, None])
     assert model.explanation_.held_out_score == pytest.approx(model.score(x[:, None]), abs=0.01)
+
+
+def awkward() -> dict[str, tuple[np.ndarray, dict[str, object]]]:
+    r = np.random.default_rng(0)
+    a = r.normal(size=(500, 1))
+    return {
+        "two constant columns": (np.column_stack([np.ones(100), np.ones(100), a[:100]]), {"n_components": 3}),
+        "constant": (np.ones((50, 2)), {"n_components": 3}),
+        "collinear": (np.column_stack([a * 100, a * 200]), {"n_components": 4}),
+        "one-hot": (np.eye(4)[r.integers(0, 4, 500)], {"n_components": 6}),
+        "fewer rows than features": (r.normal(size=(15, 20)), {"n_components": 3}),
+        "huge": (r.normal(size=(200, 2)) * 1e100, {"n_components": 4}),
+        "tiny": (r.normal(size=(200, 2)) * 1e-100, {"n_components": 4}),
+        "two points": (np.repeat(r.normal(size=(2, 2)), 20, axis=0), {"n_components": 2}),
+        "an outlier": (np.vstack([r.normal(size=(200, 2)), [[1e8, 0.0]]]), {"n_components": 4}),
+    }
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
+@pytest.mark.parametrize("name", awkward())
+def test_a_search_never_fails_where_a_fit_does_not(name: str, covariance_type: str) -> None:
+    x, settings = awkward()[name]
+    settings |= {"covariance_type": covariance_type, "random_state": 0}
+    research = BayesianGaussianMixture(**settings).fit(x)
+    best = BayesianGaussianMixture(**settings, effort="best").fit(x)
+    assert best.lower_bound_ >= research.lower_bound_
+    assert np.all(np.isfinite(best.predict_proba(x)))
+
+
+def test_a_search_is_not_below_what_was_asked_for() -> None:
+    r = np.random.default_rng(66)
+    r.choice([1, 2, 3, 4]), r.choice([200, 800, 1500])
+    x = r.standard_t(1.5, (1500, 4))
+    settings = {
+        "n_components": 5, "random_state": 0, "init_params": "random_from_data",
+        "weight_concentration_prior": 1e-3, "max_iter": 300, "n_init": 5,
+    }  # fmt: skip
+    research = BayesianGaussianMixture(**settings).fit(x)
+    assert BayesianGaussianMixture(**settings, effort="best").fit(x).lower_bound_ >= research.lower_bound_
+
+
+def test_weights_that_decay_are_searched() -> None:
+    x = np.sort(np.random.default_rng(0).normal(size=(300, 1)), axis=0)
+    settings = {"n_components": 5, "random_state": 0}
+    weight = np.exp(-np.arange(300) / 5)
+    best = BayesianGaussianMixture(**settings, effort="best").fit(x, sample_weight=weight)
+    assert best.lower_bound_ >= BayesianGaussianMixture(**settings).fit(x, sample_weight=weight).lower_bound_
+
+
+def test_partial_fit_of_one_feature_searches_too() -> None:
+    x = X[:, :1]
+    settings = {"n_components": 5, "random_state": 0}
+    research, best = (
+        BayesianGaussianMixture(**settings, effort=effort).partial_fit(x[:600]).partial_fit(x[600:])
+        for effort in ("research", "best")
+    )
+    whole = BayesianGaussianMixture(**settings, effort="best").fit(x)
+    assert best.lower_bound_ >= research.lower_bound_
+    assert best.lower_bound_ == pytest.approx(whole.lower_bound_, abs=1e-6 * len(x))
+    assert best.explanation_.modes == whole.explanation_.modes
+
+
+def test_a_search_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for features in (1, 2):
+        BayesianGaussianMixture(n_components=2, random_state=0, effort="best", verbose=1).fit(X[:, :features])
+        assert "Search from" in capsys.readouterr().out

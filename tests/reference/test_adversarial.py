@@ -10,7 +10,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.accumulation import over_rows
-from gpuvgm.cells_fit import distance
+from gpuvgm.cells_fit import CHECKED_ITERATIONS, distance
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
@@ -22,6 +22,7 @@ from gpuvgm.summary import Summary
 from gpuvgm.table_fit import UNKNOWN_SAMPLE_ROWS, sample_runs
 
 HEAD = UNKNOWN_SAMPLE_ROWS
+either_effort = pytest.mark.parametrize("effort", ["research", "best"])
 
 
 def rng(seed: int) -> np.random.Generator:
@@ -29,7 +30,10 @@ def rng(seed: int) -> np.random.Generator:
 
 
 def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) -> tuple[float, float]:
-    """Distance of a fit to EM over every row from its own centres, and what the fit says of it."""
+    """Distance of a fit to EM over every row, and what the fit says of it.
+
+    From the fit's own centres, or with effort="best" from the fit itself, which is at the end of a search.
+    """
     source = iter([{"x": part} for part in np.array_split(x, 8)]) if once else {"x": x}
     column = TableTransformer(**settings).fit(source).columns_["x"]
     mixture = column.mixture
@@ -39,13 +43,13 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     y = frame.apply(rows)
     one, zero = np.ones(len(y)), np.zeros(len(y))
     config = FitConfig(**settings)
-    labels = Seeds(mixture.centres, np.empty(0, np.int64)).nearest(y)
     prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
-
-    start = hard_start(y, one, zero, labels, mixture.centres)
-    exact = fit_mixture(
-        over_rows(engine, Rows.of(rows), frame), prior, prior.update(start), Stopping.of(config, len(y))
-    )
+    start, stopping = mixture.posterior, Stopping(CHECKED_ITERATIONS, 0.0)
+    if config.effort == "research":
+        labels = Seeds(mixture.centres, np.empty(0, np.int64)).nearest(y)
+        start = prior.update(hard_start(y, one, zero, labels, mixture.centres))
+        stopping = Stopping.of(config, len(y))
+    exact = fit_mixture(over_rows(engine, Rows.of(rows), frame), prior, start, stopping)
     return distance(exact.posterior, mixture.posterior), column.fit.fit_error
 
 
@@ -68,13 +72,15 @@ def test_labels_of_cells_are_those_of_their_rows_outside_windows_too(seed: int) 
     np.testing.assert_array_equal(labels, np.searchsorted(grid.midpoints, keys, side="right"))
 
 
-def test_midpoints_inside_outer_cells_in_a_stream() -> None:
+@either_effort
+def test_midpoints_inside_outer_cells_in_a_stream(effort: str) -> None:
     spike = np.where(rng(0).random(HEAD) < 0.6, 0, 1000.25 + rng(1).normal(size=HEAD) * 1e-4)
     x = np.concatenate([spike, rng(2).uniform(1000.01, 1000.49, HEAD)])
-    assert is_honest(*true_and_estimated(x, once=True, tol=0.0))
+    assert is_honest(*true_and_estimated(x, once=True, tol=0.0, effort=effort))
 
 
-def test_a_continuum_that_the_sample_of_whole_numbers_hides() -> None:
+@either_effort
+def test_a_continuum_that_the_sample_of_whole_numbers_hides(effort: str) -> None:
     rows = 1 << 20
     runs = sample_runs(rows, 0)
     length, start = max((b - (a + 4096), a + 4096) for (a, _), (b, _) in zip(runs[:-1], runs[1:], strict=True))
@@ -83,27 +89,30 @@ def test_a_continuum_that_the_sample_of_whole_numbers_hides() -> None:
     hidden[start : start + length] = True
     hidden &= x > 0
     x[hidden] += rng(1).uniform(0, 0.4, hidden.sum())
-    assert is_honest(*true_and_estimated(x, tol=0.0))
+    assert is_honest(*true_and_estimated(x, tol=0.0, effort=effort))
 
 
-def test_added_rows_between_the_whole_numbers_of_the_fit() -> None:
+@either_effort
+def test_added_rows_between_the_whole_numbers_of_the_fit(effort: str) -> None:
     x = 992.0 + rng(0).integers(0, 32, 100_000)
-    transformer = TableTransformer(tol=0.0).fit({"x": x})
+    transformer = TableTransformer(tol=0.0, effort=effort).fit({"x": x})
     transformer.partial_fit({"x": x + rng(1).uniform(0, 0.4, len(x))})
     assert transformer.columns_["x"].fit.fit_error > 1e-9
 
 
-def test_a_stream_that_begins_without_values_is_owned_up_to(caplog: pytest.LogCaptureFixture) -> None:
+@either_effort
+def test_a_stream_that_begins_without_values_is_owned_up_to(effort: str, caplog: pytest.LogCaptureFixture) -> None:
     x = np.concatenate([np.full(HEAD, np.nan), 1.6e9 + rng(0).normal(size=HEAD)])
     with caplog.at_level(logging.WARNING, "gpuvgm"):
-        true, estimated = true_and_estimated(x, once=True)
+        true, estimated = true_and_estimated(x, once=True, effort=effort)
     assert is_honest(true, estimated)
     assert 'column "x"' in caplog.text
 
 
-def test_the_same_column_from_a_table_is_fitted_well() -> None:
+@either_effort
+def test_the_same_column_from_a_table_is_fitted_well(effort: str) -> None:
     x = np.concatenate([np.full(HEAD, np.nan), 1.6e9 + rng(0).normal(size=HEAD)])
-    true, estimated = true_and_estimated(x)
+    true, estimated = true_and_estimated(x, effort=effort)
     assert true < 1e-8
     assert estimated < 1e-8
 
@@ -147,5 +156,7 @@ def test_rows_beyond_what_a_fit_can_span_are_refused(bulk: float, outlier: float
 
 def test_a_cell_may_hold_more_rows_than_a_window() -> None:
     rows = (1 << 22) + 5000
-    column = TableTransformer(block_rows=1 << 23, threads=1).fit({"x": np.full(rows, 5.0)}).columns_["x"]
+    column = (
+        TableTransformer(block_rows=1 << 23, threads=1, effort="research").fit({"x": np.full(rows, 5.0)}).columns_["x"]
+    )
     assert column.fit.rows == rows

@@ -8,10 +8,13 @@ import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -28,6 +31,26 @@ def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     names = runpy.run_path("readme.py")
     assert {path.name for path in tmp_path.iterdir()} >= {"encoded.parquet", "back.parquet", "amount.gpuvgm"}
     assert np.allclose(names["matrix"][:, 1:].sum(axis=1), 1)
+
+
+def test_both_sides_of_the_diff_give_the_same_labels() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 2)) + np.repeat([[0.0, 0.0], [8.0, 3.0]], 250, axis=0)
+    (diff,) = blocks("diff")
+    lines = diff.splitlines()
+    assert {line[:1] for line in lines} <= {"-", "+", " ", ""}
+    theirs, ours = ([line[1:] for line in lines if line[:1] in (side, " ")] for side in "-+")
+    labels = [run(code, x)["labels"] for code in (theirs, ours)]
+    np.testing.assert_array_equal(*labels)
+    assert len(np.unique(labels)) > 1
+
+
+def run(lines: list[str], x: np.ndarray) -> dict[str, Any]:
+    """The names that some lines of code leave behind."""
+    names: dict[str, Any] = {"x": x}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        exec("\n".join(lines), names)
+    return names
 
 
 def test_the_commands_run(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpuvgm import store
 from gpuvgm.errors import ModelFileError
-from gpuvgm.store import load_model, save_model
+from gpuvgm.store import FORMAT, load_model, save_model
 from tests.store.samples import make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -112,8 +112,8 @@ def test_manifest_with_foreign_names(edit, name):
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.json"])
 def test_newer(edit, name):
-    path = edit(lambda files: document(files, name, lambda content: content.update(format=2)), seal=True)
-    refuse(path, r"written by a newer gpuvgm \(format 2; .* pip install --upgrade gpuvgm")
+    path = edit(lambda files: document(files, name, lambda content: content.update(format=FORMAT + 1)), seal=True)
+    refuse(path, rf"written by a newer gpuvgm \(format {FORMAT + 1}; .* pip install --upgrade gpuvgm")
 
 
 @pytest.mark.parametrize("found", [None, 0, "1", -3])

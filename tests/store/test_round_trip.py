@@ -56,7 +56,7 @@ def test_no_pickle_and_plain_json(tmp_path, name):
         raise AssertionError(constant)
 
     document = json.loads(read("model.json"), parse_constant=refuse)
-    assert document["format"] == 1
+    assert document["format"] == 2
     assert document["version"] == gpuvgm.__version__
     assert document["created"].endswith("+00:00")
     assert set(json.loads(read("manifest.json"))["files"]) == {"model.json", "summaries/0.arrow", "summaries/1.arrow"}

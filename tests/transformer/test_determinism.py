@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from threadpoolctl import threadpool_info
 
 from gpuvgm import TableTransformer, engines
 from gpuvgm.engines import native_is_built
@@ -44,13 +46,25 @@ def baseline() -> TableTransformer:
 @pytest.mark.parametrize("algorithm", ["summary", "exact"])
 @pytest.mark.parametrize(("block_rows", "threads"), [(1, 1), (4096, 3), (12_288, 2), (10**9, 4)])
 def test_blocks_and_threads(algorithm: str, block_rows: int, threads: int) -> None:
-    one = TableTransformer(threads=1, algorithm=algorithm, max_iter=20).fit(table())
-    other = TableTransformer(threads=threads, block_rows=block_rows, algorithm=algorithm, max_iter=20).fit(table())
+    settings = {"algorithm": algorithm, "effort": "research", "max_iter": 20}
+    one = TableTransformer(threads=1, **settings).fit(table())
+    other = TableTransformer(threads=threads, block_rows=block_rows, **settings).fit(table())
     assert parameters(one) == parameters(other)
     for layout in ("compact", "onehot"):
         a, b = (t.transform(table(), layout=layout) for t in (one, other))  # type: ignore[arg-type]
         for key in a if layout == "compact" else [slice(None)]:
             np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_columns_side_by_side_leave_warnings_and_threads_as_they_were() -> None:
+    draws = np.random.default_rng(0)
+    few = {str(i): draws.integers(0, 3, 20_000) for i in range(24)}  # fewer values than centres: k-means warns
+    fitted = TableTransformer(effort="research", max_iter=2, threads=8)
+    fitted.fit({"0": few["0"]})
+    before = list(warnings.filters), [pool["num_threads"] for pool in threadpool_info()]
+    for _ in range(3):
+        fitted.fit(few)
+    assert (list(warnings.filters), [pool["num_threads"] for pool in threadpool_info()]) == before
 
 
 def test_one_file_or_many(baseline: TableTransformer, tmp_path: Path) -> None:
@@ -91,14 +105,16 @@ def test_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engines, "get_engine", lambda _="auto", chosen=chosen: chosen)
         for module in ("gpuvgm.table_fit", "gpuvgm.encoding"):
             monkeypatch.setattr(f"{module}.get_engine", lambda _="auto", chosen=chosen: chosen)
-        transformer = TableTransformer(max_iter=10).fit(table())
+        transformer = TableTransformer(["a"]).fit({"a": table()["a"][:5000]})
         encoded = transformer.transform(table())
+        assert transformer.columns_["a"].fit.effort == "best"
         results.append((parameters(transformer), [values.tobytes() for values in encoded.values()]))
     assert all(result == results[0] for result in results)
 
 
 def test_reference_engine_gives_the_same_model_to_rounding() -> None:
-    native, reference = (TableTransformer(engine=name, max_iter=20).fit(table()) for name in ("auto", "reference"))
+    settings = {"effort": "research", "max_iter": 20}  # where a bound is flat, a search may end anywhere
+    native, reference = (TableTransformer(engine=name, **settings).fit(table()) for name in ("auto", "reference"))
     for name, column in native.columns_.items():
         other = reference.columns_[name]
         np.testing.assert_allclose(column.means, other.means, rtol=1e-9, atol=1e-9 * column.stds.max())
@@ -113,10 +129,10 @@ def test_partial_fit_equals_one_fit_on_the_same_grid() -> None:
     x = table()
     half = {name: values[: ROWS // 2] for name, values in x.items()}
     rest = {name: values[ROWS // 2 :] for name, values in x.items()}
-    grown = TableTransformer().partial_fit(half).partial_fit(rest)
-    merged = TableTransformer().fit(half).partial_fit(rest)
+    grown = TableTransformer(effort="research").partial_fit(half).partial_fit(rest)
+    merged = TableTransformer(effort="research").fit(half).partial_fit(rest)
     assert parameters(grown) == parameters(merged)
-    whole = TableTransformer().fit(x)
+    whole = TableTransformer(effort="research").fit(x)
     for name, column in grown.columns_.items():
         other = whole.columns_[name]
         assert column.fit.rows == other.fit.rows == ROWS

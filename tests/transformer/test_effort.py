@@ -1,0 +1,132 @@
+"""effort="best", the default: never below "research", reproducible to the bit, and on the rows where that is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm import TableTransformer
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.errors import InputError
+from gpuvgm.model import ColumnModel
+from tests.shapes import shape
+
+ROWS = 2_000
+HELD_MODES = {"cents", "lognormal", "poisson", "cauchy", "70 % zeros", "two close spikes", "two values"}
+ONE_MODE = {"timestamps", "zipf", "three rows far out", "constant"}
+EFFORTS = ("best", "research")
+
+
+def fitted(x: np.ndarray, **settings: Any) -> ColumnModel:
+    return TableTransformer(**settings).fit({"x": x}).columns_["x"]
+
+
+def bits(column: ColumnModel) -> list[Any]:
+    arrays = (column.means, column.stds, column.weights)
+    return [part.tobytes() for part in arrays] + [column.order, column.fit]
+
+
+def test_best_is_the_default() -> None:
+    assert TableTransformer().effort == "best"
+    x = shape("lognormal", ROWS)
+    assert bits(fitted(x)) == bits(fitted(x, effort="best"))
+
+
+@pytest.mark.parametrize("name", sorted(HELD_MODES | ONE_MODE))
+def test_the_bound_is_never_below_that_of_research(name: str) -> None:
+    x = shape(name, ROWS)
+    best, research = (fitted(x, effort=effort).fit for effort in EFFORTS)
+    assert best.lower_bound >= research.lower_bound
+    assert (best.effort, research.effort) == EFFORTS
+    assert best.converged
+    assert best.fit_error < 1e-8
+    assert research.bound_with_fewer is None
+    if name in ONE_MODE:
+        assert best.bound_with_fewer is None
+    else:
+        assert best.bound_with_fewer is not None
+        assert best.bound_with_fewer <= best.lower_bound
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 11])
+def test_few_rows(rows: int) -> None:
+    x = shape("lognormal", rows)
+    best, research = (fitted(x, effort=effort).fit for effort in EFFORTS)
+    assert best.rows == rows
+    assert np.isfinite(best.lower_bound)
+    if rows > 10:  # with fewer rows than components research has fewer components, and a bound with fewer terms
+        assert best.lower_bound >= research.lower_bound
+
+
+def test_max_iter_and_tol_do_not_matter() -> None:
+    x = shape("cents", ROWS)
+    best, research = (fitted(x, effort=effort, max_iter=1, tol=1e9).fit for effort in EFFORTS)
+    assert research.iterations == 1
+    assert (best.iterations > 1, best.converged) == (True, True)
+    assert best.lower_bound >= research.lower_bound
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("algorithm", ["summary", "exact"])
+def test_neither_threads_nor_blocks_change_a_bit(effort: str, algorithm: str) -> None:
+    table = {"a": shape("cents", 2 * CHUNK_ROWS + 100), "b": shape("mixed signs", 2 * CHUNK_ROWS + 100)}
+    table["b"][::7] = np.nan
+    settings = {"effort": effort, "algorithm": algorithm}
+    one, other, again = (
+        TableTransformer(**settings, threads=threads, block_rows=block_rows).fit(table).columns_
+        for threads, block_rows in ((1, 1), (3, CHUNK_ROWS), (3, CHUNK_ROWS))
+    )
+    for name in table:
+        assert bits(one[name]) == bits(other[name]) == bits(again[name])
+
+
+@pytest.mark.parametrize("name", ["cents", "t3 returns", "1e12 +- 1", "70 % zeros"])
+def test_the_exact_algorithm_ends_on_the_rows_where_the_summary_ends(name: str) -> None:
+    x = shape(name, 5_000)
+    exact, summary = (fitted(x, algorithm=algorithm).fit for algorithm in ("exact", "summary"))
+    assert (exact.algorithm, exact.fit_error) == ("exact", 0.0)
+    assert summary.algorithm == "summary"
+    assert exact.lower_bound == pytest.approx(summary.lower_bound, abs=1e-6 * len(x))
+    assert exact.bound_with_fewer == summary.bound_with_fewer
+
+
+def test_engines_reach_the_same_bound() -> None:
+    x = shape("cents", ROWS)
+    native, reference = (fitted(x, engine=engine).fit for engine in ("auto", "reference"))
+    assert native.lower_bound == pytest.approx(reference.lower_bound, abs=1e-7 * ROWS)
+
+
+def test_partial_fit_searches_again() -> None:
+    x = shape("cents", ROWS)
+    transformer = TableTransformer().fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
+    research = TableTransformer(effort="research").fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
+    grown, whole = transformer.columns_["x"].fit, fitted(x).fit
+    assert (grown.rows, grown.effort) == (ROWS, "best")
+    assert grown.lower_bound >= research.columns_["x"].fit.lower_bound
+    assert grown.lower_bound == pytest.approx(whole.lower_bound, abs=1e-6 * ROWS)
+    assert grown.bound_with_fewer is not None
+
+
+def test_a_column_may_have_an_effort_of_its_own() -> None:
+    table = {"a": shape("lognormal", ROWS), "b": shape("lognormal", ROWS)}
+    for effort, other in (EFFORTS, EFFORTS[::-1]):
+        columns = TableTransformer({"a": {"effort": other}}, effort=effort).fit(table).columns_
+        assert [columns[name].fit.effort for name in "ab"] == [other, effort]
+        for name, own in (("a", other), ("b", effort)):
+            assert columns[name].fit.lower_bound == fitted(table[name], effort=own).fit.lower_bound
+
+
+def test_a_column_of_another_effort_keeps_it_when_rows_are_added() -> None:
+    x = shape("lognormal", 500)
+    transformer = TableTransformer({"x": {"effort": "research"}}).fit({"x": x}).partial_fit({"x": x})
+    assert transformer.columns_["x"].fit.effort == "research"
+
+
+@pytest.mark.parametrize("wrong", ["most", "", None, 1, True])
+def test_wrong_efforts_are_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match='effort must be "best" or "research"'):
+        TableTransformer(effort=wrong).fit({"x": np.arange(9.0)})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match='column "x": effort must be "best" or "research"'):
+        TableTransformer({"x": {"effort": wrong}}).fit({"x": np.arange(9.0)})
