@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -42,10 +43,12 @@ def rows_of(features: int, rows: int = 300, seed: int = 0) -> np.ndarray:
 
 
 def error_of(action) -> tuple[type, str]:
-    """Type and message of what an action raises."""
+    """Type and message of what an action raises; choices in braces are a set's, in any order: they are sorted."""
     with pytest.raises((ValueError, TypeError)) as caught:
         action()
-    return type(caught.value), str(caught.value)
+    return type(caught.value), re.sub(
+        r"\{(.*?)\}", lambda found: ", ".join(sorted(found[1].split(", "))), str(caught.value)
+    )
 
 
 def assert_same_error(settings: dict[str, object], x: object, method: str = "fit") -> None:
