@@ -93,12 +93,22 @@ def over_features(
 
 
 def sums_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> GaussianStatistics:
-    """Statistics of an E-step over all rows, added in row order whatever the blocks and threads were."""
+    """Statistics of an E-step over all rows."""
+    return gaussian_statistics(_total_over(engine, rows, table, pool), table)
+
+
+def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> float:
+    """Weighted sum over the rows of the logarithm of the mixture's density."""
+    return float(_total_over(engine, rows, table, pool)[0, -1])
+
+
+def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None) -> Floats:
+    """Sums of an E-step over all rows, added in row order whatever the blocks and threads were; shape (1, width)."""
 
     def sums(part: slice) -> Floats:
         return np.asarray(to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table)))
 
-    return gaussian_statistics(_total(in_order(sums, rows.parts(), pool), table.width), table)
+    return _total(in_order(sums, rows.parts(), pool), table.width)
 
 
 def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
@@ -124,13 +134,3 @@ def _total(blocks: Iterable[Floats], width: int) -> Floats:
     for partials in blocks:
         total = np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:]
     return total
-
-
-def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> float:
-    """Weighted sum over the rows of the logarithm of the mixture's density."""
-
-    def sums(part: slice) -> Floats:
-        partials = to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table))
-        return np.asarray(partials[:, -1:])
-
-    return float(_total(in_order(sums, rows.parts(), pool), 1)[0, 0])

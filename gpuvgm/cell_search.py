@@ -13,7 +13,7 @@ from gpuvgm.fit import hard_start
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
 from gpuvgm.search import Effort, SearchResult, search
-from gpuvgm.seeding import quiet_k_means
+from gpuvgm.seeding import k_means, quiet_k_means
 from gpuvgm.summary import Cells
 
 COARSE_CELLS = 1000
@@ -99,12 +99,9 @@ def cell_starts(cells: Cells, components: int, random: np.random.RandomState) ->
 
 
 def _k_means_start(cells: Cells, components: int, random: np.random.RandomState) -> ComponentStatistics:
-    from sklearn.cluster import KMeans
-
     with quiet_k_means():
-        run = KMeans(n_clusters=min(components, len(cells.mean)), n_init=1, random_state=random)
-        run.fit(cells.mean.reshape(-1, 1), sample_weight=cells.weight)
-    return _hard(cells, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
+        centres, labels = k_means(cells.mean.reshape(-1, 1), components, random, cells.weight)
+    return _hard(cells, labels.astype(np.int64), centres.ravel())
 
 
 def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
@@ -120,4 +117,4 @@ def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
 
 
 def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics:
-    return hard_start(cells.mean, cells.weight, cells.scatter, component, centres.astype(np.float64))
+    return hard_start(cells.mean, cells.weight, cells.scatter, component, centres)

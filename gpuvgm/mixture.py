@@ -234,6 +234,7 @@ class BayesianGaussianMixture(FittedMixture):
         """
         self._validate_params()
         rows = training_rows(self, X, sample_weight)
+        refuse_summary(self, rows.features)
         refuse_few(self, rows)
         with self._pool() as pool:
             problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
@@ -279,8 +280,7 @@ class BayesianGaussianMixture(FittedMixture):
         if seen is not None:
             refuse_changes(self, getattr(self, "_seen_with", {}))
         rows = training_rows(self, X, sample_weight, reset=seen is None)
-        if rows.features > 1:
-            refuse_summary(self, rows.features)
+        refuse_summary(self, rows.features)
         if seen is None:
             refuse_few(self, rows)
         elif rows.total == 0:
@@ -335,7 +335,6 @@ class BayesianGaussianMixture(FittedMixture):
     def _estimate(self, problem: Problem) -> Estimate:
         best = self.effort == "best" and problem.stopping.max_iter > 0
         if problem.rows.features > 1:
-            refuse_summary(self, problem.rows.features)
             return best_of_several(problem) if best else fit_several(problem)
         summary = self.algorithm == "summary" or (self.algorithm == "auto" and problem.rows.count >= SUMMARY_ROWS)
         if best:

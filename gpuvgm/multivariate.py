@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.gaussian_sums import GaussianStatistics
@@ -23,7 +22,6 @@ DEVICE_CHUNK_ROWS = 1 << 16
 #: Log densities below are raised to it, so that a row far from every component still has responsibilities.
 LEAST_LOG_DENSITY = -1e300 * float(np.log(2.0))
 
-Rows = NDArray[np.float64] | NDArray[np.float32]
 Array = Any  # an array of any namespace; mypy knows no protocol of the array API standard
 
 

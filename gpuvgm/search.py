@@ -15,7 +15,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.acceleration import Climb, Ground, Movable
+from gpuvgm.acceleration import Climb, Ground, Movable, Point
 from gpuvgm.fit import Fitted, MixtureFit, Update
 from gpuvgm.wishart import ILL_DEFINED
 
@@ -161,15 +161,11 @@ def search(  # noqa: PLR0913 - the public signature
     coarse, fine = grounds[0], grounds[-1]
     everyone = [*starts, *given]
     start_bounds, winners = _contest(coarse, everyone)
-    simple, _ = coarse.simplified(max(winners, key=_height))
-    climb, fewer = coarse.simplified(coarse.improved(simple))
+    climb, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
     for level in grounds:
         climb = level.settled(level.climb(climb.best.statistics))
     climb = max([climb, *(fine.settled(fine.climb(start)) for start in given)], key=_height)
-    bounds, best = tuple(climb.bounds), climb.best
-    for known in (fine.ground.point(start) for start in given):
-        if known.bound > best.bound:  # EM may lower the bound a little where a variance is at its floor
-            bounds, best = (known.bound,), known
+    bounds, best = _not_below(climb, [fine.ground.point(start) for start in given])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
@@ -297,6 +293,12 @@ def _with_fewer(
             return fine.settled(fine.climb(fewer), rough=True).best.statistics
         fewer = coarse.one_fewer(fewer)
     return None
+
+
+def _not_below(climb: Climb[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
+    """Bounds and end of a climb, or the highest known point: EM may lower it where a variance is at its floor."""
+    highest = max([climb.best, *known], key=lambda point: point.bound)
+    return (tuple(climb.bounds) if highest is climb.best else (highest.bound,)), highest
 
 
 def _height(climb: Climb[S, P]) -> float:

@@ -51,17 +51,18 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
         frame, starts, grid = plan(problem)
     prior = one_prior(problem.prior.within(coordinates_of(frame)))
     learnt, held = _divided(problem, grid)
-    cells = learnt.merge(held).cells()
+    sums = learnt.merge(held)
+    cells = sums.cells()
     _, research = best_start(problem, frame, grid, starts, cells)
     result = search_cells(problem.engine, cells, prior, problem.components, problem.random, [research.posterior])
     fit, error = result.fit, end_error(problem.engine, prior, result.fit.posterior, cells)
     for refinement in range(1, MOST_REFINEMENTS + 1):
-        sums = learnt.merge(held)
         if error <= LARGEST_FIT_ERROR or not isinstance(sums, Summary):
             break
         grid = build_grid(frame, sums.masses(), np.empty(0), MASS_BITS + 2 * refinement)
         learnt, held = _divided(problem, grid)
-        cells = learnt.merge(held).cells()
+        sums = learnt.merge(held)
+        cells = sums.cells()
         fit = climbed(over_cells(problem.engine, cells), prior, fit.posterior, cells.rows)
         error = end_error(problem.engine, prior, fit.posterior, cells)
     if exact or error > LARGEST_FIT_ERROR:

@@ -15,7 +15,8 @@ from gpuvgm.cell_search import search_cells
 from gpuvgm.cells_fit import end_error, estimate_error
 from gpuvgm.engines import Engine
 from gpuvgm.estimator.best import explanation_of
-from gpuvgm.estimator.one_feature import Start, Sums, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.estimator.frequencies import WeightedSums
+from gpuvgm.estimator.one_feature import Start, estimate_of, fit_cells, plan, summarise_rows
 from gpuvgm.estimator.priors import checked_prior
 from gpuvgm.estimator.problem import Estimate, Problem
 from gpuvgm.estimator.several_features import fit_several
@@ -47,8 +48,8 @@ class SeenColumn:
     frame: Frame
     grid: Grid
     start: Start
-    counted: Sums | None = None
-    weighted: Sums | None = None
+    counted: Summary | None = None
+    weighted: WeightedSums | None = None
 
     @classmethod
     def begin(cls, problem: Problem) -> SeenColumn:
@@ -60,8 +61,8 @@ class SeenColumn:
         """With more rows."""
         sums = summarise_rows(engine, rows, self.grid, pool)
         if isinstance(sums, Summary):
-            return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))  # type: ignore[arg-type]
-        return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))  # type: ignore[arg-type]
+            return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))
+        return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))
 
     def cells(self) -> Cells:
         """All rows seen, cell by cell."""

@@ -9,7 +9,7 @@ import numpy as np
 from gpuvgm.grid import Floats
 from gpuvgm.rows import Moments
 from gpuvgm.seeding import is_far_from_zero
-from gpuvgm.wishart import FORMS, GaussianPrior
+from gpuvgm.wishart import FORMS, CovarianceType, GaussianPrior
 
 
 def checked_prior(estimator: Any, moments: Moments) -> GaussianPrior:
@@ -54,7 +54,7 @@ def _degrees_of_freedom(given: float | None, features: int) -> float:
     return given
 
 
-def _covariance(given: Any, covariance_type: str, of_rows: Floats) -> Floats:
+def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
     features = len(of_rows)
     if given is None:
         variances = np.diagonal(of_rows).copy()
@@ -62,7 +62,7 @@ def _covariance(given: Any, covariance_type: str, of_rows: Floats) -> Floats:
         return np.asarray(forms.get(covariance_type, of_rows))
     if covariance_type == "spherical":
         return np.asarray(given, dtype=np.float64)
-    diagonal = FORMS[covariance_type].diagonal  # type: ignore[index]
+    diagonal = FORMS[covariance_type].diagonal
     shape = (features,) if diagonal else (features, features)
     covariance = _given(given, shape, f"{covariance_type} covariance_prior")
     if diagonal:

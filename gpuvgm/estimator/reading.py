@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats
 from gpuvgm.multivariate import namespace_of
-from gpuvgm.rows import MAPPED_VALUES, Rows
+from gpuvgm.rows import MAPPED_VALUES, Rows, to_numpy
 
 FLOATS = (np.float64, np.float32)
 
@@ -39,9 +40,9 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
     rows = read_rows(estimator, x, reset=reset)
     if weight is None or np.all(weight == 1):
         return rows
-    weighted = Rows(rows.array, weight, rows.lazy, rows.whole)
     if not rows.on_host:
-        return Rows(rows.array, namespace_of(rows.array).asarray(weight), rows.lazy, rows.whole)
+        return replace(rows, weight=namespace_of(rows.array).asarray(weight))
+    weighted = replace(rows, weight=weight)
     return weighted if not rows.whole or np.all(weight > 0) else weighted.taken(weight > 0)
 
 
@@ -117,6 +118,4 @@ def _checked_weight(sample_weight: Any, x: Any, *, alone: bool) -> Floats:
 
 def host_floats(values: Any) -> NDArray[np.float64]:
     """Centres given as an array of any namespace, in float64 on the host."""
-    from gpuvgm.rows import to_numpy
-
     return np.ascontiguousarray(to_numpy(values) if _is_foreign(values) else values, dtype=np.float64)

@@ -32,7 +32,7 @@ def refuse_few(estimator: Any, rows: Rows) -> None:
 
 def refuse_summary(estimator: Any, features: int) -> None:
     """Refuse the summary for several features."""
-    if estimator.algorithm == "summary":
+    if estimator.algorithm == "summary" and features > 1:
         raise InputError(f'algorithm="summary" needs one feature, but X has {features}; use "exact" or "auto"')
 
 
