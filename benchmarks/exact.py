@@ -16,7 +16,8 @@ from gpuvgm.accumulation import over_rows
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, mean_and_variance, prior_of
-from gpuvgm.kinds.mixture import nearest_seeds, row_start
+from gpuvgm.kinds.mixture import row_start
+from gpuvgm.kinds.numbers import nearest_seeds
 from gpuvgm.model import KernelTable
 from gpuvgm.posterior import Posterior
 from gpuvgm.rows import Rows

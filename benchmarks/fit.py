@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import gpuvgm
-from benchmarks.inputs import COLUMN, FITTED_ROWS, amounts, lognormal, plan_for
+from benchmarks.inputs import COLUMN, CONTINUOUS, FITTED_ROWS, amounts, lognormal, plan_for
 from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
 from gpuvgm.engines import get_engine
 
@@ -34,7 +34,7 @@ def summary_pass(case: str, x: np.ndarray) -> list[Measurement]:
 
 def whole_fit(x: np.ndarray) -> Measurement:
     """From an array in memory to a model, one thread each; one start, k-means included on both sides."""
-    transformer = gpuvgm.TableTransformer(threads=1, effort="research")
+    transformer = gpuvgm.TableTransformer(CONTINUOUS, threads=1, effort="research")
     with threadpool_limits(1):
         ours = best_times({"fit": lambda: transformer.fit({COLUMN: x})})["fit"]
         theirs = seconds_of(lambda: scikit_learn_fit(x, "kmeans"))

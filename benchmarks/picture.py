@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from benchmarks.inputs import COLUMN, amounts
+from benchmarks.inputs import COLUMN, CONTINUOUS, amounts
 from benchmarks.machine import ROOT
-from gpuvgm.report import plot_column
+from gpuvgm.columns import MixtureColumn
+from gpuvgm.report.plots import plot_column
 
 PICTURE = ROOT / "docs" / "modes.svg"
 
@@ -18,9 +19,11 @@ def draw(rows: int, path: Path = PICTURE) -> Path:
     import matplotlib
 
     matplotlib.use("svg")
-    transformer = gpuvgm.TableTransformer(effort="research").fit({COLUMN: amounts(rows)})
+    transformer = gpuvgm.TableTransformer(CONTINUOUS, effort="research").fit({COLUMN: amounts(rows)})
+    column = transformer.columns_[COLUMN]
+    assert isinstance(column, MixtureColumn)
     with matplotlib.rc_context({"svg.hashsalt": "gpuvgm", "svg.fonttype": "path"}):
-        ax: Any = plot_column(transformer.columns_[COLUMN], transformer.summaries_[COLUMN])
+        ax: Any = plot_column(column, transformer.summaries_[COLUMN])
         ax.set_title(f"{rows:,} generated payment amounts and their modes", loc="left", fontsize="medium")
         path.parent.mkdir(parents=True, exist_ok=True)
         ax.figure.savefig(path, metadata={"Date": None})

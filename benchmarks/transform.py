@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inputs import COLUMN, FITTED_ROWS, amounts, fitted_column
+from benchmarks.inputs import FITTED_ROWS, amounts, fitted_column
 from benchmarks.machine import aim, instruction_sets
 from benchmarks.measure import Measurement, beside_yardsticks, best_times
-from gpuvgm.encoding import Encoded
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.layouts import onehot_matrix
-from gpuvgm.model import Draw, TableModel
+from gpuvgm.model import Draw
 
 NUMPY = "NumPy formula"
 BLOCK_ROWS = 1 << 20
@@ -63,12 +61,11 @@ class Transform:
 
     def onehot(self) -> None:
         """Modes drawn, and the matrix of scalar and one-hot cells, block by block into the same matrix."""
-        model = TableModel((self.column,), 0, len(self.x), {})
         for start in range(0, len(self.x), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             x, scalar, cell = self.x[part], self.scalar[part], self.cell[part]
             self.engine.transform(x, self.table, self._draw(start), scalar, cell)
-            onehot_matrix(model, Encoded(start, len(x), {COLUMN: scalar}, {COLUMN: cell}), self.matrix[: len(x)])
+            self.engine.fill_onehot([(scalar, cell, self.column.width)], self.matrix[: len(x)])
 
     def _draw(self, first_row: int) -> Draw:
         return Draw(0, self.column.column_id, first_row)

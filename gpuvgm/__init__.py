@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gpuvgm.conditions import Conditions
     from gpuvgm.diagnosis import doctor
     from gpuvgm.generation import generate
     from gpuvgm.mixture import BayesianGaussianMixture
@@ -17,10 +18,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["BayesianGaussianMixture", "Summary", "TableTransformer", "__version__", "doctor", "generate", "load"]
+__all__ = [
+    "BayesianGaussianMixture",
+    "Conditions",
+    "Summary",
+    "TableTransformer",
+    "__version__",
+    "doctor",
+    "generate",
+    "load",
+]
 
 _HOMES = {
     "BayesianGaussianMixture": "gpuvgm.mixture",
+    "Conditions": "gpuvgm.conditions",
     "Summary": "gpuvgm.summary",
     "TableTransformer": "gpuvgm.transformer",
     "doctor": "gpuvgm.diagnosis",

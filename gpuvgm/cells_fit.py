@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -49,9 +50,49 @@ def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], Mixt
     fit_on : callable
         The same fit on other cells.
     """
+    return max(_cell_error(cells, fine, fit_on), blur(cells, fine))
+
+
+def _cell_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
+    """What wider cells, and rows spread unevenly in them, change."""
     coarse = distance(fine, fit_on(cells.coarsen()).posterior) / COARSE_TO_FINE
-    uneven = distance(fine, fit_on(cells.uneven()).posterior)
-    return max(coarse, uneven, blur(cells, fine))
+    return max(coarse, distance(fine, fit_on(cells.uneven()).posterior))
+
+
+class Trail(Generic[P, S]):
+    """An E-step that remembers the posteriors of its last calls.
+
+    Parameters
+    ----------
+    accumulate : callable
+        The E-step.
+    """
+
+    def __init__(self, accumulate: Callable[[P], S]) -> None:
+        self._accumulate = accumulate
+        self.posteriors: deque[P] = deque(maxlen=CHECKED_ITERATIONS)
+
+    def __call__(self, posterior: P) -> S:
+        """Statistics of a posterior."""
+        self.posteriors.append(posterior)
+        return self._accumulate(posterior)
+
+
+def trail_error(
+    engine: Engine, prior: Prior, fit: MixtureFit[Posterior], trail: Trail[Posterior, Any], cells: Cells
+) -> float:
+    """`estimate_error` from the last iterations of a fit: what other cells would have made of these.
+
+    The fit went through more iterations, whose differences add up, but shrink on the way to the end: half of the number
+    of times that the last ones fit in is what they are multiplied by.
+    """
+    last = len(trail.posteriors)
+
+    def fit_on(others: Cells) -> MixtureFit[Posterior]:
+        return fit_mixture(over_cells(engine, others), prior, trail.posteriors[0], Stopping(last, 0.0))
+
+    factor = max(1.0, 0.5 * len(fit.bounds) / last)
+    return max(factor * _cell_error(cells, fit.posterior, fit_on), blur(cells, fit.posterior))
 
 
 def distance(one: Posterior, other: Posterior) -> float:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpuvgm.codecs import is_number
+from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, metadata_of
-from gpuvgm.model import TableModel
 from gpuvgm.output import MODEL_KEY
-from gpuvgm.schema import is_numeric
 from gpuvgm.store import fingerprint
 
 
 def check_columns(table: Source, model: TableModel) -> None:
-    """Refuse fitted columns that are no numbers here."""
-    for name in set(model.names) & set(table.schema.names):
-        kind = table.schema.field(name).type
-        if not is_numeric(kind):
-            raise InputError(f'{table.name}: column "{name}" holds {kind} values, but numbers were fitted')
+    """Refuse columns fitted as numbers that hold something else here."""
+    for column in model.columns:
+        if column.kind in ("continuous", "mixed", "general") and column.name in table.schema.names:
+            type_ = table.schema.field(column.name).type
+            if not is_number(type_):
+                raise InputError(
+                    f'{table.name}: column "{column.name}" holds {type_} values, but {column.type} was fitted'
+                )
 
 
 def check_origin(table: Source, model: TableModel) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 import gpuvgm
-from gpuvgm import views
+from gpuvgm import unfinished, views
 from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
 from gpuvgm.options import (
     BlockRows,
@@ -26,6 +26,11 @@ from gpuvgm.options import (
     parse_count,
     warn_of_unknown_variables,
 )
+
+
+def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
+    """An option of evaluate."""
+    return option(name, text, min=0, max=largest, metavar=metavar, show_default=False)
 
 
 def main() -> NoReturn:
@@ -86,7 +91,11 @@ def fit(
     model: Model,
     columns: Annotated[
         str | None,
-        option("--columns", "Names with commas between, or SPEC.toml; by default all columns.", show_default=False),
+        option(
+            "--columns",
+            "Names, or NAME=KIND, with commas between, or SPEC.toml; by default all columns, kinds inferred.",
+            show_default=False,
+        ),
     ] = None,
     engine: Engine = "auto",
     algorithm: Annotated[
@@ -98,12 +107,18 @@ def fit(
     inf: Annotated[
         Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")
     ] = "error",
+    unknown: Annotated[
+        Literal["error", "ignore"], option("--unknown", "Refuse values that are no level, or give them no cell.")
+    ] = "error",
     tails: Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")] = "clip",
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
     block_rows: BlockRows = None,
     threads: Threads = None,
     summaries: Annotated[
         bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")
+    ] = False,
+    resume: Annotated[
+        bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")
     ] = False,
 ) -> Outcome:
     """Fit a model on every row of a source.
@@ -113,7 +128,10 @@ def fit(
     \b
         [columns]
         price = {kind = "continuous", inf = "missing"}
+        delay = {kind = "mixed", modal = [0, "missing"]}
         id = "drop"
+
+    Where some columns fail, what is fitted of the others is kept beside MODEL for --resume.
     """  # noqa: D301  # \b keeps the lines
     from gpuvgm.store import check_target
 
@@ -128,16 +146,19 @@ def fit(
             engine=engine,
             tails=tails,
             inf=inf,
+            unknown=unknown,
             block_rows=block_rows,
             threads=threads,
             progress=progress,
-        ).fit(source)
+        )
+        unfinished.fit(transformer, source, model, resume=resume)
     transformer.save(model, summaries=summaries)
+    unfinished.forget(model)
     seconds = time.perf_counter() - start
     rows = transformer.model_.rows
     line = f"{model}: fitted on {views.counted(rows, 'row')} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **views.model_document(transformer)}
-    return Outcome(document, [line, *views.columns_tables(transformer.columns_.values())])
+    return Outcome(document, [line, *views.model_tables(transformer)])
 
 
 @command
@@ -186,31 +207,45 @@ def evaluate(
     *,
     model: Model,
     max_error: Annotated[
-        float | None,
-        option(
-            "--max-error",
-            "Largest 99.9th percentile of the error allowed, in sd of the column.",
-            min=0,
-            metavar="SD",
-            show_default=False,
-        ),
+        float | None, _limit("--max-error", "Largest 99.9th percentile of the error allowed, in sd.", "SD")
+    ] = None,
+    max_relative_error: Annotated[
+        float | None, _limit("--max-relative-error", "Largest 99.9th percentile of the relative error allowed.")
+    ] = None,
+    max_clipped_share: Annotated[
+        float | None, _limit("--max-clipped-share", "Largest share of clipped rows allowed.", largest=1)
+    ] = None,
+    max_invalid_share: Annotated[
+        float | None, _limit("--max-invalid-share", "Largest share of rows outside the training range.", largest=1)
+    ] = None,
+    max_ks: Annotated[
+        float | None, _limit("--max-ks", "Largest Kolmogorov-Smirnov distance allowed.", "DISTANCE", largest=1)
+    ] = None,
+    max_wasserstein: Annotated[
+        float | None, _limit("--max-wasserstein", "Largest Wasserstein distance allowed, in sd.", "SD")
     ] = None,
     min_mode_agreement: Annotated[
-        float | None,
-        option(
-            "--min-mode-agreement",
-            "Smallest share of rows in the same mode.",
-            min=0,
-            max=1,
-            metavar="SHARE",
-            show_default=False,
-        ),
+        float | None, _limit("--min-mode-agreement", "Smallest share of rows in the same mode.", largest=1)
+    ] = None,
+    min_level_agreement: Annotated[
+        float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
     ] = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
     with terminal.bars() as progress:
         report = _loaded(model, progress=progress).evaluate(source)
-    broken = report.broken({"max_error": max_error, "min_mode_agreement": min_mode_agreement})
+    broken = report.broken(
+        {
+            "max_error": max_error,
+            "max_relative_error": max_relative_error,
+            "max_clipped_share": max_clipped_share,
+            "max_invalid_share": max_invalid_share,
+            "max_ks": max_ks,
+            "max_wasserstein": max_wasserstein,
+            "min_mode_agreement": min_mode_agreement,
+            "min_level_agreement": min_level_agreement,
+        }
+    )
     document = {"source": source, "model": model, **report.to_dict(), "broken": broken}
     view = [f"{source}: {views.counted(report.rows, 'row')}", str(report)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
@@ -226,7 +261,7 @@ def info(
     columns = list(fitted.columns_.values())
     line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.counted(fitted.model_.rows, 'row')}"
     document = {"model": model, **views.model_document(fitted)}
-    return Outcome(document, [line, *views.columns_tables(columns), views.modes_table(columns)])
+    return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
 
 
 @command

@@ -25,7 +25,11 @@ LARGEST_FLOAT32 = 3.4028234663852886e38
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
-    """How a mixture is fitted; names and defaults as in `TableTransformer`."""
+    """How a mixture is fitted; names and defaults as in `TableTransformer`.
+
+    `active_by="weight"` takes every component above the weight threshold for a mode, as RDT and CTGAN do; "rows" also
+    asks for one training row whose most probable component it is.
+    """
 
     n_components: int = 10
     weight_threshold: float = 0.005
@@ -38,6 +42,7 @@ class FitConfig:
     effort: Effort = "research"
     standardize: Standardize = "auto"
     reg_covar: float = 1e-6
+    active_by: Literal["rows", "weight"] = "rows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,14 +103,13 @@ def generated(folder: Path, rows: int) -> Rows:
 
 
 def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
-    columns = list(fitted.columns_.values())
     times = [(stage, f"{s:.2f} s", speed(given.rows, s)) for stage, s in document["seconds"].items()]
     files = [(name, views.size(size)) for name, size in document["files"].items()]
     return [
         f"{views.counted(given.rows, 'row')}: {given.origin}",
         "\nEvery column gets the modes that its values fall into:",
-        views.modes_table(columns),
-        *views.columns_tables(columns),
+        *views.modes_tables(fitted),
+        *views.model_tables(fitted),
         "Round trip, from values to (scalar, mode) and back:",
         report,
         "\nTime:",

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from gpuvgm.codecs import Codec, FloatCodec, IntegerCodec
+from gpuvgm.codecs import codec_document, codec_of
+from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, PassedColumn, TableModel
 from gpuvgm.concentration import StickBreaking
 from gpuvgm.config import EncodingRules
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats, Frame
-from gpuvgm.model import ColumnModel, FitRecord, MixtureModel, TableModel
+from gpuvgm.model import FitRecord, MixtureModel
 from gpuvgm.posterior import Posterior
 
-_CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (FloatCodec, IntegerCodec)}
+#: Parts of a column's document that do not decide what an encoded row means.
+_NO_MEANING = {
+    "continuous": ("fit", "minimum", "maximum", "modal_counts"),
+    "mixed": ("fit", "minimum", "maximum", "modal_counts"),
+    "categorical": ("fit", "counts", "first_rows", "declared"),
+    "general": ("fit",),
+    "pass": ("fit", "type"),
+}
 _GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "concentration")
 
 
@@ -35,10 +43,10 @@ def fingerprint(model: TableModel) -> str:
     """
     columns = [column_document(column) for column in model.columns]
     for document in columns:
-        for part in ("fit", "minimum", "maximum"):
+        for part in _NO_MEANING[document["kind"]]:
             del document[part]
         for part in ("centres", "counts", "active_counts"):
-            (document["mixture"] or {}).pop(part, None)
+            (document.get("mixture") or {}).pop(part, None)
     text = json.dumps(plain(columns), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -73,11 +81,20 @@ def from_plain(document: dict[str, Any]) -> Any:
 
 def column_document(column: ColumnModel) -> dict[str, Any]:
     """All of a column's parameters."""
+    if isinstance(column, MixtureColumn):
+        return _mixture_column_document(column)
+    document = {"kind": column.kind, **{part: getattr(column, part) for part in column.__dataclass_fields__}}
+    if isinstance(column, GeneralColumn):
+        document["codec"] = codec_document(column.codec)
+    return {**document, "fit": asdict(column.fit)}
+
+
+def _mixture_column_document(column: MixtureColumn) -> dict[str, Any]:
     mixture = column.mixture
     return {
         "name": column.name,
         "kind": column.kind,
-        "codec": {"name": column.codec.name, **asdict(column.codec)},  # type: ignore[call-overload]
+        "codec": codec_document(column.codec),
         "rules": asdict(column.rules),
         "mixture": mixture
         and {
@@ -89,6 +106,7 @@ def column_document(column: ColumnModel) -> dict[str, Any]:
             "active_counts": mixture.active_counts,
         },
         "modal_values": column.modal_values,
+        "modal_counts": column.modal_counts,
         "order": column.order,
         "minimum": column.minimum,
         "maximum": column.maximum,
@@ -112,22 +130,69 @@ def column_of(document: dict[str, Any]) -> ColumnModel:
     KeyError, TypeError, ValueError
         Where the document is not one that `column_document` wrote.
     """
-    codec = dict(document["codec"])
-    column = ColumnModel(
+    return _READERS[document["kind"]](document)
+
+
+def _mixture_column(document: dict[str, Any]) -> MixtureColumn:
+    modal = tuple(document["modal_values"])
+    counts = document.get("modal_counts", [document["fit"]["missing"]] * len(modal))  # formats 1 and 2 knew no others
+    column = MixtureColumn(
         name=str(document["name"]),
         kind=str(document["kind"]),
-        codec=_CODECS[codec.pop("name")](**codec),
+        codec=codec_of(document["codec"]),
         rules=EncodingRules(**document["rules"]),
         mixture=_mixture(document["mixture"]) if document["mixture"] is not None else None,
-        modal_values=tuple(document["modal_values"]),
+        modal_values=modal,
+        modal_counts=tuple(int(count) for count in counts),
         order=tuple(int(cell) for cell in document["order"]),
         minimum=document["minimum"],
         maximum=document["maximum"],
         fit=FitRecord(**document["fit"]),
     )
-    if sorted(column.order) != list(range(len(column.modal_values) + len(column.active_components))):
+    if sorted(column.order) != list(range(len(modal) + len(column.active_components))) or len(counts) != len(modal):
         raise ValueError("the order does not fit the cells")
     return column
+
+
+def _categorical_column(document: dict[str, Any]) -> CategoricalColumn:
+    lists = {part: tuple(document[part]) for part in ("levels", "counts", "first_rows")}
+    if len({len(part) for part in lists.values()}) > 1 or len(set(lists["levels"])) < len(lists["levels"]):
+        raise ValueError("the levels do not fit their counts")
+    entries = document["dictionary"]
+    return CategoricalColumn(
+        name=str(document["name"]),
+        type=str(document["type"]),
+        **lists,
+        unknown=document["unknown"],
+        dictionary=None if entries is None else tuple(entries),
+        declared=bool(document["declared"]),
+        fit=FitRecord(**document["fit"]),
+    )
+
+
+def _general_column(document: dict[str, Any]) -> GeneralColumn:
+    return GeneralColumn(
+        name=str(document["name"]),
+        codec=codec_of(document["codec"]),
+        minimum=document["minimum"],
+        maximum=document["maximum"],
+        margin=float(document["margin"]),
+        clip=bool(document["clip"]),
+        fit=FitRecord(**document["fit"]),
+    )
+
+
+def _passed_column(document: dict[str, Any]) -> PassedColumn:
+    return PassedColumn(str(document["name"]), str(document["type"]), FitRecord(**document["fit"]))
+
+
+_READERS: dict[str, Callable[[dict[str, Any]], ColumnModel]] = {
+    "continuous": _mixture_column,
+    "mixed": _mixture_column,
+    "categorical": _categorical_column,
+    "general": _general_column,
+    "pass": _passed_column,
+}
 
 
 def _mixture(document: dict[str, Any]) -> MixtureModel:

@@ -7,6 +7,42 @@ class InputError(ValueError):
     """Wrong input or wrong usage; the message names column, file and row where they exist (exit code 2)."""
 
 
+class ColumnsFailed(InputError):
+    """Some columns of a table could not be fitted; the others are kept, and `fit(source, resume=True)` goes on.
+
+    Parameters
+    ----------
+    failed : dict of str to str
+        Why, for each column that failed.
+    fitted : int
+        Number of columns that were fitted.
+    """
+
+    def __init__(self, failed: dict[str, str], fitted: int) -> None:
+        self.failed, self.fitted = failed, fitted
+        first, *others = failed.values()
+        more = f"; {len(others)} more failed: {', '.join(map(_quoted, list(failed)[1:]))}" if others else ""
+        kept = f"{fitted} other {'column is' if fitted == 1 else 'columns are'} fitted"
+        super().__init__(f"{first}{more} ({kept}: declare what failed otherwise, then fit the same source with resume)")
+
+    def __reduce__(self) -> tuple[type[ColumnsFailed], tuple[dict[str, str], int]]:
+        return type(self), (self.failed, self.fitted)
+
+
+def naming(column: str, problem: Exception) -> Exception:
+    """The problem with a message that names the column."""
+    if f'"{column}"' in str(problem):
+        return problem
+    text = str(problem) if isinstance(problem, InputError) else f"{type(problem).__name__}: {problem}"
+    named = InputError(f'column "{column}": {text}')
+    named.__cause__ = problem
+    return named
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
 class EnvironmentProblem(RuntimeError):
     """The machine lacks something: an engine is missing, a disk is full (exit code 3)."""
 

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -76,16 +77,27 @@ class LocalExecutor:
         An exception in the blocks, the function or the sink stops everything and propagates as it is; so does
         KeyboardInterrupt. When this method ends, its threads have ended.
         """
+        with self._started(function, blocks) as pipeline:
+            while (step := pipeline.next()) is not None:
+                sink(step.take())
+                pipeline.release(step.rows, self.progress)
+
+    def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
+        """The result of each block, in block order, for callers who ask for one after the other.
+
+        A result counts as consumed when the next one is asked for. Closing the iterator ends its threads.
+        """
+        with self._started(function, blocks) as pipeline:
+            while (step := pipeline.next()) is not None:
+                yield step.take()
+                pipeline.release(step.rows, self.progress)
+
+    @contextmanager
+    def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
         pipeline = _Pipeline(function, iter(blocks), self.threads)
-        done = 0
         try:
             pipeline.start()
-            while (step := pipeline.next()) is not None:
-                done += step.consume(sink)
-                del step
-                pipeline.slots.release()
-                if self.progress is not None:
-                    self.progress(done)
+            yield pipeline
         finally:
             pipeline.stop()
 
@@ -97,10 +109,10 @@ class _Step:
     rows: int
     future: Future[Any]
 
-    def consume(self, sink: Callable[[Any], None]) -> int:
-        """Wait for the result and pass it on; the rows done."""
-        sink(self.future.result())
-        return self.rows
+    def take(self) -> Any:
+        """Wait for the result; the step holds it no longer."""
+        future, self.future = self.future, Future()
+        return future.result()
 
 
 @dataclass(slots=True)
@@ -116,6 +128,7 @@ class _Pipeline(Generic[B, R]):
     def __init__(self, function: Callable[[B], R], blocks: Iterator[B], threads: int) -> None:
         self.slots = threading.Semaphore(threads + READ_AHEAD)
         self._function, self._blocks = function, blocks
+        self._done = 0
         self._steps: SimpleQueue[_Step | _End] = SimpleQueue()
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute")
@@ -139,6 +152,13 @@ class _Pipeline(Generic[B, R]):
         if step.problem is not None:
             raise step.problem
         return None
+
+    def release(self, rows: int, progress: Callable[[int], None] | None) -> None:
+        """Let another block come into flight, after the result of one is consumed."""
+        self.slots.release()
+        self._done += rows
+        if progress is not None:
+            progress(self._done)
 
     def stop(self) -> None:
         """End reader and pool; blocks that wait are dropped."""

@@ -2,110 +2,332 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from gpuvgm.encoding import MODE, SCALAR, Encoded, from_compact, from_onehot
+from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
+from gpuvgm.encoding import Encoded
+from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Block, Source, restore
 from gpuvgm.grid import Floats
-from gpuvgm.model import TableModel
+from gpuvgm.kinds.base import Cells, Coded, refuse_cell
+from gpuvgm.run import Run
 
+SCALAR, MODE = ".scalar", ".mode"
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
+
+Span = tuple[int, int, str]
+
+
+def spans_of(model: TableModel) -> dict[str, list[Span]]:
+    """Spans (start, stop, activation) of the onehot layout, per column; "tanh" for scalars, "softmax" for cells."""
+    spans: dict[str, list[Span]] = {}
+    start = 0
+    for column in model.encoded:
+        spans[column.name] = own = []
+        for width, activation in ((int(column.has_scalar), "tanh"), (column.width, "softmax")):
+            if width:
+                own.append((start, start + width, activation))
+                start += width
+    return spans
 
 
 def onehot_width(model: TableModel) -> int:
     """Columns of the onehot matrix."""
-    return sum(1 + column.width for column in model.columns)
+    return sum(column.has_scalar + column.width for column in model.encoded)
 
 
 def onehot_names(model: TableModel) -> list[str]:
     """Names of the onehot matrix's columns: `<column>.scalar`, then `<column>.mode.<cell>`."""
     names = []
-    for column in model.columns:
-        names += [column.name + SCALAR, *(f"{column.name}{MODE}.{cell}" for cell in range(column.width))]
+    for column in model.encoded:
+        names += [column.name + SCALAR] * column.has_scalar
+        names += [f"{column.name}{MODE}.{cell}" for cell in range(column.width)]
     return names
 
 
-def onehot_matrix(model: TableModel, encoded: Encoded, out: Floats) -> Floats:
-    """Encoded rows in the onehot layout, written into `out` of shape (rows, width)."""
-    out[:] = 0
-    start, row = 0, np.arange(encoded.rows)
-    for column in model.columns:
-        out[:, start] = encoded.scalars[column.name]
-        out[row, start + 1 + encoded.cells[column.name].astype(np.int64)] = 1
-        start += 1 + column.width
+def compact_names(column: ColumnModel) -> list[str]:
+    """Names of a column's parts in the compact layout."""
+    if column.kind == "pass":
+        return [column.name]
+    return [column.name + SCALAR] * column.has_scalar + [column.name + MODE] * (column.width > 0)
+
+
+def check_names(model: TableModel) -> None:
+    """Refuse columns whose encoded parts would have the same name."""
+    names = Counter(name for column in model.columns for name in compact_names(column))
+    double = [name for name, count in names.items() if count > 1]
+    if double:
+        raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them')
+
+
+def onehot_matrix(engine: Engine, model: TableModel, encoded: Encoded, dtype: str) -> Floats:
+    """Encoded rows in the onehot layout, shape (rows, width)."""
+    parts = [encoded.columns[column.name] for column in model.encoded]
+    out = np.empty((encoded.rows, onehot_width(model)), dtype)
+    widths = [column.width for column in model.encoded]
+    engine.fill_onehot([(part.scalar, part.cell, width) for part, width in zip(parts, widths, strict=True)], out)
     return out
 
 
+def _all_known(column: ColumnModel) -> bool:
+    """Whether every row has a cell."""
+    return not (isinstance(column, CategoricalColumn) and column.unknown == "ignore")
+
+
+class Layout(Protocol):
+    """How encoded rows are handed out."""
+
+    schema: pa.Schema
+
+    def batch(self, encoded: Encoded) -> pa.RecordBatch:
+        """A block as Arrow columns."""
+
+    def part(self, encoded: Encoded) -> Any:
+        """A block as it is kept in memory."""
+
+    def join(self, parts: Sequence[Any], like: Source, flavour: str | None) -> Any:
+        """All blocks as what the caller gave, or as the flavour asked for."""
+
+
 class CompactLayout:
-    """`<column>.scalar` and `<column>.mode` for each column.
+    """What each column has of `<column>.scalar` and `<column>.mode`; columns handed through keep their name.
 
     Parameters
     ----------
     model : TableModel
         The fitted table.
     dtype : str
-        Type of the scalars.
+        Type of the scalars; those of general columns are float64.
     metadata : mapping of str to str
         Metadata of the Arrow schema.
+    source : pyarrow.Schema
+        Columns of the source, for those that are handed through.
     """
 
-    def __init__(self, model: TableModel, dtype: str, metadata: Mapping[str, str]) -> None:
+    def __init__(self, model: TableModel, dtype: str, metadata: Mapping[str, str], source: pa.Schema) -> None:
+        self._model = model
         fields: list[pa.Field[Any]] = []
         for column in model.columns:
-            fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[dtype]))
-            fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
-        self.schema = pa.schema(fields, {key.encode(): value.encode() for key, value in metadata.items()})
+            if column.kind == "pass":
+                fields.append(pa.field(column.name, source.field(column.name).type))
+            if column.has_scalar:
+                fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[_scalar_type(column, dtype)]))
+            if column.width:
+                assert isinstance(column, (MixtureColumn, CategoricalColumn))
+                fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
+        self.schema = pa.schema(fields, _bytes(metadata))
 
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
-        """A block as Arrow columns."""
+        """A block as Arrow columns; a value that is no level has no mode."""
         arrays: list[pa.Array[Any]] = []
-        for name, scalar in encoded.scalars.items():
-            arrays += [pa.array(scalar), pa.array(encoded.cells[name])]
+        for column in self._model.columns:
+            part = encoded.columns[column.name]
+            if part.passed is not None:
+                arrays.append(part.passed)
+            if part.scalar is not None:
+                arrays.append(pa.array(part.scalar))
+            if part.cell is not None and column.width:
+                known = _all_known(column)
+                arrays.append(pa.array(part.cell) if known else pa.array(part.cell, mask=part.cell == column.width))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     part = batch
 
-    def join(self, parts: Sequence[pa.RecordBatch], like: Source) -> Any:
-        """All blocks as what the caller gave."""
-        return restore(pa.Table.from_batches(parts, self.schema), like)
+    def join(self, parts: Sequence[pa.RecordBatch], like: Source, flavour: str | None) -> Any:
+        """All blocks as what the caller gave, or as the flavour asked for."""
+        return restore(pa.Table.from_batches(parts, self.schema), like, flavour=flavour)
+
+
+def _scalar_type(column: ColumnModel, dtype: str) -> str:
+    return "float64" if column.kind == "general" else dtype
+
+
+def _bytes(metadata: Mapping[str, str]) -> dict[bytes | str, bytes | str]:
+    return {key.encode(): value.encode() for key, value in metadata.items()}
 
 
 class OnehotLayout:
-    """A matrix: for each column its scalar, then one cell a mode; parameters as for `CompactLayout`."""
+    """A matrix: for each column its scalar, then one cell a mode; parameters as for `CompactLayout`, and the engine."""
 
-    def __init__(self, model: TableModel, dtype: str, metadata: Mapping[str, str]) -> None:
-        self._model, self._dtype = model, dtype
-        self.schema = pa.schema(
-            [(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)],
-            {key.encode(): value.encode() for key, value in metadata.items()},
-        )
+    def __init__(self, engine: Engine, model: TableModel, dtype: str, metadata: Mapping[str, str]) -> None:
+        self._engine, self._model, self._dtype = engine, model, dtype
+        self.schema = pa.schema([(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)], _bytes(metadata))
 
     def part(self, encoded: Encoded) -> Floats:
         """A block as a matrix."""
-        return onehot_matrix(self._model, encoded, np.empty((encoded.rows, len(self.schema)), self._dtype))
+        return onehot_matrix(self._engine, self._model, encoded, self._dtype)
 
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
         """A block as Arrow columns."""
-        columns = np.empty((len(self.schema), encoded.rows), self._dtype)
-        onehot_matrix(self._model, encoded, columns.T)
-        return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=self.schema)
+        return pa.RecordBatch.from_arrays(_columns_of(self.part(encoded)), schema=self.schema)
 
-    def join(self, parts: Sequence[Floats], like: Source) -> Floats:
-        """All blocks as one matrix."""
-        return np.concatenate(parts) if parts else np.empty((0, len(self.schema)), self._dtype)
+    def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
+        """All blocks as one matrix, or as a table of the flavour asked for."""
+        empty = np.empty((0, len(self.schema)), self._dtype)
+        matrix = parts[0] if len(parts) == 1 else np.concatenate([empty, *parts])
+        if flavour is None:
+            return matrix
+        return restore(pa.Table.from_arrays(_columns_of(matrix), schema=self.schema), like, flavour=flavour)
 
 
-def encoded_reader(model: TableModel, table: Source) -> tuple[list[str], Callable[[Block], Encoded]]:
-    """Columns to read from an encoded table, and how a block of them becomes encoded rows.
+def _columns_of(matrix: Floats) -> list[pa.Array[Any]]:
+    """The columns of a matrix, each in memory of its own."""
+    return [pa.array(column) for column in np.ascontiguousarray(matrix.T)]
+
+
+class CompactReader:
+    """Reads encoded rows from compact columns.
 
     Parameters
     ----------
+    model : TableModel
+        The fitted table.
+    schema : pyarrow.Schema
+        Columns of the encoded table; columns handed through may be absent.
+    """
+
+    def __init__(self, model: TableModel, schema: pa.Schema) -> None:
+        self._columns = [column for column in model.columns if column.kind != "pass" or column.name in schema.names]
+        self.names = [name for column in self._columns for name in compact_names(column)]
+        passed = [schema.field(column.name).type for column in self._columns if column.kind == "pass"]
+        self.passed_types = dict(zip([c.name for c in self._columns if c.kind == "pass"], passed, strict=True))
+
+    def blocks(self, run: Run, table: Source) -> Iterator[Any]:
+        """Blocks to read."""
+        return run.blocks(table, self.names)
+
+    def __call__(self, block: Block) -> Encoded:
+        """Encoded rows of a block.
+
+        Raises
+        ------
+        InputError
+            For a mode that is missing or no whole number of the column's cells, naming column and row.
+        """
+        return Encoded(
+            block.first_row, block.rows, {column.name: self._read(column, block) for column in self._columns}
+        )
+
+    def _read(self, column: ColumnModel, block: Block) -> Coded:
+        if column.kind == "pass":
+            return Coded(passed=block.table.column(column.name))
+        scalar = real_scalars(_numpy(block, column.name + SCALAR)) if column.has_scalar else None
+        if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+            return Coded(scalar)
+        return Coded(scalar, _cells(column, block) if column.width else np.zeros(block.rows, column.cell_dtype))
+
+
+def _cells(column: MixtureColumn | CategoricalColumn, block: Block) -> Cells:
+    mode = _numpy(block, column.name + MODE)
+    if mode.dtype != column.cell_dtype:
+        if not _all_known(column):
+            mode = np.where(np.isnan(mode), column.width, mode) if mode.dtype.kind == "f" else mode
+        end = column.width + (not _all_known(column))
+        wrong = ~((mode >= 0) & (mode < end) & (mode == np.floor(mode)))
+        if np.any(wrong):
+            refuse_cell(column, block.first_row + int(np.argmax(wrong)), mode[wrong][0])
+        mode = mode.astype(column.cell_dtype)
+    return np.ascontiguousarray(mode)
+
+
+def _numpy(block: Block, name: str) -> NDArray[Any]:
+    return np.asarray(block.table.column(name).to_numpy(zero_copy_only=False))
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixBlock:
+    """Consecutive rows of a onehot matrix in memory."""
+
+    first_row: int
+    matrix: NDArray[Any]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.matrix)
+
+
+class OnehotReader:
+    """Reads encoded rows from a onehot matrix: the largest cell wins.
+
+    Ties go to modal values, then to the lowest component or level.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
+    model : TableModel
+        The fitted table.
+    names : sequence of str
+        Names of the matrix's columns.
+    matrix : ndarray, optional
+        The matrix, where it is in memory.
+    """
+
+    def __init__(
+        self, engine: Engine, model: TableModel, names: Sequence[str], matrix: NDArray[Any] | None = None
+    ) -> None:
+        self._engine, self._model, self._matrix, self.names = engine, model, matrix, list(names)
+        self.passed_types: dict[str, pa.DataType] = {}
+
+    def blocks(self, run: Run, table: Source) -> Iterator[Any]:
+        """Blocks to read."""
+        if self._matrix is None:
+            return run.blocks(table, self.names)
+        matrix, rows = self._matrix, run.rows_of(table)
+        return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
+
+    def __call__(self, block: Block | MatrixBlock) -> Encoded:
+        """Encoded rows of a block."""
+        matrix = block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names)
+        matrix = real_scalars(matrix)
+        parts: dict[str, Coded] = {}
+        start = 0
+        for column in self._model.encoded:
+            scalar = np.ascontiguousarray(matrix[:, start]) if column.has_scalar else None
+            start += column.has_scalar
+            parts[column.name] = Coded(scalar, self._cells(column, matrix, start))
+            start += column.width
+        return Encoded(block.first_row, block.rows, parts)
+
+    def _cells(self, column: ColumnModel, matrix: Floats, start: int) -> Cells | None:
+        """Cell with the largest value of each row."""
+        if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+            return None
+        cell = np.zeros(len(matrix), column.cell_dtype)
+        if column.width:
+            order = column.cell_positions() if isinstance(column, MixtureColumn) else np.arange(column.width)
+            self._engine.largest_cells(matrix, start, order, cell, zero_is_none=not _all_known(column))
+        return cell
+
+
+def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
+    """Columns of a block as a matrix."""
+    columns = [_numpy(block, name) for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((block.rows, 0))
+
+
+def real_scalars(scalar: NDArray[Any]) -> Floats:
+    """Scalars as contiguous float32 or float64."""
+    kept = scalar.dtype in (np.float32, np.float64)
+    return np.ascontiguousarray(scalar if kept else scalar.astype(np.float64))
+
+
+def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactReader | OnehotReader:
+    """How blocks of an encoded table become encoded rows.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
     model : TableModel
         The fitted table.
     table : Source
@@ -116,16 +338,11 @@ def encoded_reader(model: TableModel, table: Source) -> tuple[list[str], Callabl
     InputError
         For a matrix of another width.
     """
-    matrix = table.flavour == "matrix"
-    names = list(table.schema.names) if matrix else onehot_names(model)
-    if not matrix and not set(names) <= set(table.schema.names):
-        compact = [column.name + part for column in model.columns for part in (SCALAR, MODE)]
-        return compact, partial(from_compact, model)
+    is_matrix = table.flavour == "matrix"
+    names = list(table.schema.names) if is_matrix else onehot_names(model)
+    compact = CompactReader(model, table.schema)
+    if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
+        return compact
     if len(names) != onehot_width(model):
         raise InputError(f"{table.name}: {len(names)} columns, but the model's onehot layout has {onehot_width(model)}")
-
-    def read(block: Block) -> Encoded:
-        columns = [block.table.column(i).to_numpy(zero_copy_only=False) for i in range(len(names))]
-        return from_onehot(model, np.stack(columns, axis=1), block.first_row)
-
-    return names, read
+    return OnehotReader(engine, model, names, getattr(table, "matrix", None))

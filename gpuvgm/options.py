@@ -19,10 +19,12 @@ from typer.core import TyperGroup
 import gpuvgm
 from gpuvgm.console import DONE, WRONG_INPUT, Outcome, Terminal, discard_stdout, report_error, write
 from gpuvgm.errors import InputError
+from gpuvgm.schema import KINDS
 
 PREFIX = "GPUVGM_"
 OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE"}
 CONFIG_FILE = "gpuvgm.config_file"
+_NEEDS_FILE = 'Names that hold a comma or "=", and options of a column, need a file: --columns SPEC.toml'
 EPILOG = (
     "Every option has an environment variable, GPUVGM_ and its name (GPUVGM_BLOCK_ROWS), and a key in a TOML file "
     "(--config). The command line wins over the environment, the environment over the file."
@@ -163,16 +165,48 @@ def _as_given(path: Path, key: str, value: Any) -> Any:
 
 
 def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
-    """Names with commas between, or the ``columns`` of a TOML file: a list of names, or a table of kinds."""
+    """What the columns are: names with commas between, NAME=KIND with commas between, or a TOML file.
+
+    The file has a list of names, or a table of kinds, called ``columns``.
+    """
     if text is None:
         return None
-    if not text.endswith(".toml"):
-        return [name.strip() for name in text.split(",")]
-    document = read_toml(Path(text))
+    if text.endswith(".toml"):
+        return _columns_of_file(text)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise InputError(f'--columns "{text}": a name is empty: there is a comma too many')
+    pairs = [part for part in parts if "=" in part]
+    if not pairs:
+        return parts
+    if len(pairs) < len(parts):
+        name = next(part for part in parts if part not in pairs)
+        raise InputError(
+            f'--columns "{text}": "{name}" has no kind; give names only (the other columns are left out), or NAME=KIND '
+            f"for each (the others are inferred). {_NEEDS_FILE}"
+        )
+    return _kinds_by_name(text, pairs)
+
+
+def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
+    kinds: dict[str, Any] = {}
+    for pair in pairs:
+        name, kind = (side.strip() for side in pair.rsplit("=", 1))
+        if not name or kind not in KINDS:
+            wrong = f'"{kind}" is no kind: {", ".join(KINDS)}' if name else f'"{pair}" has no name'
+            raise InputError(f'--columns "{text}": {wrong}. {_NEEDS_FILE}')
+        if name in kinds:
+            raise InputError(f'--columns "{text}": "{name}" is given more than once; name every column once')
+        kinds[name] = kind
+    return kinds
+
+
+def _columns_of_file(path: str) -> list[str] | dict[str, Any]:
+    document = read_toml(Path(path))
     columns = document.pop("columns", None)
     if document or not isinstance(columns, (dict, list)):
         wrong = f'"{next(iter(document))}" is not expected' if document else "there is none"
-        raise InputError(f'{text}: one table [columns], or a list "columns", says what each column is; {wrong}')
+        raise InputError(f'{path}: one table [columns], or a list "columns", says what each column is; {wrong}')
     return columns
 
 

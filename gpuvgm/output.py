@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.arrow_types import type_of
+from gpuvgm.columns import ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.frames import Block, ParquetSink
-from gpuvgm.model import ColumnModel
-from gpuvgm.table_fit import Run
+from gpuvgm.run import Run
 
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
 
@@ -55,6 +56,19 @@ def write_parquet(
 
 
 def arrow_type_of(column: ColumnModel) -> pa.DataType:
-    """Arrow type of a column's values."""
-    kind: pa.DataType = column.codec.decode(np.empty(0)).type
-    return kind
+    """Arrow type of a column's decoded values."""
+    if isinstance(column, (MixtureColumn, GeneralColumn)):
+        decoded: pa.DataType = column.codec.decode(np.empty(0)).type
+        return decoded
+    return type_of(column.type)
+
+
+def decoded_schema(model: TableModel, passed: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Columns of decoded rows; `passed` holds the types of the columns handed through, as far as they are there."""
+    fields = []
+    for column in model.columns:
+        if column.kind != "pass":
+            fields.append(pa.field(column.name, arrow_type_of(column)))
+        elif column.name in passed:
+            fields.append(pa.field(column.name, passed[column.name]))
+    return pa.schema(fields)

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.column_options import (
+    INFER,
+    NUMBERS,
+    Setting,
+    Value,
+    checked_option,
+    fitting_kind,
+    holders,
+    kinds_with,
+    narrowed_kind,
+    quoted,
+    suggestion,
+)
+from gpuvgm.column_options import KINDS as KINDS
+from gpuvgm.column_options import check_settings as check_settings
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError
+from gpuvgm.inference import (
+    Column,
+    Finding,
+    infer_kind,
+    is_datetime_type,
+    is_level_type,
+    is_plain_number_type,
+    is_text_type,
+    type_name,
+)
+from gpuvgm.inference import is_number_type as is_number_type
 
-Setting = str | int | float | bool | None
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
 Explain = Callable[[str], str | None]
+Stray = Callable[[], str | None]
 
-KINDS = ("continuous", "drop")
-LATER_KINDS = ("mixed", "categorical", "general", "pass")
-LATER_OPTIONS = ("modal", "integer", "log", "categories", "clip", "unknown")
+UNREAD = ("drop", "pass")
+#: Text with more different values than this is no list of codes: where nearly all are numbers, the others are strays.
+MANY_CODES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +56,15 @@ class ColumnSpec:
     ----------
     name : str
         The column.
-    kind : {"continuous", "drop"}
-        "drop" leaves the column out.
+    kind : {"continuous", "mixed", "categorical", "general", "drop", "pass", "infer"}
+        "drop" leaves the column out, "pass" hands it on as it is; "infer" until a sample has decided.
     reason : str
         "declared", or what the kind was inferred from.
     options : mapping
-        Settings that win over the table's: standardize, tails, scale, floor, inf, n_components, weight_threshold,
-        weight_concentration_prior, max_iter, tol, tol_per_row, effort. Not to be modified.
+        Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
+        standardize, tails, scale, floor, n_components, weight_threshold, weight_concentration_prior, max_iter, tol,
+        tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones have clip;
+        categorical ones have categories and unknown. Not to be modified.
     """
 
     name: str
@@ -47,24 +73,27 @@ class ColumnSpec:
     options: Mapping[str, Setting] = field(default_factory=dict)
 
     @classmethod
-    def declare(cls, name: str, declared: str | Mapping[str, Any], reason: str = "declared") -> ColumnSpec:
+    def declare(cls, name: str, declared: str | Mapping[str, Any], reason: str | None = None) -> ColumnSpec:
         """Column from what the user says of it: a kind, or a mapping of kind and options.
+
+        Without a kind the options decide as far as they can: modal values make the column mixed, categories make it
+        categorical. Modal values make a continuous column mixed, too.
 
         Raises
         ------
         InputError
-            For an unknown kind, an unknown option or an impossible value; the message names the column.
+            For an unknown kind, an unknown option, an option of other kinds or an impossible value; the message names
+            the column.
         """
         if not isinstance(declared, (str, Mapping)):
             raise InputError(
                 f'column "{name}": declare a kind or a dict of kind and options, not {type(declared).__name__}'
             )
         given = {"kind": declared} if isinstance(declared, str) else dict(declared)
-        kind = _checked_kind(name, given.pop("kind", "continuous"))
-        options = {key: _checked_option(name, key, value) for key, value in given.items()}
-        if kind == "drop" and options:
-            raise InputError(f'column "{name}": a dropped column has no options, got {", ".join(options)}')
-        return cls(name, kind, reason, options)
+        kind = _checked_kind(name, given.pop("kind", INFER))
+        options = {key: checked_option(name, key, value) for key, value in given.items()}
+        kind, why = narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
+        return cls(name, kind, why if reason is None else reason, options)
 
     def fit_config(self, config: FitConfig) -> FitConfig:
         """The table's `config` with this column's own settings."""
@@ -80,6 +109,35 @@ class ColumnSpec:
         """What infinite values are: "error" or "missing"; `setting` is the table's."""
         return str(self.options.get("inf", setting))
 
+    def unknown(self, setting: str) -> str:
+        """What a level that was not fitted is: "error" or "ignore"; `setting` is the table's."""
+        return str(self.options.get("unknown", setting))
+
+    @property
+    def modal(self) -> tuple[Value, ...]:
+        """Modal values as they were given: numbers, text for dates and decimals, None for missing."""
+        return self._listed("modal")
+
+    @property
+    def categories(self) -> tuple[Value, ...] | None:
+        """Levels that were given, None among them for missing; None where the rows decide."""
+        return self._listed("categories") if "categories" in self.options else None
+
+    @property
+    def integer(self) -> bool:
+        """Whether decoded values are rounded to whole numbers."""
+        return bool(self.options.get("integer", False))
+
+    @property
+    def log(self) -> bool:
+        """Whether the logarithm of the values is fitted."""
+        return bool(self.options.get("log", False))
+
+    @property
+    def clip(self) -> bool:
+        """Whether values beyond the training range are clipped on the way in."""
+        return bool(self.options.get("clip", False))
+
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
         return {"name": self.name, "kind": self.kind, "reason": self.reason, "options": dict(self.options)}
@@ -89,6 +147,10 @@ class ColumnSpec:
         """Column from what `to_json` gave, checked again."""
         declared = {"kind": document["kind"], **document["options"]}
         return cls.declare(str(document["name"]), declared, str(document["reason"]))
+
+    def _listed(self, key: str) -> tuple[Value, ...]:
+        values = self.options.get(key)
+        return tuple(values) if isinstance(values, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +173,7 @@ class TableSchema:
 
     @property
     def used(self) -> tuple[ColumnSpec, ...]:
-        """Columns that take part."""
+        """Columns that take part, those that only pass through included."""
         return tuple(column for column in self.columns if column.kind != "drop")
 
     @property
@@ -119,41 +181,67 @@ class TableSchema:
         """Names of the columns that take part."""
         return tuple(column.name for column in self.used)
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of the columns whose values a fit looks at: neither dropped nor passed through."""
+        return tuple(column.name for column in self.columns if column.kind not in UNREAD)
+
     @classmethod
-    def declare(
-        cls, columns: Declared, arrow_schema: pa.Schema, source_name: str, explain: Explain | None = None
-    ) -> TableSchema:
-        """Columns of a source.
+    def declare(cls, columns: Declared, arrow_schema: pa.Schema, source_name: str) -> TableSchema:
+        """Columns of a source, as far as they are known without looking at values.
 
         Parameters
         ----------
         columns : None, sequence of str, or mapping
-            None takes every column, and each must be numeric. Names take those columns and no other. A mapping of name
-            to kind, or to a dict of kind and options, declares some columns; the others are inferred as with None.
+            None takes every column. Names take those columns and no other. A mapping of name to kind, or to a dict of
+            kind and options, declares some columns. Kinds that are not declared are "infer".
         arrow_schema : pyarrow.Schema
             The source's columns.
         source_name : str
             The source, for messages.
-        explain : callable, optional
-            Called with the name of a column that is not numeric; says where its text comes from, if that is known.
 
         Raises
         ------
         InputError
-            For names that are not there, columns that are no numbers, or when no column is left.
+            For names that are not there, wrong declarations, or when no column is left.
         """
         declared = _declarations(columns)
-        _check_there(declared, arrow_schema.names, source_name)
+        for name in declared:
+            if name not in arrow_schema.names:
+                hint = suggestion(name, arrow_schema.names)
+                raise InputError(f'{source_name}: no column "{name}"{hint}; it has {quoted(arrow_schema.names)}')
         if isinstance(columns, Mapping) or columns is None:
-            specs = _with_inferred(declared, arrow_schema, source_name, explain)
+            specs = [declared.get(name) or ColumnSpec.declare(name, INFER) for name in arrow_schema.names]
         else:
             specs = list(declared.values())
-        for spec in specs:
-            _check_numeric(spec, arrow_schema.field(spec.name).type, source_name, explain)
         schema = cls(tuple(specs))
         if not schema.used:
-            raise InputError(f"{source_name}: no column is left to fit; it has {_quoted(arrow_schema.names)}")
+            raise InputError(f"{source_name}: no column is left to fit; it has {quoted(arrow_schema.names)}")
         return schema
+
+    def inferred(self, sample: pa.Table, source_name: str, explain: Explain | None = None) -> TableSchema:
+        """The same columns, each with a kind and the reason for it, checked against the types.
+
+        Parameters
+        ----------
+        sample : pyarrow.Table
+            Some rows; it holds at least the columns that are `needed`.
+        source_name : str
+            The source, for messages.
+        explain : callable, optional
+            Called with the name of a text column; says where text stands among numbers, if it does.
+
+        Raises
+        ------
+        InputError
+            For columns whose values do not fit the declared kind or options, and for number columns with stray text.
+        """
+        return TableSchema(
+            tuple(
+                spec if spec.kind in UNREAD else _settled(spec, sample.column(spec.name), source_name, explain)
+                for spec in self.columns
+            )
+        )
 
     def to_json(self) -> list[dict[str, Any]]:
         """JSON-able form."""
@@ -165,11 +253,6 @@ class TableSchema:
         return cls(tuple(ColumnSpec.from_json(column) for column in document))
 
 
-def is_numeric(type_: pa.DataType) -> bool:
-    """Whether this version fits columns of the type: integers, floating-point numbers, and columns without values."""
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_null(type_))
-
-
 def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
     """What the user said, by name."""
     if columns is None:
@@ -179,7 +262,7 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
     if isinstance(columns, Mapping):
         items = [(name, declared) for name, declared in columns.items()]
     elif isinstance(columns, Sequence):
-        items = [(name, "continuous") for name in columns]
+        items = [(name, INFER) for name in columns]
     else:
         raise InputError(f"columns: give a list of names or a dict of name and kind, not {type(columns).__name__}")
     for name, _ in items:
@@ -187,147 +270,101 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
             raise InputError(f"columns: names are strings, got {name!r}")
     double = [name for name, count in Counter(name for name, _ in items).items() if count > 1]
     if double:
-        raise InputError(f"columns: {_quoted(double)} given more than once; name every column once")
+        raise InputError(f"columns: {quoted(double)} given more than once; name every column once")
     return {name: ColumnSpec.declare(name, declared) for name, declared in items}
 
 
-def _with_inferred(
-    declared: Mapping[str, ColumnSpec], arrow_schema: pa.Schema, source_name: str, explain: Explain | None
-) -> list[ColumnSpec]:
-    """Declared columns and, for the others, what their types say; in the order of the source."""
-    foreign = [f for f in arrow_schema if f.name not in declared and not is_numeric(f.type)]
-    if foreign:
-        some = ", ".join(f'"{f.name}" ({f.type})' for f in foreign[:20])
-        more = f" and {len(foreign) - 20} more" if len(foreign) > 20 else ""
-        numeric = [f.name for f in arrow_schema if is_numeric(f.type)]
-        remedy = f"name the numeric ones: {_naming(numeric)}" if numeric else "there is none to fit"
-        dropping = f', or declare the others "{KINDS[1]}"' if declared else ""
-        counts = f"{len(foreign)} of {len(arrow_schema)} columns {'is' if len(foreign) == 1 else 'are'} not numeric"
-        raise InputError(f"{source_name}: {counts}: {some}{more}; {remedy}{dropping}{_strays(foreign, explain)}")
-    return [declared.get(f.name) or ColumnSpec(f.name, "continuous", f"numeric column: {f.type}") for f in arrow_schema]
-
-
-def _naming(names: Sequence[str], limit: int = 5) -> str:
-    """How to name columns, in Python and on the command line."""
-    more = ",…" if len(names) > limit else ""
-    return f"columns=[{_quoted(names, limit)}] or --columns {','.join(names[:limit])}{more}"
-
-
-def _check_there(declared: Iterable[str], names: Sequence[str], source_name: str) -> None:
-    for name in declared:
-        if name not in names:
-            raise InputError(f'{source_name}: no column "{name}"{_suggestion(name, names)}; it has {_quoted(names)}')
-
-
-def _strays(foreign: Iterable[pa.Field[Any]], explain: Explain | None) -> str:
-    """Where text stands in a column of numbers, for the first such column."""
-    for one in foreign:
-        found = explain(one.name) if explain is not None and pa.types.is_string(one.type) else None
-        if found:
-            return f"; {found}: correct it, or leave the cell empty if it is missing"
-    return ""
-
-
-def _check_numeric(spec: ColumnSpec, type_: pa.DataType, source_name: str, explain: Explain | None) -> None:
-    if spec.kind != "drop" and not is_numeric(type_):
-        raise InputError(
-            f'{source_name}: column "{spec.name}" holds {type_} values; a continuous column holds integers or '
-            "floating-point numbers: leave it out, or convert it first" + _strays([pa.field(spec.name, type_)], explain)
-        )
-
-
 def _checked_kind(name: str, kind: object) -> str:
-    if kind in LATER_KINDS:
-        raise InputError(f'column "{name}": kind "{kind}" is not in this version, which has {_quoted(KINDS)}')
-    if not isinstance(kind, str) or kind not in KINDS:
-        hint = _suggestion(str(kind), KINDS)
-        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint}; this version has {_quoted(KINDS)}')
+    if not isinstance(kind, str) or kind not in (*KINDS, INFER):
+        hint = suggestion(str(kind), KINDS)
+        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint}; kinds: {quoted(KINDS)}')
     return kind
 
 
-def check_settings(settings: Mapping[str, object]) -> None:
-    """Check the settings of a whole table.
-
-    Raises
-    ------
-    InputError
-        For an impossible value; the message names the setting.
-    """
-    for key, option in _OPTIONS.items():
-        try:
-            option.take(settings[key])
-        except ValueError:
-            raise InputError(f"{key} must be {option.text}, got {settings[key]!r}") from None
-
-
-def _checked_option(name: str, key: str, value: object) -> Setting:
-    if key in LATER_OPTIONS:
-        raise InputError(f'column "{name}": option "{key}" is not in this version')
-    if key not in _OPTIONS:
-        hint = _suggestion(str(key), list(_OPTIONS))
-        raise InputError(f'column "{name}": option "{key}" is unknown{hint}; options: {", ".join(_OPTIONS)}')
-    try:
-        return _OPTIONS[key].take(value)
-    except ValueError:
-        raise InputError(f'column "{name}": {key} must be {_OPTIONS[key].text}, got {value!r}') from None
+def _settled(spec: ColumnSpec, column: Column, source_name: str, explain: Explain | None) -> ColumnSpec:
+    """A column with its kind, which its type and its options allow."""
+    where = f'{source_name}: column "{spec.name}"'
+    stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else _no_stray
+    if spec.kind == INFER:
+        spec = _inferred(spec, column, where, stray)
+    elif spec.kind in NUMBERS and not is_number_type(column.type):
+        raise InputError(_no_number(spec, column.type, where) + _told(stray()))
+    elif spec.kind == "categorical" and not is_level_type(column.type):
+        raise InputError(
+            f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
+            'booleans: declare it "pass" or "drop", or convert it first'
+        )
+    elif spec.kind == "mixed" and "modal" not in spec.options:
+        spec = _with_spikes(spec, column, where)
+    _check_type_options(spec, column.type, where)
+    return spec
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """Numbers from `least` (without it if `open`) to below `end`; if `optional` also None, in a file "none"."""
-
-    text: str
-    least: float = 0.0
-    end: float = math.inf
-    open: bool = False
-    whole: bool = False
-    optional: bool = False
-
-    def take(self, value: object) -> Setting:
-        if self.optional and (value is None or value == "none"):
-            return None
-        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
-            raise ValueError
-        number = float(value)
-        if not self.least <= number < self.end or (self.open and number == self.least):
-            raise ValueError
-        return int(number) if self.whole else number
+def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray) -> ColumnSpec:
+    """Kind from the sample, among those that have the column's options."""
+    options = spec.options
+    found = infer_kind(column, categorical="categorical" in kinds_with(options), spikes="modal" not in options)
+    text = stray() if found.distinct > MANY_CODES or options else None
+    foreign = [option for option in options if found.kind not in kinds_with([option])]
+    if foreign:
+        raise InputError(
+            f'{where} is "{found.kind}" ({found.reason}) and has no option "{foreign[0]}", which {holders(foreign[0])} '
+            f"have: leave the option out, or convert the column first{_told(text)}"
+        )
+    if text:
+        raise InputError(f'{text}: correct it, leave the cell empty if it is missing, or declare it "categorical"')
+    return _with_finding(spec, found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """One of some values."""
-
-    text: str
-    values: tuple[Setting, ...]
-
-    def take(self, value: object) -> Setting:
-        if not any(type(value) is type(one) and value == one for one in self.values):
-            raise ValueError
-        return value  # type: ignore[return-value]
-
-
-_OPTIONS: dict[str, _Numbers | _Choices] = {
-    "standardize": _Choices('"auto", true or false', ("auto", True, False)),
-    "tails": _Choices('"clip" or "exact"', ("clip", "exact")),
-    "scale": _Numbers("a positive number", open=True),
-    "floor": _Numbers('a number from 0 to below 1, or None ("none" in a file)', end=1.0, optional=True),
-    "inf": _Choices('"error" or "missing"', ("error", "missing")),
-    "n_components": _Numbers("a whole number from 1 to 255", least=1, end=256, whole=True),
-    "weight_threshold": _Numbers("a number from 0 to below 1", end=1.0),
-    "weight_concentration_prior": _Numbers("a positive number", open=True),
-    "max_iter": _Numbers("a whole number, at least 1", least=1, whole=True),
-    "tol": _Numbers("a number, at least 0"),
-    "tol_per_row": _Numbers('a number, at least 0, or None ("none" in a file)', optional=True),
-    "effort": _Choices('"best" or "research"', ("best", "research")),
-}
+def _with_spikes(spec: ColumnSpec, column: Column, where: str) -> ColumnSpec:
+    """A mixed column without modal values with those that the sample shows."""
+    if is_datetime_type(column.type) or pa.types.is_decimal(column.type):
+        raise InputError(
+            f"{where} holds {type_name(column.type)} values; a mixed column of these needs its modal values: declare "
+            '{"kind": "mixed", "modal": [...]}, or "continuous"'
+        )
+    found = infer_kind(column, categorical=False)
+    if found.kind == "mixed":
+        return replace(_with_finding(spec, found), reason=f"{spec.reason}; {found.reason}")
+    return replace(spec, reason=f"{spec.reason}; no value stands out in the sample")
 
 
-def _suggestion(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {_quoted(close)}?" if close else ""
+def _with_finding(spec: ColumnSpec, found: Finding) -> ColumnSpec:
+    modal: dict[str, Setting] = {"modal": [*found.modal]} if found.modal else {}
+    return ColumnSpec(spec.name, found.kind, found.reason, {**spec.options, **modal})
 
 
-def _quoted(names: Sequence[str], limit: int = 20) -> str:
-    text = ", ".join(f'"{name}"' for name in names[:limit])
-    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _no_number(spec: ColumnSpec, type_: pa.DataType, where: str) -> str:
+    """Why a column cannot be of its number kind, and what to do."""
+    why = "" if spec.reason == "declared" else f" ({spec.reason})"
+    if pa.types.is_decimal256(type_):
+        remedy = 'convert it to decimal128 or to floating-point numbers, or declare it "pass" or "drop"'
+    else:
+        others = ('"categorical", ' if is_level_type(type_) else "") + '"pass" or "drop"'
+        remedy = f"declare it {others}, or convert it first"
+    return (
+        f'{where} holds {type_name(type_)} values; a "{spec.kind}" column{why} holds numbers, decimals, dates or '
+        f"times: {remedy}"
+    )
+
+
+def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> None:
+    """Refuse options that mean nothing for a column's type."""
+    if spec.log and is_datetime_type(type_):
+        raise InputError(
+            f'{where} holds {type_name(type_)} values; option "log" is for amounts, not for dates, times and '
+            "durations: leave it out, or convert the column to numbers first"
+        )
+    if spec.integer and not is_plain_number_type(type_) and not pa.types.is_null(type_):
+        raise InputError(
+            f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'
+        )
+
+
+def _no_stray() -> None:
+    """Nothing is known of text in a column."""
+
+
+def _told(text: str | None) -> str:
+    """Where text stands among numbers, as the end of a message."""
+    return f"; {text}: correct it, or leave the cell empty if it is missing" if text else ""

@@ -3,15 +3,64 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from gpuvgm.grid import Floats, Ints, midpoints
 
 OFFSET_DEVIATIONS = 1e3  # rows further from 0 than this many sd are centred before k-means
+
+
+class Shared:
+    """A context that its users share, in any thread: the first enters it, the last leaves it.
+
+    Parameters
+    ----------
+    make : callable
+        Gives the context.
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._make, self._users, self._lock, self._held = make, 0, Lock(), ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """The context, entered where nobody is in it."""
+        with self._lock:
+            if self._users == 0:
+                self._held.enter_context(self._make())
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._held.close()
+
+
+def _single_threaded() -> AbstractContextManager[Any]:
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
+    return limits
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+_one_thread, _quiet = Shared(_single_threaded), Shared(_without_warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +107,9 @@ def k_means(
         Weight of each row.
     """
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     run = KMeans(n_clusters=min(components, len(x)), n_init=1, random_state=random)
-    with threadpool_limits(limits=1):
+    with _one_thread():
         run.fit(x, sample_weight=weight)
     return run.cluster_centers_.astype(np.float64), run.labels_
 
@@ -70,14 +118,10 @@ def k_means(
 def quiet_k_means() -> Iterator[None]:
     """k-means on one thread within, for which fewer different values than centres is no fault.
 
-    Both are settings of the whole process: whoever starts threads that run k-means enters this first, or the last of
-    them would restore what another had set.
+    Both are settings of the whole process. Whoever starts threads that run k-means enters this first, so that they need
+    not look for the libraries' thread pools again.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with _one_thread(), _quiet():
         yield
 
 

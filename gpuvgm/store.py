@@ -26,15 +26,15 @@ from typing import Any
 import pyarrow as pa
 
 import gpuvgm
+from gpuvgm.columns import TableModel
 from gpuvgm.documents import column_document, column_of, fingerprint, from_plain, plain
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.model import TableModel
 from gpuvgm.schema import TableSchema
 from gpuvgm.summary import Summary
 
 __all__ = ["StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST = "model.json", "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 24
@@ -59,12 +59,15 @@ class StoredModel:
         Declared and inferred columns.
     summaries : dict of str to Summary
         Summaries by column; may be empty.
+    failed : dict of str to str
+        Columns that an unfinished fit lacks, and why.
     """
 
     model: TableModel
     settings: dict[str, Any]
     schema: TableSchema
     summaries: dict[str, Summary] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
@@ -152,6 +155,7 @@ def _files_of(stored: StoredModel) -> dict[str, bytes]:
         "source": stored.model.source,
         "columns": [column_document(column) for column in stored.model.columns],
         "summaries": names,
+        "failed": stored.failed,
     }
     files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
     for column, name in names.items():
@@ -277,7 +281,8 @@ def _stored(target: Path, document: dict[str, Any], bodies: Mapping[str, bytes])
     for column, name in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[name])).read_all()
         summaries[column] = Summary.from_table(table, f"{target}: {name}")
-    return StoredModel(model, document["settings"], TableSchema.from_json(document["schema"]), summaries)
+    schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
+    return StoredModel(model, document["settings"], schema, summaries, failed)
 
 
 def _manifest(target: Path, body: bytes) -> dict[str, tuple[int, str]]:

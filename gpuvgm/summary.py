@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,8 @@ class Summary:
         Rows that are NaN and rows that are infinite; neither lies in a cell.
     minimum, maximum : float
         Smallest and largest finite value; inf and -inf where there is none.
+    modal : tuple of int
+        Rows of each modal value, where the column has such; they lie in no cell.
     """
 
     grid: Grid
@@ -121,6 +124,7 @@ class Summary:
     infinite: int
     minimum: float
     maximum: float
+    modal: tuple[int, ...] = ()
 
     @property
     def ordinary(self) -> int:
@@ -129,8 +133,8 @@ class Summary:
 
     @property
     def rows(self) -> int:
-        """All rows, missing and infinite ones included."""
-        return self.ordinary + self.missing + self.infinite
+        """All rows, missing, infinite and modal ones included."""
+        return self.ordinary + self.missing + self.infinite + sum(self.modal)
 
     @classmethod
     def empty(cls, grid: Grid) -> Summary:
@@ -185,9 +189,11 @@ class Summary:
             )
         missing, infinite = self.missing + other.missing, self.infinite + other.infinite
         minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        modal = tuple(map(add, self.modal, other.modal)) if self.modal and other.modal else self.modal or other.modal
+        apart = (missing, infinite, minimum, maximum, modal)
         if len(self.cell) == 0 or len(other.cell) == 0:
             kept = self if len(other.cell) == 0 else other
-            return replace(kept, grid=self.grid, missing=missing, infinite=infinite, minimum=minimum, maximum=maximum)
+            return Summary(self.grid, kept.cell, kept.count, kept.first, kept.second, kept.second_high, *apart)
         both = np.concatenate((self.cell, other.cell))
         both.sort(kind="stable")  # two sorted runs: quicker than numpy.union1d
         cell = both[np.diff(both, prepend=-1) != 0]
@@ -197,7 +203,7 @@ class Summary:
             count[at] += part.count
             first[at] += part.first
             second[at], high[at] = _add_words(second[at], high[at], part.second, part.second_high)
-        return Summary(self.grid, cell, count, first, second, high, missing, infinite, minimum, maximum)
+        return Summary(self.grid, cell, count, first, second, high, *apart)
 
     def repeated(self, doublings: int) -> Summary:
         """Summary of the same rows, each 2^doublings times."""
@@ -211,6 +217,7 @@ class Summary:
             second_high=(self.second_high << times) | spilled,
             missing=self.missing << doublings,
             infinite=self.infinite << doublings,
+            modal=tuple(count << doublings for count in self.modal),
         )
 
     def cells(self) -> Cells:
@@ -299,9 +306,8 @@ class Summary:
         )
         grid = Grid(frame, windows, rests, midpoints, int(header["hot_key"]), anchors)
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
-        return cls(
-            grid, cell, count, first, second, second_high, int(header["missing"]), int(header["infinite"]), low, high
-        )
+        apart = (int(header["missing"]), int(header["infinite"]), low, high, tuple(header.get("modal", ())))
+        return cls(grid, cell, count, first, second, second_high, *apart)
 
     def _table(self) -> pa.Table:
         header = {
@@ -317,6 +323,7 @@ class Summary:
             "infinite": self.infinite,
             "minimum": self.minimum.hex(),
             "maximum": self.maximum.hex(),
+            "modal": self.modal,
         }
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})

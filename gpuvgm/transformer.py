@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from os import PathLike, fspath
-from typing import Any, Literal
+from os import fspath
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-
-from gpuvgm import encoding
-from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
-from gpuvgm.config import BLOCK_ROWS, EncodingRules, FitConfig
-from gpuvgm.encoding import Decoded, EncodingOptions
+from gpuvgm.checks import check_columns, checked_seed
+from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import Block, Source, locate, open_source, refuse_overwriting, restore, stray_text
-from gpuvgm.kinds.mixture import Plan
-from gpuvgm.layouts import CompactLayout, OnehotLayout, encoded_reader, onehot_names
-from gpuvgm.model import ColumnModel, TableModel
-from gpuvgm.output import MODEL_KEY, arrow_type_of, write_parquet
-from gpuvgm.report import Report, evaluate_table
-from gpuvgm.schema import TableSchema, check_settings
-from gpuvgm.seeding import Seeds
-from gpuvgm.store import StoredModel, fingerprint, load_model, save_model
+from gpuvgm.fitted_rows import FittedRows, Path_, Progress
+from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
+from gpuvgm.frames import open_source
+from gpuvgm.kinds.numbers import plan_again
+from gpuvgm.layouts import (
+    check_names,
+)
+from gpuvgm.schema import TableSchema
+from gpuvgm.store import StoredModel, load_model, save_model
 from gpuvgm.summary import Summary
-from gpuvgm.table_fit import ColumnRequest, Run, fit_table, refit, refuse_infinite, summarise
+from gpuvgm.table_fit import add_rows
 
 OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # parameters that a model file leaves out
-Path_ = str | PathLike[str]
-Progress = Callable[[str, int, int | None], None]
 
 
-class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class TableTransformer(FittedRows):
     """Mode-specific normalisation of numeric columns.
 
     Every column gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in one pass.
@@ -80,6 +66,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Added to each mode's probability before the draw, as in the research code; None: none.
     inf : {"error", "missing"}
         What to do with infinities.
+    unknown : {"error", "ignore"}
+        What to do with a value of a categorical column that is none of its levels: stop, or give it no cell.
     block_rows : int, optional
         Rows that are in memory at a time, per thread (default 1,048,576).
     threads : int, optional
@@ -93,6 +81,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         The fitted columns.
     schema_ : TableSchema
         The columns' kinds with the reason for each.
+    unfinished_ : FittedTable
+        After `ColumnsFailed`: what was fitted, and why the other columns were not.
     layout_ : dict of str to list of (start, stop, activation)
         Spans of the onehot layout.
     """
@@ -116,6 +106,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         tails: str = "clip",
         floor: float | None = 1e-6,
         inf: str = "error",
+        unknown: str = "error",
         block_rows: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -136,11 +127,12 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self.tails = tails
         self.floor = floor
         self.inf = inf
+        self.unknown = unknown
         self.block_rows = block_rows
         self.threads = threads
         self.progress = progress
 
-    def fit(self, source: Any, y: Any = None) -> TableTransformer:
+    def fit(self, source: Any, y: Any = None, *, resume: bool = False) -> TableTransformer:
         """Fit every column on every row.
 
         Parameters
@@ -150,121 +142,74 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             arrays, a two-dimensional array, or an iterator of these.
         y : None
             Ignored.
+        resume : bool
+            Go on after `ColumnsFailed`: fit only the columns that are not fitted yet, or are declared otherwise now.
 
         Raises
         ------
         InputError
             For input that cannot be fitted; the message names file, column and row.
+        ColumnsFailed
+            Where some columns cannot be fitted; what is fitted of the others is kept for `resume`.
         """
         table = open_source(source)
-        schema = TableSchema.declare(self.columns, table.schema, table.name, partial(stray_text, table))
-        seed = secrets.randbits(32) if self.random_state is None else checked_seed(self.random_state, 2**32)
+        if resume and not hasattr(self, "unfinished_"):
+            raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
+        before = self.unfinished_ if resume else None
+        seed = self._fit_seed() if before is None else before.seed
         with self._run("fit", table) as run:
-            fitted = fit_table(table, self._requests(schema, seed), run, seed)
-        self._keep(fitted.model, schema, dict(fitted.summaries))
+            settings = self.get_params(deep=False) | {"random_state": seed}
+            fitted = fit_source(table, self.columns, settings, run, before)
         self.pandas_dtypes_ = {name: str(dtype) for name, dtype in (getattr(table, "dtypes", None) or {}).items()}
+        self._take(fitted)
+        raise_failures(fitted)
         return self
+
+    def _take(self, fitted: FittedTable) -> None:
+        """Become what is fitted, or what is left unfinished."""
+        for part in ("model_", "schema_", "summaries_", "unfinished_"):
+            self.__dict__.pop(part, None)
+        if fitted.failed:
+            self.unfinished_ = fitted
+            return
+        check_names(fitted.model)
+        self._keep(fitted.model, fitted.final_schema, fitted.summaries)
+
+    def _fit_seed(self) -> int:
+        return secrets.randbits(32) if self.random_state is None else checked_seed(self.random_state, 2**32)
 
     def partial_fit(self, source: Any, y: Any = None) -> TableTransformer:
         """Add rows to what was fitted: their summary on the same grid is merged, and the columns are fitted again.
 
         The first call is `fit`; its rows decide the grid and the centres that every later fit starts from. The result
         equals to the bit one fit of all rows with that grid and those centres, which a fresh `fit` of all rows would
-        choose anew.
+        choose anew. New levels of categorical columns join the old ones, unless these were declared.
         """
         if not hasattr(self, "model_"):
             return self.fit(source)
-        if not self.summaries_:
+        model = self.model_
+        numeric = [column for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+        if not all(column.name in self.summaries_ for column in numeric):
             raise InputError(
                 "this model was saved without its summaries: save it with summaries=True to add rows later"
             )
-        empty = [column.name for column in self.model_.columns if column.mixture is None]
+        empty = [column.name for column in numeric if column.minimum is None]
         if empty:
             raise InputError(
                 f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
             )
         table = open_source(source)
-        check_columns(table, self.model_)
-        plans = [self._plan_again(column) for column in self.model_.columns]
-        with self._run("fit", table) as run:
-            new = summarise(plans, partial(table.blocks, list(self.model_.names), run.rows_per_block), run)
-            refuse_infinite(table, new, run)
-            merged = {name: summary.merge(new[name]) for name, summary in self.summaries_.items()}
-            columns = refit(plans, merged, run)
-        rows = self.model_.rows + next(iter(new.values())).rows
-        self._keep(replace(self.model_, columns=columns, rows=rows), self.schema_, merged)
-        return self
-
-    def transform(
-        self,
-        source: Any,
-        *,
-        mode: Literal["sample", "argmax"] = "sample",
-        layout: Literal["compact", "onehot"] = "compact",
-        dtype: Literal["float32", "float64"] = "float32",
-        seed: int | None = None,
-        uniforms: Mapping[str, np.ndarray] | None = None,
-        first_row: int = 0,
-        out: Path_ | None = None,
-    ) -> Any:
-        """Scalars and modes of rows.
-
-        Parameters
-        ----------
-        source : object
-            As for `fit`; it needs the fitted columns.
-        mode : {"sample", "argmax"}
-            Draw each row's mode from its posterior, or take the most probable one.
-        layout : {"compact", "onehot"}
-            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot cells.
-        dtype : {"float32", "float64"}
-            Type of scalars and of the matrix.
-        seed : int, optional
-            Seed of the draws; by default the fitted one.
-        uniforms : mapping of str to ndarray of shape (rows,), optional
-            Uniforms in [0, 1) for columns, instead of the generator's.
-        first_row : int
-            Global index of the first row, where the source is a part of something larger.
-        out : path, optional
-            Parquet file to write; a `RunSummary` is returned then.
-
-        Returns
-        -------
-        object
-            The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array), or an
-            ndarray for layout="onehot".
-        """
-        model = self._fitted()
-        check_choice("mode", mode, ("sample", "argmax"))
-        check_choice("layout", layout, ("compact", "onehot"))
-        check_choice("dtype", dtype, ("float32", "float64"))
-        table = open_source(source)
         check_columns(table, model)
-        options = EncodingOptions(
-            seed=checked_seed(model.seed if seed is None else seed),
-            most_probable=mode == "argmax",
-            dtype=dtype,
-            first_row=checked_seed(first_row, 2**63, "first_row"),
-            uniforms=encoding.checked_uniforms(model, uniforms, table.rows),
-            place=partial(locate, table),
-        )
-        kind = CompactLayout if layout == "compact" else OnehotLayout
-        return self._encode(table, options, kind(model, dtype, {MODEL_KEY: fingerprint(model)}), out)
-
-    def _encode(
-        self, table: Source, options: EncodingOptions, layout: CompactLayout | OnehotLayout, out: Path_ | None
-    ) -> Any:
-        """Encode all blocks, into a file or into what the caller gave."""
-        model = self._fitted()
-        encode = partial(encoding.encode_block, self.engine, model, options)
-        with self._run("transform", table) as run:
-            blocks = table.blocks(list(model.names), run.rows_per_block)
-            if out is not None:
-                refuse_overwriting(table, out)
-                return write_parquet(run, out, layout.schema, lambda block: layout.batch(encode(block)), blocks)
-            parts: list[Any] = []
-            run.executor.map_blocks(lambda block: layout.part(encode(block)), blocks, parts.append)
-        return layout.join(parts, table)
+        settings = self.get_params(deep=False) | {"random_state": model.seed}
+        requests = {request.name: request for request in requests_of(self.schema_, settings)}
+        plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
+        with self._run("fit", table) as run:
+            fitted = add_rows(table, model.columns, plans, self.summaries_, run)
+        for failure in fitted.failed.values():
+            raise failure.problem
+        grown = FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, model.source)
+        self._keep(grown.model, grown.final_schema, fitted.summaries)
+        return self
 
     def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
         """Fit, then transform the same rows."""
@@ -276,75 +221,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             )
         return self.fit(table).transform(table, **options)
 
-    def inverse_transform(
-        self,
-        encoded: Any,
-        *,
-        return_valid: bool = False,
-        invalid: Literal["mask", "drop"] = "mask",
-        out: Path_ | None = None,
-    ) -> Any:
-        """Values of encoded rows, in the columns' own types.
-
-        Parameters
-        ----------
-        encoded : object
-            What `transform` gave, or a generator of such rows: compact columns, or a onehot matrix.
-        return_valid : bool
-            Also return which rows lie within the training range of every column.
-        invalid : {"mask", "drop"}
-            Keep rows outside the training range, or leave them out.
-        out : path, optional
-            Parquet file to write; a `RunSummary` is returned then.
-
-        Returns
-        -------
-        object
-            The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an ndarray of
-            bool.
-        """
-        model = self._fitted()
-        check_choice("invalid", invalid, ("mask", "drop"))
-        table = open_source(encoded)
-        check_origin(table, model)
-        names, read = encoded_reader(model, table)
-
-        def decode(block: Block) -> Decoded:
-            decoded = encoding.decode_rows(self.engine, model, read(block), check=return_valid or invalid == "drop")
-            if invalid == "drop" and not np.all(decoded.valid):
-                kept = decoded.table.filter(pa.array(decoded.valid))
-                return Decoded(kept, np.ones(kept.num_rows, np.bool_))
-            return decoded
-
-        with self._run("inverse", table) as run:
-            blocks = table.blocks(names, run.rows_per_block)
-            schema = pa.schema([(column.name, arrow_type_of(column)) for column in model.columns])
-            if out is not None:
-                refuse_overwriting(table, out)
-                return write_parquet(run, out, schema, lambda block: decode(block).table, blocks)
-            parts: list[Decoded] = []
-            run.executor.map_blocks(decode, blocks, parts.append)
-        values = restore(pa.Table.from_batches([part.table for part in parts], schema), table, self.pandas_dtypes_)
-        if return_valid:
-            return values, np.concatenate([part.valid for part in parts]) if parts else np.empty(0, np.bool_)
-        return values
-
-    def evaluate(self, source: Any) -> Report:
-        """Figures of fidelity of the round trip, streamed in one pass.
-
-        Parameters
-        ----------
-        source : object
-            As for `fit`.
-        """
-        model = self._fitted()
-        table = open_source(source)
-        check_columns(table, model)
-        with self._run("evaluate", table) as run:
-            return evaluate_table(model, table.blocks(list(model.names), run.rows_per_block), run.engine, run.executor)
-
     def save(self, path: Path_, *, summaries: bool = False) -> None:
-        """Write the model to a directory or a `.gpuvgm` file.
+        """Write the model, or an unfinished fit, to a directory or a `.gpuvgm` file.
 
         Parameters
         ----------
@@ -353,72 +231,15 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         summaries : bool
             Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
         """
-        model = self._fitted()
         settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
+        left = getattr(self, "unfinished_", None)
+        model, schema, failed = (left.model, left.schema, left.failed) if left else (self._fitted(), self.schema_, {})
         settings["pandas_dtypes"] = self.pandas_dtypes_
-        save_model(StoredModel(model, settings, self.schema_, self.summaries_ if summaries else {}), fspath(path))
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the onehot matrix's columns."""
-        return np.array(onehot_names(self._fitted()), dtype=object)
-
-    @property
-    def layout_(self) -> dict[str, list[tuple[int, int, str]]]:
-        """Spans (start, stop, activation) of the onehot layout, per column."""
-        spans, start = {}, 0
-        for column in self._fitted().columns:
-            stop = start + 1 + column.width
-            spans[column.name] = [(start, start + 1, "tanh"), (start + 1, stop, "softmax")]
-            start = stop
-        return spans
-
-    @property
-    def columns_(self) -> dict[str, ColumnModel]:
-        """The fitted columns by name."""
-        return {column.name: column for column in self._fitted().columns}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+        held = (left.summaries if left else self.summaries_) if summaries else {}
+        save_model(StoredModel(model, settings, schema, held, failed), fspath(path))
 
     def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
         self.model_, self.schema_, self.summaries_ = model, schema, summaries
-
-    def _fitted(self) -> TableModel:
-        if not hasattr(self, "model_"):
-            raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
-        model: TableModel = self.model_
-        return model
-
-    def _requests(self, schema: TableSchema, seed: int) -> list[ColumnRequest]:
-        settings = self.get_params(deep=False) | {"random_state": seed}
-        check_settings(settings)
-        check_choice("algorithm", self.algorithm, ("summary", "exact", "auto"))
-        config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
-        rules = EncodingRules(self.scale, self.tails, self.floor)  # type: ignore[arg-type]  # checked above
-        return [
-            ColumnRequest(
-                spec.name, spec.fit_config(config), spec.encoding_rules(rules), spec.inf(self.inf) == "missing"
-            )
-            for spec in schema.used
-        ]
-
-    def _plan_again(self, column: ColumnModel) -> Plan:
-        """Plan of a fitted column: its grid, and the centres it would start from."""
-        spec = self.schema_[column.name]
-        config = next(
-            request.config for request in self._requests(self.schema_, self.model_.seed) if request.name == spec.name
-        )
-        return Plan(
-            column.name, column.codec, config, column.rules, self.summaries_[column.name].grid, _seeds_of(column)
-        )
-
-    @contextmanager
-    def _run(self, stage: str, table: Source) -> Iterator[Run]:
-        progress = self.progress
-        report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        yield Run(
-            self.engine, LocalExecutor(self.threads, report), BLOCK_ROWS if self.block_rows is None else self.block_rows
-        )
 
 
 def load(path: Path_) -> TableTransformer:
@@ -439,12 +260,18 @@ def load(path: Path_) -> TableTransformer:
     dtypes = settings.pop("pandas_dtypes", {})
     settings.setdefault("effort", "research")  # models of format 1 knew no other
     transformer = TableTransformer(**settings)
-    transformer._keep(stored.model, stored.schema, dict(stored.summaries))
     transformer.pandas_dtypes_ = dtypes
+    model, summaries = stored.model, dict(stored.summaries)
+    if stored.failed:
+        transformer.unfinished_ = FittedTable(
+            stored.schema,
+            {column.name: column for column in model.columns},
+            summaries,
+            stored.failed,
+            model.seed,
+            model.rows,
+            model.source,
+        )
+    else:
+        transformer._keep(model, stored.schema, summaries)
     return transformer
-
-
-def _seeds_of(column: ColumnModel) -> Seeds | None:
-    if column.mixture is None:
-        return None
-    return Seeds(column.mixture.centres, np.empty(0, np.int64))

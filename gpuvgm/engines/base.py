@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import Floats, Grid
+from gpuvgm.grid import Floats, Grid, Ints
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.posterior import ComponentStatistics
 from gpuvgm.special import LOG_2
 from gpuvgm.summary import Summary
+
+OnehotPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, int]
 
 
 class Engine(Protocol):
@@ -93,6 +96,37 @@ class Engine(Protocol):
         -------
         int
             The first row whose cell does not exist, or -1.
+        """
+
+    def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
+        """Write encoded columns as rows of the onehot layout.
+
+        Parameters
+        ----------
+        parts : sequence of (scalar, cell, cells)
+            For each column its scalars and its cells, shape (rows,) or None, and how many cells it has; a cell that it
+            does not have leaves the row's block zero.
+        out : ndarray of shape (rows, width), float32 or float64
+            The matrix, C-contiguous.
+        """
+
+    def largest_cells(
+        self, matrix: Floats, start: int, order: Ints, cell: NDArray[np.unsignedinteger], *, zero_is_none: bool
+    ) -> None:
+        """Write the cell with the largest value of every row; NaN counts as the largest.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (rows, width), float32 or float64
+            Rows of the onehot layout, C-contiguous.
+        start : int
+            Column of the matrix where the cells begin.
+        order : ndarray of shape (cells,), int64
+            All cells, in the order that ties go by.
+        cell : ndarray of shape (rows,), uint8 or uint16
+            Where to write.
+        zero_is_none : bool
+            Whether a row of zeros has no cell, which is written as the number of cells.
         """
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import _native
+from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.grid import Floats, Grid
+from gpuvgm.grid import Floats, Grid, Ints
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary, check_range
@@ -84,6 +87,16 @@ class NativeEngine:
         """Numbers of every row; see `Engine.inverse_transform`."""
         frame = (table.frame.scale, table.frame.centre, table.limit)
         return self._kernels.inverse_transform(scalar, cell, frame, table.means, table.widths, out)
+
+    def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
+        """Rows of the onehot layout; see `Engine.fill_onehot`."""
+        _native.fill_onehot(list(parts), out)
+
+    def largest_cells(
+        self, matrix: Floats, start: int, order: Ints, cell: NDArray[np.unsignedinteger], *, zero_is_none: bool
+    ) -> None:
+        """Largest cell of every row; see `Engine.largest_cells`."""
+        _native.largest_cells(matrix, start, order, zero_is_none, cell)
 
 
 def _mixture(table: KernelTable) -> _native.Mixture:

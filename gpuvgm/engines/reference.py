@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import multivariate
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.grid import Floats, Grid
+from gpuvgm.engines.base import OnehotPart
+from gpuvgm.grid import Floats, Grid, Ints
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
@@ -87,6 +90,27 @@ class ReferenceEngine:
         kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
         out[:] = table.frame.invert(kept * table.widths[cell] + table.means[cell])
         return -1
+
+    def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
+        """Rows of the onehot layout; see `Engine.fill_onehot`."""
+        out[:] = 0
+        start = 0
+        for scalar, cell, cells in parts:
+            if scalar is not None:
+                out[:, start] = scalar
+                start += 1
+            if cell is not None:
+                row = np.flatnonzero(cell < cells)
+                out[row, start + cell[row].astype(np.int64)] = 1
+            start += cells
+
+    def largest_cells(
+        self, matrix: Floats, start: int, order: Ints, cell: NDArray[np.unsignedinteger], *, zero_is_none: bool
+    ) -> None:
+        """Largest cell of every row; see `Engine.largest_cells`."""
+        cells = matrix[:, start : start + len(order)]
+        found = order[np.argmax(cells[:, order], axis=1)]
+        cell[:] = np.where(zero_is_none & ~np.any(cells != 0, axis=1), len(order), found).astype(cell.dtype)
 
 
 def _log2_density(y: Floats, table: KernelTable) -> Floats:

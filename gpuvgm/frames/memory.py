@@ -46,6 +46,8 @@ class ArraySource:
         Rows of every column.
     index, dtypes : object
         For pandas: the frame's index and the dtype of each column, which `restore` gives back.
+    matrix : ndarray of shape (rows, columns), optional
+        The columns as one array, where that is what was given.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ArraySource:
     rows: int
     index: Any = None
     dtypes: Mapping[str, Any] | None = None
+    matrix: np.ndarray[Any, Any] | None = None
     repeatable: bool = True
 
     @property
@@ -226,4 +229,4 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     """A source over a two-dimensional array; columns are named "0", "1" and so on."""
     name = "numpy.ndarray"
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
-    return ArraySource(name, "matrix", columns, matrix.shape[0])
+    return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=matrix)

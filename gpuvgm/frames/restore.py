@@ -11,7 +11,9 @@ import pyarrow as pa
 from gpuvgm.frames.source import Source
 
 
-def restore(table: pa.Table, like: Source, dtypes: Mapping[str, object] | None = None) -> Any:
+def restore(
+    table: pa.Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None
+) -> Any:
     """Give a table back as what the source was.
 
     Parameters
@@ -24,6 +26,8 @@ def restore(table: pa.Table, like: Source, dtypes: Mapping[str, object] | None =
         everything else stays a pyarrow Table.
     dtypes : mapping of str to dtype, optional
         For pandas: dtypes to give these columns, where their values fit.
+    flavour : {"pandas", "polars", "pyarrow"}, optional
+        What to give instead of what the source was.
 
     Returns
     -------
@@ -36,7 +40,7 @@ def restore(table: pa.Table, like: Source, dtypes: Mapping[str, object] | None =
         "dict": lambda: to_arrays(table),
         "matrix": lambda: to_arrays(table),
     }
-    return makers.get(like.flavour, lambda: table)()
+    return makers.get(flavour or like.flavour, lambda: table)()
 
 
 def to_polars(table: pa.Table) -> Any:
@@ -72,7 +76,8 @@ def to_pandas(table: pa.Table, like: Source, dtypes: Mapping[str, object]) -> An
     index = getattr(like, "index", None)
     if index is None or len(index) != table.num_rows:
         index = pandas.RangeIndex(table.num_rows)
-    return pandas.DataFrame({name: one.array for name, one in series.items()}, index=index, copy=False)
+    columns = {name: pandas.Series(one.array, index, one.dtype, copy=False) for name, one in series.items()}
+    return pandas.DataFrame(columns, index=index, copy=False)
 
 
 def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "host.hpp"
+#include "onehot.hpp"
 #include "special.hpp"
 #include "summary_cells.hpp"
 
@@ -145,13 +146,21 @@ void check_rows(const Rows& x, const Gaussians& gaussians) {
 }
 
 // The loops tell float from double and one byte from two by size: anything else would be misread.
-template <class Column> void check_encoded(const Column& scalar, const Column& cell) {
+template <class Column> void check_scalar(const Column& scalar) {
     if (scalar.dtype() != nb::dtype<float>() && scalar.dtype() != nb::dtype<double>()) {
         throw std::invalid_argument("scalars must be float32 or float64");
     }
+}
+
+template <class Column> void check_cell(const Column& cell) {
     if (cell.dtype() != nb::dtype<uint8_t>() && cell.dtype() != nb::dtype<uint16_t>()) {
         throw std::invalid_argument("cells must be uint8 or uint16");
     }
+}
+
+template <class Column> void check_encoded(const Column& scalar, const Column& cell) {
+    check_scalar(scalar);
+    check_cell(cell);
 }
 
 void check_length(const OptionalReals& values, size_t rows) {
@@ -296,6 +305,59 @@ struct Kernels {
     }
 };
 
+template <class Real>
+using OutMatrix = nb::ndarray<Real, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <class Real>
+using InMatrix = nb::ndarray<const Real, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Part = std::tuple<std::optional<ReadColumn>, std::optional<ReadColumn>, int64_t>;
+
+template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix<Real> out) {
+    const int64_t rows = out.shape(0), width = out.shape(1);
+    std::vector<OnehotColumn> columns;
+    int64_t total = 0;
+    for (const auto& [scalar, cell, cells] : parts) {
+        if ((scalar && (int64_t)scalar->shape(0) != rows) || (cell && (int64_t)cell->shape(0) != rows)) {
+            throw std::invalid_argument("scalar and cell need one value a row");
+        }
+        if (scalar) {
+            check_scalar(*scalar);
+        }
+        if (cell) {
+            check_cell(*cell);
+        }
+        columns.push_back({scalar ? scalar->data() : nullptr, cell ? cell->data() : nullptr,
+                           scalar ? (int)scalar->itemsize() : 0, cell ? (int)cell->itemsize() : 0, cells});
+        total += (scalar ? 1 : 0) + cells;
+    }
+    if (total != width) {
+        throw std::invalid_argument("the matrix needs one column for each scalar and cell");
+    }
+    nb::gil_scoped_release unlocked;
+    write_onehot(columns.data(), (int64_t)columns.size(), rows, width, out.data());
+}
+
+template <class Real>
+void largest_cells(InMatrix<Real> matrix, int64_t start, nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig> order,
+                   bool zero_is_none, AnyColumn cell) {
+    const int64_t rows = matrix.shape(0), width = matrix.shape(1), cells = order.shape(0);
+    if (start < 0 || cells < 1 || start + cells > width || (int64_t)cell.shape(0) != rows) {
+        throw std::invalid_argument("the cells lie outside the matrix");
+    }
+    for (int64_t i = 0; i < cells; ++i) {
+        if (order.data()[i] < 0 || order.data()[i] >= cells) {
+            throw std::invalid_argument("the order names a cell that is not there");
+        }
+    }
+    check_cell(cell);
+    const bool narrow = cell.dtype() == nb::dtype<uint8_t>();
+    nb::gil_scoped_release unlocked;
+    if (narrow) {
+        read_cells(matrix.data(), rows, width, start, order.data(), cells, zero_is_none, (uint8_t*)cell.data());
+    } else {
+        read_cells(matrix.data(), rows, width, start, order.data(), cells, zero_is_none, (uint16_t*)cell.data());
+    }
+}
+
 }  // namespace
 }  // namespace gpuvgm
 
@@ -307,6 +369,13 @@ NB_MODULE(_native, m) {
     m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.special.");
     m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.special.");
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
+    m.def("fill_onehot", &fill_onehot<float>, "parts"_a, "out"_a.noconvert());
+    m.def("fill_onehot", &fill_onehot<double>, "parts"_a, "out"_a.noconvert(),
+          "Write encoded columns (scalar, cell, number of cells) as rows of the onehot layout.");
+    m.def("largest_cells", &largest_cells<float>, "matrix"_a.noconvert(), "start"_a, "order"_a, "zero_is_none"_a,
+          "cell"_a);
+    m.def("largest_cells", &largest_cells<double>, "matrix"_a.noconvert(), "start"_a, "order"_a, "zero_is_none"_a,
+          "cell"_a, "Cell with the largest value of every row; ties go to the first in the order.");
     nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
         .def(nb::init<double, double, Reals, Reals, Reals>(), "scale"_a, "centre"_a, "means"_a, "half_precisions"_a,
              "coefficients"_a);

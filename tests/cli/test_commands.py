@@ -35,15 +35,27 @@ def test_the_commands_and_options_are_those_that_work():
             "algorithm",
             "effort",
             "inf",
+            "unknown",
             "tails",
             "seed",
             "block_rows",
             "threads",
             "summaries",
+            "resume",
         },
         "transform": {"model", "mode", "layout", "seed", "block_rows", "threads"},
         "inverse": {"model"},
-        "evaluate": {"model", "max_error", "min_mode_agreement"},
+        "evaluate": {
+            "model",
+            "max_error",
+            "max_relative_error",
+            "min_mode_agreement",
+            "min_level_agreement",
+            "max_ks",
+            "max_wasserstein",
+            "max_invalid_share",
+            "max_clipped_share",
+        },
         "info": set(),
         "doctor": set(),
     }
@@ -83,7 +95,8 @@ def test_fit_says_what_it_fitted(folder, tmp_path):
 
 
 def test_fit_passes_its_options_on(folder, tmp_path):
-    (tmp_path / "spec.toml").write_text('[columns]\nx = { tails = "clip", n_components = 3 }\nword = "drop"\n')
+    x_of_its_own = 'x = { kind = "continuous", tails = "clip", n_components = 3 }'
+    (tmp_path / "spec.toml").write_text(f'[columns]\n{x_of_its_own}\nword = "drop"\n')
     found = document(
         "fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", tmp_path / "spec.toml",
         "--algorithm", "exact", "--tails", "exact", "--engine", "reference", "--summaries",
@@ -93,7 +106,27 @@ def test_fit_passes_its_options_on(folder, tmp_path):
     assert (x["components"], n["components"]) == (3, 10)
     assert (x["tails"], n["tails"]) == ("clip", "exact")
     assert x["fit"]["algorithm"] == n["fit"]["algorithm"] == "exact"
-    assert (x["reason"], n["reason"]) == ("declared", "numeric column: int64")
+    assert x["reason"] == f"declared; {x['missing']} rows are missing"
+    assert n["reason"] == "int64 with 100 distinct values in 5,000"
+    assert (x["kind"], n["kind"]) == ("mixed", "continuous")
+
+
+def test_every_column_is_fitted_with_an_inferred_kind(folder, tmp_path):
+    columns = document("fit", folder / "table.parquet", "--model", tmp_path / "m")["columns"]
+    assert {name: column["kind"] for name, column in columns.items()} == {
+        "x": "mixed",
+        "n": "continuous",
+        "word": "categorical",
+    }
+    assert columns["word"]["reason"] == "string with 1 distinct value"
+
+
+def test_kinds_are_declared_by_name(folder, tmp_path):
+    arguments = ("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns")
+    columns = document(*arguments, "n=general, word = pass")["columns"]
+    assert {name: column["kind"] for name, column in columns.items()} == {"x": "mixed", "n": "general", "word": "pass"}
+    wrong = invoke(*arguments, "n=ordinal", code=2).stderr
+    assert '"ordinal" is no kind' in wrong
 
 
 def test_effort_is_an_option_and_a_variable(folder, tmp_path):

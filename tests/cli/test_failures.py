@@ -48,14 +48,15 @@ def test_wrong_usage_as_json():
 def test_bad_sources(folder, tmp_path):
     model = ("--model", tmp_path / "m.gpuvgm")
     refused("fit", tmp_path / "absent.parquet", *model, parts=["absent.parquet"])
-    refused("fit", folder / "table.parquet", *model, parts=["table.parquet", '"word" (string)'])
+    no_number = ["table.parquet", '"word" holds string values', 'declare it "categorical"']
+    refused("fit", folder / "table.parquet", *model, "--columns", "word=continuous", parts=no_number)
     refused("fit", folder / "table.parquet", *model, "--columns", "y", parts=["table.parquet", '"y"'])
     (tmp_path / "empty.parquet").write_bytes(b"")
     refused("fit", tmp_path / "empty.parquet", *model, parts=["empty.parquet"])
     (tmp_path / "cut.parquet").write_bytes((folder / "table.parquet").read_bytes()[:-100])
     refused("fit", tmp_path / "cut.parquet", *model, parts=["cut.parquet"])
-    (tmp_path / "words.csv").write_text("x\n1\ntwo\n")
-    refused("fit", tmp_path / "words.csv", *model, parts=["words.csv"])
+    (tmp_path / "words.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(200)) + "two\n")
+    refused("fit", tmp_path / "words.csv", *model, parts=["words.csv", '"x", row 201', "'two' is not a number"])
     pq.write_table(pa.table({"v": [1.0, np.inf]}), tmp_path / "inf.parquet")
     refused("fit", tmp_path / "inf.parquet", *model, parts=["v", "infinite"])
     pq.write_table(pa.table({"v": pa.array([], pa.float64())}), tmp_path / "none.parquet")

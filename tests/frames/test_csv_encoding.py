@@ -9,7 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import open_source, stray_text
+from gpuvgm.run import Run
+from gpuvgm.sampling import take_sample
 from gpuvgm.schema import TableSchema
 
 
@@ -51,10 +54,13 @@ def test_utf8_with_and_without_gzip(tmp_path):
 
 
 def test_the_first_text_in_a_number_column_is_named(tmp_path):
-    (tmp_path / "t.csv").write_text("x,word\n" + "1.5,a\n" * 16 + "n.a.,b\n" + "2,c\n" * 50)
+    numbers = "".join(f"{i},c\n" for i in range(200))
+    (tmp_path / "t.csv").write_text("x,word\n" + "1.5,a\n" * 16 + "n.a.,b\n" + numbers)
     source = open_source(tmp_path / "t.csv")
     assert stray_text(source, "word") is None
     assert stray_text(open_source(pa.table({"x": ["a"]})), "x") is None
-    for columns in (None, ["x"]):
+    for columns in (None, ["x"], {"x": "continuous"}):
         with pytest.raises(InputError, match=r"""t\.csv: column "x", row 17: 'n\.a\.' is not a number"""):
-            TableSchema.declare(columns, source.schema, source.name, lambda name: stray_text(source, name))
+            schema = TableSchema.declare(columns, source.schema, source.name)
+            sample = take_sample(source, schema.needed, Run("auto", LocalExecutor(1)), 0).rows
+            schema.inferred(sample, source.name, lambda name: stray_text(source, name))

@@ -68,7 +68,7 @@ def test_cuda_extra_caps_numpy(name):
 
 
 def test_every_extra_is_offered():
-    offered = {"cu12", "cu13", "dask", "demo", "report", "rdt", "ctgan", "test", "dev"}
+    offered = {"cu12", "cu13", "dask", "demo", "report", "rdt", "ctgan", "test", "test-ctgan", "test-rdt1", "dev"}
     assert set(PROJECT["optional-dependencies"]) == offered
 
 

@@ -17,9 +17,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
 from gpuvgm.rows import Rows
+from gpuvgm.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
 from gpuvgm.seeding import Seeds
 from gpuvgm.summary import Summary
-from gpuvgm.table_fit import UNKNOWN_SAMPLE_ROWS, sample_runs
 
 HEAD = UNKNOWN_SAMPLE_ROWS
 either_effort = pytest.mark.parametrize("effort", ["research", "best"])
@@ -35,7 +35,7 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     From the fit's own centres, or with effort="best" from the fit itself, which is at the end of a search.
     """
     source = iter([{"x": part} for part in np.array_split(x, 8)]) if once else {"x": x}
-    column = TableTransformer(**settings).fit(source).columns_["x"]
+    column = TableTransformer({"x": "continuous"}, **settings).fit(source).columns_["x"]
     mixture = column.mixture
     assert mixture is not None
     frame, engine = mixture.frame, get_engine("auto")
@@ -95,7 +95,7 @@ def test_a_continuum_that_the_sample_of_whole_numbers_hides(effort: str) -> None
 @either_effort
 def test_added_rows_between_the_whole_numbers_of_the_fit(effort: str) -> None:
     x = 992.0 + rng(0).integers(0, 32, 100_000)
-    transformer = TableTransformer(tol=0.0, effort=effort).fit({"x": x})
+    transformer = TableTransformer({"x": "continuous"}, tol=0.0, effort=effort).fit({"x": x})
     transformer.partial_fit({"x": x + rng(1).uniform(0, 0.4, len(x))})
     assert transformer.columns_["x"].fit.fit_error > 1e-9
 
@@ -140,7 +140,7 @@ def test_equal_and_nearly_equal_centres() -> None:
 @pytest.mark.parametrize("value", [1e200, 1e-200, 5e-324, 1.7e308, -1.7e308, 0.0, 3.7])
 def test_constants_of_any_size(value: float) -> None:
     x = np.full(50, value)
-    transformer = TableTransformer().fit({"x": x})
+    transformer = TableTransformer({"x": "continuous"}).fit({"x": x})
     assert np.all(np.isfinite(transformer.columns_["x"].means))
     np.testing.assert_array_equal(transformer.inverse_transform(transformer.transform({"x": x}))["x"], x)
 
@@ -156,7 +156,5 @@ def test_rows_beyond_what_a_fit_can_span_are_refused(bulk: float, outlier: float
 
 def test_a_cell_may_hold_more_rows_than_a_window() -> None:
     rows = (1 << 22) + 5000
-    column = (
-        TableTransformer(block_rows=1 << 23, threads=1, effort="research").fit({"x": np.full(rows, 5.0)}).columns_["x"]
-    )
-    assert column.fit.rows == rows
+    transformer = TableTransformer({"x": "continuous"}, block_rows=1 << 23, threads=1, effort="research")
+    assert transformer.fit({"x": np.full(rows, 5.0)}).columns_["x"].fit.rows == rows

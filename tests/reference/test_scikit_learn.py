@@ -10,20 +10,29 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
+from gpuvgm.columns import MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import open_source
-from gpuvgm.model import ColumnModel
-from gpuvgm.table_fit import ColumnRequest, Run, fit_table
+from gpuvgm.kinds.base import ColumnRequest
+from gpuvgm.run import Run
+from gpuvgm.sampling import take_sample
+from gpuvgm.schema import ColumnSpec
+from gpuvgm.table_fit import fit_table
 from tests.shapes import SHAPES, shape
 
 ROWS = 8_000
 
 
-def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> ColumnModel:
+def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> MixtureColumn:
     config = FitConfig(algorithm="exact", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
-    request = ColumnRequest("x", config, EncodingRules())
-    return fit_table(open_source({"x": x}), [request], Run("auto", LocalExecutor(1)), random_state).model["x"]
+    request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules())
+    run = Run("auto", LocalExecutor(1))
+    fitted = fit_table(take_sample(open_source({"x": x}), ["x"], run, random_state), [request], run)
+    assert not fitted.failed
+    column = fitted.columns["x"]
+    assert isinstance(column, MixtureColumn)
+    return column
 
 
 def scikit_learn(x: np.ndarray, random_state: int = 0, **settings: object) -> BayesianGaussianMixture:
@@ -35,7 +44,7 @@ def scikit_learn(x: np.ndarray, random_state: int = 0, **settings: object) -> Ba
         return model.fit(x[:, None])
 
 
-def compare(ours: ColumnModel, theirs: BayesianGaussianMixture, shift: float = 0.0) -> None:
+def compare(ours: MixtureColumn, theirs: BayesianGaussianMixture, shift: float = 0.0) -> None:
     """To 1e-6 of sigma; components without a row are compared in their weight only."""
     sd = np.sqrt(theirs.covariances_.ravel())
     held = theirs.weight_concentration_[0] > 1.5

@@ -16,28 +16,36 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.frames import open_source
 from gpuvgm.kinds import mixture
-from gpuvgm.kinds.mixture import Plan
+from gpuvgm.kinds.base import ColumnRequest
+from gpuvgm.kinds.numbers import NumberPlan, nearest_seeds, plan_numbers
 from gpuvgm.model import KernelTable
 from gpuvgm.posterior import Posterior
 from gpuvgm.rows import Rows
-from gpuvgm.table_fit import ColumnRequest, Run, fit_table
+from gpuvgm.run import Run
+from gpuvgm.sampling import take_sample
+from gpuvgm.schema import ColumnSpec
+from gpuvgm.table_fit import FittedColumns, fit_table
 from tests.shapes import SHAPES, shape
 
 ROWS = 200_000
 PROMISE = 1e-8
 
 
-def plan_of(x: np.ndarray) -> Plan:
+def request(config: FitConfig) -> ColumnRequest:
+    return ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules())
+
+
+def plan_of(x: np.ndarray) -> NumberPlan:
     sample = pa.chunked_array([pa.array(x[:: max(1, len(x) // 131_072)])])
-    return mixture.plan_column("x", sample, FitConfig(), EncodingRules(), infinite_is_missing=False)
+    return plan_numbers(request(FitConfig()), sample, None)
 
 
-def fit_rows(plan: Plan, x: np.ndarray) -> Posterior:
+def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     """EM over every row, from the centres of the plan."""
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = mixture.row_start(replace(plan, seeds=mixture.nearest_seeds(plan, y)), y)
+    start = mixture.row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
     mean, variance = mean_and_variance(y, one, zero)
 
     prior = prior_of(mean, variance, frame, plan.config)
@@ -80,10 +88,10 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
     assert np.max(np.abs(zeroth_order - rows)) > PROMISE
 
 
-def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool, **config: object):  # type: ignore[no-untyped-def]
+def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns:
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
-    request = ColumnRequest("x", FitConfig(**config), EncodingRules())  # type: ignore[arg-type]
-    return fit_table(open_source(source), [request], Run("auto", LocalExecutor(2)), 0)
+    run = Run("auto", LocalExecutor(2))
+    return fit_table(take_sample(open_source(source), ["x"], run, 0), [request(FitConfig())], run)
 
 
 def drifting() -> list[np.ndarray]:
@@ -96,17 +104,17 @@ def drifting() -> list[np.ndarray]:
 def test_a_misleading_sample_is_noticed_in_a_stream(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         fitted = fit_table_of(drifting(), repeatable=False)
-    column = fitted.model["x"]
+    column = fitted.columns["x"]
     assert column.fit.fit_error > PROMISE
     assert 'column "x"' in caplog.text
     assert "can be read again" in caplog.text
 
 
 def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpuvgm import table_fit
+    from gpuvgm import sampling
 
-    monkeypatch.setattr(table_fit, "sample_runs", lambda rows, seed: [(0, 4096)])
-    refined = fit_table_of(drifting(), repeatable=True).model["x"]
+    monkeypatch.setattr(sampling, "sample_runs", lambda rows, seed: [(0, 4096)])
+    refined = fit_table_of(drifting(), repeatable=True).columns["x"]
     assert refined.fit.refinements in (1, 2) or refined.fit.algorithm == "exact"
     assert refined.fit.fit_error <= PROMISE
 
@@ -114,16 +122,16 @@ def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) ->
 def test_exact_takes_over_where_refining_does_not_help(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from gpuvgm import table_fit
+    from gpuvgm.numbers_fit import Column
 
-    monkeypatch.setattr(table_fit, "_good", lambda outcome: outcome is None)
+    monkeypatch.setattr(Column, "is_good", property(lambda column: column.outcome is None))
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         fitted = fit_table_of([shape("lognormal", 30_000)], repeatable=True)
-    assert fitted.model["x"].fit.algorithm == "exact"
+    assert fitted.columns["x"].fit.algorithm == "exact"
     assert "exact EM" in caplog.text
     monkeypatch.undo()
     summary = fit_table_of([shape("lognormal", 30_000)], repeatable=True)
-    np.testing.assert_allclose(fitted.model["x"].means, summary.model["x"].means, rtol=1e-8)
+    np.testing.assert_allclose(fitted.columns["x"].means, summary.columns["x"].means, rtol=1e-8)
 
 
 def test_the_bound_never_falls() -> None:
@@ -139,7 +147,7 @@ def test_rarely_present_column_takes_its_centres_from_all_rows() -> None:
     x = np.full(600_000, np.nan)
     x[::20_001] = np.random.default_rng(0).normal(size=len(x[::20_001]))
     fitted = fit_table_of([x], repeatable=True)
-    column = fitted.model["x"]
+    column = fitted.columns["x"]
     assert column.mixture is not None
     assert len(column.means) == 10
     assert column.fit.missing == int(np.isnan(x).sum())

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import gpuvgm
+from gpuvgm.errors import InputError
 from gpuvgm.generation import amount
-from gpuvgm.report import plot_column
+from gpuvgm.report.plots import plot_column
 
 pytest.importorskip("matplotlib").use("agg")
 
@@ -18,7 +19,7 @@ pytest.importorskip("matplotlib").use("agg")
 def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str) -> None:
     from matplotlib import pyplot
 
-    transformer = gpuvgm.TableTransformer().fit({"x": values})
+    transformer = gpuvgm.TableTransformer({"x": "continuous"}).fit({"x": values})
     column = transformer.columns_["x"]
     for rows in (values, transformer.summaries_["x"]):
         ax = plot_column(column, rows)
@@ -26,3 +27,35 @@ def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str
         assert len(ax.lines) == len(column.active_components) + 1
         ax.figure.canvas.draw()
         pyplot.close(ax.figure)
+
+
+def test_levels_are_bars() -> None:
+    from matplotlib import pyplot
+
+    values = [f"${i % 30}$" for i in range(400)] + [None] * 50
+    column = gpuvgm.TableTransformer({"x": "categorical"}).fit({"x": values}).columns_["x"]
+    ax = plot_column(column)
+    texts = [label.get_text() for label in ax.get_yticklabels()]
+    assert texts[0] == "missing"
+    assert texts[-1] == "11 others"
+    assert sum(bar.get_width() for bar in ax.patches) == 450
+    ax.figure.canvas.draw()
+    pyplot.close(ax.figure)
+
+
+def test_log_columns_are_drawn_in_logarithms() -> None:
+    from matplotlib import pyplot
+
+    values = np.random.default_rng(0).lognormal(3, 1, 4000)
+    column = gpuvgm.TableTransformer({"x": {"kind": "continuous", "log": True}}).fit({"x": values}).columns_["x"]
+    ax = plot_column(column, values)
+    assert -2 < ax.get_xlim()[0] < ax.get_xlim()[1] < 8
+    pyplot.close(ax.figure)
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    fitted = gpuvgm.TableTransformer({"x": "general", "y": "continuous"}).fit({"x": [1.0, 2.0], "y": [1.0, 2.0]})
+    with pytest.raises(InputError, match='column "x" is general'):
+        plot_column(fitted.columns_["x"], np.ones(2))
+    with pytest.raises(InputError, match='column "y": give its rows'):
+        plot_column(fitted.columns_["y"])

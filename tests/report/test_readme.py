@@ -8,15 +8,20 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from gpuvgm.schema import TableSchema
+
 ROOT = Path(__file__).resolve().parents[2]
+ROWS = pa.schema([(name, pa.float64()) for name in ("amount", "income", "year", "id")] + [("grade", pa.string())])
 README = (ROOT / "README.md").read_text()
 
 
@@ -26,11 +31,24 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
-    (tmp_path / "readme.py").write_text(code)
-    names = runpy.run_path("readme.py")
+    first, columns, training, *drop_ins = blocks("python")
+    assert len(drop_ins) == 2, "run beside the libraries that they replace"
+    names = [run_block(tmp_path, code) for code in (first, columns, training)]
     assert {path.name for path in tmp_path.iterdir()} >= {"encoded.parquet", "back.parquet", "amount.gpuvgm"}
-    assert np.allclose(names["matrix"][:, 1:].sum(axis=1), 1)
+    np.testing.assert_allclose(names[0]["batch"][:, -2:].sum(axis=1), 1)
+    assert names[2]["real"].shape == (500, names[2]["matrix"].shape[1])
+    (toml,) = blocks("toml")
+    declared = [
+        TableSchema.declare(spec, ROWS, "rows") for spec in (names[1]["columns"], tomllib.loads(toml)["columns"])
+    ]
+    for spec in declared[1].columns:
+        assert spec.kind in ("infer", declared[0][spec.name].kind)
+
+
+def run_block(folder: Path, code: str) -> dict[str, Any]:
+    """The names that a block of code leaves behind."""
+    (folder / "readme.py").write_text(code)
+    return runpy.run_path("readme.py")
 
 
 def test_both_sides_of_the_diff_give_the_same_labels() -> None:

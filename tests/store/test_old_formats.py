@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +28,8 @@ IDS = {
     ],
     "id.mode": [0, 0, 1, 3, 0, 0],
 }
+#: Columns that come back without any rounding.
+EXACT = {"id", "day", "city", "paid", "grade", "age", "note", "price"}
 #: What the files of each format hold; that of format 1 says nothing of effort and was fitted the only way there was.
 HELD = {
     1: SimpleNamespace(
@@ -36,6 +40,7 @@ HELD = {
         effort="research",
         efforts=["research", "research"],
         with_fewer=None,
+        kinds={},
         encoded={
             "Amount.scalar": [
                 "-0x1.7ea5380000000p-5",
@@ -57,6 +62,7 @@ HELD = {
         effort="best",
         efforts=["best", "research"],
         with_fewer=-1885.0493254693286,
+        kinds={},
         encoded={
             "Amount.scalar": [
                 "-0x1.7eaab80000000p-5",
@@ -70,15 +76,182 @@ HELD = {
             **IDS,
         },
     ),
+    3: SimpleNamespace(
+        fingerprint="8fcbb41900226fcc2bd11ab2ba77dc9403ea7fab91f9da18ca3d64cd575dcf59",
+        means=["0x1.3dc4472e5cc56p+0", "0x1.b8c845cf76852p+9", "0x1.2ccc50c9036f2p+7", "0x1.2ccc50c9036f2p+7"],
+        order=(1, 2, 0),
+        options={"n_components": 3, "tails": "exact", "effort": "research"},
+        effort="best",
+        efforts=["best", "research"],
+        with_fewer=-1885.0493254693286,
+        kinds={
+            "income": "continuous",
+            "delay": "mixed",
+            "price": "continuous",
+            "when": "continuous",
+            "day": "mixed",
+            "city": "categorical",
+            "paid": "categorical",
+            "size": "categorical",
+            "grade": "categorical",
+            "ratio": "general",
+            "age": "general",
+            "note": "pass",
+        },
+        income_low=0.0,
+        delay_counts=(93, 94, 20),
+        first_day=18000,
+        prices=(13692, 993017),
+        ages=[18, 98],
+        encoded={
+            "Amount.scalar": [
+                "-0x1.7eaab80000000p-5",
+                "-0x1.fa441a0000000p-6",
+                "0x0.0p+0",
+                "-0x1.78bb700000000p-6",
+                "0x1.12c7b80000000p-5",
+                "-0x1.40de080000000p-4",
+            ],
+            "Amount.mode": [0, 0, 2, 0, 1, 0],
+            "id.scalar": [
+                "-0x1.a17b180000000p-2",
+                "-0x1.9f51880000000p-2",
+                "0x1.3c72780000000p-5",
+                "0x0.0p+0",
+                "-0x1.9258300000000p-2",
+                "-0x1.a17b180000000p-2",
+            ],
+            "id.mode": [0, 0, 1, 3, 0, 0],
+            "income.scalar": [
+                "-0x1.83b9dc0000000p-2",
+                "-0x1.709c180000000p-2",
+                "-0x1.6f49320000000p-5",
+                "-0x1.0393640000000p-2",
+                "-0x1.e3b0040000000p-4",
+                "0x1.973d0e0000000p-3",
+            ],
+            "income.mode": [0, 1, 0, 0, 0, 0],
+            "delay.scalar": ["0x0.0p+0", "0x0.0p+0", "0x0.0p+0", "0x1.74bc720000000p-2", "0x0.0p+0", "0x0.0p+0"],
+            "delay.mode": [3, 3, 3, 2, 1, 0],
+            "price.scalar": [
+                "-0x1.b23c400000000p-4",
+                "-0x1.7a11120000000p-3",
+                "-0x1.77c3680000000p-2",
+                "-0x1.5e22300000000p-2",
+                "0x1.27b1820000000p-3",
+                "-0x1.5cd2520000000p-2",
+            ],
+            "price.mode": [0, 1, 1, 0, 0, 0],
+            "when.scalar": [
+                "-0x1.9f35b00000000p-2",
+                "-0x1.cffd4c0000000p-3",
+                "-0x1.d190340000000p-5",
+                "0x1.96a8440000000p-2",
+                "-0x1.bcca8e0000000p-3",
+                "-0x1.eae9860000000p-3",
+            ],
+            "when.mode": [0, 1, 0, 0, 0, 1],
+            "day.scalar": [
+                "0x0.0p+0",
+                "0x1.32e2420000000p-2",
+                "-0x1.f8b65a0000000p-5",
+                "0x1.cbe5840000000p-5",
+                "-0x1.865f940000000p-5",
+                "0x0.0p+0",
+            ],
+            "day.mode": [2, 1, 1, 1, 0, 2],
+            "city.mode": [0, 1, 2, 0, 1, 2],
+            "paid.mode": [0, 1, 2, 2, 0, 0],
+            "size.mode": [0, 1, 2, 2, None, 0],
+            "grade.mode": [3, 0, 1, 2, 0, 1],
+            "ratio.scalar": [
+                "-0x1.b9d0cef6e6afcp-1",
+                "0x1.c262d0d9d9200p-8",
+                "-0x1.bf5c3208e9fd7p-1",
+                "-0x1.769df29a9ec58p-4",
+                "-0x1.43fc19b9f09bcp-1",
+                "-0x1.80e3dcb44b634p-2",
+            ],
+            "age.scalar": [
+                "-0x1.1997cc3cf3bb4p-1",
+                "-0x1.9996fa8733f90p-5",
+                "-0x1.33313be566faep-1",
+                "-0x1.9996fa8733f90p-5",
+                "0x1.33313be566fb0p-1",
+                "0x1.fffcb92900f78p-1",
+            ],
+            "note": ["row 0", "row 1", "row 2", "row 30", "row 31", "row 32"],
+        },
+    ),
+}
+
+
+#: What format 3, the first with other kinds, was told of the columns that formats 1 and 2 do not have.
+COLUMNS = {
+    "income": {"kind": "continuous", "log": True, "n_components": 2},
+    "delay": {"kind": "mixed", "modal": [0, -1], "n_components": 2},
+    "price": {"kind": "continuous", "tails": "exact", "n_components": 2},
+    "when": {"kind": "continuous", "tails": "exact", "n_components": 2},
+    "day": {"kind": "mixed", "modal": ["2024-01-31"], "n_components": 2},
+    "city": "categorical",
+    "paid": "categorical",
+    "size": {"kind": "categorical", "categories": [1, 2, 3], "unknown": "ignore"},
+    "grade": "categorical",
+    "ratio": {"kind": "general", "clip": True},
+    "age": "general",
+    "note": "pass",
+    "key": "drop",
+}
+TYPES = {
+    "income": pa.float32(),
+    "delay": pa.float64(),
+    "price": pa.decimal128(10, 2),
+    "when": pa.timestamp("us", "Europe/Berlin"),
+    "day": pa.date32(),
+    "city": pa.string(),
+    "paid": pa.bool_(),
+    "size": pa.int8(),
+    "grade": pa.dictionary(pa.int8(), pa.string(), ordered=True),
+    "ratio": pa.float64(),
+    "age": pa.int16(),
+    "note": pa.large_string(),
+    "key": pa.int64(),
 }
 
 
 def training_rows() -> pa.Table:
-    """What the models of all files were fitted on."""
+    """What the models of formats 1 and 2, and the first columns of the others, were fitted on."""
     draws = np.random.default_rng(1)
     amounts = np.concatenate((np.round(draws.lognormal(1, 1, 250), 2), draws.normal(900, 5, 50)))
     ids = pa.array(2**60 + draws.integers(0, 1000, 300), pa.int64(), mask=np.arange(300) % 50 == 0)
     return pa.table({"Amount": pa.array(amounts, mask=np.arange(300) == 7), "id": ids})
+
+
+def rows_of_every_kind() -> pa.Table:
+    """What the model of format 3 was fitted on."""
+    draws, number = np.random.default_rng(2), np.arange(300)
+    grades = pa.DictionaryArray.from_arrays(
+        pa.array(number % 3, pa.int8(), mask=number % 7 == 0), ["low", "high", "middle"], ordered=True
+    )
+    held = {
+        "income": np.where(number % 50 == 1, 0, np.round(draws.exponential(900, 300))).astype(np.float32),
+        "delay": pa.array(np.where(number % 3 > 0, -(number % 3 - 1.0), draws.normal(20, 5, 300)), mask=number < 20),
+        "price": [Decimal(int(cents)) / 100 for cents in draws.integers(100, 10**6, 300)],
+        "when": 1_700_000_000_000_000 + 10**6 * draws.integers(0, 10**7, 300),
+        "day": np.where(number % 4 == 0, 19_753, draws.integers(18_000, 20_000, 300)).astype(np.int32),
+        "city": [["Ulm", "Köln", None, "Ulm", "東京"][i % 5] for i in number],
+        "paid": [[True, False, None, True][i % 4] for i in number],
+        "size": 1 + number % 4,
+        "ratio": draws.uniform(-3, 9, 300),
+        "age": draws.integers(18, 99, 300),
+        "note": [f"row {i}" for i in number],
+        "key": number,
+    }
+    table = training_rows()
+    for name, type_ in TYPES.items():
+        values = grades if name == "grade" else pa.array(held[name]).cast(type_)
+        table = table.append_column(name, values)
+    return table
 
 
 def write_format_1() -> None:
@@ -94,8 +267,21 @@ def write_format_2() -> None:
     transformer.fit(training_rows()).save(DATA / "format_2.gpuvgm", summaries=True)
 
 
-def some_rows() -> pa.Table:
-    return pa.table({"Amount": pa.array(ROWS["Amount"]), "id": pa.array(ROWS["id"], pa.int64())})
+def write_format_3() -> None:
+    """Write the file; run once, when the format was new."""
+    columns = {"Amount": "continuous", "id": {"kind": "continuous", **HELD[3].options}, **COLUMNS}
+    transformer = gpuvgm.TableTransformer(columns, random_state=5, n_components=4)
+    transformer.fit(rows_of_every_kind()).save(DATA / "format_3.gpuvgm", summaries=True)
+
+
+def some_rows(number: int) -> pa.Table:
+    """Six rows; from format 3 on with the columns of all kinds."""
+    rows = pa.table({"Amount": pa.array(ROWS["Amount"]), "id": pa.array(ROWS["id"], pa.int64())})
+    if number < 3:
+        return rows
+    for name in TYPES:
+        rows = rows.append_column(name, rows_of_every_kind()[name].take([0, 1, 2, 30, 31, 32]))
+    return rows
 
 
 @pytest.fixture(params=HELD)
@@ -111,32 +297,68 @@ def test_every_format_has_a_file():
 def test_values(number):
     held, stored = HELD[number], load_model(DATA / f"format_{number}.gpuvgm")
     model = stored.model
-    assert model.names == ("Amount", "id")
+    assert model.names == ("Amount", "id", *held.kinds)
+    assert {column.name: column.kind for column in model.columns[2:]} == held.kinds
     assert (model.rows, model.seed) == (300, 5)
     assert held.fingerprint == fingerprint(model)
     assert stored.settings["n_components"] == 4
     assert stored.schema["id"].options == held.options
-    amount, identity = model.columns
+    amount, identity = model.columns[:2]
     assert [float(mean).hex() for mean in amount.mixture.posterior.means] == held.means
     assert (identity.minimum, identity.maximum, identity.codec.base) == ID_NUMBERS
     assert (amount.modal_values, amount.order, identity.order) == ((None,), held.order, (2, 3, 1, 0))
-    assert [column.fit.effort for column in model.columns] == held.efforts
-    assert [column.fit.bound_with_fewer for column in model.columns] == [held.with_fewer, None]
+    assert [column.fit.effort for column in (amount, identity)] == held.efforts
+    assert [column.fit.bound_with_fewer for column in (amount, identity)] == [held.with_fewer, None]
     assert stored.summaries["id"].rows == 300
     assert stored.summaries["id"].missing == 6
 
 
 def test_rows_are_encoded_as_they_were(number):
     transformer = gpuvgm.load(DATA / f"format_{number}.gpuvgm")
-    encoded = transformer.transform(some_rows())
+    rows = some_rows(number)
+    encoded = transformer.transform(rows)
+    assert encoded.column_names == list(HELD[number].encoded)
     for name, values in HELD[number].encoded.items():
-        expected = [float.fromhex(value) if isinstance(value, str) else value for value in values]
-        assert encoded[name].to_pylist() == pytest.approx(expected, rel=1e-6, abs=1e-7), name
-    assert transformer.inverse_transform(encoded)["id"].to_pylist() == ROWS["id"]
+        if name.endswith(".scalar"):
+            expected = [float.fromhex(value) for value in values]
+            assert encoded[name].to_pylist() == pytest.approx(expected, rel=1e-6, abs=1e-7), name
+        else:
+            assert encoded[name].to_pylist() == values, name
+    back = transformer.inverse_transform(encoded)
+    assert [back.schema.field(name).type for name in back.column_names] == [
+        rows.schema.field(name).type for name in back.column_names
+    ]
+    for name in EXACT & set(back.column_names):
+        assert back[name].to_pylist() == rows[name].to_pylist(), name
+    if "when" in back.column_names:  # a year in microseconds is more than a float32 scalar can tell apart
+        pairs = zip(back["when"].to_pylist(), rows["when"].to_pylist(), strict=True)
+        assert all(abs(found - given) < timedelta(seconds=1) for found, given in pairs)
 
 
 def test_more_rows_are_taken_with_the_same_effort(number):
     transformer = gpuvgm.load(DATA / f"format_{number}.gpuvgm")
     assert transformer.effort == HELD[number].effort
-    assert transformer.partial_fit(some_rows()).model_.rows == 306
-    assert [column.fit.effort for column in transformer.columns_.values()] == HELD[number].efforts
+    assert transformer.partial_fit(some_rows(number)).model_.rows == 306
+    assert [transformer.columns_[name].fit.effort for name in ("Amount", "id")] == HELD[number].efforts
+
+
+def test_every_kind_of_format_3_is_as_it_was():
+    model = load_model(DATA / "format_3.gpuvgm").model
+    assert [str(model[name].type) for name in HELD[3].kinds] == [str(TYPES[name]) for name in HELD[3].kinds]
+    assert (model["income"].codec.name, model["income"].codec.low) == ("log", HELD[3].income_low)
+    assert (model["delay"].modal_values, model["delay"].modal_counts) == ((0.0, -1.0, None), HELD[3].delay_counts)
+    assert (model["day"].modal_values, model["day"].minimum) == ((19_753,), HELD[3].first_day)
+    assert (model["price"].minimum, model["price"].maximum) == HELD[3].prices
+    city = model["city"]
+    assert (city.levels, city.counts, city.first_rows) == (
+        ("Ulm", "Köln", None, "東京"),
+        (120, 60, 60, 60),
+        (0, 1, 2, 4),
+    )
+    assert model["paid"].levels == (True, False, None)
+    size = model["size"]
+    assert (size.levels, size.counts, size.unknown, size.declared) == ((1, 2, 3), (75, 75, 75), "ignore", True)
+    assert model["grade"].dictionary == ("low", "high", "middle")
+    assert model["grade"].levels[0] == "high"
+    assert (model["ratio"].clip, model["ratio"].margin, model["age"].margin) == (True, 0.0, 0.001)
+    assert [model["age"].minimum, model["age"].maximum] == HELD[3].ages

@@ -126,6 +126,14 @@ def drop_component(content):
     content["columns"][0]["mixture"]["posterior"]["means"].pop()
 
 
+def held(content, name):
+    return next(column for column in content["columns"] if column["name"] == name)
+
+
+def log_of(codec):
+    return {"name": "log", "low": None, "inner": codec}
+
+
 CHANGES = {
     "component": drop_component,
     "order": lambda content: content["columns"][0].update(order=[0, 0, 1, 2]),
@@ -138,6 +146,19 @@ CHANGES = {
     "kind": lambda content: content["schema"][0].update(kind="other"),
     "summary": lambda content: content["summaries"].update(x="summaries/7.arrow"),
     "active": lambda content: content["columns"][0]["mixture"]["active_counts"].pop(),
+    "modal counts": lambda content: held(content, "spikes")["modal_counts"].pop(),
+    "modal values": lambda content: held(content, "spikes")["modal_values"].append(1.5),
+    "log of a log": lambda content: held(content, "income").update(codec=log_of(held(content, "income")["codec"])),
+    "inner codec": lambda content: held(content, "income")["codec"].pop("inner"),
+    "type of a codec": lambda content: held(content, "when")["codec"].update(type="int64"),
+    "type": lambda content: held(content, "price")["codec"].update(type="decimal128(39, 2)"),
+    "kind of a column": lambda content: held(content, "town é").update(kind="ordinal"),
+    "level twice": lambda content: held(content, "town é").update(levels=["b", None, "b", "A"]),
+    "counts": lambda content: held(content, "paid")["counts"].pop(),
+    "first rows": lambda content: held(content, "size")["first_rows"].append(3),
+    "dictionary": lambda content: held(content, "grade").update(dictionary=3),
+    "fit": lambda content: held(content, "note").update(fit=None),
+    "margin": lambda content: held(content, "general").update(margin="wide"),
 }
 
 

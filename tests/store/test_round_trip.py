@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuvgm
-from gpuvgm.codecs import IntegerCodec
+from gpuvgm.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.columns import CategoricalColumn, GeneralColumn, MixtureColumn, PassedColumn
 from gpuvgm.concentration import StickBreaking
 from gpuvgm.documents import column_document, column_of, from_plain, plain
 from gpuvgm.errors import InputError
 from gpuvgm.model import FitRecord
 from gpuvgm.posterior import Posterior
+from gpuvgm.schema import KINDS
 from gpuvgm.store import StoredModel, fingerprint, load_model, save_model
 from tests.store.samples import make_mixture, make_model, make_stored
 
@@ -56,10 +58,12 @@ def test_no_pickle_and_plain_json(tmp_path, name):
         raise AssertionError(constant)
 
     document = json.loads(read("model.json"), parse_constant=refuse)
-    assert document["format"] == 2
+    assert document["format"] == 3
+    assert {column["kind"] for column in document["columns"]} == set(KINDS) - {"drop"}
     assert document["version"] == gpuvgm.__version__
     assert document["created"].endswith("+00:00")
-    assert set(json.loads(read("manifest.json"))["files"]) == {"model.json", "summaries/0.arrow", "summaries/1.arrow"}
+    names = {"model.json", *(f"summaries/{number}.arrow" for number in range(3))}
+    assert set(json.loads(read("manifest.json"))["files"]) == names
 
 
 FLOATS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
@@ -111,14 +115,19 @@ def test_summaries_merge_after_a_round_trip(tmp_path):
         assert bits(again.summaries[name].merge(summary)) == bits(summary.merge(summary))
 
 
+OTHER_FIT = {"fit": FitRecord("exact", 1, 0)}
+DOES_NOT_ENCODE = {
+    MixtureColumn: {**OTHER_FIT, "minimum": None, "maximum": 3, "modal_counts": ()},
+    CategoricalColumn: {**OTHER_FIT, "counts": (), "first_rows": (), "declared": True},
+    GeneralColumn: OTHER_FIT,
+    PassedColumn: {**OTHER_FIT, "type": "null"},
+}
+
+
 def test_fingerprint_ignores_what_does_not_encode():
     model = make_model()
-    same = replace(
-        model,
-        columns=tuple(replace(column, fit=FitRecord("exact", 1, 0), minimum=None) for column in model.columns),
-        source={},
-        rows=1,
-    )
+    columns = tuple(replace(column, **DOES_NOT_ENCODE[type(column)]) for column in model.columns)
+    same = replace(model, columns=columns, source={}, rows=1)
     assert fingerprint(model) == fingerprint(same)
     assert len(fingerprint(model)) == 64
 
@@ -146,6 +155,31 @@ def test_fingerprint_sees_rules_codec_and_order():
     ]
     prints = {fingerprint(replace(model, columns=(replace(column, **change),))) for change in [{}, *changes]}
     assert len(prints) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("spikes", {"modal_values": (0.5, 5e-324, None)}),
+        ("spikes", {"codec": FloatCodec("double")}),
+        ("income", {"codec": LogCodec(FloatCodec("double"), -3.25)}),
+        ("income", {"codec": FloatCodec("double")}),
+        ("price", {"codec": DecimalCodec("decimal128(38, 2)", -(10**37) + 1)}),
+        ("when", {"codec": DatetimeCodec("timestamp[ns, tz=UTC]", 1_700_000_000_000_000_001)}),
+        ("town é", {"levels": ("b", None, "A", 'é\n"')}),
+        ("town é", {"unknown": "ignore"}),
+        ("town é", {"type": "large_string"}),
+        ("grade", {"dictionary": ("b", "A", 'é\n"', "never")}),
+        ("general", {"minimum": 0.5}),
+        ("general", {"margin": 0.0}),
+        ("general", {"clip": False}),
+        ("note", {"name": "other"}),
+    ],
+)
+def test_fingerprint_sees_what_every_kind_encodes_with(name, change):
+    model = make_model()
+    columns = tuple(replace(column, **change) if column.name == name else column for column in model.columns)
+    assert fingerprint(replace(model, columns=columns)) != fingerprint(model)
 
 
 def test_fingerprint_survives_the_round_trip(tmp_path):

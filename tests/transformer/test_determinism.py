@@ -59,8 +59,9 @@ def test_blocks_and_threads(algorithm: str, block_rows: int, threads: int) -> No
 def test_columns_side_by_side_leave_warnings_and_threads_as_they_were() -> None:
     draws = np.random.default_rng(0)
     few = {str(i): draws.integers(0, 3, 20_000) for i in range(24)}  # fewer values than centres: k-means warns
-    fitted = TableTransformer(effort="research", max_iter=2, threads=8)
-    fitted.fit({"0": few["0"]})
+    settings = {"effort": "research", "max_iter": 2, "threads": 8}
+    fitted = TableTransformer(dict.fromkeys(few, "continuous"), **settings)
+    TableTransformer({"0": "continuous"}, **settings).fit({"0": few["0"]})
     before = list(warnings.filters), [pool["num_threads"] for pool in threadpool_info()]
     for _ in range(3):
         fitted.fit(few)
@@ -103,7 +104,7 @@ def test_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in engine_names() if name != "reference"]:
         chosen = make_engine(name)
         monkeypatch.setattr(engines, "get_engine", lambda _="auto", chosen=chosen: chosen)
-        for module in ("gpuvgm.table_fit", "gpuvgm.encoding"):
+        for module in ("gpuvgm.numbers_fit", "gpuvgm.tallies", "gpuvgm.encoding"):
             monkeypatch.setattr(f"{module}.get_engine", lambda _="auto", chosen=chosen: chosen)
         transformer = TableTransformer(["a"]).fit({"a": table()["a"][:5000]})
         encoded = transformer.transform(table())

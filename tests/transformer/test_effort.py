@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gpuvgm import TableTransformer
+from gpuvgm.columns import MixtureColumn
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.model import ColumnModel
 from tests.shapes import shape
 
 ROWS = 2_000
@@ -19,11 +19,13 @@ ONE_MODE = {"timestamps", "zipf", "three rows far out", "constant"}
 EFFORTS = ("best", "research")
 
 
-def fitted(x: np.ndarray, **settings: Any) -> ColumnModel:
-    return TableTransformer(**settings).fit({"x": x}).columns_["x"]
+def fitted(x: np.ndarray, **settings: Any) -> MixtureColumn:
+    column = TableTransformer({"x": "continuous"}, **settings).fit({"x": x}).columns_["x"]
+    assert isinstance(column, MixtureColumn)
+    return column
 
 
-def bits(column: ColumnModel) -> list[Any]:
+def bits(column: MixtureColumn) -> list[Any]:
     arrays = (column.means, column.stds, column.weights)
     return [part.tobytes() for part in arrays] + [column.order, column.fit]
 

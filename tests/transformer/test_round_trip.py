@@ -20,6 +20,7 @@ from gpuvgm.errors import InputError
 from tests.shapes import SHAPES, shape
 
 ROWS = 3_000
+FRAME_COLUMNS = {"nullable": "continuous"}  # few different values: categorical unless declared
 
 
 def frame() -> pd.DataFrame:
@@ -40,7 +41,7 @@ def frame() -> pd.DataFrame:
 def test_pandas_comes_back_with_index_and_dtypes() -> None:
     df = frame()
     before = df.copy(deep=True)
-    transformer = TableTransformer(tails="exact").fit(df)
+    transformer = TableTransformer(FRAME_COLUMNS, tails="exact").fit(df)
     encoded = transformer.transform(df)
     back, valid = transformer.inverse_transform(encoded, return_valid=True)
     pd.testing.assert_frame_equal(df, before)
@@ -87,7 +88,7 @@ def test_every_source_gives_the_same_model_and_its_own_type(flavour: str, tmp_pa
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_comes_back(name: str) -> None:
     x = shape(name, ROWS)
-    transformer = TableTransformer(tails="exact").fit({"x": x})
+    transformer = TableTransformer({"x": "continuous"}, tails="exact").fit({"x": x})
     encoded = transformer.transform({"x": x}, dtype="float64")
     back, valid = transformer.inverse_transform(encoded, return_valid=True)
     column = transformer.columns_["x"]
@@ -102,6 +103,22 @@ def test_every_shape_comes_back(name: str) -> None:
     assert np.all(error <= widths * (scalar * 2.0**-24 + 2.0**-126) * 1.01 + 4 * np.spacing(np.abs(x)))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("poisson", "categorical"), ("constant", "categorical"), ("two values", "categorical"), ("70 % zeros", "mixed")],
+)
+def test_shapes_of_inferred_kinds_come_back(name: str, kind: str) -> None:
+    x = shape(name, ROWS)
+    transformer = TableTransformer(tails="exact").fit({"x": x})
+    encoded = transformer.transform({"x": x}, dtype="float64")
+    back, valid = transformer.inverse_transform(encoded, return_valid=True)
+    assert transformer.columns_["x"].kind == kind
+    again = x == 0 if kind == "mixed" else np.full(ROWS, True)
+    np.testing.assert_array_equal(back["x"][again], x[again])
+    np.testing.assert_allclose(back["x"], x, rtol=1e-11)
+    assert valid.all()
+
+
 def test_clipped_tails_stay_within_099() -> None:
     x = shape("cauchy", ROWS)
     scalar = TableTransformer().fit_transform({"x": x})["x.scalar"]
@@ -112,7 +129,7 @@ def test_clipped_tails_stay_within_099() -> None:
 @pytest.mark.parametrize("values", [[3.7], [1.0, 2.0], [0.0, -0.0, 5e-324], [1e300, -1e300], [1.0] * 50, [1, 2, 2, 3]])
 def test_few_rows(values: list[float], effort: str) -> None:
     x = np.array(values, dtype=float)
-    transformer = TableTransformer(effort=effort).fit({"x": x})
+    transformer = TableTransformer({"x": "continuous"}, effort=effort).fit({"x": x})
     back = transformer.inverse_transform(transformer.transform({"x": x}))
     column = transformer.columns_["x"]
     assert len(column.means) == (10 if effort == "best" else min(10, len(x)))  # a search has room for all
@@ -122,7 +139,7 @@ def test_few_rows(values: list[float], effort: str) -> None:
 
 def test_a_constant_column_is_one_mode_and_exact() -> None:
     x = np.full(500, 123.456)
-    transformer = TableTransformer().fit({"x": x})
+    transformer = TableTransformer({"x": "continuous"}).fit({"x": x})
     assert transformer.columns_["x"].width == 1
     encoded = transformer.transform({"x": x})
     np.testing.assert_array_equal(encoded["x.scalar"], 0)
@@ -155,7 +172,7 @@ def test_batches_of_missing_or_ordinary_rows_only() -> None:
 
 
 def test_no_rows_give_no_rows_of_full_width() -> None:
-    transformer = TableTransformer().fit(frame())
+    transformer = TableTransformer(FRAME_COLUMNS).fit(frame())
     empty = frame().iloc[:0]
     assert transformer.transform(empty).shape == (0, 10)
     width = sum(1 + column.width for column in transformer.columns_.values())
@@ -246,7 +263,7 @@ def test_inactive_cells_and_ties_in_a_onehot_matrix() -> None:
 
 def test_onehot_and_compact_say_the_same() -> None:
     df = frame()
-    transformer = TableTransformer().fit(df)
+    transformer = TableTransformer(FRAME_COLUMNS).fit(df)
     matrix, compact = transformer.transform(df, layout="onehot"), transformer.transform(df)
     assert matrix.dtype == np.float32
     for name, spans in transformer.layout_.items():

@@ -6,21 +6,26 @@ import numpy as np
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.model import ColumnModel
+from gpuvgm.columns import MixtureColumn
 from tests.shapes import shape
 
 
-def encode_row_by_row(column: ColumnModel, x: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """Posterior of all K, restricted to the active ones, plus 1e-6, renormalised; inverse-CDF draw; clip; one-hot."""
+def encode_row_by_row(column: MixtureColumn, x: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """Posterior of all K, restricted to the active ones, plus 1e-6, renormalised; inverse-CDF draw; clip; one-hot.
+
+    A modal value has its cell and the scalar 0; missing is one of them.
+    """
     assert column.mixture is not None
     posterior, frame = column.mixture.posterior, column.mixture.frame
     active = column.active_components
     out = np.zeros((len(x), 1 + column.width))
     cells = list(column.order)
     modal = len(column.modal_values)
+    modal_cells = {value: cells.index(index) for index, value in enumerate(column.modal_values)}
     for row, (value, u) in enumerate(zip(x, uniforms, strict=True)):
-        if np.isnan(value):
-            out[row, 1 + cells.index(0)] = 1
+        held = None if np.isnan(value) else float(value)
+        if held in modal_cells:
+            out[row, 1 + modal_cells[held]] = 1
             continue
         y = value * frame.scale - frame.centre
         log_p = posterior.log_coefficients() - (y - posterior.means) ** 2 / (2 * posterior.covariances)
@@ -35,11 +40,26 @@ def encode_row_by_row(column: ColumnModel, x: np.ndarray, uniforms: np.ndarray) 
 
 
 @pytest.mark.parametrize("random_state", [0, 1, 2])
-@pytest.mark.parametrize("name", ["cents", "t3 returns", "70 % zeros", "1e12 +- 1", "integers"])
-def test_onehot_matrix_equals_the_formula(name: str, random_state: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "declared", "modal"),
+    [
+        ("cents", "continuous", (None,)),
+        ("t3 returns", "continuous", (None,)),
+        ("70 % zeros", "continuous", (None,)),
+        ("70 % zeros", {}, (0.0, None)),
+        ("1e12 +- 1", "continuous", (None,)),
+        ("integers", "continuous", (None,)),
+        ("integers", {"modal": [7, None, -3]}, (7.0, None, -3.0)),
+    ],
+)
+def test_onehot_matrix_equals_the_formula(
+    name: str, declared: str | dict[str, object], modal: tuple[object, ...], random_state: int
+) -> None:
     x = shape(name, 4_000, random_state)
     x[::13] = np.nan
-    transformer = TableTransformer(random_state=random_state).fit({"x": x})
+    x[1::400] = -3
+    transformer = TableTransformer({"x": declared}, random_state=random_state).fit({"x": x})
+    assert transformer.columns_["x"].modal_values == modal
     uniforms = np.random.default_rng(random_state).uniform(size=len(x))
     expected = encode_row_by_row(transformer.columns_["x"], x, uniforms)
     found = transformer.transform({"x": x}, layout="onehot", uniforms={"x": uniforms})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import polars
+import pyarrow as pa
 import pytest
 
-from gpuvgm import TableTransformer
+from gpuvgm import TableTransformer, load
 from gpuvgm.engines.base import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Frame
@@ -38,7 +42,7 @@ def test_compact_scalars_of_other_types() -> None:
     ],
 )
 def test_integers_that_span_their_whole_type(values: np.ndarray) -> None:
-    transformer = TableTransformer(tails="exact")
+    transformer = TableTransformer({"x": "continuous"}, tails="exact")
     encoded = transformer.fit_transform({"x": values}, mode="argmax", dtype="float64")
     back = transformer.inverse_transform(encoded)["x"]
     assert back.dtype == values.dtype
@@ -116,3 +120,84 @@ def test_wrong_first_rows_are_refused(first_row: object) -> None:
     transformer = TableTransformer().fit({"x": np.arange(50.0)})
     with pytest.raises(InputError, match="first_row"):
         transformer.transform({"x": np.arange(50.0)}, first_row=first_row)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("levels", "given", "cells"),
+    [
+        (pa.array([1, 2, 1]), pa.array([1.0, 2.0, 3.5, 1e300, 2**53 + 0.0]), [0, 1, None, None, None]),
+        (pa.array([1, None, 1]), pa.array([float("nan"), 1.0]), [1, 0]),
+        (pa.array([1, 2, 1], pa.int8()), pa.array([1, 300, 2]), [0, None, 1]),
+        (pa.array([1, 2, 1]), pa.array(["2", "two", " ", "1"]), [1, None, None, 0]),
+        (pa.array([True, False, True]), pa.array([0, 1, 2, -1]), [1, 0, None, None]),
+        (pa.array(["1", "2", "1"]), pa.array([2, 1, 3]), [1, 0, None]),
+        (pa.array([0.5, 2.0, 0.5], pa.float32()), pa.array([2, 3], pa.int8()), [1, None]),
+        (
+            pa.array([10, 20, 10], pa.timestamp("s")),
+            pa.array([10_000, 10_001, 20_000], pa.timestamp("ms")),
+            [0, None, 1],
+        ),
+    ],
+)
+def test_each_value_of_another_type_is_a_level_or_none(levels: pa.Array, given: pa.Array, cells: list[int]) -> None:
+    transformer = TableTransformer({"x": {"kind": "categorical", "unknown": "ignore"}}).fit(pa.table({"x": levels}))
+    assert transformer.transform(pa.table({"x": given}))["x.mode"].to_pylist() == cells
+    strict = TableTransformer({"x": "categorical"}).fit(pa.table({"x": levels}))
+    if None in cells:
+        row = cells.index(None)
+        with pytest.raises(InputError, match=rf"{cells.count(None)} values .*first at pyarrow\.Table, row {row}\)"):
+            strict.transform(pa.table({"x": given}))
+
+
+def test_text_of_polars_and_views_of_text() -> None:
+    held = ["a", "b", " ", None] * 20
+    frame = polars.DataFrame({"s": held, "c": polars.Series(held[:2] * 40, dtype=polars.Categorical)})
+    transformer = TableTransformer().fit(frame)
+    back = transformer.inverse_transform(transformer.transform(frame))
+    assert back.schema == frame.schema
+    assert back["s"].to_list() == ["a", "b", None, None] * 20
+    assert back["c"].to_list() == frame["c"].to_list()
+    assert transformer.partial_fit(frame).columns_["s"].counts == (80, 40, 40)
+    views = pa.table({"x": pa.array(held, pa.string_view())})
+    transformer = TableTransformer().fit(views)
+    assert transformer.inverse_transform(transformer.transform(views)).schema == views.schema
+
+
+def test_a_general_column_that_gets_missing_rows_becomes_mixed_with_the_settings_of_the_table(tmp_path: Path) -> None:
+    x = np.arange(100.0)
+    transformer = TableTransformer(
+        {"x": {"kind": "general", "clip": True}}, tails="exact", scale=2.0, effort="research"
+    )
+    transformer.fit({"x": x}).partial_fit({"x": np.array([3.0, np.nan])})
+    column = transformer.columns_["x"]
+    assert (column.kind, column.modal_values, column.modal_counts) == ("mixed", (None,), (1,))
+    assert (column.rules.tails, column.rules.scale) == ("exact", 2.0)
+    transformer.save(tmp_path / "m.gpuvgm", summaries=True)
+    again = load(tmp_path / "m.gpuvgm")
+    assert (again.schema_["x"].kind, again.schema_["x"].options) == ("mixed", {})
+    assert again.schema_["x"].reason == "declared; 1 rows are missing"
+    np.testing.assert_array_equal(again.transform({"x": x})["x.mode"], transformer.transform({"x": x})["x.mode"])
+
+
+@pytest.mark.parametrize("kind", ["continuous", "general"])
+def test_values_without_a_logarithm_are_refused_as_such(kind: str) -> None:
+    transformer = TableTransformer({"x": {"kind": kind, "log": True}}).fit({"x": np.arange(100.0)})
+    message = (
+        r'column "x": 1 values are infinite, or too small for the logarithm .* \(first at dict, row 1\); fit again'
+    )
+    for call in (transformer.transform, transformer.partial_fit):
+        with pytest.raises(InputError, match=message):
+            call({"x": np.array([3.0, -5.0])})
+    general = TableTransformer({"x": "general"}).fit({"x": np.arange(100.0)})
+    with pytest.raises(InputError, match=r'1 values are infinite .*row 1\); fit with inf="missing"'):
+        general.transform({"x": np.array([np.nan, np.inf])})
+    with pytest.raises(InputError, match=r"1 values are missing in a column that had none missing at fit .*row 1"):
+        general.transform({"x": np.array([1.0, np.nan])})
+
+
+def test_a_range_longer_than_any_float_is_refused() -> None:
+    x = np.array([-1.7e308, 1.7e308] * 10)
+    with pytest.raises(InputError, match=r'column "x": values reach from -1\.7e\+308 to 1\.7e\+308'):
+        TableTransformer({"x": "general"}).fit({"x": x})
+    halves = TableTransformer({"x": "general"}).fit({"x": x / 2})
+    np.testing.assert_array_equal(halves.inverse_transform(halves.transform({"x": x / 2}))["x"], x / 2)

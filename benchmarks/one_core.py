@@ -1,0 +1,45 @@
+"""What side processes on one core share: the core, repeated timing, and packages."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from typing import Any
+
+#: For processes that load these libraries; joblib and gpuvgm go by the cores that the process may run on.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1")
+PATIENCE = 3.0  # seconds after which nothing is repeated
+MOST_REPEATS = 7
+
+
+def bind_to_one_core() -> None:
+    """Let this process run on one core only, so that no library takes more; where the system can do so."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def repeated(function: Callable[[], Any], most: int = MOST_REPEATS) -> tuple[float, Any]:
+    """Best seconds of some calls, of one where that takes long, and what the last one returned."""
+    best, start = float("inf"), time.perf_counter()
+    for _ in range(most):
+        result = None  # what an earlier call returned shall not add to the peak memory
+        before = time.perf_counter()
+        result = function()
+        now = time.perf_counter()
+        best = min(best, now - before)
+        if now - start > PATIENCE:
+            break
+    return best, result
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of the packages that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

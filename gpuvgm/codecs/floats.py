@@ -1,0 +1,111 @@
+"""Floating-point columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.arrow_types import type_of
+from gpuvgm.codecs.arrays import as_numbers, equal_rows
+from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.grid import Floats
+
+Precision = type[np.floating[Any]]
+
+_PRECISIONS: dict[str, Precision] = {"halffloat": np.float16, "float": np.float32}
+
+
+@dataclass(frozen=True, slots=True)
+class FloatCodec:
+    """Floating-point columns; 16 and 32 bits are widened exactly.
+
+    Parameters
+    ----------
+    type : str
+        "double", "float", "halffloat", or "null" for a column without any value.
+    infinite_is_missing : bool
+        Take infinities for missing values instead of refusing them later.
+    integer : bool
+        Round half to even when numbers become values again.
+    """
+
+    type: str
+    infinite_is_missing: bool = False
+    integer: bool = False
+    name: ClassVar[str] = "float"
+
+    @property
+    def base(self) -> int:
+        """Always 0: the grid's centre does this work."""
+        return 0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest finite value of the precision."""
+        largest = float(np.finfo(self._precision).max)
+        return -largest, largest
+
+    @property
+    def _precision(self) -> Precision:
+        return _PRECISIONS.get(self.type, np.float64)
+
+    def encode(self, column: pa.Array[Any]) -> Floats:
+        """Numbers of a column; nulls and NaN are both missing."""
+        if pa.types.is_null(column.type):
+            return np.full(len(column), np.nan)
+        numbers = as_numbers(column, self.type).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+        if self.infinite_is_missing and not np.all(np.isfinite(numbers) | np.isnan(numbers)):
+            numbers = np.where(np.isinf(numbers), np.nan, numbers)
+        return np.ascontiguousarray(numbers)
+
+    def decode(self, numbers: Floats) -> pa.Array[Any]:
+        """Values in the column's own precision."""
+        if self.integer:
+            numbers = np.rint(numbers) + 0.0  # no minus zero
+        # without a NaN the array is taken as it is, without a copy
+        array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))
+        return array if self.type in ("double", "null") else pc.cast(array, type_of(self.type), safe=False)
+
+    def value(self, number: float) -> Number:
+        """The number itself."""
+        return float(number)
+
+    def number(self, value: Number) -> float:
+        """The value itself."""
+        return float(value)
+
+    def parse(self, given: object) -> Number:
+        """The nearest value of the column's precision.
+
+        Raises
+        ------
+        ValueError
+            For what is no number, NaN, or finite but beyond the precision's range.
+        """
+        if isinstance(given, (bool, np.bool_)) or not isinstance(given, (Real, Decimal, str)):
+            raise ValueError(f"a {type(given).__name__} is no number")
+        try:
+            number = float(given)
+        except OverflowError:
+            raise ValueError(f"{given} lies outside the range of {self.type}") from None
+        with np.errstate(over="ignore", under="ignore"):
+            value = float(self._precision(number))
+        if np.isnan(value) or np.isinf(value) and not np.isinf(number):
+            raise ValueError(f"{given} is no value of {self.type}")
+        return value
+
+    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        if self.infinite_is_missing and np.isinf(value):
+            return np.zeros(len(column), np.bool_)
+        return equal_rows(as_numbers(column, self.type), value)
+
+    def show(self, value: Number) -> str:
+        """The shortest text that stands for the value in its precision."""
+        return str(self._precision(value)).removesuffix(".0")

@@ -1,0 +1,118 @@
+"""Integer columns, and the integer arithmetic that other columns share with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.codecs.arrays import as_numbers, equal_rows, filled, missing_rows
+from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.given import decimal_of, scaled, within
+from gpuvgm.grid import Floats
+
+
+def difference(whole: NDArray[Any], base: int) -> Floats:
+    """Value - base, exact in integers wherever these can hold it; floats may be among the values' types."""
+    if whole.dtype.kind == "f" or whole.dtype.itemsize < 8 and abs(base) < 2**53:
+        return np.asarray(whole.astype(np.float64) - base)
+    if whole.dtype == np.uint64 and base >= 0:
+        origin = np.uint64(base)
+        return np.where(whole >= origin, (whole - origin).astype(np.float64), -(origin - whole).astype(np.float64))
+    if whole.dtype == np.uint64 or not -(2**63) <= base < 2**63:
+        return np.asarray(whole.astype(np.float64) - float(base))
+    whole, base_ = whole.astype(np.int64), np.int64(base)
+    with np.errstate(over="ignore"):
+        steps = whole - base_
+    overflow = ((whole ^ base_) & (whole ^ steps)) < 0
+    numbers = steps.astype(np.float64)
+    numbers[overflow] = whole[overflow].astype(np.float64) - float(base_)
+    return numbers
+
+
+def total(steps: Floats, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Base + steps in integers, kept within the limits; steps are whole numbers of any size."""
+    low, high = float(limits[0] - base), float(limits[1] - base)
+    inside = (steps > low) & (steps < high)
+    # in two halves of 32 bits and modulo 2^64: a step may be longer than any integer type
+    upper = np.floor(np.where(inside, steps, 0.0) * 2.0**-32)
+    lower = np.where(inside, steps, 0.0) - upper * 2.0**32
+    sums = (upper.astype(np.int64).view(np.uint64) << np.uint64(32)) + lower.astype(np.uint64)
+    values = (sums + np.uint64(base % 2**64)).astype(dtype)
+    values[steps <= low] = limits[0]  # beyond the ends the end itself is the value
+    values[steps >= high] = limits[1]
+    return values
+
+
+def differences(column: pa.Array[Any], base: int) -> Floats:
+    """Value - base for an integer or floating-point column; NaN where a value is missing."""
+    if pa.types.is_floating(column.type):
+        return difference(column.to_numpy(zero_copy_only=False), base)
+    numbers = difference(filled(column), base)
+    if column.null_count:
+        numbers[missing_rows(column)] = np.nan
+    return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerCodec:
+    """Integer columns: `base` is subtracted in integers first, so that values beyond 2^53 keep their digits.
+
+    Parameters
+    ----------
+    type : str
+        Arrow integer type, for example "int64".
+    base : int
+        An integer near the middle of the column.
+    """
+
+    type: str
+    base: int
+    name: ClassVar[str] = "integer"
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Least and largest integer of the type."""
+        limits = np.iinfo(np.dtype(self.type))
+        return int(limits.min), int(limits.max)
+
+    def encode(self, column: pa.Array[Any]) -> Floats:
+        """Numbers of a column: value - base."""
+        return differences(as_numbers(column, self.type), self.base)
+
+    def decode(self, numbers: Floats) -> pa.Array[Any]:
+        """Values rounded half to even and kept within the type's range."""
+        missing = np.isnan(numbers)
+        steps = np.rint(np.where(missing, 0.0, numbers))
+        values = total(steps, self.base, self.limits, np.dtype(self.type))
+        array: pa.Array[Any] = pa.array(values, mask=missing) if np.any(missing) else pa.array(values)
+        return array
+
+    def value(self, number: float) -> Number:
+        """The integer that a number stands for."""
+        return self.base + round(number)
+
+    def number(self, value: Number) -> float:
+        """Value - base."""
+        return float(value - self.base)
+
+    def parse(self, given: object) -> Number:
+        """The integer, from an integer, a whole float or a text.
+
+        Raises
+        ------
+        ValueError
+            For what is no integer of the type.
+        """
+        return within(scaled(decimal_of(given)), self.limits, self.type)
+
+    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        return equal_rows(as_numbers(column, self.type), value)
+
+    def show(self, value: Number) -> str:
+        """The digits."""
+        return str(value)

@@ -1,0 +1,115 @@
+"""Columns whose numbers are logarithms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.codecs.arrays import power_of_ten
+from gpuvgm.codecs.base import Bools, Codec, Number
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.floats import FloatCodec
+from gpuvgm.grid import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class LogCodec:
+    """Columns whose numbers are natural logarithms of the values; decimals count with their decimal point.
+
+    Parameters
+    ----------
+    inner : Codec
+        The column without its logarithm.
+    low : int, float or None
+        None: numbers are ln(x), for columns above 0. Otherwise they are ln(1 + (x - low)), with `low` in the column's
+        own unit.
+    """
+
+    inner: Codec
+    low: Number | None
+    name: ClassVar[str] = "log"
+
+    @property
+    def type(self) -> str:
+        """Arrow type of the column."""
+        return self.inner.type
+
+    @property
+    def base(self) -> int:
+        """Always 0."""
+        return 0
+
+    @property
+    def limits(self) -> tuple[Number, Number]:
+        """Least and largest value that the column can hold."""
+        return self.inner.limits
+
+    @property
+    def _origin(self) -> Number:
+        return 0 if self.low is None else self.low
+
+    @property
+    def _unit(self) -> float:
+        """How many of the column's own units make 1."""
+        return power_of_ten(self.inner.scale) if isinstance(self.inner, DecimalCodec) else 1.0
+
+    @property
+    def _shifted(self) -> Codec:
+        """The inner codec with its base at the origin, so that differences from there are exact."""
+        if isinstance(self.inner, FloatCodec):
+            return self.inner
+        return replace(self.inner, base=int(self._origin))  # type: ignore[type-var]  # all codecs are dataclasses
+
+    def encode(self, column: pa.Array[Any]) -> Floats:
+        """Logarithms of a column; -inf at and below the limit of the domain, NaN where a value is missing."""
+        numbers = self._shifted.encode(column)
+        if isinstance(self.inner, FloatCodec) and self._origin:
+            with np.errstate(over="ignore"):
+                numbers = numbers - self._origin
+        return self._logarithms(numbers / self._unit)
+
+    def _logarithms(self, numbers: Floats) -> Floats:
+        with np.errstate(divide="ignore"):
+            if self.low is None:
+                return np.asarray(np.log(np.maximum(numbers, 0.0)))
+            return np.asarray(np.log1p(np.maximum(numbers, -1.0)))
+
+    def decode(self, numbers: Floats) -> pa.Array[Any]:
+        """Values of logarithms, rounded and kept within the type's range."""
+        return self._shifted.decode(self._linear(numbers))
+
+    def _linear(self, numbers: Floats) -> Floats:
+        """Numbers of `_shifted`; none too large for a float."""
+        with np.errstate(over="ignore", under="ignore"):
+            linear = np.asarray((np.exp(numbers) if self.low is None else np.expm1(numbers)) * self._unit)
+            if isinstance(self.inner, FloatCodec):
+                linear = np.clip(linear + self._origin, *self.inner.limits)
+        return linear
+
+    def value(self, number: float) -> Number:
+        """The value whose logarithm a number is."""
+        linear = float(self._linear(np.array([number]))[0])
+        low, high = self.limits
+        return high if linear == np.inf else min(max(self._shifted.value(linear), low), high)
+
+    def number(self, value: Number) -> float:
+        """The value's logarithm; -inf at and below the limit of the domain."""
+        shifted = self._shifted.number(value)
+        if isinstance(self.inner, FloatCodec):
+            shifted -= self._origin
+        return float(self._logarithms(np.array([shifted / self._unit]))[0])
+
+    def parse(self, given: object) -> Number:
+        """A value, not its logarithm, as the inner codec reads it."""
+        return self.inner.parse(given)
+
+    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        return self.inner.equals(column, value)
+
+    def show(self, value: Number) -> str:
+        """The value, not its logarithm."""
+        return self.inner.show(value)

@@ -1,0 +1,309 @@
+"""What a fitted table does with rows: transform, batches, inverse, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from os import PathLike
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn import get_config
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
+from gpuvgm.columns import ColumnModel, TableModel
+from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder, checked_uniforms
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import ColumnsFailed
+from gpuvgm.execution import LocalExecutor
+from gpuvgm.frames import Source, locate, open_source, refuse_overwriting, restore
+from gpuvgm.kinds.base import EncodingOptions
+from gpuvgm.layouts import (
+    CompactLayout,
+    Layout,
+    OnehotLayout,
+    Span,
+    encoded_reader,
+    onehot_names,
+    spans_of,
+)
+from gpuvgm.output import MODEL_KEY, decoded_schema, write_parquet
+from gpuvgm.report import Report
+from gpuvgm.report.evaluation import evaluate_table
+from gpuvgm.run import Run
+from gpuvgm.store import fingerprint
+
+Path_ = str | PathLike[str]
+Progress = Callable[[str, int, int | None], None]
+
+
+class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Transform and inverse of a table that is fitted; `TableTransformer` adds the fit.
+
+    Attributes
+    ----------
+    engine, threads, block_rows, progress : object
+        As for `TableTransformer`.
+    model_ : TableModel
+        The fitted columns.
+    pandas_dtypes_ : dict of str to str
+        dtypes that decoded columns get in pandas.
+    """
+
+    engine: str
+    threads: int | None
+    block_rows: int | None
+    progress: Progress | None
+    model_: TableModel
+    pandas_dtypes_: dict[str, str]
+
+    def transform(
+        self,
+        source: Any,
+        *,
+        mode: Literal["sample", "argmax"] = "sample",
+        layout: Literal["compact", "onehot"] = "compact",
+        dtype: Literal["float32", "float64"] = "float32",
+        seed: int | None = None,
+        uniforms: Mapping[str, np.ndarray] | None = None,
+        first_row: int = 0,
+        out: Path_ | None = None,
+    ) -> Any:
+        """Scalars and modes of rows.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+        mode : {"sample", "argmax"}
+            Draw each row's mode from its posterior, or take the most probable one.
+        layout : {"compact", "onehot"}
+            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot cells.
+        dtype : {"float32", "float64"}
+            Type of scalars and of the matrix.
+        seed : int, optional
+            Seed of the draws; by default the fitted one.
+        uniforms : mapping of str to ndarray of shape (rows,), optional
+            Uniforms in [0, 1) for columns, instead of the generator's.
+        first_row : int
+            Global index of the first row, where the source is a part of something larger.
+        out : path, optional
+            Parquet file to write; a `RunSummary` is returned then.
+
+        Returns
+        -------
+        object
+            The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array), or an
+            ndarray for layout="onehot".
+        """
+        table = open_source(source)
+        encode, form = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
+        with self._run("transform", table) as run:
+            blocks = run.blocks(table, self._fitted().names)
+            if out is not None:
+                refuse_overwriting(table, out)
+                return write_parquet(run, out, form.schema, lambda block: form.batch(encode(block)), blocks)
+            parts: list[Any] = []
+            run.executor.map_blocks(lambda block: form.part(encode(block)), blocks, parts.append)
+        return form.join(parts, table, self._flavour())
+
+    def iter_batches(
+        self,
+        source: Any,
+        batch_rows: int,
+        *,
+        mode: Literal["sample", "argmax"] = "sample",
+        layout: Literal["compact", "onehot"] = "onehot",
+        dtype: Literal["float32", "float64"] = "float32",
+        seed: int | None = None,
+        first_row: int = 0,
+        drop_last: bool = False,
+    ) -> Iterator[Any]:
+        """Encoded rows in batches, in bounded memory: what a training loop reads, with a new seed for each epoch.
+
+        Parameters
+        ----------
+        source, mode, layout, dtype, seed, first_row
+            As for `transform`.
+        batch_rows : int
+            Rows of a batch.
+        drop_last : bool
+            Leave out a last batch that is shorter.
+
+        Yields
+        ------
+        object
+            As `transform` returns; a matrix by default. Together the batches are what `transform` would have returned.
+        """
+        table = open_source(source)
+        encode, form = self._coding(table, mode, layout, dtype, seed, first_row, None)
+        batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
+        with self._run("transform", table) as run:
+            blocks = table.blocks(self._fitted().names, run.rows_of_batches(batch_rows))
+            for part in run.executor.stream(lambda block: form.part(encode(block)), blocks):
+                for start in range(0, len(part), batch_rows):
+                    rows = part[start : start + batch_rows]
+                    if len(rows) == batch_rows or not drop_last:
+                        yield form.join([rows], table, self._flavour())
+
+    def _coding(
+        self,
+        table: Source,
+        mode: str,
+        layout: str,
+        dtype: str,
+        seed: int | None,
+        first_row: int,
+        uniforms: Mapping[str, np.ndarray] | None,
+    ) -> tuple[TableEncoder, Layout]:
+        """What encodes the blocks of a table, and how they are handed out."""
+        model = self._fitted()
+        check_choice("mode", mode, ("sample", "argmax"))
+        check_choice("layout", layout, ("compact", "onehot"))
+        check_choice("dtype", dtype, ("float32", "float64"))
+        check_columns(table, model)
+        options = EncodingOptions(
+            seed=checked_seed(model.seed if seed is None else seed),
+            most_probable=mode == "argmax",
+            dtype=dtype,
+            first_row=checked_seed(first_row, 2**63, "first_row"),
+            place=partial(locate, table),
+        )
+        encode = TableEncoder(self.engine, model, options, checked_uniforms(model, uniforms, table.rows))
+        metadata = {MODEL_KEY: fingerprint(model)}
+        if layout == "onehot":
+            return encode, OnehotLayout(get_engine(self.engine), model, dtype, metadata)
+        return encode, CompactLayout(model, dtype, metadata, table.schema)
+
+    def inverse_transform(
+        self,
+        encoded: Any,
+        *,
+        return_valid: bool = False,
+        invalid: Literal["mask", "drop"] = "mask",
+        out: Path_ | None = None,
+    ) -> Any:
+        """Values of encoded rows, in the columns' own types.
+
+        Parameters
+        ----------
+        encoded : object
+            What `transform` gave, or a generator of such rows: compact columns, or a onehot matrix.
+        return_valid : bool
+            Also return which rows lie within the training range of every column.
+        invalid : {"mask", "drop"}
+            Keep rows outside the training range, or leave them out.
+        out : path, optional
+            Parquet file to write; a `RunSummary` is returned then.
+
+        Returns
+        -------
+        object
+            The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an ndarray of
+            bool.
+        """
+        model = self._fitted()
+        check_choice("invalid", invalid, ("mask", "drop"))
+        table = open_source(encoded)
+        check_origin(table, model)
+        read = encoded_reader(get_engine(self.engine), model, table)
+        rows_of = TableDecoder(self.engine, model, check=return_valid or invalid == "drop")
+
+        def decode(block: Any) -> Decoded:
+            decoded = rows_of(read(block))
+            if invalid == "drop" and not np.all(decoded.valid):
+                kept = decoded.table.filter(pa.array(decoded.valid))
+                return Decoded(kept, np.ones(kept.num_rows, np.bool_))
+            return decoded
+
+        with self._run("inverse", table) as run:
+            blocks = read.blocks(run, table)
+            schema = decoded_schema(model, read.passed_types)
+            if out is not None:
+                refuse_overwriting(table, out)
+                return write_parquet(run, out, schema, lambda block: decode(block).table, blocks)
+            parts: list[Decoded] = []
+            run.executor.map_blocks(decode, blocks, parts.append)
+        values = restore(pa.Table.from_batches([part.table for part in parts], schema), table, self.pandas_dtypes_)
+        if return_valid:
+            return values, np.concatenate([part.valid for part in parts]) if parts else np.empty(0, np.bool_)
+        return values
+
+    def evaluate(self, source: Any) -> Report:
+        """Figures of fidelity of the round trip, streamed in one pass.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+
+        Raises
+        ------
+        InputError
+            For rows that the model cannot encode, or when there are none.
+        """
+        model = self._fitted()
+        table = open_source(source)
+        check_columns(table, model)
+        with self._run("evaluate", table) as run:
+            return evaluate_table(model, table, run)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` returns.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars", "pyarrow"}, optional
+            A table of this kind, in either layout; "default": what came in, and an ndarray for layout="onehot". None
+            changes nothing.
+        """
+        if transform is not None:
+            check_choice("transform", transform, ("default", "pandas", "polars", "pyarrow"))
+            self._sklearn_output_config = {"transform": transform}  # the name under which clone keeps it
+        return self
+
+    def _flavour(self) -> str | None:
+        """What `set_output` chose here, or scikit-learn's own setting for all; None for the default."""
+        chosen = getattr(self, "_sklearn_output_config", {"transform": get_config()["transform_output"]})["transform"]
+        return None if chosen == "default" else str(chosen)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the onehot matrix's columns."""
+        return np.array(onehot_names(self._fitted()), dtype=object)
+
+    @property
+    def layout_(self) -> dict[str, list[Span]]:
+        """Spans (start, stop, activation) of the onehot layout, per column."""
+        return spans_of(self._fitted())
+
+    @property
+    def columns_(self) -> dict[str, ColumnModel]:
+        """The fitted columns by name."""
+        return {column.name: column for column in self._fitted().columns}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def _fitted(self) -> TableModel:
+        if not hasattr(self, "model_"):
+            unfinished = getattr(self, "unfinished_", None)
+            if unfinished is not None:
+                raise NotFittedError(
+                    f"this fit is unfinished: {ColumnsFailed(unfinished.failed, len(unfinished.columns))}"
+                )
+            raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
+        model: TableModel = self.model_
+        return model
+
+    @contextmanager
+    def _run(self, stage: str, table: Source) -> Iterator[Run]:
+        progress = self.progress
+        report = None if progress is None else lambda done: progress(stage, done, table.rows)
+        yield Run(
+            self.engine, LocalExecutor(self.threads, report), BLOCK_ROWS if self.block_rows is None else self.block_rows
+        )

@@ -1,0 +1,100 @@
+"""General columns: the range at fit laid on [-1, 1]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpuvgm.codecs import holds_whole_steps
+from gpuvgm.columns import GeneralColumn
+from gpuvgm.engines import Engine
+from gpuvgm.errors import InputError
+from gpuvgm.grid import Floats
+from gpuvgm.kinds.base import Coded, EncodingOptions, Slice, Values, refuse, refuse_infinite
+from gpuvgm.kinds.numbers import NumberPlan
+from gpuvgm.model import FitRecord
+from gpuvgm.summary import Summary
+
+MARGIN = 1e-3  # on either side of a range of whole numbers, so that its ends survive rounding
+
+
+def column_of_range(plan: NumberPlan, summary: Summary) -> GeneralColumn:
+    """The column's model from its summary, which has no missing rows.
+
+    Raises
+    ------
+    InputError
+        For a range that is longer than any float.
+    """
+    codec = plan.codec
+    ordinary = summary.ordinary > 0
+    column = GeneralColumn(
+        name=plan.name,
+        codec=codec,
+        minimum=codec.value(summary.minimum) if ordinary else None,
+        maximum=codec.value(summary.maximum) if ordinary else None,
+        margin=MARGIN if holds_whole_steps(codec) else 0.0,
+        clip=plan.clip,
+        fit=FitRecord("none", summary.rows, summary.missing),
+    )
+    if not np.isfinite(column.high - column.low):
+        raise InputError(
+            f'column "{plan.name}": values reach from {column.low:g} to {column.high:g}, further than a range can '
+            "span; clean the extreme ones, or leave them out"
+        )
+    return column
+
+
+class RangeEncoder:
+    """Encodes a general column: 2 (x - low) / (high - low) - 1, in float64.
+
+    Parameters
+    ----------
+    engine : Engine
+        Not used.
+    column : GeneralColumn
+        The fitted column.
+    options : EncodingOptions
+        How to encode.
+    """
+
+    def __init__(self, engine: Engine, column: GeneralColumn, options: EncodingOptions) -> None:
+        self._column, self._place = column, options.place
+
+    def __call__(self, part: Slice) -> Coded:
+        """Scalars of a part."""
+        column = self._column
+        numbers = column.codec.encode(part.values)
+        wrong = ~np.isfinite(numbers)
+        if np.any(wrong):
+            self._refuse(numbers, part.first_row)
+        low, span = column.low, column.high - column.low
+        scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else np.zeros(len(numbers))
+        return Coded(scalar=np.clip(scalar, -1, 1) if column.clip else scalar)
+
+    def _refuse(self, numbers: Floats, first_row: int) -> None:
+        """Refuse what a range has no place for."""
+
+        def place(row: int) -> str:
+            return self._place(first_row + row)
+
+        infinite = np.isinf(numbers)
+        if np.any(infinite):
+            refuse_infinite(self._column, infinite, place)
+        remedy = "fill them in, or fit with rows that have missing values"
+        problem = "values are missing in a column that had none missing at fit"
+        refuse(self._column, np.isnan(numbers), place, problem, remedy)
+
+
+class RangeDecoder:
+    """Decodes a general column; parameters as for `RangeEncoder`."""
+
+    def __init__(self, engine: Engine, column: GeneralColumn) -> None:
+        self._column = column
+
+    def __call__(self, part: Coded, first_row: int) -> Values:
+        """Values of scalars, which are kept within [-1, 1]."""
+        assert part.scalar is not None
+        column = self._column
+        share = np.clip((part.scalar.astype(np.float64) + 1) / 2, 0, 1)
+        numbers = np.clip(column.low + share * (column.high - column.low), column.low, column.high)
+        return Values(column.codec.decode(numbers))

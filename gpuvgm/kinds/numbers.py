@@ -1,0 +1,236 @@
+"""Columns of numbers before their fit: codec, modal values, grid and centres from a sample, and their tallies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.codecs import Codec, CodecRules, Number, codec_for, with_log
+from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.engines import Engine
+from gpuvgm.errors import InputError
+from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid
+from gpuvgm.kinds.base import ColumnRequest
+from gpuvgm.rows import Rows
+from gpuvgm.seeding import Seeds, k_means_seeds
+from gpuvgm.summary import Summary
+
+SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
+ORDINARY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPlan:
+    """What is settled about a column of numbers before its rows are read.
+
+    Parameters
+    ----------
+    name, kind : str
+        The column; "general", "continuous" or "mixed".
+    codec : Codec
+        Values to numbers and back.
+    modal : tuple
+        Listed modal values in the codec's unit; None for "missing".
+    config : FitConfig
+        How to fit.
+    rules : EncodingRules
+        How scalars are made.
+    grid : Grid
+        Cells to summarise into.
+    seeds : Seeds or None
+        Centres in the grid's frame; None where there are none yet.
+    clip : bool
+        For general columns: keep values within the range.
+    refinements : int
+        How often the grid was refined.
+    trusted : bool
+        False where the centres were found after the only pass, so that the grid knows nothing of them.
+    """
+
+    name: str
+    kind: str
+    codec: Codec
+    modal: tuple[Number | None, ...]
+    config: FitConfig
+    rules: EncodingRules
+    grid: Grid
+    seeds: Seeds | None
+    clip: bool = False
+    refinements: int = 0
+    trusted: bool = True
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the column needs its range only."""
+        return self.kind == "general"
+
+    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Summary:
+        """Summary of rows, with the rows of each modal value counted apart."""
+        numbers, which = ordinary_numbers(self.codec, self.modal, values)
+        summary = engine.summarise(numbers, self.grid)
+        if not self.modal:
+            return summary
+        counts = [0] * len(self.modal) if which is None else np.bincount(which + 1, minlength=len(self.modal) + 1)[1:]
+        modal = tuple(int(count) for count in counts)
+        return replace(summary, missing=summary.missing - sum(modal), modal=modal)
+
+
+@dataclass(frozen=True, slots=True)
+class Lowest:
+    """The smallest ordinary number of some rows; inf where there is none."""
+
+    rows: int
+    number: float
+
+    def merge(self, other: Lowest) -> Lowest:
+        """The smaller one."""
+        return Lowest(self.rows + other.rows, min(self.number, other.number))
+
+
+@dataclass(frozen=True, slots=True)
+class LowestPlan:
+    """Looks for the smallest ordinary value of a column, which decides the logarithm that it gets."""
+
+    name: str
+    codec: Codec
+    modal: tuple[Number | None, ...]
+
+    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Lowest:
+        """Smallest ordinary number of rows."""
+        numbers, _ = ordinary_numbers(self.codec, self.modal, values)
+        return Lowest(len(numbers), float(np.min(numbers, initial=np.inf, where=np.isfinite(numbers))))
+
+
+def ordinary_numbers(
+    codec: Codec, modal: tuple[Number | None, ...], values: pa.Array[Any]
+) -> tuple[Floats, NDArray[np.int64] | None]:
+    """Numbers of rows with NaN where a row is missing or modal, and which modal value a row holds.
+
+    Returns
+    -------
+    numbers : ndarray of shape (rows,)
+        The numbers.
+    which : ndarray of shape (rows,), or None
+        Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
+    """
+    numbers, which = codec.encode(values), None
+    for index, value in enumerate(modal):
+        if value is MISSING:
+            continue
+        found = codec.equals(values, value)
+        if np.any(found):
+            which = np.full(len(numbers), ORDINARY) if which is None else which
+            which[found] = index
+    return (numbers, None) if which is None else (np.where(which == ORDINARY, numbers, np.nan), which)
+
+
+def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
+    """Codec of a column without its logarithm."""
+    rules = CodecRules(request.infinite_is_missing, request.spec.integer)
+    return codec_for(request.name, sample.type, sample, rules)
+
+
+def modal_values(request: ColumnRequest, codec: Codec) -> tuple[Number | None, ...]:
+    """Listed modal values in the codec's unit.
+
+    Raises
+    ------
+    InputError
+        For a value that the column's type cannot hold, or two that are the same there.
+    """
+    found: list[Number | None] = []
+    for given in request.spec.modal:
+        try:
+            value = MISSING if given is MISSING else codec.parse(given)
+        except ValueError:
+            raise InputError(
+                f'column "{request.name}": the modal value {given!r} is no value of a column of type {codec.type}'
+            ) from None
+        if value in found:
+            raise InputError(f'column "{request.name}": the modal value {given!r} is listed twice')
+        found.append(value)
+    return tuple(found)
+
+
+def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
+    """How to look for the smallest ordinary value of a column."""
+    codec = plain_codec(request, sample)
+    return LowestPlan(request.name, codec, modal_values(request, codec))
+
+
+def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: Lowest | None) -> NumberPlan:
+    """Codec, centres and grid of a column from a sample of its values.
+
+    Parameters
+    ----------
+    request : ColumnRequest
+        What is asked for.
+    sample : pyarrow.ChunkedArray
+        A sample of its values.
+    lowest : Lowest, optional
+        For log columns: the smallest ordinary number.
+    """
+    codec = plain_codec(request, sample)
+    modal = modal_values(request, codec)
+    if lowest is not None and np.isfinite(lowest.number):
+        codec = with_log(codec, codec.value(lowest.number))
+    parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
+    numbers = np.concatenate([np.empty(0), *parts])
+    frame = Frame.around(numbers, keep_small=request.config.standardize is False)
+    y = frame.apply(numbers[np.isfinite(numbers)])
+    seeds = None
+    if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
+        seeding = Rows.of(y).sample(SEEDING_ROWS).column(slice(None))
+        seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
+    grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
+    kind, clip = request.spec.kind, request.spec.clip
+    return NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
+
+
+def refine(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """The plan with a finer grid, built from where all rows lie instead of a sample."""
+    again = plan.refinements + 1
+    centres = np.empty(0) if plan.seeds is None else plan.seeds.centres
+    grid = build_grid(plan.grid.frame, summary.masses(), centres, MASS_BITS + 2 * again)
+    return replace(plan, grid=grid, refinements=again, trusted=True)
+
+
+def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """Centres from the summary's cells, for a column whose sample had too few ordinary values."""
+    cells = summary.cells()
+    repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
+    rows = np.repeat(cells.mean, repeats)
+    seeds = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
+    return replace(plan, seeds=seeds, trusted=False)
+
+
+def nearest_seeds(plan: NumberPlan, y: Floats) -> Seeds:
+    """The plan's centres with every row given to the nearest."""
+    assert plan.seeds is not None
+    return Seeds(plan.seeds.centres, plan.seeds.nearest(y))
+
+
+def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
+    """Whether the sample had too few ordinary values to take the centres from."""
+    held = 0 if plan.seeds is None else plan.seeds.centres.size
+    return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
+
+
+def with_missing(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """A general column that has missing rows becomes a mixed one: a range has no place for them."""
+    return replace(plan, kind="mixed") if plan.ranged and summary.missing else plan
+
+
+def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, grid: Grid) -> NumberPlan:
+    """Plan of a fitted column: its grid, and the centres it would start from."""
+    if isinstance(column, GeneralColumn):
+        rules, clip = request.rules, column.clip
+        return NumberPlan(column.name, column.kind, column.codec, (), request.config, rules, grid, None, clip)
+    mixture, config = column.mixture, request.config
+    seeds = None if mixture is None else Seeds(mixture.centres, np.empty(0, np.int64))
+    return NumberPlan(column.name, column.kind, column.codec, column.modal_values, config, column.rules, grid, seeds)

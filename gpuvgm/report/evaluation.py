@@ -1,0 +1,121 @@
+"""Evaluating a fitted model on rows: one pass, in bounded memory.
+
+Everything that is accumulated is a count, a sum of integers or a maximum, so the figures do not depend on blocks,
+threads or order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, PassedColumn, TableModel
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError
+from gpuvgm.frames import Block, Source, locate
+from gpuvgm.kinds.base import EncodingOptions, Merged
+from gpuvgm.report.figures import ColumnFigures
+from gpuvgm.report.level_trial import LevelTrial, PassedTrial
+from gpuvgm.report.number_trial import NumberTrial
+from gpuvgm.report.report import Report
+from gpuvgm.run import Run
+from gpuvgm.sampling import Sampled, take_sample
+from gpuvgm.tallies import Results, side_by_side
+
+GRID_ROWS = 1 << 15  # rows of the sample that grids are built from
+
+
+class Trial(Protocol):
+    """The round trip of one column."""
+
+    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[Merged, NDArray[np.bool_] | None]:
+        """Tally of consecutive rows, and which of them are valid (None: all)."""
+
+    def figures(self, tally: Any) -> ColumnFigures:
+        """The counts as figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableTally:
+    """What is counted of a table: rows, those with an invalid value in any column, and a tally for each column."""
+
+    rows: int
+    invalid: int
+    columns: dict[str, Any]
+
+    def merge(self, other: TableTally) -> TableTally:
+        """Tally of both sets of rows."""
+        columns = {name: tally.merge(other.columns[name]) for name, tally in self.columns.items()}
+        return TableTally(self.rows + other.rows, self.invalid + other.invalid, columns)
+
+
+def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
+    """Figures of a table in one pass over its rows; a sample before it decides how finely distances are measured.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted model; its seed draws the modes.
+    source : Source
+        The rows.
+    run : Run
+        Where and how.
+
+    Raises
+    ------
+    InputError
+        For rows that the model cannot encode, or when there are none.
+    """
+    numbers = [column.name for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+    # a source that can be read only once must give all columns with its sample
+    names = numbers if numbers and source.repeatable else model.names
+    sampled = take_sample(source, names, run, model.seed)
+    trials = _trials(model, sampled, run)
+    blocks = sampled.blocks(model.names)
+    tally = run.executor.map_merge(partial(tally_block, trials), blocks, TableTally.merge)
+    if tally is None or tally.rows == 0:
+        raise InputError("there are no rows to evaluate")
+    pairs = {name: (trial, tally.columns[name]) for name, trial in trials.items()}
+    return Report(tally.rows, tally.invalid, _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs)))
+
+
+def _all_good(results: Results[Any]) -> dict[str, Any]:
+    """What came of the columns, unless one failed."""
+    for failure in results.failed.values():
+        raise failure.problem
+    return results.good
+
+
+def _trials(model: TableModel, sampled: Sampled, run: Run) -> dict[str, Trial]:
+    rows = sampled.rows
+    if rows.num_rows > GRID_ROWS:
+        kept = np.arange(GRID_ROWS) * rows.num_rows // GRID_ROWS
+        rows = rows.take(kept)
+    options = EncodingOptions(model.seed, place=partial(locate, sampled.source))
+    build = partial(_trial, run.engine, options, rows)
+    return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))
+
+
+def _trial(engine: str, options: EncodingOptions, sample: pa.Table, column: ColumnModel) -> Trial:
+    if isinstance(column, CategoricalColumn):
+        return LevelTrial(get_engine(engine), column, options)
+    if isinstance(column, PassedColumn):
+        return PassedTrial()
+    return NumberTrial(get_engine(engine), column, options, sample.column(column.name))
+
+
+def tally_block(trials: Mapping[str, Trial], block: Block) -> TableTally:
+    """Tally of one block of rows."""
+    valid = np.ones(block.rows, np.bool_)
+    columns = {}
+    for name, trial in trials.items():
+        columns[name], valid_here = trial.tally(block.table.column(name), block.first_row)
+        if valid_here is not None:
+            valid &= valid_here
+    return TableTally(block.rows, block.rows - int(np.count_nonzero(valid)), columns)

@@ -1,0 +1,203 @@
+"""Figures of fidelity of columns as frozen values, by what a column holds: numbers, levels, or anything."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from gpuvgm.codecs import Number
+from gpuvgm.columns import Level
+
+SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Moments and quantiles of the values of a column, in its own unit.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean and standard deviation; of datetimes and decimals in integers of their own unit.
+    skewness, kurtosis : float or None
+        Third and fourth standardised moment, the kurtosis less 3; None where all values are the same.
+    quantiles : tuple of int or float
+        Quantiles of `SHARES`; the first and the last are the minimum and the maximum, the others lie within a piece
+        of the grid, about 2^-14 of the rows, of the exact ones.
+    texts : tuple of str
+        Mean, standard deviation and quantiles for people.
+    """
+
+    mean: float
+    sd: float
+    skewness: float | None
+    kurtosis: float | None
+    quantiles: tuple[Number, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCount:
+    """Rows that hold one value or level before and after the round trip; `text` is the value for people."""
+
+    value: Level
+    text: str
+    rows_before: int
+    rows_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFigures:
+    """Fidelity of a continuous, mixed or general column.
+
+    Errors are those of transform with drawn modes and float32 scalars (float64 in general columns), then inverse.
+    Shares are of the rows that have a value. Quantiles of errors are at most 6.25 % too high, maxima exact. All is in
+    values, of log columns too, and takes in rows with modal values.
+
+    Parameters
+    ----------
+    kind : str
+        "continuous", "mixed" or "general".
+    rows, missing : int
+        All rows, and those without a value.
+    sd : float
+        The unit of errors and distances, in the column's unit: the standard deviation of the fitted mixture, which is
+        that of the training column; for log and general columns that of the evaluated values.
+    median_error, p999_error, maximum_error : float
+        |x' - x| in units of `sd`.
+    median_relative_error, p999_relative_error, maximum_relative_error : float
+        |x' - x| / |x|, rows with x = 0 left out; datetimes count from the origin of their type.
+    clipped_share : float
+        Rows whose scalar was cut at ±0.99; of general columns, rows outside the training range.
+    mode_agreement : float or None
+        Rows that keep their most probable mode through transform, inverse and transform; 1 where no row has a value,
+        None for general columns.
+    invalid_rows : int
+        Rows whose value after the inverse lies outside the training range.
+    under_threshold_rows : int
+        Rows whose most probable component did not become a mode (its weight is under the threshold).
+    ks, ks_resolution : float
+        Kolmogorov-Smirnov distance between the values before and after, and by how much the exact one may be larger:
+        about 2^-14. Values that repeat and come back a rounding apart count in full.
+    wasserstein, wasserstein_resolution : float
+        Wasserstein-1 distance between the values before and after in units of `sd`, and by how much the exact one may
+        differ.
+    before, after : Description or None
+        The values before and after; None where there are none.
+    modal : tuple of ValueCount
+        Rows of each modal value.
+    """
+
+    kind: str
+    rows: int
+    missing: int
+    sd: float
+    median_error: float
+    p999_error: float
+    maximum_error: float
+    median_relative_error: float
+    p999_relative_error: float
+    maximum_relative_error: float
+    clipped_share: float
+    mode_agreement: float | None
+    invalid_rows: int
+    under_threshold_rows: int
+    ks: float
+    ks_resolution: float
+    wasserstein: float
+    wasserstein_resolution: float
+    before: Description | None
+    after: Description | None
+    modal: tuple[ValueCount, ...]
+
+    @property
+    def invalid_share(self) -> float:
+        """Share of all rows whose value after the inverse lies outside the training range."""
+        return self.invalid_rows / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFigures:
+    """Fidelity of a categorical column.
+
+    Parameters
+    ----------
+    rows, missing : int
+        All rows, and those without a value.
+    level_agreement : float
+        Rows whose level comes back, missing ones included; 1 where there are no rows.
+    total_variation : float
+        Half the sum of the differences between the levels' shares before and after, 0 to 1.
+    unknown_rows : int
+        Rows with a value that is no level of the model; they come back missing.
+    level_count : int
+        Levels of the model.
+    levels : tuple of ValueCount
+        The most frequent levels.
+    other_rows_before, other_rows_after : int
+        Rows of the levels that are not listed.
+    """
+
+    rows: int
+    missing: int
+    level_agreement: float
+    total_variation: float
+    unknown_rows: int
+    level_count: int
+    levels: tuple[ValueCount, ...]
+    other_rows_before: int
+    other_rows_after: int
+    kind: ClassVar[str] = "categorical"
+
+
+@dataclass(frozen=True, slots=True)
+class PassedFigures:
+    """A column that is handed through: it comes back as it was."""
+
+    rows: int
+    missing: int
+    kind: ClassVar[str] = "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """One figure over all columns that have it: the worst, the column that it is of, and the mean."""
+
+    worst: float
+    column: str
+    mean: float
+
+
+ColumnFigures = NumberFigures | LevelFigures | PassedFigures
+
+
+def figures_document(column: ColumnFigures) -> dict[str, Any]:
+    """Figures of a column as a dict that JSON can hold, shares worked out."""
+    document: dict[str, Any] = {"kind": column.kind, **asdict(column)}
+    if isinstance(column, NumberFigures):
+        document["invalid_share"] = column.invalid_share
+        document["before"], document["after"] = map(_description_document, (column.before, column.after))
+        document["modal"] = [_count_document(count, column.rows) for count in column.modal]
+    if isinstance(column, LevelFigures):
+        document["levels"] = [_count_document(count, column.rows) for count in column.levels]
+    return document
+
+
+def _description_document(description: Description | None) -> dict[str, Any] | None:
+    if description is None:
+        return None
+    document = {part.name: getattr(description, part.name) for part in fields(description) if part.name != "texts"}
+    mean, sd, *quantiles = description.texts
+    return document | {
+        "mean_text": mean,
+        "sd_text": sd,
+        "quantiles": [
+            {"share": share, "value": value, "text": text}
+            for share, value, text in zip(SHARES, description.quantiles, quantiles, strict=True)
+        ],
+    }
+
+
+def _count_document(count: ValueCount, rows: int) -> dict[str, Any]:
+    shares = {"share_before": count.rows_before / max(rows, 1), "share_after": count.rows_after / max(rows, 1)}
+    return asdict(count) | shares

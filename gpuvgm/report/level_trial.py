@@ -1,0 +1,120 @@
+"""The round trip of a categorical column, and of columns that are handed through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrow_types import type_of
+from gpuvgm.columns import MISSING, CategoricalColumn
+from gpuvgm.engines import Engine
+from gpuvgm.kinds import decoder_of, encoder_of
+from gpuvgm.kinds.base import EncodingOptions, Slice
+from gpuvgm.kinds.passing import RowCount
+from gpuvgm.levels import LevelIndex, plain_values, value_type
+from gpuvgm.report.figures import LevelFigures, PassedFigures, ValueCount
+from gpuvgm.report.texts import level_text
+
+LISTED_LEVELS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LevelTally:
+    """Rows of each level before and after, then those of no level and those missing without a level for it.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (levels + 2,), int64
+        Rows.
+    agreeing : int
+        Rows whose level comes back.
+    """
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    agreeing: int
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return int(np.sum(self.before))
+
+    def merge(self, other: LevelTally) -> LevelTally:
+        """Tally of both sets of rows."""
+        return LevelTally(self.before + other.before, self.after + other.after, self.agreeing + other.agreeing)
+
+
+class LevelTrial:
+    """The round trip of a categorical column.
+
+    Parameters
+    ----------
+    engine : Engine
+        Not used: levels are found by Arrow.
+    column : CategoricalColumn
+        The fitted column.
+    options : EncodingOptions
+        How to encode.
+    """
+
+    def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions) -> None:
+        self._column = column
+        self._encode, self._decode = encoder_of(engine, column, options), decoder_of(engine, column, check=True)
+        self._index = LevelIndex(column.levels, value_type(type_of(column.type)))
+
+    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[LevelTally, None]:
+        """Tally of consecutive rows; all of them are valid."""
+        unknown, absent = self._column.width, self._column.width + 1
+        coded = self._encode(Slice(values, first_row))
+        assert coded.cell is not None
+        before = coded.cell.astype(np.int64)
+        if np.any(before == unknown):
+            missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
+            before[missing & (before == unknown)] = absent
+        after = self._index.find(self._decode(coded, first_row).array)
+        after[after < 0] = absent
+        agreeing = int(np.count_nonzero(before == after))
+        return LevelTally(_counted(before, absent + 1), _counted(after, absent + 1), agreeing), None
+
+    def figures(self, tally: LevelTally) -> LevelFigures:
+        """The counts as figures."""
+        column, rows = self._column, tally.rows
+        missing = int(tally.before[-1])
+        if MISSING in column.levels:
+            missing += int(tally.before[column.positions[MISSING]])
+        top = np.argsort(-tally.before[: column.width], kind="stable")[:LISTED_LEVELS]
+        levels = [column.levels[cell] for cell in top]
+        return LevelFigures(
+            rows=rows,
+            missing=missing,
+            level_agreement=tally.agreeing / rows if rows else 1.0,
+            total_variation=float(np.sum(np.abs(tally.after - tally.before))) / (2 * rows) if rows else 0.0,
+            unknown_rows=int(tally.before[column.width]),
+            level_count=column.width,
+            levels=tuple(
+                ValueCount(level, level_text(column.type, level), int(tally.before[cell]), int(tally.after[cell]))
+                for level, cell in zip(levels, top, strict=True)
+            ),
+            other_rows_before=int(np.sum(tally.before[: column.width]) - np.sum(tally.before[top])),
+            other_rows_after=int(np.sum(tally.after[: column.width]) - np.sum(tally.after[top])),
+        )
+
+
+def _counted(cells: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    return np.bincount(cells, minlength=width).astype(np.int64)
+
+
+class PassedTrial:
+    """A column that is handed through; there is nothing to lose."""
+
+    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
+        """Rows."""
+        return RowCount(len(values), values.null_count), None
+
+    def figures(self, tally: RowCount) -> PassedFigures:
+        """The counts as figures."""
+        return PassedFigures(tally.rows, tally.missing)

@@ -1,0 +1,262 @@
+"""The round trip of a column of numbers: what is counted of its rows, and the figures that come of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.codecs import Codec, LogCodec
+from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.engines import Engine
+from gpuvgm.grid import Floats, Grid
+from gpuvgm.kinds import decoder_of, encoder_of
+from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
+from gpuvgm.model import KernelTable
+from gpuvgm.report.distributions import Distances, Pieces, distances, grid_around
+from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
+from gpuvgm.report.histogram import ErrorHistogram
+from gpuvgm.report.texts import length_text, modal_text, tick_of, value_text
+from gpuvgm.summary import Summary
+
+_FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
+_MINUTE = 60.0
+SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberTally:
+    """What is counted of a column of numbers; merging is commutative to the last bit.
+
+    Parameters
+    ----------
+    before, after : Summary
+        The values before and after the round trip.
+    absolute, relative : ErrorHistogram
+        Errors, in the trial's unit and relative to the values.
+    modal_before, modal_after : ndarray of int64
+        Rows of each modal value.
+    rows, missing, clipped, agreeing, invalid, under_threshold : int
+        Rows, as in `NumberFigures`.
+    """
+
+    before: Summary
+    after: Summary
+    absolute: ErrorHistogram
+    relative: ErrorHistogram
+    modal_before: NDArray[np.int64]
+    modal_after: NDArray[np.int64]
+    rows: int = 0
+    missing: int = 0
+    clipped: int = 0
+    agreeing: int = 0
+    invalid: int = 0
+    under_threshold: int = 0
+
+    def merge(self, other: NumberTally) -> NumberTally:
+        """Tally of both sets of rows."""
+        merged = {}
+        for part in fields(self):
+            one, more = getattr(self, part.name), getattr(other, part.name)
+            merged[part.name] = one.merge(more) if hasattr(one, "merge") else one + more
+        return NumberTally(**merged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """Rows on their way: encoded, decoded, and whether these lie in the training range and keep their mode."""
+
+    coded: Coded
+    after: pa.Array[Any]
+    valid: NDArray[np.bool_] | None
+    agreeing: NDArray[np.bool_] | None
+
+
+class NumberTrial:
+    """The round trip of a continuous, mixed or general column.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
+    column : MixtureColumn or GeneralColumn
+        The fitted column.
+    options : EncodingOptions
+        How to encode; the most probable modes are looked at beside those drawn.
+    sample : pyarrow.ChunkedArray
+        Some of the rows: distances and quantiles are finest where these lie.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        column: MixtureColumn | GeneralColumn,
+        options: EncodingOptions,
+        sample: pa.ChunkedArray[Any],
+    ) -> None:
+        self._engine, self._column = engine, column
+        self._plain: Codec = column.codec.inner if isinstance(column.codec, LogCodec) else column.codec
+        modal = column.modal_values if isinstance(column, MixtureColumn) else ()
+        self._modal = [value for value in modal if value is not MISSING]
+        self._encode, self._decode = encoder_of(engine, column, options), decoder_of(engine, column, check=True)
+        probable = EncodingOptions(options.seed, most_probable=True, first_row=options.first_row, place=options.place)
+        self._encode_probable = encoder_of(engine, column, probable)
+        self._decode_all = decoder_of(engine, column, check=False)
+        self._unit = _unit_before(column, self._plain)
+        self._grid = self._grid_around(sample)
+
+    def _grid_around(self, sample: pa.ChunkedArray[Any]) -> Grid:
+        numbers = np.concatenate([np.empty(0), *(self._plain.encode(chunk) for chunk in sample.chunks)])
+        modal = np.array([self._plain.number(value) for value in self._modal], np.float64)
+        return grid_around(numbers, modal)
+
+    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[NumberTally, NDArray[np.bool_] | None]:
+        """Tally of consecutive rows, and which of them are valid (None: all)."""
+        trip = self._trip(Slice(values, first_row))
+        x, y = self._plain.encode(values), self._plain.encode(trip.after)
+        ordinary = np.isfinite(x)
+        rows = len(x)
+        held = slice(None) if np.all(ordinary) else ordinary
+        error, size = np.abs(y[held] - x[held]), np.abs(x[held] + self._plain.base)
+        relative = error / size if np.all(size) else error[size > 0] / size[size > 0]
+        tally = NumberTally(
+            before=self._engine.summarise(x, self._grid),
+            after=self._engine.summarise(y, self._grid),
+            absolute=ErrorHistogram.of(error / self._unit),
+            relative=ErrorHistogram.of(relative),
+            modal_before=self._modal_rows(values, x),
+            modal_after=self._modal_rows(trip.after, y),
+            rows=rows,
+            missing=rows - len(error),
+            clipped=self._clipped(trip.coded, values, x),
+            agreeing=0 if trip.agreeing is None else int(np.count_nonzero(trip.agreeing[held])),
+            invalid=0 if trip.valid is None else rows - int(np.count_nonzero(trip.valid)),
+            under_threshold=self._under_threshold(trip.coded, values, x),
+        )
+        return tally, trip.valid
+
+    def _trip(self, part: Slice) -> _Trip:
+        coded = self._encode(part)
+        after = self._decode(coded, part.first_row)
+        if coded.cell is None:
+            return _Trip(coded, after.array, after.valid, None)
+        once = self._encode_probable(part)
+        again = self._encode_probable(Slice(self._decode_all(once, part.first_row).array, part.first_row))
+        assert once.cell is not None and again.cell is not None
+        return _Trip(coded, after.array, after.valid, once.cell == again.cell)
+
+    def _modal_rows(self, values: pa.Array[Any], numbers: Floats) -> NDArray[np.int64]:
+        """Rows of each modal value, "missing" among them where the column has a cell for it."""
+        if not isinstance(self._column, MixtureColumn):
+            return np.zeros(0, np.int64)
+        return np.array(
+            [
+                np.count_nonzero(np.isnan(numbers) if value is MISSING else self._plain.equals(values, value))
+                for value in self._column.modal_values
+            ],
+            np.int64,
+        )
+
+    def _fitted_numbers(self, values: pa.Array[Any], x: Floats) -> Floats:
+        """Numbers as they were fitted: logarithms for log columns."""
+        return x if self._plain is self._column.codec else self._column.codec.encode(values)
+
+    def _clipped(self, coded: Coded, values: pa.Array[Any], x: Floats) -> int:
+        column = self._column
+        if isinstance(column, GeneralColumn):
+            numbers = self._fitted_numbers(values, x)
+            return int(np.count_nonzero((numbers < column.low) | (numbers > column.high)))
+        scalar = coded.scalar
+        assert scalar is not None
+        limit = scalar.dtype.type(column.rules.scalar_limit)
+        return int(np.count_nonzero(scalar >= limit) + np.count_nonzero(scalar <= -limit))
+
+    def _under_threshold(self, coded: Coded, values: pa.Array[Any], x: Floats) -> int:
+        """Ordinary rows whose most probable component is not active."""
+        column = self._column
+        if not isinstance(column, MixtureColumn) or column.mixture is None or np.all(column.active):
+            return 0
+        numbers = self._fitted_numbers(values, x)
+        if self._modal:
+            assert coded.cell is not None
+            cells = column.cell_positions()[: len(column.modal_values)]
+            numbers = np.where(np.isin(coded.cell, cells), np.nan, numbers)
+        table = KernelTable.of(column.mixture.posterior, column.mixture.frame)
+        return int(np.sum(self._engine.count_most_probable(numbers, None, table)[~column.active]))
+
+    def figures(self, tally: NumberTally) -> NumberFigures:
+        """The counts as figures."""
+        column, ordinary = self._column, tally.rows - tally.missing
+        whole = self._plain.name != "float"
+        before, after = (Pieces.of(summary, whole=whole) for summary in (tally.before, tally.after))
+        described = [self._described(pieces) if pieces.rows else None for pieces in (before, after)]
+        apart = distances(before, after) if before.rows and after.rows else Distances(0.0, 0.0, 0.0, 0.0)
+        sd = self._unit if _has_fitted_unit(column) else (described[0].sd if described[0] else 0.0) or self._unit
+        scale = self._unit / sd
+        agreement = tally.agreeing / ordinary if ordinary else 1.0
+        return NumberFigures(
+            kind=column.kind,
+            rows=tally.rows,
+            missing=tally.missing,
+            sd=sd,
+            median_error=tally.absolute.quantile(0.5) * scale,
+            p999_error=tally.absolute.quantile(0.999) * scale,
+            maximum_error=tally.absolute.maximum * scale,
+            median_relative_error=tally.relative.quantile(0.5),
+            p999_relative_error=tally.relative.quantile(0.999),
+            maximum_relative_error=tally.relative.maximum,
+            clipped_share=tally.clipped / ordinary if ordinary else 0.0,
+            mode_agreement=agreement if isinstance(column, MixtureColumn) else None,
+            invalid_rows=tally.invalid,
+            under_threshold_rows=tally.under_threshold,
+            ks=apart.ks,
+            ks_resolution=apart.ks_resolution,
+            wasserstein=apart.wasserstein / sd,
+            wasserstein_resolution=apart.wasserstein_resolution / sd,
+            before=described[0],
+            after=described[1],
+            modal=self._modal_counts(tally),
+        )
+
+    def _described(self, pieces: Pieces) -> Description:
+        """Moments and quantiles in the column's own unit."""
+        plain, moments = self._plain, pieces.moments()
+        values = tuple(plain.value(number) for number in pieces.quantiles(SHARES))
+        mean_text = value_text(plain, plain.value(moments.mean))
+        if plain.name == "integer":  # the mean of whole numbers is none
+            mean_text = f"{plain.base + moments.mean:.6g}"
+        texts = [mean_text, *(value_text(plain, value) for value in values)]
+        if moments.sd * tick_of(plain.type) > _MINUTE:
+            texts = [_FRACTION.sub(r"\1", text) for text in texts]
+        texts.insert(1, length_text(plain.type, moments.sd))
+        return Description(
+            plain.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts)
+        )
+
+    def _modal_counts(self, tally: NumberTally) -> tuple[ValueCount, ...]:
+        values = self._column.modal_values if isinstance(self._column, MixtureColumn) else ()
+        return tuple(
+            ValueCount(value, modal_text(self._plain, value), int(before), int(after))
+            for value, before, after in zip(values, tally.modal_before, tally.modal_after, strict=True)
+        )
+
+
+def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
+    """Whether the fitted column knows the standard deviation of its values."""
+    return isinstance(column, MixtureColumn) and column.mixture is not None and not isinstance(column.codec, LogCodec)
+
+
+def _unit_before(column: MixtureColumn | GeneralColumn, plain: Codec) -> float:
+    """Unit of errors while rows are read: the deviation of the fitted mixture, elsewhere the training range."""
+    if isinstance(column, MixtureColumn) and _has_fitted_unit(column):
+        means, weights = column.means - column.codec.base, column.weights
+        apart = np.abs(means - np.sum(weights * means))
+        size = max(float(np.max(apart)), float(np.max(column.stds)), SMALLEST)  # squares of huge columns overflow
+        return max(size * float(np.sqrt(np.sum(weights * ((column.stds / size) ** 2 + (apart / size) ** 2)))), SMALLEST)
+    if column.minimum is None or column.maximum is None:
+        return 1.0
+    return (plain.number(column.maximum) - plain.number(column.minimum)) or 1.0

@@ -1,0 +1,116 @@
+"""Pictures of columns, with matplotlib (extra ``report``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import ndtr
+
+from gpuvgm.codecs import LogCodec
+from gpuvgm.columns import CategoricalColumn, MixtureColumn
+from gpuvgm.errors import InputError
+from gpuvgm.grid import Floats
+from gpuvgm.report.texts import level_text
+from gpuvgm.summary import Summary
+
+PLOT_BINS = 120
+PLOT_LEVELS = 20
+
+
+def plot_column(column: MixtureColumn | CategoricalColumn, rows: Floats | Summary | None = None, ax: Any = None) -> Any:
+    """Picture of a column; needs matplotlib (extra ``report``).
+
+    A mixture is drawn over the histogram of its rows: the curves are the rows that each active mode expects in every
+    bin, and skewed columns get logarithmic bins. Of a categorical column the training rows of its levels are drawn, the
+    most frequent ones each and the others together.
+
+    Parameters
+    ----------
+    column : MixtureColumn or CategoricalColumn
+        The fitted column.
+    rows : ndarray of shape (rows,), or Summary
+        Values of a continuous or mixed column, or what was summarised of them.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        For columns of other kinds, and a mixture without rows.
+    """
+    if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+        raise InputError(f'column "{column.name}" is {column.kind}: only mixtures and levels can be drawn')
+    if isinstance(column, MixtureColumn) and rows is None:
+        raise InputError(f'column "{column.name}": give its rows, or what was summarised of them')
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(figsize=(9, 4.2), layout="constrained")[1]
+    if isinstance(column, CategoricalColumn):
+        _draw_levels(column, ax)
+    elif rows is not None:
+        _draw_mixture(column, rows, ax)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _draw_mixture(column: MixtureColumn, rows: Floats | Summary, ax: Any) -> None:
+    x, weight = _points(column, rows)
+    edges, logarithmic = _bin_edges(x, weight)
+    middles = np.sqrt(edges[1:] * edges[:-1]) if logarithmic else 0.5 * (edges[1:] + edges[:-1])
+    ax.stairs(np.histogram(x, edges, weights=weight)[0], edges, fill=True, color="0.84", label="rows")
+    shares = column.weights[:, None] * np.diff(ndtr((edges - column.means[:, None]) / column.stds[:, None]))
+    expected = np.sum(weight) * shares
+    for k in sorted(column.active_components, key=lambda k: column.means[k]):
+        label = f"{column.means[k]:,.4g} ± {column.stds[k]:,.3g}   {100 * column.weights[k]:.1f} %"
+        line = ax.plot(middles, expected[k], label=label)[0]
+        ax.fill_between(middles, expected[k], alpha=0.2, color=line.get_color(), linewidth=0)
+    ax.plot(middles, np.sum(expected, axis=0), color="black", linewidth=1, linestyle="--", label="whole mixture")
+    ax.set_xscale("log" if logarithmic else "linear")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:,g}")
+    ax.set(xlabel=column.name, ylabel="rows per bin", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    ax.legend(title="mean ± sd   weight", frameon=False, fontsize="small")
+
+
+def _draw_levels(column: CategoricalColumn, ax: Any) -> None:
+    texts = [level_text(column.type, level).replace("$", r"\$") for level in column.levels[:PLOT_LEVELS]]
+    counts = list(column.counts[:PLOT_LEVELS])
+    if column.width > PLOT_LEVELS:
+        texts.append(f"{column.width - PLOT_LEVELS:,} others")
+        counts.append(sum(column.counts[PLOT_LEVELS:]))
+    places = range(len(texts))
+    ax.barh(places, counts, color="0.7")
+    ax.set_yticks(places, texts)
+    ax.invert_yaxis()
+    ax.xaxis.set_major_formatter("{x:,g}")
+    ax.set(xlabel="rows", ylabel=column.name)
+
+
+def _points(column: MixtureColumn, rows: Floats | Summary) -> tuple[Floats, Floats]:
+    """Values and their weights, ascending."""
+    if isinstance(rows, Summary):
+        cells = rows.cells()
+        return column.codec.base + rows.grid.frame.invert(cells.mean), cells.weight
+    if isinstance(column.codec, LogCodec):  # its modes are those of the logarithms
+        rows = column.codec.encode(pa.array(rows))
+    x = np.sort(rows[np.isfinite(rows)]).astype(np.float64)
+    return x, np.ones(len(x))
+
+
+def _bin_edges(x: Floats, weight: Floats) -> tuple[Floats, bool]:
+    """Edges of bins over nearly all rows, and whether they are logarithmic (zeros left out then); `x` ascends."""
+    low, middle, high = _quantiles(x, weight, [0.005, 0.5, 0.995])
+    if x[0] >= 0 and middle > 0 and high > 20 * middle:
+        return np.geomspace(_quantiles(x[x > 0], weight[x > 0], [0.005])[0], x[-1], PLOT_BINS + 1), True
+    return np.linspace(low, max(high, np.nextafter(low, np.inf)), PLOT_BINS + 1), False
+
+
+def _quantiles(x: Floats, weight: Floats, shares: list[float]) -> Floats:
+    return np.asarray(x[np.searchsorted(np.cumsum(weight), np.sum(weight) * np.array(shares))])

@@ -1,0 +1,145 @@
+"""Reports of fidelity: the figures of all columns, the worst and the mean of each, and limits on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gpuvgm.errors import InputError
+from gpuvgm.report.figures import ColumnFigures, NumberFigures, Overall, figures_document
+from gpuvgm.report.text import overall_text, report_text
+
+#: Figures that the table has a worst and a mean of, and whether a small one is the worst.
+_OVERALL = {
+    "median_error": False,
+    "p999_error": False,
+    "maximum_error": False,
+    "median_relative_error": False,
+    "p999_relative_error": False,
+    "maximum_relative_error": False,
+    "clipped_share": False,
+    "mode_agreement": True,
+    "invalid_share": False,
+    "ks": False,
+    "wasserstein": False,
+    "level_agreement": True,
+    "total_variation": False,
+}
+
+#: Limits that `Report.broken` checks: the figure, whether it is a lower limit, and what to call it.
+_BOUNDS = {
+    "max_error": ("p999_error", False, "99.9th percentile of the round-trip error, in sd"),
+    "max_relative_error": ("p999_relative_error", False, "99.9th percentile of the relative error"),
+    "max_clipped_share": ("clipped_share", False, "share of clipped rows"),
+    "max_invalid_share": ("invalid_share", False, "share of rows outside the training range"),
+    "max_ks": ("ks", False, "Kolmogorov-Smirnov distance"),
+    "max_wasserstein": ("wasserstein", False, "Wasserstein distance, in sd"),
+    "min_mode_agreement": ("mode_agreement", True, "mode agreement"),
+    "min_level_agreement": ("level_agreement", True, "level agreement"),
+}
+
+_A_ROUNDING, _FEW_ROWS = 1e-4, 1e-3  # all rows but one in a thousand came back this many sd beside their value
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Figures of fidelity of a table; `str` gives tables for people.
+
+    Parameters
+    ----------
+    rows : int
+        Rows evaluated.
+    invalid_rows : int
+        Rows with a value outside the training range in any column.
+    columns : dict of str to NumberFigures, LevelFigures or PassedFigures
+        The figures, in the model's order.
+    """
+
+    rows: int
+    invalid_rows: int
+    columns: Mapping[str, ColumnFigures]
+
+    @property
+    def invalid_share(self) -> float:
+        """Share of rows with a value outside the training range in any column."""
+        return self.invalid_rows / self.rows if self.rows else 0.0
+
+    @property
+    def overall(self) -> dict[str, Overall]:
+        """The worst and the mean of every figure that a column has."""
+        found = {}
+        for figure, small in _OVERALL.items():
+            values = dict(self._values(figure))
+            if values:
+                column = (min if small else max)(values, key=values.__getitem__)
+                found[figure] = Overall(values[column], column, sum(values.values()) / len(values))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        return {
+            "rows": self.rows,
+            "invalid_rows": self.invalid_rows,
+            "invalid_share": self.invalid_share,
+            "overall": {figure: asdict(overall) for figure, overall in self.overall.items()},
+            "columns": {name: figures_document(column) for name, column in self.columns.items()},
+        }
+
+    def to_text(self) -> str:
+        """Tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
+        numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
+        return "\n\n".join([report_text(self.columns), *overall_text(self.overall, len(self.columns)), numbers])
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
+        """Limits that a column breaks, as sentences; empty when all hold.
+
+        Parameters
+        ----------
+        bounds : mapping of str to float
+            "max_error" limits `p999_error` and "max_relative_error" `p999_relative_error`: the largest error of a draw
+            is a matter of luck, because a mode that a row has a one-in-a-million chance of clips it.
+            "max_clipped_share", "max_invalid_share", "max_ks", "max_wasserstein", "min_mode_agreement" and
+            "min_level_agreement" limit the figures of these names, in the columns that have them. "max_invalid_share"
+            also limits the share of rows with any invalid value. None is no limit.
+
+        Raises
+        ------
+        InputError
+            For a limit of another name.
+        """
+        found = []
+        for bound, limit in bounds.items():
+            if bound not in _BOUNDS:
+                raise InputError(f'no limit is called "{bound}": choose from {", ".join(_BOUNDS)}')
+            if limit is None:
+                continue
+            figure, lower, words = _BOUNDS[bound]
+            side = f"must be at {'least' if lower else 'most'} {limit:g}"
+            for name, value in self._values(figure):
+                if not (value >= limit if lower else value <= limit):
+                    text = f'column "{name}": {words} is {value:.6g}, but {side}'
+                    found.append(text + _remedy(figure, self.columns[name]))
+            if figure == "invalid_share" and not self.invalid_share <= limit:
+                found.append(f"share of rows with any value outside its range is {self.invalid_share:.6g}, but {side}")
+        return found
+
+    def _values(self, figure: str) -> Iterator[tuple[str, float]]:
+        """One figure of the columns that have it."""
+        for name, column in self.columns.items():
+            value = getattr(column, figure, None)
+            if value is not None:
+                yield name, float(value)
+
+
+def _remedy(figure: str, column: ColumnFigures) -> str:
+    if not isinstance(column, NumberFigures) or column.kind == "general":
+        return ""
+    if figure in ("p999_error", "p999_relative_error", "clipped_share") and column.clipped_share > 0:
+        return f'; {100 * column.clipped_share:.3f} % of rows are clipped, which a fit with tails="exact" avoids'
+    if figure == "ks" and column.p999_error < _A_ROUNDING and column.ks > _FEW_ROWS:
+        return "; values that repeat come back a rounding apart: declare them modal, or the column integer, where it is"
+    return ""

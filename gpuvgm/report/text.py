@@ -1,0 +1,214 @@
+"""A report's figures as text for people, 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from gpuvgm.report.figures import SHARES, ColumnFigures, Description, LevelFigures, NumberFigures, Overall, ValueCount
+
+WIDTH = 80
+LEAST_ROOM = 12  # for names; wide quantiles are left out to keep it
+WIDE = 16
+LISTED = 5  # levels and modal values of a column
+GAP = "  "
+
+Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
+_Headings = Sequence[tuple[str, Callable[[Any], str]]]
+
+_ERRORS: _Headings = (
+    ("rows", lambda c: f"{c.rows:,}"),
+    ("missing", lambda c: f"{c.missing:,}"),
+    ("median error", lambda c: f"{c.median_error:.1e}"),
+    ("99.9 % error", lambda c: f"{c.p999_error:.1e}"),
+    ("largest", lambda c: f"{c.maximum_error:.1e}"),
+)
+_RELATIVE: _Headings = (
+    ("median relative", lambda c: f"{c.median_relative_error:.1e}"),
+    ("99.9 % relative", lambda c: f"{c.p999_relative_error:.1e}"),
+    ("largest relative", lambda c: f"{c.maximum_relative_error:.1e}"),
+)
+_SHARES: _Headings = (
+    ("clipped", lambda c: _percent(c.clipped_share)),
+    ("same mode", lambda c: "" if c.mode_agreement is None else _percent(c.mode_agreement)),
+    ("invalid", lambda c: f"{c.invalid_rows:,}"),
+    ("no mode", lambda c: f"{c.under_threshold_rows:,}"),
+    ("KS", lambda c: f"{c.ks:.1e}"),
+    ("Wasserstein", lambda c: f"{c.wasserstein:.1e}"),
+)
+_LEVELS: _Headings = (
+    ("rows", lambda c: f"{c.rows:,}"),
+    ("missing", lambda c: f"{c.missing:,}"),
+    ("levels", lambda c: f"{c.level_count:,}"),
+    ("same level", lambda c: _percent(c.level_agreement)),
+    ("unknown", lambda c: f"{c.unknown_rows:,}"),
+    ("variation", lambda c: f"{c.total_variation:.1e}"),
+)
+_PASSED: _Headings = (("rows", lambda c: f"{c.rows:,}"), ("missing", lambda c: f"{c.missing:,}"))
+_CHOICES = ((0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0), (0.0, 0.05, 0.5, 0.95, 1.0), (0.0, 0.5, 1.0), (0.0, 1.0), (0.5,))
+_NAMES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
+
+#: Figures of all columns, and whether they are shares.
+_WORDS = {
+    "median_error": ("median error", False),
+    "p999_error": ("99.9 % error", False),
+    "maximum_error": ("largest error", False),
+    "median_relative_error": ("median relative error", False),
+    "p999_relative_error": ("99.9 % relative error", False),
+    "maximum_relative_error": ("largest relative error", False),
+    "clipped_share": ("clipped", True),
+    "mode_agreement": ("same mode", True),
+    "invalid_share": ("invalid", True),
+    "ks": ("KS", False),
+    "wasserstein": ("Wasserstein", False),
+    "level_agreement": ("same level", True),
+    "total_variation": ("variation", False),
+}
+
+_NUMBER_NOTE = """\
+errors: of transform and inverse, in units of the column's standard deviation
+relative: the same as shares of the value; values of 0 are left out
+clipped: scalars cut at ±0.99; of general columns, rows outside their range
+same mode: most probable mode kept through transform, inverse, transform
+invalid: rows outside the training range
+no mode: rows whose most probable component is under the weight threshold
+KS: Kolmogorov-Smirnov distance between the values before and after; values
+    that repeat and come back a rounding apart count in full
+Wasserstein: distance between the values before and after, in units of sd"""
+_LEVEL_NOTE = """\
+same level: rows whose level comes back; unknown: values that are no level
+variation: half the sum of the differences between the levels' shares"""
+
+
+def report_text(columns: Mapping[str, ColumnFigures]) -> str:
+    """Tables by what the columns hold, and what the words mean."""
+    numbers = {name: column for name, column in columns.items() if isinstance(column, NumberFigures)}
+    levels = {name: column for name, column in columns.items() if isinstance(column, LevelFigures)}
+    others = {name: column for name, column in columns.items() if name not in numbers and name not in levels}
+    parts: list[list[str]] = []
+    if numbers:
+        parts += [_figures(headings, numbers) for headings in (_ERRORS, _RELATIVE, _SHARES)]
+        parts += [*_moments(numbers), *_quantiles(numbers), _modal_values(numbers), _NUMBER_NOTE.splitlines()]
+    if levels:
+        parts += [_figures(_LEVELS, levels), _level_shares(levels), _LEVEL_NOTE.splitlines()]
+    if others:
+        parts += [["handed through:"] + _figures(_PASSED, others)]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3f} %"
+
+
+def _figures(headings: _Headings, columns: Mapping[str, Any]) -> list[str]:
+    """One line a column."""
+    rows = [(name, [cell(column) for _, cell in headings]) for name, column in columns.items()]
+    return aligned([title for title, _ in headings], rows)
+
+
+def _pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
+    """What each column's values were before and after; the name stands in the first line only."""
+    for name, column in columns.items():
+        if column.before is not None and column.after is not None:
+            yield name, "before", column.before
+            yield "", "after", column.after
+
+
+def overall_text(overall: Mapping[str, Overall], columns: int) -> list[str]:
+    """The worst and the mean of every figure, where there is more than one column."""
+    rows: list[Row] = []
+    for figure, one in overall.items():
+        label, share = _WORDS[figure]
+        worst, mean = (_percent(value) if share else f"{value:.1e}" for value in (one.worst, one.mean))
+        rows.append((one.column, [label, worst, mean]))
+    return ["\n".join(["the worst column, and the mean of all:", *aligned(["", "worst", "mean"], rows)])] * (
+        columns > 1
+    )
+
+
+def _moments(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
+    """One table for columns of numbers, and one for those whose values take more room."""
+    wide = {name for name, _, one in _pairs(columns) if len(one.texts[0]) > WIDE}
+    for chosen in (columns.keys() - wide, wide):
+        yield _moments_table({name: column for name, column in columns.items() if name in chosen})
+
+
+def _moments_table(columns: Mapping[str, NumberFigures]) -> list[str]:
+    rows = [
+        (name, [when, *one.texts[:2], _plain(one.skewness), _plain(one.kurtosis)])
+        for name, when, one in _pairs(columns)
+    ]
+    return aligned(["", "mean", "sd", "skewness", "kurtosis"], rows) if rows else []
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _quantiles(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
+    """One table for all columns whose quantiles have room, and one for those that are wide."""
+    chosen: dict[tuple[float, ...], dict[str, NumberFigures]] = {}
+    for name, column in columns.items():
+        if column.before is not None:
+            fitting = (shares for shares in _CHOICES if _fits(_quantile_rows({name: column}, shares)))
+            chosen.setdefault(next(fitting, _CHOICES[-1]), {})[name] = column
+    for shares, held in chosen.items():
+        some = next((few for few in _CHOICES[_CHOICES.index(shares) :] if _fits(_quantile_rows(held, few))), shares)
+        titles = ["", *(_NAMES.get(share, f"{100 * share:g} %") for share in some)]
+        yield aligned(titles, _quantile_rows(held, some))
+
+
+def _quantile_rows(columns: Mapping[str, NumberFigures], shares: Sequence[float]) -> list[Row]:
+    at = [2 + SHARES.index(share) for share in shares]
+    return [(name, [when, *(one.texts[i] for i in at)]) for name, when, one in _pairs(columns)]
+
+
+def _fits(rows: Sequence[Row]) -> bool:
+    return _room([cells for _, cells in rows]) >= LEAST_ROOM
+
+
+def _modal_values(columns: Mapping[str, NumberFigures]) -> list[str]:
+    rows = [row for name, column in columns.items() for row in _count_rows(name, column.modal, column.rows)]
+    return aligned(["modal value", "before", "after"], rows) if rows else []
+
+
+def _level_shares(columns: Mapping[str, LevelFigures]) -> list[str]:
+    rows: list[Row] = []
+    for name, column in columns.items():
+        rows += _count_rows(name, column.levels[:LISTED], column.rows)
+        left = column.level_count - min(LISTED, len(column.levels))
+        if left:
+            rows.append(("", [f"and {left:,} more", "", ""]))
+    return aligned(["level", "before", "after"], rows) if rows else []
+
+
+def _count_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]:
+    """Shares of values; the column's name stands in the first line only."""
+    total = max(rows, 1)
+    return [
+        (name if i == 0 else "", [count.text, _percent(count.rows_before / total), _percent(count.rows_after / total)])
+        for i, count in enumerate(counts)
+    ]
+
+
+def aligned(titles: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """Lines of a table with the names on the left, broken where they are too long for it."""
+    cells = [titles, *(beside for _, beside in rows)]
+    names = ["column", *(name for name, _ in rows)]
+    widths, room = _widths(cells), max(1, _room(cells))
+    wide = max((len(name) for name in names if len(name) <= room), default=0)
+    lines = []
+    for name, row in zip(names, cells, strict=True):
+        *above, last = [name[i : i + room] for i in range(0, len(name), room)] or [""]
+        figures = "".join(GAP + text.rjust(width) for text, width in zip(row, widths, strict=True))
+        lines += [*above, last.ljust(wide) + figures]
+    return lines
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+
+
+def _room(cells: Sequence[Sequence[str]]) -> int:
+    """Columns of text that are left for names."""
+    return WIDTH - sum(width + len(GAP) for width in _widths(cells)) if cells else WIDTH

@@ -1,0 +1,99 @@
+"""One pass over the rows for many columns; a column that fails stops alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError, naming
+from gpuvgm.frames import Block
+from gpuvgm.kinds.base import Plan
+from gpuvgm.run import Run
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a column could not be fitted.
+
+    Parameters
+    ----------
+    problem : Exception
+        What went wrong; its message names the column.
+    """
+
+    problem: Exception
+
+    @classmethod
+    def of(cls, column: str, problem: Exception) -> Failure:
+        """Failure of a column, which the message shall name."""
+        return cls(naming(column, problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Generic[T]):
+    """What came of the columns, by name: those that went well, and those that failed."""
+
+    good: dict[str, T]
+    failed: dict[str, Failure]
+
+    @classmethod
+    def of(cls, results: Mapping[str, T | Failure]) -> Results[T]:
+        """Results told apart."""
+        return cls(
+            {name: result for name, result in results.items() if not isinstance(result, Failure)},
+            {name: result for name, result in results.items() if isinstance(result, Failure)},
+        )
+
+
+def tally_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> Results[Any]:
+    """Tallies of all planned columns in one pass over the rows; none where there are no rows."""
+    if not plans:
+        return Results({}, {})
+    merged = run.executor.map_merge(partial(tally_block, run.engine, tuple(plans)), blocks, _merge_columns)
+    return Results.of(merged or {})
+
+
+def tally_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
+    """Tallies, or failures, of one block."""
+    rows = get_engine(engine)
+    tallies: dict[str, Any] = {}
+    for plan in plans:
+        try:
+            tallies[plan.name] = plan.tally(rows, block.table.column(plan.name), block.first_row)
+        except InputError as problem:
+            tallies[plan.name] = Failure.of(plan.name, problem)
+    return tallies
+
+
+def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {name: _merged(name, tally, other[name]) for name, tally in one.items()}
+
+
+def _merged(name: str, one: Any, other: Any) -> Any:
+    """Both tallies as one; the earlier failure wins."""
+    if isinstance(one, Failure) or isinstance(other, Failure):
+        return one if isinstance(one, Failure) else other
+    try:
+        return one.merge(other)
+    except InputError as problem:
+        return Failure.of(name, problem)
+
+
+def side_by_side(run: Run, work: Any, columns: Mapping[str, Any]) -> Results[Any]:
+    """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before."""
+
+    def attempt(item: tuple[str, Any]) -> Any:
+        try:
+            return work(item[1])
+        except (ValueError, ArithmeticError) as problem:
+            return Failure.of(item[0], problem)
+
+    with ThreadPoolExecutor(run.executor.threads) as pool:
+        return Results.of(dict(zip(columns, pool.map(attempt, columns.items()), strict=True)))

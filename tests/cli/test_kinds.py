@@ -1,0 +1,143 @@
+"""What evaluate and info print of columns of every kind."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.running import document, invoke
+
+ROWS = 3000
+SPEC = """\
+[columns]
+zeros = {kind = "mixed", modal = [0]}
+log = {kind = "continuous", log = true}
+range = "general"
+city = "categorical"
+a_long_name_of_a_column_of_levels = "categorical"
+key = "pass"
+gone = "drop"
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kinds")
+    random = np.random.default_rng(0)
+    seconds = random.integers(1_600_000_000, 1_700_000_000, ROWS)
+    table = pa.table(
+        {
+            "zeros": np.where(random.random(ROWS) < 0.3, 0.0, random.gamma(2, 50, ROWS)),
+            "holes": pa.array(random.normal(size=ROWS), mask=random.random(ROWS) < 0.1),
+            "log": random.lognormal(0, 1, ROWS),
+            "range": random.normal(size=ROWS),
+            "cents": pa.array(
+                [Decimal(int(c)).scaleb(-2) for c in random.integers(1, 10**5, ROWS)], pa.decimal128(9, 2)
+            ),
+            "a_moment_with_a_zone": pa.array(seconds * 10**9 + 123_456_789, pa.timestamp("ns", "Europe/Berlin")),
+            "city": pa.array(random.choice(["Ulm", "Bonn", None], ROWS)),
+            "a_long_name_of_a_column_of_levels": [f"level {i % 30}" for i in range(ROWS)],
+            "key": [f"k{i}" for i in range(ROWS)],
+            "gone": np.zeros(ROWS),
+        }
+    )
+    pq.write_table(table, folder / "t.parquet")
+    (folder / "spec.toml").write_text(SPEC)
+    arguments = ("--columns", folder / "spec.toml", "--effort", "research")
+    text = invoke("fit", folder / "t.parquet", "--model", folder / "m.gpuvgm", *arguments, env={"COLUMNS": "80"}).stdout
+    return folder, table, text
+
+
+def narrow(text: str) -> str:
+    """The text, if no line is longer than 80 characters and nothing was cut; lines with paths are left out."""
+    lines = [line for line in text.splitlines() if "/" not in line]
+    assert max(map(len, lines)) <= 80
+    assert "…" not in text
+    return text
+
+
+def test_fit_and_info_name_every_column_in_80_characters(files):
+    folder, table, fitted = files
+    info = invoke("info", folder / "m.gpuvgm", env={"COLUMNS": "80"}).stdout
+    for text in (narrow(fitted), narrow(info)):
+        starts = {line.split(" ")[1] for line in text.splitlines() if line.startswith(" ") and line[1:2].strip()}
+        for name in table.column_names:
+            assert any(name.startswith(start) for start in starts), name
+        assert "declared" in text
+        assert "identif" not in text
+    for part in ("Bonn", "missing", "and 20 more", "exp(", "2020-09-13T", "continuous", "mixed", "general", "drop"):
+        assert part in info
+
+
+def test_the_document_of_info(files):
+    folder, table, _ = files
+    found = document("info", folder / "m.gpuvgm")
+    assert found["dropped"] == {"gone": "declared"}
+    columns = found["columns"]
+    assert list(columns) == table.column_names[:-1]
+    assert {name: column["kind"] for name, column in columns.items()} == {
+        "zeros": "mixed",
+        "holes": "mixed",
+        "log": "continuous",
+        "range": "general",
+        "cents": "continuous",
+        "a_moment_with_a_zone": "continuous",
+        "city": "categorical",
+        "a_long_name_of_a_column_of_levels": "categorical",
+        "key": "pass",
+    }
+    assert all(column["reason"] and column["type"] and column["rows"] == ROWS for column in columns.values())
+    zeros = [mode for mode in columns["zeros"]["modes"] if "modal_value" in mode]
+    assert zeros == [{"cell": 0, "modal_value": 0.0, "text": "0", "rows": zeros[0]["rows"]}]
+    assert sum(mode["rows"] for mode in columns["holes"]["modes"]) == ROWS
+    assert columns["cents"]["codec"]["name"] == "decimal"
+    assert columns["cents"]["minimum_text"] == f"{Decimal(columns['cents']['minimum']).scaleb(-2):f}"
+    assert {"low", "high", "margin", "clip", "minimum_text"} <= set(columns["range"])
+    levels = columns["city"]["levels"]
+    assert {level["level"] for level in levels} == {"Ulm", "Bonn", None}
+    assert sum(level["rows"] for level in levels) == ROWS
+    assert len(columns["a_long_name_of_a_column_of_levels"]["levels"]) == 30
+
+
+def test_evaluate_shows_every_kind_in_80_characters(files):
+    folder, table, _ = files
+    arguments = ("evaluate", folder / "t.parquet", "--model", folder / "m.gpuvgm")
+    text = narrow(invoke(*arguments, env={"COLUMNS": "80"}).stdout)
+    for part in ("KS", "Wasserstein", "same level", "modal value", "handed through", "median relative", "skewness"):
+        assert part in text
+    found = document(*arguments)
+    assert set(found["columns"]) == set(table.column_names) - {"gone"}
+    assert found["invalid_rows"] == 0
+    assert found["overall"]["level_agreement"] == {"worst": 1.0, "column": "city", "mean": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("option", "limit", "column"),
+    [
+        ("--max-error", "0", "holes"),
+        ("--max-relative-error", "0", "holes"),
+        ("--max-ks", "0", "holes"),
+        ("--max-wasserstein", "0", "holes"),
+        ("--min-mode-agreement", "0", None),
+        ("--min-level-agreement", "1", None),
+        ("--max-invalid-share", "0", None),
+        ("--max-clipped-share", "1", None),
+    ],
+)
+def test_limits(files, tmp_path, option, limit, column):
+    folder, _, _ = files
+    arguments = ("evaluate", folder / "t.parquet", "--model", folder / "m.gpuvgm")
+    name, code = option.removeprefix("--"), 0 if column is None else 1
+    (tmp_path / "c.toml").write_text(f"[evaluate]\n{name} = {limit}\n")
+    ways = [
+        {"extra": (option, limit)},
+        {"env": {"GPUVGM_" + name.upper().replace("-", "_"): limit}},
+        {"extra": ("--config", tmp_path / "c.toml")},
+    ]
+    for way in ways:
+        broken = document(*arguments, *way.get("extra", ()), env=way.get("env"), code=code)["broken"]
+        assert any(f'column "{column}"' in text for text in broken) if column else broken == []

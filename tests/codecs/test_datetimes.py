@@ -1,0 +1,234 @@
+"""Dates, times and durations: exact in their unit, with and without a time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuvgm.arrow_types import type_of
+from gpuvgm.codecs import CodecRules, DatetimeCodec, codec_for
+from gpuvgm.errors import InputError
+
+MOMENTS = ["timestamp[s]", "timestamp[ms]", "timestamp[us, tz=Europe/Berlin]", "timestamp[ns]", "timestamp[ns, tz=UTC]"]
+DATES = ["date32[day]", "date64[ms]"]
+CLOCKS = ["time32[s]", "time32[ms]", "time64[us]", "time64[ns]"]
+LENGTHS = ["duration[s]", "duration[ms]", "duration[us]", "duration[ns]"]
+DAY = 86_400_000  # milliseconds
+BERLIN = "timestamp[us, tz=Europe/Berlin]"
+
+
+def column_of(values: list[int | None], text: str) -> pa.Array:
+    type_ = type_of(text)
+    return pa.array(values, pa.int32() if type_.bit_width == 32 else pa.int64()).view(type_)
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[DatetimeCodec, list[int | None]]:
+    """A codec, and values within 2^53 of its base."""
+    text = draw(st.sampled_from(MOMENTS + DATES + CLOCKS + LENGTHS))
+    low, high = DatetimeCodec(text, 0).limits
+    step = DAY if text == "date64[ms]" else 1
+    base = draw(st.integers(low // step, high // step))
+    reach = 2**53 // step
+    near = st.integers(max(-(-low // step), base - reach), min(high // step, base + reach)).map(lambda day: day * step)
+    return DatetimeCodec(text, base * step), draw(st.lists(near | st.none(), max_size=20))
+
+
+@given(columns(), st.integers(0, 3))
+def test_values_come_back_exactly(case: tuple[DatetimeCodec, list[int | None]], start: int) -> None:
+    codec, values = case
+    column = column_of(values, codec.type)[start:]
+    numbers = codec.encode(column)
+    assert codec.decode(numbers).equals(column)
+    for number, value in zip(numbers, values[start:], strict=True):
+        assert np.isnan(number) if value is None else codec.value(number) == value
+        assert value is None or codec.number(value) == number
+
+
+@given(columns())
+def test_equality_is_exact(case: tuple[DatetimeCodec, list[int | None]]) -> None:
+    codec, values = case
+    column = column_of([None, *values], codec.type)[1:]
+    for value in [*filter(None, values), codec.base, codec.base + 1, 2**63, -(2**63), 2**70]:
+        assert codec.equals(column, value).tolist() == [one == value for one in values]
+
+
+@given(columns())
+def test_what_is_shown_is_read_again(case: tuple[DatetimeCodec, list[int | None]]) -> None:
+    codec, values = case
+    for value in filter(None, values):
+        assert codec.parse(value) == value
+        text = codec.show(value)
+        if codec.type in CLOCKS + LENGTHS or text[4] == "-" and text[:4].isdigit():  # a year of four digits
+            assert codec.parse(text) == value
+
+
+def test_nanoseconds_beyond_floats() -> None:
+    now = 1_706_659_200_123_456_789
+    column = column_of([now, now + 1, None], "timestamp[ns, tz=UTC]")
+    codec = codec_for("x", column.type, pa.chunked_array([column]), CodecRules())
+    assert codec.encode(column)[:2].tolist() == [-1.0, 0.0]
+    assert codec.equals(column, now + 1).tolist() == [False, True, False]
+    assert codec.show(now) == "2024-01-31T00:00:00.123456789Z"
+
+
+def test_date64_gives_whole_days() -> None:
+    codec = DatetimeCodec("date64[ms]", 10 * DAY)
+    found = codec.decode(np.array([0.4 * DAY, 0.6 * DAY, 0.5 * DAY, 1.5 * DAY, -0.6 * DAY, np.nan]))
+    assert found.view(pa.int64()).to_pylist() == [10 * DAY, 11 * DAY, 10 * DAY, 12 * DAY, 9 * DAY, None]
+    assert [codec.value(part * DAY) for part in (0.4, 0.6, 0.5, 1.5)] == [10 * DAY, 11 * DAY, 10 * DAY, 12 * DAY]
+    odd = DatetimeCodec("date64[ms]", 10 * DAY + 7)
+    assert odd.decode(np.array([0.0, DAY - 7.0])).view(pa.int64()).to_pylist() == [10 * DAY, 11 * DAY]
+    sample = pa.chunked_array([pa.array([3 * DAY + 5]).view(pa.date64())])
+    assert codec_for("x", pa.date64(), sample, CodecRules()).base == 3 * DAY
+
+
+@pytest.mark.parametrize("text", MOMENTS + DATES + CLOCKS + LENGTHS)
+def test_decode_keeps_to_the_type(text: str) -> None:
+    codec = DatetimeCodec(text, 0)
+    found = codec.decode(np.array([np.inf, 1e300, -1e300, np.nan]))
+    low, high = codec.limits
+    whole = found.view(pa.int32() if found.type.bit_width == 32 else pa.int64())
+    assert whole.to_pylist() == [high, high, low, None]
+    assert str(found.type) == text
+    assert str(codec.decode(np.empty(0)).type) == text
+    assert codec.encode(column_of([], text)).shape == (0,)
+    assert np.isnan(codec.encode(pa.nulls(2))).all()
+
+
+@pytest.mark.parametrize(
+    ("fitted", "column", "number"),
+    [
+        ("timestamp[us]", column_of([3, None], "timestamp[s]"), 3e6),
+        ("timestamp[us]", column_of([3000, None], "timestamp[ns]"), 3.0),
+        ("timestamp[s]", column_of([2, None], "date32[day]"), 172_800.0),
+        ("timestamp[us]", column_of([5, None], "timestamp[us]"), 5.0),
+        (BERLIN, column_of([3, None], "timestamp[s, tz=UTC]"), 3e6),
+        ("date32[day]", column_of([2 * DAY, None], "date64[ms]"), 2.0),
+        ("date64[ms]", column_of([2, None], "date32[day]"), 2.0 * DAY),
+        ("date32[day]", column_of([86_400, None], "timestamp[s]"), 1.0),
+        ("time64[us]", column_of([3, None], "time32[s]"), 3e6),
+        ("duration[s]", column_of([-3000, None], "duration[ms]"), -3.0),
+    ],
+)
+def test_rows_in_other_units(fitted: str, column: pa.Array, number: float) -> None:
+    codec = DatetimeCodec(fitted, 0)
+    np.testing.assert_array_equal(codec.encode(column), [number, np.nan])
+    np.testing.assert_array_equal(codec.encode(column[1:]), [np.nan])
+    assert codec.equals(column, int(number)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("fitted", "column", "problem"),
+    [
+        ("timestamp[us]", column_of([1000, 1001, None], "timestamp[ns]"), "1 values .* cannot hold exactly"),
+        ("timestamp[ns]", column_of([2**40], "timestamp[s]"), "1 values .* cannot hold exactly"),
+        ("timestamp[ns]", column_of([-(2**63)], "timestamp[s]"), "1 values .* cannot hold exactly"),
+        ("date32[day]", column_of([5], "timestamp[s]"), "1 values .* cannot hold exactly"),
+        ("timestamp[us]", column_of([1], "timestamp[us, tz=UTC]"), "with a time zone, but moments without"),
+        (BERLIN, column_of([1], "timestamp[us]"), "without a time zone, but moments with"),
+        (BERLIN, column_of([1], "date32[day]"), "without a time zone, but moments with"),
+        ("timestamp[us]", pa.array([1]), "holds int64 values, but moments"),
+        ("timestamp[us]", pa.array(["2024-01-31"]), "holds string values, but moments"),
+        ("time64[us]", column_of([1], "duration[us]"), "holds durations, but times of the day"),
+    ],
+)
+def test_other_rows_are_refused(fitted: str, column: pa.Array, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        DatetimeCodec(fitted, 0).encode(column)
+
+
+@pytest.mark.parametrize(
+    ("given_", "text"),
+    [
+        ("2024-01-31", "2024-01-31T00:00:00+01:00"),
+        ("2024-01-31 12:30", "2024-01-31T12:30:00+01:00"),
+        ("2024-01-31T12:30:00.5Z", "2024-01-31T13:30:00.5+01:00"),
+        ("2024-07-31T12:30-0530", "2024-07-31T20:00:00+02:00"),
+        (date(2024, 1, 31), "2024-01-31T00:00:00+01:00"),
+        (datetime(2024, 7, 31, 1, 2, 3, 4), "2024-07-31T01:02:03.000004+02:00"),
+        (datetime(2024, 7, 31, tzinfo=UTC), "2024-07-31T02:00:00+02:00"),
+        (pd.Timestamp("2024-01-31"), "2024-01-31T00:00:00+01:00"),
+        (pd.Timestamp("2024-01-31", tz="US/Eastern"), "2024-01-31T06:00:00+01:00"),
+        (np.datetime64("2024-01-31T00:00:00.000001000"), "2024-01-31T00:00:00.000001+01:00"),
+        (np.datetime64("2024-02"), "2024-02-01T00:00:00+01:00"),
+        (np.datetime64("1969-12-31T23:59:59.999999000000", "ps"), "1969-12-31T23:59:59.999999+01:00"),
+        (0, "1970-01-01T01:00:00+01:00"),
+    ],
+)
+def test_moments_in_a_time_zone(given_: object, text: str) -> None:
+    codec = DatetimeCodec(BERLIN, 0)
+    assert codec.show(codec.parse(given_)) == text
+
+
+def test_pandas_nanoseconds() -> None:
+    moment = pd.Timestamp(1_706_659_200_123_456_789)
+    assert DatetimeCodec("timestamp[ns]", 0).parse(moment) == 1_706_659_200_123_456_789
+    assert DatetimeCodec("duration[ns]", 0).parse(pd.Timedelta(-5, "ns")) == -5
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [("+05:45", "1970-01-01T05:45:00+05:45"), ("-03:30", "1969-12-31T20:30:00-03:30"),
+     ("Nowhere/At_All", "1970-01-01T00:00:00Z")],
+)  # fmt: skip
+def test_other_time_zones(zone: str, text: str) -> None:
+    codec = DatetimeCodec(f"timestamp[s, tz={zone}]", 0)
+    assert codec.show(0) == text
+    assert codec.parse(text) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "given_"),
+    [
+        *((BERLIN, bad) for bad in [pd.NaT, None, pd.NA, np.nan, "2024", "2024-13-01", "2024-01-31T25:00", 1.5, True,
+                                    "x", np.datetime64("NaT"), time(1), timedelta(1), "2024-01-31T00:00:00.0000001"]),
+        ("timestamp[us, tz=Nowhere/At_All]", "2024-01-31"),
+        ("timestamp[us]", "2024-01-31T00:00Z"),
+        ("timestamp[us]", pd.Timestamp("2024-01-31", tz="UTC")),
+        ("timestamp[ns]", "2263-01-01"),
+        ("date32[day]", "2024-01-31T00:01"),
+        ("date32[day]", datetime(2024, 1, 31, 1)),
+        ("date64[ms]", 5),
+        *(("time64[us]", bad) for bad in ["24:00", "1:00", "12:30:00.1234567", time(1, tzinfo=UTC), -1,
+                                          date(2024, 1, 1)]),
+        *(("duration[us]", bad) for bad in ["", "P", "PT", "1", "5 dogs", "1 day x", pd.NaT, np.timedelta64(1, "Y"),
+                                            np.timedelta64("NaT"), "1000000000 days", date(2024, 1, 1),
+                                            np.timedelta64(1, "ns")]),
+    ],
+)  # fmt: skip
+def test_parse_refuses_what_is_no_value(text: str, given_: object) -> None:
+    with pytest.raises(ValueError):
+        DatetimeCodec(text, 0).parse(given_)
+
+
+@pytest.mark.parametrize(
+    ("given_", "seconds"),
+    [("1 day, 2:30:00", 95_400), ("-1 days +23:00:00", -3600), ("PT1M1S", 61), ("-P1D", -86_400), ("P1DT1H", 90_000),
+     ("26:00:00", 93_600), ("2 days", 172_800), (str(timedelta(-1, 3600)), -82_800), (timedelta(hours=5), 18_000),
+     (np.timedelta64(3, "m"), 180), (pd.Timedelta("3h"), 10_800), ("-01:00:00", -3600), (7, 7)],
+)  # fmt: skip
+def test_durations(given_: object, seconds: int) -> None:
+    codec = DatetimeCodec("duration[s]", 0)
+    assert codec.parse(given_) == seconds
+    assert codec.parse(codec.show(seconds)) == seconds
+
+
+def test_dates_and_times_of_the_day() -> None:
+    assert DatetimeCodec("date32[day]", 0).parse("2024-01-31T00:00") == 19_753
+    assert DatetimeCodec("date64[ms]", 0).parse(date(1970, 1, 2)) == DAY
+    assert DatetimeCodec("date64[ms]", 0).show(DAY) == DatetimeCodec("date32[day]", 0).show(1) == "1970-01-02"
+    clock = DatetimeCodec("time64[us]", 0)
+    assert clock.parse(time(1, 2, 3, 4)) == clock.parse("01:02:03.000004") == 3_723_000_004
+    assert clock.show(clock.parse("12:30")) == "12:30:00"
+
+
+def test_moments_far_beyond_the_calendar_are_shown() -> None:
+    assert DatetimeCodec("timestamp[s, tz=Europe/Berlin]", 0).show(2**62).endswith("Z")
+    assert DatetimeCodec("timestamp[s]", 0).show(2**62).startswith("146138514283-")

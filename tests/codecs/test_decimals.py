@@ -1,0 +1,196 @@
+"""Decimal columns: exact up to 38 digits."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuvgm.arrow_types import type_of
+from gpuvgm.codecs import CodecRules, DecimalCodec, codec_for
+from gpuvgm.codecs.words import Words
+from gpuvgm.errors import InputError
+
+NARROW = [(32, 9), (64, 18)] if hasattr(pa, "decimal32") else []
+INT128 = st.integers(-(2**127), 2**127 - 1)
+
+
+def decimal(unscaled: int | None, scale: int) -> Decimal | None:
+    if unscaled is None:
+        return None
+    digits = Decimal(unscaled).as_tuple()
+    return Decimal((digits.sign, digits.digits, -scale))
+
+
+def column_of(values: list[int | None], text: str) -> pa.Array:
+    """Decimal column of unscaled values."""
+    type_ = type_of(text)
+    words = b"".join((value or 0).to_bytes(type_.bit_width // 8, "little", signed=True) for value in values)
+    holds = pa.array([value is not None for value in values], pa.bool_()).buffers()[1]
+    return pa.Array.from_buffers(type_, len(values), [holds, pa.py_buffer(words)])
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> tuple[DecimalCodec, list[int | None]]:
+    """A codec, and values within 2^53 of its base."""
+    bits, most = draw(st.sampled_from([*NARROW, (128, 38), (128, 38)]))
+    precision = draw(st.integers(1, most))
+    scale = draw(st.integers(-5, precision))
+    end = 10**precision - 1
+    base = draw(st.integers(-end, end))
+    near = st.integers(max(-end, base - 2**53), min(end, base + 2**53))
+    codec = DecimalCodec(f"decimal{bits}({precision}, {scale})", base)
+    return codec, draw(st.lists(near | st.none(), max_size=20))
+
+
+@given(columns(), st.integers(0, 3))
+def test_values_come_back_exactly(case: tuple[DecimalCodec, list[int | None]], start: int) -> None:
+    codec, values = case
+    column = column_of(values, codec.type)[start:]
+    numbers = codec.encode(column)
+    back = codec.decode(numbers)
+    back.validate(full=True)
+    assert back.equals(column)
+    for number, value in zip(numbers, values[start:], strict=True):
+        assert np.isnan(number) if value is None else codec.value(number) == value
+        assert value is None or codec.number(value) == number
+
+
+@given(columns())
+def test_equality_is_exact(case: tuple[DecimalCodec, list[int | None]]) -> None:
+    codec, values = case
+    column = column_of([None, *values], codec.type)[1:]
+    for value in [*filter(None, values), codec.base, codec.base + 1, 2**127, -(2**127) - 1, 10**40]:
+        assert codec.equals(column, value).tolist() == [one == value for one in values]
+    assert not np.any(codec.equals(column, 0.5))
+
+
+@given(columns())
+def test_what_is_shown_is_read_again(case: tuple[DecimalCodec, list[int | None]]) -> None:
+    codec, values = case
+    for value in values:
+        if value is not None:
+            assert codec.parse(codec.show(value)) == value
+            assert codec.parse(decimal(value, codec.scale)) == value
+
+
+@given(st.lists(st.tuples(INT128, INT128), min_size=1, max_size=20))
+def test_arithmetic_of_two_words(pairs: list[tuple[int, int]]) -> None:
+    parts = [Words.of(value) for value, _ in pairs]
+    left = Words(np.concatenate([part.high for part in parts]), np.concatenate([part.low for part in parts]))
+    for _, other in pairs:
+        expected = [float(a - other) for a, _ in pairs]
+        np.testing.assert_allclose(left.difference(other), expected, rtol=2.0**-52)
+        assert (left >= Words.of(other)).tolist() == [a >= other for a, _ in pairs]
+        assert left.equal(Words.of(other)).tolist() == [a == other for a, _ in pairs]
+        for words, sums in ((left + Words.of(other), 1), (left - Words.of(other), -1)):
+            found = [(int(h) << 64) + int(n) for h, n in zip(words.high, words.low, strict=True)]
+            assert found == [(a + sums * other) % 2**128 for a, _ in pairs]
+
+
+def test_difference_over_the_whole_range() -> None:
+    end = 10**38 - 1
+    column = column_of([end, -end, None], "decimal128(38, 0)")
+    assert DecimalCodec("decimal128(38, 0)", -end).encode(column)[0] == float(2 * end)
+    for base in (end, -end, 0):
+        codec = DecimalCodec("decimal128(38, 0)", base)
+        assert codec.decode(codec.encode(column)).equals(column)
+
+
+@pytest.mark.parametrize("text", ["decimal128(5, 2)", "decimal128(18, 18)", "decimal128(19, 0)", "decimal128(38, -3)"])
+@pytest.mark.parametrize("integer", [False, True])
+def test_decode_keeps_to_the_precision(text: str, integer: bool) -> None:
+    codec = DecimalCodec(text, 0, integer)
+    low, high = codec.limits
+    found = codec.decode(np.array([np.inf, 1e300, -1e300, np.nan]))
+    found.validate(full=True)
+    assert found.equals(column_of([high, high, low, None], text))
+    assert codec.decode(np.empty(0)).type == type_of(text)
+
+
+@pytest.mark.parametrize("text", ["decimal128(12, 2)", "decimal128(30, 2)"])
+def test_whole_numbers_on_request(text: str) -> None:
+    found = DecimalCodec(text, 100, integer=True).decode(np.array([50.0, 150.0, 151.0, -150.0, -250.0, -99.0, np.nan]))
+    assert found.equals(column_of([200, 200, 300, 0, -200, 0, None], text))
+    assert (
+        DecimalCodec("decimal128(2, 4)", 0, integer=True)
+        .decode(np.array([99.0]))
+        .equals(column_of([0], "decimal128(2, 4)"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "numbers"),
+    [
+        (pa.array([1.25, None, np.inf]), [25, np.nan, np.inf]),
+        (pa.array([1e308]), [np.inf]),
+        (pa.array([3, None]), [200, np.nan]),
+        (pa.array([2**62], pa.uint64()), [float(2**62 * 100 - 100)]),
+        (pa.array([Decimal("1.2"), None]), [20, np.nan]),
+        (pa.array([Decimal("1.234"), None]), [23.4, np.nan]),
+        (pa.array([Decimal("1.20"), None], pa.decimal256(50, 2)), [20, np.nan]),
+        (pa.array([Decimal("1.234"), None], pa.decimal256(50, 3)), [23.4, np.nan]),
+        (pa.nulls(2), [np.nan, np.nan]),
+        (pa.array([None, None], pa.decimal128(10, 2)), [np.nan, np.nan]),
+    ],
+)
+@pytest.mark.parametrize("text", ["decimal128(10, 2)", "decimal128(30, 2)"])
+def test_rows_of_other_types(column: pa.Array, numbers: list[float], text: str) -> None:
+    np.testing.assert_allclose(DecimalCodec(text, 100).encode(column), numbers, rtol=1e-13)
+
+
+def test_equality_with_rows_of_other_types() -> None:
+    codec = DecimalCodec("decimal128(10, 2)", 0)
+    assert codec.equals(pa.array([0.07, None, 0.08]), 7).tolist() == [True, False, False]
+    assert codec.equals(pa.array([3, None]), 300).tolist() == [True, False]
+    assert codec.equals(pa.array([3, None]), 301).tolist() == [False, False]
+    assert codec.equals(pa.array([Decimal("1.5"), None]), 150).tolist() == [True, False]
+    assert codec.equals(pa.array([Decimal("1.5"), None]), 151).tolist() == [False, False]
+    assert codec.equals(pa.array([Decimal("1.500"), None], pa.decimal256(40, 3)), 150).tolist() == [True, False]
+
+
+def test_rows_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(InputError, match=r"holds string values, but decimal128\(10, 2\) values when it was fitted"):
+        DecimalCodec("decimal128(10, 2)", 0).encode(pa.array(["1"]))
+
+
+@pytest.mark.parametrize(
+    ("given_", "text"),
+    [("12.50", "12.50"), (12.5, "12.50"), (0.1, "0.10"), (np.float32(0.1), "0.10"), (Decimal("-1.2"), "-1.20"),
+     (3, "3.00"), ("1e3", "1000.00"), (np.int16(-4), "-4.00"), ("-0", "0.00")],
+)  # fmt: skip
+def test_parse(given_: object, text: str) -> None:
+    codec = DecimalCodec("decimal128(10, 2)", 7)
+    assert codec.show(codec.parse(given_)) == text
+
+
+@pytest.mark.parametrize("given_", ["12.505", "1e8", 99999999.995, None, "x", "nan", True, 1j])
+def test_parse_refuses_what_is_no_value(given_: object) -> None:
+    with pytest.raises(ValueError):
+        DecimalCodec("decimal128(10, 2)", 0).parse(given_)
+
+
+def test_the_users_decimal_context_does_not_matter() -> None:
+    with localcontext() as context:
+        context.prec = 3
+        codec = DecimalCodec("decimal128(38, 2)", 0)
+        assert codec.parse("123456789012345678901234567890.12") == 12345678901234567890123456789012
+        assert codec.show(12345678901234567890123456789012) == "123456789012345678901234567890.12"
+
+
+@pytest.mark.parametrize("text", ["decimal128(10, 2)", "decimal128(38, 2)"])
+def test_base_is_the_median(text: str) -> None:
+    first, second = column_of([700, None, -5], text), column_of([699, 701], text)[:1]
+    sample = pa.chunked_array([first, second])
+    assert codec_for("x", type_of(text), sample, CodecRules()) == DecimalCodec(text, 699)
+    assert codec_for("x", type_of(text), pa.chunked_array([], type_of(text)), CodecRules()) == DecimalCodec(text, 0)
+
+
+def test_wider_decimals_are_refused_with_a_remedy() -> None:
+    sample = pa.chunked_array([], pa.decimal256(50, 2))
+    with pytest.raises(InputError, match='column "price" .* cast it to decimal128'):
+        codec_for("price", sample.type, sample, CodecRules())

@@ -1,0 +1,84 @@
+"""What --columns takes."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from gpuvgm.errors import InputError
+from gpuvgm.options import parse_columns
+from gpuvgm.schema import ColumnSpec
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (None, None),
+        ("price", ["price"]),
+        (" price , day of week", ["price", "day of week"]),
+        ("price=continuous, id=drop", {"price": "continuous", "id": "drop"}),
+        ("price = mixed", {"price": "mixed"}),
+        ("a=b=general", {"a=b": "general"}),
+    ],
+)
+def test_names_or_kinds_by_name(text, columns):
+    assert parse_columns(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("price,id=drop", '--columns "price,id=drop": "price" has no kind; give names only'),
+        ("price,id=drop", 'NAME=KIND for each (the others are inferred). Names that hold a comma or "="'),
+        ("price=number", '"number" is no kind: continuous, mixed, categorical, general, drop, pass.'),
+        ("price=infer", '"infer" is no kind'),
+        ("price=", '"" is no kind'),
+        ("=drop", '"=drop" has no name'),
+        ("price=drop,price=pass", '"price" is given more than once'),
+        ("price,,id", "a name is empty: there is a comma too many"),
+        ("price,", "a comma too many"),
+        ("", "a name is empty"),
+    ],
+)
+def test_refusals(text, message):
+    with pytest.raises(InputError) as caught:
+        parse_columns(text)
+    assert message in str(caught.value)
+
+
+def test_a_file_says_everything(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(
+        "[columns]\n"
+        'id = "drop"\n'
+        '"a,b=c" = "pass"\n'
+        'price = {modal = [0, "missing", nan], log = true}\n'
+        "day = {modal = 2024-01-31}\n"
+        'grade = {categories = ["A", "B", nan], unknown = "ignore"}\n'
+    )
+    columns = parse_columns(str(path))
+    assert columns["day"] == {"modal": datetime.date(2024, 1, 31)}
+    assert columns["a,b=c"] == "pass"
+    del columns["price"]["modal"][2]
+    specs = {name: ColumnSpec.declare(name, declared) for name, declared in columns.items()}
+    assert specs["price"].modal == (0, None)
+    assert specs["day"].modal == ("2024-01-31",)
+    assert specs["grade"].categories == ("A", "B", None)
+
+
+def test_a_file_may_list_names(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text('columns = ["a,b", "c=d"]\n')
+    assert parse_columns(str(path)) == ["a,b", "c=d"]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [("x = 1\n", '"x" is not expected'), ("columns = 3\n", "there is none"), ("", "there is none")],
+)
+def test_wrong_files_are_refused(tmp_path, content, wrong):
+    path = tmp_path / "spec.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=wrong):
+        parse_columns(str(path))

@@ -1,0 +1,224 @@
+"""Kinds from a sample."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gpuvgm.inference import Finding, infer_kind, is_level_type
+
+ROWS = 10_000
+
+
+def found(values, type_=None, chunks=3, **settings):
+    whole = pa.array(values, type_, from_pandas=False)
+    size = -(-len(whole) // chunks) or 1
+    return infer_kind(
+        pa.chunked_array([whole.slice(start, size) for start in range(0, len(whole), size)], whole.type), **settings
+    )
+
+
+def counts(*pairs, tail=0):
+    """Values with their numbers of rows, then `tail` different ones from 1,000 on."""
+    return [value for value, rows in pairs for _ in range(rows)] + list(range(1_000, 1_000 + tail))
+
+
+def test_a_constant_column_is_categorical():
+    assert found([7] * 10) == Finding("categorical", "1 distinct value in 10 sampled rows")
+
+
+@pytest.mark.parametrize(
+    ("levels", "rows", "kind"), [(20, 200, "categorical"), (20, 199, "continuous"), (21, 2_100, "continuous")]
+)
+@pytest.mark.parametrize("type_", [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()])
+def test_few_different_numbers_are_categorical(levels, rows, kind, type_):
+    assert found(np.arange(rows) % levels, type_).kind == kind
+
+
+def test_missing_numbers_are_no_value():
+    values = [1.0, 2.0, None, float("nan")] * 25
+    assert found(values) == Finding("categorical", "2 distinct values in 100 sampled rows, 50 of them missing")
+    assert found([1.0, None] * 9).kind == "continuous"
+
+
+def test_infinite_numbers_are_no_level_and_no_spike():
+    assert found([1.0, 2.0, float("inf")] * 100).kind == "continuous"
+    tail = [float(value) for value in range(100)]
+    assert found([float("inf")] * 900 + tail).kind == "continuous"
+    assert found([float("inf")] * 10 + [0.0] * 90 + tail).modal == (0.0,)
+
+
+def test_many_different_numbers_are_continuous():
+    finding = found(np.arange(ROWS) * 0.5)
+    assert finding == Finding("continuous", "float64 with 10,000 distinct values in 10,000")
+    assert found(np.arange(100, dtype=np.float32)).reason == "float32 with 100 distinct values in 100"
+
+
+def test_a_frequent_number_is_a_modal_value():
+    finding = found(counts((0, 413), (5, 23), tail=564))
+    assert finding.kind == "mixed"
+    assert finding.modal == (0,)
+    assert finding.reason == "41.3 % of the sampled values are 0, the next most frequent value has 2.3 %"
+
+
+def test_up_to_three_numbers_are_modal_values():
+    finding = found(counts((-1.0, 100), (0.0, 400), (99.5, 60), tail=440))
+    assert finding.modal == (0.0, -1.0, 99.5)
+    assert finding.reason == (
+        "40.0 % of the sampled values are 0, 10.0 % are -1, 6.0 % are 99.5, the next most frequent value has 0.1 %"
+    )
+    assert [type(value) for value in finding.modal] == [float] * 3
+
+
+@pytest.mark.parametrize(
+    ("leading", "tail", "modal"),
+    [
+        ([(0, 50), (1, 10)], 940, (0,)),  # 5 %, five times as frequent
+        ([(0, 49)], 951, ()),  # below 5 %
+        ([(0, 99), (1, 20)], 881, ()),  # less than five times as frequent
+        ([(0, 99), (1, 99), (2, 20)], 782, ()),
+        ([(0, 100), (1, 100), (2, 20)], 780, (0, 1)),
+        ([(0, 100), (1, 100), (2, 100)], 700, (0, 1, 2)),
+        ([(0, 100), (1, 100), (2, 100), (3, 100)], 600, ()),  # a fourth one is no spike, and too frequent
+        ([(0, 600), (1, 100), (2, 100), (3, 100)], 100, (0,)),
+    ],
+)
+def test_what_stands_out(leading, tail, modal):
+    finding = found(counts(*leading, tail=tail))
+    assert finding.modal == modal
+    assert finding.kind == ("mixed" if modal else "continuous")
+
+
+def test_shares_are_of_the_values_that_are_there():
+    finding = found([None] * 1_000 + counts((0, 50), tail=50))
+    assert finding.reason == (
+        "50.0 % of the sampled values are 0, the next most frequent value has 1.0 %, 1,000 of 1,100 missing"
+    )
+
+
+def test_tiny_shares_are_shown():
+    assert found(counts((0, 90_000), tail=10_000)).reason.endswith("the next most frequent value has 0.001 %")
+
+
+def test_a_frequent_number_alone_is_no_spike():
+    assert found([5] * 9).kind == "continuous"
+    assert found([1, 2, 3]).kind == "continuous"
+
+
+def test_numbers_keep_their_digits():
+    large = 2**63 + 1
+    assert found([large] * 500 + list(range(500)), pa.uint64()).modal == (large,)
+    finding = found([-0.0, 0.0] * 250 + [value / 7 for value in range(1, 500)])
+    assert finding.modal == (0.0,)
+    assert not np.signbit(finding.modal[0])
+    assert "are 0.1," in found(np.array([0.1] * 500 + list(range(500)), np.float32)).reason
+
+
+def test_the_caller_may_rule_kinds_out():
+    assert found([0, 1] * 50, categorical=False) == Finding(
+        "continuous", "int64 with 2 distinct values in 100; its options are not for categorical columns"
+    )
+    assert found(counts((0, 500), tail=500), spikes=False).kind == "continuous"
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()])
+def test_text_is_categorical(type_):
+    finding = found([f"{value % 16}" for value in range(ROWS)], type_)
+    assert finding == Finding("categorical", f"{type_} with 16 distinct values", distinct=16)
+
+
+def test_blank_text_is_missing():
+    assert found(["a", "", "  ", None]).reason == "string with 1 distinct value, 3 of 4 missing"
+    assert found(["", None]) == Finding("categorical", "no value in the sample")
+
+
+@pytest.mark.parametrize(
+    ("distinct", "rows", "kind"),
+    [(1_001, 1_001, "pass"), (1_000, 1_000, "categorical"), (1_900, 2_000, "categorical"), (1_901, 2_000, "pass")],
+)
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_identifiers_and_free_text_pass_through(distinct, rows, kind, dictionary):
+    values = pa.array([f"id {row % distinct}" for row in range(rows)] + [None, ""] * 500)
+    assert found(values.dictionary_encode() if dictionary else values).kind == kind
+
+
+def test_the_reason_of_free_text():
+    assert found([str(value) for value in range(2_000)]) == Finding(
+        "pass", "string with 2,000 distinct values in 2,000: identifiers or free text", distinct=2_000
+    )
+
+
+def test_booleans_are_categorical():
+    assert found([True, False, None]) == Finding("categorical", "bool")
+
+
+def test_dictionaries_are_categorical():
+    chunks = [pa.array(["a", "b", None]).dictionary_encode(), pa.array(["c", "b"]).dictionary_encode()]
+    finding = infer_kind(pa.chunked_array(chunks))
+    assert finding.reason == "dictionary of string with 3 distinct values, 1 of 5 missing"
+    assert found(pa.array(range(5_000)).dictionary_encode()) == Finding("categorical", "dictionary of int64")
+    assert found(pa.array([DAY] * 3).dictionary_encode()).kind == "categorical"
+    assert found(pa.array(["a"], pa.large_string()).dictionary_encode()).kind == "categorical"
+
+
+DAY = datetime.date(2024, 1, 31)
+NOON = datetime.datetime(2024, 1, 31, 12)
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        (NOON, pa.timestamp("s")),
+        (NOON, pa.timestamp("ns", "Europe/Berlin")),
+        (DAY, pa.date32()),
+        (DAY, pa.date64()),
+        (NOON.time(), pa.time32("s")),
+        (NOON.time(), pa.time64("ns")),
+        (datetime.timedelta(1), pa.duration("ms")),
+        (Decimal("12.50"), pa.decimal128(10, 2)),
+    ],
+)
+def test_datetimes_and_decimals_are_continuous(value, type_):
+    assert found([value] * 100, type_) == Finding("continuous", str(type_))
+    assert found([None] * 5, type_) == Finding("continuous", "no value in the sample")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[1], []]),
+        pa.array([{"a": 1}]),
+        pa.array([b"a"]),
+        pa.array([b"a"], pa.binary(1)),
+        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8())),
+        pa.array([Decimal(1)], pa.decimal256(50, 0)),
+        pa.array([b"a", b"b"]).dictionary_encode(),
+        pa.array([None], pa.month_day_nano_interval()),
+        pa.array([None], pa.list_(pa.int8())),
+    ],
+)
+def test_other_types_pass_through(values):
+    finding = found(values)
+    assert finding.kind == "pass"
+    assert finding.reason.endswith("values, which only pass through")
+    assert not is_level_type(values.type)
+
+
+@pytest.mark.parametrize("type_", [pa.int32(), pa.float16(), pa.float64(), pa.null()])
+@pytest.mark.parametrize("rows", [0, 5])
+def test_numbers_without_a_value_are_continuous(type_, rows):
+    assert found([None] * rows, type_) == Finding("continuous", "no value in the sample")
+
+
+def test_nan_alone_is_no_value():
+    assert found([float("nan")] * 5) == Finding("continuous", "no value in the sample")
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.bool_(), pa.dictionary(pa.int8(), pa.string())])
+@pytest.mark.parametrize("rows", [0, 5])
+def test_levels_without_a_value_are_categorical(type_, rows):
+    assert found([None] * rows, type_) == Finding("categorical", "no value in the sample")

@@ -1,0 +1,120 @@
+"""A column that fails is reported; the others finish, and a later fit goes on from there."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+import gpuvgm
+from gpuvgm import TableTransformer
+from gpuvgm.documents import column_document, plain
+from gpuvgm.errors import ColumnsFailed, InputError
+
+ROWS = 3000
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    made = pd.DataFrame({name: random.normal(size=ROWS) for name in "abc"})
+    made["level"] = random.choice(["x", "y"], ROWS)
+    made.loc[[77, 1500], "b"] = np.inf
+    return made
+
+
+def columns_equal(one: TableTransformer, other: TableTransformer) -> bool:
+    documents = [plain([column_document(column) for column in each.model_.columns]) for each in (one, other)]
+    return documents[0] == documents[1]
+
+
+def test_the_others_finish_and_resume_fits_what_is_missing(frame: pd.DataFrame) -> None:
+    transformer = TableTransformer(effort="research")
+    with pytest.raises(ColumnsFailed, match=r'column "b": 2 values are infinite \(first at .* row 77\)') as caught:
+        transformer.fit(frame)
+    assert list(caught.value.failed) == ["b"]
+    assert caught.value.fitted == 3
+    assert list(transformer.unfinished_.columns) == ["a", "c", "level"]
+    with pytest.raises(NotFittedError, match='column "b"'):
+        transformer.transform(frame)
+    kept = transformer.unfinished_.columns["a"]
+    transformer.set_params(columns={"b": {"inf": "missing"}}).fit(frame, resume=True)
+    assert transformer.columns_["a"] is kept
+    assert not hasattr(transformer, "unfinished_")
+    whole = TableTransformer({"b": {"inf": "missing"}}, effort="research").fit(frame)
+    assert columns_equal(transformer, whole)
+    pd.testing.assert_frame_equal(transformer.transform(frame), whole.transform(frame))
+
+
+def test_several_failures_are_all_named(frame: pd.DataFrame) -> None:
+    frame["c"] = np.where(np.arange(ROWS) == 5, -np.inf, frame["c"])
+    with pytest.raises(ColumnsFailed, match='row 77.*1 more failed: "c" .2 other columns are fitted') as caught:
+        TableTransformer(effort="research").fit(frame)
+    assert set(caught.value.failed) == {"b", "c"}
+    assert "row 5" in caught.value.failed["c"]
+    assert pickle.loads(pickle.dumps(caught.value)).failed == caught.value.failed
+
+
+def test_the_only_column_fails_alone(frame: pd.DataFrame) -> None:
+    transformer = TableTransformer()
+    with pytest.raises(InputError, match="2 values are infinite") as caught:
+        transformer.fit(frame[["b"]])
+    assert not isinstance(caught.value, ColumnsFailed)
+    assert not hasattr(transformer, "unfinished_")
+
+
+def test_a_failing_column_may_be_dropped_or_redeclared(frame: pd.DataFrame) -> None:
+    transformer = TableTransformer(effort="research")
+    with pytest.raises(ColumnsFailed):
+        transformer.fit(frame)
+    transformer.set_params(columns={"b": "drop", "c": "general"}).fit(frame, resume=True)
+    assert list(transformer.columns_) == ["a", "c", "level"]
+    assert transformer.columns_["c"].kind == "general"
+
+
+def test_a_resumed_fit_may_fail_again(frame: pd.DataFrame) -> None:
+    transformer = TableTransformer(effort="research")
+    for resume in (False, True):
+        with pytest.raises(ColumnsFailed, match="row 77"):
+            transformer.fit(frame, resume=resume)
+    assert list(transformer.unfinished_.columns) == ["a", "c", "level"]
+
+
+def test_unfinished_fits_are_saved_and_resumed(frame: pd.DataFrame, tmp_path) -> None:
+    transformer = TableTransformer(effort="research")
+    with pytest.raises(ColumnsFailed):
+        transformer.fit(frame)
+    transformer.save(tmp_path / "half.gpuvgm", summaries=True)
+    loaded = gpuvgm.load(tmp_path / "half.gpuvgm").set_params(columns={"b": {"inf": "missing"}})
+    assert list(loaded.unfinished_.failed) == ["b"]
+    loaded.fit(frame, resume=True)
+    assert columns_equal(loaded, TableTransformer({"b": {"inf": "missing"}}, effort="research").fit(frame))
+    loaded.partial_fit(frame)
+    assert loaded.model_.rows == 2 * ROWS
+
+
+def test_resume_needs_something_to_resume_and_the_same_source(frame: pd.DataFrame) -> None:
+    transformer = TableTransformer(effort="research")
+    with pytest.raises(InputError, match="nothing to resume"):
+        transformer.fit(frame, resume=True)
+    with pytest.raises(ColumnsFailed):
+        transformer.fit(frame)
+    with pytest.raises(InputError, match="is not the source that the earlier fit read"):
+        transformer.fit(frame.iloc[:100], resume=True)
+
+
+def test_columns_with_too_many_levels_fail_alone() -> None:
+    frame = pd.DataFrame({"a": np.arange(70_000.0), "key": [f"k{i}" for i in range(70_000)]})
+    with pytest.raises(ColumnsFailed, match='column "key": more than 65,535 levels'):
+        TableTransformer({"key": "categorical"}, effort="research").fit(frame)
+
+
+def test_partial_fit_changes_nothing_where_it_fails(frame: pd.DataFrame) -> None:
+    transformer = TableTransformer(effort="research").fit(frame[["a", "level"]])
+    before = transformer.model_
+    with pytest.raises(InputError, match="1 values are infinite"):
+        transformer.partial_fit(pd.DataFrame({"a": [1.0, np.inf], "level": ["x", "z"]}))
+    assert transformer.model_ is before
