@@ -1,6 +1,7 @@
 # make demo       the main job on real data          make test        the whole suite
 # make lint       every static check                 make format      apply the formatters
 # make benchmarks tables and JSON lines              make clean       remove what was built
+# make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmarks install install-dev clean distclean
+.PHONY: help demo test test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -29,6 +30,13 @@ demo: $(STAMP)-demo
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-integrations:
+	$(MAKE) test-one-integration VENV=$(VENV)-ctgan EXTRA=test-ctgan
+	$(MAKE) test-one-integration VENV=$(VENV)-rdt1 EXTRA=test-rdt1
+
+test-one-integration: $(STAMP)-$(EXTRA)
+	$(BIN)/python -m pytest tests/integrations $(PYTEST_ARGS)
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check .
@@ -67,4 +75,4 @@ clean:
 	find gpuvgm tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-ctgan $(VENV)-rdt1

@@ -1,0 +1,223 @@
+"""The transformer of CTAB-GAN+ with its arguments, on gpuvgm's engines and without its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+
+from gpuvgm.checks import check_choice
+from gpuvgm.columns import ColumnModel, MixtureColumn
+from gpuvgm.errors import InputError
+from gpuvgm.frames import Source, open_source
+from gpuvgm.transformer import TableTransformer
+
+
+class DataTransformer:
+    """Mode-specific normalisation of a table for CTAB-GAN+ (Zhao et al. 2021).
+
+    The matrix is the onehot layout of ``TableTransformer(effort="research")``: columns in the order of the table, modes
+    and levels by falling frequency in the training rows, whatever rows are transformed later.
+
+    A column is named by its label or by its position; a whole number is a position unless it is a label. A column in
+    `categorical_list` is categorical unless it is in `non_categorical_list` too; one in `mixed_dict` is mixed, one in
+    `general_list` general, and all others continuous. Missing values need no sentinel: they are a mode or a level of
+    their own, and -9999999 is a number like any other unless `mixed_dict` lists it.
+
+    Parameters
+    ----------
+    train_data : pandas.DataFrame or ndarray of shape (rows, columns)
+        The training rows.
+    categorical_list : sequence
+        Columns that hold values to tell apart.
+    mixed_dict : mapping
+        Columns of numbers with modal values, and for each the list of these.
+    general_list : sequence
+        Columns whose range is laid on [-1, 1].
+    non_categorical_list : sequence
+        Columns of `categorical_list` with so many values that they are taken as numbers.
+    n_clusters : int
+        Upper limit of components per column.
+    eps : float
+        Components need more than this weight, and one training row, to become a mode.
+    **options
+        Further arguments of `TableTransformer`; `effort` is "research" unless given.
+
+    Attributes
+    ----------
+    output_info : list of tuple
+        Parts of the matrix: (1, "tanh", "no_g") for scalars, (1, "tanh", "yes_g") for those of general columns,
+        (cells, "softmax").
+    output_dim : int
+        Columns of the matrix.
+    model : list of ColumnModel
+        The fitted columns.
+    components : list of ndarray of bool or None
+        For mixtures, which components are modes.
+    ordering : list of ndarray of int or None
+        For mixtures, the index of each cell in [modal values, then modes in index order].
+    """
+
+    def __init__(
+        self,
+        train_data: Any = None,
+        categorical_list: Sequence[Any] = (),
+        mixed_dict: Mapping[Any, Sequence[Any]] | None = None,
+        general_list: Sequence[Any] = (),
+        non_categorical_list: Sequence[Any] = (),
+        n_clusters: int = 10,
+        eps: float = 0.005,
+        **options: Any,
+    ) -> None:
+        self.train_data = train_data
+        self.categorical_columns = list(categorical_list)
+        self.mixed_columns = {column: list(values) for column, values in (mixed_dict or {}).items()}
+        self.general_columns = list(general_list)
+        self.non_categorical_columns = list(non_categorical_list)
+        self.n_clusters = n_clusters
+        self.eps = eps
+        settings = {"effort": "research", **options}
+        self._table = TableTransformer(n_components=n_clusters, weight_threshold=eps, **settings)
+
+    def fit(self) -> None:
+        """Fit every column on every training row.
+
+        Raises
+        ------
+        InputError
+            For columns that are not there, and for those that cannot be fitted as what they were said to be.
+        """
+        if self.train_data is None:
+            raise InputError("there are no training rows: give train_data")
+        source = _source(self.train_data)
+        names = source.schema.names
+        labels = list(getattr(self.train_data, "columns", range(len(names))))
+        self._table.columns = self._kinds(names, labels)
+        self._table.fit(self.train_data)
+        self._table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
+        self._empty = self.train_data[:0].copy()
+        self.model: list[ColumnModel] = list(self._table.columns_.values())
+        mixtures = [column if isinstance(column, MixtureColumn) else None for column in self.model]
+        self.components = [None if column is None else column.active for column in mixtures]
+        self.ordering = [None if column is None else np.array(column.order) for column in mixtures]
+        self.output_info = [part for column in self.model for part in _parts(column)]
+        self.output_dim = sum(part[0] for part in self.output_info)
+
+    def transform(self, data: Any, **options: Any) -> NDArray[np.float64]:
+        """Rows as the matrix that CTAB-GAN+ trains on.
+
+        Parameters
+        ----------
+        data : pandas.DataFrame or ndarray of shape (rows, columns)
+            Rows; columns of an array are taken by position.
+        **options
+            Further arguments of `TableTransformer.transform`: mode, seed, uniforms, first_row.
+
+        Returns
+        -------
+        ndarray of shape (rows, output_dim)
+        """
+        names = [column.name for column in self._fitted().model]
+        source = _source(data)
+        if source.flavour == "matrix":
+            if len(source.schema.names) != len(names):
+                raise InputError(f"the rows have {len(source.schema.names)} columns, but {len(names)} were fitted")
+            data = dict(zip(names, data.T, strict=True))
+        matrix: NDArray[np.float64] = self._table.transform(data, layout="onehot", dtype="float64", **options)
+        return matrix
+
+    def inverse_transform(self, data: Any, invalid: Literal["mask", "drop"] = "mask") -> tuple[Any, NDArray[np.int64]]:
+        """Rows in the type and the dtypes of the training rows.
+
+        Parameters
+        ----------
+        data : ndarray of shape (rows, output_dim)
+            Scalars, and any numbers for cells, of which the largest wins.
+        invalid : {"mask", "drop"}
+            Keep rows with a value outside the training range, or leave them out as the research code does.
+
+        Returns
+        -------
+        rows : pandas.DataFrame or ndarray
+            The rows.
+        invalid_ids : ndarray of int
+            Positions in `data` of the rows with a value outside the training range.
+        """
+        check_choice("invalid", invalid, ("mask", "drop"))
+        matrix = np.asarray(data)
+        if matrix.ndim != 2 or matrix.shape[1] != self._fitted().output_dim:
+            raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dim} columns")
+        rows, valid = self._decoded(matrix)
+        return rows[valid] if invalid == "drop" else rows, np.flatnonzero(~valid)
+
+    def _decoded(self, matrix: NDArray[Any]) -> tuple[Any, NDArray[np.bool_]]:
+        """Decoded rows as what was fitted, and which of them are valid."""
+        if hasattr(self._empty, "iloc"):
+            import pandas
+
+            encoded = pandas.DataFrame(matrix, columns=self._table.get_feature_names_out(), copy=False)
+            frame, valid = self._table.inverse_transform(encoded, return_valid=True)
+            frame.columns = self._empty.columns
+            return frame, valid
+        arrays, valid = self._table.inverse_transform(matrix, return_valid=True)
+        rows = np.empty((len(matrix), len(arrays)), self._empty.dtype)
+        for position, array in enumerate(arrays.values()):
+            rows[:, position] = array
+        return rows, valid
+
+    def _fitted(self) -> DataTransformer:
+        if not hasattr(self, "model"):
+            raise NotFittedError("this DataTransformer is not fitted yet: call fit")
+        return self
+
+    def _kinds(self, names: Sequence[str], labels: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        """Kind and options of every column."""
+
+        def named(argument: str, given: Iterable[Any]) -> list[str]:
+            positions = [_position(argument, one, labels) for one in given]
+            return [names[position] for position in positions]
+
+        categorical = set(named("categorical_list", self.categorical_columns))
+        categorical -= set(named("non_categorical_list", self.non_categorical_columns))
+        general = named("general_list", self.general_columns)
+        mixed = named("mixed_dict", self.mixed_columns)
+        modal = dict(zip(mixed, self.mixed_columns.values(), strict=True))
+        if len(modal) < len(mixed):
+            raise InputError("mixed_dict names a column by its label and by its position; give it once")
+
+        def kind(name: str) -> dict[str, Any]:
+            if name in categorical:
+                return {"kind": "categorical"}
+            if name in modal:
+                return {"kind": "mixed", "modal": modal[name]}
+            return {"kind": "general" if name in general else "continuous"}
+
+        return {name: kind(name) for name in names}
+
+
+def _source(rows: Any) -> Source:
+    source = open_source(rows)
+    if source.flavour not in ("pandas", "matrix"):
+        raise InputError(f"give a pandas DataFrame or a two-dimensional NumPy array, not {source.name}")
+    return source
+
+
+def _position(argument: str, given: Any, labels: Sequence[Any]) -> int:
+    """Position of a column that is named by its label or by its position."""
+    if given in labels:
+        return labels.index(given)
+    if isinstance(given, (int, np.integer)) and 0 <= given < len(labels):
+        return int(given)
+    shown = ", ".join(map(repr, labels[:20])) + (", …" if len(labels) > 20 else "")
+    raise InputError(f"{argument}: there is no column {given!r}; the columns are {shown}")
+
+
+def _parts(column: ColumnModel) -> list[tuple[Any, ...]]:
+    """Parts of the matrix that a column takes."""
+    parts: list[tuple[Any, ...]] = []
+    if column.has_scalar:
+        parts.append((1, "tanh", "yes_g" if column.kind == "general" else "no_g"))
+    return [*parts, (column.width, "softmax")] if column.width else parts
