@@ -1,6 +1,6 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json.
 
-NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, import and picture.
+NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import and picture.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import estimator, exact, fit, importing, inverse, picture, pipeline, transform
+from benchmarks import estimator, exact, fit, importing, inverse, peers, picture, pipeline, table, transform
 from benchmarks.machine import describe_machine, machine_line
 from benchmarks.measure import Measurement
 from benchmarks.output import append_lines, show
 
 #: Name, function of the number of rows, and how many rows it takes by default.
-BENCHMARKS: dict[str, tuple[Callable[[int], list[Measurement]], int]] = {
+BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "fit": (fit.measure, 20_000_000),
     "exact": (exact.measure, 20_000_000),
     "estimator": (estimator.measure, 1_000_000),
@@ -25,8 +25,14 @@ BENCHMARKS: dict[str, tuple[Callable[[int], list[Measurement]], int]] = {
     "transform": (transform.measure, 20_000_000),
     "inverse": (inverse.measure, 20_000_000),
     "pipeline": (pipeline.measure, 10_000_000),
+    "table": (table.measure, 1_000_000),
+    "peers": (peers.measure, 200_000),
     "import": (importing.measure, 1),
 }
+#: Options that a benchmark takes beside the number of rows.
+OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}
+#: How a benchmark shows its measurements, where not in the table of all others.
+SHOWN = {"table": table.show, "peers": peers.show}
 PICTURE_ROWS = 1_000_000
 
 
@@ -39,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     measure, rows = BENCHMARKS[options.benchmark]
     machine = describe_machine()
-    measurements = measure(options.rows or rows)
-    show(f"{options.benchmark}: {machine_line(machine)}", measurements, console)
+    chosen = {name: getattr(options, name) for name in OPTIONS.get(options.benchmark, ())}
+    measurements = measure(options.rows or rows, **{name: value for name, value in chosen.items() if value is not None})
+    SHOWN.get(options.benchmark, show)(f"{options.benchmark}: {machine_line(machine)}", measurements, console)
     if options.json is not None:
         append_lines(options.json, options.benchmark, machine, measurements)
     return 0
@@ -51,6 +58,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture"])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
+    parser.add_argument("--columns", type=int, help="columns of the table (table)")
+    parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")
+    parser.add_argument("--flights", type=lambda text: int(float(text)), help="rows that CTGAN is fitted on (peers)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append JSON lines to this file")
     return parser.parse_args(arguments)
 

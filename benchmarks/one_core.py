@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 #: For processes that load these libraries; joblib and gpuvgm go by the cores that the process may run on.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1")
@@ -20,18 +20,26 @@ def bind_to_one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def repeated(function: Callable[[], Any], most: int = MOST_REPEATS) -> tuple[float, Any]:
-    """Best seconds of some calls, of one where that takes long, and what the last one returned."""
-    best, start = float("inf"), time.perf_counter()
+class Repeated(NamedTuple):
+    """Best times of some calls, the processor's among them, and what the last one returned."""
+
+    seconds: float
+    processor_seconds: float
+    result: Any
+
+
+def repeated(function: Callable[[], Any], most: int = MOST_REPEATS) -> Repeated:
+    """Time some calls, one where that takes long."""
+    best, least, start = float("inf"), float("inf"), time.perf_counter()
     for _ in range(most):
         result = None  # what an earlier call returned shall not add to the peak memory
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         result = function()
         now = time.perf_counter()
-        best = min(best, now - before)
+        best, least = min(best, now - before), min(least, time.process_time() - used)
         if now - start > PATIENCE:
             break
-    return best, result
+    return Repeated(best, least, result)
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:

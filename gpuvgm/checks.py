@@ -8,12 +8,14 @@ from gpuvgm.codecs import is_number
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, metadata_of
+from gpuvgm.frames.source import check_request
 from gpuvgm.output import MODEL_KEY
 from gpuvgm.store import fingerprint
 
 
 def check_columns(table: Source, model: TableModel) -> None:
-    """Refuse columns fitted as numbers that hold something else here."""
+    """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here."""
+    check_request(table.name, table.schema, model.names)
     for column in model.columns:
         if column.kind in ("continuous", "mixed", "general") and column.name in table.schema.names:
             type_ = table.schema.field(column.name).type

@@ -269,12 +269,18 @@ class GeneralColumn:
     @property
     def low(self) -> float:
         """Number that -1 stands for."""
-        return (0.0 if self.minimum is None else self.codec.number(self.minimum)) - self.margin
+        return self._end(self.minimum, -self.margin)
 
     @property
     def high(self) -> float:
         """Number that 1 stands for."""
-        return (0.0 if self.maximum is None else self.codec.number(self.maximum)) + self.margin
+        return self._end(self.maximum, self.margin)
+
+    def _end(self, value: Number | None, margin: float) -> float:
+        """Number of one end of the range; the margin belongs to the value, not to its logarithm."""
+        if value is None:
+            return margin
+        return self.codec.number(value + margin) if self.codec.name == "log" else self.codec.number(value) + margin
 
     @property
     def resolution(self) -> float:

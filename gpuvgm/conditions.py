@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs import Number
@@ -16,7 +16,7 @@ from gpuvgm.columns import MISSING, CategoricalColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.layouts import spans_of
-from gpuvgm.levels import LevelIndex, value_type
+from gpuvgm.levels import parsed, value_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,10 @@ class Conditions:
     """
 
     def __init__(self, transformer: Any, columns: Sequence[str] | None = None) -> None:
+        check_is_fitted(transformer)
         model: TableModel = transformer.model_
+        if isinstance(columns, str):
+            raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
         if columns is None:
             columns = [column.name for column in model.columns if isinstance(column, CategoricalColumn)]
         self._columns = [_with_cells(model, name) for name in columns]
@@ -171,10 +174,11 @@ class Conditions:
         matrix : array of shape (rows, width of the onehot layout)
             What `transform(layout="onehot")` gave.
         """
-        cells = {}
-        for name, (start, stop) in self.matrix_spans.items():
-            cells[name] = np.argmax(np.asarray(matrix[:, start:stop]), axis=1)
-        return RowIndex.of([cells[name] for name in self.names], [column.width for column in self._columns])
+        cells, rows = [], np.asarray(matrix)
+        for start, stop in self.matrix_spans.values():
+            block = rows[:, start:stop]
+            cells.append(np.where(np.any(block != 0, axis=1), np.argmax(block, axis=1), stop - start))
+        return RowIndex.of(cells, [column.width for column in self._columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +198,10 @@ class RowIndex:
 
     @classmethod
     def of(cls, cells: Sequence[Ints], widths: Sequence[int]) -> RowIndex:
-        """Index of the cells of several columns."""
+        """Index of the cells of several columns; a cell past the last stands for none."""
         rows = [np.argsort(cell, kind="stable") for cell in cells]
         starts = [
-            np.concatenate(([0], np.cumsum(np.bincount(cell, minlength=width))))
+            np.concatenate(([0], np.cumsum(np.bincount(cell, minlength=width)[:width])))
             for cell, width in zip(cells, widths, strict=True)
         ]
         return cls(rows, starts)
@@ -234,8 +238,11 @@ def _with_cells(model: TableModel, name: str) -> MixtureColumn | CategoricalColu
 def _cell_of(column: MixtureColumn | CategoricalColumn, value: object) -> int:
     """Cell of a level or of a modal value."""
     if isinstance(column, CategoricalColumn):
-        found = LevelIndex(column.levels, value_type(type_of(column.type))).find(pa.array([value]))
-        cell = int(found[0])
+        try:
+            (level,) = parsed([value], value_type(type_of(column.type)))
+        except ValueError:
+            level = value  # type: ignore[assignment]  # no level at all
+        cell = column.levels.index(level) if level in column.levels else -1
     else:
         held = [one is MISSING if value is MISSING else _is(column, one, value) for one in column.modal_values]
         cell = int(column.cell_positions()[held.index(True)]) if True in held else -1

@@ -23,7 +23,7 @@ from gpuvgm.posterior import Posterior
 _NO_MEANING = {
     "continuous": ("fit", "minimum", "maximum", "modal_counts"),
     "mixed": ("fit", "minimum", "maximum", "modal_counts"),
-    "categorical": ("fit", "counts", "first_rows", "declared"),
+    "categorical": ("fit", "counts", "first_rows", "declared", "dictionary"),
     "general": ("fit",),
     "pass": ("fit", "type"),
 }
@@ -208,7 +208,7 @@ def _mixture(document: dict[str, Any]) -> MixtureModel:
         active_counts=_floats(document["active_counts"]),
     )
     k = len(posterior.means)
-    vectors = [*parameters.values(), mixture.centres, mixture.counts, mixture.active]
+    vectors = [*parameters.values(), mixture.counts, mixture.active]  # of few rows a search may have had fewer centres
     if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
         raise ValueError("the components' parameters differ in length")
     if mixture.active_counts.shape != (int(np.count_nonzero(mixture.active)),):

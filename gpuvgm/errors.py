@@ -20,10 +20,14 @@ class ColumnsFailed(InputError):
 
     def __init__(self, failed: dict[str, str], fitted: int) -> None:
         self.failed, self.fitted = failed, fitted
-        first, *others = failed.values()
-        more = f"; {len(others)} more failed: {', '.join(map(_quoted, list(failed)[1:]))}" if others else ""
-        kept = f"{fitted} other {'column is' if fitted == 1 else 'columns are'} fitted"
-        super().__init__(f"{first}{more} ({kept}: declare what failed otherwise, then fit the same source with resume)")
+        super().__init__(self.message("declare what failed otherwise, then fit the same source with resume=True"))
+
+    def message(self, remedy: str) -> str:
+        """What failed, and what to do."""
+        first, *others = self.failed.values()
+        more = f"; {len(others)} more failed: {', '.join(map(_quoted, list(self.failed)[1:]))}" if others else ""
+        kept = f"{self.fitted} other {'column is' if self.fitted == 1 else 'columns are'} fitted"
+        return f"{first}{more} ({kept}: {remedy})"
 
     def __reduce__(self) -> tuple[type[ColumnsFailed], tuple[dict[str, str], int]]:
         return type(self), (self.failed, self.fitted)

@@ -28,6 +28,7 @@ from gpuvgm.layouts import (
     Layout,
     OnehotLayout,
     Span,
+    compact_names,
     encoded_reader,
     onehot_names,
     spans_of,
@@ -51,7 +52,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         As for `TableTransformer`.
     model_ : TableModel
         The fitted columns.
-    pandas_dtypes_ : dict of str to str
+    pandas_dtypes_ : dict of str to dtype or str
         dtypes that decoded columns get in pandas.
     """
 
@@ -60,7 +61,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     block_rows: int | None
     progress: Progress | None
     model_: TableModel
-    pandas_dtypes_: dict[str, str]
+    pandas_dtypes_: dict[str, Any]
 
     def transform(
         self,
@@ -104,13 +105,14 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         table = open_source(source)
         encode, form = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
         with self._run("transform", table) as run:
-            blocks = run.blocks(table, self._fitted().names)
+            blocks = run.blocks(table, self._fitted().names, len(form.schema))
             if out is not None:
                 refuse_overwriting(table, out)
                 return write_parquet(run, out, form.schema, lambda block: form.batch(encode(block)), blocks)
             parts: list[Any] = []
-            run.executor.map_blocks(lambda block: form.part(encode(block)), blocks, parts.append)
-        return form.join(parts, table, self._flavour())
+            whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
+            run.executor.map_blocks(lambda block: form.part(encode(block), whole), blocks, parts.append)
+        return form.join(parts if whole is None else [whole], table, self._flavour())
 
     def iter_batches(
         self,
@@ -144,7 +146,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         encode, form = self._coding(table, mode, layout, dtype, seed, first_row, None)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
         with self._run("transform", table) as run:
-            blocks = table.blocks(self._fitted().names, run.rows_of_batches(batch_rows))
+            blocks = table.blocks(self._fitted().names, run.rows_of_batches(batch_rows, len(form.schema)))
             for part in run.executor.stream(lambda block: form.part(encode(block)), blocks):
                 for start in range(0, len(part), batch_rows):
                     rows = part[start : start + batch_rows]
@@ -175,7 +177,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             place=partial(locate, table),
         )
         encode = TableEncoder(self.engine, model, options, checked_uniforms(model, uniforms, table.rows))
-        metadata = {MODEL_KEY: fingerprint(model)}
+        metadata = {MODEL_KEY: self._fingerprint()}
         if layout == "onehot":
             return encode, OnehotLayout(get_engine(self.engine), model, dtype, metadata)
         return encode, CompactLayout(model, dtype, metadata, table.schema)
@@ -267,14 +269,26 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             self._sklearn_output_config = {"transform": transform}  # the name under which clone keeps it
         return self
 
+    def _fingerprint(self) -> str:
+        """Fingerprint of the model, computed once."""
+        model, known = self._fitted(), self.__dict__.get("_fingerprint_of")
+        if known is None or known[0] is not model:
+            self._fingerprint_of = known = (model, fingerprint(model))
+        return str(known[1])
+
     def _flavour(self) -> str | None:
         """What `set_output` chose here, or scikit-learn's own setting for all; None for the default."""
         chosen = getattr(self, "_sklearn_output_config", {"transform": get_config()["transform_output"]})["transform"]
         return None if chosen == "default" else str(chosen)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the onehot matrix's columns."""
-        return np.array(onehot_names(self._fitted()), dtype=object)
+    def get_feature_names_out(
+        self, input_features: Any = None, *, layout: Literal["compact", "onehot"] = "compact"
+    ) -> np.ndarray:
+        """Names of the columns that `transform` gives in this layout."""
+        check_choice("layout", layout, ("compact", "onehot"))
+        model = self._fitted()
+        compact = [name for column in model.columns for name in compact_names(column)]
+        return np.array(onehot_names(model) if layout == "onehot" else compact, dtype=object)
 
     @property
     def layout_(self) -> dict[str, list[Span]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +15,7 @@ from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.frames import Source, stray_text
 from gpuvgm.kinds.base import ColumnRequest
+from gpuvgm.layouts import MODE, SCALAR
 from gpuvgm.run import Run
 from gpuvgm.sampling import Sampled, take_sample
 from gpuvgm.schema import Declared, TableSchema, check_settings
@@ -21,6 +23,7 @@ from gpuvgm.summary import Summary
 from gpuvgm.table_fit import FittedColumns, fit_table
 
 Settings = Mapping[str, Any]
+_PARTS = {"continuous": (SCALAR, MODE), "mixed": (SCALAR, MODE), "general": (SCALAR, MODE), "categorical": (MODE,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,25 @@ def fit_source(
     seed = settings["random_state"]
     sampled = take_sample(source, schema.needed or schema.names, run, seed)
     schema = schema.inferred(sampled.rows, source.name, partial(stray_text, source))
+    _check_names(schema)
     requests = requests_of(schema, settings)
     _refuse_exact(source, requests)
     if before is not None:
         return _resumed(before, sampled, schema, requests, run)
     fitted = fit_table(sampled, requests, run)
     return _table(schema, fitted, seed, source)
+
+
+def _check_names(schema: TableSchema) -> None:
+    """Refuse columns whose encoded parts would have the same name."""
+    names = Counter(
+        name
+        for spec in schema.used
+        for name in ([spec.name] if spec.kind == "pass" else [spec.name + part for part in _PARTS.get(spec.kind, ())])
+    )
+    double = [name for name, count in names.items() if count > 1]
+    if double:
+        raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them, or drop it')
 
 
 def _refuse_exact(source: Source, requests: list[ColumnRequest]) -> None:
@@ -144,7 +160,12 @@ def _resumed(
     summaries = {name: summary for name, summary in before.summaries.items() if name in kept}
     failed = {name: str(failure.problem) for name, failure in fitted.failed.items()}
     return replace(
-        before, schema=schema, columns=kept | fitted.columns, summaries=summaries | fitted.summaries, failed=failed
+        before,
+        schema=schema,
+        columns=kept | fitted.columns,
+        summaries=summaries | fitted.summaries,
+        failed=failed,
+        rows=max(before.rows, fitted.rows),
     )
 
 

@@ -20,7 +20,7 @@ MOST_SPIKES = 3
 LEAST_SHARE = 0.05
 LEAST_RATIO = 5
 #: Text with more different values than this, nearly all of them different, is an identifier or free text.
-MANY_TEXTS = 1_000
+MANY_TEXTS = 100
 DIFFERENT_TEXTS = 0.95
 NO_VALUE = "no value in the sample"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from gpuvgm.encoding import Encoded
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Block, Source, restore
-from gpuvgm.grid import Floats
+from gpuvgm.grid import Floats, Ints
 from gpuvgm.kinds.base import Cells, Coded, refuse_cell
 from gpuvgm.run import Run
 
@@ -60,18 +59,9 @@ def compact_names(column: ColumnModel) -> list[str]:
     return [column.name + SCALAR] * column.has_scalar + [column.name + MODE] * (column.width > 0)
 
 
-def check_names(model: TableModel) -> None:
-    """Refuse columns whose encoded parts would have the same name."""
-    names = Counter(name for column in model.columns for name in compact_names(column))
-    double = [name for name, count in names.items() if count > 1]
-    if double:
-        raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them')
-
-
-def onehot_matrix(engine: Engine, model: TableModel, encoded: Encoded, dtype: str) -> Floats:
-    """Encoded rows in the onehot layout, shape (rows, width)."""
+def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats) -> Floats:
+    """Encoded rows in the onehot layout, written into `out` of shape (rows, width)."""
     parts = [encoded.columns[column.name] for column in model.encoded]
-    out = np.empty((encoded.rows, onehot_width(model)), dtype)
     widths = [column.width for column in model.encoded]
     engine.fill_onehot([(part.scalar, part.cell, width) for part, width in zip(parts, widths, strict=True)], out)
     return out
@@ -90,8 +80,8 @@ class Layout(Protocol):
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
         """A block as Arrow columns."""
 
-    def part(self, encoded: Encoded) -> Any:
-        """A block as it is kept in memory."""
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> Any:
+        """A block as it is kept in memory; of a matrix that is there already, its rows."""
 
     def join(self, parts: Sequence[Any], like: Source, flavour: str | None) -> Any:
         """All blocks as what the caller gave, or as the flavour asked for."""
@@ -139,7 +129,9 @@ class CompactLayout:
                 arrays.append(pa.array(part.cell) if known else pa.array(part.cell, mask=part.cell == column.width))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    part = batch
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch:
+        """A block as Arrow columns."""
+        return self.batch(encoded)
 
     def join(self, parts: Sequence[pa.RecordBatch], like: Source, flavour: str | None) -> Any:
         """All blocks as what the caller gave, or as the flavour asked for."""
@@ -161,9 +153,15 @@ class OnehotLayout:
         self._engine, self._model, self._dtype = engine, model, dtype
         self.schema = pa.schema([(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)], _bytes(metadata))
 
-    def part(self, encoded: Encoded) -> Floats:
-        """A block as a matrix."""
-        return onehot_matrix(self._engine, self._model, encoded, self._dtype)
+    def empty(self, rows: int) -> Floats:
+        """Room for so many rows."""
+        return np.empty((rows, len(self.schema)), self._dtype)
+
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> Floats:
+        """A block as a matrix, or as rows of the whole one."""
+        end = encoded.first_row + encoded.rows
+        out = self.empty(encoded.rows) if whole is None else whole[encoded.first_row : end]
+        return fill_matrix(self._engine, self._model, encoded, out)
 
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
         """A block as Arrow columns."""
@@ -282,31 +280,32 @@ class OnehotReader:
         """Blocks to read."""
         if self._matrix is None:
             return run.blocks(table, self.names)
-        matrix, rows = self._matrix, run.rows_of(table)
+        matrix, rows = self._matrix, run.rows_of(table, len(self.names))
         return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
-        matrix = block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names)
-        matrix = real_scalars(matrix)
-        parts: dict[str, Coded] = {}
-        start = 0
-        for column in self._model.encoded:
-            scalar = np.ascontiguousarray(matrix[:, start]) if column.has_scalar else None
-            start += column.has_scalar
-            parts[column.name] = Coded(scalar, self._cells(column, matrix, start))
-            start += column.width
-        return Encoded(block.first_row, block.rows, parts)
+        matrix = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
+        coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
+        parts = [
+            (coded[column.name].scalar, coded[column.name].cell, order_of_ties(column), not _all_known(column))
+            for column in self._model.encoded
+        ]
+        self._engine.read_onehot(matrix, parts)
+        return Encoded(block.first_row, block.rows, coded)
 
-    def _cells(self, column: ColumnModel, matrix: Floats, start: int) -> Cells | None:
-        """Cell with the largest value of each row."""
-        if not isinstance(column, (MixtureColumn, CategoricalColumn)):
-            return None
-        cell = np.zeros(len(matrix), column.cell_dtype)
-        if column.width:
-            order = column.cell_positions() if isinstance(column, MixtureColumn) else np.arange(column.width)
-            self._engine.largest_cells(matrix, start, order, cell, zero_is_none=not _all_known(column))
-        return cell
+
+def _empty(column: ColumnModel, matrix: Floats) -> Coded:
+    """Room for what a column has in the rows of a matrix."""
+    scalar = np.empty(len(matrix), matrix.dtype) if column.has_scalar else None
+    if isinstance(column, (MixtureColumn, CategoricalColumn)):
+        return Coded(scalar, np.empty(len(matrix), column.cell_dtype))
+    return Coded(scalar)
+
+
+def order_of_ties(column: ColumnModel) -> Ints:
+    """All cells of a column, in the order that equal ones are taken in."""
+    return column.cell_positions() if isinstance(column, MixtureColumn) else np.arange(column.width)
 
 
 def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:

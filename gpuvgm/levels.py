@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,16 +21,23 @@ MOST_LEVELS = (1 << 16) - 1  # what 16 bits number, one more being "no level"
 
 
 def value_type(type_: pa.DataType) -> pa.DataType:
-    """Type that values are looked up in: for a dictionary that of its entries, for views of text that of text."""
-    held = type_.value_type if pa.types.is_dictionary(type_) else type_
-    return pa.large_string() if pa.types.is_string_view(held) else held
+    """Type that values are looked up in: for a dictionary that of its entries, for rare types a wider one.
+
+    Arrow's tables of values take no views of text, no 16-bit floats and no decimals of fewer than 128 bits.
+    """
+    held: Any = type_.value_type if pa.types.is_dictionary(type_) else type_
+    if pa.types.is_string_view(held):
+        return pa.large_string()
+    if pa.types.is_float16(held):
+        return pa.float32()
+    return pa.decimal128(held.precision, held.scale) if pa.types.is_decimal(held) and held.bit_width < 128 else held
 
 
 def plain_values(values: Array) -> Array:
     """Values with one form of each: no dictionary, NaN and blank text missing, no negative zero."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary.cast(value_type(values.type)).take(values.indices)
-    elif pa.types.is_string_view(values.type):  # few of Arrow's functions take views of text
+    elif values.type != value_type(values.type):
         values = values.cast(value_type(values.type))
     if pa.types.is_floating(values.type):
         wide = values.to_numpy(zero_copy_only=False)
@@ -99,6 +106,18 @@ def check_levels(count: int) -> None:
         )
 
 
+def _negative(values: Array) -> NDArray[np.bool_]:
+    """Rows below 0; a number that wrapped around is on the other side."""
+    if pa.types.is_boolean(values.type):
+        return np.zeros(len(values), np.bool_)
+    below: Array = pc.less(values, pa.scalar(0, values.type))
+    return np.asarray(below.fill_null(fill_value=False).to_numpy(zero_copy_only=False))
+
+
+def _has_zone(type_: Any) -> bool:
+    return bool(pa.types.is_timestamp(type_) and type_.tz is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class LevelCounts:
     """How often each level occurs, and where first.
@@ -125,7 +144,7 @@ class LevelCounts:
     def of(cls, values: Array, first_row: int) -> LevelCounts:
         """Counts of consecutive rows; entries of a dictionary may be missing, blank or repeated."""
         if not pa.types.is_dictionary(values.type):
-            values = values.dictionary_encode()
+            values = values.cast(value_type(values.type)).dictionary_encode()
         entries = plain_values(values.dictionary).dictionary_encode(null_encoding="encode")
         known = entries.indices.to_numpy(zero_copy_only=False)
         level_values = entries.dictionary
@@ -166,6 +185,35 @@ class LevelCounts:
         first[first == np.iinfo(np.int64).max] = -1
         return LevelCounts(self.type, self.rows + other.rows, levels_of(both.dictionary), counts, first)
 
+    def only(self, levels: Collection[Level]) -> LevelCounts:
+        """The counts of some levels; the rows of others stay counted as rows."""
+        kept = [i for i, level in enumerate(self.levels) if level in levels]
+        return replace(
+            self, levels=tuple(self.levels[i] for i in kept), counts=self.counts[kept], first_rows=self.first_rows[kept]
+        )
+
+    def of_type(self, type_: pa.DataType) -> LevelCounts:
+        """The same with levels of another type, which must mean the same.
+
+        Raises
+        ------
+        InputError
+            For levels that the other type does not hold.
+        """
+        if self.type == str(type_):
+            return self
+        values = array_of(self.levels, type_of(self.type))
+        try:
+            cast = plain_values(values.cast(type_))
+            same = LevelIndex(levels_of(cast), type_).find(values)
+        except pa.ArrowException:
+            same = np.full(len(self.levels), -1)
+        if np.any(same < 0):
+            raise InputError(
+                f"holds {self.type} values that {type_}, the type that was fitted, does not hold; convert it"
+            )
+        return replace(self, type=str(type_), levels=levels_of(cast))
+
     def shifted(self, rows: int) -> LevelCounts:
         """The same for rows that come after so many others."""
         return replace(self, first_rows=np.where(self.first_rows < 0, -1, self.first_rows + rows))
@@ -200,7 +248,7 @@ class LevelIndex:
             if values.indices.null_count:
                 codes = np.where(values.indices.is_null().to_numpy(zero_copy_only=False), len(known) - 1, codes)
             return np.asarray(known[codes])
-        if pa.types.is_string_view(values.type):
+        if values.type != value_type(values.type):
             values = values.cast(value_type(values.type))
         if values.type != self._set.type:
             return self._find_others(plain_values(values))
@@ -216,12 +264,17 @@ class LevelIndex:
         if _is_plain_number(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
             near = values.cast(type_, safe=False)
             same = pc.equal(near.cast(values.type, safe=False), values).fill_null(fill_value=True)
-            return np.where(same.to_numpy(zero_copy_only=False), self._look_up(near), -1)
+            kept = np.asarray(same.to_numpy(zero_copy_only=False)) & (_negative(near) == _negative(values))
+            return np.where(kept, self._look_up(near), -1)
         distinct = values.dictionary_encode(null_encoding="encode")
         return np.asarray(self._cast_and_look_up(distinct.dictionary)[distinct.indices.to_numpy()])
 
     def _cast_and_look_up(self, values: Array) -> NDArray[np.int64]:
         """Cells of values of another type, in halves wherever some of them cannot be cast."""
+        if _has_zone(values.type) != _has_zone(self._set.type):
+            return np.where(
+                values.is_null().to_numpy(zero_copy_only=False), self._look_up(pa.nulls(1, self._set.type)), -1
+            )
         try:
             return self._look_up(plain_values(values.cast(self._set.type)))
         except pa.ArrowNotImplementedError:

@@ -18,7 +18,7 @@ from gpuvgm.cells_fit import climbed
 from gpuvgm.columns import ColumnModel
 from gpuvgm.config import MOST_REFINEMENTS, SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.frames import Source, locate
 from gpuvgm.grid import Floats
@@ -39,7 +39,7 @@ from gpuvgm.rows import Rows
 from gpuvgm.run import Run
 from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.summary import Summary
-from gpuvgm.tallies import Failure, Results, side_by_side, tally_columns
+from gpuvgm.tallies import COLUMN_PROBLEMS, Failure, Results, side_by_side, tally_columns
 
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
@@ -182,7 +182,7 @@ def _fit_exactly(source: Source, columns: Columns, run: Run) -> Results[Column]:
     for name, column in (asked | missed).items():
         try:
             results[name] = fit_exactly(source, column, run)
-        except (ValueError, ArithmeticError) as problem:
+        except COLUMN_PROBLEMS as problem:
             results[name] = Failure.of(name, problem)
     done = Results.of(results)
     return Results(_renewed(columns, done), done.failed)
@@ -203,6 +203,8 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     )
     numbers = np.concatenate(parts) if parts else np.empty(0)
     ordinary = numbers[np.isfinite(numbers)]
+    if len(ordinary) != column.summary.ordinary:
+        raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
     y = frame.apply(ordinary)
     plan = replace(
         plan,

@@ -10,7 +10,8 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import Block, Source
 
-SMALL_BLOCK_ROWS = 1 << 16  # encoded together where batches are smaller
+BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
+SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +41,22 @@ class Run:
         """Rows of a block in whole chunks."""
         return _in_chunks(self.block_rows)
 
-    def rows_of_batches(self, batch_rows: int) -> int:
-        """Rows of a block that holds whole batches: several small ones, one large one."""
+    def rows_of_batches(self, batch_rows: int, width: int) -> int:
+        """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""
         if batch_rows < 1:
             raise InputError(f"batch_rows must be at least 1, got {batch_rows}")
-        return batch_rows * max(1, min(self.block_rows, SMALL_BLOCK_ROWS) // batch_rows)
+        return batch_rows * max(1, min(self.block_rows, SMALL_BLOCK_VALUES // max(width, 1)) // batch_rows)
 
-    def blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
-        """Blocks of a source."""
-        return source.blocks(columns, self.rows_of(source))
+    def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Block]:
+        """Blocks of some columns of a source; `width` is the number of columns of what becomes of them."""
+        return source.blocks(columns, self.rows_of(source, max(len(columns), width)))
 
-    def rows_of(self, source: Source) -> int:
-        """Rows of a source's blocks, few enough that every thread gets some."""
+    def rows_of(self, source: Source, width: int) -> int:
+        """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
+        rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(BLOCK_VALUES // max(width, 1))))
         if source.rows is None:
-            return self.rows_per_block
-        return min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
+            return rows
+        return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
 
 
 def _in_chunks(rows: int) -> int:

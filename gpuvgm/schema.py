@@ -171,6 +171,11 @@ class TableSchema:
                 return column
         raise KeyError(name)
 
+    def __str__(self) -> str:
+        wide = max((len(spec.name) for spec in self.columns), default=0)
+        kind = max((len(spec.kind) for spec in self.columns), default=0)
+        return "\n".join(f"{s.name:{wide}}  {s.kind:{kind}}  {s.reason}" for s in self.columns)
+
     @property
     def used(self) -> tuple[ColumnSpec, ...]:
         """Columns that take part, those that only pass through included."""

@@ -112,6 +112,8 @@ class Summary:
         Smallest and largest finite value; inf and -inf where there is none.
     modal : tuple of int
         Rows of each modal value, where the column has such; they lie in no cell.
+    ends : tuple of int or float, optional
+        Smallest and largest value of the rows in the cells, in the unit of the column, exactly.
     """
 
     grid: Grid
@@ -125,6 +127,7 @@ class Summary:
     minimum: float
     maximum: float
     modal: tuple[int, ...] = ()
+    ends: tuple[int | float, int | float] | None = None
 
     @property
     def ordinary(self) -> int:
@@ -190,7 +193,8 @@ class Summary:
         missing, infinite = self.missing + other.missing, self.infinite + other.infinite
         minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         modal = tuple(map(add, self.modal, other.modal)) if self.modal and other.modal else self.modal or other.modal
-        apart = (missing, infinite, minimum, maximum, modal)
+        ends = [one for one in (self.ends, other.ends) if one is not None]
+        apart = (missing, infinite, minimum, maximum, modal, (min(ends)[0], max(e[1] for e in ends)) if ends else None)
         if len(self.cell) == 0 or len(other.cell) == 0:
             kept = self if len(other.cell) == 0 else other
             return Summary(self.grid, kept.cell, kept.count, kept.first, kept.second, kept.second_high, *apart)
@@ -306,7 +310,9 @@ class Summary:
         )
         grid = Grid(frame, windows, rests, midpoints, int(header["hot_key"]), anchors)
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
-        apart = (int(header["missing"]), int(header["infinite"]), low, high, tuple(header.get("modal", ())))
+        ends = header.get("ends")
+        modal, ends = tuple(header.get("modal", ())), None if ends is None else (ends[0], ends[1])
+        apart = (int(header["missing"]), int(header["infinite"]), low, high, modal, ends)
         return cls(grid, cell, count, first, second, second_high, *apart)
 
     def _table(self) -> pa.Table:
@@ -324,6 +330,7 @@ class Summary:
             "minimum": self.minimum.hex(),
             "maximum": self.maximum.hex(),
             "modal": self.modal,
+            "ends": self.ends,
         }
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})

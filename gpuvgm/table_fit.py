@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns import CategoricalColumn, ColumnModel
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames import Source
 from gpuvgm.kinds import KINDS
 from gpuvgm.kinds.base import ColumnRequest, Plan
@@ -79,9 +79,11 @@ def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Fi
         if request.spec.kind == "pass"
     }
     planned = _plans(sampled, [request for request in requests if request.name not in passed], run)
-    read: dict[str, Plan] = planned.good or dict(passed)
+    read: dict[str, Plan] = planned.good or ({} if planned.failed else dict(passed))
     tallied = tally_columns(list(read.values()), sampled.blocks(list(read)), run)
-    rows = max((tally.rows for tally in tallied.good.values()), default=0)
+    rows = max((tally.rows for tally in tallied.good.values()), default=source.rows or 0)
+    if read and not tallied.good and not tallied.failed:
+        raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     numeric = [plan for name, plan in read.items() if isinstance(plan, NumberPlan) and name in tallied.good]
     numbers, summaries = fit_numbers(source, numeric, tallied.good, run)
     levels = {
@@ -125,6 +127,8 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Re
         {request.name: request for request in requests},
     )
     found = tally_columns(list(planned.good.values()), sampled.blocks(list(planned.good)), run)
+    if planned.good and not found.good and not found.failed:
+        raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     return Results(found.good, planned.failed | found.failed)
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import pyarrow as pa
+
 from gpuvgm.engines import get_engine
-from gpuvgm.errors import InputError, naming
+from gpuvgm.errors import naming
 from gpuvgm.frames import Block
 from gpuvgm.kinds.base import Plan
 from gpuvgm.run import Run
 
+COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, pa.ArrowException)  # what one column's values may lead to
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -67,7 +70,7 @@ def tally_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, A
     for plan in plans:
         try:
             tallies[plan.name] = plan.tally(rows, block.table.column(plan.name), block.first_row)
-        except InputError as problem:
+        except COLUMN_PROBLEMS as problem:
             tallies[plan.name] = Failure.of(plan.name, problem)
     return tallies
 
@@ -82,7 +85,7 @@ def _merged(name: str, one: Any, other: Any) -> Any:
         return one if isinstance(one, Failure) else other
     try:
         return one.merge(other)
-    except InputError as problem:
+    except COLUMN_PROBLEMS as problem:
         return Failure.of(name, problem)
 
 
@@ -92,7 +95,7 @@ def side_by_side(run: Run, work: Any, columns: Mapping[str, Any]) -> Results[Any
     def attempt(item: tuple[str, Any]) -> Any:
         try:
             return work(item[1])
-        except (ValueError, ArithmeticError) as problem:
+        except COLUMN_PROBLEMS as problem:
             return Failure.of(item[0], problem)
 
     with ThreadPoolExecutor(run.executor.threads) as pool:

@@ -13,9 +13,6 @@ from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
 from gpuvgm.frames import open_source
 from gpuvgm.kinds.numbers import plan_again
-from gpuvgm.layouts import (
-    check_names,
-)
 from gpuvgm.schema import TableSchema
 from gpuvgm.store import StoredModel, load_model, save_model
 from gpuvgm.summary import Summary
@@ -34,8 +31,13 @@ class TableTransformer(FittedRows):
     Parameters
     ----------
     columns : None, list of str, or dict
-        None takes all columns, which must be numeric; a list takes those named; a dict maps names to a kind
-        ("continuous", "drop") or to a dict of kind and options. What is said per column wins over what is said here.
+        None takes all columns and infers their kinds; a list takes those named, and infers too; a dict maps names to a
+        kind ("continuous", "mixed", "categorical", "general", "pass", "drop") or to a dict of kind and options, and the
+        columns that it does not name are inferred. What is said per column wins over what is said here.
+        Options of single columns: `modal` (values with cells of their own, None for missing), `integer` (round what is
+        decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`; and of
+        the arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
+        effort, standardize, scale, tails, floor, inf and unknown.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float
@@ -160,7 +162,7 @@ class TableTransformer(FittedRows):
         with self._run("fit", table) as run:
             settings = self.get_params(deep=False) | {"random_state": seed}
             fitted = fit_source(table, self.columns, settings, run, before)
-        self.pandas_dtypes_ = {name: str(dtype) for name, dtype in (getattr(table, "dtypes", None) or {}).items()}
+        self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self._take(fitted)
         raise_failures(fitted)
         return self
@@ -172,7 +174,6 @@ class TableTransformer(FittedRows):
         if fitted.failed:
             self.unfinished_ = fitted
             return
-        check_names(fitted.model)
         self._keep(fitted.model, fitted.final_schema, fitted.summaries)
 
     def _fit_seed(self) -> int:
@@ -234,7 +235,7 @@ class TableTransformer(FittedRows):
         settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
         left = getattr(self, "unfinished_", None)
         model, schema, failed = (left.model, left.schema, left.failed) if left else (self._fitted(), self.schema_, {})
-        settings["pandas_dtypes"] = self.pandas_dtypes_
+        settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         held = (left.summaries if left else self.summaries_) if summaries else {}
         save_model(StoredModel(model, settings, schema, held, failed), fspath(path))
 

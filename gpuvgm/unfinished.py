@@ -32,9 +32,7 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool)
     Raises
     ------
     InputError
-        Where there is nothing to resume.
-    ColumnsFailed
-        Where columns failed, after keeping the others.
+        Where there is nothing to resume, and where columns failed, after keeping the others.
     """
     kept = path_of(model)
     if resume:
@@ -43,9 +41,10 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool)
         transformer.unfinished_ = load(kept).unfinished_
     try:
         transformer.fit(source, resume=resume)
-    except ColumnsFailed:
+    except ColumnsFailed as problem:
         transformer.save(kept, summaries=True)
-        raise
+        remedy = "declare what failed otherwise (--columns NAME=KIND, or a TOML file), and run it again with --resume"
+        raise InputError(problem.message(remedy)) from problem
 
 
 def forget(model: str) -> None:

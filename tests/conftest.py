@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,27 @@ from gpuvgm.engines.base import Engine
 # In the background signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: Long runs of the same code with other numbers, which tell nothing of a Python version.
+EXHAUSTIVE = (
+    "engines/test_engines.py",
+    "engines/test_features.py",
+    "estimator/test_faults.py",
+    "estimator/test_parity.py",
+    "maths/test_search.py",
+    "reference/",
+    "transformer/test_effort.py",
+    "transformer/test_round_trip.py",
+    "transformer/test_specification.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `EXHAUSTIVE`."""
+    root = Path(__file__).parent
+    for item in items:
+        if str(item.path.relative_to(root)).startswith(EXHAUSTIVE):
+            item.add_marker(pytest.mark.exhaustive)
 
 
 def engine_names() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs.base import Codec, CodecRules, Number
@@ -19,6 +20,7 @@ from gpuvgm.codecs.integers import IntegerCodec
 from gpuvgm.codecs.logarithms import LogCodec
 from gpuvgm.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
+from gpuvgm.grid import Floats
 
 __all__ = [
     "Codec",
@@ -32,6 +34,7 @@ __all__ = [
     "codec_document",
     "codec_for",
     "codec_of",
+    "ends_of",
     "holds_whole_steps",
     "is_number",
     "scalar_of",
@@ -132,6 +135,46 @@ def holds_whole_steps(codec: Codec) -> bool:
     """Whether decoded values are rounded to whole units: of integers, datetimes and decimals, and where asked for."""
     inner = codec.inner if isinstance(codec, LogCodec) else codec
     return inner.integer if isinstance(inner, FloatCodec) else True
+
+
+def ends_of(codec: Codec, values: pa.Array[Any], numbers: Floats) -> tuple[Number, Number] | None:
+    """Least and largest value of a column in its own unit, exactly.
+
+    Parameters
+    ----------
+    codec : Codec
+        The column's codec.
+    values : pyarrow.Array
+        Rows of the column.
+    numbers : ndarray of shape (rows,)
+        Their numbers; rows that are not finite are left out.
+
+    Returns
+    -------
+    tuple of int or float, or None
+        None where no row is left.
+    """
+    ordinary = np.isfinite(numbers)
+    if not np.any(ordinary):
+        return None
+    low, high = (
+        float(end(numbers, where=ordinary, initial=start)) for end, start in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    rounded = isinstance(codec, LogCodec) or max(-low, high) >= 2.0**53
+    if not rounded or isinstance(codec, FloatCodec) or str(values.type) != codec.type:
+        return codec.value(low), codec.value(high)
+    return min(_own_values(values, numbers == low)), max(_own_values(values, numbers == high))
+
+
+def _own_values(values: pa.Array[Any], rows: NDArray[np.bool_]) -> list[Number]:
+    """Different values of some rows in the unit of their type."""
+    chosen: Any = values.filter(pa.array(rows)).unique()
+    if pa.types.is_decimal(chosen.type):
+        words = words_of(chosen)
+        if isinstance(words, Words):
+            return [int(h) * 2**64 + int(low) for h, low in zip(words.high.view(np.int64), words.low, strict=True)]
+        return [int(word) for word in words]
+    return list((stored(chosen) if is_datetime(chosen.type) else chosen).to_pylist())
 
 
 def scalar_of(codec: Codec, value: Number) -> Any:

@@ -16,6 +16,7 @@ from gpuvgm.special import LOG_2
 from gpuvgm.summary import Summary
 
 OnehotPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, int]
+ReadPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, Ints, bool]
 
 
 class Engine(Protocol):
@@ -110,23 +111,17 @@ class Engine(Protocol):
             The matrix, C-contiguous.
         """
 
-    def largest_cells(
-        self, matrix: Floats, start: int, order: Ints, cell: NDArray[np.unsignedinteger], *, zero_is_none: bool
-    ) -> None:
-        """Write the cell with the largest value of every row; NaN counts as the largest.
+    def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
+        """Read rows of the onehot layout; of its cells the one with the largest value counts, NaN being the largest.
 
         Parameters
         ----------
         matrix : ndarray of shape (rows, width), float32 or float64
-            Rows of the onehot layout, C-contiguous.
-        start : int
-            Column of the matrix where the cells begin.
-        order : ndarray of shape (cells,), int64
-            All cells, in the order that ties go by.
-        cell : ndarray of shape (rows,), uint8 or uint16
-            Where to write.
-        zero_is_none : bool
-            Whether a row of zeros has no cell, which is written as the number of cells.
+            The rows, C-contiguous.
+        parts : sequence of (scalar, cell, order, zero_is_none)
+            For each column where its scalars (of the matrix's dtype) and its cells (uint8 or uint16) are written, shape
+            (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of zeros has no cell,
+            which is written as the number of cells.
         """
 
 

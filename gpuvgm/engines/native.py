@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import _native
-from gpuvgm.engines.base import OnehotPart
+from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.grid import Floats, Grid, Ints
+from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary, check_range
@@ -92,11 +92,9 @@ class NativeEngine:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
         _native.fill_onehot(list(parts), out)
 
-    def largest_cells(
-        self, matrix: Floats, start: int, order: Ints, cell: NDArray[np.unsignedinteger], *, zero_is_none: bool
-    ) -> None:
-        """Largest cell of every row; see `Engine.largest_cells`."""
-        _native.largest_cells(matrix, start, order, zero_is_none, cell)
+    def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
+        """Scalars and cells of rows of the onehot layout; see `Engine.read_onehot`."""
+        _native.read_onehot(matrix, list(parts))
 
 
 def _mixture(table: KernelTable) -> _native.Mixture:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gpuvgm import multivariate
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines.base import OnehotPart
-from gpuvgm.grid import Floats, Grid, Ints
+from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
@@ -104,13 +104,18 @@ class ReferenceEngine:
                 out[row, start + cell[row].astype(np.int64)] = 1
             start += cells
 
-    def largest_cells(
-        self, matrix: Floats, start: int, order: Ints, cell: NDArray[np.unsignedinteger], *, zero_is_none: bool
-    ) -> None:
-        """Largest cell of every row; see `Engine.largest_cells`."""
-        cells = matrix[:, start : start + len(order)]
-        found = order[np.argmax(cells[:, order], axis=1)]
-        cell[:] = np.where(zero_is_none & ~np.any(cells != 0, axis=1), len(order), found).astype(cell.dtype)
+    def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
+        """Scalars and cells of rows of the onehot layout; see `Engine.read_onehot`."""
+        start = 0
+        for scalar, cell, order, zero_is_none in parts:
+            if scalar is not None:
+                scalar[:] = matrix[:, start]
+                start += 1
+            if cell is not None:
+                cells = matrix[:, start : start + len(order)]
+                found = order[np.argmax(cells[:, order], axis=1)]
+                cell[:] = np.where(zero_is_none & ~np.any(cells != 0, axis=1), len(order), found).astype(cell.dtype)
+            start += len(order)
 
 
 def _log2_density(y: Floats, table: KernelTable) -> Floats:

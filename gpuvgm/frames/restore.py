@@ -44,10 +44,19 @@ def restore(
 
 
 def to_polars(table: pa.Table) -> Any:
-    """A polars DataFrame."""
+    """A polars DataFrame; it gets plain text, not the views of text that some of its versions cannot take."""
     import polars
 
-    return polars.from_arrow(table)
+    return polars.from_arrow(table.cast(pa.schema([(field.name, _plain_text(field.type)) for field in table.schema])))
+
+
+def _plain_text(type_: Any) -> pa.DataType:
+    """The type with text in the place of views of text."""
+    if pa.types.is_dictionary(type_):
+        plain: Any = _plain_text(type_.value_type)
+        return pa.dictionary(type_.index_type, plain, type_.ordered)
+    plain_type: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
+    return plain_type
 
 
 def to_arrays(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
@@ -57,6 +66,8 @@ def to_arrays(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
 
 def to_array(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
     """A NumPy array of the column's own dtype where nothing is missing."""
+    if pa.types.is_time64(column.type):  # Python's times have no nanoseconds
+        column = column.cast(pa.time64("us"), safe=False)
     values = np.asarray(column.to_numpy())
     return values if values.flags.writeable else values.copy()
 
@@ -84,10 +95,13 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
     """A pandas Series, with `dtype` where the values fit it."""
     import pandas
 
+    dtype = None if dtype is None else _dtype_of(dtype, column.type)
+    entry = column.type.value_type if pa.types.is_dictionary(column.type) else None
+    if isinstance(entry, pa.BaseExtensionType) or (entry is not None and pa.types.is_nested(entry)):
+        return _nested_categories(column, dtype)
     plain = _plain_series(column)
     if dtype is None:
         return plain
-    dtype = pandas.api.types.pandas_dtype(dtype)
     try:
         if isinstance(dtype, pandas.CategoricalDtype) and not set(plain.cat.categories) <= set(dtype.categories):
             return plain
@@ -96,6 +110,29 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
         return plain.astype(dtype)
     except (TypeError, ValueError, AttributeError, pa.ArrowException):
         return plain
+
+
+def _dtype_of(dtype: Any, type_: pa.DataType) -> Any:
+    """The dtype of a name, or None where pandas knows none of that name."""
+    import pandas
+
+    try:
+        return pandas.api.types.pandas_dtype(dtype)
+    except (TypeError, ValueError, NotImplementedError):
+        return pandas.ArrowDtype(type_) if str(dtype).endswith("[pyarrow]") else None
+
+
+def _nested_categories(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
+    """Categories such as intervals, by their codes where the dtype knows them; else the entries as dicts."""
+    import pandas
+
+    whole: Any = column.combine_chunks()
+    whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+    if isinstance(dtype, pandas.CategoricalDtype) and dtype.categories is not None:
+        codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        if len(whole.dictionary) == len(dtype.categories):
+            return pandas.Series(pandas.Categorical.from_codes(codes, dtype=dtype))
+    return whole.dictionary.take(whole.indices).to_pandas()
 
 
 def _plain_series(column: pa.ChunkedArray[Any]) -> Any:

@@ -81,6 +81,7 @@ class DataTransformer:
         self.eps = eps
         settings = {"effort": "research", **options}
         self._table = TableTransformer(n_components=n_clusters, weight_threshold=eps, **settings)
+        self._table.set_output(transform="default")  # a matrix, whatever scikit-learn is set to
 
     def fit(self) -> None:
         """Fit every column on every training row.
@@ -158,7 +159,7 @@ class DataTransformer:
         if hasattr(self._empty, "iloc"):
             import pandas
 
-            encoded = pandas.DataFrame(matrix, columns=self._table.get_feature_names_out(), copy=False)
+            encoded = pandas.DataFrame(matrix, columns=self._table.get_feature_names_out(layout="onehot"), copy=False)
             frame, valid = self._table.inverse_transform(encoded, return_valid=True)
             frame.columns = self._empty.columns
             return frame, valid

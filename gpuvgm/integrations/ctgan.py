@@ -19,7 +19,7 @@ from gpuvgm.column_options import plain
 from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import get_engine
-from gpuvgm.engines.base import OnehotPart
+from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, locate, open_source
 from gpuvgm.frames.source import check_request
@@ -179,14 +179,15 @@ class DataTransformer:
         matrix = real_scalars(matrix)
         engine = get_engine(self._table.engine)
         encoded: dict[str, NDArray[Any]] = {}
-        for column, start in columns:
-            if column.has_scalar:
-                scalar = matrix[:, start]
+        parts: list[ReadPart] = []
+        for column, _ in columns:
+            scalar = np.empty(len(matrix), matrix.dtype) if column.has_scalar else None
+            parts.append((scalar, np.empty(len(matrix), column.cell_dtype), np.arange(column.width), False))
+        engine.read_onehot(matrix, parts)
+        for (column, start), (scalar, place, _, _) in zip(columns, parts, strict=True):
+            if scalar is not None:
                 encoded[column.name + SCALAR] = scalar if sigmas is None else np.random.normal(scalar, sigmas[start])
-                start += 1
-            place, modes = np.empty(len(matrix), column.cell_dtype), np.argsort(_places(column))
-            engine.largest_cells(matrix, start, np.arange(column.width), place, zero_is_none=False)
-            encoded[column.name + MODE] = modes.astype(column.cell_dtype)[place]
+            encoded[column.name + MODE] = np.argsort(_places(column)).astype(column.cell_dtype)[place]
         return self._as_given(encoded)
 
     def convert_column_name_value_to_id(self, column_name: Any, value: Any) -> dict[str, int]:

@@ -336,26 +336,41 @@ template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix
     write_onehot(columns.data(), (int64_t)columns.size(), rows, width, out.data());
 }
 
-template <class Real>
-void largest_cells(InMatrix<Real> matrix, int64_t start, nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig> order,
-                   bool zero_is_none, AnyColumn cell) {
-    const int64_t rows = matrix.shape(0), width = matrix.shape(1), cells = order.shape(0);
-    if (start < 0 || cells < 1 || start + cells > width || (int64_t)cell.shape(0) != rows) {
-        throw std::invalid_argument("the cells lie outside the matrix");
-    }
-    for (int64_t i = 0; i < cells; ++i) {
-        if (order.data()[i] < 0 || order.data()[i] >= cells) {
-            throw std::invalid_argument("the order names a cell that is not there");
+using Order = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ReadPart = std::tuple<std::optional<AnyColumn>, std::optional<AnyColumn>, Order, bool>;
+
+template <class Real> void read_parts(InMatrix<Real> matrix, const std::vector<ReadPart>& parts) {
+    const int64_t rows = matrix.shape(0), width = matrix.shape(1);
+    std::vector<ReadColumnOf<Real>> columns;
+    int64_t total = 0;
+    for (const auto& [scalar, cell, order, zero_is_none] : parts) {
+        const int64_t cells = order.shape(0);
+        if ((scalar && (int64_t)scalar->shape(0) != rows) || (cell && (int64_t)cell->shape(0) != rows)) {
+            throw std::invalid_argument("scalar and cell need one value a row");
         }
+        if (scalar && scalar->dtype() != nb::dtype<Real>()) {
+            throw std::invalid_argument("scalars must be of the matrix's type");
+        }
+        if (cell) {
+            check_cell(*cell);
+        }
+        if ((bool)cell != (cells > 0)) {
+            throw std::invalid_argument("cells are written where a column has some");
+        }
+        for (int64_t i = 0; i < cells; ++i) {
+            if (order.data()[i] < 0 || order.data()[i] >= cells) {
+                throw std::invalid_argument("the order names a cell that is not there");
+            }
+        }
+        columns.push_back({scalar ? (Real*)scalar->data() : nullptr, cell ? cell->data() : nullptr,
+                           cell ? (int)cell->itemsize() : 0, order.data(), cells, zero_is_none});
+        total += (scalar ? 1 : 0) + cells;
     }
-    check_cell(cell);
-    const bool narrow = cell.dtype() == nb::dtype<uint8_t>();
+    if (total != width) {
+        throw std::invalid_argument("the matrix needs one column for each scalar and cell");
+    }
     nb::gil_scoped_release unlocked;
-    if (narrow) {
-        read_cells(matrix.data(), rows, width, start, order.data(), cells, zero_is_none, (uint8_t*)cell.data());
-    } else {
-        read_cells(matrix.data(), rows, width, start, order.data(), cells, zero_is_none, (uint16_t*)cell.data());
-    }
+    read_onehot(matrix.data(), rows, width, columns.data(), (int64_t)columns.size());
 }
 
 }  // namespace
@@ -372,10 +387,9 @@ NB_MODULE(_native, m) {
     m.def("fill_onehot", &fill_onehot<float>, "parts"_a, "out"_a.noconvert());
     m.def("fill_onehot", &fill_onehot<double>, "parts"_a, "out"_a.noconvert(),
           "Write encoded columns (scalar, cell, number of cells) as rows of the onehot layout.");
-    m.def("largest_cells", &largest_cells<float>, "matrix"_a.noconvert(), "start"_a, "order"_a, "zero_is_none"_a,
-          "cell"_a);
-    m.def("largest_cells", &largest_cells<double>, "matrix"_a.noconvert(), "start"_a, "order"_a, "zero_is_none"_a,
-          "cell"_a, "Cell with the largest value of every row; ties go to the first in the order.");
+    m.def("read_onehot", &read_parts<float>, "matrix"_a.noconvert(), "parts"_a);
+    m.def("read_onehot", &read_parts<double>, "matrix"_a.noconvert(), "parts"_a,
+          "Read rows of the onehot layout into (scalar, cell, order of ties, whether zeros are no cell) a column.");
     nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
         .def(nb::init<double, double, Reals, Reals, Reals>(), "scale"_a, "centre"_a, "means"_a, "half_precisions"_a,
              "coefficients"_a);

@@ -58,12 +58,44 @@ template <class Real> int64_t largest_cell(const Real* at, const int64_t* order,
     return any || !zero_is_none ? best : cells;
 }
 
-// cell: (rows,) from the columns [start, start + cells) of a matrix (rows, width).
-template <class Real, class Cell>
-void read_cells(const Real* matrix, int64_t rows, int64_t width, int64_t start, const int64_t* order, int64_t cells,
-                bool zero_is_none, Cell* cell) {
-    for (int64_t row = 0; row < rows; ++row) {
-        cell[row] = (Cell)largest_cell(matrix + row * width + start, order, cells, zero_is_none);
+// Where one column of the layout is read to; null pointers where it has no scalar or no cells.
+template <class Real> struct ReadColumnOf {
+    Real* scalar;  // (rows,)
+    void* cell;    // (rows,), uint8_t or uint16_t
+    int cell_size;
+    const int64_t* order;  // (cells,): all cells, in the order that ties go by
+    int64_t cells;
+    bool zero_is_none;
+};
+
+constexpr int64_t TILE_BYTES = int64_t(1) << 17;  // rows read together: they stay in the cache for all columns
+
+// matrix: (rows, width).
+template <class Real>
+void read_onehot(const Real* matrix, int64_t rows, int64_t width, const ReadColumnOf<Real>* columns, int64_t count) {
+    const int64_t bytes = width * (int64_t)sizeof(Real), tile = bytes < TILE_BYTES / 16 ? TILE_BYTES / (bytes + 1) : 16;
+    for (int64_t first = 0; first < rows; first += tile) {
+        const int64_t end = first + tile < rows ? first + tile : rows;
+        int64_t start = 0;
+        for (int64_t c = 0; c < count; ++c) {
+            const ReadColumnOf<Real>& column = columns[c];
+            if (column.scalar != nullptr) {
+                for (int64_t row = first; row < end; ++row) {
+                    column.scalar[row] = matrix[row * width + start];
+                }
+                ++start;
+            }
+            for (int64_t row = first; column.cell != nullptr && row < end; ++row) {
+                const int64_t cell =
+                    largest_cell(matrix + row * width + start, column.order, column.cells, column.zero_is_none);
+                if (column.cell_size == 1) {
+                    ((uint8_t*)column.cell)[row] = (uint8_t)cell;
+                } else {
+                    ((uint16_t*)column.cell)[row] = (uint16_t)cell;
+                }
+            }
+            start += column.cells;
+        }
     }
 }
 

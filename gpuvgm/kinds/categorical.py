@@ -54,9 +54,10 @@ class LevelPlan:
 
     def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> LevelCounts:
         """Levels of rows; the column stops where there are too many to number."""
-        counts = LevelCounts.of(values, first_row)
+        counts = LevelCounts.of(values, first_row).of_type(value_type(type_of(self.type)))
         if self.declared is not None:
             self._check_declared(counts)
+            counts = counts.only(set(self.declared))
         check_levels(len(counts.levels))
         return counts
 
@@ -90,14 +91,11 @@ def plan_levels(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LevelPl
 
 
 def _dictionary_of(sample: Any) -> tuple[Level, ...] | None:
-    """The values of a dictionary that all chunks share, without those that are missing."""
-    if not pa.types.is_dictionary(sample.type) or sample.num_chunks == 0:
+    """The values of the chunks' dictionaries, one behind the other, without those that are missing or there before."""
+    if not pa.types.is_dictionary(sample.type) or sum(len(chunk.dictionary) for chunk in sample.chunks) > MOST_LEVELS:
         return None
-    first = sample.chunk(0).dictionary
-    if len(first) > MOST_LEVELS or any(not chunk.dictionary.equals(first) for chunk in sample.chunks[1:]):
-        return None
-    levels = levels_of(plain_values(first))
-    return levels if len(set(levels)) == len(levels) and MISSING not in levels else None
+    levels = (level for chunk in sample.chunks for level in levels_of(plain_values(chunk.dictionary)))
+    return tuple(level for level in dict.fromkeys(levels) if level is not MISSING)
 
 
 def column_of_levels(plan: LevelPlan, counts: LevelCounts) -> CategoricalColumn:
@@ -108,7 +106,7 @@ def column_of_levels(plan: LevelPlan, counts: LevelCounts) -> CategoricalColumn:
     missing = ordered.counts[ordered.levels.index(MISSING)] if MISSING in ordered.levels else 0
     return CategoricalColumn(
         name=plan.name,
-        type=plan.type,
+        type=_roomy(plan, ordered.levels),
         levels=ordered.levels,
         counts=tuple(int(count) for count in ordered.counts),
         first_rows=tuple(int(row) for row in ordered.first_rows),
@@ -117,6 +115,16 @@ def column_of_levels(plan: LevelPlan, counts: LevelCounts) -> CategoricalColumn:
         declared=plan.declared is not None,
         fit=FitRecord("none", counts.rows, int(missing)),
     )
+
+
+def _roomy(plan: LevelPlan, levels: Sequence[Level]) -> str:
+    """The column's type, with room for the codes of all entries where rows added later brought new ones."""
+    type_: Any = type_of(plan.type)
+    if not pa.types.is_dictionary(type_):
+        return plan.type
+    entries = len({*(plan.dictionary or ()), *levels} - {MISSING})
+    most = np.iinfo(type_.index_type.to_pandas_dtype()).max
+    return plan.type if entries <= most + 1 else str(pa.dictionary(pa.int32(), type_.value_type, type_.ordered))
 
 
 def _with_declared(declared: Sequence[Level], counts: LevelCounts) -> LevelCounts:

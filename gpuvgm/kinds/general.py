@@ -10,7 +10,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice, Values, refuse, refuse_infinite
-from gpuvgm.kinds.numbers import NumberPlan
+from gpuvgm.kinds.numbers import NumberPlan, range_of
 from gpuvgm.model import FitRecord
 from gpuvgm.summary import Summary
 
@@ -26,12 +26,12 @@ def column_of_range(plan: NumberPlan, summary: Summary) -> GeneralColumn:
         For a range that is longer than any float.
     """
     codec = plan.codec
-    ordinary = summary.ordinary > 0
+    minimum, maximum = range_of(plan, summary)
     column = GeneralColumn(
         name=plan.name,
         codec=codec,
-        minimum=codec.value(summary.minimum) if ordinary else None,
-        maximum=codec.value(summary.maximum) if ordinary else None,
+        minimum=minimum,
+        maximum=maximum,
         margin=MARGIN if holds_whole_steps(codec) else 0.0,
         clip=plan.clip,
         fit=FitRecord("none", summary.rows, summary.missing),

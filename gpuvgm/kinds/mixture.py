@@ -14,7 +14,7 @@ from gpuvgm.config import LARGEST_FIT_ERROR
 from gpuvgm.engines import Engine
 from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.grid import Floats
-from gpuvgm.kinds.numbers import NumberPlan
+from gpuvgm.kinds.numbers import NumberPlan, range_of
 from gpuvgm.model import FitRecord, KernelTable, MixtureModel
 from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
 from gpuvgm.summary import Cells, Summary
@@ -45,12 +45,13 @@ def fit_summary(engine: Engine, plan: NumberPlan, summary: Summary) -> Outcome:
 
 def _search(engine: Engine, plan: NumberPlan, cells: Cells, research: MixtureFit[Posterior]) -> Outcome:
     """The best fit that a search finds, never below the research one."""
+    assert plan.seeds is not None
     prior, random = prior_of_cells(plan, cells), np.random.RandomState(plan.config.random_state)
     result = search_cells(
         engine,
         cells,
         prior,
-        plan.config.n_components,
+        len(plan.seeds.centres),
         random,
         [research.posterior],
         weight_threshold=plan.config.weight_threshold,
@@ -118,6 +119,7 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         modal, counts = (*modal, MISSING), [*counts, 0]
     if MISSING in modal:
         counts[modal.index(MISSING)] = summary.missing
+    minimum, maximum = range_of(plan, summary)
     return MixtureColumn(
         name=plan.name,
         kind="mixed" if modal else "continuous",
@@ -127,7 +129,7 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         modal_values=modal,
         modal_counts=tuple(counts),
         order=falling([*counts, *([] if mixture is None else mixture.active_counts)]),
-        minimum=plan.codec.value(summary.minimum) if summary.ordinary else None,
-        maximum=plan.codec.value(summary.maximum) if summary.ordinary else None,
+        minimum=minimum,
+        maximum=maximum,
         fit=record,
     )

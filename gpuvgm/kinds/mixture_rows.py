@@ -108,7 +108,7 @@ class MixtureDecoder:
         for cell, value in self._modal:
             held = part.cell == cell
             if np.any(held):
-                array = pc.if_else(held, scalar_of(column.codec, value), array)
+                array = pc.if_else(held, scalar_of(column.codec, value), array).cast(array.type)
         return Values(array, valid)
 
 

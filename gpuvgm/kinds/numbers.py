@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.codecs import Codec, CodecRules, Number, codec_for, with_log
+from gpuvgm.codecs import Codec, CodecRules, Number, codec_for, ends_of, with_log
 from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
@@ -72,7 +72,7 @@ class NumberPlan:
     def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
-        summary = engine.summarise(numbers, self.grid)
+        summary = replace(engine.summarise(numbers, self.grid), ends=ends_of(self.codec, values, numbers))
         if not self.modal:
             return summary
         counts = [0] * len(self.modal) if which is None else np.bincount(which + 1, minlength=len(self.modal) + 1)[1:]
@@ -82,14 +82,15 @@ class NumberPlan:
 
 @dataclass(frozen=True, slots=True)
 class Lowest:
-    """The smallest ordinary number of some rows; inf where there is none."""
+    """The smallest ordinary value of some rows in the codec's unit; None where there is none."""
 
     rows: int
-    number: float
+    value: Number | None
 
     def merge(self, other: Lowest) -> Lowest:
         """The smaller one."""
-        return Lowest(self.rows + other.rows, min(self.number, other.number))
+        values = [value for value in (self.value, other.value) if value is not None]
+        return Lowest(self.rows + other.rows, min(values, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class LowestPlan:
     def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)
-        return Lowest(len(numbers), float(np.min(numbers, initial=np.inf, where=np.isfinite(numbers))))
+        ends = ends_of(self.codec, values, numbers)
+        return Lowest(len(numbers), None if ends is None else ends[0])
 
 
 def ordinary_numbers(
@@ -177,8 +179,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     """
     codec = plain_codec(request, sample)
     modal = modal_values(request, codec)
-    if lowest is not None and np.isfinite(lowest.number):
-        codec = with_log(codec, codec.value(lowest.number))
+    if lowest is not None and lowest.value is not None:
+        codec = with_log(codec, lowest.value)
     parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
     numbers = np.concatenate([np.empty(0), *parts])
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
@@ -219,6 +221,13 @@ def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
     """Whether the sample had too few ordinary values to take the centres from."""
     held = 0 if plan.seeds is None else plan.seeds.centres.size
     return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
+
+
+def range_of(plan: NumberPlan, summary: Summary) -> tuple[Number | None, Number | None]:
+    """Smallest and largest ordinary value in the codec's unit; summaries of older versions know them rounded."""
+    if not summary.ordinary:
+        return None, None
+    return summary.ends or (plan.codec.value(summary.minimum), plan.codec.value(summary.maximum))
 
 
 def with_missing(plan: NumberPlan, summary: Summary) -> NumberPlan:

@@ -72,7 +72,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     InputError
         For rows that the model cannot encode, or when there are none.
     """
-    numbers = [column.name for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+    numbers = _numbers(model)
     # a source that can be read only once must give all columns with its sample
     names = numbers if numbers and source.repeatable else model.names
     sampled = take_sample(source, names, run, model.seed)
@@ -92,11 +92,16 @@ def _all_good(results: Results[Any]) -> dict[str, Any]:
     return results.good
 
 
+def _numbers(model: TableModel) -> list[str]:
+    """Columns of numbers."""
+    return [column.name for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+
+
 def _trials(model: TableModel, sampled: Sampled, run: Run) -> dict[str, Trial]:
     rows = sampled.rows
     if rows.num_rows > GRID_ROWS:
         kept = np.arange(GRID_ROWS) * rows.num_rows // GRID_ROWS
-        rows = rows.take(kept)
+        rows = rows.select(_numbers(model)).take(pa.array(kept, pa.int64()))
     options = EncodingOptions(model.seed, place=partial(locate, sampled.source))
     build = partial(_trial, run.engine, options, rows)
     return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))

@@ -13,11 +13,13 @@ from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
 ROWS = {name: 300 if name == "effort" else 20_000 for name in BENCHMARKS}
+TESTED_APART = ("pipeline", "table", "peers")
 MANY_PROCESSES = {"estimator": [pytest.mark.slow]}
 
 
 @pytest.mark.parametrize(
-    "benchmark", [pytest.param(name, marks=MANY_PROCESSES.get(name, [])) for name in BENCHMARKS if name != "pipeline"]
+    "benchmark",
+    [pytest.param(name, marks=MANY_PROCESSES.get(name, [])) for name in BENCHMARKS if name not in TESTED_APART],
 )
 def test_benchmark_prints_a_table_and_writes_json_lines(
     benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

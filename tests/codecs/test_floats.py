@@ -79,7 +79,7 @@ def test_columns_without_values() -> None:
         (pa.array([Decimal("0.07"), None]), [0.07, np.nan]),
         (pa.array([Decimal("7"), None]), [7, np.nan]),
         (pa.array([Decimal("0.07"), None], pa.decimal256(50, 2)), [0.07, np.nan]),
-        (pa.array([1.5], pa.float16()), [1.5]),
+        (pa.array(np.array([1.5], np.float16)), [1.5]),
         (pa.array([], pa.float32()), []),
     ],
 )

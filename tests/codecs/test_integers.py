@@ -77,7 +77,7 @@ def test_decode_rounds_half_to_even() -> None:
     ("column", "numbers"),
     [
         (pa.array([1.5, None, np.inf]), [-8.5, np.nan, np.inf]),
-        (pa.array([1.5, None], pa.float16()), [-8.5, np.nan]),
+        (pa.array(np.array([1.5, np.nan], np.float16), from_pandas=True), [-8.5, np.nan]),
         (pa.array([1, None], pa.uint8()), [-9, np.nan]),
         (pa.array([True, None]), [-9, np.nan]),
         (pa.array([Decimal("12.00"), None]), [2, np.nan]),

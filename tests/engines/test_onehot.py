@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm.engines import get_engine
-from gpuvgm.engines.base import Engine, OnehotPart
+from gpuvgm.engines.base import Engine, OnehotPart, ReadPart
 
 WIDTHS = st.lists(st.tuples(st.booleans(), st.integers(0, 300)), min_size=1, max_size=4)
-VALUES = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, np.nan, np.inf, -np.inf])
 
 
 def parts(widths: list[tuple[bool, int]], rows: int, seed: int) -> list[OnehotPart]:
@@ -37,22 +36,56 @@ def test_matrices_equal_those_of_the_reference(
     np.testing.assert_array_equal(*matrices)
 
 
-@given(st.lists(st.lists(VALUES, min_size=5, max_size=5), max_size=8), st.booleans(), st.permutations(range(4)))
-def test_largest_cells_equal_those_of_the_reference(
-    rows: list[list[float]], zero_is_none: bool, order: list[int]
-) -> None:
-    for dtype in (np.float32, np.float64):
-        matrix = np.array(rows, dtype).reshape(len(rows), 5)
-        found = [np.zeros(len(rows), np.uint8) for _ in range(2)]
-        for name, cell in zip(("auto", "reference"), found, strict=True):
-            get_engine(name).largest_cells(matrix, 1, np.array(order), cell, zero_is_none=zero_is_none)
-        np.testing.assert_array_equal(*found)
+def room(rows: int, widths: list[tuple[bool, int]], dtype: str, seed: int) -> list[ReadPart]:
+    """Where to read to, with the cells of each column in a random order."""
+    random = np.random.default_rng(seed)
+    return [
+        (
+            np.full(rows, 7, dtype) if has_scalar else None,
+            np.full(rows, 7, np.uint8 if cells < 256 else np.uint16) if cells else None,
+            random.permutation(cells),
+            bool(random.random() < 0.5),
+        )
+        for has_scalar, cells in widths
+    ]
+
+
+@given(WIDTHS, st.integers(0, 40), st.integers(0, 99), st.sampled_from(["float32", "float64"]))
+def test_what_is_read_equals_the_reference(widths: list[tuple[bool, int]], rows: int, seed: int, dtype: str) -> None:
+    width = sum(has_scalar + cells for has_scalar, cells in widths)
+    values = [0.0, -0.0, 1.0, -1.0, 0.5, np.nan, np.inf, -np.inf]
+    matrix = np.random.default_rng(seed).choice(values, (rows, width)).astype(dtype)
+    found = [room(rows, widths, dtype, seed) for _ in range(2)]
+    for name, parts_ in zip(("auto", "reference"), found, strict=True):
+        get_engine(name).read_onehot(matrix, parts_)
+    for one, other in zip(*found, strict=True):
+        for a, b in zip(one[:2], other[:2], strict=True):
+            assert (a is None) == (b is None)
+            np.testing.assert_array_equal(a, b)
+
+
+def test_many_rows_are_read_as_they_were_written(engine: Engine) -> None:
+    widths = [(True, 5), (False, 300), (True, 0), (True, 2)]
+    written = [(s, None if c is None else np.minimum(c, n - 1), n) for s, c, n in parts(widths, 5000, 3)]
+    matrix = np.empty((5000, 310))
+    engine.fill_onehot(written, matrix)
+    read = room(5000, widths, "float64", 0)
+    engine.read_onehot(matrix, read)
+    for (scalar, cell, _), (found, place, _, _) in zip(written, read, strict=True):
+        np.testing.assert_array_equal(scalar, found)
+        np.testing.assert_array_equal(cell, place)
 
 
 def test_ties_go_by_the_order(engine: Engine) -> None:
     cell = np.zeros(2, np.uint16)
-    engine.largest_cells(np.array([[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]]), 0, np.array([2, 0, 1]), cell, zero_is_none=False)
+    engine.read_onehot(np.array([[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]]), [(None, cell, np.array([2, 0, 1]), False)])
     np.testing.assert_array_equal(cell, [2, 2])
+
+
+def test_zeros_may_be_no_cell(engine: Engine) -> None:
+    cell = np.zeros(3, np.uint8)
+    engine.read_onehot(np.array([[0.0, -0.0], [0.0, 1.0], [np.nan, 0.0]]), [(None, cell, np.arange(2), True)])
+    np.testing.assert_array_equal(cell, [2, 1, 0])
 
 
 def test_wrong_shapes_are_refused_by_the_extension() -> None:
@@ -64,9 +97,15 @@ def test_wrong_shapes_are_refused_by_the_extension() -> None:
         native.fill_onehot([(scalar, cell, 2)], np.zeros((3, 4)))
     with pytest.raises(ValueError, match="scalars must be"):
         native.fill_onehot([(np.zeros(3, np.int32), None, 0)], np.zeros((3, 1)))
-    with pytest.raises(ValueError, match="outside the matrix"):
-        native.largest_cells(np.zeros((3, 4)), 2, np.arange(3), False, cell)
+    with pytest.raises(ValueError, match="one column for each"):
+        native.read_onehot(np.zeros((3, 4)), [(None, cell, np.arange(3), False)])
     with pytest.raises(ValueError, match="not there"):
-        native.largest_cells(np.zeros((3, 4)), 0, np.array([0, 9]), False, cell)
+        native.read_onehot(np.zeros((3, 2)), [(None, cell, np.array([0, 9]), False)])
     with pytest.raises(ValueError, match="cells must be"):
-        native.largest_cells(np.zeros((3, 4)), 0, np.arange(2), False, np.zeros(3, np.int64))
+        native.read_onehot(np.zeros((3, 2)), [(None, np.zeros(3, np.int64), np.arange(2), False)])
+    with pytest.raises(ValueError, match="where a column has some"):
+        native.read_onehot(np.zeros((3, 2)), [(None, None, np.arange(2), False)])
+    with pytest.raises(ValueError, match="one value a row"):
+        native.read_onehot(np.zeros((4, 2)), [(None, cell, np.arange(2), False)])
+    with pytest.raises(ValueError, match="of the matrix's type"):
+        native.read_onehot(np.zeros((3, 3)), [(scalar, cell, np.arange(2), False)])

@@ -91,7 +91,7 @@ def test_round_trip(case: tuple[pa.Table, dict[str, Any]], tails: str) -> None:
             allowed = column.resolution * largest + precision * size + 1e-9
             assert np.all(error[kept] <= allowed[kept] + (0.5 if "double" not in column.type else 0))
     matrix = transformer.transform(rows, layout="onehot")
-    assert matrix.shape == (rows.num_rows, len(transformer.get_feature_names_out()))
+    assert matrix.shape == (rows.num_rows, len(transformer.get_feature_names_out(layout="onehot")))
     for spans in transformer.layout_.values():
         for start, stop, activation in spans:
             if activation == "softmax":
@@ -108,7 +108,10 @@ def test_no_rows_can_be_encoded(case: tuple[pa.Table, dict[str, Any]]) -> None:
     assert encoded.num_rows == 0
     assert encoded.schema.names == transformer.transform(rows).schema.names
     assert transformer.inverse_transform(encoded).schema.types == rows.schema.types
-    assert transformer.transform(empty, layout="onehot").shape == (0, len(transformer.get_feature_names_out()))
+    assert transformer.transform(empty, layout="onehot").shape == (
+        0,
+        len(transformer.get_feature_names_out(layout="onehot")),
+    )
 
 
 @given(tables())

@@ -77,7 +77,7 @@ HELD = {
         },
     ),
     3: SimpleNamespace(
-        fingerprint="8fcbb41900226fcc2bd11ab2ba77dc9403ea7fab91f9da18ca3d64cd575dcf59",
+        fingerprint="e3f1bc1adb3006f109eddf3d7808cd7a78cdafabcf2fd995cd85bf7fbcdfab7f",
         means=["0x1.3dc4472e5cc56p+0", "0x1.b8c845cf76852p+9", "0x1.2ccc50c9036f2p+7", "0x1.2ccc50c9036f2p+7"],
         order=(1, 2, 0),
         options={"n_components": 3, "tails": "exact", "effort": "research"},

@@ -169,7 +169,6 @@ def test_fingerprint_sees_rules_codec_and_order():
         ("town é", {"levels": ("b", None, "A", 'é\n"')}),
         ("town é", {"unknown": "ignore"}),
         ("town é", {"type": "large_string"}),
-        ("grade", {"dictionary": ("b", "A", 'é\n"', "never")}),
         ("general", {"minimum": 0.5}),
         ("general", {"margin": 0.0}),
         ("general", {"clip": False}),

@@ -83,7 +83,7 @@ def test_output_may_be_chosen(transformer: TableTransformer) -> None:
     rows = table(50, 0)
     chosen = clone(transformer).set_output(transform="pandas").fit(rows)
     matrix = chosen.transform(rows, layout="onehot")
-    assert list(matrix.columns) == list(chosen.get_feature_names_out())
+    assert list(matrix.columns) == list(chosen.get_feature_names_out(layout="onehot"))
     assert isinstance(chosen.transform(rows), pd.DataFrame)
     assert isinstance(clone(chosen).fit(rows).transform(rows), pd.DataFrame), "clone keeps the choice"
     assert isinstance(chosen.set_output(transform="default").transform(rows), pa.Table)

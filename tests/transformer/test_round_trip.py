@@ -272,7 +272,7 @@ def test_onehot_and_compact_say_the_same() -> None:
         np.testing.assert_array_equal(matrix[:, start], compact[f"{name}.scalar"])
         np.testing.assert_array_equal(matrix[:, first:stop].argmax(axis=1), compact[f"{name}.mode"])
         np.testing.assert_array_equal(matrix[:, first:stop].sum(axis=1), 1)
-    assert len(transformer.get_feature_names_out()) == matrix.shape[1]
+    assert len(transformer.get_feature_names_out(layout="onehot")) == matrix.shape[1]
     back = transformer.inverse_transform(matrix)
     pd.testing.assert_series_equal(
         pd.Series(back["count"], df.index, name="count"), transformer.inverse_transform(compact)["count"]

@@ -24,7 +24,7 @@ def test_batches_feed_a_training_loop() -> None:
     random = np.random.default_rng(1)
     rows = {"x": random.normal(size=4000), "y": random.choice(["a", "b"], 4000)}
     transformer = TableTransformer(effort="research").fit(rows)
-    width = len(transformer.get_feature_names_out())
+    width = len(transformer.get_feature_names_out(layout="onehot"))
     model = torch.nn.Linear(width, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     losses = []
