@@ -83,15 +83,15 @@ def trail_error(
 ) -> float:
     """`estimate_error` from the last iterations of a fit: what other cells would have made of these.
 
-    The fit went through more iterations, whose differences add up, but shrink on the way to the end: half of the number
-    of times that the last ones fit in is what they are multiplied by.
+    The fit went through more iterations, whose differences add up, but shrink on the way to the end: a third of the
+    number of times that the last ones fit in is what they are multiplied by.
     """
     last = len(trail.posteriors)
 
     def fit_on(others: Cells) -> MixtureFit[Posterior]:
         return fit_mixture(over_cells(engine, others), prior, trail.posteriors[0], Stopping(last, 0.0))
 
-    factor = max(1.0, 0.5 * len(fit.bounds) / last)
+    factor = max(1.0, len(fit.bounds) / (3 * last))
     return max(factor * _cell_error(cells, fit.posterior, fit_on), blur(cells, fit.posterior))
 
 

@@ -174,6 +174,9 @@ def transform(
     layout: Annotated[
         Literal["compact", "onehot"], option("--layout", "Scalar and mode of each column, or one-hot cells.")
     ] = "compact",
+    dtype: Annotated[
+        Literal["float32", "float64"], option("--dtype", "Type of scalars: float64 keeps all digits.")
+    ] = "float32",
     seed: Seed = None,
     block_rows: BlockRows = None,
     threads: Threads = None,
@@ -181,7 +184,7 @@ def transform(
     """Encode every row of a source as scalars and modes."""
     with terminal.bars() as progress:
         transformer = _loaded(model, progress=progress, block_rows=block_rows, threads=threads)
-        run = transformer.transform(source, mode=mode, layout=layout, seed=seed, out=path)
+        run = transformer.transform(source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path)
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
     return Outcome(document, [views.run_line(run, run.seconds)])
 

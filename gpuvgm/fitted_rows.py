@@ -19,7 +19,7 @@ from gpuvgm.columns import ColumnModel, TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder, checked_uniforms
 from gpuvgm.engines import get_engine
-from gpuvgm.errors import ColumnsFailed
+from gpuvgm.errors import ColumnsFailed, SourceChangedError
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import Source, locate, open_source, refuse_overwriting, restore
 from gpuvgm.kinds.base import EncodingOptions
@@ -112,6 +112,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             parts: list[Any] = []
             whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
             run.executor.map_blocks(lambda block: form.part(encode(block), whole), blocks, parts.append)
+        if whole is not None and sum(map(len, parts)) != len(whole):
+            raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
         return form.join(parts if whole is None else [whole], table, self._flavour())
 
     def iter_batches(

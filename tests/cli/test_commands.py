@@ -43,7 +43,7 @@ def test_the_commands_and_options_are_those_that_work():
             "summaries",
             "resume",
         },
-        "transform": {"model", "mode", "layout", "seed", "block_rows", "threads"},
+        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", "threads"},
         "inverse": {"model"},
         "evaluate": {
             "model",
@@ -182,6 +182,13 @@ def test_transform_and_inverse(folder, tmp_path):
     given, got = (pq.read_table(path) for path in (folder / "table.parquet", tmp_path / "b.parquet"))
     assert np.mean(given["n"].to_numpy() == got["n"].to_numpy()) > 0.99
     assert given["x"].null_count == got["x"].null_count
+
+
+def test_scalars_may_keep_all_digits(folder, tmp_path):
+    target = tmp_path / "encoded.parquet"
+    document("transform", folder / "table.parquet", target, "--model", folder / "m.gpuvgm", "--dtype", "float64")
+    scalars = [field for field in pq.read_schema(target) if field.name.endswith(".scalar")]
+    assert {str(field.type) for field in scalars} == {"double"}
 
 
 def test_evaluate(folder):
