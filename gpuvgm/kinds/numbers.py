@@ -20,7 +20,7 @@ from gpuvgm.rows import Rows
 from gpuvgm.seeding import Seeds, k_means_seeds
 from gpuvgm.summary import Summary
 
-SEEDING_ROWS = 1 << 14  # rows of the sample that k-means runs on
+SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 ORDINARY = -1
 
 
