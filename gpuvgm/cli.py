@@ -13,12 +13,18 @@ import gpuvgm
 from gpuvgm import unfinished, views
 from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
 from gpuvgm.options import (
+    Algorithm,
     BlockRows,
+    Columns,
+    Effort,
     Engine,
+    Infinities,
     Model,
     Seed,
     Source,
+    Tails,
     Threads,
+    Unknown,
     app,
     command,
     option,
@@ -89,28 +95,13 @@ def fit(
     source: Source,
     *,
     model: Model,
-    columns: Annotated[
-        str | None,
-        option(
-            "--columns",
-            "Names, or NAME=KIND, with commas between, or SPEC.toml; by default all columns, kinds inferred.",
-            show_default=False,
-        ),
-    ] = None,
+    columns: Columns = None,
     engine: Engine = "auto",
-    algorithm: Annotated[
-        Literal["auto", "summary", "exact"], option("--algorithm", "One pass, or every row in every iteration.")
-    ] = "summary",
-    effort: Annotated[
-        Literal["best", "research"], option("--effort", "Search for the best fit, or 100 iterations from one start.")
-    ] = "best",
-    inf: Annotated[
-        Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")
-    ] = "error",
-    unknown: Annotated[
-        Literal["error", "ignore"], option("--unknown", "Refuse values that are no level, or give them no cell.")
-    ] = "error",
-    tails: Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")] = "clip",
+    algorithm: Algorithm = "summary",
+    effort: Effort = "best",
+    inf: Infinities = "error",
+    unknown: Unknown = "error",
+    tails: Tails = "clip",
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
     block_rows: BlockRows = None,
     threads: Threads = None,

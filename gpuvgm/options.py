@@ -226,6 +226,26 @@ Seed = Annotated[
 ]
 Engine = Annotated[Literal["auto", "reference", "native"], option("--engine", "Who runs the rows.")]
 
+Columns = Annotated[
+    str | None,
+    option(
+        "--columns",
+        "Names, or NAME=KIND, with commas between, or SPEC.toml; by default all columns, kinds inferred.",
+        show_default=False,
+    ),
+]
+Algorithm = Annotated[
+    Literal["auto", "summary", "exact"], option("--algorithm", "One pass, or every row in every iteration.")
+]
+Effort = Annotated[
+    Literal["best", "research"], option("--effort", "Search for the best fit, or 100 iterations from one start.")
+]
+Infinities = Annotated[Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")]
+Unknown = Annotated[
+    Literal["error", "ignore"], option("--unknown", "Refuse values that are no level, or give them no cell.")
+]
+Tails = Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")]
+
 JSON = option("--json", "Print one JSON document.")
 QUIET = option("--quiet", "Print errors only.")
 DEBUG = option("--debug", "Print tracebacks and the log.")
