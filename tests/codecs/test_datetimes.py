@@ -188,7 +188,7 @@ def test_other_time_zones(zone: str, text: str) -> None:
     ("text", "given_"),
     [
         *((BERLIN, bad) for bad in [pd.NaT, None, pd.NA, np.nan, "2024", "2024-13-01", "2024-01-31T25:00", 1.5, True,
-                                    "x", np.datetime64("NaT"), time(1), timedelta(1), "2024-01-31T00:00:00.0000001"]),
+                                    "x", np.datetime64("NaT", "s"), time(1), timedelta(1), "2024-01-31T00:00:00.0000001"]),
         ("timestamp[us, tz=Nowhere/At_All]", "2024-01-31"),
         ("timestamp[us]", "2024-01-31T00:00Z"),
         ("timestamp[us]", pd.Timestamp("2024-01-31", tz="UTC")),

@@ -43,7 +43,7 @@ DAY = datetime.date(2024, 1, 31)
         ([datetime.datetime(2024, 1, 31, tzinfo=datetime.UTC)], ["2024-01-31T00:00:00+00:00"]),
         ([datetime.time(12, 30)], ["12:30:00"]),
         ([pd.Timestamp("2024-01-31T00:00:00.000000001")], ["2024-01-31T00:00:00.000000001"]),
-        ([np.datetime64("2024-01-31"), np.datetime64("NaT")], ["2024-01-31", None]),
+        ([np.datetime64("2024-01-31"), np.datetime64("NaT", "s")], ["2024-01-31", None]),
         ([np.datetime64("2024"), np.datetime64("2024-01-31T12", "h")], ["2024-01-01", "2024-01-31T12:00"]),
         ([datetime.timedelta(days=1, milliseconds=500)], ["PT86400.5S"]),
         ([datetime.timedelta(seconds=-1)], ["-PT1S"]),
