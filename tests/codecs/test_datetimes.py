@@ -188,7 +188,8 @@ def test_other_time_zones(zone: str, text: str) -> None:
     ("text", "given_"),
     [
         *((BERLIN, bad) for bad in [pd.NaT, None, pd.NA, np.nan, "2024", "2024-13-01", "2024-01-31T25:00", 1.5, True,
-                                    "x", np.datetime64("NaT", "s"), time(1), timedelta(1), "2024-01-31T00:00:00.0000001"]),
+                                    "x", np.datetime64("NaT", "s"), time(1), timedelta(1),
+                                    "2024-01-31T00:00:00.0000001"]),
         ("timestamp[us, tz=Nowhere/At_All]", "2024-01-31"),
         ("timestamp[us]", "2024-01-31T00:00Z"),
         ("timestamp[us]", pd.Timestamp("2024-01-31", tz="UTC")),
@@ -199,7 +200,7 @@ def test_other_time_zones(zone: str, text: str) -> None:
         *(("time64[us]", bad) for bad in ["24:00", "1:00", "12:30:00.1234567", time(1, tzinfo=UTC), -1,
                                           date(2024, 1, 1)]),
         *(("duration[us]", bad) for bad in ["", "P", "PT", "1", "5 dogs", "1 day x", pd.NaT, np.timedelta64(1, "Y"),
-                                            np.timedelta64("NaT"), "1000000000 days", date(2024, 1, 1),
+                                            np.timedelta64("NaT", "s"), "1000000000 days", date(2024, 1, 1),
                                             np.timedelta64(1, "ns")]),
     ],
 )  # fmt: skip

@@ -47,7 +47,7 @@ DAY = datetime.date(2024, 1, 31)
         ([np.datetime64("2024"), np.datetime64("2024-01-31T12", "h")], ["2024-01-01", "2024-01-31T12:00"]),
         ([datetime.timedelta(days=1, milliseconds=500)], ["PT86400.5S"]),
         ([datetime.timedelta(seconds=-1)], ["-PT1S"]),
-        ([np.timedelta64(3, "m"), np.timedelta64("NaT")], ["PT180S", None]),
+        ([np.timedelta64(3, "m"), np.timedelta64("NaT", "s")], ["PT180S", None]),
         ([pd.Timedelta(1, "ns")], ["PT0.000000001S"]),
     ],
 )
