@@ -1,4 +1,4 @@
-"""Arrow types from the text that `str` gives of them."""
+"""Arrow types: from the text that `str` gives of them, and what their values are."""
 
 from __future__ import annotations
 
@@ -94,3 +94,25 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., Any]], ...] = (
     ),
     (_NESTED, _nested),
 )
+
+
+def is_text_type(type_: pa.DataType) -> bool:
+    """Whether values of the type are text."""
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def is_datetime_type(type_: pa.DataType) -> bool:
+    """Whether values of the type are points in time, times of day or durations."""
+    of_a_day = pa.types.is_date(type_) or pa.types.is_time(type_)
+    return bool(of_a_day or pa.types.is_timestamp(type_) or pa.types.is_duration(type_))
+
+
+def is_number_type(type_: pa.DataType) -> bool:
+    """Whether a continuous, mixed or general column can hold the type: numbers, decimals, datetimes, or no values."""
+    decimal = pa.types.is_decimal(type_) and not pa.types.is_decimal256(type_)
+    return bool(is_plain_number_type(type_) or decimal or is_datetime_type(type_) or pa.types.is_null(type_))
+
+
+def is_plain_number_type(type_: pa.DataType) -> bool:
+    """Whether values of the type are integers or floating-point numbers."""
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))

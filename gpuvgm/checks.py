@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuvgm.codecs import is_number
-from gpuvgm.columns import TableModel
+from gpuvgm.arrow_types import is_number_type
+from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, metadata_of
 from gpuvgm.frames.source import check_request
@@ -17,9 +17,9 @@ def check_columns(table: Source, model: TableModel) -> None:
     """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here."""
     check_request(table.name, table.schema, model.names)
     for column in model.columns:
-        if column.kind in ("continuous", "mixed", "general") and column.name in table.schema.names:
+        if isinstance(column, (MixtureColumn, GeneralColumn)):
             type_ = table.schema.field(column.name).type
-            if not is_number(type_):
+            if not is_number_type(type_):
                 raise InputError(
                     f'{table.name}: column "{column.name}" holds {type_} values, but {column.type} was fitted'
                 )

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs import Number
 from gpuvgm.columns import MISSING, CategoricalColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.layouts import spans_of
-from gpuvgm.levels import parsed, value_type
+from gpuvgm.levels import cell_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +237,11 @@ def _with_cells(model: TableModel, name: str) -> MixtureColumn | CategoricalColu
 def _cell_of(column: MixtureColumn | CategoricalColumn, value: object) -> int:
     """Cell of a level or of a modal value."""
     if isinstance(column, CategoricalColumn):
-        try:
-            (level,) = parsed([value], value_type(type_of(column.type)))
-        except ValueError:
-            level = value  # type: ignore[assignment]  # no level at all
-        cell = column.levels.index(level) if level in column.levels else -1
+        cell = cell_of(column, value)
     else:
         held = [one is MISSING if value is MISSING else _is(column, one, value) for one in column.modal_values]
-        cell = int(column.cell_positions()[held.index(True)]) if True in held else -1
-    if cell < 0:
+        cell = int(column.cell_positions()[held.index(True)]) if True in held else None
+    if cell is None:
         raise InputError(f'column "{column.name}": {value!r} has no cell of its own')
     return cell
 

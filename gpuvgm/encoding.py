@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import MixtureColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, naming
 from gpuvgm.frames import Block
@@ -129,7 +129,7 @@ def checked_uniforms(
         For columns that draw no modes, a wrong number of values, or values outside [0, 1).
     """
     checked = {}
-    drawn = [column.name for column in model.columns if column.kind in ("continuous", "mixed")]
+    drawn = [column.name for column in model.columns if isinstance(column, MixtureColumn)]
     for name, given in (uniforms or {}).items():
         if name not in drawn:
             why = "whose kind draws no modes" if name in model.names else "which was not fitted"

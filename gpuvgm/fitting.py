@@ -16,6 +16,7 @@ from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.frames import Source, stray_text
 from gpuvgm.kinds.base import ColumnRequest
 from gpuvgm.layouts import MODE, SCALAR
+from gpuvgm.numbers_fit import read_once
 from gpuvgm.run import Run
 from gpuvgm.sampling import Sampled, take_sample
 from gpuvgm.schema import Declared, TableSchema, check_settings
@@ -127,10 +128,7 @@ def _check_names(schema: TableSchema) -> None:
 def _refuse_exact(source: Source, requests: list[ColumnRequest]) -> None:
     exact = any(r.config.algorithm == "exact" and r.spec.kind in ("continuous", "mixed") for r in requests)
     if exact and not source.repeatable:
-        raise InputError(
-            f'{source.name}: algorithm="exact" reads the rows in every iteration, but this source can be read only '
-            'once; use algorithm="summary", or give a file or a table'
-        )
+        raise read_once(source.name)
 
 
 def _table(schema: TableSchema, fitted: FittedColumns, seed: int, source: Source) -> FittedTable:

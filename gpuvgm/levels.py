@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrow_types import type_of
-from gpuvgm.columns import Level
+from gpuvgm.arrow_types import is_plain_number_type, is_text_type, type_of
+from gpuvgm.columns import CategoricalColumn, Level
 from gpuvgm.errors import InputError
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
@@ -42,21 +42,12 @@ def plain_values(values: Array) -> Array:
     if pa.types.is_floating(values.type):
         wide = values.to_numpy(zero_copy_only=False)
         return pa.array(wide + wide.dtype.type(0), values.type, from_pandas=True)
-    if is_text(values.type):
+    if is_text_type(values.type):
         length: Array = pc.utf8_length(pc.utf8_trim_whitespace(values))
         blank = pc.equal(length, pa.scalar(0, length.type))
         if pc.any(blank).as_py():
             return pc.if_else(blank, pa.scalar(None, values.type), values)
     return values
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Whether values are text."""
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
-
-
-def _is_plain_number(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
 
 
 def _storage(type_: pa.DataType) -> pa.DataType:
@@ -95,6 +86,21 @@ def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
     if len(set(levels)) < len(levels):
         raise ValueError("one of them is given twice")
     return levels
+
+
+def cell_of(column: CategoricalColumn, value: object) -> int | None:
+    """Cell of what a user writes for a level; None for what is no level."""
+    try:
+        (level,) = parsed([value], value_type(type_of(column.type)))
+    except ValueError:
+        return None
+    return column.positions.get(level)
+
+
+def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int64]:
+    """`known` of each index into a dictionary, shape (rows,); `missing` where there is no index."""
+    codes = np.append(known, missing).astype(np.int64)
+    return np.asarray(codes[indices.fill_null(len(known)).to_numpy(zero_copy_only=False)])
 
 
 def check_levels(count: int) -> None:
@@ -151,11 +157,7 @@ class LevelCounts:
         null_at = int(np.argmax(level_values.is_null())) if level_values.null_count else len(level_values)
         if values.indices.null_count and null_at == len(level_values):
             level_values = pa.concat_arrays([level_values, pa.nulls(1, level_values.type)])
-        codes = values.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        codes = known[codes] if len(known) else np.zeros(len(codes), np.int64)
-        if values.indices.null_count:
-            codes[values.indices.is_null().to_numpy(zero_copy_only=False)] = null_at
-        return cls._of_codes(level_values, codes, first_row)
+        return cls._of_codes(level_values, _codes(values.indices, known, null_at), first_row)
 
     @classmethod
     def _of_codes(cls, level_values: Array, codes: NDArray[Any], first_row: int) -> LevelCounts:
@@ -243,11 +245,8 @@ class LevelIndex:
     def find(self, values: Array) -> NDArray[np.int64]:
         """Cell of each value, shape (rows,); -1 for values that are no level, whatever their type."""
         if pa.types.is_dictionary(values.type):
-            known = np.append(self.find(values.dictionary), self.find(pa.nulls(1, values.type.value_type)))
-            codes = values.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-            if values.indices.null_count:
-                codes = np.where(values.indices.is_null().to_numpy(zero_copy_only=False), len(known) - 1, codes)
-            return np.asarray(known[codes])
+            missing = int(self.find(pa.nulls(1, values.type.value_type))[0])
+            return _codes(values.indices, self.find(values.dictionary), missing)
         if values.type != value_type(values.type):
             values = values.cast(value_type(values.type))
         if values.type != self._set.type:
@@ -261,7 +260,7 @@ class LevelIndex:
     def _find_others(self, values: Array) -> NDArray[np.int64]:
         """Cells of plain values of another type, each by itself: one that the levels' type cannot hold is no level."""
         type_ = self._set.type
-        if _is_plain_number(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
+        if is_plain_number_type(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
             near = values.cast(type_, safe=False)
             same = pc.equal(near.cast(values.type, safe=False), values).fill_null(fill_value=True)
             kept = np.asarray(same.to_numpy(zero_copy_only=False)) & (_negative(near) == _negative(values))

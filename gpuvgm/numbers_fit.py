@@ -93,13 +93,7 @@ def fit_numbers(
 def refit(plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Run) -> Results[ColumnModel]:
     """Models from summaries alone, without any row; fits that miss the promise are warned about."""
     columns = {plan.name: Column(with_missing(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
-    columns = {
-        name: replace(column, plan=reseed(column.plan, column.summary))
-        if needs_more_rows(column.plan, column.summary)
-        else column
-        for name, column in columns.items()
-    }
-    fitted = side_by_side(run, partial(_fit_one, get_engine(run.engine)), columns)
+    fitted = side_by_side(run, partial(_fit_one, get_engine(run.engine)), columns | _reseeded(columns))
     _warn_of_errors([column for column in fitted.good.values() if not column.is_good])
     built = side_by_side(run, partial(_model, run), fitted.good)
     return Results(built.good, fitted.failed | built.failed)
@@ -111,26 +105,36 @@ def _checked(source: Source, run: Run, column: Column) -> Column:
     refuse_infinite(source, plan, summary, run)
     _refuse_overflow(plan.name, summary)
     if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
-        raise InputError(
-            f'{source.name}: column "{plan.name}": algorithm="exact" reads the rows in every iteration, but this '
-            'source can be read only once; use algorithm="summary", or give a file or a table'
-        )
+        raise read_once(f'{source.name}: column "{plan.name}"')
     if plan.config.algorithm == "auto":
         small = summary.rows < SUMMARY_ROWS and source.repeatable
         plan = replace(plan, config=replace(plan.config, algorithm="exact" if small else "summary"))
     return Column(plan, summary)
 
 
+def read_once(what: str) -> InputError:
+    """The refusal of exact EM over a source that can be read only once."""
+    return InputError(
+        f'{what}: algorithm="exact" reads the rows in every iteration, but this source can be read only once; '
+        'use algorithm="summary", or give a file or a table'
+    )
+
+
 def _seed_again(source: Source, columns: Columns, run: Run) -> Results[Column]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another pass for these."""
-    again = {
+    again = _reseeded(columns)
+    if not again or not source.repeatable:
+        return Results(columns | again, {})
+    return _refined(source, columns, again, run)
+
+
+def _reseeded(columns: Columns) -> Columns:
+    """The columns whose sample had too few ordinary values, with centres from their summaries."""
+    return {
         name: replace(column, plan=reseed(column.plan, column.summary))
         for name, column in columns.items()
         if needs_more_rows(column.plan, column.summary)
     }
-    if not again or not source.repeatable:
-        return Results(columns | again, {})
-    return _refined(source, columns, again, run)
 
 
 def _refined(source: Source, columns: Columns, chosen: Columns, run: Run) -> Results[Column]:

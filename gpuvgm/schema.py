@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.arrow_types import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
 from gpuvgm.column_options import (
     INFER,
     NUMBERS,
@@ -31,13 +32,9 @@ from gpuvgm.inference import (
     Column,
     Finding,
     infer_kind,
-    is_datetime_type,
     is_level_type,
-    is_plain_number_type,
-    is_text_type,
     type_name,
 )
-from gpuvgm.inference import is_number_type as is_number_type
 
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
 Explain = Callable[[str], str | None]

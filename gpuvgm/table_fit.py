@@ -73,13 +73,11 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> 
 
 def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> FittedColumns:
     source = sampled.source
-    passed = {
-        request.name: PassPlan(request.name, str(source.schema.field(request.name).type))
-        for request in requests
-        if request.spec.kind == "pass"
-    }
-    planned = _plans(sampled, [request for request in requests if request.name not in passed], run)
-    read: dict[str, Plan] = planned.good or ({} if planned.failed else dict(passed))
+    planned = _plans(sampled, requests, run)
+    passed = {name: plan for name, plan in planned.good.items() if isinstance(plan, PassPlan)}
+    read = {name: plan for name, plan in planned.good.items() if name not in passed}
+    if not read and not planned.failed:
+        read = dict(passed)
     tallied = tally_columns(list(read.values()), sampled.blocks(list(read)), run)
     rows = max((tally.rows for tally in tallied.good.values()), default=source.rows or 0)
     if read and not tallied.good and not tallied.failed:
@@ -103,12 +101,15 @@ def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Res
     by_name = {request.name: request for request in requests}
     lowest = _lowest(sampled, [request for request in requests if request.spec.log], run)
     ready = {name: request for name, request in by_name.items() if name not in lowest.failed}
-    planned = side_by_side(run, partial(_plan, sampled.rows, lowest.good), ready)
+    planned = side_by_side(run, partial(_plan, sampled, lowest.good), ready)
     return Results(planned.good, lowest.failed | planned.failed)
 
 
-def _plan(sample: pa.Table, lowest: Mapping[str, Lowest], request: ColumnRequest) -> Plan:
-    return KINDS[request.spec.kind].plan(request, sample.column(request.name), lowest.get(request.name))
+def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> Plan:
+    name, rows = request.name, sampled.rows
+    unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a column that is handed through
+    sample = rows.column(name) if name in rows.schema.names else unread
+    return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
 
 def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[Lowest]:
@@ -158,25 +159,18 @@ def add_rows(
     for plan in plans:
         if plan.name in tallied.good:
             refuse_infinite(source, plan, tallied.good[plan.name], run, fitted=True)
+    if tallied.failed:
+        return FittedColumns({}, {}, tallied.failed, 0)
     rows = max((tally.rows for tally in tallied.good.values()), default=0)
-    summaries = {plan.name: _merged(old[plan.name], tallied.good.get(plan.name)) for plan in plans}
+    summaries = {plan.name: old[plan.name].merge(tallied.good[plan.name]) for plan in plans} if rows else dict(old)
     with quiet_k_means():
         numbers = refit(plans, summaries, run)
     offset = max(column.fit.rows for column in columns)
-    categorical = side_by_side(
-        run,
-        lambda pair: column_of_levels(pair[0], _merged(pair[1], _shifted(tallied.good.get(pair[0].name), offset))),
-        levels,
-    )
+    counts = {
+        name: (plan, before.merge(tallied.good[name].shifted(offset)) if rows else before)
+        for name, (plan, before) in levels.items()
+    }
+    categorical = side_by_side(run, lambda pair: column_of_levels(*pair), counts)
     passing = {c.name: passed_column(PassPlan(c.name, c.type), RowCount(offset + rows, 0)) for c in passed}
     columns_ = numbers.good | categorical.good | passing
-    return FittedColumns(columns_, summaries, tallied.failed | numbers.failed | categorical.failed, offset + rows)
-
-
-def _merged(old: Any, new: Any) -> Any:
-    return old if new is None else old.merge(new)
-
-
-def _shifted(counts: Any, rows: int) -> Any:
-    """Level counts of rows that come after `rows` others."""
-    return counts if counts is None else counts.shifted(rows)
+    return FittedColumns(columns_, summaries, numbers.failed | categorical.failed, offset + rows)

@@ -22,11 +22,12 @@ OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # 
 
 
 class TableTransformer(FittedRows):
-    """Mode-specific normalisation of numeric columns.
+    """Mode-specific normalisation of the columns of a table.
 
-    Every column gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in one pass.
-    A value becomes its position within a mode, (x - mean) / (scale * sd), and the mode, drawn from the posterior
-    (Xu et al. 2019); missing values become a mode of their own. The inverse gives values of the columns' own types.
+    Every column of numbers gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in
+    one pass. A value becomes its position within a mode, (x - mean) / (scale * sd), and the mode, drawn from the
+    posterior (Xu et al. 2019); missing values become a mode of their own. Text, truth values and few-valued numbers
+    become levels. The inverse gives values of the columns' own types.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrow_types import type_of
+from gpuvgm.arrow_types import is_datetime_type, type_of
 from gpuvgm.codecs.base import Codec, CodecRules, Number
-from gpuvgm.codecs.datetimes import DatetimeCodec, is_datetime, stored
+from gpuvgm.codecs.datetimes import DatetimeCodec, stored
 from gpuvgm.codecs.decimals import DecimalCodec
 from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.codecs.integers import IntegerCodec
@@ -36,17 +36,11 @@ __all__ = [
     "codec_of",
     "ends_of",
     "holds_whole_steps",
-    "is_number",
     "scalar_of",
     "with_log",
 ]
 
 _DEFAULTS: dict[str, object] = {"integer": False}  # not written, so that the documents of older versions stay the same
-
-
-def is_number(type_: pa.DataType) -> bool:
-    """Whether a codec takes the type: integers, floats, decimals of up to 38 digits, datetimes, columns of nulls."""
-    return _codec_class(type_) is not None
 
 
 def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray[Any], rules: CodecRules) -> Codec:
@@ -137,7 +131,9 @@ def holds_whole_steps(codec: Codec) -> bool:
     return inner.integer if isinstance(inner, FloatCodec) else True
 
 
-def ends_of(codec: Codec, values: pa.Array[Any], numbers: Floats) -> tuple[Number, Number] | None:
+def ends_of(
+    codec: Codec, values: pa.Array[Any], numbers: Floats, low: float, high: float
+) -> tuple[Number, Number] | None:
     """Least and largest value of a column in its own unit, exactly.
 
     Parameters
@@ -148,18 +144,16 @@ def ends_of(codec: Codec, values: pa.Array[Any], numbers: Floats) -> tuple[Numbe
         Rows of the column.
     numbers : ndarray of shape (rows,)
         Their numbers; rows that are not finite are left out.
+    low, high : float
+        Least and largest finite number.
 
     Returns
     -------
     tuple of int or float, or None
-        None where no row is left.
+        None where no number is finite (`low` is above `high`).
     """
-    ordinary = np.isfinite(numbers)
-    if not np.any(ordinary):
+    if low > high:
         return None
-    low, high = (
-        float(end(numbers, where=ordinary, initial=start)) for end, start in ((np.min, np.inf), (np.max, -np.inf))
-    )
     rounded = isinstance(codec, LogCodec) or max(-low, high) >= 2.0**53
     if not rounded or isinstance(codec, FloatCodec) or str(values.type) != codec.type:
         return codec.value(low), codec.value(high)
@@ -174,7 +168,7 @@ def _own_values(values: pa.Array[Any], rows: NDArray[np.bool_]) -> list[Number]:
         if isinstance(words, Words):
             return [int(h) * 2**64 + int(low) for h, low in zip(words.high.view(np.int64), words.low, strict=True)]
         return [int(word) for word in words]
-    return list((stored(chosen) if is_datetime(chosen.type) else chosen).to_pylist())
+    return list((stored(chosen) if is_datetime_type(chosen.type) else chosen).to_pylist())
 
 
 def scalar_of(codec: Codec, value: Number) -> Any:
@@ -192,7 +186,7 @@ def _codec_class(type_: pa.DataType) -> type[FloatCodec | IntegerCodec | Datetim
         return IntegerCodec
     if pa.types.is_decimal(type_):
         return DecimalCodec if type_.bit_width <= 128 else None
-    return DatetimeCodec if is_datetime(type_) else None
+    return DatetimeCodec if is_datetime_type(type_) else None
 
 
 def _middle(sample: pa.ChunkedArray[Any]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrow_types import type_of
+from gpuvgm.arrow_types import is_datetime_type, type_of
 from gpuvgm.codecs import moments
 from gpuvgm.codecs.arrays import filled, missing_rows
 from gpuvgm.codecs.base import Bools, Number
@@ -38,13 +38,7 @@ def sort_of(type_: Any) -> str:
         return "durations"
     if pa.types.is_timestamp(type_) and type_.tz is not None:
         return "moments with a time zone"
-    return "moments without a time zone" if is_datetime(type_) else "other values"
-
-
-def is_datetime(type_: pa.DataType) -> bool:
-    """Whether a type is one of dates, times or durations."""
-    own = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_duration)
-    return any(holds(type_) for holds in own)
+    return "moments without a time zone" if is_datetime_type(type_) else "other values"
 
 
 def stored(column: pa.Array[Any]) -> pa.Array[Any]:
@@ -106,7 +100,7 @@ class DatetimeCodec:
         if pa.types.is_null(column.type):
             return np.zeros(len(column), np.int64)
         if sort_of(column.type) != sort_of(own):
-            found = sort_of(column.type) if is_datetime(column.type) else f"{column.type} values"
+            found = sort_of(column.type) if is_datetime_type(column.type) else f"{column.type} values"
             raise InputError(f"holds {found}, but {sort_of(own)} when it was fitted ({own}); convert it first")
         whole, steps, given = filled(stored(column)), step_of(own), step_of(column.type)
         if given == steps:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.arrow_types import type_of
 from gpuvgm.column_options import plain
 from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn
 from gpuvgm.config import BLOCK_ROWS
@@ -24,7 +23,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, locate, open_source
 from gpuvgm.frames.source import check_request
 from gpuvgm.layouts import MODE, SCALAR, real_scalars
-from gpuvgm.levels import parsed, value_type
+from gpuvgm.levels import cell_of
 from gpuvgm.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
@@ -373,8 +372,10 @@ def _places(column: Fitted) -> NDArray[np.int64]:
 def _value_id(column: CategoricalColumn, value: Any) -> int:
     """Cell of a value of a discrete column."""
     try:
-        (level,) = parsed([plain(value)], value_type(type_of(column.type)))
-        return column.positions[level]
-    except (ValueError, KeyError):
+        cell = cell_of(column, plain(value))
+    except ValueError:
+        cell = None
+    if cell is None:
         shown = ", ".join(repr(level) for level in column.levels[:20]) + (", …" if column.width > 20 else "")
-        raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {shown}') from None
+        raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {shown}')
+    return cell

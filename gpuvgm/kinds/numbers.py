@@ -72,7 +72,9 @@ class NumberPlan:
     def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
-        summary = replace(engine.summarise(numbers, self.grid), ends=ends_of(self.codec, values, numbers))
+        summary = engine.summarise(numbers, self.grid)
+        ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
+        summary = replace(summary, ends=ends)
         if not self.modal:
             return summary
         counts = [0] * len(self.modal) if which is None else np.bincount(which + 1, minlength=len(self.modal) + 1)[1:]
@@ -104,7 +106,9 @@ class LowestPlan:
     def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)
-        ends = ends_of(self.codec, values, numbers)
+        finite = numbers[np.isfinite(numbers)]
+        low, high = float(np.min(finite, initial=np.inf)), float(np.max(finite, initial=-np.inf))
+        ends = ends_of(self.codec, values, numbers, low, high)
         return Lowest(len(numbers), None if ends is None else ends[0])
 
 

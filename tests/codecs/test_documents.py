@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gpuvgm.arrow_types import is_number_type
 from gpuvgm.codecs import (
     Codec,
     CodecRules,
@@ -20,7 +21,6 @@ from gpuvgm.codecs import (
     codec_document,
     codec_for,
     codec_of,
-    is_number,
 )
 from gpuvgm.errors import InputError
 
@@ -84,7 +84,7 @@ def test_other_documents_are_refused(document: dict[str, Any], problem: type[Exc
 
 @pytest.mark.parametrize("type_", NUMBERS, ids=str)
 def test_types_that_are_numbers(type_: pa.DataType) -> None:
-    assert is_number(type_)
+    assert is_number_type(type_)
     empty = pa.chunked_array([], type_)
     codec = codec_for("x", type_, empty, CodecRules())
     assert codec.type == str(type_)
@@ -100,7 +100,7 @@ def test_types_that_are_numbers(type_: pa.DataType) -> None:
 
 @pytest.mark.parametrize("type_", OTHERS, ids=str)
 def test_other_types_are_refused(type_: pa.DataType) -> None:
-    assert not is_number(type_)
+    assert not is_number_type(type_)
     with pytest.raises(InputError, match='column "x" holds .* values'):
         codec_for("x", type_, pa.chunked_array([], type_), CodecRules())
 
