@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
+from tests.kernels.emulated import EmulatedDevice, needs_compiler
 
 # In the background signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def gpu_is_usable() -> bool:
+    """Whether CuPy is there and finds a device."""
+    try:
+        import cupy
+
+        return bool(cupy.cuda.is_available())
+    except Exception:  # a broken installation of CuPy may raise anything
+        return False
+
+
+needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can use")
 
 #: Long runs of the same code with other numbers, which tell nothing of a Python version.
 EXHAUSTIVE = (
@@ -36,32 +51,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.exhaustive)
 
 
-def engine_names() -> list[str]:
-    """Engines of this installation and, for the native one, every instruction set of the machine."""
-    names = ["reference"]
-    if native_is_built():
-        from gpuvgm import _native
+def native_names() -> list[str]:
+    """The native engine on every instruction set of this machine; nothing where it was not built."""
+    if not native_is_built():
+        return []
+    from gpuvgm import _native
 
-        names += [f"native-{name}" for name in _native.instruction_sets()]
-    return names
+    return [f"native-{name}" for name in _native.instruction_sets()]
+
+
+def cuda_names() -> list[Any]:
+    """The CUDA engine, given arrays of the host and arrays on the device: emulated on the host, and on a GPU."""
+    names = [f"cuda-{device}{suffix}" for device in ("emulated", "gpu") for suffix in ("", "-resident")]
+    marks = {"emulated": needs_compiler, "gpu": [pytest.mark.gpu, needs_gpu]}
+    return [pytest.param(name, marks=marks[name.split("-")[1]]) for name in names]
 
 
 def make_engine(name: str) -> Engine:
-    """Engine by the name that `engine_names` gives it."""
-    if name == "reference":
+    """Engine by the name that the lists above give it."""
+    kind, _, choice = name.partition("-")
+    if kind == "reference":
         return get_engine("reference")
-    from gpuvgm.engines.native import NativeEngine
+    if kind == "native":
+        from gpuvgm.engines.native import NativeEngine
 
-    return NativeEngine(name.removeprefix("native-"))
+        return NativeEngine(choice)
+    from gpuvgm.engines.cuda import CudaEngine
+    from tests.kernels.resident import ResidentEngine
+
+    device = EmulatedDevice() if choice.startswith("emulated") else None
+    host = get_engine("native" if native_is_built() else "reference")
+    engine: Any = CudaEngine(host, device, cells_on_device=choice.endswith("resident"))
+    return ResidentEngine(engine) if choice.endswith("resident") else engine  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=engine_names())
+@pytest.fixture(params=["reference", *native_names(), *cuda_names()])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Every engine in turn."""
     return make_engine(request.param)
 
 
-@pytest.fixture(params=[name for name in engine_names() if name != "reference"])
+@pytest.fixture(params=[*native_names(), *cuda_names()])
+def candidate(request: pytest.FixtureRequest) -> Engine:
+    """Every engine but the reference in turn."""
+    return make_engine(request.param)
+
+
+@pytest.fixture(params=native_names())
 def native(request: pytest.FixtureRequest) -> Engine:
     """The native engine on every instruction set in turn."""
     return make_engine(request.param)

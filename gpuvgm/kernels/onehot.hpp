@@ -1,9 +1,10 @@
 // The onehot layout: rows of scalars and one-hot cells, written from encoded columns and read back. Memory bound, hence
 // one copy for all instruction sets.
 #pragma once
-#include <cmath>
 #include <cstdint>
 #include <cstring>
+
+#include "onehot_cells.cuh"
 
 namespace gpuvgm {
 
@@ -44,18 +45,6 @@ void write_onehot(const OnehotColumn* columns, int64_t count, int64_t rows, int6
             at += column.width;
         }
     }
-}
-
-// The first of `cells` positions, taken in `order`, that holds the largest value; NaN counts as the largest.
-template <class Real> int64_t largest_cell(const Real* at, const int64_t* order, int64_t cells, bool zero_is_none) {
-    int64_t best = order[0];
-    bool any = at[best] != 0;
-    for (int64_t i = 1; i < cells && !std::isnan(at[best]); ++i) {
-        const int64_t cell = order[i];
-        any |= at[cell] != 0;
-        best = at[cell] <= at[best] ? best : cell;
-    }
-    return any || !zero_is_none ? best : cells;
 }
 
 // Where one column of the layout is read to; null pointers where it has no scalar or no cells.

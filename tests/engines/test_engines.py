@@ -13,7 +13,7 @@ from gpuvgm.engines.reference import ReferenceEngine, philox_uniforms
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.grid import Frame
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
-from tests.conftest import engine_names, make_engine
+from tests.conftest import make_engine, native_names
 from tests.maths.test_grid import grid_of
 from tests.maths.test_summary import same
 from tests.shapes import SHAPES, shape
@@ -48,7 +48,7 @@ def encode(engine: Engine, x: np.ndarray, table: DrawTable, draw: Draw, dtype: s
 
 def test_contract_has_the_same_arguments_everywhere() -> None:
     members = {name for name in vars(Engine) if not name.startswith("_") and callable(getattr(Engine, name))}
-    for name in engine_names():
+    for name in ["reference", *native_names(), "cuda-emulated"]:
         engine = make_engine(name)
         public = {n for n in dir(engine) if not n.startswith("_") and callable(getattr(engine, n))}
         assert public == members
@@ -58,22 +58,22 @@ def test_contract_has_the_same_arguments_everywhere() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("components", [1, 2, 10, 37])
-def test_e_step_over_rows(native: Engine, size: int, components: int) -> None:
+def test_e_step_over_rows(candidate: Engine, size: int, components: int) -> None:
     x, table = rows(size), mixture(components, Frame(0.5, 1.25))
     for weight in (None, np.random.default_rng(1).uniform(0, 3, size)):
         expected = REFERENCE.e_step(x, weight, None, table)
-        found = native.e_step(x, weight, None, table)
+        found = candidate.e_step(x, weight, None, table)
         assert found.shape == expected.shape == (-(-size // 4096), 3 * components + 1)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * max(1, size))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_e_step_over_cells(native: Engine, size: int) -> None:
+def test_e_step_over_cells(candidate: Engine, size: int) -> None:
     g = np.random.default_rng(2)
     x = g.normal(10, 20, size)
     weight, scatter = g.integers(1, 50, size).astype(float), g.uniform(0, 1e-3, size)
     expected = REFERENCE.e_step(x, weight, scatter, mixture())
-    found = native.e_step(x, weight, scatter, mixture())
+    found = candidate.e_step(x, weight, scatter, mixture())
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11 * max(1, size))
 
 
@@ -94,21 +94,21 @@ def test_entropy_follows_from_the_sums(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000])
-def test_count_most_probable(native: Engine, size: int) -> None:
+def test_count_most_probable(candidate: Engine, size: int) -> None:
     x = rows(size)
     weight = np.random.default_rng(1).integers(1, 9, size).astype(float)
     for w in (None, weight):
         expected = REFERENCE.count_most_probable(x, w, mixture())
-        np.testing.assert_array_equal(native.count_most_probable(x, w, mixture()), expected)
+        np.testing.assert_array_equal(candidate.count_most_probable(x, w, mixture()), expected)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("active", [1, 2, 7, 10])
-def test_transform(native: Engine, size: int, active: int) -> None:
+def test_transform(candidate: Engine, size: int, active: int) -> None:
     x, table = rows(size), draw_table(active)
     uniforms = np.random.default_rng(5).uniform(size=size)
     for draw in (Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=uniforms), Draw(most_probable=True)):
-        scalar, cell = encode(native, x, table, draw)
+        scalar, cell = encode(candidate, x, table, draw)
         expected_scalar, expected_cell = encode(REFERENCE, x, table, draw)
         np.testing.assert_array_equal(cell, expected_cell)
         np.testing.assert_array_equal(scalar, expected_scalar)
@@ -116,9 +116,9 @@ def test_transform(native: Engine, size: int, active: int) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cell", ["uint8", "uint16"])
-def test_transform_types(native: Engine, dtype: str, cell: str) -> None:
+def test_transform_types(candidate: Engine, dtype: str, cell: str) -> None:
     x, table = rows(1000), draw_table(limit=np.inf, floor=0.0)
-    for ours, theirs in zip(encode(native, x, table, Draw(1, 2), dtype, cell),
+    for ours, theirs in zip(encode(candidate, x, table, Draw(1, 2), dtype, cell),
                             encode(REFERENCE, x, table, Draw(1, 2), dtype, cell), strict=True):  # fmt: skip
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
@@ -178,7 +178,7 @@ def test_uniforms_lie_inside_the_unit_interval() -> None:
 @pytest.mark.parametrize("size", [0, 1, 3000])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cells", [3, 300])
-def test_inverse_transform(native: Engine, size: int, dtype: str, cells: int) -> None:
+def test_inverse_transform(candidate: Engine, size: int, dtype: str, cells: int) -> None:
     g = np.random.default_rng(0)
     kind = np.uint8 if cells <= 256 else np.uint16
     scalar, cell = g.normal(size=size).astype(dtype), g.integers(0, cells, size).astype(kind)
@@ -186,7 +186,7 @@ def test_inverse_transform(native: Engine, size: int, dtype: str, cells: int) ->
     means[1] = np.nan
     table = InverseTable(Frame(0.25, 3.0), means, np.abs(g.normal(size=cells)) * (means == means), 1.0)
     found, expected = np.empty(size), np.empty(size)
-    assert native.inverse_transform(scalar, cell, table, found) == -1
+    assert candidate.inverse_transform(scalar, cell, table, found) == -1
     assert REFERENCE.inverse_transform(scalar, cell, table, expected) == -1
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
 
@@ -198,33 +198,33 @@ def test_inverse_names_the_first_row_of_an_unknown_cell(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_summaries_are_equal_to_the_bit(native: Engine, name: str) -> None:
+def test_summaries_are_equal_to_the_bit(candidate: Engine, name: str) -> None:
     x = shape(name, 20_000)
     x[::301] = np.nan
     grid, _ = grid_of(x, list(np.random.default_rng(0).choice(np.nan_to_num(Frame.around(x).apply(x)), 10)))
     other = shape(name, 3_001, seed=9)  # rows outside the sample
     rows_ = np.concatenate([x, other, [np.inf, -np.inf, np.nan, -0.0, 5e-324]])
-    assert same(native.summarise(rows_, grid), REFERENCE.summarise(rows_, grid))
+    assert same(candidate.summarise(rows_, grid), REFERENCE.summarise(rows_, grid))
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257])
-def test_summaries_of_odd_sizes(native: Engine, size: int) -> None:
+def test_summaries_of_odd_sizes(candidate: Engine, size: int) -> None:
     x = shape("70 % zeros", 5_000)
     grid, _ = grid_of(x)
-    assert same(native.summarise(x[:size], grid), REFERENCE.summarise(x[:size], grid))
+    assert same(candidate.summarise(x[:size], grid), REFERENCE.summarise(x[:size], grid))
 
 
 @pytest.mark.slow
-def test_summary_of_several_windows(native: Engine) -> None:
+def test_summary_of_several_windows(candidate: Engine) -> None:
     x = np.tile(shape("lognormal", 1 << 20), 5)[: (1 << 22) + 12_345]
     grid, _ = grid_of(x[: 1 << 17])
-    assert same(native.summarise(x, grid), REFERENCE.summarise(x, grid))
+    assert same(candidate.summarise(x, grid), REFERENCE.summarise(x, grid))
 
 
 @pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
 def test_instruction_sets_agree_to_the_bit() -> None:
     x, table = rows(20_001), draw_table()
-    engines = [make_engine(name) for name in engine_names() if name != "reference"]
+    engines = [make_engine(name) for name in native_names()]
     g = np.random.default_rng(2)
     weight, scatter = g.integers(1, 50, len(x)).astype(float), g.uniform(0, 1e-3, len(x))
     cells = np.nan_to_num(x)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from gpuvgm import TableTransformer, engines
 from gpuvgm.engines import native_is_built
-from tests.conftest import engine_names, make_engine
+from tests.conftest import make_engine, native_names
 from tests.shapes import shape
 
 ROWS = 30_000
@@ -101,7 +101,7 @@ def test_transform_repeats_itself_and_seeds_differ(baseline: TableTransformer) -
 @pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
 def test_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
-    for name in [name for name in engine_names() if name != "reference"]:
+    for name in native_names():
         chosen = make_engine(name)
         monkeypatch.setattr(engines, "get_engine", lambda _="auto", chosen=chosen: chosen)
         for module in ("gpuvgm.numbers_fit", "gpuvgm.tallies", "gpuvgm.encoding"):

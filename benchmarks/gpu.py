@@ -1,0 +1,274 @@
+"""The CUDA engine on a device: every kernel beside a copy of the same run, timed by the device's own events."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from benchmarks.inputs import COLUMN, amounts, fitted_column, lognormal, plan_for
+from benchmarks.measure import Measurement, seconds_of
+from gpuvgm import TableTransformer
+from gpuvgm.engines import get_engine
+from gpuvgm.engines.cuda import CudaEngine, every_program
+from gpuvgm.engines.cuda.device import CupyDevice, Device
+from gpuvgm.engines.cuda.programs import OPTIONS
+from gpuvgm.model import Draw, DrawTable, KernelTable
+
+REPEATS = 7
+COPY = "copy on the device"
+DIFFERENT = 1 << 24  # rows that differ; more are these again
+QUERY = "driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,power.limit,persistence_mode,ecc.mode.current"
+#: Largest milliseconds aimed at for 10^9 rows on an H200, by case.
+AIMS = {
+    "argmax, float32 rows": 3.0,
+    "inverse": 2.4,
+    "sampled, float32 rows, precision float32": 12.0,
+    "sampled, float64 rows": 22.0,
+    "summary, amounts": 20.0,
+    "exact E-step, float32 rows": 8.0,
+    "exact E-step, float64 rows": 18.0,
+}
+
+
+class Clock(Protocol):
+    """What tells how long the device takes."""
+
+    def seconds(self, function: Callable[[], object]) -> float:
+        """Seconds of one call, on the device."""
+
+
+class EventClock:
+    """CUDA events around a call on the current stream."""
+
+    def __init__(self, xp: Any) -> None:
+        self._cuda = xp.cuda
+
+    def seconds(self, function: Callable[[], object]) -> float:
+        """Seconds between the two events."""
+        begin, end = self._cuda.Event(), self._cuda.Event()
+        begin.record()
+        function()
+        end.record()
+        end.synchronize()
+        return float(self._cuda.get_elapsed_time(begin, end)) / 1e3
+
+
+class HostClock:
+    """The host's clock, for devices that are emulated."""
+
+    def seconds(self, function: Callable[[], object]) -> float:
+        """Seconds of one call."""
+        return seconds_of(function)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that is measured: what is called, and the bytes of a row that it reads and writes."""
+
+    call: Callable[[], object]
+    row_bytes: float
+
+
+def measure(rows: int, device: Device | None = None, clock: Clock | None = None) -> list[Measurement]:
+    """Every kernel over `rows` rows.
+
+    Parameters
+    ----------
+    rows : int
+        Rows on the device; a billion need 40 GB.
+    device : Device, optional
+        Where to measure, by default CuPy's current device.
+    clock : Clock, optional
+        What times it, by default the device's events.
+    """
+    device = CupyDevice() if device is None else device
+    clock = EventClock(device.xp) if clock is None else clock
+    found: list[Measurement] = []
+    for cases in (_transforms, _inverse_and_onehot, _summaries, _e_steps, _whole):
+        found += [
+            _measured(name, rows, case, clock, _copy(device, rows, clock), device)
+            for name, case in cases(device, rows).items()
+        ]
+        _release(device)
+    return found
+
+
+def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, device: Device) -> Measurement:
+    """Best time of a case; the yardstick is what a copy needs for as many bytes."""
+    case.call()  # compiled, and memory at hand
+    seconds = min(clock.seconds(case.call) for _ in range(REPEATS))
+    fair = copy * case.row_bytes * rows
+    details = {
+        "seconds_per_1e9_rows": seconds / rows * 1e9,
+        "share_of_copy_bandwidth": fair / seconds,
+        "copy_gigabytes_per_second": 1e-9 / copy,
+        "aim_milliseconds_per_1e9_rows_h200": AIMS.get(name),
+        "kernels": fingerprint(),
+        "device": describe(device),
+        "predicted": False,
+    }
+    return Measurement(name, rows, seconds, {COPY: fair}, row_bytes=case.row_bytes, details=details)
+
+
+def _copy(device: Device, rows: int, clock: Clock) -> float:
+    """Seconds that a byte takes to be copied, read or written counting as one."""
+    count = min(rows, 1 << 27)
+    source, target = device.xp.zeros(count, np.float64), device.xp.empty(count, np.float64)
+
+    def copy() -> None:
+        target[...] = source
+
+    copy()
+    return min(clock.seconds(copy) for _ in range(REPEATS)) / (2 * 8 * count)
+
+
+def tiled(device: Device, x: np.ndarray, rows: int, dtype: str) -> Any:
+    """So many rows on the device, the given ones again and again."""
+    out = device.xp.empty(rows, dtype)
+    part = device.xp.asarray(x.astype(dtype))
+    for start in range(0, rows, len(x)):
+        stop = min(start + len(x), rows)
+        out[start:stop] = part[: stop - start]
+    return out
+
+
+def ten_components(rows: int) -> DrawTable:
+    """A draw among ten active components, as the aims are stated; their weights are those of the fitted amounts."""
+    column = fitted_column(rows)
+    mixture = column.mixture
+    assert mixture is not None
+    widths = column.rules.scale * mixture.deviations * mixture.frame.scale
+    table = KernelTable.of(mixture.posterior, mixture.frame)
+    return DrawTable(table, widths, np.arange(len(widths), dtype=np.float64), 1e-6, 0.99, len(widths))
+
+
+def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
+    engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows)
+    column, x = fitted_column(rows).column_id, amounts(min(rows, DIFFERENT))
+    scalar, cell = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
+    wide, narrow = tiled(device, x, rows, "float64"), tiled(device, x, rows, "float32")
+
+    def case(values: Any, draw: Draw, rules: DrawTable = table) -> Case:
+        return Case(lambda: engine.transform(values, rules, draw, scalar, cell), values.dtype.itemsize + 5)
+
+    sampled, probable = Draw(1, column), Draw(most_probable=True)
+    return {
+        "sampled, float64 rows": case(wide, sampled),
+        "sampled, float32 rows": case(narrow, sampled),
+        "argmax, float64 rows": case(wide, probable),
+        "argmax, float32 rows": case(narrow, probable),
+    }
+
+
+def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
+    engine, fitted = CudaEngine(get_engine("reference"), device), fitted_column(rows)
+    scalar, cell = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
+    engine.transform(
+        tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table(), Draw(1, 2), scalar, cell
+    )
+    value, inverse = device.xp.empty(rows, np.float64), fitted.inverse_table()
+    some = max(1, rows // 8)
+    matrix = device.xp.empty((some, 1 + fitted.width), np.float32)
+    read = [(device.xp.empty(some, np.float32), device.xp.empty(some, np.uint8), np.arange(fitted.width), False)]
+    share, width = some / rows, matrix.shape[1]
+    written = [(scalar[:some], cell[:some], fitted.width)]
+    return {
+        "inverse": Case(lambda: engine.inverse_transform(scalar, cell, inverse, value), 13),
+        "onehot written, one row in eight": Case(lambda: engine.fill_onehot(written, matrix), share * (5 + 4 * width)),
+        "onehot read, one row in eight": Case(lambda: engine.read_onehot(matrix, read), share * (5 + 4 * width)),
+    }
+
+
+def _summaries(device: Device, rows: int) -> Mapping[str, Case]:
+    engine = CudaEngine(get_engine("reference"), device)
+    random = np.random.default_rng(0)
+    different = min(rows, DIFFERENT)
+    crowded = np.where(random.random(different) < 0.7, 50 + 1e-9 * random.random(different), lognormal(different))
+    shapes = {"amounts": amounts(different), "lognormal": lognormal(different), "70 % in one cell": crowded}
+
+    def case(x: np.ndarray, dtype: str) -> Case:
+        grid, values = plan_for(x).grid, tiled(device, x, rows, dtype)
+        return Case(lambda: engine.summarise(values, grid), values.dtype.itemsize)
+
+    cases = {f"summary, {name}": case(x, "float64") for name, x in shapes.items()}
+    return {**cases, "summary, amounts, float32 rows": case(shapes["amounts"], "float32")}
+
+
+def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
+    engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows).mixture
+    x = amounts(min(rows, DIFFERENT))
+
+    def case(dtype: str) -> Case:
+        values = tiled(device, x, rows, dtype)
+        return Case(lambda: engine.e_step(values, None, None, table), values.dtype.itemsize)
+
+    return {f"exact E-step, {dtype} rows": case(dtype) for dtype in ("float64", "float32")}
+
+
+def _whole(device: Device, rows: int) -> Mapping[str, Case]:
+    """What a user calls, with rows of the host."""
+    some = max(4096, rows // 10)
+    x = amounts(min(some, DIFFERENT))
+    values = np.resize(x, some)
+    engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows)
+    scalar, cell = np.empty(some, np.float32), np.empty(some, np.uint8)
+    share = some / rows
+    grid = plan_for(x).grid
+    return {
+        "sampled, rows of the host, one in ten": Case(
+            lambda: engine.transform(values, table, Draw(1, 2), scalar, cell), share * 13
+        ),
+        "summary, rows of the host, one in ten": Case(lambda: engine.summarise(values, grid), share * 8),
+    }
+
+
+def table_fit(rows: int, engine: str) -> float:
+    """Seconds of a whole research fit of one column with an engine."""
+    x = np.resize(amounts(min(rows, DIFFERENT)), rows)
+    fitting = TableTransformer({COLUMN: "continuous"}, effort="research", engine=engine)
+    return seconds_of(lambda: fitting.fit({COLUMN: x}))
+
+
+def fingerprint() -> str:
+    """What the kernels were compiled from."""
+    digest = hashlib.sha256(" ".join(OPTIONS).encode())
+    for program in every_program():
+        digest.update((program.preamble() + program.operation).encode())
+    return digest.hexdigest()[:16]
+
+
+def describe(device: Device) -> dict[str, Any]:
+    """The device: name, memory, driver, clocks and versions; only the class of a device that is emulated."""
+    if not isinstance(device, CupyDevice):
+        return {"name": type(device).__name__}
+    runtime = device.xp.cuda.runtime
+    properties = runtime.getDeviceProperties(device.xp.cuda.Device().id)
+    return {
+        "name": properties["name"].decode(),
+        "compute_capability": f"{properties['major']}.{properties['minor']}",
+        "multiprocessors": properties["multiProcessorCount"],
+        "memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
+        "driver_api": runtime.driverGetVersion(),
+        "runtime": runtime.runtimeGetVersion(),
+        "cupy": device.xp.__version__,
+        "smi": _smi(),
+    }
+
+
+def _smi() -> dict[str, str]:
+    """What nvidia-smi says of driver and clocks; nothing where it is not there."""
+    command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"]
+    try:
+        line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return {}
+    return dict(zip(QUERY.split(","), [value.strip() for value in line.split(",")], strict=True))
+
+
+def _release(device: Device) -> None:
+    device.release_memory()

@@ -1,0 +1,169 @@
+"""The CUDA engine: the contract of all engines on a GPU, through CuPy.
+
+Work is done where the arrays lie. Arrays on the device stay there; of the host's arrays the passes over rows
+(`summarise`, `transform`, `inverse_transform`, the onehot layout) are streamed through the device in pieces, while
+E-steps over them, which are those over the cells of a summary, run on the native engine: so a fit gives the same model
+on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm import multivariate
+from gpuvgm.engines.base import Engine, OnehotPart, ReadPart
+from gpuvgm.engines.cuda import e_step, rows, summary
+from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
+from gpuvgm.engines.cuda.pieces import in_pieces
+from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.grid import Floats, Grid
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.multivariate import Array, GaussianTable
+from gpuvgm.summary import Summary
+
+
+def every_program() -> list[Program]:
+    """All programs that compile tests look at."""
+    return [*rows.programs(), *summary.programs(), *e_step.programs()]
+
+
+class CudaEngine:
+    """Row loops on a GPU.
+
+    Parameters
+    ----------
+    host : Engine
+        Who runs E-steps over arrays of the host.
+    device : Device, optional
+        Where the rest is run; by default CuPy's current device.
+    cells_on_device : bool
+        Run E-steps over the host's arrays on the device too. Models then agree with those of other engines to 1e-10
+        instead of to the last bit.
+
+    Raises
+    ------
+    RuntimeError
+        Where there is no device.
+    """
+
+    name = "cuda"
+
+    def __init__(self, host: Engine, device: Device | None = None, *, cells_on_device: bool = False) -> None:
+        self.device: Device = CupyDevice() if device is None else device
+        self._host, self._cells_on_device = host, cells_on_device
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._host,)
+
+    def summarise(self, x: Floats, grid: Grid) -> Summary:
+        """Summary of rows; see `Engine.summarise`."""
+        if self.device.is_resident(x):
+            return summary.summarise(self.device, x, grid)
+        first, second = lanes = self.device.lanes()
+        with first:
+            table = summary.CellTable(self.device, grid)
+
+        def work(lane: Lane, piece: slice) -> None:
+            part = lane.upload(x[piece])
+            lane.follow(second if lane is first else first)
+            table.add(part)
+
+        in_pieces(self.device, len(x), work, lanes=lanes)
+        with first:
+            return table.summary(len(x))
+
+    def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
+        """Sums of responsibilities; see `Engine.e_step`."""
+        if self._on_host(x):
+            return self._host.e_step(x, weight, scatter, table)
+        return e_step.e_step(self.device, self._up(x), self._up(weight), self._up(scatter), table)
+
+    def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
+        """Weight by most probable component; see `Engine.count_most_probable`."""
+        if self._on_host(x):
+            return self._host.count_most_probable(x, weight, table)
+        return e_step.count_most_probable(self.device, self._up(x), self._up(weight), table)
+
+    def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
+        """Sums of responsibilities over several features; see `Engine.e_step_features`."""
+        if self.device.is_resident(x):
+            return multivariate.e_step(x, weight, table)
+        return self._host.e_step_features(x, weight, table)
+
+    def log_prob(self, x: Array, table: GaussianTable) -> Array:
+        """Log densities over several features; see `Engine.log_prob`."""
+        if self.device.is_resident(x):
+            return multivariate.log_prob(x, table)
+        return self._host.log_prob(x, table)
+
+    def transform(
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+    ) -> None:
+        """Scalar and cell of every row; see `Engine.transform`."""
+        device = self.device
+        if device.is_resident(x):
+            uniforms = None if draw.uniforms is None else device.xp.asarray(draw.uniforms)
+            rows.transform(device, x, table, replace(draw, uniforms=uniforms), (scalar, cell))
+            return
+
+        def work(lane: Lane, piece: slice) -> None:
+            uniforms = None if draw.uniforms is None else lane.upload(draw.uniforms[piece])
+            here = replace(draw, first_row=draw.first_row + piece.start, uniforms=uniforms)
+            out = self._like(scalar[piece]), self._like(cell[piece])
+            rows.transform(device, lane.upload(x[piece]), table, here, out)
+            lane.download(out[0], scalar[piece])
+            lane.download(out[1], cell[piece])
+
+        in_pieces(device, len(x), work)
+
+    def inverse_transform(
+        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+    ) -> int:
+        """Numbers of every row; see `Engine.inverse_transform`."""
+        device = self.device
+        if device.is_resident(scalar):
+            return _first(device.to_host(rows.inverse_transform(device, scalar, cell, table, out))[0])
+        wrong: list[tuple[int, NDArray[np.uint64]]] = []
+
+        def work(lane: Lane, piece: slice) -> None:
+            value, found = self._like(out[piece]), np.zeros(1, np.uint64)
+            first = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(cell[piece]), table, value)
+            lane.download(value, out[piece])
+            lane.download(first, found)
+            wrong.append((piece.start, found))
+
+        in_pieces(device, len(cell), work)
+        return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1)
+
+    def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
+        """Rows of the onehot layout; see `Engine.fill_onehot`."""
+        if not self.device.is_resident(out):
+            self._host.fill_onehot(parts, out)  # the bus is slower than the host's memory
+            return
+        rows.fill_onehot(self.device, parts, out)
+
+    def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
+        """Scalars and cells of rows of the onehot layout; see `Engine.read_onehot`."""
+        if not self.device.is_resident(matrix):
+            self._host.read_onehot(matrix, parts)
+            return
+        rows.read_onehot(self.device, matrix, parts)
+
+    def _on_host(self, x: Any) -> bool:
+        return not self.device.is_resident(x) and not self._cells_on_device
+
+    def _up(self, array: Any) -> Any:
+        return None if array is None else self.device.xp.asarray(array)
+
+    def _like(self, array: NDArray[Any]) -> Any:
+        return self.device.xp.empty(array.shape, array.dtype)
+
+
+def _first(row: np.uint64) -> int:
+    """A first row as the contract gives it: -1 where there is none."""
+    return -1 if int(row) == rows.NO_ROW else int(row)

@@ -1,0 +1,238 @@
+"""The device that programs run on: CuPy's current one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cache, cached_property
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.engines.cuda.programs import OPTIONS, Parameter, Program
+
+MOST_BLOCKS = (1 << 31) - 1
+
+
+class Lane(Protocol):
+    """A stream of its own, with pinned memory, that pieces of the host's arrays go through."""
+
+    def __enter__(self) -> Lane:
+        """Make the stream the current one."""
+
+    def __exit__(self, *problem: object) -> None:
+        """Go back to the stream that was current before."""
+
+    def upload(self, array: NDArray[Any]) -> Any:
+        """Begin to copy an array of the host to the device."""
+
+    def download(self, array: Any, out: NDArray[Any]) -> None:
+        """Begin to copy an array of the device into one of the host; it is there after the next `wait`."""
+
+    def follow(self, other: Any) -> None:
+        """What is begun from now on starts after what the other lane was given before."""
+
+    def wait(self) -> None:
+        """Wait until all that was begun is done."""
+
+
+class Device(Protocol):
+    """What the engine needs of a device. Work is put on the current stream; only `to_host` and lanes wait for it."""
+
+    xp: Any
+    out_of_memory: tuple[type[BaseException], ...]
+
+    @property
+    def multiprocessors(self) -> int:
+        """Number of multiprocessors."""
+
+    def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
+        """Run a row program for i = 0 ... size - 1."""
+
+    def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
+        """Run a block program with so many blocks."""
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Copy of an array in the memory of the host."""
+
+    def is_resident(self, array: Any) -> bool:
+        """Whether an array lies on the device."""
+
+    def lanes(self) -> tuple[Lane, Lane]:
+        """The calling thread's two lanes: while one computes, the other copies."""
+
+    def release_memory(self) -> None:
+        """Give back memory that is kept for later."""
+
+
+class CupyDevice:
+    """CuPy's current device; scratch comes from CuPy's current allocator, RMM's where that was set.
+
+    Attributes
+    ----------
+    xp : module
+        CuPy.
+    out_of_memory : tuple of type
+        What its allocators raise.
+
+    Raises
+    ------
+    RuntimeError
+        Where CuPy is installed but there is no device it can use.
+    """
+
+    def __init__(self) -> None:
+        self.xp = _cupy()
+        if not self.xp.cuda.is_available():
+            raise RuntimeError("no CUDA device is usable")
+        self.cuda = self.xp.cuda
+        self.out_of_memory: tuple[type[BaseException], ...] = (self.cuda.memory.OutOfMemoryError, MemoryError)
+        self._thread = threading.local()
+
+    @cached_property
+    def multiprocessors(self) -> int:
+        """Number of multiprocessors."""
+        return int(self.cuda.Device().attributes["MultiProcessorCount"])
+
+    def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
+        """Run a row program; see `Device.run_rows`."""
+        program.check(arguments)
+        if size:
+            _row_kernel(program)(*_values(program, arguments), size=size)
+
+    def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
+        """Run a block program; see `Device.run_blocks`."""
+        program.check(arguments)
+        if blocks:
+            _block_kernel(program)((min(blocks, MOST_BLOCKS),), (program.threads,), tuple(_values(program, arguments)))
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        """Copy of an array in the memory of the host."""
+        return np.asarray(self.xp.asnumpy(array))
+
+    def is_resident(self, array: Any) -> bool:
+        """Whether an array is CuPy's."""
+        return isinstance(array, self.xp.ndarray)
+
+    def lanes(self) -> tuple[Lane, Lane]:
+        """The calling thread's two lanes on the current device."""
+        known: dict[int, tuple[Lane, Lane]] = self._thread.__dict__.setdefault("lanes", {})
+        device = int(self.cuda.Device().id)
+        if device not in known:
+            known[device] = (CupyLane(self.xp), CupyLane(self.xp))
+        return known[device]
+
+    def release_memory(self) -> None:
+        """Give back what CuPy's pool keeps; pools of others keep theirs."""
+        self.xp.get_default_memory_pool().free_all_blocks()
+
+
+class CupyLane:
+    """A stream and pinned buffers, used one after the other and all free again after `wait`.
+
+    Parameters
+    ----------
+    xp : module
+        CuPy.
+    """
+
+    def __init__(self, xp: Any) -> None:
+        self._xp = xp
+        self._stream = xp.cuda.Stream(non_blocking=True)
+        self._buffers: list[NDArray[Any]] = []
+        self._used = 0
+        self._arriving: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self._held: list[Any] = []
+
+    def __enter__(self) -> Lane:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._stream.__exit__(*problem)
+
+    def upload(self, array: NDArray[Any]) -> Any:
+        """Begin to copy to the device, through pinned memory."""
+        pinned = self._pinned(array)
+        np.copyto(pinned, array)
+        resident = self._xp.empty(array.shape, array.dtype)
+        resident.set(pinned, stream=self._stream)
+        self._held.append(resident)
+        return resident
+
+    def download(self, array: Any, out: NDArray[Any]) -> None:
+        """Begin to copy from the device, through pinned memory."""
+        pinned = self._pinned(out)
+        array.get(stream=self._stream, out=pinned, blocking=False)
+        self._held.append(array)
+        self._arriving.append((pinned, out))
+
+    def follow(self, other: CupyLane) -> None:
+        """Start what comes after what the other lane was given before."""
+        self._stream.wait_event(other._stream.record())
+
+    def wait(self) -> None:
+        """Wait, and hand out what has arrived."""
+        arriving, self._arriving, self._used = self._arriving, [], 0
+        self._stream.synchronize()
+        self._held.clear()
+        for pinned, out in arriving:
+            np.copyto(out, pinned)
+
+    def _pinned(self, like: NDArray[Any]) -> NDArray[Any]:
+        """A pinned buffer of this shape; buffers are kept, and replaced by longer ones where they are too short."""
+        if self._used == len(self._buffers):
+            self._buffers.append(np.empty(0, np.uint8))
+        if self._buffers[self._used].nbytes < like.nbytes:
+            memory = self._xp.cuda.alloc_pinned_memory(like.nbytes)
+            self._buffers[self._used] = np.frombuffer(memory, np.uint8, like.nbytes)
+        buffer = self._buffers[self._used][: like.nbytes]
+        self._used += 1
+        return buffer.view(like.dtype).reshape(like.shape)
+
+
+def _cupy() -> ModuleType:
+    import cupy
+
+    module: ModuleType = cupy
+    return module
+
+
+def _values(program: Program, arguments: Sequence[Any]) -> list[Any]:
+    """Arguments with values in the type that the kernel reads them in."""
+    return [
+        value if parameter.pointer else np.dtype(parameter.type).type(value)
+        for parameter, value in zip(program.parameters, arguments, strict=True)
+    ]
+
+
+def declared(parameters: Sequence[Parameter]) -> str:
+    """Parameters in the words of `cupy.ElementwiseKernel`."""
+    return ", ".join(f"{'raw ' if p.pointer else ''}{p.type} {p.name}" for p in parameters)
+
+
+def row_kernel_arguments(program: Program) -> dict[str, Any]:
+    """What `cupy.ElementwiseKernel` is made with; arrays that are written are its outputs and come last."""
+    written = [p for p in program.parameters if p.written]
+    return {
+        "in_params": declared([p for p in program.parameters if not p.written]),
+        "out_params": declared(written),
+        "operation": program.operation,
+        "name": program.name,
+        "preamble": program.preamble(),
+        "options": OPTIONS,
+        "no_return": True,
+    }
+
+
+@cache
+def _row_kernel(program: Program) -> Any:
+    return _cupy().ElementwiseKernel(**row_kernel_arguments(program))
+
+
+@cache
+def _block_kernel(program: Program) -> Any:
+    module = _cupy().RawModule(code=program.preamble(), options=OPTIONS)
+    return module.get_function(program.name)

@@ -1,0 +1,180 @@
+"""E-steps on the device, over rows and over cells, and the counts of most probable components."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from gpuvgm.grid import Floats
+from gpuvgm.model import KernelTable
+
+MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
+TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh
+_SHORT = {"float32": "f4", "float64": "f8"}
+_SOURCES = ("vgm_math.cuh", "block.cuh", "block_rows.cuh")
+
+
+def _value(kind: str, name: str) -> Parameter:
+    return Parameter(kind, name, pointer=False)
+
+
+_FRAME = (_value("float64", "scale"), _value("float64", "centre"))
+_CHUNKS = (_value("int64", "rows"), _value("int64", "first_chunk"), Parameter("float64", "partials", written=True))
+
+
+def _row_parameters(x: str, *given: str) -> tuple[Parameter, ...]:
+    return (Parameter(x, "x"), *(Parameter("float64", name) for name in given), Parameter("float64", "mixture"))
+
+
+@cache
+def rows_program(components: int, x: str, *, weighted: bool) -> Program:
+    """Program of E-steps over rows.
+
+    Parameters
+    ----------
+    components : int
+        K, at most `MOST_IN_REGISTERS`.
+    x : str
+        Type of the rows.
+    weighted : bool
+        Whether rows have weights.
+    """
+    return Program(
+        name=f"gpuvgm_e_step_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
+        sources=(*_SOURCES, "e_step.cuh"),
+        constants=(
+            ("GPUVGM_VALUE", C_TYPES[x]),
+            ("GPUVGM_COMPONENTS", str(components)),
+            ("GPUVGM_WEIGHTED", str(int(weighted))),
+        ),
+        parameters=(*_row_parameters(x, *["weight"] * weighted), *_FRAME, *_CHUNKS),
+        threads=128,
+    )
+
+
+@cache
+def any_program(x: str, *, weighted: bool, cells: bool) -> Program:
+    """Program of E-steps with any number of components, over rows or cells."""
+    given = [*["weight"] * weighted, *["scatter"] * cells]
+    return Program(
+        name=f"gpuvgm_e_step_any_{_SHORT[x]}{'_cells' if cells else '_weighted' if weighted else ''}",
+        sources=(*_SOURCES, "e_step_any.cuh"),
+        constants=(
+            ("GPUVGM_VALUE", C_TYPES[x]),
+            ("GPUVGM_WEIGHTED", str(int(weighted))),
+            ("GPUVGM_CELLS", str(int(cells))),
+        ),
+        parameters=(*_row_parameters(x, *given), _value("int32", "components"), *_FRAME, *_CHUNKS),
+    )
+
+
+@cache
+def most_probable_program(x: str, *, weighted: bool) -> Program:
+    """Program of `Engine.count_most_probable`, chunk by chunk."""
+    return Program(
+        name=f"gpuvgm_most_probable_{_SHORT[x]}{'_weighted' if weighted else ''}",
+        sources=(*_SOURCES, "most_probable.cuh"),
+        constants=(("GPUVGM_VALUE", C_TYPES[x]), ("GPUVGM_WEIGHTED", str(int(weighted)))),
+        parameters=(*_row_parameters(x, *["weight"] * weighted), _value("int32", "components"), *_FRAME, *_CHUNKS),
+    )
+
+
+@cache
+def totals_program() -> Program:
+    """Program that adds chunks up in row order."""
+    return Program(
+        name="gpuvgm_chunk_totals",
+        sources=("vgm_math.cuh", "block.cuh", "chunk_totals.cuh"),
+        constants=(),
+        parameters=(
+            Parameter("float64", "partials"),
+            _value("int64", "chunks"),
+            _value("int32", "width"),
+            Parameter("float64", "total", written=True),
+        ),
+    )
+
+
+def programs() -> list[Program]:
+    """The variants that compile tests look at."""
+    return [
+        rows_program(1, "float64", weighted=False),
+        rows_program(10, "float64", weighted=False),
+        rows_program(10, "float32", weighted=False),
+        rows_program(10, "float64", weighted=True),
+        rows_program(MOST_IN_REGISTERS, "float64", weighted=True),
+        any_program("float64", weighted=False, cells=False),
+        any_program("float32", weighted=True, cells=False),
+        any_program("float64", weighted=True, cells=True),
+        most_probable_program("float64", weighted=True),
+        most_probable_program("float32", weighted=False),
+        totals_program(),
+    ]
+
+
+def e_step(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Floats:
+    """Sums of responsibilities of every chunk, on the host; see `Engine.e_step`.
+
+    Parameters
+    ----------
+    device : Device
+        Where the rows lie.
+    x : array of shape (rows,), float32 or float64
+        Rows, or the means of cells.
+    weight, scatter : array of shape (rows,), float64, optional
+        Weights, and the scatter of cells.
+    table : KernelTable
+        The mixture.
+    """
+    return device.to_host(e_step_partials(device, x, weight, scatter, table))
+
+
+def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Any:
+    """Sums of responsibilities of every chunk, shape (chunks, 3 K + 1), on the device; see `e_step`."""
+    components, kind = len(table.means), x.dtype.name
+    if scatter is not None:
+        program = any_program(kind, weighted=True, cells=True)
+        weight = device.xp.zeros(len(x)) + 1.0 if weight is None else weight
+    elif components <= MOST_IN_REGISTERS:
+        program = rows_program(components, kind, weighted=weight is not None)
+    else:
+        program = any_program(kind, weighted=weight is not None, cells=False)
+    return _by_chunk(device, program, (x, weight, scatter), table, 3 * components + 1)
+
+
+def ordered_total(device: Device, partials: Any) -> Any:
+    """Chunks added one after the other in row order, shape (1, width), on the device.
+
+    The bits are those of `numpy.add.accumulate`; without a chunk the sums are 0.
+    """
+    chunks, width = partials.shape
+    total = device.xp.zeros((1, width))
+    if chunks:
+        device.run_blocks(totals_program(), -(-width // TOTAL_COLUMNS), [partials, chunks, width, total])
+    return total
+
+
+def count_most_probable(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Floats:
+    """Weight by most probable component, on the host; see `Engine.count_most_probable`."""
+    program = most_probable_program(x.dtype.name, weighted=weight is not None)
+    counts = _by_chunk(device, program, (x, weight), table, len(table.means))
+    return device.to_host(ordered_total(device, counts))[0]
+
+
+def _by_chunk(device: Device, program: Program, given: tuple[Any, ...], table: KernelTable, width: int) -> Any:
+    """What a program that takes rows, a mixture and its frame finds for every chunk, shape (chunks, width)."""
+    rows = len(given[0])
+    chunks = -(-rows // CHUNK_ROWS)
+    partials = device.xp.empty((chunks, width))
+    mixture = device.xp.asarray(np.stack((table.means, table.half_precisions, table.coefficients)))
+    arrays = [array for array in given if array is not None]
+    components = [len(table.means)] * any(parameter.name == "components" for parameter in program.parameters)
+    arguments = [*arrays, mixture, *components, table.frame.scale, table.frame.centre, rows, 0, partials]
+    if chunks:
+        device.run_blocks(program, chunks, arguments)
+    return partials

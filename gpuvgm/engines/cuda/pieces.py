@@ -1,0 +1,68 @@
+"""Host arrays through the device in pieces: two lanes take turns, so that copies and kernels overlap."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from gpuvgm.engines.cuda.device import Device, Lane
+
+PIECE_ROWS = 1 << 20  # rows of a piece: 8 MiB of float64, long enough to hide what a launch costs
+LEAST_ROWS = 1 << 12  # a device without room for so few is of no use
+_LOG = logging.getLogger("gpuvgm")
+
+
+def in_pieces(
+    device: Device,
+    rows: int,
+    work: Callable[[Lane, slice], None],
+    piece_rows: int = PIECE_ROWS,
+    lanes: Sequence[Lane] | None = None,
+) -> None:
+    """Do some work on all rows, a piece at a time.
+
+    Where the device has no room for a piece, pieces become half as long, which is logged once a call.
+
+    Parameters
+    ----------
+    device : Device
+        Where the work is done.
+    rows : int
+        How many there are.
+    work : callable
+        Given a lane and the rows of a piece, begins to upload, compute and download it. It may be called again for a
+        piece that did not fit.
+    piece_rows : int
+        Rows of a piece, a multiple of 4.
+    lanes : sequence of Lane, optional
+        What the pieces go through in turn, by default the two lanes of this thread.
+
+    Raises
+    ------
+    MemoryError
+        Where not even `LEAST_ROWS` rows find room; the device's own exception.
+    """
+    lanes, start, turn = lanes or device.lanes(), 0, 0
+    given = piece_rows
+    try:
+        while start < rows:
+            piece = slice(start, min(start + piece_rows, rows))
+            lane = lanes[turn % len(lanes)]
+            lane.wait()
+            try:
+                with lane:
+                    work(lane, piece)
+            except device.out_of_memory:
+                for one in lanes:
+                    one.wait()
+                device.release_memory()
+                if piece_rows // 2 < LEAST_ROWS:
+                    raise
+                piece_rows //= 2
+                continue
+            start, turn = piece.stop, turn + 1
+    finally:
+        for one in lanes:
+            one.wait()
+    if piece_rows < given:
+        _LOG.warning("the device's memory is short: it is given %d rows at a time instead of %d", piece_rows, given)

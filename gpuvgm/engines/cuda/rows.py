@@ -1,0 +1,240 @@
+"""Rows in, rows out on the device: transform, inverse, and the onehot layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from gpuvgm.grid import Floats
+from gpuvgm.model import Draw, DrawTable, InverseTable
+
+QUAD = 4  # rows a thread
+BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
+TILE_ROWS = 32  # of the onehot matrix, see device_onehot.cuh
+NO_ROW = (1 << 64) - 1
+_SHORT = {"float32": "f4", "float64": "f8", "uint8": "u1", "uint16": "u2"}
+
+
+@cache
+def transform_program(components: int, randomness: str, x: str, scalar: str, cell: str) -> Program:
+    """Program of `Engine.transform`.
+
+    Parameters
+    ----------
+    components : int
+        K.
+    randomness : {"generator", "given", "none"}
+        Where uniforms come from.
+    x, scalar, cell : str
+        Types of rows, scalars and cells.
+    """
+    rows = (Parameter(x, "x"), Parameter("int64", "rows", pointer=False))
+    keys = tuple(Parameter("uint64", name, pointer=False) for name in ("seed", "column", "first_row"))
+    written = (Parameter(scalar, "scalar", written=True), Parameter(cell, "cell", written=True))
+    return Program(
+        name=f"gpuvgm_transform_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}",
+        sources=("vgm_math.cuh", "quad.cuh", "transform.cuh"),
+        constants=(("GPUVGM_ROWS", str(QUAD)),),
+        parameters=(*rows, Parameter("float64", "parameters"), Parameter("float64", "given"), *keys, *written),
+        operation=f"gpuvgm::transform_quad<{components}, gpuvgm::{randomness.upper()}>(i, &x[0], rows, &parameters[0], "
+        "&given[0], seed, column, first_row, &scalar[0], &cell[0])",
+    )
+
+
+@cache
+def inverse_program(scalar: str, cell: str) -> Program:
+    """Program of `Engine.inverse_transform` for these types of scalars and cells."""
+    return Program(
+        name=f"gpuvgm_inverse_{_SHORT[scalar]}_{_SHORT[cell]}",
+        sources=("vgm_math.cuh", "quad.cuh", "inverse.cuh"),
+        constants=(("GPUVGM_ROWS", str(QUAD)),),
+        parameters=(
+            Parameter(scalar, "scalar"),
+            Parameter(cell, "cell"),
+            Parameter("int64", "rows", pointer=False),
+            Parameter("float64", "parameters"),
+            Parameter("uint32", "cells", pointer=False),
+            Parameter("float64", "value", written=True),
+            Parameter("uint64", "wrong", written=True),
+        ),
+        operation="gpuvgm::inverse_quad(i, &scalar[0], &cell[0], rows, &parameters[0], cells, &value[0], &wrong[0])",
+    )
+
+
+@cache
+def fill_program(real: str) -> Program:
+    """Program of `Engine.fill_onehot` for matrices of this type."""
+    return Program(
+        name=f"gpuvgm_fill_onehot_{_SHORT[real]}",
+        sources=("vgm_math.cuh", "block.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
+        constants=(("GPUVGM_FILL", C_TYPES[real]),),
+        parameters=(
+            Parameter("int64", "parts"),
+            Parameter("int32", "owner"),
+            Parameter("int64", "rows", pointer=False),
+            Parameter("int32", "width", pointer=False),
+            Parameter(real, "out", written=True),
+        ),
+    )
+
+
+@cache
+def read_program(real: str) -> Program:
+    """Program of `Engine.read_onehot` for matrices of this type."""
+    return Program(
+        name=f"gpuvgm_read_onehot_{_SHORT[real]}",
+        sources=("vgm_math.cuh", "block.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
+        constants=(("GPUVGM_READ", C_TYPES[real]),),
+        parameters=(
+            Parameter("int64", "parts"),
+            Parameter("int64", "order"),
+            Parameter("int64", "rows", pointer=False),
+            Parameter("int32", "width", pointer=False),
+            Parameter("int32", "count", pointer=False),
+            Parameter(real, "matrix"),
+        ),
+    )
+
+
+def programs() -> list[Program]:
+    """The variants that compile tests look at: every type and source of uniforms, and numbers of components."""
+    transforms = [
+        transform_program(components, randomness, x, scalar, cell)
+        for components, randomness, x, scalar, cell in (
+            (10, "generator", "float64", "float32", "uint8"),
+            (10, "generator", "float32", "float32", "uint8"),
+            (10, "generator", "float64", "float64", "uint16"),
+            (10, "given", "float64", "float32", "uint8"),
+            (10, "none", "float64", "float32", "uint8"),
+            (10, "none", "float32", "float32", "uint8"),
+            (1, "none", "float64", "float32", "uint8"),
+            (16, "generator", "float64", "float32", "uint8"),
+            (17, "generator", "float64", "float32", "uint8"),
+        )
+    ]
+    inverses = [inverse_program(scalar, cell) for scalar in ("float32", "float64") for cell in ("uint8", "uint16")]
+    return [*transforms, *inverses, *map(fill_program, _REALS), *map(read_program, _REALS)]
+
+
+_REALS = ("float32", "float64")
+
+
+def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[Any, Any]) -> None:
+    """Scalar and cell of rows on the device; see `Engine.transform`.
+
+    Parameters
+    ----------
+    device : Device
+        Where the rows lie.
+    x : array of shape (rows,), float32 or float64
+        The rows.
+    table, draw : DrawTable, Draw
+        What to draw from and how; uniforms on the device.
+    out : (scalar, cell)
+        What is written.
+    """
+    scalar, cell = out
+    chosen = draw.most_probable or len(table.widths) == 1
+    randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
+    names = (x.dtype.name, scalar.dtype.name, cell.dtype.name)
+    parameters = device.xp.asarray(_draw_parameters(table))
+    given = draw.uniforms if randomness == "given" else parameters
+    skip = draw.first_row % QUAD
+    device.run_rows(
+        transform_program(len(table.mixture.means), randomness, *names),
+        [x, len(x), parameters, given, draw.seed, draw.column, draw.first_row, scalar, cell],
+        -(-(len(x) + skip) // QUAD) if len(x) else 0,
+    )
+
+
+def _draw_parameters(table: DrawTable) -> Floats:
+    """The rules, four numbers of each component, the cells of the active ones; see transform.cuh."""
+    mixture, active = table.mixture, len(table.widths)
+    rules = [mixture.frame.scale, mixture.frame.centre, table.floor, table.limit, max(table.missing_cell, 0), active]
+    components = np.ones((len(mixture.means), 4))
+    components[:, :3] = np.stack((mixture.means, mixture.half_precisions, mixture.coefficients), axis=1)
+    components[:active, 3] = table.widths
+    cells = np.zeros(len(mixture.means))
+    cells[:active] = table.cells
+    return np.concatenate((np.array(rules, np.float64), components.ravel(), cells))
+
+
+def inverse_transform(device: Device, scalar: Any, cell: Any, table: InverseTable, out: Any) -> Any:
+    """Numbers of rows on the device; see `Engine.inverse_transform`.
+
+    Returns
+    -------
+    array of shape (1,), uint64
+        On the device: the first row whose cell does not exist, or `NO_ROW`.
+    """
+    frame = table.frame
+    cells = np.stack((table.means, table.widths), axis=1).ravel()
+    rules = np.array([frame.centre, 1.0 / frame.scale, table.limit])
+    parameters = device.xp.asarray(np.concatenate((rules, cells)))
+    wrong = device.xp.asarray(np.array([NO_ROW], np.uint64))
+    device.run_rows(
+        inverse_program(scalar.dtype.name, cell.dtype.name),
+        [scalar, cell, len(cell), parameters, len(table.means), out, wrong],
+        -(-len(cell) // QUAD),
+    )
+    return wrong
+
+
+def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
+    """Rows of the onehot layout on the device; see `Engine.fill_onehot`."""
+    rows, width = out.shape
+    described, owner, start = [], [], 0
+    for index, (scalar, cell, cells) in enumerate(parts):
+        described.append([_address(scalar), _address(cell), _size(scalar), _size(cell), start, cells, 0, 0])
+        here = cells + (scalar is not None)
+        owner += [index] * here
+        start += here
+    if start != width:
+        raise ValueError("the matrix needs one column for each scalar and cell")
+    if not rows or not width:
+        return
+    arguments = [_described(device, described), device.xp.asarray(np.array(owner, np.int32)), rows, width, out]
+    blocks = min(-(-rows // TILE_ROWS), BLOCKS_EACH * device.multiprocessors)
+    device.run_blocks(fill_program(out.dtype.name), blocks, arguments)
+
+
+def read_onehot(device: Device, matrix: Any, parts: Sequence[ReadPart]) -> None:
+    """Scalars and cells of rows of the onehot layout on the device; see `Engine.read_onehot`."""
+    rows, width = matrix.shape
+    described, orders, start, placed = [], [np.empty(0, np.int64)], 0, 0
+    for scalar, cell, order, zero_is_none in parts:
+        sizes = [_size(scalar), _size(cell)]
+        described.append([_address(scalar), _address(cell), *sizes, start, len(order), placed, int(zero_is_none)])
+        orders.append(np.asarray(order, np.int64))
+        start += len(order) + (scalar is not None)
+        placed += len(order)
+    if start != width:
+        raise ValueError("the matrix needs one column for each scalar and cell")
+    if not rows or not parts:
+        return
+    program = read_program(matrix.dtype.name)
+    each = max(1, min(-(-rows // program.threads), BLOCKS_EACH * device.multiprocessors // len(parts) + 1))
+    order = device.xp.asarray(np.concatenate(orders) if placed else np.zeros(1, np.int64))
+    arguments = [_described(device, described), order, rows, width, len(parts), matrix]
+    device.run_blocks(program, each * len(parts), arguments)
+
+
+def _described(device: Device, parts: list[list[int]]) -> Any:
+    return device.xp.asarray(np.array(parts, np.int64).ravel())
+
+
+def _address(array: Any) -> int:
+    if array is None:
+        return 0
+    pointer = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
+    return int(pointer["data"][0])
+
+
+def _size(array: Any) -> int:
+    return 0 if array is None else int(array.dtype.itemsize)

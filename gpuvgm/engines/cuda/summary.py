@@ -1,0 +1,214 @@
+"""Summaries on the device: rows are added to the cells of a grid in integers, a window of rows at a time."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from gpuvgm.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
+from gpuvgm.summary import Summary, check_range
+
+WINDOW_ROWS = (1 << 22) - 4096  # rows whose count and first moment fit one 64-bit word of a cell
+TRIAL_ROWS = 1 << 16  # of the first window, which shows the frequent cells
+FREQUENT_SHARE = 1024  # a cell with one row in so many is frequent
+LEAST_TRIAL = 1 << 14  # rows that a window needs to show frequent cells
+SLOTS = 1024
+SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
+NEVER = (1 << 32) - 1  # more rows than any window has
+BLOCKS_EACH = 4  # blocks per multiprocessor
+LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
+_SHORT = {"float32": "f4", "float64": "f8"}
+
+
+def _value(kind: str, name: str) -> Parameter:
+    return Parameter(kind, name, pointer=False)
+
+
+def _written(kind: str, name: str) -> Parameter:
+    return Parameter(kind, name, written=True)
+
+
+@cache
+def rows_program(x: str) -> Program:
+    """Program that adds a window of rows of this type to a table of cells."""
+    return Program(
+        name=f"gpuvgm_summarise_{_SHORT[x]}",
+        sources=("vgm_math.cuh", "block.cuh", "block_rows.cuh", "cell_table.cuh", "quad.cuh", "summarise.cuh"),
+        constants=(("GPUVGM_VALUE", C_TYPES[x]),),
+        parameters=(
+            Parameter(x, "x"),
+            _value("int64", "first"),
+            _value("int32", "rows"),
+            _value("float64", "scale"),
+            _value("float64", "centre"),
+            Parameter("uint64", "directory"),
+            Parameter("uint64", "midpoints"),
+            Parameter("uint32", "parents"),
+            _value("int32", "split_count"),
+            _value("uint32", "first_part"),
+            Parameter("uint64", "frequent"),
+            Parameter("uint32", "split_cells"),
+            _value("uint64", "hot_key"),
+            _value("uint32", "hot_cell"),
+            _value("uint32", "hot_position"),
+            _written("uint64", "table"),
+            _written("uint32", "touched"),
+            _written("uint64", "tally"),
+        ),
+    )
+
+
+@cache
+def carry_program() -> Program:
+    """Program that moves a window's sums into the totals and finds frequent cells."""
+    return Program(
+        name="gpuvgm_carry",
+        sources=("vgm_math.cuh", "block.cuh", "cell_table.cuh", "carry.cuh"),
+        constants=(),
+        parameters=(
+            _value("uint32", "cells"),
+            _value("uint32", "least_rows"),
+            Parameter("uint32", "touched"),
+            _written("uint64", "table"),
+            _written("uint64", "totals"),
+            _written("uint64", "frequent"),
+        ),
+    )
+
+
+def programs() -> list[Program]:
+    """The variants that compile tests look at."""
+    return [rows_program("float64"), rows_program("float32"), carry_program()]
+
+
+def summarise(device: Device, x: Any, grid: Grid) -> Summary:
+    """Summary of rows on the device; see `Engine.summarise`.
+
+    Parameters
+    ----------
+    device : Device
+        Where the rows lie.
+    x : array of shape (rows,), float32 or float64
+        The rows.
+    grid : Grid
+        Cells to sum over.
+    """
+    table = CellTable(device, grid)
+    table.add(x)
+    return table.summary(len(x))
+
+
+class CellTable:
+    """The cells of a grid on the device, and what was added to them.
+
+    Parameters
+    ----------
+    device : Device
+        Where rows lie.
+    grid : Grid
+        Cells to sum over.
+    window_rows : int
+        Rows that are added before sums are carried, at most `WINDOW_ROWS`.
+    trial_rows : int
+        Rows of the first window.
+    """
+
+    def __init__(
+        self, device: Device, grid: Grid, window_rows: int = WINDOW_ROWS, trial_rows: int = TRIAL_ROWS
+    ) -> None:
+        self._device, self._grid, xp = device, grid, device.xp
+        self._window_rows, self._trial_rows = window_rows, trial_rows
+        splits = grid.splits
+        self._first_part = OUTER_CELLS + grid.inner_cells
+        self._cells = self._first_part + len(splits.parent)
+        self._table = xp.zeros((self._cells, 2), np.uint64)
+        self._totals = xp.zeros((4, self._cells), np.uint64)
+        self._touched = xp.zeros(1 + 2 * ENTRIES, np.uint32)
+        self._frequent = xp.zeros(SLOTS, np.uint64)
+        self._tally = xp.asarray(np.array([0, 0, NO_HOT_KEY, 0], np.uint64))
+        self._shown = False
+        # arrays for the kernel's parameters `directory` to `hot_position`
+        self._fixed = [
+            xp.asarray(grid.directory.view(np.uint64).reshape(ENTRIES, 2)),
+            xp.asarray(splits.midpoint),
+            xp.asarray(splits.parent.astype(np.uint32)),
+            len(splits.parent),
+            self._first_part,
+            self._frequent,
+            xp.asarray(_split_cells(splits.parent)),
+            grid.hot_key,
+            *_place_of_hot_key(grid),
+        ]
+
+    def add(self, x: Any) -> None:
+        """Add rows of the device, float32 or float64; nothing is waited for."""
+        start = 0
+        while start < len(x):
+            rows = min(len(x) - start, self._window_rows if self._shown else self._trial_rows)
+            self.add_window(x, start, rows)
+            start += rows
+
+    def add_window(self, x: Any, first: int, rows: int) -> None:
+        """Add `rows` rows of `x` from row `first` on, no more than a window holds."""
+        frame, written = self._grid.frame, [self._table, self._touched, self._tally]
+        arguments = [x, first, rows, frame.scale, frame.centre, *self._fixed, *written]
+        blocks = max(1, min(rows // LEAST_ROWS_EACH, BLOCKS_EACH * self._device.multiprocessors))
+        self._device.run_blocks(rows_program(x.dtype.name), blocks, arguments)
+        self._carry(rows)
+
+    def _carry(self, rows: int) -> None:
+        """Move a window's sums into the totals; the first long one shows which cells are frequent."""
+        showing = not self._shown and rows >= min(LEAST_TRIAL, self._trial_rows)
+        least_rows = max(2, rows // FREQUENT_SHARE) if showing else NEVER
+        self._shown = self._shown or showing
+        threads = carry_program().threads
+        blocks = min(-(-(self._cells - OUTER_CELLS) // threads) + 16, 2 * BLOCKS_EACH * self._device.multiprocessors)
+        arguments = [self._cells, least_rows, self._touched, self._table, self._totals, self._frequent]
+        self._device.run_blocks(carry_program(), blocks, arguments)
+
+    def summary(self, rows: int) -> Summary:
+        """Summary of all rows added, of which there must be `rows`.
+
+        Raises
+        ------
+        InputError
+            For finite rows that overflow in the grid's frame.
+        """
+        occupied = self._device.xp.flatnonzero(self._totals[0])
+        cell = self._device.to_host(occupied).astype(np.int64)
+        count, first, second, second_high = self._device.to_host(self._totals[:, occupied])
+        tally = self._device.to_host(self._tally)
+        missing, infinite = int(tally[0]), int(tally[1])
+        ends = _ends(tally[2:])
+        summary = Summary(self._grid, cell, count, first, second, second_high, missing, infinite, *ends)
+        check_range(summary.ordinary, rows - missing - infinite)
+        return summary
+
+
+def _ends(keys: Keys) -> tuple[float, float]:
+    """Smallest and largest value by their keys; inf and -inf where there was no finite one."""
+    if keys[0] > keys[1]:
+        return np.inf, -np.inf
+    low, high = values_of(keys)
+    return float(low) + 0.0, float(high) + 0.0
+
+
+def _split_cells(parents: Keys) -> Any:
+    """For every slot the split cell that has it, 0 where there is none, or `SEVERAL`; shape (SLOTS,)."""
+    slots = np.zeros(SLOTS, np.uint32)
+    for parent in np.unique(parents).tolist():
+        slots[parent % SLOTS] = SEVERAL if slots[parent % SLOTS] else parent
+    return slots
+
+
+def _place_of_hot_key(grid: Grid) -> tuple[int, int]:
+    """Cell and position of rows with the hot key."""
+    if grid.hot_key == NO_HOT_KEY:
+        return 0, 0
+    key = np.array([grid.hot_key], np.uint64)
+    cell, position = grid.locate(key)
+    return int(grid.split(cell, key)[0]), int(position[0])

@@ -1,0 +1,33 @@
+// Inverse on the device, four rows a thread: value = (clipped scalar * width + mean + centre) / scale.
+#pragma once
+#include "quad.cuh"
+
+namespace gpuvgm {
+namespace {
+
+// Rows 4 i ... 4 i + 3. parameters: centre, factor = 1 / scale, limit, then mean and width of each cell. The first row
+// whose cell does not exist goes into `wrong`, which starts as the largest number.
+template <class Scalar, class CellIndex>
+GPUVGM_FN void inverse_quad(i64 i, const Scalar* scalar, const CellIndex* cell, i64 rows, const double* parameters,
+                            u32 cell_count, double* value, u64* wrong) {
+    const double centre = parameters[0], factor = parameters[1], limit = parameters[2];
+    const double* table = parameters + 3;
+    const i64 first = QUAD * i;
+    double scalars[QUAD], values[QUAD];
+    u32 cells[QUAD];
+    read_quad(scalar, first, rows, 0.0, scalars);
+    read_quad(cell, first, rows, 0u, cells);
+#pragma unroll
+    for (int j = 0; j < QUAD; ++j) {
+        if (cells[j] >= cell_count) {
+            atomicMin(wrong, (u64)(first + j));
+            cells[j] = 0;
+        }
+        const double y = value_of_position(scalars[j], table[2 * cells[j]], table[2 * cells[j] + 1], limit);
+        values[j] = (y + centre) * factor;
+    }
+    write_quad(values, first, rows, value);
+}
+
+}  // namespace
+}  // namespace gpuvgm

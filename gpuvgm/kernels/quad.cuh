@@ -1,0 +1,106 @@
+// Four consecutive rows of an array as one thread takes them: in one access of 16 bytes (or 4, 8, 32) where the address
+// allows it and all four exist, else one by one.
+#pragma once
+#include "vgm_math.cuh"
+
+namespace gpuvgm {
+namespace {
+
+constexpr int QUAD = 4;
+
+GPUVGM_FN bool on_border(const void* address, unsigned bytes) { return ((size_t)address & (bytes - 1)) == 0; }
+
+GPUVGM_FN void load_four(const float* from, double* to) {
+    const float4 four = *(const float4*)from;
+    to[0] = four.x;
+    to[1] = four.y;
+    to[2] = four.z;
+    to[3] = four.w;
+}
+GPUVGM_FN void load_four(const double* from, double* to) {
+    const double2 low = *(const double2*)from, high = *(const double2*)(from + 2);
+    to[0] = low.x;
+    to[1] = low.y;
+    to[2] = high.x;
+    to[3] = high.y;
+}
+GPUVGM_FN void load_four(const unsigned char* from, u32* to) {
+    const uchar4 four = *(const uchar4*)from;
+    to[0] = four.x;
+    to[1] = four.y;
+    to[2] = four.z;
+    to[3] = four.w;
+}
+GPUVGM_FN void load_four(const unsigned short* from, u32* to) {
+    const ushort4 four = *(const ushort4*)from;
+    to[0] = four.x;
+    to[1] = four.y;
+    to[2] = four.z;
+    to[3] = four.w;
+}
+GPUVGM_FN void store_four(const double* from, float* to) {
+    float4 four;
+    four.x = (float)from[0];
+    four.y = (float)from[1];
+    four.z = (float)from[2];
+    four.w = (float)from[3];
+    *(float4*)to = four;
+}
+GPUVGM_FN void store_four(const double* from, double* to) {
+    double2 low, high;
+    low.x = from[0];
+    low.y = from[1];
+    high.x = from[2];
+    high.y = from[3];
+    *(double2*)to = low;
+    *(double2*)(to + 2) = high;
+}
+GPUVGM_FN void store_four(const u32* from, unsigned char* to) {
+    uchar4 four;
+    four.x = (unsigned char)from[0];
+    four.y = (unsigned char)from[1];
+    four.z = (unsigned char)from[2];
+    four.w = (unsigned char)from[3];
+    *(uchar4*)to = four;
+}
+GPUVGM_FN void store_four(const u32* from, unsigned short* to) {
+    ushort4 four;
+    four.x = (unsigned short)from[0];
+    four.y = (unsigned short)from[1];
+    four.z = (unsigned short)from[2];
+    four.w = (unsigned short)from[3];
+    *(ushort4*)to = four;
+}
+
+// Border that four elements of a type are accessed on.
+template <class T> GPUVGM_FN constexpr unsigned border_of() { return sizeof(T) * QUAD < 16 ? sizeof(T) * QUAD : 16; }
+
+// Rows first ... first + 3 of `from`, as far as they lie within [0, rows); `filler` for the others.
+template <class From, class To> GPUVGM_FN void read_quad(const From* from, i64 first, i64 rows, To filler, To* to) {
+    if (first >= 0 && first + QUAD <= rows && on_border(from + first, border_of<From>())) {
+        load_four(from + first, to);
+        return;
+    }
+#pragma unroll
+    for (int j = 0; j < QUAD; ++j) {
+        const i64 row = first + j;
+        to[j] = row >= 0 && row < rows ? (To)from[row] : filler;
+    }
+}
+
+template <class From, class To> GPUVGM_FN void write_quad(const From* from, i64 first, i64 rows, To* to) {
+    if (first >= 0 && first + QUAD <= rows && on_border(to + first, border_of<To>())) {
+        store_four(from, to + first);
+        return;
+    }
+#pragma unroll
+    for (int j = 0; j < QUAD; ++j) {
+        const i64 row = first + j;
+        if (row >= 0 && row < rows) {
+            to[row] = (To)from[j];
+        }
+    }
+}
+
+}  // namespace
+}  // namespace gpuvgm

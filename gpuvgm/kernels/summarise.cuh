@@ -1,0 +1,201 @@
+// One pass over the rows of a column: count, first and second moment of the position in every cell of the grid.
+//
+//     y   = (x * scale - centre) + 0.0,   key = ordered_key(y)
+//     (cell, position) by the grid's directory; a part of the cell where a midpoint splits it
+//     table[cell] += (2^42 + position, position^2)
+//
+// A launch adds a window of rows, few enough that a cell's count and first moment fit one word; carry.cuh then moves the
+// sums into wider totals. Integers add up to the same in any order, so neither the launch nor the window shows in them.
+//
+// Rows take three short cuts around the additions in global memory, where rows of one cell would wait for each other:
+// rows with the hot key are counted; neighbours in one cell are added up first; and cells that many rows fell into before
+// (`frequent`, at most one a slot) are summed in shared memory, in words of 32 bits, for which there are instructions.
+//
+// Constants: GPUVGM_VALUE (type of a row).
+#pragma once
+#include "block_rows.cuh"
+#include "cell_table.cuh"
+#include "quad.cuh"
+
+namespace gpuvgm {
+namespace {
+
+constexpr int THREADS = 256;
+constexpr u32 SEVERAL = 0xFFFFFFFFu;  // more than one split cell has this slot
+
+// What is known beforehand of the cells of a slot: one that many rows fall into, one that is split; 0 for none.
+struct Slot {
+    u32 frequent, split;
+};
+
+// Sums of the frequent cells while a block adds to them: the two words of a cell of the table in halves.
+struct Frequent {
+    u32 count_and_first[2][SLOTS], second[2][SLOTS];
+};
+
+GPUVGM_FN void add_halves(u32* low, u32* high, u64 amount) {
+    const u32 old = atomicAdd(low, (u32)amount);
+    atomicAdd(high, (u32)(amount >> 32) + (old + (u32)amount < old ? 1u : 0u));
+}
+
+// What a block finds besides cells.
+struct Found {
+    u32 missing, infinite, hot_rows;
+    u32 lowest[2], highest[2];  // halves of keys of x, low first
+};
+
+struct Splits {
+    const u64* midpoints;  // (count,) ascending
+    const u32* parents;    // (count,)
+    int count;
+    u32 first_part;
+
+    // The cell or its part that holds `key`: the last midpoint inside the cell that is not above the key counts.
+    GPUVGM_FN u32 settle(u32 cell, u64 key) const {
+        for (int s = count - 1; s >= 0; --s) {
+            if (parents[s] == cell && key >= midpoints[s]) {
+                return first_part + (u32)s;
+            }
+        }
+        return cell;
+    }
+};
+
+// Rows of one cell, one after the other, that a thread has not added to the table yet.
+struct Pending {
+    u32 cell;
+    bool frequent;
+    u64 count_and_first, second;
+
+    GPUVGM_FN void add(Frequent& sums, u64* table) const {
+        if (frequent) {
+            const u32 slot = cell % SLOTS;
+            add_halves(&sums.count_and_first[0][slot], &sums.count_and_first[1][slot], count_and_first);
+            add_halves(&sums.second[0][slot], &sums.second[1][slot], second);
+        } else if (cell != 0) {
+            atomicAdd(table + 2 * (u64)cell, count_and_first);
+            atomicAdd(table + 2 * (u64)cell + 1, second);
+        }
+    }
+};
+
+// Smallest and largest key of the block's threads, in two rounds of 32 bits.
+GPUVGM_FN void join_keys(u64 lowest, u64 highest, Found& found) {
+    atomicMin(&found.lowest[1], (u32)(lowest >> 32));
+    atomicMax(&found.highest[1], (u32)(highest >> 32));
+    __syncthreads();
+    if ((u32)(lowest >> 32) == found.lowest[1]) {
+        atomicMin(&found.lowest[0], (u32)lowest);
+    }
+    if ((u32)(highest >> 32) == found.highest[1]) {
+        atomicMax(&found.highest[0], (u32)highest);
+    }
+    __syncthreads();
+}
+
+GPUVGM_FN u64 joined(const u32* halves) { return (u64)halves[1] << 32 | halves[0]; }
+
+}  // namespace
+}  // namespace gpuvgm
+
+// x: rows `first` ... `first + rows` - 1 of it are added. directory: (2^16, 2), see DirectoryEntry; midpoints, parents:
+// (split_count,); frequent: (SLOTS,), the cell in the low half; split_cells: (SLOTS,). hot_cell, hot_position: where rows
+// with the hot key belong. table: (cells, 2); touched: (1 + 2^16 + 2^16,), see cell_table.cuh; tally: (4,) of missing
+// rows, infinite rows, smallest and largest key of the finite values.
+extern "C" GPUVGM_KERNEL_TOGETHER(256, 4) GPUVGM_NAME(
+    const GPUVGM_VALUE* x, long long first, int rows, double scale, double centre, const unsigned long long* directory,
+    const unsigned long long* midpoints, const unsigned int* parents, int split_count, unsigned int first_part,
+    const unsigned long long* frequent, const unsigned int* split_cells, unsigned long long hot_key,
+    unsigned int hot_cell, unsigned int hot_position, unsigned long long* table, unsigned int* touched,
+    unsigned long long* tally) {
+    using namespace gpuvgm;
+    GPUVGM_SHARED Slot slots[SLOTS];
+    GPUVGM_SHARED Frequent sums;
+    GPUVGM_SHARED Found found;
+    const int t = (int)threadIdx.x;
+    for (int s = t; s < SLOTS; s += THREADS) {
+        slots[s] = {(u32)frequent[s], split_cells[s]};
+        sums.count_and_first[0][s] = sums.count_and_first[1][s] = sums.second[0][s] = sums.second[1][s] = 0;
+    }
+    if (t == 0) {
+        found = {0, 0, 0, {~0u, ~0u}, {0, 0}};
+    }
+    __syncthreads();
+    const Splits splits{midpoints, parents, split_count, first_part};
+    const GPUVGM_VALUE* window = x + first;
+    const int skip = (int)((size_t)window / sizeof(GPUVGM_VALUE) % QUAD);  // quads begin where four values are aligned
+    const int quads = (rows + skip + QUAD - 1) / QUAD, each = (quads + (int)gridDim.x - 1) / (int)gridDim.x;
+    const int begin = (int)blockIdx.x * each, end = begin + each < quads ? begin + each : quads;
+    u32 missing = 0, infinite = 0, hot_rows = 0;
+    u64 lowest = ~(u64)0, highest = 0;
+    Pending pending{0, false, 0, 0};
+    for (int quad = begin + t; quad < end; quad += THREADS) {
+        const int start = quad * QUAD - skip;
+        double values[QUAD];
+        read_quad(window, (i64)start, (i64)rows, from_bits(0x7FF8000000000000ll), values);
+        if (start < 0 || start + QUAD > rows) {  // filled up with NaN
+            missing -= (u32)((start < 0 ? -start : 0) + (start + QUAD > rows ? start + QUAD - rows : 0));
+        }
+#pragma unroll
+        for (int j = 0; j < QUAD; ++j) {
+            const double y = (values[j] * scale - centre) + 0.0;
+            const u64 key = ordered_key(y);
+            if (!is_finite(y)) {
+                missing += is_nan(values[j]);
+                infinite += !is_nan(values[j]) && !is_finite(values[j]);
+                continue;
+            }
+            const u64 own = ordered_key(values[j]);
+            lowest = own < lowest ? own : lowest;
+            highest = own > highest ? own : highest;
+            if (key == hot_key) {
+                ++hot_rows;
+                continue;
+            }
+            Place place = place_of(directory, key);
+            if (place.cell < OUTER_CELLS) {
+                touch(touched, place.cell);
+            }
+            Slot slot = slots[place.cell % SLOTS];
+            if (slot.split == place.cell || slot.split == SEVERAL) {
+                place.cell = splits.settle(place.cell, key);
+                slot = slots[place.cell % SLOTS];
+            }
+            const u64 amount = ONE_ROW + place.position, square = (u64)place.position * place.position;
+            if (place.cell == pending.cell) {
+                pending.count_and_first += amount;
+                pending.second += square;
+            } else {
+                pending.add(sums, table);
+                pending = {place.cell, slot.frequent == place.cell, amount, square};
+            }
+        }
+    }
+    pending.add(sums, table);
+    if (missing != 0) {
+        atomicAdd(&found.missing, missing);
+    }
+    if (infinite != 0) {
+        atomicAdd(&found.infinite, infinite);
+    }
+    if (hot_rows != 0) {
+        atomicAdd(&found.hot_rows, hot_rows);
+    }
+    join_keys(lowest, highest, found);
+    for (int s = t; s < SLOTS; s += THREADS) {
+        const u64 count_and_first = (u64)sums.count_and_first[1][s] << 32 | sums.count_and_first[0][s];
+        if (count_and_first != 0) {
+            add_cell(table, touched, slots[s].frequent, count_and_first, (u64)sums.second[1][s] << 32 | sums.second[0][s]);
+        }
+    }
+    if (t == 0) {
+        if (found.hot_rows != 0) {
+            add_cell(table, touched, hot_cell, found.hot_rows * (ONE_ROW + hot_position),
+                     (u64)found.hot_rows * ((u64)hot_position * hot_position));
+        }
+        atomicAdd(tally, (u64)(i64)(int)found.missing);
+        atomicAdd(tally + 1, (u64)found.infinite);
+        atomicMin(tally + 2, joined(found.lowest));
+        atomicMax(tally + 3, joined(found.highest));
+    }
+}

@@ -1,0 +1,149 @@
+// A CUDA block on the host, for tests: every thread is a fibre, and __syncthreads gives way to the next one. A block in
+// which some threads end while others wait at a barrier aborts. Atomics are plain operations, since one fibre runs at a
+// time. Blocks run from the last to the first, so that a kernel that counts on their order is found out.
+#pragma once
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#define GPUVGM_EMULATED 1
+#define GPUVGM_KERNEL(threads) void
+#define GPUVGM_SHARED static thread_local
+
+struct EmulatedIndex {
+    unsigned x = 0, y = 0, z = 0;
+};
+static thread_local EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
+
+struct float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(16) double2 {
+    double x, y;
+};
+struct alignas(4) uchar4 {
+    unsigned char x, y, z, w;
+};
+struct alignas(8) ushort4 {
+    unsigned short x, y, z, w;
+};
+struct alignas(16) ulonglong2 {
+    unsigned long long x, y;
+};
+
+namespace emulation {
+
+constexpr size_t STACK = 128 * 1024;
+
+struct Block {
+    ucontext_t scheduler;
+    std::vector<ucontext_t> contexts;
+    std::vector<char> ended;
+    std::vector<char> stacks;
+    unsigned current = 0;
+    const std::function<void()>* body = nullptr;
+};
+inline Block& block() {
+    static thread_local Block one;
+    return one;
+}
+
+inline void fibre() {
+    Block& b = block();
+    (*b.body)();
+    b.ended[b.current] = 1;
+    swapcontext(&b.contexts[b.current], &b.scheduler);
+}
+
+inline void sync() {
+    Block& b = block();
+    const unsigned mine = b.current;
+    swapcontext(&b.contexts[mine], &b.scheduler);
+    threadIdx.x = mine;
+}
+
+inline void run_block(unsigned threads) {
+    Block& b = block();
+    for (unsigned t = 0; t < threads; ++t) {
+        b.ended[t] = 0;
+        getcontext(&b.contexts[t]);
+        b.contexts[t].uc_stack.ss_sp = &b.stacks[STACK * t];
+        b.contexts[t].uc_stack.ss_size = STACK;
+        b.contexts[t].uc_link = &b.scheduler;
+        makecontext(&b.contexts[t], fibre, 0);
+    }
+    for (bool waiting = true; waiting;) {
+        waiting = false;
+        unsigned alive = 0, finished = 0;
+        for (unsigned t = 0; t < threads; ++t) {
+            if (b.ended[t]) {
+                continue;
+            }
+            ++alive;
+            b.current = t;
+            threadIdx.x = t;
+            swapcontext(&b.scheduler, &b.contexts[t]);
+            finished += b.ended[t] != 0;
+            waiting |= !b.ended[t];
+        }
+        if (finished != 0 && finished != alive) {
+            std::fprintf(stderr, "divergent barrier: %u of %u threads ended\n", finished, alive);
+            std::abort();
+        }
+    }
+}
+
+inline void launch(unsigned blocks, unsigned threads, const std::function<void()>& body) {
+    Block& b = block();
+    b.contexts.resize(threads);
+    b.ended.resize(threads);
+    b.stacks.resize(STACK * threads);
+    b.body = &body;
+    gridDim = {blocks, 1, 1};
+    blockDim = {threads, 1, 1};
+    for (unsigned i = 0; i < blocks; ++i) {
+        blockIdx.x = blocks - 1 - i;
+        run_block(threads);
+    }
+}
+
+}  // namespace emulation
+
+#define __syncthreads() emulation::sync()
+
+template <class T> inline T atomicAdd(T* at, T value) {
+    const T old = *at;
+    *at = old + value;
+    return old;
+}
+template <class T> inline T atomicMax(T* at, T value) {
+    const T old = *at;
+    *at = old > value ? old : value;
+    return old;
+}
+template <class T> inline T atomicMin(T* at, T value) {
+    const T old = *at;
+    *at = old < value ? old : value;
+    return old;
+}
+template <class T> inline T atomicOr(T* at, T value) {
+    const T old = *at;
+    *at = old | value;
+    return old;
+}
+template <class T> inline T atomicCAS(T* at, T compare, T value) {
+    const T old = *at;
+    *at = old == compare ? value : old;
+    return old;
+}
+inline void __threadfence() {}

@@ -1,0 +1,66 @@
+"""An engine whose arrays all lie on the device, behind the contract that tests call with arrays of the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.engines.cuda import CudaEngine
+
+
+class ResidentEngine:
+    """Uploads what it is given, runs the engine on the device, and downloads what was written."""
+
+    name = "cuda"
+
+    def __init__(self, engine: CudaEngine) -> None:
+        self.engine = engine
+        self.device = engine.device
+
+    def up(self, array: Any) -> Any:
+        return None if array is None else self.device.xp.asarray(np.array(array, order="C"))
+
+    def down(self, resident: Any, out: Any) -> None:
+        if out is not None:
+            out[...] = self.device.to_host(resident)
+
+    def summarise(self, x, grid):  # type: ignore[no-untyped-def]
+        return self.engine.summarise(self.up(x), grid)
+
+    def e_step(self, x, weight, scatter, table):  # type: ignore[no-untyped-def]
+        return self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table)
+
+    def count_most_probable(self, x, weight, table):  # type: ignore[no-untyped-def]
+        return self.engine.count_most_probable(self.up(x), self.up(weight), table)
+
+    def e_step_features(self, x, weight, table):  # type: ignore[no-untyped-def]
+        return self.device.to_host(self.engine.e_step_features(self.up(x), self.up(weight), table))
+
+    def log_prob(self, x, table):  # type: ignore[no-untyped-def]
+        return self.device.to_host(self.engine.log_prob(self.up(x), table))
+
+    def transform(self, x, table, draw, scalar, cell):  # type: ignore[no-untyped-def]
+        written = self.up(scalar), self.up(cell)
+        self.engine.transform(self.up(x), table, replace(draw, uniforms=self.up(draw.uniforms)), *written)
+        self.down(written[0], scalar)
+        self.down(written[1], cell)
+
+    def inverse_transform(self, scalar, cell, table, out):  # type: ignore[no-untyped-def]
+        written = self.up(out)
+        wrong = self.engine.inverse_transform(self.up(scalar), self.up(cell), table, written)
+        self.down(written, out)
+        return wrong
+
+    def fill_onehot(self, parts, out):  # type: ignore[no-untyped-def]
+        written = self.up(out)
+        self.engine.fill_onehot([(self.up(scalar), self.up(cell), cells) for scalar, cell, cells in parts], written)
+        self.down(written, out)
+
+    def read_onehot(self, matrix, parts):  # type: ignore[no-untyped-def]
+        written = [(self.up(scalar), self.up(cell), *rest) for scalar, cell, *rest in parts]
+        self.engine.read_onehot(self.up(matrix), written)
+        for (scalar, cell, *_), (found, place, *_) in zip(parts, written, strict=True):
+            self.down(found, scalar)
+            self.down(place, cell)

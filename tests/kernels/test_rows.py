@@ -1,0 +1,100 @@
+"""Transform, inverse and onehot kernels on the host, against the native engine and the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gpuvgm.engines import get_engine
+from gpuvgm.engines.cuda import rows
+from gpuvgm.grid import Frame
+from gpuvgm.model import Draw, InverseTable
+from tests.engines.test_engines import draw_table
+from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
+
+pytestmark = needs_compiler
+ORACLE = get_engine("auto")
+SIZES = [0, 1, 3, 4, 5, 255, 257, 1030]
+
+
+def resident(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).view(Resident)
+
+
+def numbers(count: int, dtype: str = "float64") -> np.ndarray:
+    x = np.random.default_rng(count).lognormal(2, 1, count).astype(dtype)
+    x[::11] = np.nan
+    return x
+
+
+def transformed(x: np.ndarray, table, draw: Draw, scalar: str = "float32", cell: str = "uint8"):  # type: ignore[no-untyped-def]
+    out = resident(np.full(len(x), 9, scalar)), resident(np.full(len(x), 99, cell))
+    rows.transform(EmulatedDevice(), resident(x), table, draw, out)
+    return out
+
+
+def expected(x: np.ndarray, table, draw: Draw, scalar: str = "float32", cell: str = "uint8"):  # type: ignore[no-untyped-def]
+    out = np.full(len(x), 9, scalar), np.full(len(x), 99, cell)
+    ORACLE.transform(x.astype(np.float64), table, draw, *out)
+    return out
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("components", [1, 2, 10, 16, 17, 37])
+def test_transform(size: int, components: int) -> None:
+    x, table = numbers(size), draw_table(min(7, components), components)
+    uniforms = np.random.default_rng(5).uniform(size=size)
+    draws = [Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=resident(uniforms)), Draw(most_probable=True)]
+    for draw in draws:
+        for found, wanted in zip(transformed(x, table, draw), expected(x, table, draw), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("x", ["float32", "float64"])
+@pytest.mark.parametrize("scalar", ["float32", "float64"])
+@pytest.mark.parametrize("cell", ["uint8", "uint16"])
+def test_transform_types(x: str, scalar: str, cell: str) -> None:
+    values, table = numbers(1000, x), draw_table(limit=np.inf, floor=0.0)
+    found, wanted = (work(values, table, Draw(1, 2), scalar, cell) for work in (transformed, expected))
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("first_row", [0, 1, 2, 3, 2**33 + 1, 2**63 - 5000])
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+def test_rows_anywhere_in_memory_and_in_the_source(first_row: int, offset: int) -> None:
+    x, table = numbers(1031)[offset:], draw_table()
+    draw = Draw(3, 11, first_row)
+    for found, wanted in zip(transformed(x, table, draw), expected(x, table, draw), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_values_that_are_not_finite_get_the_missing_cell() -> None:
+    x, table = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0]), draw_table()
+    scalar, cell = transformed(x, table, Draw(1, 1))
+    assert list(cell[:3]) == [table.missing_cell] * 3 and not np.any(scalar[:3])
+    np.testing.assert_array_equal(np.asarray(scalar), expected(x, table, Draw(1, 1))[0])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scalar", ["float32", "float64"])
+@pytest.mark.parametrize("cell", ["uint8", "uint16"])
+def test_inverse(size: int, scalar: str, cell: str) -> None:
+    g = np.random.default_rng(size)
+    table = InverseTable(Frame(0.5, 3.25), np.array([1.0, -7.5, np.nan, 1e6]), np.array([2.0, 0.1, 0.0, 9.0]), 1.0)
+    scalars, cells = g.uniform(-1.5, 1.5, size).astype(scalar), g.integers(0, 4, size).astype(cell)
+    scalars[::13] = np.nan
+    found, wanted = resident(np.zeros(size)), np.zeros(size)
+    wrong = rows.inverse_transform(EmulatedDevice(), resident(scalars), resident(cells), table, found)
+    assert ORACLE.inverse_transform(scalars, cells, table, wanted) == -1 and int(wrong[0]) == rows.NO_ROW
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_inverse_names_the_first_row_without_a_cell() -> None:
+    table = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0)
+    cells = np.zeros(1000, np.uint8)
+    cells[[517, 518, 999]] = 3, 200, 255
+    found = resident(np.zeros(1000))
+    scalars = resident(np.zeros(1000, np.float32))
+    assert int(rows.inverse_transform(EmulatedDevice(), scalars, resident(cells), table, found)[0]) == 517

@@ -1,0 +1,202 @@
+"""The kernels of summaries on the host, against the reference: equal to the bit whatever the windows and pieces."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import pytest
+
+from gpuvgm.engines.cuda import summary
+from gpuvgm.engines.cuda.summary import CellTable, summarise
+from gpuvgm.engines.reference import ReferenceEngine
+from gpuvgm.errors import InputError
+from gpuvgm.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
+from gpuvgm.summary import Summary
+from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
+from tests.maths.test_grid import grid_of
+from tests.maths.test_summary import same
+from tests.shapes import SHAPES, shape
+
+pytestmark = needs_compiler
+ORACLE = ReferenceEngine()
+SIZES = [0, 1, 7, 255, 257, 4095, 4096, 4097, 9000]
+SPECIAL = [np.inf, -np.inf, np.nan, -0.0, 5e-324, -np.nan]
+
+
+def resident(array: np.ndarray) -> np.ndarray:
+    return array.view(Resident)
+
+
+def in_windows(x: np.ndarray, grid: Grid, window: int, trial: int, pieces: int = 1) -> Summary:
+    table = CellTable(EmulatedDevice(), grid, window, trial)
+    for piece in np.array_split(x, pieces):
+        table.add(resident(piece))
+    return table.summary(len(x))
+
+
+def grid_with_centres(x: np.ndarray, count: int = 10) -> Grid:
+    return grid_of(x, list(np.random.default_rng(0).choice(np.nan_to_num(Frame.around(x).apply(x)), count)))[0]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape(name: str) -> None:
+    x = shape(name, 12_000)
+    x[::301] = np.nan
+    grid = grid_with_centres(x)
+    rows = np.concatenate([x, shape(name, 3_001, seed=9), SPECIAL])
+    assert same(in_windows(rows, grid, 4096, 2048), ORACLE.summarise(rows, grid))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sizes(size: int, dtype: str) -> None:
+    x = shape("70 % zeros", 9_000).astype(dtype)
+    x[::11] = np.nan
+    grid = grid_with_centres(x.astype(np.float64))
+    assert same(summarise(EmulatedDevice(), resident(x[:size]), grid), ORACLE.summarise(x[:size].astype(float), grid))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 1031])
+def test_pieces_begin_anywhere_in_memory(offset: int, size: int, dtype: str) -> None:
+    x = shape("mixed signs", 1_100).astype(dtype)
+    x[::11] = np.nan
+    grid = grid_with_centres(x.astype(np.float64))
+    part = x[offset : offset + size]
+    assert same(in_windows(part, grid, 333, 100), ORACLE.summarise(part.astype(float), grid))
+
+
+@pytest.mark.parametrize("multiprocessors", [1, 3, 132])
+@pytest.mark.parametrize("name", ["poisson", "lognormal", "sorted"])
+def test_many_rows_over_several_windows_and_blocks(name: str, multiprocessors: int) -> None:
+    x = shape(name, 200_003)
+    x[::997] = np.nan
+    grid = grid_with_centres(x[:20_000])
+    device = EmulatedDevice(multiprocessors)
+    table = CellTable(device, grid, 60_000, 30_000)
+    table.add(resident(x))
+    assert same(table.summary(len(x)), ORACLE.summarise(x, grid))
+    launches = [blocks for name, blocks in device.launches if name.startswith("gpuvgm_summarise")]
+    assert launches == [min(4 * multiprocessors, most) for most in (7, 14, 14, 12)]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 7, 40])
+def test_pieces_do_not_show(pieces: int) -> None:
+    x = shape("cents", 30_000)
+    grid = grid_with_centres(x)
+    assert same(in_windows(x, grid, 5_000, 1_000, pieces), ORACLE.summarise(x, grid))
+
+
+@pytest.mark.parametrize("value", [3.7, 0.0, -0.0, -1e300, 5e-324])
+def test_all_rows_have_the_hot_key(value: float) -> None:
+    x = np.full(9_000, value)
+    grid = grid_of(x, [value - 1.0, value, value + 1.0])[0]
+    assert same(in_windows(x, grid, 4096, 2048), ORACLE.summarise(x, grid))
+
+
+def crowded(rows: int) -> tuple[np.ndarray, Grid]:
+    """Rows of which 70 % have different keys in one cell, and a grid that did not expect them."""
+    g = np.random.default_rng(4)
+    grid = grid_of(g.normal(100.0, 30.0, 4_000), [-50.0, 50.0])[0]
+    return np.where(g.uniform(size=rows) < 0.7, 150.0 + g.uniform(0, 1e-3, rows), g.normal(100.0, 30.0, rows)), grid
+
+
+def test_most_rows_in_one_cell() -> None:
+    x, grid = crowded(60_000)
+    expected = ORACLE.summarise(x, grid)
+    crowd = int(expected.cell[expected.count.argmax()])
+    assert expected.count.max() > 0.6 * len(x)
+    table = CellTable(EmulatedDevice(), grid, 40_000, 16_384)
+    table.add(resident(x))
+    assert same(table.summary(len(x)), expected)
+    frequent = np.asarray(table._frequent)
+    assert int(frequent[crowd % summary.SLOTS]) & (2**32 - 1) == crowd
+    assert np.count_nonzero(frequent) < summary.SLOTS / 2
+
+
+@pytest.mark.parametrize("midpoints", [1, 2, 5, 60])
+def test_frequent_cells_that_are_split(midpoints: int) -> None:
+    """Midpoints lie inside the cell that most rows fall into, several of them."""
+    g = np.random.default_rng(midpoints)
+    x, grid = crowded(40_000)
+    inside = np.sort(keys_of(grid.frame.apply(150.0 + g.uniform(0, 1e-3, midpoints))))
+    split = Grid(grid.frame, grid.windows, grid.rests, inside, grid.hot_key, grid.anchors)
+    expected = ORACLE.summarise(x, split)
+    parts = expected.count[expected.cell >= OUTER_CELLS + split.inner_cells]
+    assert len(parts) >= min(midpoints, 40) and parts.sum() > 0.2 * len(x)
+    assert same(in_windows(x, split, 20_000, 10_000), expected)
+
+
+def test_more_splits_than_slots() -> None:
+    x = shape("uniform", 9_000)
+    grid = grid_of(x)[0]
+    many = np.unique(keys_of(grid.frame.apply(np.random.default_rng(3).uniform(-1.0, 2.0, 2_500))))
+    split = Grid(grid.frame, grid.windows, grid.rests, many, grid.hot_key, grid.anchors)
+    assert same(in_windows(x, split, 5_000, 5_000), ORACLE.summarise(x, split))
+
+
+def test_hot_key_in_a_split_and_in_an_outer_cell() -> None:
+    x = np.concatenate([np.full(3_000, 1e6), shape("uniform", 9_000)])
+    grid = grid_of(x[3_000:])[0]
+    hot = int(keys_of(grid.frame.apply(np.array([1e6])))[0])
+    for midpoints in (grid.midpoints, np.append(grid.midpoints, np.uint64(hot)), np.append(grid.midpoints, hot - 5)):
+        other = Grid(grid.frame, grid.windows, grid.rests, midpoints.astype(np.uint64), hot, grid.anchors)
+        assert same(in_windows(x, other, 5_000, 5_000), ORACLE.summarise(x, other))
+
+
+def test_subnormal_floats_are_not_flushed() -> None:
+    x = (np.arange(1, 600, dtype=np.float32) * np.float32(1e-45)).astype(np.float32)
+    grid = grid_of(x.astype(np.float64))[0]
+    assert same(summarise(EmulatedDevice(), resident(x), grid), ORACLE.summarise(x.astype(np.float64), grid))
+
+
+@pytest.mark.parametrize("trial", [summary.WINDOW_ROWS, summary.TRIAL_ROWS])
+def test_windows_as_full_as_they_may_be(trial: int) -> None:
+    """Every row at the last position of one cell: neither sum of a window outgrows its bits, nor meets the other."""
+    grid = grid_of(shape("uniform", 4_000))[0]
+    window = grid.windows[-1]
+    key = window["start"] + (np.uint64(1) << np.uint64(window["drop"] + window["bits"])) - np.uint64(1)
+    plain = Grid(Frame(1.0, 0.0), grid.windows, grid.rests, grid.midpoints, NO_HOT_KEY, grid.anchors)
+    rows, last = summary.WINDOW_ROWS + 3, 2**20 - 1
+    x = np.full(rows, values_of(np.array([key]))[0])
+    assert int(plain.locate(keys_of(x[:1]))[1][0]) == last
+    found = in_windows(x, plain, summary.WINDOW_ROWS, trial)
+    assert [int(n) for n in found.count] == [rows] and [int(n) for n in found.first] == [rows * last]
+    assert int(found.second[0]) + 2**64 * int(found.second_high[0]) == rows * last**2
+
+
+@pytest.mark.parametrize("rows", [1 << 24, 5 << 24])
+def test_totals_carry_into_their_second_word(rows: int) -> None:
+    x = np.full(4, 1.0)
+    grid = grid_of(shape("uniform", 4_000))[0]
+    table = CellTable(EmulatedDevice(), grid)
+    table.add(resident(x))
+    (cell,) = np.flatnonzero(np.asarray(table._totals[0]))
+    near = 2**64 - 1 - int(table._totals[2, cell]) // 2
+    table._totals[:, cell] = [rows, 5, near, 7]
+    table.add(resident(x))
+    found, once = table.summary(rows + 4), ORACLE.summarise(x, grid)
+    expected = near + 2**64 * 7 + int(once.second[0])
+    assert [int(found.second[0]), int(found.second_high[0])] == [expected % 2**64, expected >> 64]
+
+
+def test_values_that_overflow_in_the_frame_are_refused() -> None:
+    x = 1e-300 * shape("uniform", 2_000)
+    grid = grid_of(x)[0]
+    assert grid.frame.scale > 1
+    with pytest.raises(InputError, match="1 values are more than"):
+        summarise(EmulatedDevice(), resident(np.append(x, 1e300)), grid)
+
+
+def test_rows_are_counted_in_64_bits() -> None:
+    """A window that begins beyond row 2^31 of memory that is reserved but not there."""
+    first, rows = 2**31 + 3, 1_000
+    memory = mmap.mmap(-1, 4 * (first + rows), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
+    x = np.frombuffer(memory, np.float32)
+    x[first:] = shape("uniform", rows)
+    grid = grid_of(x[first:].astype(np.float64))[0]
+    table = CellTable(EmulatedDevice(), grid)
+    table.add_window(resident(x), first, rows)
+    assert same(table.summary(rows), ORACLE.summarise(x[first:].astype(np.float64), grid))
