@@ -1,6 +1,7 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json.
 
-NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import and picture.
+NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, gpu, which
+needs one, and predict, which prints what kernels would take on GPUs and measures nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +12,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import estimator, exact, fit, importing, inverse, peers, picture, pipeline, table, transform
+from benchmarks import (
+    estimator,
+    exact,
+    fit,
+    gpu,
+    importing,
+    inverse,
+    peers,
+    picture,
+    pipeline,
+    predict,
+    table,
+    transform,
+)
 from benchmarks.machine import describe_machine, machine_line
 from benchmarks.measure import Measurement
 from benchmarks.output import append_lines, show
+from gpuvgm.engines import cuda_problem
 
 #: Name, function of the number of rows, and how many rows it takes by default.
 BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
@@ -28,6 +43,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "table": (table.measure, 1_000_000),
     "peers": (peers.measure, 200_000),
     "import": (importing.measure, 1),
+    "gpu": (gpu.measure, 1_000_000_000),
 }
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}
@@ -37,12 +53,17 @@ PICTURE_ROWS = 1_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one benchmark, print its table, and append its JSON lines; always 0: a missed aim is shown, not raised."""
+    """Run one benchmark, print its table, and append its JSON lines; a missed aim is shown, not raised."""
     options = parse(arguments)
     console = Console(width=None if Console().is_terminal else 150)
     if options.benchmark == "picture":
         console.print(f"wrote {picture.draw(options.rows or PICTURE_ROWS)}")
         return 0
+    if options.benchmark == "predict":
+        return predict.run(Console(width=None if Console().is_terminal else 250), options.json)
+    if options.benchmark == "gpu" and (problem := cuda_problem()) is not None:
+        console.print(f"nothing is measured: {problem}")
+        return 1
     measure, rows = BENCHMARKS[options.benchmark]
     machine = describe_machine()
     chosen = {name: getattr(options, name) for name in OPTIONS.get(options.benchmark, ())}
@@ -56,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture"])
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture", "predict"])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")

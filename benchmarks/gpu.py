@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.inputs import COLUMN, amounts, fitted_column, lognormal, plan_for
+from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.measure import Measurement, seconds_of
 from gpuvgm import TableTransformer
 from gpuvgm.engines import get_engine
@@ -21,17 +21,19 @@ from gpuvgm.model import Draw, DrawTable, KernelTable
 
 REPEATS = 7
 COPY = "copy on the device"
+ROW_BYTES = 40  # of a row, in all arrays that are there at a time
 DIFFERENT = 1 << 24  # rows that differ; more are these again
 QUERY = "driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,power.limit,persistence_mode,ecc.mode.current"
 #: Largest milliseconds aimed at for 10^9 rows on an H200, by case.
 AIMS = {
-    "argmax, float32 rows": 3.0,
+    "argmax, float32 rows, precision float32": 3.0,
     "inverse": 2.4,
     "sampled, float32 rows, precision float32": 12.0,
     "sampled, float64 rows": 22.0,
     "summary, amounts": 20.0,
     "exact E-step, float32 rows": 8.0,
     "exact E-step, float64 rows": 18.0,
+    "whole summary fit, rows on the device": 50.0,
 }
 
 
@@ -80,7 +82,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
     Parameters
     ----------
     rows : int
-        Rows on the device; a billion need 40 GB.
+        Rows on the device, or as many as it has room for.
     device : Device, optional
         Where to measure, by default CuPy's current device.
     clock : Clock, optional
@@ -88,6 +90,8 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
     """
     device = CupyDevice() if device is None else device
     clock = EventClock(device.xp) if clock is None else clock
+    if isinstance(device, CupyDevice):
+        rows = min(rows, int(0.8 * device.xp.cuda.runtime.memGetInfo()[0]) // ROW_BYTES)
     found: list[Measurement] = []
     for cases in (_transforms, _inverse_and_onehot, _summaries, _e_steps, _whole):
         found += [
@@ -157,11 +161,14 @@ def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
         return Case(lambda: engine.transform(values, rules, draw, scalar, cell), values.dtype.itemsize + 5)
 
     sampled, probable = Draw(1, column), Draw(most_probable=True)
+    single = replace(table, precision="float32")
     return {
         "sampled, float64 rows": case(wide, sampled),
         "sampled, float32 rows": case(narrow, sampled),
+        "sampled, float32 rows, precision float32": case(narrow, sampled, single),
         "argmax, float64 rows": case(wide, probable),
         "argmax, float32 rows": case(narrow, probable),
+        "argmax, float32 rows, precision float32": case(narrow, probable, single),
     }
 
 
@@ -200,14 +207,18 @@ def _summaries(device: Device, rows: int) -> Mapping[str, Case]:
 
 
 def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
-    engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows).mixture
-    x = amounts(min(rows, DIFFERENT))
+    host, table = get_engine("reference"), ten_components(rows).mixture
+    x, total = amounts(min(rows, DIFFERENT)), np.zeros((1, 3 * len(table.means) + 1))
 
-    def case(dtype: str) -> Case:
-        values = tiled(device, x, rows, dtype)
-        return Case(lambda: engine.e_step(values, None, None, table), values.dtype.itemsize)
+    def case(dtype: str, *, hardware: bool = False) -> Case:
+        engine, values = CudaEngine(host, device, hardware_exponentials=hardware), tiled(device, x, rows, dtype)
+        return Case(lambda: engine.add_chunks(total, engine.e_step(values, None, None, table)), values.dtype.itemsize)
 
-    return {f"exact E-step, {dtype} rows": case(dtype) for dtype in ("float64", "float32")}
+    return {
+        "exact E-step, float64 rows": case("float64"),
+        "exact E-step, float32 rows": case("float32"),
+        "exact E-step, float32 rows, hardware exponentials": case("float32", hardware=True),
+    }
 
 
 def _whole(device: Device, rows: int) -> Mapping[str, Case]:
@@ -219,19 +230,16 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     scalar, cell = np.empty(some, np.float32), np.empty(some, np.uint8)
     share = some / rows
     grid = plan_for(x).grid
+    resident = {COLUMN: tiled(device, x, rows, "float64")}
+    fitting = TableTransformer(CONTINUOUS, effort="research", engine="cuda")
+    cases = {"whole summary fit, rows on the device": Case(lambda: fitting.fit(resident), 8)}
     return {
+        **(cases if isinstance(device, CupyDevice) else {}),
         "sampled, rows of the host, one in ten": Case(
             lambda: engine.transform(values, table, Draw(1, 2), scalar, cell), share * 13
         ),
         "summary, rows of the host, one in ten": Case(lambda: engine.summarise(values, grid), share * 8),
     }
-
-
-def table_fit(rows: int, engine: str) -> float:
-    """Seconds of a whole research fit of one column with an engine."""
-    x = np.resize(amounts(min(rows, DIFFERENT)), rows)
-    fitting = TableTransformer({COLUMN: "continuous"}, effort="research", engine=engine)
-    return seconds_of(lambda: fitting.fit({COLUMN: x}))
 
 
 def fingerprint() -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.grid import Floats, Ints, Keys
+from gpuvgm.model import Floats32
 
 def instruction_sets() -> list[str]: ...
 def log(x: Floats) -> Floats: ...
@@ -19,6 +20,15 @@ def read_onehot(
 class Mixture:
     def __init__(
         self, scale: float, centre: float, means: Floats, half_precisions: Floats, coefficients: Floats
+    ) -> None: ...
+
+class NarrowMixture:
+    def __init__(
+        self,
+        exponent: int,
+        components: tuple[Floats32, Floats32, Floats32, Floats32],
+        active: tuple[Floats32, Floats32],
+        rules: tuple[float, float, float],
     ) -> None: ...
 
 class Gaussians:
@@ -40,6 +50,15 @@ class Kernels:
         rules: tuple[float, float, float],
         randomness: tuple[int, int, int, bool],
         uniforms: Floats | None,
+        scalar: NDArray[Any],
+        cell: NDArray[Any],
+    ) -> None: ...
+    def transform_narrow(
+        self,
+        x: Floats,
+        mixture: NarrowMixture,
+        randomness: tuple[int, int, int, bool],
+        uniforms: Floats32 | None,
         scalar: NDArray[Any],
         cell: NDArray[Any],
     ) -> None: ...

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import Engine, statistics_of
+from gpuvgm.engines import Engine, runs_on_device, statistics_of
 from gpuvgm.errors import InputError
 from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Floats, Frame
@@ -19,6 +19,7 @@ from gpuvgm.rows import Moments, Rows, in_order, to_numpy
 from gpuvgm.summary import Cells
 from gpuvgm.wishart import GaussianPosterior
 
+DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
 
@@ -56,15 +57,17 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
     pool : Executor, optional
         Threads to share the blocks out to.
     """
+    here = runs_on_device(engine) and not rows.on_host
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = KernelTable.of(posterior, frame)
 
         def sums(part: slice) -> Floats:
-            return engine.e_step(rows.column(part), rows.column_weights(part), None, table)
+            x = rows.resident_column(part) if here else rows.column(part)
+            return engine.e_step(x, rows.column_weights(part), None, table)
 
-        width = 3 * len(table.means) + 1
-        return statistics_of(_total(in_order(sums, rows.parts(), pool), width), table)
+        width, parts = 3 * len(table.means) + 1, rows.parts(DEVICE_BLOCK_VALUES) if here else rows.parts()
+        return statistics_of(_total(engine, in_order(sums, parts, pool), width), table)
 
     return accumulate
 
@@ -108,7 +111,7 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
     def sums(part: slice) -> Floats:
         return np.asarray(to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table)))
 
-    return _total(in_order(sums, rows.parts(), pool), table.width)
+    return _total(engine, in_order(sums, rows.parts(), pool), table.width)
 
 
 def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
@@ -128,9 +131,9 @@ def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Mome
     return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
 
 
-def _total(blocks: Iterable[Floats], width: int) -> Floats:
+def _total(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats:
     """Sum of the chunks of all blocks, one after the other: no grouping that blocks or threads could change."""
     total = np.zeros((1, width))
     for partials in blocks:
-        total = np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:]
+        total = engine.add_chunks(total, partials)
     return total

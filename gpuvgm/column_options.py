@@ -109,6 +109,7 @@ _OPTIONS: dict[str, _Option] = {
     "standardize": _Option(MIXTURE, _Choices('"auto", true or false', ("auto", True, False))),
     "tails": _Option(MIXTURE, _Choices('"clip" or "exact"', ("clip", "exact"))),
     "scale": _Option(MIXTURE, _Numbers("a positive number", open=True)),
+    "precision": _Option(MIXTURE, _Choices('"float64" or "float32"', ("float64", "float32"))),
     "floor": _Option(MIXTURE, _Numbers('a number from 0 to below 1, or None ("none" in a file)', end=1, optional=True)),
     "n_components": _Option(MIXTURE, _Numbers("a whole number from 1 to 255", least=1, end=256, whole=True)),
     "weight_threshold": _Option(MIXTURE, _Numbers("a number from 0 to below 1", end=1)),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.codecs import Codec, Number
 from gpuvgm.config import EncodingRules
 from gpuvgm.grid import Floats, Frame
-from gpuvgm.model import DrawTable, FitRecord, InverseTable, KernelTable, MixtureModel
+from gpuvgm.model import DrawTable, FitRecord, InverseTable, KernelTable, MixtureModel, NarrowTable
 
 MISSING = None  # the modal value, or the level, that stands for "missing"
 FLOAT32_BITS = 24
@@ -57,6 +57,11 @@ class MixtureColumn:
         integers in their own unit.
     fit : FitRecord
         How the fit went.
+
+    Raises
+    ------
+    InputError
+        For a mixture that transform in float32, where the rules ask for it, cannot hold.
     """
 
     name: str
@@ -71,6 +76,11 @@ class MixtureColumn:
     maximum: Number | None
     fit: FitRecord
     has_scalar: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        table = self.draw_table() if self.rules.precision == "float32" else None
+        if table is not None:
+            NarrowTable.of(table)  # refuses a mixture that float32 cannot hold
 
     @property
     def type(self) -> str:
@@ -152,6 +162,7 @@ class MixtureColumn:
             floor=self.rules.floor or 0.0,
             limit=self.rules.scalar_limit,
             missing_cell=self.missing_cell,
+            precision=self.rules.precision,
         )
 
     def inverse_table(self) -> InverseTable:

@@ -9,6 +9,7 @@ from typing import Literal
 Algorithm = Literal["auto", "exact", "summary"]
 Effort = Literal["research", "best"]
 Standardize = Literal["auto"] | bool
+Precision = Literal["float64", "float32"]
 
 #: A fit on the summary must be at least this close to the exact fit, in units of sigma.
 LARGEST_FIT_ERROR = 1e-8
@@ -47,11 +48,12 @@ class FitConfig:
 
 @dataclass(frozen=True, slots=True)
 class EncodingRules:
-    """How values become scalars: the divisor, the tails and the floor under a mode's probability."""
+    """How values become scalars: the divisor, the tails, the floor under a mode's probability, and the arithmetic."""
 
     scale: float = 4.0
     tails: Literal["clip", "exact"] = "clip"
     floor: float | None = 1e-6
+    precision: Precision = "float64"
 
     @property
     def scalar_limit(self) -> float:

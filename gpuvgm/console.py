@@ -27,7 +27,11 @@ DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL, INTERRUPTED, TERMINATED 
 #: Problems of the operating system that another name or another choice of file solves.
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
 #: What messages call things in Python, and what they are called here.
-SPELLINGS = {'inf="missing"': "--inf missing", 'tails="exact"': "--tails exact"}
+SPELLINGS = {
+    'inf="missing"': "--inf missing",
+    'tails="exact"': "--tails exact",
+    'precision="float64"': "--precision float64",
+}
 NO_TERMINAL_WIDTH = 80
 LEAST_SECONDS = 0.2  # before this a rate says nothing
 

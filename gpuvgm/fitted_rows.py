@@ -9,19 +9,16 @@ from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
-import pyarrow as pa
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
 from gpuvgm.columns import ColumnModel, TableModel
-from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder, checked_uniforms
+from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder, checked_uniforms, joined_valid
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import ColumnsFailed, SourceChangedError
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import Source, locate, open_source, refuse_overwriting, restore
+from gpuvgm.frames import Source, joined, locate, open_source, refuse_overwriting, restore
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import (
     CompactLayout,
@@ -36,7 +33,7 @@ from gpuvgm.layouts import (
 from gpuvgm.output import MODEL_KEY, decoded_schema, write_parquet
 from gpuvgm.report import Report
 from gpuvgm.report.evaluation import evaluate_table
-from gpuvgm.run import Run
+from gpuvgm.run import Run, engine_for
 from gpuvgm.store import fingerprint
 
 Path_ = str | PathLike[str]
@@ -99,8 +96,9 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         Returns
         -------
         object
-            The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array), or an
-            ndarray for layout="onehot".
+            The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array, cuDF for
+            cuDF, CuPy arrays for arrays on a device), or a matrix for layout="onehot": an ndarray, or a CuPy array
+            where the source lies on a device.
         """
         table = open_source(source)
         encode, form = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
@@ -148,7 +146,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         encode, form = self._coding(table, mode, layout, dtype, seed, first_row, None)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
         with self._run("transform", table) as run:
-            blocks = table.blocks(self._fitted().names, run.rows_of_batches(batch_rows, len(form.schema)))
+            rows = run.rows_of_batches(batch_rows, len(form.schema))
+            blocks = run.reading(table).blocks(self._fitted().names, rows)
             for part in run.executor.stream(lambda block: form.part(encode(block)), blocks):
                 for start in range(0, len(part), batch_rows):
                     rows = part[start : start + batch_rows]
@@ -178,10 +177,11 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             first_row=checked_seed(first_row, 2**63, "first_row"),
             place=partial(locate, table),
         )
-        encode = TableEncoder(self.engine, model, options, checked_uniforms(model, uniforms, table.rows))
+        engine = engine_for(self.engine, table)
+        encode = TableEncoder(engine, model, options, checked_uniforms(model, uniforms, table.rows))
         metadata = {MODEL_KEY: self._fingerprint()}
         if layout == "onehot":
-            return encode, OnehotLayout(get_engine(self.engine), model, dtype, metadata)
+            return encode, OnehotLayout(get_engine(engine), model, dtype, metadata, table)
         return encode, CompactLayout(model, dtype, metadata, table.schema)
 
     def inverse_transform(
@@ -208,35 +208,31 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         Returns
         -------
         object
-            The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an ndarray of
-            bool.
+            The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an array of
+            bool, which lies on the device where the values do.
         """
         model = self._fitted()
         check_choice("invalid", invalid, ("mask", "drop"))
         table = open_source(encoded)
         check_origin(table, model)
-        read = encoded_reader(get_engine(self.engine), model, table)
-        rows_of = TableDecoder(self.engine, model, check=return_valid or invalid == "drop")
+        engine = engine_for(self.engine, table)
+        read = encoded_reader(get_engine(engine), model, table)
+        rows_of = TableDecoder(engine, model, check=return_valid or invalid == "drop")
 
         def decode(block: Any) -> Decoded:
             decoded = rows_of(read(block))
-            if invalid == "drop" and not np.all(decoded.valid):
-                kept = decoded.table.filter(pa.array(decoded.valid))
-                return Decoded(kept, np.ones(kept.num_rows, np.bool_))
-            return decoded
+            return decoded.kept() if invalid == "drop" else decoded
 
         with self._run("inverse", table) as run:
             blocks = read.blocks(run, table)
             schema = decoded_schema(model, read.passed_types)
             if out is not None:
                 refuse_overwriting(table, out)
-                return write_parquet(run, out, schema, lambda block: decode(block).table, blocks)
+                return write_parquet(run, out, schema, lambda block: decode(block).batch, blocks)
             parts: list[Decoded] = []
             run.executor.map_blocks(decode, blocks, parts.append)
-        values = restore(pa.Table.from_batches([part.table for part in parts], schema), table, self.pandas_dtypes_)
-        if return_valid:
-            return values, np.concatenate([part.valid for part in parts]) if parts else np.empty(0, np.bool_)
-        return values
+        values = restore(joined([part.table for part in parts], schema), table, self.pandas_dtypes_)
+        return (values, joined_valid(parts)) if return_valid else values
 
     def evaluate(self, source: Any) -> Report:
         """Figures of fidelity of the round trip, streamed in one pass.
@@ -320,6 +316,4 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _run(self, stage: str, table: Source) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        yield Run(
-            self.engine, LocalExecutor(self.threads, report), BLOCK_ROWS if self.block_rows is None else self.block_rows
-        )
+        yield Run.over(table, self.engine, self.threads, report, self.block_rows)

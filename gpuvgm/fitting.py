@@ -170,7 +170,7 @@ def _resumed(
 def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
     """What is asked for each column: the table's settings and its own."""
     config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
-    rules = EncodingRules(settings["scale"], settings["tails"], settings["floor"])
+    rules = EncodingRules(**{name: settings[name] for name in EncodingRules.__dataclass_fields__})
     return [
         ColumnRequest(
             spec,

@@ -10,14 +10,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.codecs.arrays import floats
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, column_of, on_host
 from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
 from gpuvgm.encoding import Encoded
-from gpuvgm.engines import Engine
+from gpuvgm.engines import Engine, runs_on_device
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Block, Source, restore
+from gpuvgm.frames import Block, DeviceSource, DeviceTable, Source, joined, restore
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.kinds.base import Cells, Coded, refuse_cell
-from gpuvgm.run import Run
+from gpuvgm.multivariate import Array, namespace_of
+from gpuvgm.rows import to_numpy
+from gpuvgm.run import Run, as_read_by
 
 SCALAR, MODE = ".scalar", ".mode"
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
@@ -60,11 +64,15 @@ def compact_names(column: ColumnModel) -> list[str]:
 
 
 def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats) -> Floats:
-    """Encoded rows in the onehot layout, written into `out` of shape (rows, width)."""
-    parts = [encoded.columns[column.name] for column in model.encoded]
-    widths = [column.width for column in model.encoded]
-    engine.fill_onehot([(part.scalar, part.cell, width) for part, width in zip(parts, widths, strict=True)], out)
+    """Encoded rows in the onehot layout, written into `out` of shape (rows, width); parts are copied beside it."""
+    parts = [(encoded.columns[column.name], column.width) for column in model.encoded]
+    there = [(_beside(part.scalar, out), _beside(part.cell, out), width) for part, width in parts]
+    engine.fill_onehot(there, out)
     return out
+
+
+def _beside(array: Array | None, other: Array) -> Array | None:
+    return None if array is None else beside(array, other)
 
 
 def _all_known(column: ColumnModel) -> bool:
@@ -117,25 +125,32 @@ class CompactLayout:
 
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
         """A block as Arrow columns; a value that is no level has no mode."""
-        arrays: list[pa.Array[Any]] = []
+        return pa.RecordBatch.from_arrays([on_host(column) for column in self._columns(encoded)], schema=self.schema)
+
+    def _columns(self, encoded: Encoded) -> list[Column]:
+        """The columns of the layout, each where its part lies."""
+        columns: list[Column] = []
         for column in self._model.columns:
             part = encoded.columns[column.name]
             if part.passed is not None:
-                arrays.append(part.passed)
+                columns.append(part.passed)
             if part.scalar is not None:
-                arrays.append(pa.array(part.scalar))
+                columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
             if part.cell is not None and column.width:
-                known = _all_known(column)
-                arrays.append(pa.array(part.cell) if known else pa.array(part.cell, mask=part.cell == column.width))
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+                missing = None if _all_known(column) else part.cell == column.width
+                columns.append(column_of(part.cell, pa.from_numpy_dtype(part.cell.dtype), missing))
+        return columns
 
-    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch:
-        """A block as Arrow columns."""
-        return self.batch(encoded)
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch | DeviceTable:
+        """A block as Arrow columns, or as columns on the device if any of them lies there."""
+        columns = self._columns(encoded)
+        if any(isinstance(column, DeviceColumn) for column in columns):
+            return DeviceTable(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
+        return pa.RecordBatch.from_arrays([on_host(column) for column in columns], schema=self.schema)
 
-    def join(self, parts: Sequence[pa.RecordBatch], like: Source, flavour: str | None) -> Any:
+    def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
         """All blocks as what the caller gave, or as the flavour asked for."""
-        return restore(pa.Table.from_batches(parts, self.schema), like, flavour=flavour)
+        return restore(joined(parts, self.schema), like, flavour=flavour)
 
 
 def _scalar_type(column: ColumnModel, dtype: str) -> str:
@@ -147,15 +162,29 @@ def _bytes(metadata: Mapping[str, str]) -> dict[bytes | str, bytes | str]:
 
 
 class OnehotLayout:
-    """A matrix: for each column its scalar, then one cell a mode; parameters as for `CompactLayout`, and the engine."""
+    """A matrix: for each column its scalar, then one cell a mode; parameters as for `CompactLayout`, and two more.
 
-    def __init__(self, engine: Engine, model: TableModel, dtype: str, metadata: Mapping[str, str]) -> None:
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
+    source : Source, optional
+        The table that is encoded; the matrix lies where its rows do if the engine runs there.
+    """
+
+    def __init__(
+        self, engine: Engine, model: TableModel, dtype: str, metadata: Mapping[str, str], source: Source | None = None
+    ) -> None:
         self._engine, self._model, self._dtype = engine, model, dtype
+        self._namespace: Any = np
+        if isinstance(source, DeviceSource) and runs_on_device(engine):
+            self._namespace = source.namespace
         self.schema = pa.schema([(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)], _bytes(metadata))
 
     def empty(self, rows: int) -> Floats:
         """Room for so many rows."""
-        return np.empty((rows, len(self.schema)), self._dtype)
+        room: Floats = self._namespace.empty((rows, len(self.schema)), dtype=self._dtype)
+        return room
 
     def part(self, encoded: Encoded, whole: Floats | None = None) -> Floats:
         """A block as a matrix, or as rows of the whole one."""
@@ -169,16 +198,16 @@ class OnehotLayout:
 
     def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
         """All blocks as one matrix, or as a table of the flavour asked for."""
-        empty = np.empty((0, len(self.schema)), self._dtype)
-        matrix = parts[0] if len(parts) == 1 else np.concatenate([empty, *parts])
+        matrix = parts[0] if len(parts) == 1 else self._namespace.concatenate([self.empty(0), *parts])
         if flavour is None:
-            return matrix
+            whole: Floats = like.namespace.asarray(matrix) if isinstance(like, DeviceSource) else matrix
+            return whole
         return restore(pa.Table.from_arrays(_columns_of(matrix), schema=self.schema), like, flavour=flavour)
 
 
 def _columns_of(matrix: Floats) -> list[pa.Array[Any]]:
-    """The columns of a matrix, each in memory of its own."""
-    return [pa.array(column) for column in np.ascontiguousarray(matrix.T)]
+    """The columns of a matrix, each in memory of its own, on the host."""
+    return [pa.array(column) for column in np.ascontiguousarray(to_numpy(matrix).T)]
 
 
 class CompactReader:
@@ -216,28 +245,41 @@ class CompactReader:
 
     def _read(self, column: ColumnModel, block: Block) -> Coded:
         if column.kind == "pass":
-            return Coded(passed=block.table.column(column.name))
-        scalar = real_scalars(_numpy(block, column.name + SCALAR)) if column.has_scalar else None
+            return Coded(passed=block.column(column.name))
+        scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
         if not isinstance(column, (MixtureColumn, CategoricalColumn)):
             return Coded(scalar)
-        return Coded(scalar, _cells(column, block) if column.width else np.zeros(block.rows, column.cell_dtype))
+        if column.width:
+            return Coded(scalar, _cells(column, block))
+        xp = np if scalar is None else namespace_of(scalar)
+        return Coded(scalar, xp.zeros(block.rows, dtype=column.cell_dtype))
 
 
 def _cells(column: MixtureColumn | CategoricalColumn, block: Block) -> Cells:
-    mode = _numpy(block, column.name + MODE)
+    mode = _array(block, column.name + MODE)
+    xp = namespace_of(mode)
     if mode.dtype != column.cell_dtype:
         if not _all_known(column):
-            mode = np.where(np.isnan(mode), column.width, mode) if mode.dtype.kind == "f" else mode
+            mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
         end = column.width + (not _all_known(column))
-        wrong = ~((mode >= 0) & (mode < end) & (mode == np.floor(mode)))
-        if np.any(wrong):
-            refuse_cell(column, block.first_row + int(np.argmax(wrong)), mode[wrong][0])
+        wrong = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
+        if wrong.any():
+            first = int(wrong.argmax())
+            refuse_cell(column, block.first_row + first, mode[first].item())
         mode = mode.astype(column.cell_dtype)
-    return np.ascontiguousarray(mode)
+    contiguous: Cells = xp.ascontiguousarray(mode)
+    return contiguous
 
 
-def _numpy(block: Block, name: str) -> NDArray[Any]:
-    return np.asarray(block.table.column(name).to_numpy(zero_copy_only=False))
+def _array(block: Block, name: str) -> Array:
+    """A column of a block as an array where it lies; floats with NaN where values are missing."""
+    column = block.column(name)
+    if not isinstance(column, DeviceColumn):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    if column.missing is None:
+        return column.values
+    values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)
+    return floats(DeviceColumn(values, pa.float64(), column.missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +293,11 @@ class MatrixBlock:
     def rows(self) -> int:
         """Number of rows."""
         return len(self.matrix)
+
+    def halves(self) -> list[MatrixBlock]:
+        """The block as two."""
+        half = self.rows // 2
+        return [MatrixBlock(self.first_row, self.matrix[:half]), MatrixBlock(self.first_row + half, self.matrix[half:])]
 
 
 class OnehotReader:
@@ -280,12 +327,12 @@ class OnehotReader:
         """Blocks to read."""
         if self._matrix is None:
             return run.blocks(table, self.names)
-        matrix, rows = self._matrix, run.rows_of(table, len(self.names))
+        matrix, rows = self._matrix, run.rows_of(table, len(self.names))  # the device's, or a view that copies slices
         return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
-        matrix = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
+        matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
         coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
         parts = [
             (coded[column.name].scalar, coded[column.name].cell, order_of_ties(column), not _all_known(column))
@@ -297,9 +344,10 @@ class OnehotReader:
 
 def _empty(column: ColumnModel, matrix: Floats) -> Coded:
     """Room for what a column has in the rows of a matrix."""
-    scalar = np.empty(len(matrix), matrix.dtype) if column.has_scalar else None
+    xp = namespace_of(matrix)
+    scalar = xp.empty(len(matrix), dtype=matrix.dtype) if column.has_scalar else None
     if isinstance(column, (MixtureColumn, CategoricalColumn)):
-        return Coded(scalar, np.empty(len(matrix), column.cell_dtype))
+        return Coded(scalar, xp.empty(len(matrix), dtype=column.cell_dtype))
     return Coded(scalar)
 
 
@@ -310,14 +358,18 @@ def order_of_ties(column: ColumnModel) -> Ints:
 
 def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
     """Columns of a block as a matrix."""
-    columns = [_numpy(block, name) for name in names]
-    return np.stack(columns, axis=1) if columns else np.empty((block.rows, 0))
+    columns = [_array(block, name) for name in names]
+    if not columns:
+        return np.empty((block.rows, 0))
+    stacked: NDArray[Any] = namespace_of(columns[0]).stack(columns, axis=1)
+    return stacked
 
 
-def real_scalars(scalar: NDArray[Any]) -> Floats:
-    """Scalars as contiguous float32 or float64."""
+def real_scalars(scalar: Array) -> Floats:
+    """Scalars as contiguous float32 or float64, where they lie."""
     kept = scalar.dtype in (np.float32, np.float64)
-    return np.ascontiguousarray(scalar if kept else scalar.astype(np.float64))
+    contiguous: Floats = namespace_of(scalar).ascontiguousarray(scalar if kept else scalar.astype(np.float64))
+    return contiguous
 
 
 def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactReader | OnehotReader:
@@ -337,6 +389,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     InputError
         For a matrix of another width.
     """
+    table = as_read_by(engine, table)
     is_matrix = table.flavour == "matrix"
     names = list(table.schema.names) if is_matrix else onehot_names(model)
     compact = CompactReader(model, table.schema)

@@ -30,6 +30,7 @@ from gpuvgm.estimator.refusals import (
     refuse_changes,
     refuse_few,
     refuse_other_form,
+    refuse_precision,
     refuse_summary,
 )
 from gpuvgm.estimator.several_features import fit_several
@@ -89,10 +90,12 @@ class BayesianGaussianMixture(FittedMixture):
         convergence; the highest bound is kept, which for few rows need not be the best density. Takes seconds for
         several features, and is not used by `max_iter=0` nor by `partial_fit` of several features. Where `reg_covar`
         is of the size of variances, plain EM may lead down again from the bound that is kept.
-    engine : {"auto", "native", "reference"}
+    engine : {"auto", "native", "cuda", "reference"}
+        Who runs the rows; "auto" is the GPU for arrays that lie there, if it is usable.
         Who runs the rows.
     precision : {"float64"}
-        Precision of the row formulas.
+        Arithmetic of the row formulas: sums over rows are always taken in float64. Rows of float32 are widened exactly;
+        `TableTransformer` has float32 for its transform.
     executor : gpuvgm.execution.LocalExecutor, optional
         Threads; by default all cores.
 
@@ -232,6 +235,7 @@ class BayesianGaussianMixture(FittedMixture):
         ValueError
             For arguments, rows or weights that cannot be fitted.
         """
+        refuse_precision(self)
         self._validate_params()
         rows = training_rows(self, X, sample_weight)
         refuse_summary(self, rows.features)
@@ -275,6 +279,7 @@ class BayesianGaussianMixture(FittedMixture):
         BayesianGaussianMixture
             The estimator itself.
         """
+        refuse_precision(self)
         self._validate_params()
         seen: Any = getattr(self, "_seen", None)
         if seen is not None:

@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.accumulation import over_rows
 from gpuvgm.cells_fit import climbed
+from gpuvgm.codecs.device_columns import Column as Values
+from gpuvgm.codecs.device_columns import host_rows
 from gpuvgm.columns import ColumnModel
 from gpuvgm.config import MOST_REFINEMENTS, SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
@@ -35,7 +36,8 @@ from gpuvgm.kinds.numbers import (
     reseed,
     with_missing,
 )
-from gpuvgm.rows import Rows
+from gpuvgm.multivariate import namespace_of
+from gpuvgm.rows import Rows, to_numpy
 from gpuvgm.run import Run
 from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.summary import Summary
@@ -193,7 +195,7 @@ def _fit_exactly(source: Source, columns: Columns, run: Run) -> Results[Column]:
 
 
 def fit_exactly(source: Source, column: Column, run: Run) -> Column:
-    """EM with every E-step over every row; the column is held in memory as float64.
+    """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
 
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
     up keeps its centres.
@@ -201,11 +203,12 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     plan, frame = column.plan, column.plan.grid.frame
     parts: list[Floats] = []
     run.executor.map_blocks(
-        lambda block: ordinary_numbers(plan.codec, plan.modal, block.table.column(plan.name))[0],
+        lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
         run.blocks(source, [plan.name]),
         parts.append,
     )
-    numbers = np.concatenate(parts) if parts else np.empty(0)
+    rows = namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+    numbers = to_numpy(rows).astype(np.float64, copy=False)
     ordinary = numbers[np.isfinite(numbers)]
     if len(ordinary) != column.summary.ordinary:
         raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
@@ -216,7 +219,7 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     )
     mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = over_rows(get_engine(run.engine), Rows.of(numbers), frame, pool)
+        accumulate = over_rows(get_engine(run.engine), Rows.of(rows), frame, None if run.on_device else pool)
         prior = prior_of(mean, variance, frame, plan.config)
         if plan.config.effort == "best":
             found = mixture.fit_summary(get_engine(run.engine), plan, column.summary)
@@ -259,14 +262,16 @@ def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run
 
 def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:
     for block in run.blocks(source, [plan.name]):
-        found = np.flatnonzero(_is_infinite(plan, block.table.column(0)))
+        found = np.flatnonzero(_is_infinite(plan, block.column(plan.name)))
         if len(found):
             return block.first_row + int(found[0])
     raise InputError(f'column "{plan.name}" changed while it was read')
 
 
-def _is_infinite(plan: NumberPlan, values: pa.Array[Any]) -> NDArray[np.bool_]:
-    return np.asarray(np.isinf(ordinary_numbers(plan.codec, plan.modal, values)[0]))
+def _is_infinite(plan: NumberPlan, values: Values) -> NDArray[np.bool_]:
+    """Rows that are infinite, in the memory of the host."""
+    numbers = ordinary_numbers(plan.codec, plan.modal, values)[0]
+    return host_rows(namespace_of(numbers).isinf(numbers))
 
 
 def _refuse_overflow(name: str, summary: Summary) -> None:

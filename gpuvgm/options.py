@@ -224,7 +224,7 @@ BlockRows = Annotated[
 Seed = Annotated[
     int | None, option("--seed", "Seed of the draws; by default the fitted one.", min=0, show_default=False)
 ]
-Engine = Annotated[Literal["auto", "reference", "native"], option("--engine", "Who runs the rows.")]
+Engine = Annotated[Literal["auto", "reference", "native", "cuda"], option("--engine", "Who runs the rows.")]
 
 Columns = Annotated[
     str | None,
@@ -239,6 +239,10 @@ Algorithm = Annotated[
 ]
 Effort = Annotated[
     Literal["best", "research"], option("--effort", "Search for the best fit, or 100 iterations from one start.")
+]
+Precision = Annotated[
+    Literal["float64", "float32"],
+    option("--precision", "Arithmetic of transform: float32 is for GPUs with few FP64 units."),
 ]
 Infinities = Annotated[Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")]
 Unknown = Annotated[

@@ -58,8 +58,7 @@ def write_parquet(
 def arrow_type_of(column: ColumnModel) -> pa.DataType:
     """Arrow type of a column's decoded values."""
     if isinstance(column, (MixtureColumn, GeneralColumn)):
-        decoded: pa.DataType = column.codec.decode(np.empty(0)).type
-        return decoded
+        return column.codec.decode(np.empty(0)).type
     return type_of(column.type)
 
 

@@ -133,6 +133,11 @@ class Rows:
         """The only feature of a block of rows, as float64 on the host."""
         return np.ascontiguousarray(to_numpy(self.read(part))[:, 0], dtype=np.float64)
 
+    def resident_column(self, part: slice) -> Array:
+        """The only feature of a block of rows, contiguous on the device that it lies on."""
+        block = self.array[part, 0]
+        return namespace_of(block).ascontiguousarray(block)
+
     def sample(self, most: int) -> Rows:
         """At most so many rows as NumPy arrays, one at a random place in each of as many equal parts.
 
@@ -187,9 +192,9 @@ def are_whole(weight: Floats) -> bool:
 
 def to_numpy(x: Array) -> Any:
     """An array on the host."""
-    if isinstance(x, np.ndarray):
-        return x
-    return x.get() if hasattr(x, "get") else np.from_dlpack(x)
+    if hasattr(x, "get"):
+        return x.get()
+    return x if isinstance(x, np.ndarray) else np.from_dlpack(x)
 
 
 def in_order(function: Callable[[slice], T], parts: Iterable[slice], pool: Executor | None) -> Iterator[T]:

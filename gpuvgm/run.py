@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.engines import Engine, choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import Block, Source
+from gpuvgm.execution import CallerExecutor, LocalExecutor
+from gpuvgm.frames import Block, CudfFiles, DeviceSource, Source, device_files
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
+#: Blocks of rows that lie on a device: each costs launches, not memory of the host.
+DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 24, 1 << 27
+
+
+def engine_for(name: str, source: Source, columns: int | None = None) -> str:
+    """Name of the engine that runs the rows of a source, which "auto" leaves open.
+
+    Parameters
+    ----------
+    name : str
+        What the user asked for.
+    source : Source
+        The rows.
+    columns : int, optional
+        How many of its columns are worked on; by default all.
+    """
+    width = len(source.schema.names) if columns is None else columns
+    values = None if source.rows is None else source.rows * width
+    return choose_engine(name, values, on_device=isinstance(source, DeviceSource))
+
+
+def as_read_by(engine: Engine, source: Source) -> Source:
+    """The source as an engine reads it.
+
+    For engines of the host, rows of a device are copied in blocks. For engines of a device, cuDF reads Parquet files
+    there, if it is installed.
+    """
+    if not runs_on_device(engine):
+        return source.on_host() if isinstance(source, DeviceSource) else source
+    return device_files(source) or source
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,37 +55,66 @@ class Run:
         Name of the engine.
     executor : LocalExecutor
         What runs blocks.
-    block_rows : int
-        Rows of a block, rounded up to whole chunks of 4,096.
+    block_rows : int, optional
+        Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, and 2^24 where rows lie on a device.
     """
 
     engine: str
     executor: LocalExecutor
-    block_rows: int = BLOCK_ROWS
+    block_rows: int | None = None
 
     def __post_init__(self) -> None:
-        if self.block_rows < 1:
+        if self.block_rows is not None and self.block_rows < 1:
             raise InputError(f"block_rows must be at least 1, got {self.block_rows}")
+
+    @classmethod
+    def over(
+        cls,
+        source: Source,
+        engine: str,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        block_rows: int | None = None,
+    ) -> Run:
+        """How the rows of a source are worked on: by which engine, and in which threads.
+
+        Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
+        """
+        name = engine_for(engine, source)
+        reading = as_read_by(get_engine(name), source)
+        here = isinstance(reading, CudfFiles) or (isinstance(reading, DeviceSource) and not reading.hosted)
+        return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether rows lie where the engine works on them."""
+        return isinstance(self.executor, CallerExecutor)
 
     @property
     def rows_per_block(self) -> int:
         """Rows of a block in whole chunks."""
-        return _in_chunks(self.block_rows)
+        return _in_chunks(self.block_rows or (DEVICE_BLOCK_ROWS if self.on_device else BLOCK_ROWS))
 
     def rows_of_batches(self, batch_rows: int, width: int) -> int:
         """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""
         if batch_rows < 1:
             raise InputError(f"batch_rows must be at least 1, got {batch_rows}")
-        return batch_rows * max(1, min(self.block_rows, SMALL_BLOCK_VALUES // max(width, 1)) // batch_rows)
+        rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
+        return batch_rows * max(1, rows // batch_rows)
+
+    def reading(self, source: Source) -> Source:
+        """The source as the engine reads it."""
+        return as_read_by(get_engine(self.engine), source)
 
     def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Block]:
         """Blocks of some columns of a source; `width` is the number of columns of what becomes of them."""
-        return source.blocks(columns, self.rows_of(source, max(len(columns), width)))
+        return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
-        rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(BLOCK_VALUES // max(width, 1))))
-        if source.rows is None:
+        values = DEVICE_BLOCK_VALUES if self.on_device else BLOCK_VALUES
+        rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
+        if source.rows is None or self.on_device:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
 

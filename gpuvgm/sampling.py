@@ -55,7 +55,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
         if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
             break
     schema = pa.schema([source.schema.field(name) for name in names])
-    rows = pa.Table.from_batches([block.table for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
+    rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
     return Sampled(source, rows, blocks if source.repeatable else lambda _: chain(head, stream))
 
 

@@ -59,9 +59,9 @@ class ColumnSpec:
         "declared", or what the kind was inferred from.
     options : mapping
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
-        standardize, tails, scale, floor, n_components, weight_threshold, weight_concentration_prior, max_iter, tol,
-        tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones have clip;
-        categorical ones have categories and unknown. Not to be modified.
+        standardize, tails, scale, floor, precision, n_components, weight_threshold, weight_concentration_prior,
+        max_iter, tol, tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones
+        have clip; categorical ones have categories and unknown. Not to be modified.
     """
 
     name: str

@@ -34,7 +34,7 @@ from gpuvgm.summary import Summary
 
 __all__ = ["StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
 
-FORMAT = 3
+FORMAT = 4
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST = "model.json", "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 24

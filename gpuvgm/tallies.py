@@ -69,7 +69,7 @@ def tally_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, A
     tallies: dict[str, Any] = {}
     for plan in plans:
         try:
-            tallies[plan.name] = plan.tally(rows, block.table.column(plan.name), block.first_row)
+            tallies[plan.name] = plan.tally(rows, block.column(plan.name), block.first_row)
         except COLUMN_PROBLEMS as problem:
             tallies[plan.name] = Failure.of(plan.name, problem)
     return tallies

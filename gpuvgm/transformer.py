@@ -38,7 +38,7 @@ class TableTransformer(FittedRows):
         Options of single columns: `modal` (values with cells of their own, None for missing), `integer` (round what is
         decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`; and of
         the arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
-        effort, standardize, scale, tails, floor, inf and unknown.
+        effort, precision, standardize, scale, tails, floor, inf and unknown.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float
@@ -57,8 +57,15 @@ class TableTransformer(FittedRows):
     effort : {"best", "research"}
         "best": many starts, each fitted to the end, the highest lower bound kept; `max_iter` and `tol` do not matter.
         "research": what the research code does, `max_iter` iterations from one k-means start.
-    engine : {"auto", "native", "reference"}
-        Who runs the rows.
+    engine : {"auto", "native", "cuda", "reference"}
+        Who runs the rows. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
+        usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.
+    precision : {"float64", "float32"}
+        Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a law of its own, the
+        same on every engine to the bit, without an FP64 instruction in its rows. Scalars differ by 2e-7 of themselves
+        (and by 2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a million is
+        another. Fits and the inverse always work in float64: the inverse waits for memory on every GPU. Modes that
+        float32 cannot hold beside each other are refused.
     standardize : {"auto", True, False}
         Take the floor under variances (1e-6) relative to the column's variance; "auto" where its sd is below 1.
     scale : float
@@ -104,6 +111,7 @@ class TableTransformer(FittedRows):
         algorithm: str = "summary",
         effort: str = "best",
         engine: str = "auto",
+        precision: str = "float64",
         standardize: bool | str = "auto",
         scale: float = 4.0,
         tails: str = "clip",
@@ -125,6 +133,7 @@ class TableTransformer(FittedRows):
         self.algorithm = algorithm
         self.effort = effort
         self.engine = engine
+        self.precision = precision
         self.standardize = standardize
         self.scale = scale
         self.tails = tails
@@ -142,7 +151,8 @@ class TableTransformer(FittedRows):
         ----------
         source : object
             A path, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a dict of
-            arrays, a two-dimensional array, or an iterator of these.
+            arrays, a two-dimensional array, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays
+            or a two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.
         y : None
             Ignored.
         resume : bool

@@ -75,6 +75,7 @@ def _mixture_document(column: MixtureColumn) -> dict[str, Any]:
         "scale": column.rules.scale,
         "tails": column.rules.tails,
         "floor": column.rules.floor,
+        "precision": column.rules.precision,
     }
 
 

@@ -35,6 +35,8 @@ EXHAUSTIVE = (
     "engines/test_features.py",
     "estimator/test_faults.py",
     "estimator/test_parity.py",
+    "kernels/test_budgets.py",
+    "kernels/test_compiled.py",
     "maths/test_search.py",
     "reference/",
     "transformer/test_effort.py",

@@ -15,12 +15,14 @@ from gpuvgm.arrow_types import is_datetime_type, type_of
 from gpuvgm.codecs.base import Codec, CodecRules, Number
 from gpuvgm.codecs.datetimes import DatetimeCodec, stored
 from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, on_host
 from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.codecs.integers import IntegerCodec
 from gpuvgm.codecs.logarithms import LogCodec
 from gpuvgm.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats
+from gpuvgm.rows import to_numpy
 
 __all__ = [
     "Codec",
@@ -36,8 +38,10 @@ __all__ = [
     "codec_of",
     "ends_of",
     "holds_whole_steps",
+    "rows_for",
     "scalar_of",
     "with_log",
+    "with_value",
 ]
 
 _DEFAULTS: dict[str, object] = {"integer": False}  # not written, so that the documents of older versions stay the same
@@ -131,16 +135,14 @@ def holds_whole_steps(codec: Codec) -> bool:
     return inner.integer if isinstance(inner, FloatCodec) else True
 
 
-def ends_of(
-    codec: Codec, values: pa.Array[Any], numbers: Floats, low: float, high: float
-) -> tuple[Number, Number] | None:
+def ends_of(codec: Codec, values: Column, numbers: Floats, low: float, high: float) -> tuple[Number, Number] | None:
     """Least and largest value of a column in its own unit, exactly.
 
     Parameters
     ----------
     codec : Codec
         The column's codec.
-    values : pyarrow.Array
+    values : pyarrow.Array or DeviceColumn
         Rows of the column.
     numbers : ndarray of shape (rows,)
         Their numbers; rows that are not finite are left out.
@@ -160,8 +162,11 @@ def ends_of(
     return min(_own_values(values, numbers == low)), max(_own_values(values, numbers == high))
 
 
-def _own_values(values: pa.Array[Any], rows: NDArray[np.bool_]) -> list[Number]:
+def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
     """Different values of some rows in the unit of their type."""
+    if isinstance(values, DeviceColumn):
+        found = to_numpy(values.values[rows])
+        return [found.min().item(), found.max().item()]
     chosen: Any = values.filter(pa.array(rows)).unique()
     if pa.types.is_decimal(chosen.type):
         words = words_of(chosen)
@@ -171,12 +176,26 @@ def _own_values(values: pa.Array[Any], rows: NDArray[np.bool_]) -> list[Number]:
     return list((stored(chosen) if is_datetime_type(chosen.type) else chosen).to_pylist())
 
 
+def rows_for(codec: Codec, values: Column) -> Column:
+    """Rows where the codec works: columns of decimals and logarithms come to the host."""
+    return on_host(values) if isinstance(codec, (LogCodec, DecimalCodec)) else values
+
+
+def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:
+    """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
+    if isinstance(column, DeviceColumn):
+        return column.replaced(rows, value)
+    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), scalar_of(codec, value), column).cast(column.type)
+    return replaced
+
+
 def scalar_of(codec: Codec, value: Number) -> Any:
     """A value in the column's own unit as an Arrow scalar of the column's type, exactly."""
     inner = codec.inner if isinstance(codec, LogCodec) else codec
     if isinstance(inner, FloatCodec):
-        return replace(inner, integer=False).decode(np.array([value], np.float64))[0]
-    return replace(inner, base=int(value)).decode(np.zeros(1))[0]  # type: ignore[type-var]  # all codecs are dataclasses
+        return on_host(replace(inner, integer=False).decode(np.array([value], np.float64)))[0]
+    shifted: Codec = replace(inner, base=int(value))  # type: ignore[type-var]  # all codecs are dataclasses
+    return on_host(shifted.decode(np.zeros(1)))[0]
 
 
 def _codec_class(type_: pa.DataType) -> type[FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec] | None:

@@ -1,4 +1,7 @@
-"""Arrow columns of numbers as NumPy arrays, whatever their type, and exact comparison with one value."""
+"""Columns of numbers as arrays, whatever their type, and exact comparison with one value.
+
+Columns on a device give arrays there, without leaving it; the formulas are the same.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,42 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.device_columns import Column, DeviceColumn
 from gpuvgm.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats
+from gpuvgm.multivariate import Array, namespace_of
 
 
-def missing_rows(column: pa.Array[Any]) -> Bools:
-    """Rows that are null."""
-    return np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False))
+def missing_rows(column: Column) -> Bools | None:
+    """Rows that are null; None where none is."""
+    if isinstance(column, DeviceColumn):
+        return column.missing
+    return np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False)) if column.null_count else None
 
 
-def filled(column: pa.Array[Any]) -> NDArray[Any]:
+def filled(column: Column) -> Array:
     """Values of an integer column with 0 for null, in its own type."""
+    if isinstance(column, DeviceColumn):
+        values = column.values
+        none = values.dtype.type(0)
+        return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
     whole: pa.Array[Any] = pc.fill_null(column, pa.scalar(0, column.type)) if column.null_count else column
     return whole.to_numpy(zero_copy_only=False)
 
 
-def as_numbers(column: pa.Array[Any], fitted: str) -> pa.Array[Any]:
+def floats(column: Column) -> Array:
+    """Values of a floating-point column with NaN for null, in its own precision; 16 bits become 32 on a device."""
+    if not isinstance(column, DeviceColumn):
+        return column.to_numpy(zero_copy_only=False)
+    values = column.values if column.values.dtype.itemsize > 2 else column.values.astype(np.float32)
+    none = values.dtype.type(np.nan)
+    return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
+
+
+def as_numbers(column: Column, fitted: str) -> Column:
     """The column as integers or floating-point numbers.
 
     Raises
@@ -37,13 +56,21 @@ def as_numbers(column: pa.Array[Any], fitted: str) -> pa.Array[Any]:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column
+    if isinstance(column, DeviceColumn):
+        if pa.types.is_boolean(kind):
+            return DeviceColumn(column.values.view(np.uint8), pa.uint8(), column.missing)
+        raise _no_numbers(kind, fitted)
     if pa.types.is_null(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_boolean(kind):
         return pc.cast(column, pa.uint8())
     if pa.types.is_decimal(kind):
         return _of_decimals(column)
-    raise InputError(f"holds {kind} values, but {fitted} values when it was fitted; convert it first")
+    raise _no_numbers(kind, fitted)
+
+
+def _no_numbers(kind: pa.DataType, fitted: str) -> InputError:
+    return InputError(f"holds {kind} values, but {fitted} values when it was fitted; convert it first")
 
 
 def _of_decimals(column: pa.Array[Any]) -> pa.Array[Any]:
@@ -61,7 +88,9 @@ def decimal_floats(column: pa.Array[Any]) -> Floats:
     words = words_of(column)
     unscaled = words.difference(0) if isinstance(words, Words) else words.astype(np.float64)
     numbers = unscaled / power_of_ten(column.type.scale)
-    numbers[missing_rows(column)] = np.nan
+    missing = missing_rows(column)
+    if missing is not None:
+        numbers[missing] = np.nan
     return np.asarray(numbers)
 
 
@@ -70,21 +99,39 @@ def power_of_ten(exponent: int) -> float:
     return float(f"1e{exponent}")
 
 
-def equal_rows(column: pa.Array[Any], value: Number) -> Bools:
+def no_rows(column: Column) -> Bools:
+    """False for every row."""
+    xp = namespace_of(column.values) if isinstance(column, DeviceColumn) else np
+    found: Bools = xp.zeros(len(column), dtype=np.bool_)
+    return found
+
+
+def equal_rows(column: Column, value: Number) -> Bools:
     """Rows of a column of integers or floating-point numbers that hold exactly the value."""
-    none = np.zeros(len(column), np.bool_)
     if pa.types.is_floating(column.type):
-        try:
-            number = float(value)
-        except OverflowError:
-            return none
+        numbers = floats(column)
+        with np.errstate(over="ignore"):
+            number = numbers.dtype.type(_nearest(value))
         # Python compares integers with floats exactly
-        return column.to_numpy(zero_copy_only=False) == np.float64(number) if number == value else none
+        return numbers == number if float(number) == value else no_rows(column)
     if isinstance(value, float) and not value.is_integer():
-        return none
+        return no_rows(column)
     whole = filled(column)
     limits = np.iinfo(whole.dtype)
     if not limits.min <= int(value) <= limits.max:
-        return none
-    rows = np.asarray(whole == whole.dtype.type(int(value)))
-    return rows & ~missing_rows(column) if column.null_count else rows
+        return no_rows(column)
+    return present(column, whole == whole.dtype.type(int(value)))
+
+
+def present(column: Column, rows: Bools) -> Bools:
+    """Those of the rows that are not null."""
+    missing = missing_rows(column)
+    return rows if missing is None else rows & ~missing
+
+
+def _nearest(value: Number) -> float:
+    """The float nearest to a value; NaN where it is too large for any."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.nan

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.codecs.device_columns import Column
 from gpuvgm.grid import Floats
 
 Number = int | float
@@ -37,9 +37,11 @@ class Codec(Protocol):
     def limits(self) -> tuple[Number, Number]:
         """Least and largest value that the column can hold."""
 
-    def encode(self, column: pa.Array[Any]) -> Floats:
+    def encode(self, column: Column) -> Floats:
         """Numbers of a column, shape (rows,); NaN where a value is missing.
 
+        Columns on a device stay there with codecs of floats, integers and datetimes (float32 where the column has that
+        precision); decimals and logarithms are taken to the host.
         The column's type may differ from the codec's if its values mean the same.
 
         Raises
@@ -48,8 +50,8 @@ class Codec(Protocol):
             For a column of another sort; the message reads on from the column's name.
         """
 
-    def decode(self, numbers: Floats) -> pa.Array[Any]:
-        """Values of the numbers in the column's own type; null where a number is NaN."""
+    def decode(self, numbers: Floats) -> Column:
+        """Values of the numbers in the column's own type, where `encode` gives numbers; missing where one is NaN."""
 
     def value(self, number: float) -> Number:
         """One number as a value in the column's own unit."""
@@ -66,7 +68,7 @@ class Codec(Protocol):
             Where it is no value of the column's type.
         """
 
-    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+    def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value, shape (rows,); False where a value is missing."""
 
     def show(self, value: Number) -> str:

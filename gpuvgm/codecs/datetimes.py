@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import is_datetime_type, type_of
 from gpuvgm.codecs import moments
-from gpuvgm.codecs.arrays import filled, missing_rows
+from gpuvgm.codecs.arrays import filled, missing_rows, no_rows, present
 from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, column_of
 from gpuvgm.codecs.given import decimal_of, scaled, within
-from gpuvgm.codecs.integers import difference, total
+from gpuvgm.codecs.integers import difference, whole_numbers
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats
+from gpuvgm.multivariate import Array, namespace_of
 
 _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
 _END = 2**63 - 1  # -2^63 stands for a missing value elsewhere
@@ -41,8 +42,10 @@ def sort_of(type_: Any) -> str:
     return "moments without a time zone" if is_datetime_type(type_) else "other values"
 
 
-def stored(column: pa.Array[Any]) -> pa.Array[Any]:
+def stored(column: Any) -> Any:
     """Datetimes as the integers that they are stored as."""
+    if isinstance(column, DeviceColumn):
+        return column.stored()
     return column.view(pa.int32() if column.type.bit_width == 32 else pa.int64())
 
 
@@ -80,7 +83,7 @@ class DatetimeCodec:
         """What every value is a multiple of: milliseconds count whole days in date64."""
         return moments.DAY // 10**6 if self.type == "date64[ms]" else 1
 
-    def encode(self, column: pa.Array[Any]) -> Floats:
+    def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base; another unit is converted exactly.
 
         Raises
@@ -88,13 +91,13 @@ class DatetimeCodec:
         InputError
             For values of another sort, with a time zone instead of without, or between the steps of the unit.
         """
-        missing = missing_rows(column) if column.null_count else None
-        numbers = difference(self._whole_numbers(column), self.base)
+        missing = missing_rows(column)
+        numbers: Floats = difference(self._whole_numbers(column), self.base)
         if missing is not None:
             numbers[missing] = np.nan
         return numbers
 
-    def _whole_numbers(self, column: pa.Array[Any]) -> NDArray[Any]:
+    def _whole_numbers(self, column: Column) -> Array:
         """Values in the unit of the type, 0 where one is missing."""
         own = self._own
         if pa.types.is_null(column.type):
@@ -105,33 +108,30 @@ class DatetimeCodec:
         whole, steps, given = filled(stored(column)), step_of(own), step_of(column.type)
         if given == steps:
             return whole
-        whole = whole.astype(np.int64)
+        whole, xp = whole.astype(np.int64), namespace_of(whole)
         if given > steps:
             most = _END // (given // steps)
             wrong = (whole > most) | (whole < -most)
-            converted = np.where(wrong, 0, whole) * (given // steps)
+            converted = xp.where(wrong, np.int64(0), whole) * np.int64(given // steps)
         else:
-            converted, rest = np.divmod(whole, steps // given)
+            converted, rest = xp.divmod(whole, np.int64(steps // given))
             wrong = rest != 0
-        if np.any(wrong):
+        if wrong.any():
             raise InputError(
-                f"holds {np.count_nonzero(wrong)} values of {column.type} that {own} cannot hold exactly, the type "
+                f"holds {int(wrong.sum())} values of {column.type} that {own} cannot hold exactly, the type "
                 "that it was fitted on; round them or fit again"
             )
         return converted
 
-    def decode(self, numbers: Floats) -> pa.Array[Any]:
+    def decode(self, numbers: Floats) -> Column:
         """Values rounded half to even (date64 to whole days) and kept within the type's range."""
         own = self._own
-        missing = np.isnan(numbers)
-        steps = np.where(missing, 0.0, numbers)
         if self.whole > 1:
             rest = self.base % self.whole
-            steps = np.rint((steps + rest) / self.whole) * self.whole - rest
+            numbers = namespace_of(numbers).rint((numbers + rest) / self.whole) * self.whole - rest
         dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
-        values = total(np.rint(steps), self.base, self.limits, dtype)
-        array: pa.Array[Any] = pa.array(values, mask=missing if np.any(missing) else None).view(own)
-        return array
+        values, missing = whole_numbers(numbers, self.base, self.limits, dtype)
+        return column_of(values, own, missing)
 
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""
@@ -175,12 +175,12 @@ class DatetimeCodec:
             return moments.length_of(given)
         return moments.moment_of(given, own.tz if pa.types.is_timestamp(own) else None)
 
-    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+    def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""
         if not self.limits[0] <= value <= self.limits[1] or value != int(value):
-            return np.zeros(len(column), np.bool_)
-        rows = np.asarray(self._whole_numbers(column) == int(value))
-        return rows & ~missing_rows(column) if column.null_count else rows
+            return no_rows(column)
+        whole = self._whole_numbers(column)
+        return present(column, whole == whole.dtype.type(int(value)))
 
     def show(self, value: Number) -> str:
         """ISO text."""

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs.arrays import as_numbers, decimal_floats, equal_rows, missing_rows, power_of_ten
+from gpuvgm.codecs.arrays import as_numbers, decimal_floats, equal_rows, floats, missing_rows, power_of_ten, present
 from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.device_columns import Column, on_host
 from gpuvgm.codecs.given import decimal_of, scaled, within
 from gpuvgm.codecs.integers import difference, total
 from gpuvgm.codecs.words import NARROW, Integers, Words, decimal_array, words_of
 from gpuvgm.grid import Floats
+from gpuvgm.rows import to_numpy
 
 WIDEST = 38  # digits of 128 bits
 
@@ -63,21 +65,23 @@ class DecimalCodec:
             end -= end % 10**self.scale
         return -end, end
 
-    def encode(self, column: pa.Array[Any]) -> Floats:
-        """Numbers of a column: value - base, without the decimal point.
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column on the host: value - base, without the decimal point.
 
         Raises
         ------
         InputError
             For a column that does not hold numbers.
         """
+        column = on_host(column)
         exact = self._rescaled(column)
         if exact is None:
             return self._inexact(column)
         words = words_of(exact)
         numbers = words.difference(self.base) if isinstance(words, Words) else difference(words, self.base)
-        if exact.null_count:
-            numbers[missing_rows(exact)] = np.nan
+        missing = missing_rows(exact)
+        if missing is not None:
+            numbers[missing] = np.nan
         return numbers
 
     def _rescaled(self, column: pa.Array[Any]) -> pa.Array[Any] | None:
@@ -97,13 +101,13 @@ class DecimalCodec:
         if pa.types.is_decimal(column.type):
             numbers = decimal_floats(column)
         else:
-            numbers = as_numbers(column, self.type).to_numpy(zero_copy_only=False).astype(np.float64)
+            numbers = floats(on_host(as_numbers(column, self.type))).astype(np.float64)
         with np.errstate(over="ignore"):
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 
-    def decode(self, numbers: Floats) -> pa.Array[Any]:
-        """Values rounded half to even and kept within the precision's range."""
-        own = self._own
+    def decode(self, numbers: Floats) -> Column:
+        """Values on the host, rounded half to even and kept within the precision's range."""
+        own, numbers = self._own, to_numpy(numbers)
         missing = np.isnan(numbers)
         steps = np.rint(np.where(missing, 0.0, numbers))
         if own.precision <= NARROW:
@@ -147,8 +151,9 @@ class DecimalCodec:
         """
         return within(scaled(decimal_of(given), self.scale), (-self._end, self._end), self.type)
 
-    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+    def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value; for floating-point rows, the float nearest to it."""
+        column = on_host(column)
         if isinstance(value, float) and not value.is_integer():
             return np.zeros(len(column), np.bool_)
         if not pa.types.is_decimal(column.type):
@@ -159,7 +164,7 @@ class DecimalCodec:
             unscaled = scaled(Decimal(int(value)), column.type.scale - self.scale)
         except ValueError:
             return np.zeros(len(column), np.bool_)
-        return _equal(words_of(column), unscaled) & ~missing_rows(column)
+        return present(column, _equal(words_of(column), unscaled))
 
     def _plain(self, kind: pa.DataType, value: int) -> Number:
         """The value with its decimal point, as rows of another type may hold it."""

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs.arrays import as_numbers, equal_rows
+from gpuvgm.codecs.arrays import as_numbers, equal_rows, floats, no_rows
 from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, is_on_device
 from gpuvgm.grid import Floats
+from gpuvgm.multivariate import Array, namespace_of
+from gpuvgm.rows import to_numpy
 
 Precision = type[np.floating[Any]]
 
@@ -55,19 +58,39 @@ class FloatCodec:
     def _precision(self) -> Precision:
         return _PRECISIONS.get(self.type, np.float64)
 
-    def encode(self, column: pa.Array[Any]) -> Floats:
-        """Numbers of a column; nulls and NaN are both missing."""
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column; nulls and NaN are both missing.
+
+        Columns on a device whose type has 32 bits or fewer give float32, which engines widen.
+        """
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
-        numbers = as_numbers(column, self.type).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-        if self.infinite_is_missing and not np.all(np.isfinite(numbers) | np.isnan(numbers)):
-            numbers = np.where(np.isinf(numbers), np.nan, numbers)
-        return np.ascontiguousarray(numbers)
+        column = as_numbers(column, self.type)
+        numbers = floats(column) if pa.types.is_floating(column.type) else self._of_integers(column)
+        if not isinstance(column, DeviceColumn):
+            numbers = numbers.astype(np.float64, copy=False)
+        xp = namespace_of(numbers)
+        if self.infinite_is_missing:
+            infinite = xp.isinf(numbers)
+            if infinite.any():
+                numbers = xp.where(infinite, numbers.dtype.type(np.nan), numbers)
+        contiguous: Floats = xp.ascontiguousarray(numbers)
+        return contiguous
 
-    def decode(self, numbers: Floats) -> pa.Array[Any]:
-        """Values in the column's own precision."""
+    @staticmethod
+    def _of_integers(column: Column) -> Array:
+        if isinstance(column, DeviceColumn):
+            return floats(DeviceColumn(column.values.astype(np.float64), pa.float64(), column.missing))
+        return column.to_numpy(zero_copy_only=False)
+
+    def decode(self, numbers: Floats) -> Column:
+        """Values in the column's own precision; those of 16 bits on the host."""
         if self.integer:
-            numbers = np.rint(numbers) + 0.0  # no minus zero
+            numbers = namespace_of(numbers).rint(numbers) + 0.0  # no minus zero
+        if is_on_device(numbers) and self.type in ("double", "float"):
+            missing = namespace_of(numbers).isnan(numbers)
+            return DeviceColumn(numbers.astype(self._precision), type_of(self.type), missing if missing.any() else None)
+        numbers = to_numpy(numbers)
         # without a NaN the array is taken as it is, without a copy
         array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))
         return array if self.type in ("double", "null") else pc.cast(array, type_of(self.type), safe=False)
@@ -100,10 +123,10 @@ class FloatCodec:
             raise ValueError(f"{given} is no value of {self.type}")
         return value
 
-    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+    def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""
         if self.infinite_is_missing and np.isinf(value):
-            return np.zeros(len(column), np.bool_)
+            return no_rows(column)
         return equal_rows(as_numbers(column, self.type), value)
 
     def show(self, value: Number) -> str:

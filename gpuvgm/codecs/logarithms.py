@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from gpuvgm.codecs.arrays import power_of_ten
 from gpuvgm.codecs.base import Bools, Codec, Number
 from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.device_columns import Column, on_host
 from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.grid import Floats
+from gpuvgm.rows import to_numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ class LogCodec:
             return self.inner
         return replace(self.inner, base=int(self._origin))  # type: ignore[type-var]  # all codecs are dataclasses
 
-    def encode(self, column: pa.Array[Any]) -> Floats:
-        """Logarithms of a column; -inf at and below the limit of the domain, NaN where a value is missing."""
-        numbers = self._shifted.encode(column)
+    def encode(self, column: Column) -> Floats:
+        """Logarithms of a column, on the host; -inf at and below the limit of the domain, NaN for missing values."""
+        numbers = self._shifted.encode(on_host(column))
         if isinstance(self.inner, FloatCodec) and self._origin:
             with np.errstate(over="ignore"):
                 numbers = numbers - self._origin
@@ -77,9 +78,9 @@ class LogCodec:
                 return np.asarray(np.log(np.maximum(numbers, 0.0)))
             return np.asarray(np.log1p(np.maximum(numbers, -1.0)))
 
-    def decode(self, numbers: Floats) -> pa.Array[Any]:
-        """Values of logarithms, rounded and kept within the type's range."""
-        return self._shifted.decode(self._linear(numbers))
+    def decode(self, numbers: Floats) -> Column:
+        """Values of logarithms on the host, rounded and kept within the type's range."""
+        return self._shifted.decode(self._linear(to_numpy(numbers)))
 
     def _linear(self, numbers: Floats) -> Floats:
         """Numbers of `_shifted`; none too large for a float."""
@@ -106,9 +107,9 @@ class LogCodec:
         """A value, not its logarithm, as the inner codec reads it."""
         return self.inner.parse(given)
 
-    def equals(self, column: pa.Array[Any], value: Number) -> Bools:
+    def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""
-        return self.inner.equals(column, value)
+        return self.inner.equals(on_host(column), value)
 
     def show(self, value: Number) -> str:
         """The value, not its logarithm."""

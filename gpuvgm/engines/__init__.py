@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
 
@@ -10,9 +11,28 @@ from gpuvgm.config import environment
 from gpuvgm.engines.base import Engine, statistics_of
 from gpuvgm.errors import EnvironmentProblem
 
-__all__ = ["Engine", "get_engine", "native_is_built", "statistics_of"]
+__all__ = [
+    "DEVICE_VALUES",
+    "ENGINES",
+    "Engine",
+    "Hindrance",
+    "choose_engine",
+    "cuda_problem",
+    "get_engine",
+    "native_is_built",
+    "runs_on_device",
+    "statistics_of",
+]
 
-ENGINES = ("auto", "reference", "native")
+ENGINES = ("auto", "reference", "native", "cuda")
+#: engine="auto" takes tables of the host to a device from this many values on (1 GiB of float64). Starting a device and
+#: loading its kernels takes about as long as a few cores need for so many values; every value also crosses the bus.
+DEVICE_VALUES = 1 << 27
+INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+FIND_DEVICE = (
+    "install the driver until nvidia-smi lists the GPU, pass the GPU in to a container (docker run --gpus all), or "
+    'pip install "gpuvgm[cu12]" where the driver is one of CUDA 12'
+)
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -27,18 +47,19 @@ def get_engine(name: str = "auto") -> Engine:
 
     Parameters
     ----------
-    name : {"auto", "reference", "native"}
-        "auto" is the native engine where it was built, else the reference engine (said once in the log).
+    name : {"auto", "reference", "native", "cuda"}
+        "auto" is the native engine where it was built, else the reference engine (said once in the log); whether a job
+        is worth a device is decided by `choose_engine`, which knows its size.
 
     Raises
     ------
     EnvironmentProblem
-        For an engine that is unknown or not built.
+        For an engine that is unknown, not built, or not usable on this machine.
     """
     if name not in ENGINES:
         raise EnvironmentProblem(f'engine "{name}" is unknown: choose from {", ".join(ENGINES)}')
     if name == "auto":
-        name = "native" if native_is_built() else "reference"
+        name = _host_engine()
         if name == "reference":
             _LOG.warning("gpuvgm was installed without its C++ extension: the slower NumPy engine is used")
     if name == "native":
@@ -46,5 +67,93 @@ def get_engine(name: str = "auto") -> Engine:
             raise EnvironmentProblem('engine "native" was not built: install a C++ compiler and reinstall gpuvgm')
         engine: Engine = import_module("gpuvgm.engines.native").NativeEngine(environment("instruction_set"))
         return engine
+    if name == "cuda":
+        return _cuda_engine()
     engine = import_module("gpuvgm.engines.reference").ReferenceEngine()
+    return engine
+
+
+def choose_engine(name: str, values: int | None = None, *, on_device: bool = False) -> str:
+    """Name of the engine for a job.
+
+    Parameters
+    ----------
+    name : str
+        What the user asked for; anything but "auto" is that.
+    values : int, optional
+        Rows times columns; None where it is unknown.
+    on_device : bool
+        Whether the values lie on a device already.
+
+    Returns
+    -------
+    str
+        For "auto": "cuda" where it is usable and the values lie there or are `DEVICE_VALUES` and more, else "native"
+        where it was built, else "reference".
+    """
+    if name != "auto":
+        return name
+    if (on_device or (values or 0) >= DEVICE_VALUES) and cuda_problem() is None:
+        return "cuda"
+    return "auto" if _host_engine() == "reference" else "native"
+
+
+def runs_on_device(engine: Engine) -> bool:
+    """Whether an engine takes arrays of a device as they are."""
+    return getattr(engine, "device", None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why an engine cannot be used, and what mends it."""
+
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.remedy}"
+
+
+@cache
+def cuda_problem() -> Hindrance | None:
+    """Why the CUDA engine cannot be used; None where it can.
+
+    That CuPy can be imported does not make it usable: it imports on machines without a GPU too.
+    """
+    if util.find_spec("cupy") is None:
+        return Hindrance('engine "cuda" needs CuPy, which is not installed', INSTALL_CUDA)
+    try:
+        cuda = import_module("cupy").cuda
+        usable = bool(cuda.is_available())
+    except Exception as problem:  # a broken installation fails in any way
+        return Hindrance(
+            f'engine "cuda" needs CuPy, which fails here ({_named(problem)})', f"reinstall, {INSTALL_CUDA}"
+        )
+    if usable:
+        return None
+    try:
+        found = f"{cuda.runtime.getDeviceCount()} devices"
+    except Exception as problem:
+        found = str(problem)
+    return Hindrance(f'engine "cuda" needs an NVIDIA GPU, and CuPy finds none that it can use ({found})', FIND_DEVICE)
+
+
+def _named(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+
+
+def _host_engine() -> str:
+    return "native" if native_is_built() else "reference"
+
+
+def _cuda_engine() -> Engine:
+    problem = cuda_problem()
+    if problem is not None:
+        raise EnvironmentProblem(str(problem))
+    try:
+        engine: Engine = import_module("gpuvgm.engines.cuda").CudaEngine(get_engine(_host_engine()))
+    except Exception as failure:
+        raise EnvironmentProblem(
+            f'engine "cuda" cannot start ({_named(failure)}); `gpuvgm doctor` shows devices and versions'
+        ) from failure
     return engine

@@ -52,7 +52,23 @@ class Engine(Protocol):
         Returns
         -------
         ndarray of shape (chunks, 3 K + 1)
-            Per chunk the sums of r_k, of r_k (y - mean_k), of r_k (y - mean_k)^2, and of log2 of the density.
+            Per chunk the sums of r_k, of r_k (y - mean_k), of r_k (y - mean_k)^2, and of log2 of the density; on the
+            device where the rows lie there.
+        """
+
+    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
+        """Add what `e_step` gives to a total, one chunk after the other in row order.
+
+        Parameters
+        ----------
+        total : ndarray of shape (1, width)
+            What the sums begin with.
+        partials : ndarray of shape (chunks, width)
+            Sums of chunks, where the engine left them.
+
+        Returns
+        -------
+        ndarray of shape (1, width)
         """
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
@@ -85,7 +101,8 @@ class Engine(Protocol):
     ) -> None:
         """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
 
-        A missing row gets scalar 0 and the missing cell.
+        A missing row gets scalar 0 and the missing cell. ``table.precision`` says which law the rows go by; in float32,
+        that of `NarrowTable`, all engines give the same bits.
         """
 
     def inverse_transform(
@@ -123,6 +140,11 @@ class Engine(Protocol):
             (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of zeros has no cell,
             which is written as the number of cells.
         """
+
+
+def added_in_order(total: Floats, partials: Floats) -> Floats:
+    """A total of shape (1, width) with the sums of chunks added one after the other."""
+    return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
 
 
 def statistics_of(partials: Floats, table: KernelTable) -> ComponentStatistics:

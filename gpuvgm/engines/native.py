@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import _native
-from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.engines.base import OnehotPart, ReadPart, added_in_order
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.grid import Floats, Grid
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, narrow_uniforms
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary, check_range
 
@@ -59,6 +59,10 @@ class NativeEngine:
         """Sums of responsibilities; see `Engine.e_step`."""
         return self._kernels.e_step(x, weight, scatter, _mixture(table))
 
+    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
+        """A total with chunks added; see `Engine.add_chunks`."""
+        return added_in_order(total, partials)
+
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         return self._kernels.count_most_probable(x, weight, _mixture(table))
@@ -75,8 +79,12 @@ class NativeEngine:
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
     ) -> None:
         """Scalar and cell of every row; see `Engine.transform`."""
-        rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
+        if table.precision == "float32":
+            given = None if draw.uniforms is None else narrow_uniforms(draw.uniforms)
+            self._kernels.transform_narrow(x, _narrow(NarrowTable.of(table)), randomness, given, scalar, cell)
+            return
+        rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
         self._kernels.transform(
             x, _mixture(table.mixture), table.widths, table.cells, rules, randomness, draw.uniforms, scalar, cell
         )
@@ -101,6 +109,12 @@ def _mixture(table: KernelTable) -> _native.Mixture:
     return _native.Mixture(
         table.frame.scale, table.frame.centre, table.means, table.half_precisions, table.coefficients
     )
+
+
+def _narrow(table: NarrowTable) -> _native.NarrowMixture:
+    components = (table.mean_high, table.mean_low, table.root_precisions, table.coefficients)
+    rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
+    return _native.NarrowMixture(table.exponent, components, (table.widths, table.cells), rules)
 
 
 def _gaussians(table: GaussianTable) -> _native.Gaussians:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from gpuvgm import multivariate
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.engines.base import OnehotPart, ReadPart, added_in_order
+from gpuvgm.engines.reference32 import transform_narrow
 from gpuvgm.grid import Floats, Grid
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.model import Draw, DrawTable, Floats32, InverseTable, KernelTable, NarrowTable, narrow_uniforms
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
 
@@ -40,6 +41,10 @@ class ReferenceEngine:
             chunks.append(_sums(y, n, m2, table))
         return np.array(chunks).reshape(len(chunks), 3 * len(table.means) + 1)
 
+    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
+        """A total with chunks added; see `Engine.add_chunks`."""
+        return added_in_order(total, partials)
+
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         ordinary = np.isfinite(x)
@@ -59,6 +64,9 @@ class ReferenceEngine:
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
     ) -> None:
         """Scalar and cell of every row; see `Engine.transform`."""
+        if table.precision == "float32":
+            transform_narrow(x, NarrowTable.of(table), _narrow_uniforms_of(draw, len(x)), scalar, cell)
+            return
         ordinary = np.isfinite(x)
         y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
         mode = self._modes(y, table, draw)
@@ -145,13 +153,26 @@ def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
     return np.concatenate((count.sum(axis=1), first.sum(axis=1), second.sum(axis=1), [log_norm.sum()]))
 
 
+def _narrow_uniforms_of(draw: Draw, rows: int) -> Floats32 | None:
+    """Uniforms for the law of float32, of the words' upper 23 bits; None where nothing is drawn."""
+    if draw.most_probable:
+        return None
+    if draw.uniforms is not None:
+        return narrow_uniforms(draw.uniforms)
+    return np.asarray(((philox_words(draw, rows) >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23, np.float32)
+
+
 def philox_uniforms(draw: Draw, rows: int) -> Floats:
-    """Uniforms of consecutive rows: word row % 4 of Philox4x32-10 at counter row // 4."""
+    """Uniforms of consecutive rows: the middles of their words' intervals of 2^-32."""
+    return np.asarray((philox_words(draw, rows).astype(np.float64) + 0.5) * 2.0**-32)
+
+
+def philox_words(draw: Draw, rows: int) -> NDArray[np.uint64]:
+    """Words of consecutive rows: word row % 4 of Philox4x32-10 at counter row // 4."""
     row = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
     words = _philox(np.unique(row >> np.uint64(2)), draw.column, draw.seed)
     at = (row >> np.uint64(2)) - (row[0] >> np.uint64(2) if rows else np.uint64(0))
-    word = words[(row & np.uint64(3)).astype(np.int64), at.astype(np.int64)]
-    return np.asarray((word.astype(np.float64) + 0.5) * 2.0**-32)
+    return np.asarray(words[(row & np.uint64(3)).astype(np.int64), at.astype(np.int64)])
 
 
 def _philox(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:

@@ -13,11 +13,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.concentration import Dirichlet, StickBreaking
-from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines import Engine, choose_engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.estimator import outputs
 from gpuvgm.estimator.reading import read_rows
 from gpuvgm.execution import LocalExecutor
+from gpuvgm.frames import lies_on_device
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.multivariate import Array, namespace_of
 from gpuvgm.rows import Rows
@@ -150,7 +151,8 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             return get_engine(self.engine)
         if self.engine == "native":
             raise InputError('engine "native" runs arrays in main memory; use engine="auto" for those on a device')
-        return get_engine("reference")
+        name = choose_engine(self.engine, on_device=lies_on_device(rows.array))
+        return get_engine("cuda" if name == "cuda" else "reference")
 
     @contextmanager
     def _pool(self) -> Iterator[Executor | None]:

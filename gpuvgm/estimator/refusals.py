@@ -36,6 +36,15 @@ def refuse_summary(estimator: Any, features: int) -> None:
         raise InputError(f'algorithm="summary" needs one feature, but X has {features}; use "exact" or "auto"')
 
 
+def refuse_precision(estimator: Any) -> None:
+    """Refuse float32 arithmetic, with the reason."""
+    if isinstance(estimator.precision, str) and estimator.precision == "float32":
+        raise InputError(
+            'precision="float32" is for transform of TableTransformer only: a fit sums over rows, which takes float64; '
+            "rows of float32 are widened exactly"
+        )
+
+
 def kept_settings(estimator: Any) -> dict[str, Any]:
     """Parameters that later calls of partial_fit are compared with."""
     return {name: getattr(estimator, name) for name in KEPT}

@@ -1,6 +1,9 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.frames.block import Block
+from gpuvgm.frames.block import Block, DeviceTable
+from gpuvgm.frames.cudf_files import CudfFiles, device_files
+from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
+from gpuvgm.frames.device_results import joined
 from gpuvgm.frames.files import locate, metadata_of
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
@@ -12,8 +15,15 @@ from gpuvgm.frames.targets import refuse_overwriting
 
 __all__ = [
     "Block",
+    "CudfFiles",
+    "DeviceSource",
+    "DeviceTable",
     "ParquetSink",
     "Source",
+    "device_array",
+    "device_files",
+    "joined",
+    "lies_on_device",
     "locate",
     "metadata_of",
     "open_source",

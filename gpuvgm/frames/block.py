@@ -5,8 +5,68 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, on_host
+from gpuvgm.multivariate import Array
+from gpuvgm.rows import to_numpy
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTable:
+    """Consecutive rows of columns that lie on a device, as far as they can.
+
+    Parameters
+    ----------
+    columns : dict of str to DeviceColumn or pyarrow.Array
+        The columns; those of types that are not worked on there (text, levels, decimals) are on the host already.
+    num_rows : int
+        Rows of every column.
+    """
+
+    columns: dict[str, Column]
+    num_rows: int
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their Arrow types."""
+        return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+    def column(self, name: str) -> Column:
+        """One column."""
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __getitem__(self, rows: slice) -> DeviceTable:
+        start, stop, _ = rows.indices(self.num_rows)
+        columns = {name: _sliced(column, start, stop) for name, column in self.columns.items()}
+        return DeviceTable(columns, max(stop - start, 0))
+
+    def filter(self, rows: Array) -> DeviceTable:
+        """The rows of a mask, which lies on the device or on the host."""
+        here: Any = to_numpy(rows)
+        columns: dict[str, Column] = {
+            name: one.filter(beside(rows, one.values)) if isinstance(one, DeviceColumn) else one.filter(pa.array(here))
+            for name, one in self.columns.items()
+        }
+        return DeviceTable(columns, int(here.sum()))
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """The rows in the memory of the host."""
+        if not self.columns:
+            return rows_only(self.num_rows)
+        return pa.RecordBatch.from_arrays([on_host(c) for c in self.columns.values()], schema=self.schema)
+
+
+def _sliced(column: Column, start: int, stop: int) -> Column:
+    if isinstance(column, DeviceColumn):
+        return column.filter(slice(start, stop))
+    rows: Column = column.slice(start, max(stop - start, 0))
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +77,31 @@ class Block:
     ----------
     first_row : int
         Global index of the block's first row, counted from 0 over the whole source.
-    table : pyarrow.RecordBatch
+    table : pyarrow.RecordBatch or DeviceTable
         The rows; every column is one contiguous array.
     """
 
     first_row: int
-    table: pa.RecordBatch
+    table: pa.RecordBatch | DeviceTable
 
     @property
     def rows(self) -> int:
         """Number of rows."""
         return int(self.table.num_rows)
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The rows in the memory of the host."""
+        return self.table.to_arrow() if isinstance(self.table, DeviceTable) else self.table
+
+    def column(self, name: str) -> Column:
+        """One column, wherever it lies."""
+        return self.table.column(name)
+
+    def halves(self) -> list[Block]:
+        """The block as two."""
+        half = self.rows // 2
+        return [Block(self.first_row, self.table[:half]), Block(self.first_row + half, self.table[half:])]
 
 
 class Gatherer:

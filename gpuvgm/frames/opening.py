@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.device import device_source
 from gpuvgm.frames.files import file_source
 from gpuvgm.frames.memory import dict_source, matrix_source, pandas_source
 from gpuvgm.frames.source import Source
@@ -20,7 +21,8 @@ from gpuvgm.frames.tables import TableSource, polars_source
 
 ACCEPTED = (
     "a path, glob, folder or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
-    "a dict of one-dimensional arrays, a two-dimensional array, or an iterator of these"
+    "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, or "
+    "an iterator of these"
 )
 
 
@@ -34,6 +36,8 @@ def open_source(source: object) -> Source:
         Arrow IPC; a pandas DataFrame; a pyarrow Table, RecordBatch or RecordBatchReader; anything with
         `__arrow_c_stream__` (polars, duckdb); a dict of one-dimensional arrays; a two-dimensional array (columns "0",
         "1", …); an iterator of any of those, which can be read once. A Source is returned as it is.
+        On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
+        of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
 
     Returns
     -------
@@ -68,6 +72,9 @@ def _from_list(parts: Any) -> Source:
 
 def _from_memory(source: object) -> Source:
     refuse_no_table(source)
+    on_device = device_source(source)
+    if on_device is not None:
+        return on_device
     opened = _from_frame(source)
     if opened is not None:
         return opened

@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.frames.device import DeviceSource
+from gpuvgm.frames.device_results import Table, host_table, to_device
 from gpuvgm.frames.source import Source
 
 
-def restore(
-    table: pa.Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None
-) -> Any:
+def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None) -> Any:
     """Give a table back as what the source was.
 
     Parameters
     ----------
-    table : pyarrow.Table
+    table : pyarrow.Table or DeviceTable
         The result.
     like : Source
         The source the caller gave. pandas gives pandas (with its index where the number of rows is the same, and with
         the dtype of columns of the same name and Arrow type), polars polars, a dict or a matrix a dict of arrays;
-        everything else stays a pyarrow Table.
+        everything else stays a pyarrow Table. What lay on a device goes there: cuDF gives cuDF (with its index where
+        the number of rows is the same), a dict or a matrix a dict of the device's arrays.
     dtypes : mapping of str to dtype, optional
         For pandas: dtypes to give these columns, where their values fit.
     flavour : {"pandas", "polars", "pyarrow"}, optional
@@ -34,6 +35,9 @@ def restore(
     object
         Missing values are NaN in floats, pandas.NA in integers and booleans of pandas.
     """
+    if flavour is None and isinstance(like, DeviceSource):
+        return to_device(table, like)
+    table = host_table(table)
     makers: dict[str, Callable[[], Any]] = {
         "pandas": lambda: to_pandas(table, like, dtypes or {}),
         "polars": lambda: to_polars(table),

@@ -25,7 +25,7 @@ class Source(Protocol):
 
     @property
     def flavour(self) -> str:
-        """What the caller gave: "pandas", "polars", "pyarrow", "dict", "matrix", "path" or "stream"."""
+        """What the caller gave: "pandas", "polars", "pyarrow", "cudf", "dict", "matrix", "path" or "stream"."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -40,7 +40,10 @@ class Source(Protocol):
         """Whether `blocks` can be called again."""
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter)."""
+        """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter).
+
+        Blocks of sources on a device hold a `DeviceTable`, of all others Arrow batches.
+        """
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows [start, start + length) of each run, one after the other; only where `rows` is known."""

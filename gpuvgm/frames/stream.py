@@ -127,7 +127,7 @@ class IteratorSource:
             source = self._opened(number, part)
             check_request(f"{self.name}, part {number}", source.schema, columns)
             for block in source.blocks(columns, batch_rows):
-                yield self._fitted(number, block.table, wanted)
+                yield self._fitted(number, block.batch, wanted)
 
     def _fitted(self, number: int, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
         if batch.schema.types == wanted.types:

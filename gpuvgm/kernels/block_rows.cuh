@@ -1,22 +1,10 @@
-// What blocks do with rows: read one exactly, and add up what their threads have found in a fixed order.
+// What blocks do with rows: tell what is a number, and add up what their threads have found in a fixed order.
 #pragma once
 #include "block.cuh"
 #include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {
-
-// Rows widen exactly: a plain conversion flushes subnormal floats, since kernels are compiled with -ftz=true.
-GPUVGM_FN double widened(double x) { return x; }
-#if defined(__CUDACC__)
-GPUVGM_FN double widened(float x) {
-    double wide;
-    asm("cvt.f64.f32 %0, %1;" : "=d"(wide) : "f"(x));
-    return wide;
-}
-#else
-GPUVGM_FN double widened(float x) { return (double)x; }
-#endif
 
 GPUVGM_FN bool is_finite(double a) { return ((u64)as_bits(a) & 0x7FF0000000000000ull) != 0x7FF0000000000000ull; }
 GPUVGM_FN bool is_nan(double a) { return ((u64)as_bits(a) & 0x7FFFFFFFFFFFFFFFull) > 0x7FF0000000000000ull; }

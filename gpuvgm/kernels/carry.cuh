@@ -1,31 +1,30 @@
-// After a window: its sums go into the totals, and the table is left empty. Cells that at least `least_rows` rows of the
-// window fell into become frequent ones; of those that share a slot, the one with most rows.
+// After a launch of summarise.cuh: the windows' sums go into the totals, and the tables are left empty.
 #pragma once
 #include "cell_table.cuh"
 
-// table, touched, totals: see cell_table.cuh; cells: the length of the table. frequent: (SLOTS,) of rows * 2^32 + cell.
-extern "C" GPUVGM_KERNEL(256) GPUVGM_NAME(unsigned int cells, unsigned int least_rows, const unsigned int* touched,
-                                          unsigned long long* table, unsigned long long* totals,
-                                          unsigned long long* frequent) {
+// tables: (windows, inner, 2), totals: (2^22 + inner, 4), see cell_table.cuh; inner: inner cells and parts.
+extern "C" GPUVGM_KERNEL(256)
+    GPUVGM_NAME(unsigned int inner, int windows, unsigned long long* tables, unsigned long long* totals) {
     using namespace gpuvgm;
-    const u32 inner = cells - OUTER_CELLS, all = inner + touched[0] * ENTRY_CELLS;
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += gridDim.x * blockDim.x) {
-        const u32 outer = i - inner;
-        const u32 cell = i < inner ? OUTER_CELLS + i
-                                   : touched[1 + outer / ENTRY_CELLS] * ENTRY_CELLS + outer % ENTRY_CELLS;
-        ulonglong2* const sums = (ulonglong2*)table + cell;
-        const ulonglong2 window = *sums;
-        if (window.x == 0) {
-            continue;
+    for (u32 cell = blockIdx.x * blockDim.x + threadIdx.x; cell < inner; cell += gridDim.x * blockDim.x) {
+        u64 count = 0, first = 0, second = 0, second_high = 0;
+        for (int window = 0; window < windows; ++window) {
+            ulonglong2* const at = (ulonglong2*)tables + ((u64)window * inner + cell);
+            const ulonglong2 sums = *at;
+            if (sums.x != 0) {
+                *at = {0, 0};
+                count += sums.x >> 42;
+                first += sums.x & (ONE_ROW - 1);
+                second += sums.y;
+                second_high += second < sums.y ? 1 : 0;
+            }
         }
-        const u64 count = window.x >> 42, second = totals[2 * (u64)cells + cell] + window.y;
-        totals[cell] += count;
-        totals[(u64)cells + cell] += window.x & (ONE_ROW - 1);
-        totals[2 * (u64)cells + cell] = second;
-        totals[3 * (u64)cells + cell] += second < window.y ? 1 : 0;
-        *sums = {0, 0};
-        if (count >= least_rows) {
-            atomicMax(frequent + cell % SLOTS, count << 32 | cell);
+        if (count != 0) {
+            u64* const total = totals + 4 * (u64)(OUTER_CELLS + cell);
+            total[0] += count;
+            total[1] += first;
+            total[2] += second;
+            total[3] += second_high + (total[2] < second ? 1 : 0);
         }
     }
 }

@@ -1,8 +1,8 @@
 // The cells of a grid on the device while rows are added to them.
 //
-// table: (cells, 2) of count * 2^42 + sum of positions, and sum of their squares, of the rows of one window.
-// totals: (4, cells) of count, sum of positions, and sum of their squares in two words (low, high).
-// touched: how many of the directory's entries have rows in outer cells, which they are, and a mark for each entry.
+// table: (inner cells and parts, 2) of count * 2^42 + sum of positions, and sum of their squares, of one window of
+// rows. totals: (cells, 4) of count, sum of positions, and sum of their squares in two words (low, high). Outer cells
+// come first.
 #pragma once
 #include "block.cuh"
 #include "vgm_math.cuh"
@@ -11,7 +11,7 @@ namespace gpuvgm {
 namespace {
 
 constexpr u64 ONE_ROW = (u64)1 << 42;
-constexpr u32 OUTER_CELLS = 1u << 22, ENTRIES = 1u << 16, ENTRY_CELLS = 64;
+constexpr u32 OUTER_CELLS = 1u << 22;
 constexpr u32 SLOTS = 1024;  // frequent cells, one at most for each remainder of cell / SLOTS
 
 struct Place {
@@ -30,22 +30,26 @@ GPUVGM_FN Place place_of(const u64* directory, u64 key) {
     return {(u32)outer_cell(key), (u32)outer_position(key)};
 }
 
-// Remembers the entry of an outer cell.
-GPUVGM_FN void touch(u32* touched, u32 cell) {
-    const u32 entry = cell / ENTRY_CELLS;
-    u32* mark = touched + 1 + ENTRIES + entry;
-    if (*mark == 0 && atomicCAS(mark, 0u, 1u) == 0) {
-        touched[1 + atomicAdd(touched, 1u)] = entry;
-    }
-}
+// A window's table and the totals, as many blocks add to them.
+struct CellTable {
+    u64 *table, *totals;
 
-GPUVGM_FN void add_cell(u64* table, u32* touched, u32 cell, u64 count_and_first, u64 second) {
-    if (cell < OUTER_CELLS) {
-        touch(touched, cell);
+    GPUVGM_FN void add(u32 cell, u64 count_and_first, u64 second) const {
+        if (cell >= OUTER_CELLS) {
+            u64* sums = table + 2 * (u64)(cell - OUTER_CELLS);
+            atomicAdd(sums, count_and_first);
+            atomicAdd(sums + 1, second);
+            return;
+        }
+        u64* sums = totals + 4 * (u64)cell;
+        atomicAdd(sums, count_and_first >> 42);
+        atomicAdd(sums + 1, count_and_first & (ONE_ROW - 1));
+        const u64 old = atomicAdd(sums + 2, second);
+        if (old + second < old) {
+            atomicAdd(sums + 3, (u64)1);
+        }
     }
-    atomicAdd(table + 2 * (u64)cell, count_and_first);
-    atomicAdd(table + 2 * (u64)cell + 1, second);
-}
+};
 
 }  // namespace
 }  // namespace gpuvgm

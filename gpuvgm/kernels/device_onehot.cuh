@@ -2,6 +2,7 @@
 // has is told by eight integers of it.
 #pragma once
 #include "onehot_cells.cuh"
+#include "quad.cuh"
 
 namespace gpuvgm {
 namespace {
@@ -20,7 +21,8 @@ constexpr int TILE_ROWS = 32;
 template <class Real> GPUVGM_FN Real onehot_value(const OnehotPart& part, i64 row, i64 at) {
     const bool has_scalar = part.scalar != 0;
     if (has_scalar && at == 0) {
-        return part.scalar_size == 4 ? (Real)((const float*)part.scalar)[row] : (Real)((const double*)part.scalar)[row];
+        return part.scalar_size == 4 ? converted<Real>(((const float*)part.scalar)[row])
+                                     : converted<Real>(((const double*)part.scalar)[row]);
     }
     if (part.cell == 0) {
         return (Real)0;

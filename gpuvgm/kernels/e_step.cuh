@@ -10,6 +10,7 @@
 // Constants: GPUVGM_VALUE (type of a row), GPUVGM_COMPONENTS, GPUVGM_WEIGHTED (0 or 1).
 #pragma once
 #include "block_rows.cuh"
+#include "exp2_table.cuh"
 
 namespace gpuvgm {
 namespace {
@@ -44,7 +45,7 @@ struct Sums {
 };
 
 // Adds a row at y that counts `counted` times. components: (COMPONENTS, 4) of mean, half precision, coefficient, -.
-GPUVGM_FN void add_row(const double* components, double y, double counted, Sums& sums) {
+GPUVGM_FN void add_row(const double* components, const double* powers, u32 copy, double y, double counted, Sums& sums) {
     double deviation[COMPONENTS], share[COMPONENTS];
     double top = -1e300, total = 0.0;
 #pragma unroll
@@ -55,7 +56,7 @@ GPUVGM_FN void add_row(const double* components, double y, double counted, Sums&
     }
 #pragma unroll
     for (int k = 0; k < COMPONENTS; ++k) {
-        share[k] = exp2_nonpositive(share[k] - top);
+        share[k] = exp2_by_table(share[k] - top, powers, copy);
         total = total + share[k];
     }
 #if GPUVGM_WEIGHTED
@@ -83,30 +84,36 @@ GPUVGM_FN void add_row(const double* components, double y, double counted, Sums&
 // coefficients; y = x * scale - centre. partials: (chunks, 3 * COMPONENTS + 1).
 extern "C" GPUVGM_KERNEL_TOGETHER(128, 3) GPUVGM_NAME(const GPUVGM_VALUE* x,
 #if GPUVGM_WEIGHTED
-                                              const double* weight,
+                                                      const double* weight,
 #endif
-                                              const double* mixture, double scale, double centre, long long rows,
-                                              long long first_chunk, double* partials) {
+                                                      const double* mixture, double scale, double centre,
+                                                      long long rows, long long first_chunk, double* partials) {
     using namespace gpuvgm;
     GPUVGM_SHARED double components[4 * COMPONENTS];
+    GPUVGM_SHARED double powers[POWERS * COPIES];
     GPUVGM_SHARED double room[column_room(THREADS, COMPONENTS + 1)];
     for (int j = (int)threadIdx.x; j < 3 * COMPONENTS; j += THREADS) {
         components[j % COMPONENTS * 4 + j / COMPONENTS] = mixture[j];
     }
+    fill_powers<THREADS>(powers);
     __syncthreads();
+    const u32 copy = own_copy();
     for (i64 chunk = first_chunk + blockIdx.x; chunk * CHUNK_ROWS < rows; chunk += gridDim.x) {
         const i64 start = chunk * CHUNK_ROWS;
         const int size = rows - start < CHUNK_ROWS ? (int)(rows - start) : CHUNK_ROWS;
         Sums sums;
-        for (int i = (int)threadIdx.x; i < size; i += THREADS) {
-            const double row = widened(x[start + i]);
+        int i = (int)threadIdx.x;
+        GPUVGM_VALUE next = x[start + (i < size ? i : 0)];
+        for (; i < size; i += THREADS) {
+            const double row = widened(next);
+            next = x[start + (i + THREADS < size ? i + THREADS : 0)];  // on its way while this row is worked on
             const bool ordinary = is_finite(row);
             GPUVGM_REREAD;
             const double y = ordinary ? row * scale - centre : components[0];
 #if GPUVGM_WEIGHTED
-            add_row(components, y, ordinary ? weight[start + i] : 0.0, sums);
+            add_row(components, powers, copy, y, ordinary ? weight[start + i] : 0.0, sums);
 #else
-            add_row(components, y, ordinary ? 1.0 : 0.0, sums);
+            add_row(components, powers, copy, y, ordinary ? 1.0 : 0.0, sums);
 #endif
         }
         double counts[COMPONENTS + 1];

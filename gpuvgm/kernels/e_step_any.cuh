@@ -19,9 +19,9 @@ namespace {
 
 constexpr int CHUNK_ROWS = 4096;
 constexpr int THREADS = 256;
-constexpr int PAIR = 2;                              // components whose sums are taken together
-constexpr int KEPT = GPUVGM_CELLS ? 4 : 2;           // numbers kept of every row
-constexpr int ROWS_EACH = 16 / KEPT;                 // rows of a thread in a tile
+constexpr int PAIR = 2;                     // components whose sums are taken together
+constexpr int KEPT = GPUVGM_CELLS ? 4 : 2;  // numbers kept of every row
+constexpr int ROWS_EACH = 16 / KEPT;        // rows of a thread in a tile
 constexpr int TILE_ROWS = THREADS * ROWS_EACH;
 constexpr int COLUMNS = 3 * PAIR;
 constexpr double TWO_LN_2 = 1.3862943611198906, LOG2_E = 1.4426950408889634;
@@ -103,16 +103,16 @@ GPUVGM_FN void add_row(const Mixture& mixture, const Row& row, int i, int k, con
 // x: (rows,), or the means of cells; weight, scatter: (rows,), where they are given; mixture: (3, components) of means,
 // half precisions, coefficients; y = x * scale - centre. Chunks from `first_chunk` on. partials: (chunks, width) with
 // width = 3 * components + 1.
-extern "C" GPUVGM_KERNEL_TOGETHER(256, 2) GPUVGM_NAME(const GPUVGM_VALUE* x,
+extern "C" GPUVGM_KERNEL_TOGETHER(256, 2)
+    GPUVGM_NAME(const GPUVGM_VALUE* x,
 #if GPUVGM_WEIGHTED
-                                                      const double* weight,
+                const double* weight,
 #endif
 #if GPUVGM_CELLS
-                                                      const double* scatter,
+                const double* scatter,
 #endif
-                                                      const double* mixture, int components, double scale,
-                                                      double centre, long long rows, long long first_chunk,
-                                                      double* partials) {
+                const double* mixture, int components, double scale, double centre, long long rows,
+                long long first_chunk, double* partials) {
     using namespace gpuvgm;
     GPUVGM_SHARED Shared shared;
     GPUVGM_SHARED double room[column_room(THREADS, COLUMNS)];

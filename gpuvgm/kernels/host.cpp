@@ -5,12 +5,14 @@
 #include "host_features.hpp"
 #include "host_summarise.hpp"
 #include "host_transform.hpp"
+#include "host_transform32.hpp"
 
 #define GPUVGM_JOIN(a, b) a##b
 #define GPUVGM_TABLE(isa) GPUVGM_JOIN(gpuvgm_kernels_, isa)
 
 extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
 const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
-    gpuvgm::e_step_rows, gpuvgm::e_step_cells, gpuvgm::count_most_probable, gpuvgm::e_step_features,
-    gpuvgm::log_prob,    gpuvgm::transform,    gpuvgm::inverse_transform,   gpuvgm::summarise,
+    gpuvgm::e_step_rows,      gpuvgm::e_step_cells,      gpuvgm::count_most_probable,
+    gpuvgm::e_step_features,  gpuvgm::log_prob,          gpuvgm::transform,
+    gpuvgm::transform_narrow, gpuvgm::inverse_transform, gpuvgm::summarise,
 };

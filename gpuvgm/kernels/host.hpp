@@ -36,6 +36,15 @@ struct DrawTable {
     double missing_cell;
 };
 
+// Parameters of transform in float32; see vgm_math32.cuh.
+struct NarrowTable {
+    int components, active;
+    int exponent;                                                        // rows enter as x * 2^exponent
+    const float *mean_high, *mean_low, *root_precisions, *coefficients;  // (components,)
+    const float *widths, *cells;                                         // (active,)
+    float floor, limit, missing_cell;
+};
+
 struct InverseTable {
     int cells;
     double scale, centre, limit;
@@ -87,6 +96,9 @@ struct HostKernels {
     // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
     void (*transform)(const double* x, int64_t rows, const MixtureTable&, const DrawTable&, const Draw&, void* scalar,
                       int scalar_bytes, void* cell, int cell_bytes);
+    // The same by the law of float32; uniforms: one a row, multiples of 2^-24 below 1, or null: Philox.
+    void (*transform_narrow)(const double* x, int64_t rows, const NarrowTable&, const Draw&, const float* uniforms,
+                             void* scalar, int scalar_bytes, void* cell, int cell_bytes);
     // One mean and one width a cell of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
     // Returns the first row whose cell does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,

@@ -1,39 +1,12 @@
 // Transform (posterior, draw, position) and inverse, a tile of rows at a time.
 #pragma once
 #include "host_e_step.hpp"
+#include "host_rows.hpp"
 
 namespace gpuvgm {
 namespace {
 
 constexpr int TILE_ROWS = DRAW_TILE * LANES;
-constexpr int DRAW_ROWS = 1024;  // uniforms drawn at once
-
-// Uniforms of rows first_row ... first_row + count - 1: word row % 4 of the generator's counter row / 4.
-inline void draw_uniforms(const Draw& draw, uint64_t first_row, int count, double* out) {
-    constexpr int COUNTERS = DRAW_ROWS / 4 + 1;
-    alignas(64) u32 words[4][COUNTERS + 7];
-    const uint64_t first_counter = first_row / 4;
-    const int counters = (int)((first_row + count + 3) / 4 - first_counter), skip = (int)(first_row % 4);
-    for (int c = 0; c < counters; ++c) {
-        u32 four[4];
-        philox(first_counter + c, draw.column, draw.seed, four);
-        words[0][c] = four[0];
-        words[1][c] = four[1];
-        words[2][c] = four[2];
-        words[3][c] = four[3];
-    }
-    if (skip == 0 && count % 4 == 0) {
-        for (int c = 0; c < count / 4; ++c) {
-            for (int w = 0; w < 4; ++w) {
-                out[4 * c + w] = uniform_of(words[w][c]);
-            }
-        }
-        return;
-    }
-    for (int j = 0; j < count; ++j) {
-        out[j] = uniform_of(words[(j + skip) % 4][(j + skip) / 4]);
-    }
-}
 
 // Mean, width and cell of the mode that each row of a tile takes.
 struct Chosen {
@@ -90,50 +63,10 @@ GPUVGM_FN void choose_most_probable(const MixtureTable& table, const DrawTable& 
     }
 }
 
-struct Output {
-    void *scalar, *cell;
-    int scalar_bytes, cell_bytes;
-
-    GPUVGM_FN void write(int64_t at, int64_t count, const double* scalars, const double* cells) const {
-        if (scalar_bytes == 4) {
-            narrow((float*)scalar + at, count, scalars);
-        } else {
-            narrow((double*)scalar + at, count, scalars);
-        }
-        if (cell_bytes == 1) {
-            narrow_cell((uint8_t*)cell + at, count, cells);
-        } else {
-            narrow_cell((uint16_t*)cell + at, count, cells);
-        }
-    }
-    template <class T> static GPUVGM_FN void narrow(T* to, int64_t count, const double* from) {
-        if (count >= TILE_ROWS) {
-            for (int j = 0; j < TILE_ROWS; ++j) {
-                to[j] = (T)from[j];
-            }
-        } else {
-            for (int64_t j = 0; j < count; ++j) {
-                to[j] = (T)from[j];
-            }
-        }
-    }
-    template <class T> static GPUVGM_FN void narrow_cell(T* to, int64_t count, const double* from) {
-        if (count >= TILE_ROWS) {
-            for (int j = 0; j < TILE_ROWS; ++j) {
-                to[j] = (T)(int)from[j];
-            }
-        } else {
-            for (int64_t j = 0; j < count; ++j) {
-                to[j] = (T)(int)from[j];
-            }
-        }
-    }
-};
-
 template <bool DRAWN>
 void transform_rows(const double* x, int64_t rows, const MixtureTable& table, const DrawTable& active, const Draw& draw,
                     const Output& out) {
-    constexpr int BATCH_ROWS = DRAW_ROWS / TILE_ROWS * TILE_ROWS / 4 * 4;
+    constexpr int BATCH_ROWS = DRAW_ROWS / TILE_ROWS * TILE_ROWS;
     static_assert(TILE_ROWS % 4 == 0, "a tile holds whole counters");
     Workspace<DRAW_TILE> work(table.components);
     const Lanes scale = splat(table.scale), centre = splat(table.centre), limit = splat(active.limit);
@@ -147,7 +80,7 @@ void transform_rows(const double* x, int64_t rows, const MixtureTable& table, co
             if (draw.uniforms) {
                 __builtin_memcpy(drawn, draw.uniforms + i, sizeof(double) * count);
             } else {
-                draw_uniforms(draw, draw.first_row + i, count, drawn);
+                draw_uniforms<double, uniform_of>(draw, draw.first_row + i, count, drawn);
             }
         }
         const double* tile = full_tile<DRAW_TILE>(x + i, have, __builtin_nan(""), x_end);
@@ -172,7 +105,7 @@ void transform_rows(const double* x, int64_t rows, const MixtureTable& table, co
             store(scalars + v * LANES, select_finite(row, scalar, zero));
             store(cells + v * LANES, select_finite(row, chosen.cell[v], missing));
         }
-        out.write(i, have, scalars, cells);
+        out.write<TILE_ROWS>(i, have, scalars, cells);
     }
 }
 

@@ -7,9 +7,9 @@ namespace {
 
 // Rows 4 i ... 4 i + 3. parameters: centre, factor = 1 / scale, limit, then mean and width of each cell. The first row
 // whose cell does not exist goes into `wrong`, which starts as the largest number.
-template <class Scalar, class CellIndex>
+template <class Scalar, class CellIndex, class Value>
 GPUVGM_FN void inverse_quad(i64 i, const Scalar* scalar, const CellIndex* cell, i64 rows, const double* parameters,
-                            u32 cell_count, double* value, u64* wrong) {
+                            u32 cell_count, Value* value, u64* wrong) {
     const double centre = parameters[0], factor = parameters[1], limit = parameters[2];
     const double* table = parameters + 3;
     const i64 first = QUAD * i;

@@ -5,16 +5,26 @@
 namespace gpuvgm {
 namespace {
 
+// A number to compare: devices take subnormal floats for 0 when they compare them.
+#if defined(__CUDACC__)
+template <class Real> GPUVGM_FN double compared(Real a) { return widened(a); }
+#else
+template <class Real> GPUVGM_FN Real compared(Real a) { return a; }
+#endif
+
 // The first of `cells` positions, taken in `order`, that holds the largest value; NaN counts as the largest. `cells`
 // itself for a row of zeros where that means no cell.
 template <class Real, class Index>
 GPUVGM_FN Index largest_cell(const Real* at, const Index* order, Index cells, bool zero_is_none) {
     Index best = order[0];
-    bool any = at[best] != 0;
-    for (Index i = 1; i < cells && at[best] == at[best]; ++i) {
+    auto largest = compared(at[best]);
+    bool any = largest != 0;
+    for (Index i = 1; i < cells && largest == largest; ++i) {
         const Index cell = order[i];
-        any |= at[cell] != 0;
-        best = at[cell] <= at[best] ? best : cell;
+        const auto value = compared(at[cell]);
+        any |= value != 0;
+        best = value <= largest ? best : cell;
+        largest = value <= largest ? largest : value;
     }
     return any || !zero_is_none ? best : cells;
 }

@@ -1,6 +1,7 @@
 // Four consecutive rows of an array as one thread takes them: in one access of 16 bytes (or 4, 8, 32) where the address
 // allows it and all four exist, else one by one.
 #pragma once
+#include "block.cuh"
 #include "vgm_math.cuh"
 
 namespace gpuvgm {
@@ -8,16 +9,23 @@ namespace {
 
 constexpr int QUAD = 4;
 
+template <class To, class From> GPUVGM_FN To converted(From a) { return (To)a; }
+template <> GPUVGM_FN double converted<double, float>(float a) { return widened(a); }
+template <> GPUVGM_FN float converted<float, double>(double a) { return narrowed(a); }
+
 GPUVGM_FN bool on_border(const void* address, unsigned bytes) { return ((size_t)address & (bytes - 1)) == 0; }
 
-GPUVGM_FN void load_four(const float* from, double* to) {
+// Rows of float32 as they are, or widened; scalars as they are, narrowed or widened.
+template <class To> GPUVGM_FN void load_four(const float* from, To* to) {
+    GPUVGM_ON_BORDER(from, 16);
     const float4 four = *(const float4*)from;
-    to[0] = four.x;
-    to[1] = four.y;
-    to[2] = four.z;
-    to[3] = four.w;
+    to[0] = converted<To>(four.x);
+    to[1] = converted<To>(four.y);
+    to[2] = converted<To>(four.z);
+    to[3] = converted<To>(four.w);
 }
 GPUVGM_FN void load_four(const double* from, double* to) {
+    GPUVGM_ON_BORDER(from, 16);
     const double2 low = *(const double2*)from, high = *(const double2*)(from + 2);
     to[0] = low.x;
     to[1] = low.y;
@@ -38,20 +46,20 @@ GPUVGM_FN void load_four(const unsigned short* from, u32* to) {
     to[2] = four.z;
     to[3] = four.w;
 }
-GPUVGM_FN void store_four(const double* from, float* to) {
+template <class From> GPUVGM_FN void store_four(const From* from, float* to) {
     float4 four;
-    four.x = (float)from[0];
-    four.y = (float)from[1];
-    four.z = (float)from[2];
-    four.w = (float)from[3];
+    four.x = converted<float>(from[0]);
+    four.y = converted<float>(from[1]);
+    four.z = converted<float>(from[2]);
+    four.w = converted<float>(from[3]);
     *(float4*)to = four;
 }
-GPUVGM_FN void store_four(const double* from, double* to) {
+template <class From> GPUVGM_FN void store_four(const From* from, double* to) {
     double2 low, high;
-    low.x = from[0];
-    low.y = from[1];
-    high.x = from[2];
-    high.y = from[3];
+    low.x = converted<double>(from[0]);
+    low.y = converted<double>(from[1]);
+    high.x = converted<double>(from[2]);
+    high.y = converted<double>(from[3]);
     *(double2*)to = low;
     *(double2*)(to + 2) = high;
 }
@@ -84,7 +92,7 @@ template <class From, class To> GPUVGM_FN void read_quad(const From* from, i64 f
 #pragma unroll
     for (int j = 0; j < QUAD; ++j) {
         const i64 row = first + j;
-        to[j] = row >= 0 && row < rows ? (To)from[row] : filler;
+        to[j] = row >= 0 && row < rows ? converted<To>(from[row]) : filler;
     }
 }
 
@@ -97,7 +105,7 @@ template <class From, class To> GPUVGM_FN void write_quad(const From* from, i64 
     for (int j = 0; j < QUAD; ++j) {
         const i64 row = first + j;
         if (row >= 0 && row < rows) {
-            to[row] = (To)from[j];
+            to[row] = converted<To>(from[j]);
         }
     }
 }

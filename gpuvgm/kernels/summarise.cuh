@@ -2,14 +2,16 @@
 //
 //     y   = (x * scale - centre) + 0.0,   key = ordered_key(y)
 //     (cell, position) by the grid's directory; a part of the cell where a midpoint splits it
-//     table[cell] += (2^42 + position, position^2)
+//     sums of the cell += 1, position, position^2
 //
-// A launch adds a window of rows, few enough that a cell's count and first moment fit one word; carry.cuh then moves the
-// sums into wider totals. Integers add up to the same in any order, so neither the launch nor the window shows in them.
+// A launch adds a few windows of rows, each to its own table of the inner cells: two words a cell are enough for a
+// window (see cell_table.cuh). carry.cuh then moves the tables into the totals. Outer cells, which few rows fall into,
+// are added to the totals themselves. Integers add up to the same in any order, so neither launches nor windows show in
+// them.
 //
-// Rows take three short cuts around the additions in global memory, where rows of one cell would wait for each other:
-// rows with the hot key are counted; neighbours in one cell are added up first; and cells that many rows fell into before
-// (`frequent`, at most one a slot) are summed in shared memory, in words of 32 bits, for which there are instructions.
+// Rows of one cell would wait for each other in global memory. So rows with the hot key are counted, neighbours in one
+// cell are added up first, and cells that many rows fell into before (`frequent`, at most one a slot) are summed in
+// shared memory, in words of 32 bits, for which there are instructions.
 //
 // Constants: GPUVGM_VALUE (type of a row).
 #pragma once
@@ -61,20 +63,19 @@ struct Splits {
     }
 };
 
-// Rows of one cell, one after the other, that a thread has not added to the table yet.
+// Rows of one cell, one after the other, that a thread has not added to the cell yet.
 struct Pending {
     u32 cell;
     bool frequent;
     u64 count_and_first, second;
 
-    GPUVGM_FN void add(Frequent& sums, u64* table) const {
+    GPUVGM_FN void add(Frequent& sums, const CellTable& table) const {
         if (frequent) {
             const u32 slot = cell % SLOTS;
             add_halves(&sums.count_and_first[0][slot], &sums.count_and_first[1][slot], count_and_first);
             add_halves(&sums.second[0][slot], &sums.second[1][slot], second);
         } else if (cell != 0) {
-            atomicAdd(table + 2 * (u64)cell, count_and_first);
-            atomicAdd(table + 2 * (u64)cell + 1, second);
+            table.add(cell, count_and_first, second);
         }
     }
 };
@@ -98,16 +99,17 @@ GPUVGM_FN u64 joined(const u32* halves) { return (u64)halves[1] << 32 | halves[0
 }  // namespace
 }  // namespace gpuvgm
 
-// x: rows `first` ... `first + rows` - 1 of it are added. directory: (2^16, 2), see DirectoryEntry; midpoints, parents:
-// (split_count,); frequent: (SLOTS,), the cell in the low half; split_cells: (SLOTS,). hot_cell, hot_position: where rows
-// with the hot key belong. table: (cells, 2); touched: (1 + 2^16 + 2^16,), see cell_table.cuh; tally: (4,) of missing
-// rows, infinite rows, smallest and largest key of the finite values.
-extern "C" GPUVGM_KERNEL_TOGETHER(256, 4) GPUVGM_NAME(
-    const GPUVGM_VALUE* x, long long first, int rows, double scale, double centre, const unsigned long long* directory,
-    const unsigned long long* midpoints, const unsigned int* parents, int split_count, unsigned int first_part,
-    const unsigned long long* frequent, const unsigned int* split_cells, unsigned long long hot_key,
-    unsigned int hot_cell, unsigned int hot_position, unsigned long long* table, unsigned int* touched,
-    unsigned long long* tally) {
+// x: rows `first` ... `first + rows` - 1 of it are added, `window_rows` to a window, by `window_blocks` blocks each.
+// directory: (2^16, 2), see DirectoryEntry; midpoints, parents: (split_count,); frequent: (SLOTS,), the cell in the low
+// half; split_cells: (SLOTS,). hot_cell, hot_position: where rows with the hot key belong. tables: (windows, cells -
+// 2^22, 2); totals: (cells, 4); tally: (4,) of missing rows, infinite rows, smallest and largest key of finite values.
+extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
+    GPUVGM_NAME(const GPUVGM_VALUE* x, long long first, long long rows, int window_rows, int window_blocks,
+                double scale, double centre, const unsigned long long* directory, const unsigned long long* midpoints,
+                const unsigned int* parents, int split_count, unsigned int cells, const unsigned long long* frequent,
+                const unsigned int* split_cells, unsigned long long hot_key, unsigned int hot_cell,
+                unsigned int hot_position, unsigned long long* tables, unsigned long long* totals,
+                unsigned long long* tally) {
     using namespace gpuvgm;
     GPUVGM_SHARED Slot slots[SLOTS];
     GPUVGM_SHARED Frequent sums;
@@ -121,20 +123,30 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 4) GPUVGM_NAME(
         found = {0, 0, 0, {~0u, ~0u}, {0, 0}};
     }
     __syncthreads();
-    const Splits splits{midpoints, parents, split_count, first_part};
-    const GPUVGM_VALUE* window = x + first;
-    const int skip = (int)((size_t)window / sizeof(GPUVGM_VALUE) % QUAD);  // quads begin where four values are aligned
-    const int quads = (rows + skip + QUAD - 1) / QUAD, each = (quads + (int)gridDim.x - 1) / (int)gridDim.x;
-    const int begin = (int)blockIdx.x * each, end = begin + each < quads ? begin + each : quads;
+    const Splits splits{midpoints, parents, split_count, cells - (u32)split_count};
+    const int block = (int)blockIdx.x % window_blocks;
+    const i64 window = (int)blockIdx.x / window_blocks, before = window * window_rows;
+    const CellTable table{tables + 2 * window * (cells - OUTER_CELLS), totals};
+    const GPUVGM_VALUE* from = x + first + before;
+    const int count = rows - before < window_rows ? (int)(rows - before) : window_rows;
+    const int skip = (int)((size_t)from / sizeof(GPUVGM_VALUE) % QUAD);  // fours begin where four values are aligned
+    const int fours = (count + skip + QUAD - 1) / QUAD, each = (fours + window_blocks - 1) / window_blocks;
+    const int end = (block + 1) * each < fours ? (block + 1) * each : fours;
     u32 missing = 0, infinite = 0, hot_rows = 0;
     u64 lowest = ~(u64)0, highest = 0;
     Pending pending{0, false, 0, 0};
-    for (int quad = begin + t; quad < end; quad += THREADS) {
-        const int start = quad * QUAD - skip;
+    for (int four = block * each + t; four < end; four += THREADS) {
+        const int start = four * QUAD - skip;
         double values[QUAD];
-        read_quad(window, (i64)start, (i64)rows, from_bits(0x7FF8000000000000ll), values);
-        if (start < 0 || start + QUAD > rows) {  // filled up with NaN
-            missing -= (u32)((start < 0 ? -start : 0) + (start + QUAD > rows ? start + QUAD - rows : 0));
+        if (start >= 0 && start + QUAD <= count) {
+            load_four(from + start, values);
+        } else {
+#pragma unroll
+            for (int j = 0; j < QUAD; ++j) {
+                const bool there = start + j >= 0 && start + j < count;
+                values[j] = there ? widened(from[start + j]) : from_bits(0x7FF8000000000000ll);
+                missing -= !there;
+            }
         }
 #pragma unroll
         for (int j = 0; j < QUAD; ++j) {
@@ -153,9 +165,6 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 4) GPUVGM_NAME(
                 continue;
             }
             Place place = place_of(directory, key);
-            if (place.cell < OUTER_CELLS) {
-                touch(touched, place.cell);
-            }
             Slot slot = slots[place.cell % SLOTS];
             if (slot.split == place.cell || slot.split == SEVERAL) {
                 place.cell = splits.settle(place.cell, key);
@@ -185,13 +194,13 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 4) GPUVGM_NAME(
     for (int s = t; s < SLOTS; s += THREADS) {
         const u64 count_and_first = (u64)sums.count_and_first[1][s] << 32 | sums.count_and_first[0][s];
         if (count_and_first != 0) {
-            add_cell(table, touched, slots[s].frequent, count_and_first, (u64)sums.second[1][s] << 32 | sums.second[0][s]);
+            table.add(slots[s].frequent, count_and_first, (u64)sums.second[1][s] << 32 | sums.second[0][s]);
         }
     }
     if (t == 0) {
         if (found.hot_rows != 0) {
-            add_cell(table, touched, hot_cell, found.hot_rows * (ONE_ROW + hot_position),
-                     (u64)found.hot_rows * ((u64)hot_position * hot_position));
+            const u64 squares = (u64)found.hot_rows * ((u64)hot_position * hot_position);
+            table.add(hot_cell, found.hot_rows * (ONE_ROW + hot_position), squares);
         }
         atomicAdd(tally, (u64)(i64)(int)found.missing);
         atomicAdd(tally + 1, (u64)found.infinite);

@@ -9,29 +9,40 @@
 namespace gpuvgm {
 namespace {
 
-// Parameters of a draw as they lie in one array of doubles: the rules, then four of each component (its mean, half
-// precision and coefficient, and its width if it is active), then the cells of the active ones.
+// Parameters of a draw as they lie in one array of doubles: the rules, then six of each component: its mean, half
+// precision and coefficient, its width and cell if it is active, and one of no meaning.
 enum Rule { SCALE, CENTRE, FLOOR, LIMIT, MISSING_CELL, ACTIVE, RULES };
 
-template <int K> struct DrawParameters {
-    const double* at;  // (RULES + 5 K,), on a border of 16 bytes
+struct Component {
+    double mean, half_precision, coefficient;
+
+    GPUVGM_FN double density(double y) const { return log_density(y - mean, half_precision, coefficient); }
+};
+
+struct Mode {
+    double mean, width, cell;
+};
+
+struct DrawParameters {
+    const double* at;  // (RULES + 6 K,), on a border of 16 bytes
 
     GPUVGM_FN double rule(int which) const { return at[which]; }
     GPUVGM_FN int active() const { return (int)at[ACTIVE]; }
-    GPUVGM_FN double mean(int k) const { return at[RULES + 4 * k]; }
-    GPUVGM_FN double width(int k) const { return at[RULES + 4 * k + 3]; }
-    GPUVGM_FN double cell(int k) const { return at[RULES + 4 * K + k]; }
-    GPUVGM_FN double density(double y, int k) const {
-        const double2* pair = (const double2*)(at + RULES + 4 * k);
-        const double2 shape = pair[0], level = pair[1];
-        return log_density(y - shape.x, shape.y, level.x);
+    GPUVGM_FN const double2* pairs(int k) const { return (const double2*)(at + RULES + 6 * k); }
+    GPUVGM_FN Component component(int k) const {
+        const double2 shape = pairs(k)[0], level = pairs(k)[1];
+        return {shape.x, shape.y, level.x};
+    }
+    GPUVGM_FN Mode mode(int k) const {
+        const double2* pair = pairs(k);
+        return {pair[0].x, pair[1].y, pair[2].x};
     }
 };
 
 constexpr int KEPT_COMPONENTS = 16;  // more are not kept in registers but computed again
 
 // The same address, so that the compiler does not hold what lies there in registers over a whole loop.
-GPUVGM_FN const double* reloaded(const double* address) {
+template <class T> GPUVGM_FN const T* reloaded(const T* address) {
     int nothing = 0;
 #if defined(__CUDACC__)
     asm volatile("" : "+r"(nothing));
@@ -53,14 +64,14 @@ template <int PLACES, class T> GPUVGM_FN void rotate(T* four) {
 }
 
 // The mode of a drawn row. Up to KEPT_COMPONENTS components the exponentials stay in registers.
-template <int K> GPUVGM_FN int drawn_mode(const DrawParameters<K>& table, double y, double uniform, int active) {
+template <int K> GPUVGM_FN int drawn_mode(const DrawParameters& table, double y, double uniform, int active) {
     double top = -1e300, total = 0.0, threshold = 0.0, sum = 0.0;
     int mode = 0;
     if constexpr (K <= KEPT_COMPONENTS) {
         double share[K];
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            share[k] = table.density(y, k);
+            share[k] = table.component(k).density(y);
             top = maximum(share[k], top);
         }
 #pragma unroll
@@ -79,42 +90,44 @@ template <int K> GPUVGM_FN int drawn_mode(const DrawParameters<K>& table, double
     } else {
 #pragma unroll 1
         for (int k = 0; k < K; ++k) {
-            top = maximum(table.density(y, k), top);
+            top = maximum(table.component(k).density(y), top);
         }
 #pragma unroll 1
         for (int k = 0; k < K; ++k) {
-            total = total + exp2_nonpositive(table.density(y, k) - top);
+            total = total + exp2_nonpositive(table.component(k).density(y) - top);
             threshold = k + 1 == active ? total : threshold;
         }
         const double floor = table.rule(FLOOR) * total;
         threshold = uniform * fused((double)active, floor, threshold);
 #pragma unroll 1
         for (int k = 0; k + 1 < active; ++k) {
-            sum = sum + (exp2_nonpositive(table.density(y, k) - top) + floor);
+            sum = sum + (exp2_nonpositive(table.component(k).density(y) - top) + floor);
             mode = sum <= threshold ? k + 1 : mode;
         }
     }
     return mode;
 }
 
-// The most probable active component; ties go to the lower index.
-template <int K> GPUVGM_FN int most_probable_mode(const DrawParameters<K>& table, double y, int active) {
-    double top = -1.7976931348623157e308;
-    int mode = 0;
+// The most probable active component of each of some rows; ties go to the lower index.
+template <class Real, int ROWS, class Parameters, class Row>
+GPUVGM_FN void most_probable_modes(const Parameters& table, const Row (&row)[ROWS], int active, Real lowest,
+                                   int (&mode)[ROWS]) {
+    Real top[ROWS];
 #pragma unroll
-    for (int k = 0; k < (K <= KEPT_COMPONENTS ? K : 0); ++k) {
-        const double density = table.density(y, k);
-        const bool better = k < active && !(density <= top);
-        mode = better ? k : mode;
-        top = better ? density : top;
+    for (int j = 0; j < ROWS; ++j) {
+        top[j] = lowest;
+        mode[j] = 0;
     }
-#pragma unroll 1
-    for (int k = 0; K > KEPT_COMPONENTS && k < active; ++k) {
-        const double density = table.density(y, k);
-        mode = density <= top ? mode : k;
-        top = maximum(density, top);
+#pragma unroll 2
+    for (int k = 0; k < active; ++k) {
+        const auto component = table.component(k);
+#pragma unroll
+        for (int j = 0; j < ROWS; ++j) {
+            const Real density = component.density(row[j]);
+            mode[j] = density <= top[j] ? mode[j] : k;
+            top[j] = maximum(density, top[j]);
+        }
     }
-    return mode;
 }
 
 // Uniforms of a quad of rows; the quads are those of the generator's counters, so that one call serves four rows.
@@ -129,40 +142,54 @@ GPUVGM_FN void draw_quad(u64 counter, u64 column, u64 seed, double* uniforms) {
 
 enum Randomness { GENERATOR, GIVEN, NONE };
 
+// Rows that a thread works on side by side. Drawn ones keep the machine busy with their own components, and more would
+// not fit the registers; the others share what they load.
+GPUVGM_FN constexpr int rows_at_once(int randomness) { return randomness == NONE ? QUAD : 1; }
+
 // Rows 4 i - skip ... 4 i - skip + 3, where skip = first_row % 4.
 template <int K, int RANDOMNESS, class X, class Scalar, class CellIndex>
 GPUVGM_FN void transform_quad(i64 i, const X* x, i64 rows, const double* parameters, const double* given, u64 seed,
                               u64 column, u64 first_row, Scalar* scalar, CellIndex* cell) {
-    const int active = DrawParameters<K>{parameters}.active();
+    const int active = DrawParameters{parameters}.active();
     const i64 first = QUAD * i - (i64)(first_row % QUAD);
-    double values[QUAD], uniforms[QUAD] = {}, scalars[QUAD] = {};
-    u32 cells[QUAD] = {};
+    double values[QUAD], uniforms[QUAD] = {};  // a row's scalar takes the place of its value, its cell of its uniform
     read_quad(x, first, rows, 0.0, values);
     if (RANDOMNESS == GENERATOR) {
         draw_quad(first_row / QUAD + (u64)i, column, seed, uniforms);
     } else if (RANDOMNESS == GIVEN) {
         read_quad(given, first, rows, 0.0, uniforms);
     }
-    // drawn rows one at a time: their components keep the machine busy, and more would not fit the registers
-    constexpr int GROUP = RANDOMNESS == NONE ? QUAD : 1;
+    constexpr int GROUP = rows_at_once(RANDOMNESS);
 #pragma unroll 1
     for (int done = 0; done < QUAD; done += GROUP) {
-        const DrawParameters<K> table{reloaded(parameters)};
+        const DrawParameters table{reloaded(parameters)};
+        double y[GROUP];
+        int mode[GROUP];
 #pragma unroll
         for (int j = 0; j < GROUP; ++j) {
-            const double y = values[j] * table.rule(SCALE) - table.rule(CENTRE);
-            const int mode = RANDOMNESS == NONE ? most_probable_mode<K>(table, y, active)
-                                                : drawn_mode<K>(table, y, uniforms[j], active);
-            const double z = position_in_mode(y, table.mean(mode), table.width(mode), table.rule(LIMIT));
-            scalars[j] = select_finite(values[j], z, 0.0);
-            cells[j] = (u32)(int)select_finite(values[j], table.cell(mode), table.rule(MISSING_CELL));
+            y[j] = values[j] * table.rule(SCALE) - table.rule(CENTRE);
+        }
+        if constexpr (RANDOMNESS == NONE) {
+            most_probable_modes(table, y, active, -1.7976931348623157e308, mode);
+        } else {
+            mode[0] = drawn_mode<K>(table, y[0], uniforms[0], active);
+        }
+#pragma unroll
+        for (int j = 0; j < GROUP; ++j) {
+            const Mode chosen = table.mode(mode[j]);
+            const double z = position_in_mode(y[j], chosen.mean, chosen.width, table.rule(LIMIT));
+            uniforms[j] = select_finite(values[j], chosen.cell, table.rule(MISSING_CELL));
+            values[j] = select_finite(values[j], z, 0.0);
         }
         rotate<GROUP>(values);
         rotate<GROUP>(uniforms);
-        rotate<GROUP>(scalars);
-        rotate<GROUP>(cells);
     }
-    write_quad(scalars, first, rows, scalar);
+    u32 cells[QUAD];
+#pragma unroll
+    for (int j = 0; j < QUAD; ++j) {
+        cells[j] = (u32)(int)uniforms[j];
+    }
+    write_quad(values, first, rows, scalar);
     write_quad(cells, first, rows, cell);
 }
 

@@ -12,6 +12,11 @@
 #define GPUVGM_FN inline __attribute__((always_inline))
 #endif
 
+// Where the words of a double are registers of their own, some tests of it are cheaper as tests of words.
+#if defined(__CUDACC__) || defined(GPUVGM_EMULATED)
+#define GPUVGM_WORDS
+#endif
+
 namespace gpuvgm {
 namespace {  // internal linkage: each instruction set keeps its own copy
 
@@ -41,6 +46,25 @@ GPUVGM_FN double fused(double a, double b, double c) { return __builtin_fma(a, b
 
 GPUVGM_FN double fused_minus(double a, double b, double c) { return fused(-a, b, c); }  // c - a b
 
+// Numbers widen exactly, and narrow to the nearest float: plain conversions flush subnormal floats where kernels are
+// compiled with -ftz=true.
+GPUVGM_FN double widened(double a) { return a; }
+#if defined(__CUDACC__)
+GPUVGM_FN double widened(float a) {
+    double wide;
+    asm("cvt.f64.f32 %0, %1;" : "=d"(wide) : "f"(a));
+    return wide;
+}
+GPUVGM_FN float narrowed(double a) {
+    float narrow;
+    asm("cvt.rn.f32.f64 %0, %1;" : "=f"(narrow) : "d"(a));
+    return narrow;
+}
+#else
+GPUVGM_FN double widened(float a) { return (double)a; }
+GPUVGM_FN float narrowed(double a) { return (float)a; }
+#endif
+
 template <class Real> struct Splat;  // how a Real is made of one double
 template <> struct Splat<double> {
     static GPUVGM_FN double of(double a) { return a; }
@@ -49,7 +73,13 @@ template <> struct Splat<double> {
 GPUVGM_FN double maximum(double a, double b) { return a > b ? a : b; }
 GPUVGM_FN double minimum(double a, double b) { return a < b ? a : b; }
 GPUVGM_FN double select_le(double a, double b, double yes, double no) { return a <= b ? yes : no; }
+#if defined(GPUVGM_WORDS)
+GPUVGM_FN double select_finite(double a, double yes, double no) {
+    return (__double2hiint(a) & 0x7FF00000) != 0x7FF00000 ? yes : no;
+}
+#else
 GPUVGM_FN double select_finite(double a, double yes, double no) { return a - a == 0.0 ? yes : no; }
+#endif
 GPUVGM_FN double magnitude(double a) { return from_bits(as_bits(a) & 0x7FFFFFFFFFFFFFFFll); }
 
 // 1.5 * 2^52: adding it rounds to an integer (ties to even) and leaves that integer in the low bits.
@@ -66,14 +96,10 @@ GPUVGM_FN double mantissa_of(double a) { return from_bits((as_bits(a) & 0x000FFF
 
 // ---- exponential and logarithm -------------------------------------------------------------------------------------
 
-// 2^t for t <= 0, to 1.4e-14 of itself; responsibilities and draws need no more. Below -1020 the result is 2^-1020,
-// which no sum of a double notices. Minimax polynomial of degree 9 on [-1/2, 1/2] for the relative error (Remez
-// exchange in 200 bits); each degree costs the row loops 6 % of their time.
-template <class Real> GPUVGM_FN Real exp2_nonpositive(Real t) {
+// 2^r on [-1/2, 1/2], to 1.4e-14 of itself; responsibilities and draws need no more. Minimax polynomial of degree 9 for
+// the relative error (Remez exchange in 200 bits); each degree costs the row loops 6 % of their time.
+template <class Real> GPUVGM_FN Real exp2_polynomial(Real r) {
     typedef Splat<Real> S;
-    t = maximum(t, S::of(-1020.0));
-    const Real k = round_even(t);
-    const Real r = t - k;
     Real p = fused(S::of(1.0150336495148618e-07), r, S::of(1.3259405603573696e-06));
     p = fused(p, r, S::of(1.5252984839814557e-05));
     p = fused(p, r, S::of(0.00015403434948103528));
@@ -82,9 +108,26 @@ template <class Real> GPUVGM_FN Real exp2_nonpositive(Real t) {
     p = fused(p, r, S::of(0.055504108668685624));
     p = fused(p, r, S::of(0.24022650695649653));
     p = fused(p, r, S::of(0.693147180559871));
-    p = fused(p, r, S::of(1.0000000000000127));
-    return scale_by_power(p, k);
+    return fused(p, r, S::of(1.0000000000000127));
 }
+
+// 2^t for t <= 0. Below -1020 the result is 2^-1020, which no sum of a double notices.
+template <class Real> GPUVGM_FN Real exp2_nonpositive(Real t) {
+    t = maximum(t, Splat<Real>::of(-1020.0));
+    const Real k = round_even(t);
+    return scale_by_power(exp2_polynomial(t - k), k);
+}
+
+#if defined(GPUVGM_WORDS)
+// The same bits with two FP64 instructions less: the limit is compared by the upper word, and the sum that rounds t
+// holds the exponent in its lower one.
+template <> GPUVGM_FN double exp2_nonpositive<double>(double t) {
+    t = (u32)__double2hiint(t) >= 0xC08FE000u ? -1020.0 : t;
+    const double shifted = t + 6755399441055744.0;
+    const double p = exp2_polynomial(t - (shifted - 6755399441055744.0));
+    return from_bits(as_bits(p) + ((i64)(u32)__double2loint(shifted) << 52));
+}
+#endif
 
 // log2 of a positive normal number: exponent plus (2 / ln 2) artanh((m - 1) / (m + 1)) with m in [1/sqrt 2, sqrt 2].
 template <class Real> GPUVGM_FN Real log2_positive(Real a) {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.codecs.device_columns import Column, host_rows
 from gpuvgm.columns import ColumnModel, GeneralColumn, MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
@@ -71,8 +71,11 @@ class Plan(Protocol):
     def name(self) -> str:
         """The column."""
 
-    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Tally:
-        """Tally of consecutive rows; `first_row` is the global index of the first."""
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Tally:
+        """Tally of consecutive rows; `first_row` is the global index of the first.
+
+        Rows on a device are given only to engines that run there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Slice:
 
     Parameters
     ----------
-    values : pyarrow.Array
+    values : pyarrow.Array or DeviceColumn
         The values.
     first_row : int
         Row of the source where they begin.
@@ -114,18 +117,22 @@ class Slice:
         Uniforms to draw modes with, instead of the generator's.
     """
 
-    values: pa.Array[Any]
+    values: Column
     first_row: int
     uniforms: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """An encoded part of a column: what its kind has of scalar and cell; `passed` for columns handed through."""
+    """An encoded part of a column: what its kind has of scalar and cell; `passed` for columns handed through.
+
+    Scalars and cells lie where the column's numbers do: on the device for floats, integers and datetimes that came from
+    there, on the host for levels, decimals and logarithms.
+    """
 
     scalar: Floats | None = None
     cell: Cells | None = None
-    passed: pa.Array[Any] | None = None
+    passed: Column | None = None
 
 
 class Encoder(Protocol):
@@ -145,7 +152,7 @@ class Encoder(Protocol):
 class Values:
     """Decoded values of a column, and which of them lie in its training range (None: all)."""
 
-    array: pa.Array[Any]
+    array: Column
     valid: NDArray[np.bool_] | None = None
 
 
@@ -158,6 +165,7 @@ class Decoder(Protocol):
 
 def refuse(column: ColumnModel, rows: NDArray[np.bool_], place: Place, problem: str, remedy: str) -> NoReturn:
     """Refuse rows of a column, naming the first; `place` takes a position within `rows`."""
+    rows = host_rows(rows)
     first = place(int(np.argmax(rows)))
     raise InputError(f'column "{column.name}": {np.count_nonzero(rows)} {problem} (first at {first}); {remedy}')
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import type_of
+from gpuvgm.codecs.device_columns import Column, on_host
 from gpuvgm.columns import MISSING, CategoricalColumn, Level
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -28,6 +29,7 @@ from gpuvgm.levels import (
     value_type,
 )
 from gpuvgm.model import FitRecord
+from gpuvgm.rows import to_numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,9 @@ class LevelPlan:
     declared: tuple[Level, ...] | None = None
     dictionary: tuple[Level, ...] | None = None
 
-    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> LevelCounts:
+    def tally(self, engine: Engine, values: Column, first_row: int) -> LevelCounts:
         """Levels of rows; the column stops where there are too many to number."""
-        counts = LevelCounts.of(values, first_row).of_type(value_type(type_of(self.type)))
+        counts = LevelCounts.of(on_host(values), first_row).of_type(value_type(type_of(self.type)))
         if self.declared is not None:
             self._check_declared(counts)
             counts = counts.only(set(self.declared))
@@ -158,7 +160,7 @@ class LevelEncoder:
     Parameters
     ----------
     engine : Engine
-        Not used: levels are found by Arrow.
+        Not used: levels are found by Arrow, on the host.
     column : CategoricalColumn
         The fitted column.
     options : EncodingOptions
@@ -172,21 +174,22 @@ class LevelEncoder:
     def __call__(self, part: Slice) -> Coded:
         """Cells of a part."""
         column = self._column
-        cells = self._index.find(part.values)
+        values = on_host(part.values)
+        cells = self._index.find(values)
         unknown = cells < 0
         if np.any(unknown):
             if column.unknown == "error":
-                self._refuse(part, unknown)
+                self._refuse(values, part.first_row, unknown)
             cells[unknown] = column.width
         return Coded(cell=cells.astype(column.cell_dtype))
 
-    def _refuse(self, part: Slice, unknown: NDArray[np.bool_]) -> None:
-        value = part.values[int(np.argmax(unknown))].as_py()
+    def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
+        value = values[int(np.argmax(unknown))].as_py()
         blank = value is None or value != value or (isinstance(value, str) and not value.strip())
         problem = "values are missing" if blank else f"values (such as {_shown(value)}) are no level"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
         remedy = 'fit with rows that have them, declare categories, or fit with unknown="ignore"'
-        refuse(self._column, unknown, partial(_offset_place, self._place, part.first_row), f"{problem} {where}", remedy)
+        refuse(self._column, unknown, partial(_offset_place, self._place, first_row), f"{problem} {where}", remedy)
 
 
 def _offset_place(place: Any, first_row: int, row: int) -> str:
@@ -222,7 +225,7 @@ class LevelDecoder:
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of cells."""
         assert part.cell is not None
-        column, cell = self._column, part.cell
+        column, cell = self._column, to_numpy(part.cell)
         last = column.width if column.unknown == "ignore" else column.width - 1
         wrong = np.flatnonzero(cell > last)
         if len(wrong):

@@ -12,6 +12,8 @@ from gpuvgm.grid import Floats
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice, Values, refuse, refuse_infinite
 from gpuvgm.kinds.numbers import NumberPlan, range_of
 from gpuvgm.model import FitRecord
+from gpuvgm.multivariate import namespace_of
+from gpuvgm.rows import to_numpy
 from gpuvgm.summary import Summary
 
 MARGIN = 1e-3  # on either side of a range of whole numbers, so that its ends survive rounding
@@ -63,13 +65,13 @@ class RangeEncoder:
     def __call__(self, part: Slice) -> Coded:
         """Scalars of a part."""
         column = self._column
-        numbers = column.codec.encode(part.values)
-        wrong = ~np.isfinite(numbers)
-        if np.any(wrong):
-            self._refuse(numbers, part.first_row)
+        numbers = column.codec.encode(part.values).astype(np.float64, copy=False)
+        xp = namespace_of(numbers)
+        if not xp.isfinite(numbers).all():
+            self._refuse(to_numpy(numbers), part.first_row)
         low, span = column.low, column.high - column.low
-        scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else np.zeros(len(numbers))
-        return Coded(scalar=np.clip(scalar, -1, 1) if column.clip else scalar)
+        scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else xp.zeros(len(numbers))
+        return Coded(scalar=xp.clip(scalar, -1, 1) if column.clip else scalar)
 
     def _refuse(self, numbers: Floats, first_row: int) -> None:
         """Refuse what a range has no place for."""
@@ -94,7 +96,7 @@ class RangeDecoder:
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of scalars, which are kept within [-1, 1]."""
         assert part.scalar is not None
-        column = self._column
-        share = np.clip((part.scalar.astype(np.float64) + 1) / 2, 0, 1)
-        numbers = np.clip(column.low + share * (column.high - column.low), column.low, column.high)
+        column, xp = self._column, namespace_of(part.scalar)
+        share = xp.clip((part.scalar.astype(np.float64) + 1) / 2, 0, 1)
+        numbers = xp.clip(column.low + share * (column.high - column.low), column.low, column.high)
         return Values(column.codec.decode(numbers))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.codecs import scalar_of
+from gpuvgm.codecs import with_value
+from gpuvgm.codecs.device_columns import DeviceColumn, beside
 from gpuvgm.columns import MISSING, MixtureColumn
 from gpuvgm.engines import Engine
 from gpuvgm.grid import Floats
 from gpuvgm.kinds.base import Cells, Coded, EncodingOptions, Slice, Values, refuse, refuse_cell, refuse_infinite
 from gpuvgm.kinds.numbers import ORDINARY, ordinary_numbers
 from gpuvgm.model import Draw
+from gpuvgm.multivariate import namespace_of
+from gpuvgm.rows import to_numpy
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
 SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
@@ -41,37 +43,38 @@ class MixtureEncoder:
         column, options = self._column, self._options
         numbers, which = ordinary_numbers(column.codec, column.modal_values, part.values)
         self._check(numbers, which, part.first_row)
-        scalar, cell = np.zeros(len(numbers), options.dtype), np.zeros(len(numbers), column.cell_dtype)
+        xp = namespace_of(numbers)
+        scalar, cell = xp.zeros(len(numbers), options.dtype), xp.zeros(len(numbers), column.cell_dtype)
         if self._table is None:
             cell[:] = max(column.missing_cell, 0)
         else:
             first_row = options.first_row + part.first_row
-            draw = Draw(options.seed, self._column_id, first_row, part.uniforms, options.most_probable)
+            uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
+            draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, cell)
         if which is not None:
-            modal = which != ORDINARY
-            cell[modal] = self._modal_cells[which[modal]]
+            cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
         return Coded(scalar, cell)
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
         """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""
-        column = self._column
-        finite = np.isfinite(numbers)
-        if column.mixture is not None and np.all(finite):
+        column, xp = self._column, namespace_of(numbers)
+        finite = xp.isfinite(numbers)
+        if column.mixture is not None and finite.all():
             return
 
         def place(row: int) -> str:
             return self._options.place(first_row + row)
 
-        infinite = np.isinf(numbers)
-        if np.any(infinite):
+        infinite = xp.isinf(numbers)
+        if infinite.any():
             refuse_infinite(column, infinite, place)
-        if column.mixture is None and np.any(finite):
+        if column.mixture is None and finite.any():
             shown = column.codec.show(column.codec.value(float(numbers[finite][0])))
             problem = f"values (such as {shown}) are present in a column that had none at fit"
             refuse(column, finite, place, problem, "fit again with these rows")
         missing = ~finite if which is None else ~finite & (which == ORDINARY)
-        if column.missing_cell < 0 and np.any(missing):
+        if column.missing_cell < 0 and missing.any():
             problem = "values are missing in a column that had none missing at fit"
             refuse(column, missing, place, problem, "fill them in, or fit with rows that have missing values")
 
@@ -99,16 +102,17 @@ class MixtureDecoder:
         """Values of scalars and cells."""
         assert part.scalar is not None and part.cell is not None
         column = self._column
-        numbers = np.empty(len(part.cell))
+        numbers = namespace_of(part.cell).empty(len(part.cell))
         wrong = self._engine.inverse_transform(part.scalar, part.cell, self._table, numbers)
         if wrong >= 0:
-            refuse_cell(column, first_row + wrong, part.cell[wrong])
+            refuse_cell(column, first_row + wrong, int(part.cell[wrong]))
         array = column.codec.decode(numbers)
-        valid = within_bounds(column, column.codec.encode(array), part.cell) if self._check else None
+        cells = part.cell if isinstance(array, DeviceColumn) else to_numpy(part.cell)
+        valid = within_bounds(column, column.codec.encode(array), cells) if self._check else None
         for cell, value in self._modal:
-            held = part.cell == cell
-            if np.any(held):
-                array = pc.if_else(held, scalar_of(column.codec, value), array).cast(array.type)
+            held = cells == cell
+            if held.any():
+                array = with_value(column.codec, array, held, value)
         return Values(array, valid)
 
 
@@ -119,11 +123,13 @@ def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArra
     """
     modal = np.zeros(column.width, np.bool_)
     modal[column.cell_positions()[: len(column.modal_values)]] = True
-    inside = modal[cell]
+    inside: NDArray[np.bool_] = beside(modal, cell)[cell]
     if column.minimum is None or column.maximum is None:
-        return np.asarray(inside)
+        return inside
     low, high = column.codec.number(column.minimum), column.codec.number(column.maximum)
     base = column.codec.base
     tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
     tolerance += SCALAR_STEP * max(high - low, column.resolution / SCALAR_STEP)
-    return np.asarray(inside | ((numbers >= low - tolerance) & (numbers <= high + tolerance)))
+    numbers = numbers.astype(np.float64, copy=False)  # bounds must not be rounded to the rows' precision
+    inside |= (numbers >= low - tolerance) & (numbers <= high + tolerance)
+    return inside

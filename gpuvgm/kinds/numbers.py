@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.codecs import Codec, CodecRules, Number, codec_for, ends_of, with_log
+from gpuvgm.codecs import Codec, CodecRules, Number, codec_for, ends_of, rows_for, with_log
+from gpuvgm.codecs.device_columns import Column
 from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid
 from gpuvgm.kinds.base import ColumnRequest
-from gpuvgm.rows import Rows
+from gpuvgm.multivariate import namespace_of
+from gpuvgm.rows import Rows, to_numpy
 from gpuvgm.seeding import Seeds, k_means_seeds
 from gpuvgm.summary import Summary
 
@@ -69,17 +71,24 @@ class NumberPlan:
         """Whether the column needs its range only."""
         return self.kind == "general"
 
-    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Summary:
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
+        values = rows_for(self.codec, values)
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         summary = engine.summarise(numbers, self.grid)
         ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
         summary = replace(summary, ends=ends)
         if not self.modal:
             return summary
-        counts = [0] * len(self.modal) if which is None else np.bincount(which + 1, minlength=len(self.modal) + 1)[1:]
+        counts = [0] * len(self.modal) if which is None else _counts(which, len(self.modal))
         modal = tuple(int(count) for count in counts)
         return replace(summary, missing=summary.missing - sum(modal), modal=modal)
+
+
+def _counts(which: NDArray[np.int64], values: int) -> NDArray[np.int64]:
+    """Rows of each modal value."""
+    counts: NDArray[np.int64] = to_numpy(namespace_of(which).bincount(which + 1, minlength=values + 1))[1:]
+    return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +112,41 @@ class LowestPlan:
     codec: Codec
     modal: tuple[Number | None, ...]
 
-    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> Lowest:
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
+        values = rows_for(self.codec, values)
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)
-        finite = numbers[np.isfinite(numbers)]
-        low, high = float(np.min(finite, initial=np.inf)), float(np.max(finite, initial=-np.inf))
+        finite = numbers[namespace_of(numbers).isfinite(numbers)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (np.inf, -np.inf)
         ends = ends_of(self.codec, values, numbers, low, high)
         return Lowest(len(numbers), None if ends is None else ends[0])
 
 
 def ordinary_numbers(
-    codec: Codec, modal: tuple[Number | None, ...], values: pa.Array[Any]
+    codec: Codec, modal: tuple[Number | None, ...], values: Column
 ) -> tuple[Floats, NDArray[np.int64] | None]:
     """Numbers of rows with NaN where a row is missing or modal, and which modal value a row holds.
 
     Returns
     -------
     numbers : ndarray of shape (rows,)
-        The numbers.
+        The numbers, where the codec works.
     which : ndarray of shape (rows,), or None
         Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
     """
+    values = rows_for(codec, values)
     numbers, which = codec.encode(values), None
+    xp = namespace_of(numbers)
     for index, value in enumerate(modal):
         if value is MISSING:
             continue
         found = codec.equals(values, value)
-        if np.any(found):
-            which = np.full(len(numbers), ORDINARY) if which is None else which
+        if found.any():
+            which = xp.full(len(numbers), ORDINARY) if which is None else which
             which[found] = index
-    return (numbers, None) if which is None else (np.where(which == ORDINARY, numbers, np.nan), which)
+    if which is None:
+        return numbers, None
+    return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which
 
 
 def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:

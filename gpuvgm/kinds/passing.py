@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
+from gpuvgm.codecs.arrays import missing_rows
+from gpuvgm.codecs.device_columns import Column
 from gpuvgm.columns import PassedColumn
 from gpuvgm.engines import Engine
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice, Values
@@ -32,9 +32,10 @@ class PassPlan:
     name: str
     type: str
 
-    def tally(self, engine: Engine, values: pa.Array[Any], first_row: int) -> RowCount:
+    def tally(self, engine: Engine, values: Column, first_row: int) -> RowCount:
         """Rows."""
-        return RowCount(len(values), values.null_count)
+        missing = missing_rows(values)
+        return RowCount(len(values), 0 if missing is None else int(missing.sum()))
 
 
 def passed_column(plan: PassPlan, count: RowCount) -> PassedColumn:

@@ -118,9 +118,9 @@ def _trial(engine: str, options: EncodingOptions, sample: pa.Table, column: Colu
 def tally_block(trials: Mapping[str, Trial], block: Block) -> TableTally:
     """Tally of one block of rows."""
     valid = np.ones(block.rows, np.bool_)
-    columns = {}
+    batch, columns = block.batch, {}
     for name, trial in trials.items():
-        columns[name], valid_here = trial.tally(block.table.column(name), block.first_row)
+        columns[name], valid_here = trial.tally(batch.column(name), block.first_row)
         if valid_here is not None:
             valid &= valid_here
     return TableTally(block.rows, block.rows - int(np.count_nonzero(valid)), columns)

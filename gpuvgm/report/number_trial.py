@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import Codec, LogCodec
+from gpuvgm.codecs.device_columns import on_host
 from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
 from gpuvgm.engines import Engine
 from gpuvgm.grid import Floats, Grid
@@ -142,12 +143,13 @@ class NumberTrial:
     def _trip(self, part: Slice) -> _Trip:
         coded = self._encode(part)
         after = self._decode(coded, part.first_row)
+        values = on_host(after.array)
         if coded.cell is None:
-            return _Trip(coded, after.array, after.valid, None)
+            return _Trip(coded, values, after.valid, None)
         once = self._encode_probable(part)
         again = self._encode_probable(Slice(self._decode_all(once, part.first_row).array, part.first_row))
         assert once.cell is not None and again.cell is not None
-        return _Trip(coded, after.array, after.valid, once.cell == again.cell)
+        return _Trip(coded, values, after.valid, once.cell == again.cell)
 
     def _modal_rows(self, values: pa.Array[Any], numbers: Floats) -> NDArray[np.int64]:
         """Rows of each modal value, "missing" among them where the column has a cell for it."""

@@ -13,7 +13,7 @@ from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
 ROWS = {name: 300 if name == "effort" else 20_000 for name in BENCHMARKS}
-TESTED_APART = ("pipeline", "table", "peers")
+TESTED_APART = ("pipeline", "table", "peers", "gpu")
 MANY_PROCESSES = {"estimator": [pytest.mark.slow]}
 
 

@@ -34,6 +34,7 @@ def test_the_commands_and_options_are_those_that_work():
             "engine",
             "algorithm",
             "effort",
+            "precision",
             "inf",
             "unknown",
             "tails",
@@ -100,11 +101,12 @@ def test_fit_passes_its_options_on(folder, tmp_path):
     found = document(
         "fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", tmp_path / "spec.toml",
         "--algorithm", "exact", "--tails", "exact", "--engine", "reference", "--summaries",
-        "--block-rows", "4096", "--threads", "1",
+        "--block-rows", "4096", "--threads", "1", "--precision", "float32",
     )  # fmt: skip
     x, n = found["columns"]["x"], found["columns"]["n"]
     assert (x["components"], n["components"]) == (3, 10)
     assert (x["tails"], n["tails"]) == ("clip", "exact")
+    assert (x["precision"], n["precision"]) == ("float32", "float32")
     assert x["fit"]["algorithm"] == n["fit"]["algorithm"] == "exact"
     assert x["reason"] == f"declared; {x['missing']} rows are missing"
     assert n["reason"] == "int64 with 100 distinct values in 5,000"
@@ -227,7 +229,7 @@ def test_info(folder):
 def test_doctor():
     found = document("doctor")
     assert found["version"] == gpuvgm.__version__
-    assert {engine["name"] for engine in found["engines"]} == {"reference", "native"}
+    assert {engine["name"] for engine in found["engines"]} == {"reference", "native", "cuda"}
     assert str(gpuvgm.doctor()) in invoke("doctor").stdout
 
 

@@ -8,13 +8,15 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import types
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
 import gpuvgm
-from gpuvgm import diagnosis
+from gpuvgm import diagnosis, engines
 from gpuvgm.diagnosis import OPTIONAL, REQUIRED, doctor
 from gpuvgm.engines import native_is_built
 from tests.cli.running import ROOT
@@ -58,10 +60,10 @@ def test_text_names_engines_packages_and_what_is_missing(monkeypatch):
         assert name in text
 
 
-def test_nothing_optional_is_imported():
+def test_nothing_optional_is_imported_but_cupy():
     code = "import json, sys, gpuvgm; gpuvgm.doctor(); print(json.dumps(sorted(sys.modules)))"
     loaded = {name.partition(".")[0] for name in run_python(code, ROOT)}
-    assert not loaded & {*OPTIONAL, "sklearn", "distributed"}
+    assert not loaded & {*OPTIONAL, "sklearn", "distributed"} - {"cupy"}
 
 
 def test_without_extension_and_optional_packages(tmp_path):
@@ -107,3 +109,67 @@ def test_an_instruction_set_that_is_not_there(monkeypatch):
     diagnosis.get_engine.cache_clear()
     assert not state.usable
     assert "mmx" in state.reason
+
+
+class Runtime:
+    """What is used of CUDA's runtime."""
+
+    @staticmethod
+    def driverGetVersion():
+        return 13010
+
+    @staticmethod
+    def runtimeGetVersion():
+        return 12090
+
+    @staticmethod
+    def getDeviceCount():
+        return 2
+
+    @staticmethod
+    def getDeviceProperties(index):
+        return {"name": f"GPU {index}".encode(), "totalGlobalMem": (index + 1) << 30, "major": 9, "minor": index}
+
+
+@pytest.fixture(name="cupy")
+def _cupy(monkeypatch):
+    module = types.ModuleType("cupy")
+    module.__spec__ = ModuleSpec("cupy", None)
+    module.cuda = types.SimpleNamespace(is_available=lambda: True, runtime=Runtime)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    engines.cuda_problem.cache_clear()
+    yield module
+    engines.cuda_problem.cache_clear()
+
+
+def test_devices(cupy, monkeypatch):
+    real = diagnosis.get_engine
+    monkeypatch.setattr(diagnosis, "get_engine", lambda name: None if name == "cuda" else real(name))
+    found = doctor()
+    assert next(engine for engine in found.engines if engine.name == "cuda").usable
+    first, second = found.devices
+    assert (first.name, first.memory_bytes, first.compute_capability) == ("GPU 0", 1 << 30, "9.0")
+    assert (second.name, second.driver, second.runtime) == ("GPU 1", "13.1", "12.9")
+    assert "GPU 1, 2.0 GiB, compute capability 9.1, CUDA 12.9 (driver for 13.1)" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["devices"][1]["name"] == "GPU 1"
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_a_gpu_that_cannot_be_used(cupy, monkeypatch, tmp_path, driver):
+    cupy.cuda.is_available = lambda: False
+    (tmp_path / "version").write_text("NVRM")
+    monkeypatch.setattr(diagnosis, "DRIVER", tmp_path / ("version" if driver else "nothing"))
+    found = doctor()
+    state = next(engine for engine in found.engines if engine.name == "cuda")
+    assert not state.usable and "needs an NVIDIA GPU" in state.reason
+    assert found.devices == ()
+    lacks = {lack.name: lack.remedy for lack in found.missing}
+    assert ("cuda engine" in lacks) == driver
+    if driver:
+        assert "nvidia-smi" in lacks["cuda engine"]
+
+
+def test_a_cupy_that_breaks_does_not_stop_the_doctor(cupy):
+    del cupy.cuda
+    state = next(engine for engine in doctor().engines if engine.name == "cuda")
+    assert not state.usable and "AttributeError" in state.reason

@@ -14,6 +14,13 @@ from gpuvgm.multivariate import GaussianTable
 from tests.conftest import make_engine, native_names
 from tests.maths.test_multivariate import gaussian_rows, gaussian_table
 
+
+@pytest.fixture(params=["reference", *native_names()])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Engines of the host; on devices the reference's own functions run over arrays of the device's namespace."""
+    return make_engine(request.param)
+
+
 REFERENCE = ReferenceEngine()
 SIZES = [0, 1, 7, 8, 9, 63, 64, 255, 256, 257, 4095, 4096, 4097, 9000]
 SHAPES = [(1, 1), (2, 1), (5, 2), (10, 3), (3, 4), (7, 5), (4, 7), (10, 8), (9, 9), (3, 17), (33, 6)]

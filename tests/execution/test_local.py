@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.execution import LocalExecutor, available_threads
+from gpuvgm.execution import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.frames import open_source
 
 
@@ -258,3 +258,62 @@ def test_threads_are_counted_and_checked():
     assert LocalExecutor(3).threads == 3
     with pytest.raises(InputError, match="threads must be at least 1, got 0"):
         LocalExecutor(0)
+
+
+class Rows:
+    """A block that can be halved."""
+
+    def __init__(self, first_row, rows):
+        self.first_row, self.rows = first_row, rows
+
+    def halves(self):
+        half = self.rows // 2
+        return [Rows(self.first_row, half), Rows(self.first_row + half, self.rows - half)]
+
+
+def test_the_callers_executor_stays_in_the_callers_thread():
+    seen, done = [], []
+    executor = CallerExecutor(3, done.append)
+    executor.map_blocks(lambda block: threading.get_ident(), [Rows(0, 5), Rows(5, 6)], seen.append)
+    assert seen == [threading.get_ident()] * 2
+    assert done == [5, 11]
+    assert list(executor.stream(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)])) == [5, 6]
+    assert executor.map_merge(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)], lambda a, b: a + b) == 11
+
+
+def test_blocks_are_halved_where_memory_runs_out(caplog):
+    tried, done = [], []
+
+    def work(block):
+        tried.append(block.rows)
+        if block.rows > 10_000:
+            raise MemoryError
+        return block.first_row, block.rows
+
+    blocks, found = [Rows(0, 32_001), Rows(32_001, 32_001)], []
+    CallerExecutor(1, done.append).map_blocks(work, blocks, found.append)
+    ends = [first + rows for first, rows in found]
+    assert [first for first, _ in found] == [0, *ends[:-1]]
+    assert ends[-1] == done[-1] == 64_002
+    assert [rows for rows in tried if rows > 10_000] == [32_001, 16_000]  # the second block is cut before it is tried
+    assert "going on with blocks of" in caplog.text
+
+
+def test_memory_that_is_too_short_for_small_blocks_is_an_error():
+    def work(block):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        CallerExecutor(1).map_blocks(work, [Rows(0, 100_000)], print)
+
+
+def test_a_sink_without_memory_is_not_tried_again():
+    taken = []
+
+    def sink(result):
+        taken.append(result)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        CallerExecutor(1).map_blocks(lambda block: block.rows, [Rows(0, 100_000)], sink)
+    assert taken == [100_000]

@@ -87,10 +87,21 @@ class EmulatedLane:
 
 @dataclass
 class EmulatedDevice:
-    """Runs programs on the host, checks their arguments and keeps a list of launches."""
+    """Runs programs on the host, checks their arguments and keeps a list of launches.
+
+    Parameters
+    ----------
+    multiprocessors : int
+        What the engine chooses numbers of blocks by.
+    memory : float
+        Bytes of the longest upload that finds room.
+    flushes : bool
+        Take subnormal numbers for 0, float32 and float64 ones, as -ftz=true does with those of float32.
+    """
 
     multiprocessors: int = 2
     memory: float = np.inf
+    flushes: bool = False
     launches: list[tuple[str, int]] = field(default_factory=list)
     uploads: list[int] = field(default_factory=list)
     xp: Any = field(default_factory=ResidentNamespace)
@@ -118,7 +129,7 @@ class EmulatedDevice:
         self.launches.append((program.name, size))
         held = [_held(parameter, value) for parameter, value in zip(program.parameters, arguments, strict=True)]
         addresses = (ctypes.c_void_p * len(held))(*[one.ctypes.data for one in held])
-        library(program).gpuvgm_run(ctypes.c_longlong(size), addresses)
+        library(program, self.flushes).gpuvgm_run(ctypes.c_longlong(size), addresses)
 
     def to_host(self, array: Any) -> np.ndarray:
         assert isinstance(array, Resident)
@@ -136,7 +147,7 @@ def _held(parameter: Parameter, value: Any) -> np.ndarray:
     return np.array([value], parameter.type)
 
 
-def host_text(program: Program) -> str:
+def host_text(program: Program, flushes: bool) -> str:
     """The program as a file for the host's compiler, with one entry that takes the addresses of all arguments."""
     reads = [_read(index, parameter) for index, parameter in enumerate(program.parameters)]
     names = ", ".join(parameter.name for parameter in program.parameters)
@@ -145,6 +156,9 @@ def host_text(program: Program) -> str:
     else:
         body = f"for (long long i = 0; i < size; ++i) {{ {program.operation}; }}"
     lines = ['#include "emulation.hpp"', program.preamble()]
+    if flushes:
+        lines.insert(0, "#include <immintrin.h>")
+        body = f"const unsigned before = _mm_getcsr(); _mm_setcsr(before | 0x8040u); {body} _mm_setcsr(before);"
     lines += ['extern "C" void gpuvgm_run(long long size, void** arguments) {', *reads, body, "}"]
     return "\n".join(lines)
 
@@ -157,10 +171,10 @@ def _read(index: int, parameter: Parameter) -> str:
 
 
 @cache
-def library(program: Program) -> ctypes.CDLL:
+def library(program: Program, flushes: bool) -> ctypes.CDLL:
     """The program, compiled for the host."""
     assert COMPILER is not None
-    text = host_text(program)
+    text = host_text(program, flushes)
     fused = ["-mfma"] if "fma" in Path("/proc/cpuinfo").read_text().split() else []
     key = hashlib.sha256(" ".join([text, *FLAGS, *fused, (HERE / "emulation.hpp").read_text()]).encode()).hexdigest()[
         :20

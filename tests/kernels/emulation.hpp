@@ -1,6 +1,7 @@
 // A CUDA block on the host, for tests: every thread is a fibre, and __syncthreads gives way to the next one. A block in
 // which some threads end while others wait at a barrier aborts. Atomics are plain operations, since one fibre runs at a
-// time. Blocks run from the last to the first, so that a kernel that counts on their order is found out.
+// time. Blocks run from the last to the first, and the threads of every other block (and launch) as well, so that a
+// kernel that counts on their order is found out.
 #pragma once
 #include <ucontext.h>
 
@@ -22,7 +23,7 @@ struct EmulatedIndex {
 };
 static thread_local EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
 
-struct float2 {
+struct alignas(8) float2 {
     float x, y;
 };
 struct alignas(16) float4 {
@@ -40,6 +41,17 @@ struct alignas(8) ushort4 {
 struct alignas(16) ulonglong2 {
     unsigned long long x, y;
 };
+
+inline int __double2hiint(double a) {
+    uint64_t bits;
+    std::memcpy(&bits, &a, 8);
+    return (int)(bits >> 32);
+}
+inline int __double2loint(double a) {
+    uint64_t bits;
+    std::memcpy(&bits, &a, 8);
+    return (int)bits;
+}
 
 namespace emulation {
 
@@ -72,7 +84,7 @@ inline void sync() {
     threadIdx.x = mine;
 }
 
-inline void run_block(unsigned threads) {
+inline void run_block(unsigned threads, bool backwards) {
     Block& b = block();
     for (unsigned t = 0; t < threads; ++t) {
         b.ended[t] = 0;
@@ -85,7 +97,8 @@ inline void run_block(unsigned threads) {
     for (bool waiting = true; waiting;) {
         waiting = false;
         unsigned alive = 0, finished = 0;
-        for (unsigned t = 0; t < threads; ++t) {
+        for (unsigned i = 0; i < threads; ++i) {
+            const unsigned t = backwards ? threads - 1 - i : i;
             if (b.ended[t]) {
                 continue;
             }
@@ -109,11 +122,13 @@ inline void launch(unsigned blocks, unsigned threads, const std::function<void()
     b.ended.resize(threads);
     b.stacks.resize(STACK * threads);
     b.body = &body;
+    static unsigned launches = 0;
+    ++launches;
     gridDim = {blocks, 1, 1};
     blockDim = {threads, 1, 1};
     for (unsigned i = 0; i < blocks; ++i) {
         blockIdx.x = blocks - 1 - i;
-        run_block(threads);
+        run_block(threads, (launches + i) % 2 != 0);
     }
 }
 

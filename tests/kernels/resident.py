@@ -30,7 +30,10 @@ class ResidentEngine:
         return self.engine.summarise(self.up(x), grid)
 
     def e_step(self, x, weight, scatter, table):  # type: ignore[no-untyped-def]
-        return self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table)
+        return self.device.to_host(self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table))
+
+    def add_chunks(self, total, partials):  # type: ignore[no-untyped-def]
+        return self.engine.add_chunks(total, self.up(partials))
 
     def count_most_probable(self, x, weight, table):  # type: ignore[no-untyped-def]
         return self.engine.count_most_probable(self.up(x), self.up(weight), table)

@@ -131,10 +131,20 @@ def test_cells_of_the_host_run_on_the_host_engine() -> None:
     assert device.launches
 
 
+def test_hardware_exponentials_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, table = EmulatedDevice(), draw_table().mixture
+    x = np.nan_to_num(rows(5000)).astype(np.float32).view(Resident)
+    exact, quick = CudaEngine(ORACLE, device), CudaEngine(ORACLE, device, hardware_exponentials=True)
+    sums = [device.to_host(engine.e_step(x, None, None, table)) for engine in (exact, quick)]
+    assert [name.partition("_10_")[0] for name, _ in device.launches] == ["gpuvgm_e_step", "gpuvgm_e_step32"]
+    np.testing.assert_allclose(sums[1][:, :10], sums[0][:, :10], rtol=1e-4, atol=1e-5 * 4096)
+    assert np.any(sums[1] != sums[0])
+
+
 def test_arguments_that_a_kernel_would_misread_are_refused() -> None:
     from gpuvgm.engines.cuda.rows import inverse_program
 
-    program = inverse_program("float32", "uint8")
+    program = inverse_program("float32", "uint8", "float64")
     arrays = {p.name: np.zeros(8, p.type).view(Resident) if p.pointer else 1 for p in program.parameters}
     program.check(list(arrays.values()))
     with pytest.raises(TypeError, match="takes 7 arguments, 6 are given"):
@@ -147,5 +157,6 @@ def test_arguments_that_a_kernel_would_misread_are_refused() -> None:
 
 def test_engines_are_pickled_without_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpuvgm.engines.cuda.CupyDevice", EmulatedDevice)
-    engine = pickle.loads(pickle.dumps(CudaEngine(ORACLE)))
+    engine = pickle.loads(pickle.dumps(CudaEngine(ORACLE, cells_on_device=True)))
     assert engine.name == "cuda" and isinstance(engine.device, EmulatedDevice)
+    assert engine.cells_on_device and not engine.hardware_exponentials

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import rows
 from gpuvgm.grid import Frame
-from gpuvgm.model import Draw, InverseTable
+from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from tests.engines.test_engines import draw_table
 from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
 
@@ -27,9 +30,9 @@ def numbers(count: int, dtype: str = "float64") -> np.ndarray:
     return x
 
 
-def transformed(x: np.ndarray, table, draw: Draw, scalar: str = "float32", cell: str = "uint8"):  # type: ignore[no-untyped-def]
+def transformed(x: np.ndarray, table, draw: Draw, scalar: str = "float32", cell: str = "uint8", flushes: bool = False):  # type: ignore[no-untyped-def]
     out = resident(np.full(len(x), 9, scalar)), resident(np.full(len(x), 99, cell))
-    rows.transform(EmulatedDevice(), resident(x), table, draw, out)
+    rows.transform(EmulatedDevice(flushes=flushes), resident(x), table, draw, out)
     return out
 
 
@@ -70,6 +73,53 @@ def test_rows_anywhere_in_memory_and_in_the_source(first_row: int, offset: int) 
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("components", [1, 2, 10, 16, 17])
+@pytest.mark.parametrize("x", ["float32", "float64"])
+def test_the_law_of_float32(size: int, components: int, x: str) -> None:
+    values, table = numbers(size, x), replace(draw_table(min(7, components), components), precision="float32")
+    uniforms = np.random.default_rng(5).uniform(size=size)
+    for draw in (Draw(7, 2**63 + 5, 1001), Draw(uniforms=resident(uniforms)), Draw(most_probable=True)):
+        found, wanted = transformed(values, table, draw), expected(values, table, draw)
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def at_scale(scale: float) -> DrawTable:
+    """A draw in float32 whose modes lie around 5 in units of `scale`."""
+    table = draw_table()
+    mixture = table.mixture
+    precisions = mixture.half_precisions / scale**2
+    moved = KernelTable(Frame(1.0, 5 * scale), mixture.means * scale, precisions, mixture.coefficients)
+    return replace(table, mixture=moved, widths=table.widths * scale, precision="float32")
+
+
+def values_at(scale: float, dtype: str) -> np.ndarray:
+    """Rows in units of `scale`, and such that are odd at any scale."""
+    odd = [5e-324, -1e-40, 1e-45, 0.0, -0.0, 1e38, np.inf, -np.inf]
+    with np.errstate(under="ignore"):
+        return np.concatenate((numbers(997) * scale, odd)).astype(dtype)
+
+
+@pytest.mark.parametrize("scale", [2.0**-140, 2.0**-60, 1.0, 2.0**80])
+@pytest.mark.parametrize("x", ["float32", "float64"])
+def test_the_law_of_float32_at_every_scale(scale: float, x: str) -> None:
+    values, table = values_at(scale, x), at_scale(scale)
+    for found, wanted in zip(transformed(values, table, Draw(3, 4)), expected(values, table, Draw(3, 4)), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flushing is switched on for x86 only")
+@pytest.mark.parametrize("scale", [2.0**-30, 1.0, 2.0**80])
+@pytest.mark.parametrize("x", ["float32", "float64"])
+def test_flushing_subnormal_numbers_changes_nothing_in_float32(scale: float, x: str) -> None:
+    values, table = values_at(scale, x), at_scale(scale)
+    for draw in (Draw(3, 4), Draw(most_probable=True)):
+        flushed = transformed(values, table, draw, flushes=True)
+        for found, wanted in zip(flushed, expected(values, table, draw), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
 def test_values_that_are_not_finite_get_the_missing_cell() -> None:
     x, table = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0]), draw_table()
     scalar, cell = transformed(x, table, Draw(1, 1))
@@ -89,6 +139,17 @@ def test_inverse(size: int, scalar: str, cell: str) -> None:
     wrong = rows.inverse_transform(EmulatedDevice(), resident(scalars), resident(cells), table, found)
     assert ORACLE.inverse_transform(scalars, cells, table, wanted) == -1 and int(wrong[0]) == rows.NO_ROW
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_inverse_into_float32_rounds_to_the_nearest() -> None:
+    g = np.random.default_rng(0)
+    table = InverseTable(Frame(1.0, 1e-3), np.array([1.0, 3e38, 1e-40]), np.array([2.0, 3e38, 1e-39]), 1.0)
+    scalars, cells = g.uniform(-1, 1, 1000).astype(np.float32), g.integers(0, 3, 1000).astype(np.uint8)
+    found, wide = resident(np.zeros(1000, np.float32)), np.zeros(1000)
+    rows.inverse_transform(EmulatedDevice(), resident(scalars), resident(cells), table, found)
+    ORACLE.inverse_transform(scalars, cells, table, wide)
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_array_equal(found, wide.astype(np.float32))
 
 
 def test_inverse_names_the_first_row_without_a_cell() -> None:

@@ -185,6 +185,21 @@ HELD = {
     ),
 }
 
+#: Format 4 says which law transform goes by; one column of its file has that of float32.
+HELD[4] = SimpleNamespace(**vars(HELD[3]))
+HELD[4].options = {**HELD[3].options, "precision": "float32"}
+HELD[4].encoded = {
+    **HELD[3].encoded,
+    "id.scalar": [
+        "-0x1.a17b180000000p-2",
+        "-0x1.9f518a0000000p-2",
+        "0x1.3c727a0000000p-5",
+        "0x0.0p+0",
+        "-0x1.9258320000000p-2",
+        "-0x1.a17b180000000p-2",
+    ],
+}
+
 
 #: What format 3, the first with other kinds, was told of the columns that formats 1 and 2 do not have.
 COLUMNS = {
@@ -274,6 +289,13 @@ def write_format_3() -> None:
     transformer.fit(rows_of_every_kind()).save(DATA / "format_3.gpuvgm", summaries=True)
 
 
+def write_format_4() -> None:
+    """Write the file; run once, when the format was new."""
+    columns = {"Amount": "continuous", "id": {"kind": "continuous", **HELD[4].options}, **COLUMNS}
+    transformer = gpuvgm.TableTransformer(columns, random_state=5, n_components=4)
+    transformer.fit(rows_of_every_kind()).save(DATA / "format_4.gpuvgm", summaries=True)
+
+
 def some_rows(number: int) -> pa.Table:
     """Six rows; from format 3 on with the columns of all kinds."""
     rows = pa.table({"Amount": pa.array(ROWS["Amount"]), "id": pa.array(ROWS["id"], pa.int64())})
@@ -311,6 +333,12 @@ def test_values(number):
     assert [column.fit.bound_with_fewer for column in (amount, identity)] == [held.with_fewer, None]
     assert stored.summaries["id"].rows == 300
     assert stored.summaries["id"].missing == 6
+
+
+def test_precision(number):
+    model = load_model(DATA / f"format_{number}.gpuvgm").model
+    assert model["Amount"].rules.precision == "float64"
+    assert model["id"].rules.precision == HELD[number].options.get("precision", "float64")
 
 
 def test_rows_are_encoded_as_they_were(number):

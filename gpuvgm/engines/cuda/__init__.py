@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,9 @@ class CudaEngine:
     cells_on_device : bool
         Run E-steps over the host's arrays on the device too. Models then agree with those of other engines to 1e-10
         instead of to the last bit.
+    hardware_exponentials : bool
+        Run E-steps over rows on the device in float32, with the device's own exponential: quicker, and good to about
+        1e-6 of the sums.
 
     Raises
     ------
@@ -53,12 +57,25 @@ class CudaEngine:
 
     name = "cuda"
 
-    def __init__(self, host: Engine, device: Device | None = None, *, cells_on_device: bool = False) -> None:
+    def __init__(
+        self,
+        host: Engine,
+        device: Device | None = None,
+        *,
+        cells_on_device: bool = False,
+        hardware_exponentials: bool = False,
+    ) -> None:
         self.device: Device = CupyDevice() if device is None else device
-        self._host, self._cells_on_device = host, cells_on_device
+        self._host = host
+        self.cells_on_device, self.hardware_exponentials = cells_on_device, hardware_exponentials
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._host,)
+        chosen = partial(
+            type(self),
+            cells_on_device=self.cells_on_device,
+            hardware_exponentials=self.hardware_exponentials,
+        )
+        return chosen, (self._host,)
 
     def summarise(self, x: Floats, grid: Grid) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
@@ -81,7 +98,19 @@ class CudaEngine:
         """Sums of responsibilities; see `Engine.e_step`."""
         if self._on_host(x):
             return self._host.e_step(x, weight, scatter, table)
-        return e_step.e_step(self.device, self._up(x), self._up(weight), self._up(scatter), table)
+        rows = self._up(x), self._up(weight)
+        if self.hardware_exponentials and scatter is None:
+            partials = e_step.narrow_partials(self.device, *rows, table)
+        else:
+            partials = e_step.e_step_partials(self.device, *rows, self._up(scatter), table)
+        return partials if self.device.is_resident(x) else self.device.to_host(partials)
+
+    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
+        """A total with chunks added; see `Engine.add_chunks`."""
+        if not self.device.is_resident(partials):
+            return self._host.add_chunks(total, partials)
+        both = self.device.xp.concatenate((self._up(total), partials))
+        return self.device.to_host(e_step.ordered_total(self.device, both))
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
@@ -155,7 +184,7 @@ class CudaEngine:
         rows.read_onehot(self.device, matrix, parts)
 
     def _on_host(self, x: Any) -> bool:
-        return not self.device.is_resident(x) and not self._cells_on_device
+        return not self.device.is_resident(x) and not self.cells_on_device
 
     def _up(self, array: Any) -> Any:
         return None if array is None else self.device.xp.asarray(array)

@@ -9,12 +9,14 @@ import numpy as np
 
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.narrow import NarrowMixture
 from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
 from gpuvgm.grid import Floats
 from gpuvgm.model import KernelTable
 
 MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
 TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh
+BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
 _SHORT = {"float32": "f4", "float64": "f8"}
 _SOURCES = ("vgm_math.cuh", "block.cuh", "block_rows.cuh")
 
@@ -46,13 +48,37 @@ def rows_program(components: int, x: str, *, weighted: bool) -> Program:
     """
     return Program(
         name=f"gpuvgm_e_step_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "e_step.cuh"),
+        sources=(*_SOURCES, "exp2_table.cuh", "e_step.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
             ("GPUVGM_COMPONENTS", str(components)),
             ("GPUVGM_WEIGHTED", str(int(weighted))),
         ),
         parameters=(*_row_parameters(x, *["weight"] * weighted), *_FRAME, *_CHUNKS),
+        threads=128,
+    )
+
+
+@cache
+def narrow_program(components: int, x: str, *, weighted: bool) -> Program:
+    """Program of E-steps over rows in float32; see `rows_program`."""
+    return Program(
+        name=f"gpuvgm_e_step32_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
+        sources=(*_SOURCES, "vgm_math32.cuh", "e_step32.cuh"),
+        constants=(
+            ("GPUVGM_VALUE", C_TYPES[x]),
+            ("GPUVGM_COMPONENTS", str(components)),
+            ("GPUVGM_WEIGHTED", str(int(weighted))),
+        ),
+        parameters=(
+            *_row_parameters(x, *["weight"] * weighted)[:-1],
+            Parameter("float32", "mixture"),
+            _value("float32", "power"),
+            _value("int32", "exponent"),
+            _value("float64", "unit"),
+            _value("float64", "largest"),
+            *_CHUNKS,
+        ),
         threads=128,
     )
 
@@ -108,6 +134,8 @@ def programs() -> list[Program]:
         rows_program(10, "float32", weighted=False),
         rows_program(10, "float64", weighted=True),
         rows_program(MOST_IN_REGISTERS, "float64", weighted=True),
+        narrow_program(10, "float32", weighted=False),
+        narrow_program(10, "float64", weighted=True),
         any_program("float64", weighted=False, cells=False),
         any_program("float32", weighted=True, cells=False),
         any_program("float64", weighted=True, cells=True),
@@ -131,7 +159,7 @@ def e_step(device: Device, x: Any, weight: Any | None, scatter: Any | None, tabl
     table : KernelTable
         The mixture.
     """
-    return device.to_host(e_step_partials(device, x, weight, scatter, table))
+    return np.asarray(device.to_host(e_step_partials(device, x, weight, scatter, table)))
 
 
 def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Any:
@@ -145,6 +173,21 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
     else:
         program = any_program(kind, weighted=weight is not None, cells=False)
     return _by_chunk(device, program, (x, weight, scatter), table, 3 * components + 1)
+
+
+def narrow_partials(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Any:
+    """`e_step_partials` of rows in float32, to about 1e-6.
+
+    Float64 is used where there are more than `MOST_IN_REGISTERS` components, or where float32 cannot hold them.
+    """
+    components = len(table.means)
+    narrow = NarrowMixture.of(table) if components <= MOST_IN_REGISTERS else None
+    if narrow is None:
+        return e_step_partials(device, x, weight, None, table)
+    program = narrow_program(components, x.dtype.name, weighted=weight is not None)
+    rows = [x] if weight is None else [x, weight]
+    rules = [2.0**narrow.exponent, narrow.exponent, narrow.unit, narrow.largest]
+    return _run(device, program, [*rows, device.xp.asarray(narrow.components), *rules], len(x), 3 * components + 1)
 
 
 def ordered_total(device: Device, partials: Any) -> Any:
@@ -163,18 +206,23 @@ def count_most_probable(device: Device, x: Any, weight: Any | None, table: Kerne
     """Weight by most probable component, on the host; see `Engine.count_most_probable`."""
     program = most_probable_program(x.dtype.name, weighted=weight is not None)
     counts = _by_chunk(device, program, (x, weight), table, len(table.means))
-    return device.to_host(ordered_total(device, counts))[0]
+    return np.asarray(device.to_host(ordered_total(device, counts))[0])
 
 
 def _by_chunk(device: Device, program: Program, given: tuple[Any, ...], table: KernelTable, width: int) -> Any:
     """What a program that takes rows, a mixture and its frame finds for every chunk, shape (chunks, width)."""
-    rows = len(given[0])
-    chunks = -(-rows // CHUNK_ROWS)
-    partials = device.xp.empty((chunks, width))
     mixture = device.xp.asarray(np.stack((table.means, table.half_precisions, table.coefficients)))
     arrays = [array for array in given if array is not None]
     components = [len(table.means)] * any(parameter.name == "components" for parameter in program.parameters)
-    arguments = [*arrays, mixture, *components, table.frame.scale, table.frame.centre, rows, 0, partials]
+    arguments = [*arrays, mixture, *components, table.frame.scale, table.frame.centre]
+    return _run(device, program, arguments, len(given[0]), width)
+
+
+def _run(device: Device, program: Program, arguments: list[Any], rows: int, width: int) -> Any:
+    """Chunks of a program whose last parameters are `_CHUNKS`."""
+    chunks = -(-rows // CHUNK_ROWS)
+    partials = device.xp.empty((chunks, width))
     if chunks:
-        device.run_blocks(program, chunks, arguments)
+        blocks = min(chunks, BLOCKS_EACH * device.multiprocessors)
+        device.run_blocks(program, blocks, [*arguments, rows, 0, partials])
     return partials

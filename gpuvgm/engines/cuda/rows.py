@@ -7,12 +7,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
 from gpuvgm.grid import Floats
-from gpuvgm.model import Draw, DrawTable, InverseTable
+from gpuvgm.model import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
@@ -34,25 +35,54 @@ def transform_program(components: int, randomness: str, x: str, scalar: str, cel
     x, scalar, cell : str
         Types of rows, scalars and cells.
     """
+    return Program(
+        name=f"gpuvgm_transform_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}",
+        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "transform.cuh"),
+        constants=(("GPUVGM_ROWS", str(QUAD)),),
+        parameters=_transform_parameters("float64", x, scalar, cell),
+        operation=_transform_operation("transform_quad", components, randomness),
+    )
+
+
+def _transform_parameters(law: str, x: str, scalar: str, cell: str) -> tuple[Parameter, ...]:
     rows = (Parameter(x, "x"), Parameter("int64", "rows", pointer=False))
     keys = tuple(Parameter("uint64", name, pointer=False) for name in ("seed", "column", "first_row"))
     written = (Parameter(scalar, "scalar", written=True), Parameter(cell, "cell", written=True))
-    return Program(
-        name=f"gpuvgm_transform_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}",
-        sources=("vgm_math.cuh", "quad.cuh", "transform.cuh"),
-        constants=(("GPUVGM_ROWS", str(QUAD)),),
-        parameters=(*rows, Parameter("float64", "parameters"), Parameter("float64", "given"), *keys, *written),
-        operation=f"gpuvgm::transform_quad<{components}, gpuvgm::{randomness.upper()}>(i, &x[0], rows, &parameters[0], "
-        "&given[0], seed, column, first_row, &scalar[0], &cell[0])",
+    return (*rows, Parameter(law, "parameters"), Parameter(law, "given"), *keys, *written)
+
+
+def _transform_operation(function: str, components: int, randomness: str, *types: str) -> str:
+    chosen = ", ".join([str(components), f"gpuvgm::{randomness.upper()}", *types])
+    return (
+        f"gpuvgm::{function}<{chosen}>(i, &x[0], rows, &parameters[0], &given[0], "
+        "seed, column, first_row, &scalar[0], &cell[0])"
     )
 
 
 @cache
-def inverse_program(scalar: str, cell: str) -> Program:
-    """Program of `Engine.inverse_transform` for these types of scalars and cells."""
+def narrow_program(components: int, randomness: str, x: str, scalar: str, cell: str, *, wide: bool = False) -> Program:
+    """Program of `Engine.transform` by the law of float32; parameters as for `transform_program`.
+
+    With `wide`, rows of float32 are taken as float64, see `NarrowTable.takes_float32`.
+    """
     return Program(
-        name=f"gpuvgm_inverse_{_SHORT[scalar]}_{_SHORT[cell]}",
-        sources=("vgm_math.cuh", "quad.cuh", "inverse.cuh"),
+        name=f"gpuvgm_transform32_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}"
+        + ("_wide" if wide else ""),
+        sources=("vgm_math.cuh", "vgm_math32.cuh", "block.cuh", "quad.cuh", "transform.cuh", "transform32.cuh"),
+        constants=(("GPUVGM_ROWS", str(QUAD)),),
+        parameters=_transform_parameters("float32", x, scalar, cell),
+        operation=_transform_operation(
+            "transform_narrow_quad", components, randomness, "double" if wide else C_TYPES[x]
+        ),
+    )
+
+
+@cache
+def inverse_program(scalar: str, cell: str, value: str) -> Program:
+    """Program of `Engine.inverse_transform` for these types of scalars, cells and numbers."""
+    return Program(
+        name=f"gpuvgm_inverse_{_SHORT[scalar]}_{_SHORT[cell]}_{_SHORT[value]}",
+        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "inverse.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=(
             Parameter(scalar, "scalar"),
@@ -60,7 +90,7 @@ def inverse_program(scalar: str, cell: str) -> Program:
             Parameter("int64", "rows", pointer=False),
             Parameter("float64", "parameters"),
             Parameter("uint32", "cells", pointer=False),
-            Parameter("float64", "value", written=True),
+            Parameter(value, "value", written=True),
             Parameter("uint64", "wrong", written=True),
         ),
         operation="gpuvgm::inverse_quad(i, &scalar[0], &cell[0], rows, &parameters[0], cells, &value[0], &wrong[0])",
@@ -72,7 +102,7 @@ def fill_program(real: str) -> Program:
     """Program of `Engine.fill_onehot` for matrices of this type."""
     return Program(
         name=f"gpuvgm_fill_onehot_{_SHORT[real]}",
-        sources=("vgm_math.cuh", "block.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
+        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
         constants=(("GPUVGM_FILL", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
@@ -89,7 +119,7 @@ def read_program(real: str) -> Program:
     """Program of `Engine.read_onehot` for matrices of this type."""
     return Program(
         name=f"gpuvgm_read_onehot_{_SHORT[real]}",
-        sources=("vgm_math.cuh", "block.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
+        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
         constants=(("GPUVGM_READ", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
@@ -118,11 +148,23 @@ def programs() -> list[Program]:
             (17, "generator", "float64", "float32", "uint8"),
         )
     ]
-    inverses = [inverse_program(scalar, cell) for scalar in ("float32", "float64") for cell in ("uint8", "uint16")]
-    return [*transforms, *inverses, *map(fill_program, _REALS), *map(read_program, _REALS)]
+    narrow = [
+        narrow_program(components, randomness, x, "float32", "uint8")
+        for components, randomness, x in (
+            (10, "generator", "float32"),
+            (10, "generator", "float64"),
+            (10, "given", "float32"),
+            (10, "none", "float32"),
+            (16, "generator", "float32"),
+            (17, "generator", "float32"),
+        )
+    ]
+    inverses = [inverse_program(s, c, v) for s, c in _ENCODED for v in _REALS]
+    return [*transforms, *narrow, *inverses, *map(fill_program, _REALS), *map(read_program, _REALS)]
 
 
 _REALS = ("float32", "float64")
+_ENCODED = (("float32", "uint8"), ("float32", "uint16"), ("float64", "uint8"))
 
 
 def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[Any, Any]) -> None:
@@ -143,30 +185,48 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     chosen = draw.most_probable or len(table.widths) == 1
     randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
     names = (x.dtype.name, scalar.dtype.name, cell.dtype.name)
-    parameters = device.xp.asarray(_draw_parameters(table))
-    given = draw.uniforms if randomness == "given" else parameters
-    skip = draw.first_row % QUAD
+    given: Any = draw.uniforms
+    if table.precision == "float32":
+        narrow = NarrowTable.of(table)
+        wide = x.dtype == np.float32 and not narrow.takes_float32
+        program = narrow_program(len(narrow.mean_high), randomness, *names, wide=wide)
+        parameters = device.xp.asarray(_narrow_parameters(narrow))
+        given = None if given is None else narrow_uniforms(given)
+    else:
+        program = transform_program(len(table.mixture.means), randomness, *names)
+        parameters = device.xp.asarray(_draw_parameters(table))
     device.run_rows(
-        transform_program(len(table.mixture.means), randomness, *names),
-        [x, len(x), parameters, given, draw.seed, draw.column, draw.first_row, scalar, cell],
-        -(-(len(x) + skip) // QUAD) if len(x) else 0,
+        program,
+        [
+            *(x, len(x), parameters, given if randomness == "given" else parameters),
+            *(draw.seed, draw.column, draw.first_row, scalar, cell),
+        ],
+        -(-(len(x) + draw.first_row % QUAD) // QUAD) if len(x) else 0,
     )
 
 
+def _narrow_parameters(table: NarrowTable) -> NDArray[np.float32]:
+    """The rules, and eight numbers of each component; see transform32.cuh."""
+    active, power = len(table.widths), 2.0**table.exponent if table.takes_float32 else 0.0
+    rules = [table.floor, table.limit, max(table.missing_cell, 0), active, power, table.exponent, 0, 0]
+    components = np.ones((len(table.mean_high), 8), np.float32)
+    components[:, :4] = np.stack((table.mean_high, table.mean_low, table.root_precisions, table.coefficients), axis=1)
+    components[:active, 4:6] = np.stack((table.widths, table.cells), axis=1)
+    return np.concatenate((np.array(rules, np.float32), components.ravel()))
+
+
 def _draw_parameters(table: DrawTable) -> Floats:
-    """The rules, four numbers of each component, the cells of the active ones; see transform.cuh."""
+    """The rules, and six numbers of each component; see transform.cuh."""
     mixture, active = table.mixture, len(table.widths)
     rules = [mixture.frame.scale, mixture.frame.centre, table.floor, table.limit, max(table.missing_cell, 0), active]
-    components = np.ones((len(mixture.means), 4))
+    components = np.ones((len(mixture.means), 6))
     components[:, :3] = np.stack((mixture.means, mixture.half_precisions, mixture.coefficients), axis=1)
-    components[:active, 3] = table.widths
-    cells = np.zeros(len(mixture.means))
-    cells[:active] = table.cells
-    return np.concatenate((np.array(rules, np.float64), components.ravel(), cells))
+    components[:active, 3:5] = np.stack((table.widths, table.cells), axis=1)
+    return np.concatenate((np.array(rules, np.float64), components.ravel()))
 
 
 def inverse_transform(device: Device, scalar: Any, cell: Any, table: InverseTable, out: Any) -> Any:
-    """Numbers of rows on the device; see `Engine.inverse_transform`.
+    """Numbers of rows on the device; see `Engine.inverse_transform`. Of float32, they are rounded to the nearest.
 
     Returns
     -------
@@ -179,7 +239,7 @@ def inverse_transform(device: Device, scalar: Any, cell: Any, table: InverseTabl
     parameters = device.xp.asarray(np.concatenate((rules, cells)))
     wrong = device.xp.asarray(np.array([NO_ROW], np.uint64))
     device.run_rows(
-        inverse_program(scalar.dtype.name, cell.dtype.name),
+        inverse_program(scalar.dtype.name, cell.dtype.name, out.dtype.name),
         [scalar, cell, len(cell), parameters, len(table.means), out, wrong],
         -(-len(cell) // QUAD),
     )

@@ -13,14 +13,13 @@ from gpuvgm.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
 from gpuvgm.summary import Summary, check_range
 
 WINDOW_ROWS = (1 << 22) - 4096  # rows whose count and first moment fit one 64-bit word of a cell
-TRIAL_ROWS = 1 << 16  # of the first window, which shows the frequent cells
+WINDOWS = 5  # of a launch; a multiprocessor has a block of each at a time
+TRIAL_ROWS = 1 << 16  # rows that are added first, to see which cells are frequent
 FREQUENT_SHARE = 1024  # a cell with one row in so many is frequent
-LEAST_TRIAL = 1 << 14  # rows that a window needs to show frequent cells
 SLOTS = 1024
 SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
-NEVER = (1 << 32) - 1  # more rows than any window has
-BLOCKS_EACH = 4  # blocks per multiprocessor
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
+_CELLS = ("vgm_math.cuh", "block.cuh", "cell_table.cuh")
 _SHORT = {"float32": "f4", "float64": "f8"}
 
 
@@ -37,26 +36,28 @@ def rows_program(x: str) -> Program:
     """Program that adds a window of rows of this type to a table of cells."""
     return Program(
         name=f"gpuvgm_summarise_{_SHORT[x]}",
-        sources=("vgm_math.cuh", "block.cuh", "block_rows.cuh", "cell_table.cuh", "quad.cuh", "summarise.cuh"),
+        sources=(*_CELLS, "block_rows.cuh", "quad.cuh", "summarise.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]),),
         parameters=(
             Parameter(x, "x"),
             _value("int64", "first"),
-            _value("int32", "rows"),
+            _value("int64", "rows"),
+            _value("int32", "window_rows"),
+            _value("int32", "window_blocks"),
             _value("float64", "scale"),
             _value("float64", "centre"),
             Parameter("uint64", "directory"),
             Parameter("uint64", "midpoints"),
             Parameter("uint32", "parents"),
             _value("int32", "split_count"),
-            _value("uint32", "first_part"),
+            _value("uint32", "cells"),
             Parameter("uint64", "frequent"),
             Parameter("uint32", "split_cells"),
             _value("uint64", "hot_key"),
             _value("uint32", "hot_cell"),
             _value("uint32", "hot_position"),
-            _written("uint64", "table"),
-            _written("uint32", "touched"),
+            _written("uint64", "tables"),
+            _written("uint64", "totals"),
             _written("uint64", "tally"),
         ),
     )
@@ -64,17 +65,31 @@ def rows_program(x: str) -> Program:
 
 @cache
 def carry_program() -> Program:
-    """Program that moves a window's sums into the totals and finds frequent cells."""
+    """Program that moves the windows' sums into the totals."""
     return Program(
         name="gpuvgm_carry",
-        sources=("vgm_math.cuh", "block.cuh", "cell_table.cuh", "carry.cuh"),
+        sources=(*_CELLS, "carry.cuh"),
+        constants=(),
+        parameters=(
+            _value("uint32", "inner"),
+            _value("int32", "windows"),
+            _written("uint64", "tables"),
+            _written("uint64", "totals"),
+        ),
+    )
+
+
+@cache
+def frequent_program() -> Program:
+    """Program that finds the frequent cells."""
+    return Program(
+        name="gpuvgm_frequent",
+        sources=(*_CELLS, "frequent.cuh"),
         constants=(),
         parameters=(
             _value("uint32", "cells"),
-            _value("uint32", "least_rows"),
-            Parameter("uint32", "touched"),
-            _written("uint64", "table"),
-            _written("uint64", "totals"),
+            _value("uint64", "least_rows"),
+            Parameter("uint64", "totals"),
             _written("uint64", "frequent"),
         ),
     )
@@ -82,7 +97,7 @@ def carry_program() -> Program:
 
 def programs() -> list[Program]:
     """The variants that compile tests look at."""
-    return [rows_program("float64"), rows_program("float32"), carry_program()]
+    return [rows_program("float64"), rows_program("float32"), carry_program(), frequent_program()]
 
 
 def summarise(device: Device, x: Any, grid: Grid) -> Summary:
@@ -112,9 +127,9 @@ class CellTable:
     grid : Grid
         Cells to sum over.
     window_rows : int
-        Rows that are added before sums are carried, at most `WINDOW_ROWS`.
+        Rows of a window, at most `WINDOW_ROWS`.
     trial_rows : int
-        Rows of the first window.
+        Rows that are added first, to see which cells are frequent.
     """
 
     def __init__(
@@ -123,21 +138,21 @@ class CellTable:
         self._device, self._grid, xp = device, grid, device.xp
         self._window_rows, self._trial_rows = window_rows, trial_rows
         splits = grid.splits
-        self._first_part = OUTER_CELLS + grid.inner_cells
-        self._cells = self._first_part + len(splits.parent)
-        self._table = xp.zeros((self._cells, 2), np.uint64)
-        self._totals = xp.zeros((4, self._cells), np.uint64)
-        self._touched = xp.zeros(1 + 2 * ENTRIES, np.uint32)
+        self._inner = grid.inner_cells + len(splits.parent)
+        self._tables = xp.zeros((WINDOWS, self._inner, 2), np.uint64)
+        self._totals = xp.zeros((OUTER_CELLS + self._inner, 4), np.uint64)
         self._frequent = xp.zeros(SLOTS, np.uint64)
         self._tally = xp.asarray(np.array([0, 0, NO_HOT_KEY, 0], np.uint64))
-        self._shown = False
-        # arrays for the kernel's parameters `directory` to `hot_position`
+        self._added = 0
+        # arguments for the parameters `scale` to `hot_position`
         self._fixed = [
+            grid.frame.scale,
+            grid.frame.centre,
             xp.asarray(grid.directory.view(np.uint64).reshape(ENTRIES, 2)),
             xp.asarray(splits.midpoint),
             xp.asarray(splits.parent.astype(np.uint32)),
             len(splits.parent),
-            self._first_part,
+            OUTER_CELLS + self._inner,
             self._frequent,
             xp.asarray(_split_cells(splits.parent)),
             grid.hot_key,
@@ -148,27 +163,38 @@ class CellTable:
         """Add rows of the device, float32 or float64; nothing is waited for."""
         start = 0
         while start < len(x):
-            rows = min(len(x) - start, self._window_rows if self._shown else self._trial_rows)
-            self.add_window(x, start, rows)
+            trial = self._trial_rows - self._added
+            rows = min(len(x) - start, trial if trial > 0 else WINDOWS * self._window_rows)
+            self.add_rows(x, start, rows)
             start += rows
+            if trial > 0 and rows == trial:
+                self._find_frequent()
 
-    def add_window(self, x: Any, first: int, rows: int) -> None:
-        """Add `rows` rows of `x` from row `first` on, no more than a window holds."""
-        frame, written = self._grid.frame, [self._table, self._touched, self._tally]
-        arguments = [x, first, rows, frame.scale, frame.centre, *self._fixed, *written]
-        blocks = max(1, min(rows // LEAST_ROWS_EACH, BLOCKS_EACH * self._device.multiprocessors))
-        self._device.run_blocks(rows_program(x.dtype.name), blocks, arguments)
-        self._carry(rows)
+    def add_rows(self, x: Any, first: int, rows: int) -> None:
+        """Add `rows` rows of `x` from row `first` on, at most `WINDOWS` windows."""
+        blocks = self._device.multiprocessors
+        windows = max(-(-rows // self._window_rows), min(WINDOWS, rows // (blocks * LEAST_ROWS_EACH)), 1)
+        window_rows = -(-rows // windows)
+        window_blocks = max(1, min(blocks, window_rows // LEAST_ROWS_EACH))
+        windows = -(-rows // window_rows)
+        arguments = [x, first, rows, window_rows, window_blocks, *self._fixed, self._tables, self._totals, self._tally]
+        self._device.run_blocks(rows_program(x.dtype.name), windows * window_blocks, arguments)
+        self._carry(windows)
+        self._added += rows
 
-    def _carry(self, rows: int) -> None:
-        """Move a window's sums into the totals; the first long one shows which cells are frequent."""
-        showing = not self._shown and rows >= min(LEAST_TRIAL, self._trial_rows)
-        least_rows = max(2, rows // FREQUENT_SHARE) if showing else NEVER
-        self._shown = self._shown or showing
-        threads = carry_program().threads
-        blocks = min(-(-(self._cells - OUTER_CELLS) // threads) + 16, 2 * BLOCKS_EACH * self._device.multiprocessors)
-        arguments = [self._cells, least_rows, self._touched, self._table, self._totals, self._frequent]
-        self._device.run_blocks(carry_program(), blocks, arguments)
+    def _carry(self, windows: int) -> None:
+        arguments = [self._inner, windows, self._tables, self._totals]
+        self._device.run_blocks(carry_program(), self._blocks_for(self._inner), arguments)
+
+    def _find_frequent(self) -> None:
+        least_rows = max(2, self._added // FREQUENT_SHARE)
+        cells = OUTER_CELLS + self._inner
+        arguments = [cells, least_rows, self._totals, self._frequent]
+        self._device.run_blocks(frequent_program(), self._blocks_for(cells), arguments)
+
+    def _blocks_for(self, cells: int) -> int:
+        """Blocks of a program that walks over so many cells."""
+        return min(-(-cells // 256), 8 * self._device.multiprocessors)
 
     def summary(self, rows: int) -> Summary:
         """Summary of all rows added, of which there must be `rows`.
@@ -178,9 +204,9 @@ class CellTable:
         InputError
             For finite rows that overflow in the grid's frame.
         """
-        occupied = self._device.xp.flatnonzero(self._totals[0])
+        occupied = self._device.xp.flatnonzero(self._totals[:, 0])
         cell = self._device.to_host(occupied).astype(np.int64)
-        count, first, second, second_high = self._device.to_host(self._totals[:, occupied])
+        count, first, second, second_high = np.ascontiguousarray(self._device.to_host(self._totals[occupied]).T)
         tally = self._device.to_host(self._tally)
         missing, infinite = int(tally[0]), int(tally[1])
         ends = _ends(tally[2:])

@@ -1,0 +1,175 @@
+"""What compiled kernels may hold: registers, memory of their own, and which floating-point instructions."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from benchmarks.kernels.compile import compile_program, compile_text
+from benchmarks.kernels.disassembly import Instruction, Listing, Resources, disassemble, resources
+from gpuvgm.engines.cuda.programs import OPTIONS, Program
+
+#: Programs that give the host's bits, by the beginning of their names.
+EXACT = ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar")
+#: Those of them that must leave room for many threads; so must transform in float32.
+LIGHT = ("gpuvgm_inverse", "gpuvgm_summar")
+FEW_REGISTERS, MANY_REGISTERS = 64, 168
+#: Divisions of real numbers for each row, by the beginning of a program's name.
+DIVISIONS = {"gpuvgm_transform": 1}
+#: Rows that a thread takes at a time, where the constant GPUVGM_ROWS does not tell.
+ROWS_AT_A_TIME = {"gpuvgm_summarise": 4}
+_ROUNDED, _DIRECTED = ("DADD", "DMUL", "DFMA", "FADD", "FMUL", "FFMA"), {"RM", "RP", "RZ"}
+_SMALLEST = "1.175494350822287508e-38"  # of the normal float32 numbers
+_FUSED = re.compile(r"\bfmaf?\((\w+), (\w+), (\w+)\)")
+_DIVISION = """
+extern "C" __global__ void divide(const {0}* a, {0}* b) {{ b[threadIdx.x] = a[threadIdx.x] / b[threadIdx.x]; }}
+"""
+#: Options under which the compiler contracts products and sums on its own.
+CONTRACTING = (*(option for option in OPTIONS if not option.startswith("--fmad")), "--fmad=true")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program, what it occupies, and its instructions on one architecture."""
+
+    program: Program
+    architecture: str
+    resources: Resources
+    listing: Listing
+
+
+def compiled(program: Program, architecture: str, options: Sequence[str] = OPTIONS) -> Compiled:
+    """A program compiled and read."""
+    cubin = compile_program(program, architecture, options)
+    return Compiled(program, architecture, resources(cubin, program.name), disassemble(cubin, program.name))
+
+
+def occupied(program: Program, architecture: str) -> Resources:
+    """What a program occupies; faster than `compiled`, as nothing is disassembled."""
+    return resources(compile_program(program, architecture), program.name)
+
+
+def rows_a_thread(program: Program) -> int:
+    """Rows that a thread takes at a time."""
+    known = next((rows for name, rows in ROWS_AT_A_TIME.items() if program.name.startswith(name)), 1)
+    return int(dict(program.constants).get("GPUVGM_ROWS", known))
+
+
+def in_float32(program: Program) -> bool:
+    """Whether a program works under precision="float32", with no arithmetic in float64."""
+    return "vgm_math32.cuh" in program.sources
+
+
+def most_registers(program: Program) -> int:
+    """Registers a thread that a program may have."""
+    light = program.name.startswith(LIGHT) or (program.name.startswith("gpuvgm_transform") and in_float32(program))
+    return FEW_REGISTERS if light else MANY_REGISTERS
+
+
+def overspent(program: Program, found: Resources) -> list[str]:
+    """What a program has too much of."""
+    limits = {"registers": most_registers(program), "stack": 0, "local": 0}
+    return [f"{name} {getattr(found, name)} > {most}" for name, most in limits.items() if getattr(found, name) > most]
+
+
+def spilled(listing: Listing) -> list[str]:
+    """Accesses to local memory."""
+    return [i.opcode for i in listing.instructions if i.name in ("LDL", "STL")]
+
+
+def fp64(instructions: Iterable[Instruction]) -> list[str]:
+    """Instructions on float64 numbers, conversions from and to them included."""
+    return [
+        i.opcode
+        for i in instructions
+        if i.name in ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "DMMA") or {"F64", "RCP64H", "RSQ64H"} & {*i.modifiers}
+    ]
+
+
+def wide_loads(listing: Listing) -> int:
+    """Loads of 16 bytes from global memory."""
+    return sum(i.name == "LDG" and "128" in i.modifiers for i in listing.own())
+
+
+def unexplained(code: Compiled, parted: Compiled) -> list[str]:
+    """Floating-point instructions of an exact program that its source does not ask for, or a host would not run.
+
+    Special functions may only begin divisions (of integers too); contracted instructions may only be steps of
+    divisions once the source has no fma, and a program of float64 has none in float32 anyway; nothing rounds but to
+    the nearest.
+
+    Parameters
+    ----------
+    code : Compiled
+        The program as it is.
+    parted : Compiled
+        The program `without_fma`.
+    """
+    listing, real = code.listing, "float" if in_float32(code.program) else "double"
+    seed = "MUFU.RCP" if real == "float" else "MUFU.RCP64H"
+    steps = division_steps(code.architecture, real)
+    special = Counter(i.opcode for i in listing.own() if i.name == "MUFU")
+    special -= Counter({"MUFU.RCP": _integer_divisions(listing)})
+    divisions, most = special.pop(seed, 0), most_divisions(code.program)
+    problems = [f"{count} {opcode}" for opcode, count in special.items()]
+    if divisions > most or bool(divisions) != bool(most):  # fewer where a loop is left
+        problems.append(f"{divisions} {seed} for {most} divisions")
+    left = [(name, parted.listing) for name in ("DFMA", "FFMA")]
+    for name, where in [*left, *([("FFMA", listing)] if real == "double" else [])]:
+        count, allowed = sum(i.name == name for i in where.own()), divisions * steps[name]
+        if count != allowed:
+            problems.append(f"{count} {name} where {divisions} divisions take {allowed}")
+    if real == "double":
+        problems += [_text(i) for i in listing.own() if i.name == "FADD" or (i.name == "FMUL" and not _flushes(i))]
+    return problems + [_text(i) for i in listing.own() if i.name in _ROUNDED and _DIRECTED & {*i.modifiers}]
+
+
+def most_divisions(program: Program) -> int:
+    """Divisions of real numbers that a thread of a program does."""
+    return rows_a_thread(program) * sum(n for name, n in DIVISIONS.items() if program.name.startswith(name))
+
+
+def _integer_divisions(listing: Listing) -> int:
+    """Divisions of integers; nothing else converts them to real numbers that are not too small."""
+    return sum(i.name == "I2F" and "RP" in i.modifiers for i in listing.own())
+
+
+def _flushes(instruction: Instruction) -> bool:
+    """Whether a product makes zero of what was converted to a subnormal float32, as -ftz=true asks."""
+    return instruction.operands.endswith(_SMALLEST)
+
+
+def _text(instruction: Instruction) -> str:
+    return f"{instruction.opcode} {instruction.operands}"
+
+
+def flushing(listing: Listing) -> list[str]:
+    """Instructions that take subnormal float32 numbers for zero, as CuPy compiles everything (-ftz=true)."""
+    return [_text(i) for i in listing.own() if "FTZ" in i.modifiers and i.name in ("FMUL", "FADD", "FFMA", "FSETP")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parted(Program):
+    """A program whose every fma is a product and a sum."""
+
+    whole: Program | None = None
+
+    def preamble(self) -> str:
+        return "" if self.whole is None else _FUSED.sub(r"(\1 * \2 + \3)", self.whole.preamble())
+
+
+def without_fma(program: Program, architecture: str, options: Sequence[str] = OPTIONS) -> Compiled:
+    """A program with a product and a sum in place of every fma of its source."""
+    fields = {field.name: getattr(program, field.name) for field in dataclasses.fields(Program)}
+    return compiled(_Parted(**fields, whole=program), architecture, options)
+
+
+@cache
+def division_steps(architecture: str, real: str) -> Counter[str]:
+    """Instructions of one division, by name."""
+    cubin = compile_text(_DIVISION.format(real), architecture, OPTIONS)
+    return Counter(i.name for i in disassemble(cubin, "divide").own())

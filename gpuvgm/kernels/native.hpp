@@ -1,0 +1,84 @@
+// What the parts of gpuvgm._native share: types of arrays, the checks that loops rely on, and the chosen row loops.
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/tuple.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "host.hpp"
+
+namespace nb = nanobind;
+
+namespace gpuvgm {
+
+template <class T>
+using Column = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Reals = Column<double>;
+using OptionalReals = std::optional<Reals>;
+using Bytes = Column<uint8_t>;
+using Words = Column<uint64_t>;
+using AnyColumn = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Arrays = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using ReadColumn = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Components of a mixture as arrays; kept alive by the caller.
+struct Mixture {
+    Reals means, half_precisions, coefficients;
+    MixtureTable table;
+
+    Mixture(double scale, double centre, Reals means_, Reals half_precisions_, Reals coefficients_)
+        : means(means_), half_precisions(half_precisions_), coefficients(coefficients_) {
+        const size_t components = means.shape(0);
+        if (components == 0 || half_precisions.shape(0) != components || coefficients.shape(0) != components) {
+            throw std::invalid_argument("means, half_precisions and coefficients need one value a component");
+        }
+        table = {(int)components, scale, centre, means.data(), half_precisions.data(), coefficients.data()};
+    }
+};
+
+// The row loops of one instruction set.
+struct Kernels {
+    const HostKernels& loops;
+    std::string name;
+
+    explicit Kernels(const std::string& instruction_set);
+};
+
+// The loops tell float from double and one byte from two by size: anything else would be misread.
+template <class Array> void check_scalar(const Array& scalar) {
+    if (scalar.dtype() != nb::dtype<float>() && scalar.dtype() != nb::dtype<double>()) {
+        throw std::invalid_argument("scalars must be float32 or float64");
+    }
+}
+
+template <class Array> void check_cell(const Array& cell) {
+    if (cell.dtype() != nb::dtype<uint8_t>() && cell.dtype() != nb::dtype<uint16_t>()) {
+        throw std::invalid_argument("cells must be uint8 or uint16");
+    }
+}
+
+template <class Array> void check_encoded(const Array& scalar, const Array& cell) {
+    check_scalar(scalar);
+    check_cell(cell);
+}
+
+template <class Values> void check_length(const std::optional<Values>& values, size_t rows) {
+    if (values && values->shape(0) != rows) {
+        throw std::invalid_argument("one value a row is needed");
+    }
+}
+
+template <class Real> const Real* pointer(const std::optional<Column<Real>>& values) {
+    return values ? values->data() : nullptr;
+}
+
+void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels);  // transform and inverse
+void bind_onehot(nb::module_& module);                              // matrices of the onehot layout
+
+}  // namespace gpuvgm

@@ -1,0 +1,60 @@
+"""The benchmark of the CUDA engine, on a device that is emulated: its figures are shaped right, whatever they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks import gpu
+from benchmarks.__main__ import main
+from benchmarks.gpu import COPY, HostClock
+from benchmarks.machine import describe_machine
+from benchmarks.output import append_lines, show
+from gpuvgm.engines import cuda_problem
+from tests.kernels.emulated import EmulatedDevice, needs_compiler
+
+ROWS = 10_000
+
+
+@needs_compiler
+def test_every_kernel_is_measured_beside_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "REPEATS", 1)
+    device = EmulatedDevice()
+    measured = gpu.measure(ROWS, device, HostClock())
+    assert set(gpu.AIMS) - {row.case for row in measured} == {"whole summary fit, rows on the device"}
+    lines = tmp_path / "lines.jsonl"
+    append_lines(lines, "gpu", describe_machine(), measured)
+    for line in map(json.loads, lines.read_text().splitlines()):
+        details = line["details"]
+        assert line["benchmark"] == "gpu" and line["seconds"] > 0 and line["yardsticks"].keys() == {COPY}
+        assert details["predicted"] is False and details["device"] == {"name": "EmulatedDevice"}
+        assert details["kernels"] == gpu.fingerprint() and len(details["kernels"]) == 16
+        assert details["share_of_copy_bandwidth"] == pytest.approx(line["ratios"][COPY])
+        assert details["seconds_per_1e9_rows"] == pytest.approx(line["seconds"] / ROWS * 1e9)
+    ran = {name for name, _ in device.launches}
+    for stem in ("transform_10", "transform32_10", "inverse", "fill_onehot", "read_onehot", "summarise", "e_step_10"):
+        assert any(name.startswith(f"gpuvgm_{stem}") for name in ran), stem
+    console = Console(width=150, record=True)
+    show("gpu", measured, console)
+    assert "exact E-step" in console.export_text()
+
+
+def test_without_a_device_nothing_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if cuda_problem() is None:
+        pytest.skip("there is a GPU here")
+    assert main(["gpu", "--json", str(tmp_path / "lines.jsonl")]) == 1
+    assert "nothing is measured" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+def test_measuring_on_the_device() -> None:
+    cupy = pytest.importorskip("cupy", reason="needs CuPy and an NVIDIA GPU")
+    if not cupy.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+    measured = gpu.measure(1_000_000)
+    device = measured[0].details["device"]
+    assert device["name"] and device["memory_gib"] > 0
+    assert all(row.seconds > 0 for row in measured)

@@ -1,0 +1,151 @@
+"""Codecs on columns of a device: the numbers and values of the host, to the bit, at the ends of every type too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gpuvgm import TableTransformer
+from gpuvgm.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
+from gpuvgm.codecs.device_columns import DeviceColumn, beside, column_of, on_host
+from gpuvgm.errors import InputError
+from gpuvgm.kinds.mixture_rows import within_bounds
+from tests.frames.device_arrays import OnDevice, up
+
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+MOMENTS = [pa.timestamp("s"), pa.timestamp("ns"), pa.duration("ms"), pa.date32(), pa.time64("us")]
+
+
+def resident(array: pa.Array) -> DeviceColumn:
+    """A column of the host on the device; what lies under a null is anything."""
+    stored = array
+    if pa.types.is_temporal(array.type):
+        stored = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
+    missing = stored.is_null().to_numpy(zero_copy_only=False) if stored.null_count else None
+    values = stored.fill_null(99).to_numpy(zero_copy_only=False)
+    return DeviceColumn(up(values), array.type, None if missing is None else up(missing))
+
+
+def integers(name: str) -> pa.Array:
+    limits = np.iinfo(name)
+    inside = np.random.default_rng(0).integers(limits.min, limits.max, 50, dtype=name, endpoint=True)
+    values = np.concatenate([inside, np.array([limits.min, limits.max, 0], name)])
+    return pa.array(values, mask=np.arange(53) % 5 == 1)
+
+
+def columns() -> list[pa.Array]:
+    random = np.random.default_rng(1)
+    real = random.normal(0, 1e3, 60)
+    real[::7] = np.nan
+    found = [integers(name) for name in INTEGERS]
+    found += [pa.array(real.astype(kind), mask=np.arange(60) % 6 == 1) for kind in ("float16", "float32", "float64")]
+    moments = random.integers(0, 10**6, 60)
+    for type_ in MOMENTS:
+        stored = pa.array(moments, pa.int32() if type_.bit_width == 32 else pa.int64())
+        found.append(pa.array(stored.to_numpy(), stored.type, mask=np.arange(60) % 6 == 1).view(type_))
+    return [*found, found[3].drop_null()]
+
+
+@pytest.mark.parametrize("array", columns(), ids=lambda array: str(array.type))
+def test_numbers_and_values_are_those_of_the_host(array: pa.Array) -> None:
+    codec, given = codec_for("x", array.type, pa.chunked_array([array]), CodecRules()), resident(array)
+    bases = [codec] if not hasattr(codec, "base") or codec.name == "float" else []
+    for base in [] if bases else [codec.base, *codec.limits, 0]:
+        bases.append(replace(codec, base=int(base)))
+    for one in bases:
+        expected, found = one.encode(array), one.encode(given)
+        assert isinstance(found, OnDevice)
+        np.testing.assert_array_equal(found.get().astype(np.float64), expected)
+        steps = np.concatenate([expected, [-1e300, 1e300, 0.5, 1.5, np.nan]]) if one.name != "float" else expected
+        there, here = one.decode(steps), one.decode(up(steps))
+        assert isinstance(here, DeviceColumn) == (str(array.type) != "halffloat")
+        assert on_host(here).equals(there)
+        for value in (one.value(float(expected[~np.isnan(expected)][0])), *one.limits):
+            np.testing.assert_array_equal(one.equals(given, value).get(), one.equals(array, value))
+        finite = expected[np.isfinite(expected)]
+        ends = (float(finite.min()), float(finite.max()))
+        assert ends_of(one, given, found, *ends) == ends_of(one, array, expected, *ends)
+
+
+def test_values_of_another_type_than_the_fitted_one() -> None:
+    whole = pa.array([1, None, 3, 200], pa.int64())
+    double = codec_for("x", pa.float64(), pa.chunked_array([[0.5]], pa.float64()), CodecRules())
+    np.testing.assert_array_equal(double.encode(resident(whole)).get(), double.encode(whole))
+    byte = codec_for("x", pa.int8(), pa.chunked_array([[3]], pa.int8()), CodecRules())
+    np.testing.assert_array_equal(byte.encode(resident(whole)).get(), byte.encode(whole))
+    truth = pa.array([True, None, False])
+    given = DeviceColumn(up([True, True, False]), pa.bool_(), up([False, True, False]))
+    np.testing.assert_array_equal(byte.encode(given).get(), byte.encode(truth))
+    seconds = codec_for("x", pa.timestamp("s"), pa.chunked_array([[3]], pa.timestamp("s")), CodecRules())
+    for exact in (pa.array([5000, None], pa.timestamp("ms")), pa.array([5], pa.date32())):
+        np.testing.assert_array_equal(seconds.encode(resident(exact)).get(), seconds.encode(exact))
+    with pytest.raises(InputError, match=r"1 values of timestamp\[ms\] that timestamp\[s\] cannot hold exactly"):
+        seconds.encode(resident(pa.array([5001, None], pa.timestamp("ms"))))
+    with pytest.raises(InputError, match="holds timestamp"):
+        double.encode(resident(pa.array([5], pa.timestamp("s"))))
+
+
+def test_infinite_values_as_missing_ones() -> None:
+    array = pa.array([1.0, np.inf, -np.inf, np.nan], pa.float32())
+    codec = codec_for("x", array.type, pa.chunked_array([array]), CodecRules(infinite_is_missing=True))
+    np.testing.assert_array_equal(codec.encode(resident(array)).get(), [1.0, np.nan, np.nan, np.nan])
+    assert not codec.equals(resident(array), np.inf).any()
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.int64()])
+def test_logarithms_and_decimals_come_to_the_host(type_: pa.DataType) -> None:
+    array = pa.array([1, 2, None, 400], type_)
+    log = with_log(codec_for("x", type_, pa.chunked_array([array]), CodecRules()), 1)
+    decimal = codec_for("x", pa.decimal128(21, 2), pa.chunked_array([array.cast(pa.decimal128(21, 2))]), CodecRules())
+    for codec in (log, decimal):
+        assert isinstance(rows_for(codec, resident(array)), pa.Array)
+        numbers = codec.encode(resident(array))
+        assert type(numbers) is np.ndarray
+        np.testing.assert_array_equal(numbers, codec.encode(array))
+        assert codec.decode(up(numbers)).equals(codec.decode(numbers))
+        np.testing.assert_array_equal(codec.equals(resident(array), 2), codec.equals(array, 2))
+
+
+def test_one_value_in_some_rows() -> None:
+    array = pa.array([2**60 + 1, None, 5], pa.int64())
+    codec = codec_for("x", array.type, pa.chunked_array([array]), CodecRules())
+    rows = np.array([False, True, True])
+    expected = with_value(codec, array, rows, 2**60 + 7)
+    assert on_host(with_value(codec, resident(array), up(rows), 2**60 + 7)).equals(expected)
+
+
+def test_arrays_beside_others() -> None:
+    here, there = np.arange(3), up(np.arange(3))
+    assert beside(here, here) is here
+    assert beside(there, there) is there
+    assert isinstance(beside(here, there), OnDevice)
+    assert type(beside(there, here)) is np.ndarray
+    assert isinstance(column_of(here, pa.int64(), None), pa.Array)
+    assert isinstance(column_of(there, pa.int64(), None), DeviceColumn)
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.7, 1e3, 12345.6])
+def test_bounds_are_not_rounded_to_the_precision_of_the_rows(offset: float) -> None:
+    x = (np.random.default_rng(int(offset)).normal(offset, 1, 400)).astype(np.float32)
+    (column,) = TableTransformer(effort="research", max_iter=3).fit({"x": x}).columns_.values()
+    for end in (column.minimum, column.maximum):
+        near = np.float32(end) + np.arange(-400, 400) * np.spacing(np.float32(end))
+        numbers = near.astype(np.float32)
+        cells = np.full(len(numbers), len(column.modal_values), column.cell_dtype)
+        expected: Any = within_bounds(column, numbers.astype(np.float64), cells)
+        assert 0 < np.count_nonzero(expected) < len(numbers)
+        np.testing.assert_array_equal(within_bounds(column, up(numbers), up(cells)).get(), expected)
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("place", [lambda array: array, resident])
+def test_differences_that_no_integer_holds(name: str, place: Any) -> None:
+    array = integers(name).drop_null()
+    codec = codec_for("x", array.type, pa.chunked_array([array]), CodecRules())
+    for base in codec.limits:
+        numbers = np.asarray(replace(codec, base=int(base)).encode(place(array)))
+        np.testing.assert_allclose(numbers, [float(value - base) for value in array.to_pylist()], rtol=4e-16)

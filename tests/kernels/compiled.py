@@ -1,0 +1,34 @@
+"""What tests of compiled kernels share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from benchmarks.kernels.compile import missing
+from gpuvgm.engines.cuda import every_program
+from gpuvgm.engines.cuda.programs import Parameter, Program
+
+_MISSING = missing()
+needs_tools = pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))
+PROGRAMS = {program.name: program for program in every_program()}
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Program):
+    """A program whose text is given."""
+
+    body: str = ""
+
+    def preamble(self) -> str:
+        return self.body
+
+
+def kernel(body: str, real: str = "double", name: str = "gpuvgm_inverse_trial") -> Text:
+    """A block program that takes x, y and its own place i."""
+    head = f'extern "C" __global__ void {name}(const {real}* x, {real}* y) {{ const int i = threadIdx.x;\n'
+    types = {"double": "float64", "float": "float32"}
+    sources = ("vgm_math32.cuh",) if real == "float" else ()
+    parameters = (Parameter(types[real], "x"), Parameter(types[real], "y", written=True))
+    return Text(name, sources, (), parameters, body=head + body + " }")

@@ -1,0 +1,215 @@
+"""The kernels of E-steps on the host, against the reference."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import pytest
+
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines.cuda.e_step import (
+    MOST_IN_REGISTERS,
+    any_program,
+    count_most_probable,
+    e_step,
+    e_step_partials,
+    most_probable_program,
+    narrow_partials,
+    ordered_total,
+    rows_program,
+)
+from gpuvgm.engines.reference import ReferenceEngine
+from gpuvgm.grid import Frame
+from gpuvgm.model import KernelTable
+from tests.engines.test_engines import mixture, rows
+from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
+
+pytestmark = needs_compiler
+REFERENCE = ReferenceEngine()
+SIZES = [0, 1, 7, 255, 257, 4095, 4096, 4097, 9000]
+FRAME = Frame(0.5, 1.25)
+
+
+def resident(array: np.ndarray) -> np.ndarray:
+    return array.view(Resident)
+
+
+def weights(size: int) -> np.ndarray:
+    found = np.random.default_rng(1).uniform(0, 3, size)
+    found[::5] = 0.0
+    return found
+
+
+def check(found: np.ndarray, expected: np.ndarray) -> None:
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * CHUNK_ROWS)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("components", [1, 2, 10, 37])
+def test_rows(size: int, components: int) -> None:
+    x, table = rows(size), mixture(components, FRAME)
+    x[3::50] = np.inf
+    device = EmulatedDevice()
+    check(e_step(device, resident(x), None, None, table), REFERENCE.e_step(x, None, None, table))
+    weight = weights(size)
+    found = e_step(device, resident(x), resident(weight), None, table)
+    check(found, REFERENCE.e_step(x, weight, None, table))
+
+
+@pytest.mark.parametrize("components", [MOST_IN_REGISTERS, MOST_IN_REGISTERS + 1])
+def test_float32_rows_are_those_of_the_same_numbers(components: int) -> None:
+    x, table, device = rows(5000).astype(np.float32), mixture(components, FRAME), EmulatedDevice()
+    wide = resident(x.astype(np.float64))
+    for weight in (None, resident(weights(5000))):
+        found = e_step(device, resident(x), weight, None, table)
+        np.testing.assert_array_equal(found, e_step(device, wide, weight, None, table))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("components", [1, 10, 37])
+def test_cells(size: int, components: int) -> None:
+    g, table = np.random.default_rng(2), mixture(components)
+    x = g.normal(10, 20, size)
+    weight, scatter = g.integers(1, 50, size).astype(float), g.uniform(0, 1e-3, size)
+    found = e_step(EmulatedDevice(), resident(x), resident(weight), resident(scatter), table)
+    expected = REFERENCE.e_step(x, weight, scatter, table)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11 * max(1, size))
+
+
+def test_cells_of_one_row_each_need_no_weight() -> None:
+    x, scatter, table = rows(300), np.full(300, 1e-4), mixture()
+    x[np.isnan(x)] = 1.0
+    found = e_step(EmulatedDevice(), resident(x), None, resident(scatter), table)
+    np.testing.assert_allclose(found, REFERENCE.e_step(x, None, scatter, table), rtol=1e-11, atol=1e-9)
+
+
+@pytest.mark.parametrize("components", [10, 37])
+def test_far_rows_do_not_overflow(components: int) -> None:
+    x = np.array([1e6, -1e6, 1e150, 3.0])
+    found = e_step(EmulatedDevice(), resident(x), None, None, mixture(components))
+    assert np.all(np.isfinite(found[:, :components]))
+    assert found[0, :components].sum() == pytest.approx(4)
+
+
+def test_sums_do_not_depend_on_the_launch() -> None:
+    """As many chunks a block as there are, or one: the same bits."""
+    x, table = resident(rows(9 * CHUNK_ROWS + 77)), mixture()
+    whole = e_step_partials(EmulatedDevice(), x, None, None, table)
+
+    class FewBlocks(EmulatedDevice):
+        def run_blocks(self, program, blocks, arguments):  # type: ignore[no-untyped-def]
+            super().run_blocks(program, min(blocks, 3), arguments)
+
+    np.testing.assert_array_equal(e_step_partials(FewBlocks(), x, None, None, table), whole)
+    for start in range(0, len(x), CHUNK_ROWS):
+        one = e_step_partials(EmulatedDevice(), x[start : start + CHUNK_ROWS], None, None, table)
+        np.testing.assert_array_equal(one[0], whole[start // CHUNK_ROWS])
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2, 255, 256, 257, 1000])
+@pytest.mark.parametrize("width", [1, 8, 31])
+def test_totals_have_the_bits_of_numpy(chunks: int, width: int) -> None:
+    partials = np.random.default_rng(chunks).normal(size=(chunks, width)) * 10.0 ** np.arange(width)
+    partials[0:1, 0] = -0.0
+    total = ordered_total(EmulatedDevice(), resident(partials))
+    expected = np.add.accumulate(partials, axis=0)[-1:] if chunks else np.zeros((1, width))
+    np.testing.assert_array_equal(np.asarray(total).view(np.int64), expected.view(np.int64))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("components", [1, 2, 10, 37])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_most_probable(size: int, components: int, dtype: str) -> None:
+    x, table = rows(size).astype(dtype), mixture(components, FRAME)
+    x[3::50] = np.inf
+    weight = np.random.default_rng(1).integers(1, 9, size).astype(float)
+    for w in (None, weight):
+        expected = REFERENCE.count_most_probable(x.astype(np.float64), w, table)
+        given = None if w is None else resident(w)
+        np.testing.assert_array_equal(count_most_probable(EmulatedDevice(), resident(x), given, table), expected)
+
+
+def test_of_equal_densities_the_first_counts() -> None:
+    same = mixture(3).take(np.array([1, 1, 1]))
+    np.testing.assert_array_equal(count_most_probable(EmulatedDevice(), resident(rows(100)), None, same), [90, 0, 0])
+
+
+def sizes_of_sums(x: np.ndarray, weight: np.ndarray | None, table: KernelTable) -> np.ndarray:
+    """Sums of the magnitudes of what an E-step adds up: errors are in proportion to them."""
+    y = table.frame.apply(x[np.isfinite(x)])
+    n = np.ones(len(y)) if weight is None else weight[np.isfinite(x)]
+    density = table.coefficients[:, None] - table.half_precisions[:, None] * (y - table.means[:, None]) ** 2
+    r = n * np.exp2(density - np.logaddexp2.reduce(density, axis=0))
+    d = np.abs(y - table.means[:, None])
+    log = np.sum(n * (1 + np.abs(np.logaddexp2.reduce(density, axis=0))))
+    return np.concatenate((r.sum(axis=1), (r * d).sum(axis=1), (r * d * d).sum(axis=1), [log]))
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 4097])
+@pytest.mark.parametrize(("components", "dtype"), [(1, "float32"), (10, "float32"), (10, "float64")])
+def test_rows_in_float32(size: int, components: int, dtype: str) -> None:
+    x, table = rows(size).astype(dtype), mixture(components, Frame(2.0, 1.25))
+    x[3::50] = np.inf
+    for weight in (None, weights(size)):
+        given = None if weight is None else resident(weight)
+        found = np.asarray(narrow_partials(EmulatedDevice(), resident(x), given, table))
+        expected = REFERENCE.e_step(x.astype(np.float64), weight, None, table)
+        assert found.shape == expected.shape
+        allowed = 3e-6 * sizes_of_sums(x.astype(np.float64), weight, table) + 1e-30
+        assert np.all(np.abs(found.sum(axis=0) - expected.sum(axis=0)) <= allowed)
+    assert np.any(found != expected) or size < 2
+
+
+@pytest.mark.parametrize("centre", [0.0, 1e6, -1e9])
+@pytest.mark.parametrize("scale", [2.0**-30, 1.0, 2.0**20])
+def test_float32_keeps_deviations_from_far_means(centre: float, scale: float) -> None:
+    g = np.random.default_rng(0)
+    table = mixture(3, Frame(scale, centre))
+    x = (g.normal(0, 5, 4000) + centre) / scale
+    found = np.asarray(narrow_partials(EmulatedDevice(), resident(x), None, table))
+    expected, sizes = REFERENCE.e_step(x, None, None, table), sizes_of_sums(x, None, table)
+    assert np.all(np.abs(found - expected) <= 3e-6 * sizes)
+
+
+def test_what_float32_cannot_hold_is_done_in_float64() -> None:
+    table = KernelTable(Frame(1.0, 0.0), np.array([0.0, 1e30]), np.array([1.0, 1e-30]), np.zeros(2))
+    x = resident(rows(5000))
+    wide = e_step_partials(EmulatedDevice(), x, None, None, table)
+    np.testing.assert_array_equal(narrow_partials(EmulatedDevice(), x, None, table), wide)
+
+
+@pytest.mark.parametrize("components", [10, 37])
+def test_rows_are_counted_in_64_bits(components: int) -> None:
+    """A chunk beyond row 2^31 of memory that is reserved but not there."""
+    chunk, rest = 2**31 // CHUNK_ROWS + 1, 1_000
+    count = chunk * CHUNK_ROWS + rest
+    memory = mmap.mmap(-1, 4 * count, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
+    x = np.frombuffer(memory, np.float32)
+    x[-rest:] = rows(rest)
+    table, device, end = mixture(components, FRAME), EmulatedDevice(), x[-rest:].astype(np.float64)
+    parameters = resident(np.stack((table.means, table.half_precisions, table.coefficients)))
+    few = components <= MOST_IN_REGISTERS
+    e_step_program = rows_program(components, "float32", weighted=False)
+    if not few:
+        e_step_program = any_program("float32", weighted=False, cells=False)
+    wanted = REFERENCE.e_step(end, None, None, table)
+    check(
+        last_chunk(device, e_step_program, x, parameters, table, [] if few else [components], 3 * components + 1),
+        wanted,
+    )
+    program = most_probable_program("float32", weighted=False)
+    counts = last_chunk(device, program, x, parameters, table, [components], components)
+    np.testing.assert_array_equal(counts[0], REFERENCE.count_most_probable(end, None, table))
+
+
+def last_chunk(device, program, x, parameters, table: KernelTable, components, width: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """What a program writes for the last chunk alone of more than 2^31 rows."""
+    chunks = -(-len(x) // CHUNK_ROWS)
+    memory = mmap.mmap(-1, 8 * chunks * width, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
+    partials = np.frombuffer(memory, np.float64).reshape(chunks, width)
+    frame = [table.frame.scale, table.frame.centre]
+    arguments = [resident(x), parameters, *components, *frame, len(x), chunks - 1, resident(partials)]
+    device.run_blocks(program, 1, arguments)
+    return partials[-1:]

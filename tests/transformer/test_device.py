@@ -1,0 +1,424 @@
+"""Tables on a device: nothing of the numbers leaves it, and everything equals what the host gives, to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm import TableTransformer, sampling
+from gpuvgm.codecs.device_columns import DeviceColumn
+from gpuvgm.errors import InputError
+from tests.conftest import needs_gpu
+from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_emulated_device, use_fake_cudf
+from tests.kernels.emulated import needs_compiler
+
+pytestmark = needs_compiler
+ROWS = 9_000
+SETTINGS: dict[str, Any] = {"effort": "research", "max_iter": 30, "block_rows": 4096}
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """Columns of every type that arrays of a device have."""
+    random = np.random.default_rng(3)
+    amount = np.round(np.exp(random.normal(2, 1, ROWS)), 2)
+    amount[::7] = 0.0
+    gaps = random.normal(0, 1, ROWS) + 5 * random.integers(0, 2, ROWS)
+    gaps[5::11] = np.nan
+    return {
+        "amount": amount,
+        "gaps": gaps,
+        "single": random.normal(1e3, 1, ROWS).astype(np.float32),
+        "half": random.normal(0, 1, ROWS).astype(np.float16),
+        "large": random.integers(2**60, 2**60 + 10**6, ROWS),
+        "small": random.integers(0, 120, ROWS).astype(np.int8),
+        "wide": random.integers(2**63, 2**63 + 5000, ROWS, dtype=np.uint64),
+        "level": random.integers(0, 4, ROWS),
+        "truth": random.integers(0, 2, ROWS).astype(np.bool_),
+        "logs": np.exp(random.normal(0, 1, ROWS)),
+        "range": random.uniform(-3, 8, ROWS),
+    }
+
+
+COLUMNS = {
+    "amount": {"kind": "mixed", "modal": [0.0]},
+    "level": "categorical",
+    "truth": "categorical",
+    "logs": {"kind": "continuous", "log": True},
+    "range": "general",
+    "small": "continuous",
+    "half": "continuous",
+}
+
+
+@pytest.fixture(name="device")
+def _device(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The emulated device, for tests that look into it."""
+    yield use_emulated_device(monkeypatch)
+    gpuvgm.engines.get_engine.cache_clear()
+
+
+class Place:
+    """Where arrays are put: on the emulated device, or on a GPU."""
+
+    def __init__(self, namespace: Any, launches: list[Any]) -> None:
+        self.kind, self._up, self.launches = namespace.ndarray, namespace.asarray, launches
+
+    def up(self, values: Any) -> Any:
+        return self._up(values)
+
+    def resident(self, columns: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {name: self._up(values) for name, values in columns.items()}
+
+
+@pytest.fixture(name="place", params=["emulated", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
+def _place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every device in turn."""
+    if request.param == "gpu":
+        import cupy
+
+        yield Place(cupy, [])
+        return
+    yield Place(NAMESPACE, use_emulated_device(monkeypatch).launches)
+    gpuvgm.engines.get_engine.cache_clear()
+
+
+def fitted(source: Any, **settings: Any) -> TableTransformer:
+    return TableTransformer(COLUMNS, **SETTINGS | settings).fit(source)
+
+
+def resident(columns: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {name: up(values) for name, values in columns.items()}
+
+
+def host(values: Any) -> np.ndarray:
+    return values.get() if hasattr(values, "get") else values
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, np.ndarray]) -> None:
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        assert host(found[name]).dtype == values.dtype, name
+        np.testing.assert_array_equal(host(found[name]), values, err_msg=name)
+
+
+def columns_of(transformer: TableTransformer) -> list[Any]:
+    return [repr(column) for column in transformer.columns_.values()]
+
+
+@pytest.fixture(scope="module", name="baseline")
+def _baseline() -> TableTransformer:
+    return fitted(arrays(), engine="native" if gpuvgm.engines.native_is_built() else "reference")
+
+
+@pytest.mark.parametrize("engine", ["cuda", "auto", "native"])
+def test_fit_of_a_dict_of_arrays(place: Any, baseline: TableTransformer, engine: str) -> None:
+    found = fitted(place.resident(arrays()), engine=engine)
+    assert columns_of(found) == columns_of(baseline)
+    if place.kind is OnDevice:
+        assert bool(place.launches) == (engine != "native")
+
+
+@pytest.mark.parametrize("mode", ["sample", "argmax"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_compact_transform_and_inverse(place: Any, baseline: TableTransformer, mode: str, dtype: str) -> None:
+    expected = baseline.transform(arrays(), mode=mode, dtype=dtype)
+    here = clone_on(baseline, "cuda")
+    found = here.transform(place.resident(arrays()), mode=mode, dtype=dtype)
+    assert all(isinstance(values, place.kind) for values in found.values())
+    assert_same(found, expected)
+    back, valid = here.inverse_transform(found, return_valid=True)
+    expected_back, expected_valid = baseline.inverse_transform(expected, return_valid=True)
+    assert isinstance(valid, place.kind)
+    np.testing.assert_array_equal(host(valid), expected_valid)
+    assert_same(back, expected_back)
+
+
+def clone_on(transformer: TableTransformer, engine: str) -> TableTransformer:
+    import copy
+
+    return copy.deepcopy(transformer).set_params(engine=engine)
+
+
+def test_onehot_transform_and_inverse(place: Any, baseline: TableTransformer) -> None:
+    expected = baseline.transform(arrays(), layout="onehot")
+    here = clone_on(baseline, "cuda")
+    matrix = here.transform(place.resident(arrays()), layout="onehot")
+    assert isinstance(matrix, place.kind)
+    np.testing.assert_array_equal(host(matrix), expected)
+    assert_same(here.inverse_transform(matrix), baseline.inverse_transform(expected))
+
+
+def test_rows_outside_the_range_are_dropped(place: Any, baseline: TableTransformer) -> None:
+    encoded = baseline.transform(arrays())
+    encoded["single.scalar"] = encoded["single.scalar"].copy()
+    encoded["single.scalar"][:100] = 0.99
+    expected = baseline.inverse_transform(encoded, invalid="drop")
+    assert len(expected["single"]) < ROWS
+    assert_same(clone_on(baseline, "cuda").inverse_transform(place.resident(encoded), invalid="drop"), expected)
+
+
+def test_batches(place: Any, baseline: TableTransformer) -> None:
+    here, given = clone_on(baseline, "cuda"), place.resident(arrays())
+    expected = baseline.transform(arrays(), layout="onehot")
+    batches = list(here.iter_batches(given, 1000))
+    assert all(isinstance(batch, place.kind) for batch in batches)
+    np.testing.assert_array_equal(np.concatenate([host(batch) for batch in batches]), expected)
+    compact = list(here.iter_batches(given, 1000, layout="compact"))
+    whole = baseline.transform(arrays())
+    for name, values in whole.items():
+        np.testing.assert_array_equal(np.concatenate([host(batch[name]) for batch in compact]), values)
+
+
+def test_an_engine_of_the_host_gives_back_arrays_of_the_device(place: Any, baseline: TableTransformer) -> None:
+    given = place.resident(arrays())
+    found = baseline.transform(given)
+    assert all(isinstance(values, place.kind) for values in found.values())
+    assert_same(found, baseline.transform(arrays()))
+    matrix = baseline.transform(given, layout="onehot")
+    assert isinstance(matrix, place.kind)
+    assert_same(baseline.inverse_transform(matrix), baseline.inverse_transform(host(matrix)))
+    assert_same(baseline.inverse_transform(found), baseline.inverse_transform(baseline.transform(arrays())))
+    assert not place.launches
+
+
+def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the sample of the fit, and small results, are copied."""
+    monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
+    monkeypatch.setattr(sampling, "RUN_ROWS", 16)
+    plain, to_arrow = OnDevice.get, DeviceColumn.to_arrow
+
+    def get(self: OnDevice) -> np.ndarray:
+        assert self.size <= 16, "an array of rows was copied to the host"
+        return plain(self)
+
+    def checked(self: DeviceColumn) -> Any:
+        assert len(self) <= 16 or not isinstance(self.values, OnDevice), "a column was copied to the host"
+        return to_arrow(self)
+
+    monkeypatch.setattr(OnDevice, "get", get)
+    monkeypatch.setattr(DeviceColumn, "to_arrow", checked)
+    names = ["amount", "gaps", "single", "large", "wide", "range"]
+    columns = {name: COLUMNS[name] for name in names if name in COLUMNS}
+    given = {name: values for name, values in resident(arrays()).items() if name in names}
+    here = TableTransformer(columns, engine="cuda", **SETTINGS).fit(given)
+    encoded = here.transform(given)
+    here.inverse_transform(encoded, return_valid=True)
+    here.inverse_transform(here.transform(given, layout="onehot"))
+    assert not device.uploads
+    with pytest.raises(AssertionError, match="copied to the host"):
+        TableTransformer({"logs": {"kind": "continuous", "log": True}}, engine="cuda", **SETTINGS).fit(
+            {"logs": up(arrays()["logs"])}
+        )
+
+
+def test_a_matrix(place: Any) -> None:
+    values = np.stack([arrays()["amount"], arrays()["range"]], axis=1)
+    expected = TableTransformer(**SETTINGS).fit(values)
+    found = TableTransformer(engine="cuda", **SETTINGS).fit(place.up(values))
+    assert columns_of(found) == columns_of(expected)
+    assert_same(found.transform(place.up(values)), expected.transform(values))
+
+
+def test_exact_fit_and_more_rows(place: Any) -> None:
+    x = {"gaps": arrays()["gaps"], "single": arrays()["single"].astype(np.float64)}
+    exact = {"algorithm": "exact"}
+    expected = TableTransformer(**SETTINGS, **exact).fit(x)
+    found = TableTransformer(engine="cuda", **SETTINGS, **exact).fit(place.resident(x))
+    for name in x:
+        np.testing.assert_allclose(found.columns_[name].means, expected.columns_[name].means, rtol=1e-9)
+        assert found.columns_[name].order == expected.columns_[name].order
+    expected = TableTransformer(**SETTINGS).fit(x).partial_fit(x)
+    found = TableTransformer(engine="cuda", **SETTINGS).fit(place.resident(x)).partial_fit(place.resident(x))
+    assert columns_of(found) == columns_of(expected)
+
+
+def test_evaluate(place: Any, baseline: TableTransformer) -> None:
+    expected = baseline.evaluate(arrays()).to_dict()
+    assert clone_on(baseline, "cuda").evaluate(place.resident(arrays())).to_dict() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("amount", np.inf, 'column "amount": 1 values are infinite.*row 4500'),
+        ("amount", np.nan, 'column "amount": 1 values are missing.*row 4500'),
+        ("range", np.nan, 'column "range": 1 values are missing.*row 4500'),
+        ("level", 77, 'column "level".*77.*row 4500'),
+    ],
+)
+def test_wrong_rows_are_named(place: Any, baseline: TableTransformer, name: str, value: float, message: str) -> None:
+    rows = arrays()
+    rows[name] = rows[name].copy()
+    rows[name][4500] = value
+    with pytest.raises(InputError, match=message) as here:
+        clone_on(baseline, "cuda").transform(place.resident(rows))
+    with pytest.raises(InputError) as there:
+        baseline.transform(rows)
+    assert str(here.value) == str(there.value)
+
+
+def test_infinite_rows_stop_the_fit(place: Any) -> None:
+    rows = {"x": arrays()["amount"]}
+    rows["x"][4500] = np.inf
+    with pytest.raises(InputError, match=r'"x": 1 values are infinite \(first at dict, row 4500\)'):
+        TableTransformer(engine="cuda", **SETTINGS).fit(place.resident(rows))
+    expected = TableTransformer(inf="missing", **SETTINGS).fit(rows)
+    found = TableTransformer(engine="cuda", inf="missing", **SETTINGS).fit(place.resident(rows))
+    assert columns_of(found) == columns_of(expected)
+
+
+def test_a_mode_that_does_not_exist(place: Any, baseline: TableTransformer) -> None:
+    encoded = baseline.transform(arrays())
+    encoded["single.mode"] = encoded["single.mode"].copy()
+    encoded["single.mode"][4700] = 200
+    with pytest.raises(InputError, match=r"single.mode.*200 at row 4700"):
+        clone_on(baseline, "cuda").inverse_transform(place.resident(encoded))
+    encoded["single.mode"] = encoded["single.mode"].astype(np.int64)
+    with pytest.raises(InputError, match=r"single.mode.*200 at row 4700"):
+        clone_on(baseline, "cuda").inverse_transform(place.resident(encoded))
+
+
+def test_given_uniforms(place: Any, baseline: TableTransformer) -> None:
+    uniforms = {"gaps": np.random.default_rng(0).random(ROWS)}
+    expected = baseline.transform(arrays(), uniforms=uniforms)
+    here = clone_on(baseline, "cuda")
+    assert_same(here.transform(place.resident(arrays()), uniforms=uniforms), expected)
+    assert_same(here.transform(place.resident(arrays()), uniforms=place.resident(uniforms)), expected)
+
+
+@pytest.mark.parametrize("engine", ["cuda", "reference"])
+def test_no_rows(place: Any, baseline: TableTransformer, engine: str) -> None:
+    none = {name: values[:0] for name, values in arrays().items()}
+    here = clone_on(baseline, engine)
+    found = here.transform(place.resident(none))
+    assert_same(found, baseline.transform(none))
+    assert all(isinstance(values, place.kind) for values in found.values())
+    matrix = here.transform(place.resident(none), layout="onehot")
+    assert isinstance(matrix, place.kind) and matrix.shape == baseline.transform(none, layout="onehot").shape
+    assert_same(here.inverse_transform(found), baseline.inverse_transform(baseline.transform(none)))
+
+
+def test_memory_that_runs_out(place: Any, baseline: TableTransformer, monkeypatch: Any, caplog: Any) -> None:
+    engine = gpuvgm.engines.get_engine("cuda")
+    transform = engine.transform
+
+    def short(x: Any, *given: Any) -> None:
+        if len(x) > 5000:
+            raise MemoryError
+        transform(x, *given)
+
+    monkeypatch.setattr(engine, "transform", short)
+    found = clone_on(baseline, "cuda").set_params(block_rows=None).transform(place.resident(arrays()))
+    assert_same(found, baseline.transform(arrays()))
+    assert "memory ran out: going on with blocks of 4500 rows" in caplog.text
+
+
+def test_set_output_and_files(place: Any, baseline: TableTransformer, tmp_path: Any) -> None:
+    here, given = clone_on(baseline, "cuda"), place.resident(arrays())
+    table = clone_on(here, "cuda").set_output(transform="pyarrow").transform(given)
+    assert table.equals(baseline.set_output(transform="pyarrow").transform(arrays()))
+    baseline.set_output(transform="default")
+    here.transform(given, out=tmp_path / "here.parquet")
+    baseline.transform(arrays(), out=tmp_path / "there.parquet")
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+
+
+def frame() -> pd.DataFrame:
+    random = np.random.default_rng(8)
+    nullable = pd.array(random.integers(2**60, 2**60 + 9999, ROWS), dtype="Int64")
+    nullable[::9] = pd.NA
+    moments = pd.Series(np.datetime64("2024-01-01", "ns") + random.integers(0, 10**15, ROWS).astype("m8[ns]"))
+    moments[3::8] = pd.NaT
+    return pd.DataFrame(
+        {
+            "nullable": nullable,
+            "moment": moments,
+            "length": random.integers(0, 10**9, ROWS).astype("m8[us]"),
+            "zoned": moments.dt.tz_localize("Europe/Berlin", ambiguous="NaT", nonexistent="NaT"),
+            "price": pd.array(random.normal(5, 2, ROWS), dtype="Float64"),
+            "single": random.normal(5, 2, ROWS).astype(np.float32),
+            "word": random.choice(["a", "b", "c"], ROWS),
+            "whole": random.integers(0, 50_000, ROWS),
+        }
+    ).set_index(np.arange(ROWS) * 2)
+
+
+@pytest.mark.parametrize("engine", ["cuda", "native"])
+def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    cudf = use_fake_cudf(monkeypatch)
+    rows = frame()
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    expected = TableTransformer({"whole": "pass"}, **SETTINGS).fit(table)
+    given = FakeFrame.from_pandas(rows)
+    found = TableTransformer({"whole": "pass"}, engine=engine, **SETTINGS).fit(given)
+    assert columns_of(found) == columns_of(expected)
+    encoded, encoded_there = found.transform(given), expected.transform(table)
+    assert isinstance(encoded, cudf.DataFrame)
+    assert encoded.index == given.index
+    assert_frames(encoded, encoded_there)
+    back = found.inverse_transform(encoded)
+    assert isinstance(back, cudf.DataFrame)
+    assert back.index == given.index
+    assert_frames(back, expected.inverse_transform(encoded_there))
+
+
+def assert_frames(found: Any, expected: pa.Table) -> None:
+    assert found.columns == expected.column_names
+    for name in found.columns:
+        here, there = found[name].to_arrow(), expected[name].combine_chunks()
+        here = pa.concat_arrays(here.chunks) if isinstance(here, pa.ChunkedArray) else here
+        assert here.type == there.type, name
+        assert here.equals(there), name
+
+
+def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    table = pa.Table.from_pandas(frame(), preserve_index=False)
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
+    expected = TableTransformer(**SETTINGS).fit(tmp_path / "rows.parquet")
+    use_fake_cudf(monkeypatch)
+    found = TableTransformer(engine="cuda", **SETTINGS).fit(tmp_path / "rows.parquet")
+    assert columns_of(found) == columns_of(expected)
+    assert sum(device.uploads) == 2 * ROWS  # what Arrow reads: the moments with a time zone, and the durations
+    encoded = expected.transform(tmp_path / "rows.parquet")
+    assert found.transform(tmp_path / "rows.parquet").equals(encoded)
+    pq.write_table(encoded, tmp_path / "encoded.parquet")
+    assert found.inverse_transform(tmp_path / "encoded.parquet").equals(expected.inverse_transform(encoded))
+    batches = list(found.iter_batches(tmp_path / "rows.parquet", 700))
+    whole = expected.transform(tmp_path / "rows.parquet", layout="onehot")
+    np.testing.assert_array_equal(np.concatenate([host(batch) for batch in batches]), whole)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_cudf_on_a_gpu(tmp_path: Any) -> None:
+    cudf = pytest.importorskip("cudf")
+    rows = frame()
+    given = cudf.DataFrame.from_pandas(rows)
+    table = given.to_arrow(preserve_index=False)
+    expected, found = TableTransformer(**SETTINGS).fit(table), TableTransformer(engine="cuda", **SETTINGS).fit(given)
+    assert columns_of(found) == columns_of(expected)
+    encoded = found.transform(given)
+    assert isinstance(encoded, cudf.DataFrame)
+    assert encoded.index.equals(given.index)
+    there = expected.transform(table)
+    assert encoded.to_arrow(preserve_index=False).to_pydict() == there.to_pydict()
+    back = found.inverse_transform(encoded)
+    assert back.to_arrow(preserve_index=False).to_pydict() == expected.inverse_transform(there).to_pydict()
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
+    assert found.transform(tmp_path / "rows.parquet").to_pydict() == there.to_pydict()
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
+    torch = pytest.importorskip("torch")
+    columns = {name: values for name, values in arrays().items() if values.dtype != np.uint64}
+    model = TableTransformer({name: COLUMNS[name] for name in COLUMNS}, **SETTINGS).fit(columns)
+    tensors = {name: torch.as_tensor(values, device="cuda") for name, values in columns.items()}
+    assert_same(clone_on(model, "cuda").transform(tensors), model.transform(columns))
