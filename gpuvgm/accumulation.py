@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,17 +58,18 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
     pool : Executor, optional
         Threads to share the blocks out to.
     """
-    here = runs_on_device(engine) and not rows.on_host
+    placed = _where_it_works(engine, rows)
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = KernelTable.of(posterior, frame)
 
         def sums(part: slice) -> Floats:
-            x = rows.resident_column(part) if here else rows.column(part)
-            return engine.e_step(x, rows.column_weights(part), None, table)
+            if _stay(engine, placed):
+                return engine.e_step(placed.resident_column(part), placed.weights(part), None, table)
+            return engine.e_step(placed.column(part), placed.column_weights(part), None, table)
 
-        width, parts = 3 * len(table.means) + 1, rows.parts(DEVICE_BLOCK_VALUES) if here else rows.parts()
-        return statistics_of(_total(engine, in_order(sums, parts, pool), width), table)
+        width = 3 * len(table.means) + 1
+        return statistics_of(_total(engine, _in_parts(engine, sums, placed, pool), width), table)
 
     return accumulate
 
@@ -88,9 +90,10 @@ def over_features(
     pool : Executor, optional
         Threads to share the blocks out to.
     """
+    placed = _where_it_works(engine, rows)
 
     def accumulate(posterior: GaussianPosterior) -> GaussianStatistics:
-        return sums_over(engine, rows, posterior.table(centre), pool)
+        return sums_over(engine, placed, posterior.table(centre), pool)
 
     return accumulate
 
@@ -111,7 +114,7 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
     def sums(part: slice) -> Floats:
         return np.asarray(to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table)))
 
-    return _total(engine, in_order(sums, rows.parts(), pool), table.width)
+    return _total(engine, _in_parts(engine, sums, rows, pool), table.width)
 
 
 def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
@@ -129,6 +132,26 @@ def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Mome
     if not np.all(np.isfinite(scatter)):
         raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
     return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
+
+
+def _where_it_works(engine: Engine, rows: Rows) -> Rows:
+    """The rows, copied to the device that an engine works on, if they are an array in the host's memory."""
+    if not runs_on_device(engine) or not rows.on_host or rows.lazy:
+        return rows
+    up = getattr(engine, "device").xp.asarray  # noqa: B009  # engines of the host have none
+    return replace(rows, array=up(rows.array), weight=None if rows.weight is None else up(rows.weight))
+
+
+def _stay(engine: Engine, rows: Rows) -> bool:
+    """Whether rows lie where the engine works on them, other than in the host's memory."""
+    return runs_on_device(engine) and not rows.on_host
+
+
+def _in_parts(engine: Engine, sums: Callable[[slice], Floats], rows: Rows, pool: Executor | None) -> Iterator[Floats]:
+    """Sums of blocks in row order; a device takes long ones, one after the other."""
+    if _stay(engine, rows):
+        return in_order(sums, rows.parts(DEVICE_BLOCK_VALUES), None)
+    return in_order(sums, rows.parts(), pool)
 
 
 def _total(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats:

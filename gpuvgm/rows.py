@@ -93,7 +93,7 @@ class Rows:
     @property
     def on_host(self) -> bool:
         """Whether blocks are NumPy arrays."""
-        return self.lazy or isinstance(self.array, np.ndarray)
+        return self.lazy or (isinstance(self.array, np.ndarray) and namespace_of(self.array) is np)
 
     def parts(self, values: int = BLOCK_VALUES) -> list[slice]:
         """Where blocks of about so many numbers lie: whole chunks each, but for the last."""
@@ -163,10 +163,10 @@ class Rows:
 
         All of an array in memory; rows with whole weights are repeated if these are not too many. Else a sample.
         """
-        if not self.whole or (self.weight is not None and not isinstance(self.array, np.ndarray)):
+        if not self.whole or (self.weight is not None and not self.on_host):
             return self.sample(SEED_ROWS), None
         if self.weight is None:
-            return self, None if not isinstance(self.array, np.ndarray) else slice(None)
+            return self, slice(None) if self.on_host else None
         if not are_whole(self.weight) or self.total > max(self.count, REPEATED_ROWS):
             return self, slice(None)
         times = self.weight.astype(np.int64)

@@ -148,7 +148,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def _engine(self, rows: Rows) -> Engine:
         if rows.on_host:
-            return get_engine(self.engine)
+            return get_engine(choose_engine(self.engine, None if rows.lazy else rows.count * rows.features))
         if self.engine == "native":
             raise InputError('engine "native" runs arrays in main memory; use engine="auto" for those on a device')
         name = choose_engine(self.engine, on_device=lies_on_device(rows.array))

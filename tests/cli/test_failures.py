@@ -17,6 +17,7 @@ import pytest
 from gpuvgm import cli
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from tests.cli.running import document, invoke, run, start
+from tests.conftest import gpu_is_usable
 
 
 def refused(*arguments, code=2, parts=()):
@@ -35,8 +36,17 @@ def test_wrong_usage(folder, tmp_path):
     refused("fit", "a.parquet", parts=["--model"])
     refused("fit", "a.parquet", "--modle", "m", parts=["--modle", "--model"])
     refused("fti", parts=["fti", "fit"])
-    refused("fit", "a.parquet", "--model", "m", "--engine", "cuda", parts=["cuda", "native"])
+    refused("fit", "a.parquet", "--model", "m", "--engine", "turbo", parts=["turbo", "native", "cuda"])
     refused("fit", "a.parquet", "--model", "m", "--threads", "0", parts=["--threads"])
+
+
+@pytest.mark.skipif(gpu_is_usable(), reason="there is a GPU here")
+def test_no_gpu(folder, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text("a\n1\n2\n")
+    model = tmp_path / "m.gpuvgm"
+    told = refused("fit", source, "--model", model, "--engine", "cuda", code=3, parts=['engine "cuda" needs'])
+    assert "install" in told and not model.exists()
 
 
 def test_wrong_usage_as_json():

@@ -26,7 +26,7 @@ def resident(array: pa.Array) -> DeviceColumn:
     if pa.types.is_temporal(array.type):
         stored = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
     missing = stored.is_null().to_numpy(zero_copy_only=False) if stored.null_count else None
-    values = stored.fill_null(99).to_numpy(zero_copy_only=False)
+    values = np.frombuffer(stored.buffers()[1], stored.type.to_pandas_dtype())[stored.offset :][: len(stored)]
     return DeviceColumn(up(values), array.type, None if missing is None else up(missing))
 
 

@@ -163,8 +163,8 @@ BOUNDS = {
 }
 #: What is predicted where a bound is not met, and why.
 MISSED = {
-    "most probable mode, float32": "4.6 ms: 154 instructions a row are issued, 80 of them for densities",
-    "most probable mode, float64": "5.1 ms: 172 instructions a row are issued, 65 of them in float64 (3.9 ms)",
+    "most probable mode, float32": "4.4 ms: 149 instructions a row are issued, 80 of them for densities",
+    "most probable mode, float64": "5.0 ms: 168 instructions a row are issued, 64 of them in float64 (3.8 ms)",
     "inverse to float64": "2.7 ms: 13 bytes a row at the bandwidth of the data sheet",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,20 @@ class Stream:
         self.log.append(("synchronize", self))
 
 
+class FakeDevice:
+    """A device that notes when it is made the current one."""
+
+    def __init__(self, log: list[Any], number: int) -> None:
+        self.log, self.id, self.attributes = log, number, {"MultiProcessorCount": 132}
+
+    def __enter__(self) -> FakeDevice:
+        self.log.append(("device", self.id))
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+
 class Array(np.ndarray):
     """A CuPy array whose copies to the host arrive with the stream."""
 
@@ -66,7 +81,7 @@ class FakeCupy:
             is_available=lambda: usable,
             memory=memory,
             Stream=lambda non_blocking: Stream(self.log, non_blocking),
-            Device=lambda: SimpleNamespace(id=0, attributes={"MultiProcessorCount": 132}),
+            Device=lambda number=1: FakeDevice(self.log, number),
             alloc_pinned_memory=lambda size: bytearray(size),
         )
 
@@ -151,7 +166,7 @@ def test_written_arrays_of_row_programs_come_last() -> None:
 
 
 def test_lanes_reuse_pinned_memory_after_they_were_waited_for(cupy: FakeCupy) -> None:
-    lane, x = CupyLane(cupy), np.arange(1000.0)
+    lane, x = CupyLane(cupy, 0), np.arange(1000.0)
     out = np.zeros(1000)
     with lane:
         first = lane.upload(x)
@@ -172,8 +187,21 @@ def test_lanes_wait_for_each_other(cupy: FakeCupy) -> None:
     device = CupyDevice()
     first, second = device.lanes()
     assert device.lanes() == (first, second)
+    assert cupy.log == [("device", 1)] * 2, "streams belong to the device that was current"
+    cupy.log.clear()
     second.follow(first)
     assert cupy.log == [("wait for", f"event of {id(first._stream)}")]  # type: ignore[attr-defined]
+
+
+def test_lanes_are_of_their_thread_and_find_the_device_from_there(cupy: FakeCupy) -> None:
+    device = CupyDevice()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(device.lanes).result()
+    assert not set(other) & set(device.lanes())
+    cupy.log.clear()
+    with other[0]:
+        pass
+    assert cupy.log[0] == ("device", 1) and [what for what, _ in cupy.log[1:]] == ["enter", "exit"]
 
 
 def test_a_device_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

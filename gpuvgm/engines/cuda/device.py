@@ -68,12 +68,17 @@ class Device(Protocol):
 
 
 class CupyDevice:
-    """CuPy's current device; scratch comes from CuPy's current allocator, RMM's where that was set.
+    """The device that is CuPy's current one when this is made.
+
+    Scratch comes from CuPy's current allocator, RMM's where that was set. Arrays on the device are worked on in the
+    caller's thread, on its current stream; those of the host go through lanes, which find the device from any thread.
 
     Attributes
     ----------
     xp : module
         CuPy.
+    number : int
+        Which device it is.
     out_of_memory : tuple of type
         What its allocators raise.
 
@@ -88,13 +93,14 @@ class CupyDevice:
         if not self.xp.cuda.is_available():
             raise RuntimeError("no CUDA device is usable")
         self.cuda = self.xp.cuda
+        self.number = int(self.cuda.Device().id)
         self.out_of_memory: tuple[type[BaseException], ...] = (self.cuda.memory.OutOfMemoryError, MemoryError)
         self._thread = threading.local()
 
     @cached_property
     def multiprocessors(self) -> int:
         """Number of multiprocessors."""
-        return int(self.cuda.Device().attributes["MultiProcessorCount"])
+        return int(self.cuda.Device(self.number).attributes["MultiProcessorCount"])
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program; see `Device.run_rows`."""
@@ -117,12 +123,12 @@ class CupyDevice:
         return isinstance(array, self.xp.ndarray)
 
     def lanes(self) -> tuple[Lane, Lane]:
-        """The calling thread's two lanes on the current device."""
-        known: dict[int, tuple[Lane, Lane]] = self._thread.__dict__.setdefault("lanes", {})
-        device = int(self.cuda.Device().id)
-        if device not in known:
-            known[device] = (CupyLane(self.xp), CupyLane(self.xp))
-        return known[device]
+        """The calling thread's two lanes."""
+        known = self._thread.__dict__
+        if "lanes" not in known:
+            known["lanes"] = (CupyLane(self.xp, self.number), CupyLane(self.xp, self.number))
+        lanes: tuple[Lane, Lane] = known["lanes"]
+        return lanes
 
     def release_memory(self) -> None:
         """Give back what CuPy's pool keeps; pools of others keep theirs."""
@@ -136,22 +142,28 @@ class CupyLane:
     ----------
     xp : module
         CuPy.
+    number : int
+        The device.
     """
 
-    def __init__(self, xp: Any) -> None:
+    def __init__(self, xp: Any, number: int) -> None:
         self._xp = xp
-        self._stream = xp.cuda.Stream(non_blocking=True)
+        self._device = xp.cuda.Device(number)
+        with self._device:
+            self._stream = xp.cuda.Stream(non_blocking=True)
         self._buffers: list[NDArray[Any]] = []
         self._used = 0
         self._arriving: list[tuple[NDArray[Any], NDArray[Any]]] = []
         self._held: list[Any] = []
 
     def __enter__(self) -> Lane:
+        self._device.__enter__()
         self._stream.__enter__()
         return self
 
     def __exit__(self, *problem: object) -> None:
         self._stream.__exit__(*problem)
+        self._device.__exit__(*problem)
 
     def upload(self, array: NDArray[Any]) -> Any:
         """Begin to copy to the device, through pinned memory."""
