@@ -21,6 +21,7 @@ from gpuvgm.model import Draw, DrawTable, KernelTable
 
 REPEATS = 7
 COPY = "copy on the device"
+BUS = "copy to the device"
 ROW_BYTES = 40  # of a row, in all arrays that are there at a time
 DIFFERENT = 1 << 24  # rows that differ; more are these again
 QUERY = "driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,power.limit,persistence_mode,ecc.mode.current"
@@ -70,10 +71,11 @@ class HostClock:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is measured: what is called, and the bytes of a row that it reads and writes."""
+    """One thing that is measured: what is called, the bytes of a row that it moves, and which copy moves as many."""
 
     call: Callable[[], object]
     row_bytes: float
+    yardstick: str = COPY
 
 
 def measure(rows: int, device: Device | None = None, clock: Clock | None = None) -> list[Measurement]:
@@ -95,7 +97,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
     found: list[Measurement] = []
     for cases in (_transforms, _inverse_and_onehot, _summaries, _e_steps, _whole):
         found += [
-            _measured(name, rows, case, clock, _copy(device, rows, clock), device)
+            _measured(name, rows, case, clock, COPIES[case.yardstick](device, rows, clock), device)
             for name, case in cases(device, rows).items()
         ]
         _release(device)
@@ -103,7 +105,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
 
 
 def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, device: Device) -> Measurement:
-    """Best time of a case; the yardstick is what a copy needs for as many bytes."""
+    """Best time of a case; the yardstick is what a copy of as many bytes needs, `copy` seconds a byte."""
     case.call()  # compiled, and memory at hand
     seconds = min(clock.seconds(case.call) for _ in range(REPEATS))
     fair = copy * case.row_bytes * rows
@@ -116,7 +118,7 @@ def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, devic
         "device": describe(device),
         "predicted": False,
     }
-    return Measurement(name, rows, seconds, {COPY: fair}, row_bytes=case.row_bytes, details=details)
+    return Measurement(name, rows, seconds, {case.yardstick: fair}, row_bytes=case.row_bytes, details=details)
 
 
 def _copy(device: Device, rows: int, clock: Clock) -> float:
@@ -129,6 +131,23 @@ def _copy(device: Device, rows: int, clock: Clock) -> float:
 
     copy()
     return min(clock.seconds(copy) for _ in range(REPEATS)) / (2 * 8 * count)
+
+
+def _upload(device: Device, rows: int, clock: Clock) -> float:
+    """Seconds that a byte takes to the device, through pinned memory."""
+    source = np.zeros(min(rows, 1 << 22))
+
+    def upload() -> None:
+        with device.lanes() as (lane, _):
+            with lane:
+                lane.upload(source)
+            lane.wait()
+
+    upload()
+    return min(clock.seconds(upload) for _ in range(REPEATS)) / source.nbytes
+
+
+COPIES = {COPY: _copy, BUS: _upload}
 
 
 def tiled(device: Device, x: np.ndarray, rows: int, dtype: str) -> Any:
@@ -222,7 +241,7 @@ def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
 
 
 def _whole(device: Device, rows: int) -> Mapping[str, Case]:
-    """What a user calls, with rows of the host."""
+    """What a user calls: a whole fit, and rows of the host."""
     some = max(4096, rows // 10)
     x = amounts(min(some, DIFFERENT))
     values = np.resize(x, some)
@@ -236,9 +255,9 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     return {
         **(cases if isinstance(device, CupyDevice) else {}),
         "sampled, rows of the host, one in ten": Case(
-            lambda: engine.transform(values, table, Draw(1, 2), scalar, cell), share * 13
+            lambda: engine.transform(values, table, Draw(1, 2), scalar, cell), share * 13, BUS
         ),
-        "summary, rows of the host, one in ten": Case(lambda: engine.summarise(values, grid), share * 8),
+        "summary, rows of the host, one in ten": Case(lambda: engine.summarise(values, grid), share * 8, BUS),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import Engine, runs_on_device, statistics_of
+from gpuvgm.engines import Engine, copied_to, runs_on_device, statistics_of
 from gpuvgm.errors import InputError
 from gpuvgm.gaussian_sums import GaussianStatistics
 from gpuvgm.grid import Floats, Frame
@@ -135,11 +135,13 @@ def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Mome
 
 
 def _where_it_works(engine: Engine, rows: Rows) -> Rows:
-    """The rows, copied to the device that an engine works on, if they are an array in the host's memory."""
-    if not runs_on_device(engine) or not rows.on_host or rows.lazy:
+    """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit."""
+    if not runs_on_device(engine) or not rows.on_host or not rows.whole:
         return rows
-    up = getattr(engine, "device").xp.asarray  # noqa: B009  # engines of the host have none
-    return replace(rows, array=up(rows.array), weight=None if rows.weight is None else up(rows.weight))
+    array = copied_to(engine, rows.array)
+    weight = None if rows.weight is None or array is None else copied_to(engine, rows.weight)
+    fits = array is not None and (weight is None) == (rows.weight is None)
+    return replace(rows, array=array, weight=weight) if fits else rows
 
 
 def _stay(engine: Engine, rows: Rows) -> bool:

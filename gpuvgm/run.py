@@ -13,8 +13,10 @@ from gpuvgm.frames import Block, CudfFiles, DeviceSource, Source, device_files
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
-#: Blocks of rows that lie on a device: each costs launches, not memory of the host.
-DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 24, 1 << 27
+#: Blocks of rows that lie on a device: each costs launches and merges, not memory of the host.
+DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
+#: Blocks of the host that go through a device: several pieces, so that copies and kernels overlap.
+STREAMED_BLOCK_ROWS = 1 << 22
 
 
 def engine_for(name: str, source: Source, columns: int | None = None) -> str:
@@ -56,7 +58,8 @@ class Run:
     executor : LocalExecutor
         What runs blocks.
     block_rows : int, optional
-        Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, and 2^24 where rows lie on a device.
+        Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
+        2^26 where they lie on one.
     """
 
     engine: str
@@ -93,7 +96,11 @@ class Run:
     @property
     def rows_per_block(self) -> int:
         """Rows of a block in whole chunks."""
-        return _in_chunks(self.block_rows or (DEVICE_BLOCK_ROWS if self.on_device else BLOCK_ROWS))
+        if self.block_rows:
+            return _in_chunks(self.block_rows)
+        if self.on_device:
+            return DEVICE_BLOCK_ROWS
+        return STREAMED_BLOCK_ROWS if runs_on_device(get_engine(self.engine)) else BLOCK_ROWS
 
     def rows_of_batches(self, batch_rows: int, width: int) -> int:
         """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""

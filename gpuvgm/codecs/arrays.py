@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.codecs.base import Bools, Number
-from gpuvgm.codecs.device_columns import Column, DeviceColumn
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, is_on_device
 from gpuvgm.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats
@@ -106,6 +106,18 @@ def no_rows(column: Column) -> Bools:
     return found
 
 
+def _equal_floats(numbers: Array, number: np.floating[Any]) -> Bools:
+    """Floats that equal a number; by their bits, since devices take subnormal float32 for 0 when they compare."""
+    found: Bools
+    if not is_on_device(numbers) or numbers.dtype != np.float32:
+        found = numbers == number
+        return found
+    bits = numbers.view(np.uint32)
+    wanted = int(np.float32(number).view(np.uint32))
+    found = (bits == wanted) if number else (bits & 0x7FFFFFFF) == 0
+    return found
+
+
 def equal_rows(column: Column, value: Number) -> Bools:
     """Rows of a column of integers or floating-point numbers that hold exactly the value."""
     if pa.types.is_floating(column.type):
@@ -113,7 +125,7 @@ def equal_rows(column: Column, value: Number) -> Bools:
         with np.errstate(over="ignore"):
             number = numbers.dtype.type(_nearest(value))
         # Python compares integers with floats exactly
-        return numbers == number if float(number) == value else no_rows(column)
+        return _equal_floats(numbers, number) if float(number) == value else no_rows(column)
     if isinstance(value, float) and not value.is_integer():
         return no_rows(column)
     whole = filled(column)

@@ -83,6 +83,11 @@ class FloatCodec:
             return floats(DeviceColumn(column.values.astype(np.float64), pa.float64(), column.missing))
         return column.to_numpy(zero_copy_only=False)
 
+    @property
+    def decoded(self) -> np.dtype[Any]:
+        """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
+        return np.dtype(np.float32 if self.type == "float" and not self.integer else np.float64)
+
     def decode(self, numbers: Floats) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
         if self.integer:

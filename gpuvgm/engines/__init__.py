@@ -6,6 +6,9 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
+from typing import Any
+
+from numpy.typing import NDArray
 
 from gpuvgm.config import environment
 from gpuvgm.engines.base import Engine, statistics_of
@@ -17,6 +20,7 @@ __all__ = [
     "Engine",
     "Hindrance",
     "choose_engine",
+    "copied_to",
     "cuda_problem",
     "get_engine",
     "native_is_built",
@@ -101,6 +105,15 @@ def choose_engine(name: str, values: int | None = None, *, on_device: bool = Fal
 def runs_on_device(engine: Engine) -> bool:
     """Whether an engine takes arrays of a device as they are."""
     return getattr(engine, "device", None) is not None
+
+
+def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
+    """Copy of an array on the device that an engine works on; None where there is no room for it, or no device."""
+    device = getattr(engine, "device", None)
+    if device is None or device.is_forked:
+        return None
+    copy: Any | None = import_module("gpuvgm.engines.cuda.pieces").uploaded(device, array)
+    return copy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames import device_array, lies_on_device
 from gpuvgm.grid import Floats
 from gpuvgm.multivariate import namespace_of
 from gpuvgm.rows import MAPPED_VALUES, Rows, to_numpy
@@ -76,6 +77,7 @@ def _is_foreign(x: Any) -> bool:
 
 
 def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
+    x = device_array("X", x) if lies_on_device(x) else x
     xp = namespace_of(x)
     if x.ndim != 2:
         raise InputError(f"Expected 2D array, got {x.ndim}D array instead: reshape it to (rows, features)")

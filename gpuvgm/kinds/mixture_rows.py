@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import with_value
-from gpuvgm.codecs.device_columns import DeviceColumn, beside
+from gpuvgm.codecs.device_columns import DeviceColumn, beside, is_on_device
 from gpuvgm.columns import MISSING, MixtureColumn
 from gpuvgm.engines import Engine
 from gpuvgm.grid import Floats
@@ -102,7 +102,7 @@ class MixtureDecoder:
         """Values of scalars and cells."""
         assert part.scalar is not None and part.cell is not None
         column = self._column
-        numbers = namespace_of(part.cell).empty(len(part.cell))
+        numbers = self._room(part.cell)
         wrong = self._engine.inverse_transform(part.scalar, part.cell, self._table, numbers)
         if wrong >= 0:
             refuse_cell(column, first_row + wrong, int(part.cell[wrong]))
@@ -114,6 +114,12 @@ class MixtureDecoder:
             if held.any():
                 array = with_value(column.codec, array, held, value)
         return Values(array, valid)
+
+    def _room(self, cells: Cells) -> Floats:
+        """Where numbers are written: in float64, or on a device in what the codec makes of them without a loss."""
+        dtype = getattr(self._column.codec, "decoded", np.float64) if is_on_device(cells) else np.float64
+        room: Floats = namespace_of(cells).empty(len(cells), dtype)
+        return room
 
 
 def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArray[np.bool_]:

@@ -149,3 +149,12 @@ def test_differences_that_no_integer_holds(name: str, place: Any) -> None:
     for base in codec.limits:
         numbers = np.asarray(replace(codec, base=int(base)).encode(place(array)))
         np.testing.assert_allclose(numbers, [float(value - base) for value in array.to_pylist()], rtol=4e-16)
+
+
+def test_subnormal_numbers_are_no_zeros() -> None:
+    values = np.array([0.0, -0.0, 1e-45, -1e-40, np.nan, 2.5], np.float32)
+    codec = codec_for("x", pa.float32(), pa.chunked_array([pa.array(values)]), CodecRules())
+    for value in (0.0, 1e-45, 2.5):
+        value = float(np.float32(value))
+        found = codec.equals(resident(pa.array(values)), value)
+        assert list(np.asarray(found)) == list(codec.equals(pa.array(values), value)), value

@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,7 @@ class EmulatedLane:
 
     memory: float
     uploads: list[int]
+    xp: Any
     arriving: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def __enter__(self) -> EmulatedLane:
@@ -70,7 +73,7 @@ class EmulatedLane:
         if array.nbytes > self.memory:
             raise OutOfMemory
         self.uploads.append(len(array))
-        return np.array(array).view(Resident)
+        return self.xp.asarray(np.array(array))
 
     def download(self, array: Any, out: np.ndarray) -> None:
         assert isinstance(array, Resident) and not isinstance(out, Resident)
@@ -107,11 +110,16 @@ class EmulatedDevice:
     xp: Any = field(default_factory=ResidentNamespace)
     out_of_memory: tuple[type[BaseException], ...] = (OutOfMemory,)
 
-    def __post_init__(self) -> None:
-        self._lanes = (EmulatedLane(self.memory, self.uploads), EmulatedLane(self.memory, self.uploads))
+    is_forked: bool = False
 
-    def lanes(self) -> tuple[EmulatedLane, EmulatedLane]:
-        return self._lanes
+    def __post_init__(self) -> None:
+        self._busy = RLock()
+        self._lanes = tuple(EmulatedLane(self.memory, self.uploads, self.xp) for _ in range(2))
+
+    @contextmanager
+    def lanes(self) -> Iterator[tuple[EmulatedLane, EmulatedLane]]:
+        with self._busy:
+            yield self._lanes
 
     def release_memory(self) -> None:
         pass

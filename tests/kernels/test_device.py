@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,7 @@ from gpuvgm.engines.cuda import device as module
 from gpuvgm.engines.cuda import every_program
 from gpuvgm.engines.cuda.device import CupyDevice, CupyLane
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
+from gpuvgm.errors import EnvironmentProblem, InputError
 
 PROGRAMS = every_program()
 
@@ -57,7 +58,7 @@ class FakeDevice:
 class Array(np.ndarray):
     """A CuPy array whose copies to the host arrive with the stream."""
 
-    late: list[Any] = []
+    device: Any = SimpleNamespace(id=1)
 
     def set(self, values: np.ndarray, stream: Any) -> None:
         assert stream.non_blocking
@@ -83,6 +84,7 @@ class FakeCupy:
             Stream=lambda non_blocking: Stream(self.log, non_blocking),
             Device=lambda number=1: FakeDevice(self.log, number),
             alloc_pinned_memory=lambda size: bytearray(size),
+            runtime=SimpleNamespace(CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {})),
         )
 
     def ElementwiseKernel(self, **arguments: Any) -> Any:  # noqa: N802
@@ -94,6 +96,9 @@ class FakeCupy:
         return SimpleNamespace(
             get_function=lambda name: lambda grid, block, values: self.log.append((name, grid, block, values))
         )
+
+    def get_default_memory_pool(self) -> Any:
+        return SimpleNamespace(free_all_blocks=lambda: self.log.append("freed"))
 
     def empty(self, shape: Any, dtype: Any) -> Any:
         return np.empty(shape, dtype).view(Array)
@@ -184,24 +189,73 @@ def test_lanes_reuse_pinned_memory_after_they_were_waited_for(cupy: FakeCupy) ->
 
 
 def test_lanes_wait_for_each_other(cupy: FakeCupy) -> None:
-    device = CupyDevice()
-    first, second = device.lanes()
-    assert device.lanes() == (first, second)
-    assert cupy.log == [("device", 1)] * 2, "streams belong to the device that was current"
-    cupy.log.clear()
-    second.follow(first)
-    assert cupy.log == [("wait for", f"event of {id(first._stream)}")]  # type: ignore[attr-defined]
+    with CupyDevice().lanes() as (first, second):
+        assert cupy.log == [("device", 1)] * 2, "streams belong to the device that was current"
+        cupy.log.clear()
+        second.follow(first)
+        assert cupy.log == [("wait for", f"event of {id(first._stream)}")]  # type: ignore[attr-defined]
 
 
-def test_lanes_are_of_their_thread_and_find_the_device_from_there(cupy: FakeCupy) -> None:
+def test_lanes_are_borrowed_and_kept(cupy: FakeCupy) -> None:
+    device, seen = CupyDevice(), []
+    with device.lanes() as one, device.lanes() as other:
+        assert not set(one) & set(other)
+    with ThreadPoolExecutor(1) as pool, device.lanes() as again:
+        assert again is one, "the pair that was given back last"
+        taken = [device.lanes() for _ in range(module.LANE_PAIRS - 1)]
+        for pair in taken:
+            pair.__enter__()
+        late = pool.submit(lambda: seen.append(device.lanes().__enter__()))
+        assert not wait([late], 0.05).done, "all pairs are borrowed"
+        taken[0].__exit__(None, None, None)
+        late.result(5)
+    assert len(seen) == 1 and not set(seen[0]) & set(again)
+
+
+def test_lanes_are_found_from_any_thread(cupy: FakeCupy) -> None:
     device = CupyDevice()
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(device.lanes).result()
-    assert not set(other) & set(device.lanes())
-    cupy.log.clear()
-    with other[0]:
-        pass
+    with device.lanes() as (lane, _):
+        cupy.log.clear()
+        with lane:
+            pass
     assert cupy.log[0] == ("device", 1) and [what for what, _ in cupy.log[1:]] == ["enter", "exit"]
+
+
+def test_plain_memory_serves_where_no_more_can_be_pinned(cupy: FakeCupy) -> None:
+    def fail(size: int) -> None:
+        raise cupy.cuda.runtime.CUDARuntimeError
+
+    cupy.cuda.alloc_pinned_memory = fail
+    lane, out = CupyLane(cupy, 0), np.zeros(10)
+    with lane:
+        lane.download(lane.upload(np.arange(10.0)), out)
+    lane.wait()
+    np.testing.assert_array_equal(out, np.arange(10.0))
+
+
+def test_rows_of_another_device_are_refused(cupy: FakeCupy) -> None:
+    for program in (next(p for p in PROGRAMS if p.is_block is block) for block in (False, True)):
+        given, device = arguments(program), CupyDevice()
+        next(value for value in given if isinstance(value, Array)).device = FakeDevice([], 3)
+        with pytest.raises(InputError, match="device 3, but device 1 is the current one"):
+            if program.is_block:
+                device.run_blocks(program, 1, given)
+            else:
+                device.run_rows(program, given, 1)
+    assert not cupy.kernels
+
+
+def test_a_forked_process_is_told_so(cupy: FakeCupy, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, program = CupyDevice(), PROGRAMS[0]
+    assert not device.is_forked
+    monkeypatch.setattr(device, "_process", -1)
+    with pytest.raises(EnvironmentProblem, match="spawn"):
+        device.run_rows(program, arguments(program), 1)
+
+
+def test_memory_is_given_back_on_the_engines_device(cupy: FakeCupy) -> None:
+    CupyDevice().release_memory()
+    assert cupy.log == [("device", 1), "freed"]
 
 
 def test_a_device_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,10 @@ import pickle
 import numpy as np
 import pytest
 
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.cuda import CudaEngine, pieces
 from gpuvgm.engines.cuda.device import Lane
-from gpuvgm.engines.cuda.pieces import in_pieces
+from gpuvgm.engines.cuda.pieces import in_pieces, uploaded
 from gpuvgm.grid import Frame
 from gpuvgm.model import Draw, InverseTable
 from tests.engines.test_engines import draw_table, encode
@@ -41,7 +41,7 @@ def test_every_row_belongs_to_one_piece() -> None:
     in_pieces(
         device,
         1000,
-        lambda lane, piece: seen.append((next(i for i in (0, 1) if device.lanes()[i] is lane), piece)),
+        lambda lane, piece: seen.append((next(i for i in (0, 1) if device._lanes[i] is lane), piece)),
         300,
     )
     assert [piece for _, piece in seen] == [slice(0, 300), slice(300, 600), slice(600, 900), slice(900, 1000)]
@@ -98,6 +98,39 @@ def test_a_device_without_room_says_so() -> None:
         encode(engine, x, draw_table(), Draw(1, 2))
 
 
+@pytest.mark.usefixtures("short_pieces")
+def test_a_summary_that_has_no_room_is_made_by_the_host(caplog: pytest.LogCaptureFixture) -> None:
+    x = rows(3000)
+    grid, _ = grid_of(x[np.isfinite(x)])
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        assert same(CudaEngine(ORACLE, EmulatedDevice(memory=100)).summarise(x, grid), ORACLE.summarise(x, grid))
+    assert "the host makes it" in caplog.text
+
+
+def test_forked_processes_work_on_the_host() -> None:
+    device, x, table = EmulatedDevice(is_forked=True), rows(500), draw_table()
+    engine = CudaEngine(ORACLE, device)
+    for one, other in zip(encode(engine, x, table, Draw(1, 2)), encode(ORACLE, x, table, Draw(1, 2)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    grid, _ = grid_of(x[np.isfinite(x)])
+    assert same(engine.summarise(x, grid), ORACLE.summarise(x, grid))
+    inverse, out = InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0), np.empty(5)
+    assert engine.inverse_transform(np.zeros(5, np.float32), np.zeros(5, np.uint8), inverse, out) == -1
+    assert not device.launches and not device.uploads
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_arrays_are_copied_in_pieces_or_not_at_all(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.random.default_rng(0).normal(size=(2000, 3))
+    device = EmulatedDevice()
+    found = uploaded(device, x)
+    assert isinstance(found, Resident) and len(device.uploads) == 4
+    np.testing.assert_array_equal(found, x)
+    assert uploaded(EmulatedDevice(memory=100), x) is None
+    assert "the device has no room for 48000 bytes" in caplog.text
+    assert copied_to(ORACLE, x) is None and copied_to(CudaEngine(ORACLE, EmulatedDevice(is_forked=True)), x) is None
+
+
 def test_a_failure_waits_for_what_was_begun() -> None:
     device = EmulatedDevice()
     out = np.zeros(4)
@@ -109,7 +142,7 @@ def test_a_failure_waits_for_what_was_begun() -> None:
 
     with pytest.raises(ValueError, match="stop"):
         in_pieces(device, 8, work, 4)
-    assert list(out) == [1.0] * 4 and not any(lane.arriving for lane in device.lanes())
+    assert list(out) == [1.0] * 4 and not any(lane.arriving for lane in device._lanes)
 
 
 def test_matrices_of_the_host_stay_there() -> None:

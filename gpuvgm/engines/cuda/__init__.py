@@ -8,6 +8,7 @@ on every machine.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,8 @@ from gpuvgm.grid import Floats, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
+
+_LOG = logging.getLogger("gpuvgm")
 
 
 def every_program() -> list[Program]:
@@ -81,7 +84,18 @@ class CudaEngine:
         """Summary of rows; see `Engine.summarise`."""
         if self.device.is_resident(x):
             return summary.summarise(self.device, x, grid)
-        first, second = lanes = self.device.lanes()
+        if self.device.is_forked:
+            return self._host.summarise(x, grid)
+        try:
+            with self.device.lanes() as lanes:
+                return self._summarise_pieces(x, grid, lanes)
+        except self.device.out_of_memory:
+            self.device.release_memory()
+            _LOG.warning("the device has no room for the cells of a summary: the host makes it")
+            return self._host.summarise(x, grid)
+
+    def _summarise_pieces(self, x: Floats, grid: Grid, lanes: tuple[Lane, Lane]) -> Summary:
+        first, second = lanes
         with first:
             table = summary.CellTable(self.device, grid)
 
@@ -139,6 +153,9 @@ class CudaEngine:
             uniforms = None if draw.uniforms is None else device.xp.asarray(draw.uniforms)
             rows.transform(device, x, table, replace(draw, uniforms=uniforms), (scalar, cell))
             return
+        if device.is_forked:
+            self._host.transform(x, table, draw, scalar, cell)
+            return
 
         def work(lane: Lane, piece: slice) -> None:
             uniforms = None if draw.uniforms is None else lane.upload(draw.uniforms[piece])
@@ -157,6 +174,8 @@ class CudaEngine:
         device = self.device
         if device.is_resident(scalar):
             return _first(device.to_host(rows.inverse_transform(device, scalar, cell, table, out))[0])
+        if device.is_forked:
+            return self._host.inverse_transform(scalar, cell, table, out)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, cached_property
+from queue import LifoQueue
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -12,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.engines.cuda.programs import OPTIONS, Parameter, Program
+from gpuvgm.errors import EnvironmentProblem, InputError
 
 MOST_BLOCKS = (1 << 31) - 1
+LANE_PAIRS = 4  # threads that stream rows of the host at a time; each keeps pinned memory, and scratch on the device
 
 
 class Lane(Protocol):
@@ -60,8 +64,12 @@ class Device(Protocol):
     def is_resident(self, array: Any) -> bool:
         """Whether an array lies on the device."""
 
-    def lanes(self) -> tuple[Lane, Lane]:
-        """The calling thread's two lanes: while one computes, the other copies."""
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from the one that the device belongs to, and so cannot use it."""
+
+    def lanes(self) -> AbstractContextManager[tuple[Lane, Lane]]:
+        """Two lanes for a while: as one computes, the other copies. Who comes when none is left waits."""
 
     def release_memory(self) -> None:
         """Give back memory that is kept for later."""
@@ -95,7 +103,10 @@ class CupyDevice:
         self.cuda = self.xp.cuda
         self.number = int(self.cuda.Device().id)
         self.out_of_memory: tuple[type[BaseException], ...] = (self.cuda.memory.OutOfMemoryError, MemoryError)
-        self._thread = threading.local()
+        self._process = os.getpid()
+        self._free: LifoQueue[tuple[Lane, Lane] | None] = LifoQueue()
+        for _ in range(LANE_PAIRS):
+            self._free.put(None)  # made when they are needed
 
     @cached_property
     def multiprocessors(self) -> int:
@@ -104,13 +115,13 @@ class CupyDevice:
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program; see `Device.run_rows`."""
-        program.check(arguments)
+        self._check(program, arguments)
         if size:
             _row_kernel(program)(*_values(program, arguments), size=size)
 
     def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
         """Run a block program; see `Device.run_blocks`."""
-        program.check(arguments)
+        self._check(program, arguments)
         if blocks:
             _block_kernel(program)((min(blocks, MOST_BLOCKS),), (program.threads,), tuple(_values(program, arguments)))
 
@@ -122,17 +133,40 @@ class CupyDevice:
         """Whether an array is CuPy's."""
         return isinstance(array, self.xp.ndarray)
 
-    def lanes(self) -> tuple[Lane, Lane]:
-        """The calling thread's two lanes."""
-        known = self._thread.__dict__
-        if "lanes" not in known:
-            known["lanes"] = (CupyLane(self.xp, self.number), CupyLane(self.xp, self.number))
-        lanes: tuple[Lane, Lane] = known["lanes"]
-        return lanes
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked after the device was first used."""
+        return os.getpid() != self._process
+
+    @contextmanager
+    def lanes(self) -> Iterator[tuple[Lane, Lane]]:
+        """Two lanes for a while, one pair of `LANE_PAIRS`."""
+        pair = self._free.get()
+        try:
+            pair = pair or (CupyLane(self.xp, self.number), CupyLane(self.xp, self.number))
+            yield pair
+        finally:
+            self._free.put(pair)
 
     def release_memory(self) -> None:
         """Give back what CuPy's pool keeps; pools of others keep theirs."""
-        self.xp.get_default_memory_pool().free_all_blocks()
+        with self.cuda.Device(self.number):
+            self.xp.get_default_memory_pool().free_all_blocks()
+
+    def _check(self, program: Program, arguments: Sequence[Any]) -> None:
+        program.check(arguments)
+        if self.is_forked:
+            raise EnvironmentProblem(
+                "a process that was forked cannot use the GPU of the one it came from: start workers with "
+                'multiprocessing.set_start_method("spawn"), or give them rows in the memory of the host'
+            )
+        current = int(self.cuda.Device().id)
+        for parameter, value in zip(program.parameters, arguments, strict=True):
+            if parameter.pointer and value.device.id != current:
+                raise InputError(
+                    f"rows lie on device {value.device.id}, but device {current} is the current one: "
+                    f"work within `with cupy.cuda.Device({value.device.id}):`"
+                )
 
 
 class CupyLane:
@@ -193,13 +227,19 @@ class CupyLane:
         for pinned, out in arriving:
             np.copyto(out, pinned)
 
+    def _memory(self, size: int) -> NDArray[np.uint8]:
+        """Pinned memory, or plain memory where the system gives no more of it."""
+        try:
+            return np.frombuffer(self._xp.cuda.alloc_pinned_memory(size), np.uint8, size)
+        except (MemoryError, self._xp.cuda.runtime.CUDARuntimeError):
+            return np.empty(size, np.uint8)
+
     def _pinned(self, like: NDArray[Any]) -> NDArray[Any]:
         """A pinned buffer of this shape; buffers are kept, and replaced by longer ones where they are too short."""
         if self._used == len(self._buffers):
             self._buffers.append(np.empty(0, np.uint8))
         if self._buffers[self._used].nbytes < like.nbytes:
-            memory = self._xp.cuda.alloc_pinned_memory(like.nbytes)
-            self._buffers[self._used] = np.frombuffer(memory, np.uint8, like.nbytes)
+            self._buffers[self._used] = self._memory(like.nbytes)
         buffer = self._buffers[self._used][: like.nbytes]
         self._used += 1
         return buffer.view(like.dtype).reshape(like.shape)

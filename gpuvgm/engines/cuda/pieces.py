@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from gpuvgm.engines.cuda.device import Device, Lane
 
@@ -35,15 +38,18 @@ def in_pieces(
     piece_rows : int
         Rows of a piece, a multiple of 4.
     lanes : sequence of Lane, optional
-        What the pieces go through in turn, by default the two lanes of this thread.
+        What the pieces go through in turn; by default two lanes are borrowed.
 
     Raises
     ------
     MemoryError
         Where not even `LEAST_ROWS` rows find room; the device's own exception.
     """
-    lanes, start, turn = lanes or device.lanes(), 0, 0
-    given = piece_rows
+    if lanes is None:
+        with device.lanes() as borrowed:
+            in_pieces(device, rows, work, piece_rows, borrowed)
+        return
+    start, turn, given = 0, 0, piece_rows
     try:
         while start < rows:
             piece = slice(start, min(start + piece_rows, rows))
@@ -66,3 +72,27 @@ def in_pieces(
             one.wait()
     if piece_rows < given:
         _LOG.warning("the device's memory is short: it is given %d rows at a time instead of %d", piece_rows, given)
+
+
+def uploaded(device: Device, array: NDArray[Any]) -> Any | None:
+    """Copy of an array on the device, made in pieces; None where there is no room for it.
+
+    Parameters
+    ----------
+    device : Device
+        Where to copy it to.
+    array : ndarray of shape (rows, ...)
+        What to copy.
+    """
+    try:
+        whole = device.xp.empty(array.shape, array.dtype)
+
+        def work(lane: Lane, piece: slice) -> None:
+            whole[piece] = lane.upload(array[piece])
+
+        in_pieces(device, len(array), work)
+    except device.out_of_memory:
+        device.release_memory()
+        _LOG.warning("the device has no room for %d bytes of rows: the host works on them", array.nbytes)
+        return None
+    return whole
