@@ -11,7 +11,7 @@ BENCHMARKS ?= fit estimator transform inverse pipeline
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.gpuvgm
-CPLUSPLUS := $(wildcard gpuvgm/kernels/*.cpp gpuvgm/kernels/*.hpp gpuvgm/kernels/*.cuh)
+CPLUSPLUS := $(wildcard gpuvgm/kernels/*.cuh gpuvgm/kernels/*/*.cpp gpuvgm/kernels/*/*.hpp gpuvgm/kernels/*/*.cuh)
 
 # Where there is a compiler, a failed build is an error; without one the NumPy engine is installed alone.
 COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) c++ g++ clang++,$(shell command -v $(name) 2>/dev/null)))

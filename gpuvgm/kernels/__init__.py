@@ -1,6 +1,8 @@
 """C++ and CUDA sources: the formulas of the library, compiled by the host compiler and by NVRTC.
 
-They are installed beside this file as package data.
+What lies beside this file is compiled by both: the formulas of a row. `host` holds the row loops of the native engine,
+one copy for each instruction set, and its binding; `cuda` the kernels of the CUDA engine. All are installed as package
+data.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ def source(name: str) -> str:
     Parameters
     ----------
     name : str
-        File name inside this package, for example ``"vgm_math.cuh"``.
+        File name inside this package, for example ``"vgm_math.cuh"`` or ``"cuda/transform.cuh"``.
 
     Returns
     -------

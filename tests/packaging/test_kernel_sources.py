@@ -11,12 +11,15 @@ import gpuvgm
 from gpuvgm import kernels
 
 SUFFIXES = {".cuh", ".hpp", ".cpp"}
-IN_TREE = sorted(file.name for file in (Path(gpuvgm.__file__).parent / "kernels").iterdir() if file.suffix in SUFFIXES)
+FOLDER = Path(gpuvgm.__file__).parent / "kernels"
+IN_TREE = sorted(str(file.relative_to(FOLDER)) for file in FOLDER.rglob("*") if file.suffix in SUFFIXES)
 
 
 def test_sources_are_listed_as_resources():
-    listed = {file.name for file in resources.files("gpuvgm.kernels").iterdir()}
-    assert {"vgm_math.cuh", "host.hpp", "host.cpp", "native.cpp"} <= listed
+    folder = resources.files("gpuvgm.kernels")
+    listed = [{file.name for file in folder.joinpath(name).iterdir()} for name in (".", "host", "cuda")]
+    for name, found in zip(["vgm_math.cuh", "native.cpp", "transform.cuh"], listed, strict=True):
+        assert name in found
 
 
 @pytest.mark.parametrize("name", IN_TREE)

@@ -18,7 +18,7 @@ MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
 TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh
 BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
 _SHORT = {"float32": "f4", "float64": "f8"}
-_SOURCES = ("vgm_math.cuh", "block.cuh", "block_rows.cuh")
+_SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
 
 
 def _value(kind: str, name: str) -> Parameter:
@@ -48,7 +48,7 @@ def rows_program(components: int, x: str, *, weighted: bool) -> Program:
     """
     return Program(
         name=f"gpuvgm_e_step_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "exp2_table.cuh", "e_step.cuh"),
+        sources=(*_SOURCES, "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
             ("GPUVGM_COMPONENTS", str(components)),
@@ -64,7 +64,7 @@ def narrow_program(components: int, x: str, *, weighted: bool) -> Program:
     """Program of E-steps over rows in float32; see `rows_program`."""
     return Program(
         name=f"gpuvgm_e_step32_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "vgm_math32.cuh", "e_step32.cuh"),
+        sources=(*_SOURCES, "vgm_math32.cuh", "cuda/e_step32.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
             ("GPUVGM_COMPONENTS", str(components)),
@@ -89,7 +89,7 @@ def any_program(x: str, *, weighted: bool, cells: bool) -> Program:
     given = [*["weight"] * weighted, *["scatter"] * cells]
     return Program(
         name=f"gpuvgm_e_step_any_{_SHORT[x]}{'_cells' if cells else '_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "e_step_any.cuh"),
+        sources=(*_SOURCES, "cuda/e_step_any.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
             ("GPUVGM_WEIGHTED", str(int(weighted))),
@@ -104,7 +104,7 @@ def most_probable_program(x: str, *, weighted: bool) -> Program:
     """Program of `Engine.count_most_probable`, chunk by chunk."""
     return Program(
         name=f"gpuvgm_most_probable_{_SHORT[x]}{'_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "most_probable.cuh"),
+        sources=(*_SOURCES, "cuda/most_probable.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]), ("GPUVGM_WEIGHTED", str(int(weighted)))),
         parameters=(*_row_parameters(x, *["weight"] * weighted), _value("int32", "components"), *_FRAME, *_CHUNKS),
     )
@@ -115,7 +115,7 @@ def totals_program() -> Program:
     """Program that adds chunks up in row order."""
     return Program(
         name="gpuvgm_chunk_totals",
-        sources=("vgm_math.cuh", "block.cuh", "chunk_totals.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/chunk_totals.cuh"),
         constants=(),
         parameters=(
             Parameter("float64", "partials"),

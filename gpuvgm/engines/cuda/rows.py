@@ -17,7 +17,7 @@ from gpuvgm.model import Draw, DrawTable, InverseTable, NarrowTable, narrow_unif
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
-TILE_ROWS = 32  # of the onehot matrix, see device_onehot.cuh
+TILE_ROWS = 32  # of the onehot matrix, see cuda/onehot.cuh
 NO_ROW = (1 << 64) - 1
 _SHORT = {"float32": "f4", "float64": "f8", "uint8": "u1", "uint16": "u2"}
 
@@ -37,7 +37,7 @@ def transform_program(components: int, randomness: str, x: str, scalar: str, cel
     """
     return Program(
         name=f"gpuvgm_transform_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}",
-        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "transform.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=_transform_parameters("float64", x, scalar, cell),
         operation=_transform_operation("transform_quad", components, randomness),
@@ -68,7 +68,14 @@ def narrow_program(components: int, randomness: str, x: str, scalar: str, cell: 
     return Program(
         name=f"gpuvgm_transform32_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}"
         + ("_wide" if wide else ""),
-        sources=("vgm_math.cuh", "vgm_math32.cuh", "block.cuh", "quad.cuh", "transform.cuh", "transform32.cuh"),
+        sources=(
+            "vgm_math.cuh",
+            "vgm_math32.cuh",
+            "cuda/block.cuh",
+            "cuda/quad.cuh",
+            "cuda/transform.cuh",
+            "cuda/transform32.cuh",
+        ),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=_transform_parameters("float32", x, scalar, cell),
         operation=_transform_operation(
@@ -82,7 +89,7 @@ def inverse_program(scalar: str, cell: str, value: str) -> Program:
     """Program of `Engine.inverse_transform` for these types of scalars, cells and numbers."""
     return Program(
         name=f"gpuvgm_inverse_{_SHORT[scalar]}_{_SHORT[cell]}_{_SHORT[value]}",
-        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "inverse.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/inverse.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=(
             Parameter(scalar, "scalar"),
@@ -102,7 +109,7 @@ def fill_program(real: str) -> Program:
     """Program of `Engine.fill_onehot` for matrices of this type."""
     return Program(
         name=f"gpuvgm_fill_onehot_{_SHORT[real]}",
-        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_cells.cuh", "cuda/onehot.cuh"),
         constants=(("GPUVGM_FILL", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
@@ -119,7 +126,7 @@ def read_program(real: str) -> Program:
     """Program of `Engine.read_onehot` for matrices of this type."""
     return Program(
         name=f"gpuvgm_read_onehot_{_SHORT[real]}",
-        sources=("vgm_math.cuh", "block.cuh", "quad.cuh", "onehot_cells.cuh", "device_onehot.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_cells.cuh", "cuda/onehot.cuh"),
         constants=(("GPUVGM_READ", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
@@ -206,7 +213,7 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
 
 
 def _narrow_parameters(table: NarrowTable) -> NDArray[np.float32]:
-    """The rules, and eight numbers of each component; see transform32.cuh."""
+    """The rules, and eight numbers of each component; see cuda/transform32.cuh."""
     active, power = len(table.widths), 2.0**table.exponent if table.takes_float32 else 0.0
     rules = [table.floor, table.limit, max(table.missing_cell, 0), active, power, table.exponent, 0, 0]
     components = np.ones((len(table.mean_high), 8), np.float32)
@@ -216,7 +223,7 @@ def _narrow_parameters(table: NarrowTable) -> NDArray[np.float32]:
 
 
 def _draw_parameters(table: DrawTable) -> Floats:
-    """The rules, and six numbers of each component; see transform.cuh."""
+    """The rules, and six numbers of each component; see cuda/transform.cuh."""
     mixture, active = table.mixture, len(table.widths)
     rules = [mixture.frame.scale, mixture.frame.centre, table.floor, table.limit, max(table.missing_cell, 0), active]
     components = np.ones((len(mixture.means), 6))

@@ -19,7 +19,7 @@ FREQUENT_SHARE = 1024  # a cell with one row in so many is frequent
 SLOTS = 1024
 SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
-_CELLS = ("vgm_math.cuh", "block.cuh", "cell_table.cuh")
+_CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
 _SHORT = {"float32": "f4", "float64": "f8"}
 
 
@@ -36,7 +36,7 @@ def rows_program(x: str) -> Program:
     """Program that adds a window of rows of this type to a table of cells."""
     return Program(
         name=f"gpuvgm_summarise_{_SHORT[x]}",
-        sources=(*_CELLS, "block_rows.cuh", "quad.cuh", "summarise.cuh"),
+        sources=(*_CELLS, "cuda/block_rows.cuh", "cuda/quad.cuh", "cuda/summarise.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]),),
         parameters=(
             Parameter(x, "x"),
@@ -68,7 +68,7 @@ def carry_program() -> Program:
     """Program that moves the windows' sums into the totals."""
     return Program(
         name="gpuvgm_carry",
-        sources=(*_CELLS, "carry.cuh"),
+        sources=(*_CELLS, "cuda/carry.cuh"),
         constants=(),
         parameters=(
             _value("uint32", "inner"),
@@ -84,7 +84,7 @@ def frequent_program() -> Program:
     """Program that finds the frequent cells."""
     return Program(
         name="gpuvgm_frequent",
-        sources=(*_CELLS, "frequent.cuh"),
+        sources=(*_CELLS, "cuda/frequent.cuh"),
         constants=(),
         parameters=(
             _value("uint32", "cells"),

@@ -1,7 +1,7 @@
 // What blocks do with rows: tell what is a number, and add up what their threads have found in a fixed order.
 #pragma once
+#include "../vgm_math.cuh"
 #include "block.cuh"
-#include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {

@@ -2,8 +2,8 @@
 // it. The densities come from panels of four columns of P whose sums stay in registers. How many Lanes a panel spans
 // moves no sum from its place, so every instruction set gives the same bits.
 #pragma once
+#include "e_step.hpp"
 #include "host.hpp"
-#include "host_e_step.hpp"
 #include "lanes.hpp"
 
 namespace gpuvgm {

@@ -1,5 +1,5 @@
 // Transform on the device, four rows a thread: posterior, draw, position in the mode; the same steps in the same order
-// as host_transform.hpp.
+// as host/transform.hpp.
 //
 //   e_k = 2^(l_k - max l),  l_k = log2 of weight times density;  threshold = u (sum of e over the active + A floor);
 //   mode = number of running sums of e_k + floor that do not exceed the threshold;  scalar = (y - mean) / width.

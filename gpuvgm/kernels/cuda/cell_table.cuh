@@ -4,8 +4,8 @@
 // rows. totals: (cells, 4) of count, sum of positions, and sum of their squares in two words (low, high). Outer cells
 // come first.
 #pragma once
+#include "../vgm_math.cuh"
 #include "block.cuh"
-#include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {

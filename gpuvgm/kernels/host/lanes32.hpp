@@ -1,7 +1,7 @@
 // Sixteen floats that move together: one AVX-512 register, two AVX2 registers or sixteen scalars, with the same bits.
 #pragma once
+#include "../vgm_math32.cuh"
 #include "lanes.hpp"
-#include "vgm_math32.cuh"
 
 namespace gpuvgm {
 namespace {

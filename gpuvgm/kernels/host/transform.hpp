@@ -1,7 +1,7 @@
 // Transform (posterior, draw, position) and inverse, a tile of rows at a time.
 #pragma once
-#include "host_e_step.hpp"
-#include "host_rows.hpp"
+#include "e_step.hpp"
+#include "rows.hpp"
 
 namespace gpuvgm {
 namespace {

@@ -1,7 +1,7 @@
 // Transform by the law of float32 (vgm_math32.cuh) on the device, four rows a thread; see transform.cuh.
 #pragma once
+#include "../vgm_math32.cuh"
 #include "transform.cuh"
-#include "vgm_math32.cuh"
 
 namespace gpuvgm {
 namespace {

@@ -1,7 +1,7 @@
 // What row loops of transform share: uniforms drawn ahead, and scalars and cells written in the caller's types.
 #pragma once
+#include "../vgm_math.cuh"
 #include "host.hpp"
-#include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {

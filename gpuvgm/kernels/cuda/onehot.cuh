@@ -1,7 +1,7 @@
-// The onehot layout on the device; see onehot.hpp for the columns of it. Where the arrays of a column lie and what it
-// has is told by eight integers of it.
+// The onehot layout on the device; see host/onehot.hpp for the columns of it. Where the arrays of a column lie and what
+// it has is told by eight integers of it.
 #pragma once
-#include "onehot_cells.cuh"
+#include "../onehot_cells.cuh"
 #include "quad.cuh"
 
 namespace gpuvgm {

@@ -3,8 +3,8 @@
 // A block has COLUMNS columns. All its threads copy tiles of chunks into shared memory, one tile ahead of the thread
 // that adds up a column.
 #pragma once
+#include "../vgm_math.cuh"
 #include "block.cuh"
-#include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "onehot_cells.cuh"
+#include "../onehot_cells.cuh"
 
 namespace gpuvgm {
 

@@ -1,11 +1,11 @@
 // Row loops of the host engine, compiled once for each instruction set with -DGPUVGM_ISA=<name>. Everything but the
 // table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's
 // place.
-#include "host_e_step.hpp"
-#include "host_features.hpp"
-#include "host_summarise.hpp"
-#include "host_transform.hpp"
-#include "host_transform32.hpp"
+#include "e_step.hpp"
+#include "features.hpp"
+#include "summarise.hpp"
+#include "transform.hpp"
+#include "transform32.hpp"
 
 #define GPUVGM_JOIN(a, b) a##b
 #define GPUVGM_TABLE(isa) GPUVGM_JOIN(gpuvgm_kernels_, isa)

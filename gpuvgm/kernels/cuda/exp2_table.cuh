@@ -4,8 +4,8 @@
 //
 // The 64 powers lie in shared memory, COPIES times, so that sixteen threads never wait for one bank.
 #pragma once
+#include "../vgm_math.cuh"
 #include "block.cuh"
-#include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {

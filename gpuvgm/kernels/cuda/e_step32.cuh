@@ -11,8 +11,8 @@
 //
 // Constants: GPUVGM_VALUE (type of a row), GPUVGM_COMPONENTS, GPUVGM_WEIGHTED (0 or 1).
 #pragma once
+#include "../vgm_math32.cuh"
 #include "block_rows.cuh"
-#include "vgm_math32.cuh"
 
 namespace gpuvgm {
 namespace {

@@ -1,7 +1,7 @@
 // Transform by the law of float32 (vgm_math32.cuh), a tile of rows at a time.
 #pragma once
-#include "host_rows.hpp"
 #include "lanes32.hpp"
+#include "rows.hpp"
 
 namespace gpuvgm {
 namespace {

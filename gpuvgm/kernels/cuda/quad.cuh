@@ -1,8 +1,8 @@
 // Four consecutive rows of an array as one thread takes them: in one access of 16 bytes (or 4, 8, 32) where the address
 // allows it and all four exist, else one by one.
 #pragma once
+#include "../vgm_math.cuh"
 #include "block.cuh"
-#include "vgm_math.cuh"
 
 namespace gpuvgm {
 namespace {

@@ -1,6 +1,6 @@
 // Eight doubles that move together: one AVX-512 register, two AVX2 registers or eight scalars, with the same bits.
 #pragma once
-#include "vgm_math.cuh"
+#include "../vgm_math.cuh"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
