@@ -2,11 +2,13 @@
 # make lint       every static check                 make format      apply the formatters
 # make benchmarks tables and JSON lines              make clean       remove what was built
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
+# make test-gpu   the tests of engines on this machine's GPU, then its measurements (GPU_RESULTS)
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+GPU_RESULTS ?= build/gpu.jsonl
 BENCHMARKS ?= fit estimator transform inverse pipeline
 
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
+.PHONY: help demo test test-gpu test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +32,10 @@ demo: $(STAMP)-demo
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-gpu: $(STAMP)-test
+	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
 
 test-integrations:
 	$(MAKE) test-one-integration VENV=$(VENV)-ctgan EXTRA=test-ctgan
