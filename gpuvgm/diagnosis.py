@@ -152,7 +152,7 @@ class Diagnosis:
             ),
             "packages",
             *(f"  {name:<14}{version or 'not installed'}" for name, version in self.packages.items()),
-            "missing" if self.missing else "nothing is missing",
+            "missing" if self.missing else "nothing that every machine needs is missing",
             *(f"  {lack.name:<14}{lack.purpose}: {lack.remedy}" for lack in self.missing),
         ]
         return "\n".join(lines)

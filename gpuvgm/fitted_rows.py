@@ -26,11 +26,11 @@ from gpuvgm.layouts import (
     OnehotLayout,
     Span,
     compact_names,
-    encoded_reader,
     onehot_names,
     spans_of,
 )
 from gpuvgm.output import MODEL_KEY, decoded_schema, write_parquet
+from gpuvgm.readers import encoded_reader
 from gpuvgm.report import Report
 from gpuvgm.report.evaluation import evaluate_table
 from gpuvgm.run import Run, engine_for

@@ -24,6 +24,7 @@ LEAST_NUMBER, MOST_NUMBER = 2.0**-73, 2.0**126
 LEAST_ROOT = 2.0**-126
 MOST_COEFFICIENT, LEAST_COEFFICIENT = -(2.0**-60), -(2.0**100)
 LEAST_FLOOR = 2.0**-60
+MOST_ROUNDING = 1e-2  # of a scalar, from numbers that lie far from zero for the width of their mode
 UNIFORM_BITS = 24
 
 
@@ -109,6 +110,8 @@ class NarrowTable:
       threshold; or the first active component with the largest l;
     - ``scalar = d_mode / width_mode`` within ±limit, and 0 where it is below 2^-100.
 
+    Rows so far from every mode that all l overflow, some 2^64 standard deviations, take any mode.
+
     Parameters
     ----------
     exponent : int
@@ -160,10 +163,11 @@ class NarrowTable:
             np.all((roots >= LEAST_ROOT) & (roots < 2.0**45))
             and np.all(np.abs(means) < MOST_NUMBER)
             and np.all((widths >= LEAST_ROOT) & (widths < MOST_NUMBER))
+            and np.all(2.0**-48 * np.abs(means[: len(widths)]) <= MOST_ROUNDING * widths)
         ):
             raise InputError(
-                "the modes lie too far apart, or differ too much in width, or are too narrow, for float32: "
-                'pass precision="float64"'
+                "the modes lie too far apart or from zero, or differ too much in width, or are too narrow, for "
+                'float32: pass precision="float64"'
             )
         high, low = parts_of(means)
         coefficients = mixture.coefficients - np.max(mixture.coefficients)

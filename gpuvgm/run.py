@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import Engine, choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
@@ -121,7 +123,10 @@ class Run:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
         values = DEVICE_BLOCK_VALUES if self.on_device else BLOCK_VALUES
         rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
-        if source.rows is None or self.on_device:
+        if self.on_device:
+            numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
+            return rows if numbers else min(rows, STREAMED_BLOCK_ROWS)  # an Arrow array of text has 2^31 bytes at most
+        if source.rows is None:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
 

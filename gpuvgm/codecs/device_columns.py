@@ -56,6 +56,8 @@ class DeviceColumn:
         """The column with one value, in the unit of its type, in some rows."""
         xp = namespace_of(self.values)
         missing = None if self.missing is None else self.missing & ~rows
+        if missing is not None and not missing.any():
+            missing = None  # what is missing nowhere keeps its type
         return DeviceColumn(xp.where(rows, self.values.dtype.type(value), self.values), self.type, missing)
 
 
@@ -85,6 +87,29 @@ def beside(array: Array, other: Array) -> Array:
     if xp is np:
         return to_numpy(array)
     return array if is_on_device(array) else xp.asarray(array)
+
+
+def widened(numbers: Array) -> Array:
+    """Floats in float64, exactly: on a device a plain conversion takes subnormal float32 for 0."""
+    if not is_on_device(numbers) or numbers.dtype != np.float32:
+        return numbers.astype(np.float64, copy=False)
+    bits = numbers.view(np.uint32)
+    sign = 1.0 - 2.0 * (bits >> np.uint32(31)).astype(np.float64)
+    subnormal = (bits & np.uint32(0x007FFFFF)).astype(np.float64) * 2.0**-149
+    small = (bits & np.uint32(0x7F800000)) == 0
+    return namespace_of(numbers).where(small, sign * subnormal, numbers.astype(np.float64))
+
+
+def narrowed(numbers: Array) -> Array:
+    """Float64 rounded to the nearest float32, subnormal ones too; see `widened`."""
+    if not is_on_device(numbers) or numbers.dtype == np.float32:
+        return numbers.astype(np.float32, copy=False)
+    xp = namespace_of(numbers)
+    size = xp.abs(numbers)
+    small = size < 2.0**-126
+    steps = xp.rint(xp.where(small, size, 0.0) * 2.0**149).astype(np.uint32)  # 2^23 of them are the least normal one
+    signs = xp.signbit(numbers).astype(np.uint32) << np.uint32(31)
+    return xp.where(small, (steps | signs).view(np.float32), numbers.astype(np.float32))
 
 
 def host_rows(rows: Array) -> NDArray[np.bool_]:

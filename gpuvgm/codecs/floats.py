@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs.arrays import as_numbers, equal_rows, floats, no_rows
 from gpuvgm.codecs.base import Bools, Number
-from gpuvgm.codecs.device_columns import Column, DeviceColumn, is_on_device
+from gpuvgm.codecs.device_columns import Column, DeviceColumn, is_on_device, narrowed
 from gpuvgm.grid import Floats
 from gpuvgm.multivariate import Array, namespace_of
 from gpuvgm.rows import to_numpy
@@ -94,7 +94,8 @@ class FloatCodec:
             numbers = namespace_of(numbers).rint(numbers) + 0.0  # no minus zero
         if is_on_device(numbers) and self.type in ("double", "float"):
             missing = namespace_of(numbers).isnan(numbers)
-            return DeviceColumn(numbers.astype(self._precision), type_of(self.type), missing if missing.any() else None)
+            values = narrowed(numbers) if self.type == "float" else numbers
+            return DeviceColumn(values, type_of(self.type), missing if missing.any() else None)
         numbers = to_numpy(numbers)
         # without a NaN the array is taken as it is, without a copy
         array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))

@@ -97,7 +97,7 @@ def choose_engine(name: str, values: int | None = None, *, on_device: bool = Fal
     """
     if name != "auto":
         return name
-    if (on_device or (values or 0) >= DEVICE_VALUES) and cuda_problem() is None:
+    if (on_device or (values or 0) >= DEVICE_VALUES) and cuda_problem() is None and _cuda_starts():
         return "cuda"
     return "auto" if _host_engine() == "reference" else "native"
 
@@ -155,6 +155,17 @@ def _named(problem: Exception) -> str:
     return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
+@cache
+def _cuda_starts() -> bool:
+    """Whether the CUDA engine runs a kernel; if not, the log says why."""
+    try:
+        get_engine("cuda")
+    except EnvironmentProblem as problem:
+        _LOG.warning("%s; the host works instead", problem)
+        return False
+    return True
+
+
 def _host_engine() -> str:
     return "native" if native_is_built() else "reference"
 
@@ -164,9 +175,10 @@ def _cuda_engine() -> Engine:
     if problem is not None:
         raise EnvironmentProblem(str(problem))
     try:
-        engine: Engine = import_module("gpuvgm.engines.cuda").CudaEngine(get_engine(_host_engine()))
+        engine: Engine = import_module("gpuvgm.engines.cuda").started(get_engine(_host_engine()))
     except Exception as failure:
         raise EnvironmentProblem(
-            f'engine "cuda" cannot start ({_named(failure)}); `gpuvgm doctor` shows devices and versions'
+            f'engine "cuda" cannot start ({_named(failure)}): free its memory, or reinstall CuPy with the toolkit that '
+            f"fits the driver, {INSTALL_CUDA}; `gpuvgm doctor` shows devices and versions"
         ) from failure
     return engine

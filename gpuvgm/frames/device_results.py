@@ -67,7 +67,7 @@ def to_array(column: Any, namespace: Any) -> Any:
     if pa.types.is_temporal(column.type):
         return column.to_arrow().to_numpy(zero_copy_only=False)
     values = column.values
-    if column.missing is None:
+    if column.missing is None or not column.missing.any():
         return values
     wide = values if values.dtype.kind == "f" else values.astype(np.float64)
     return namespace.where(column.missing, wide.dtype.type(np.nan), wide)

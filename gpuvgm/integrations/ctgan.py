@@ -22,8 +22,9 @@ from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, locate, open_source
 from gpuvgm.frames.source import check_request
-from gpuvgm.layouts import MODE, SCALAR, real_scalars
+from gpuvgm.layouts import MODE, SCALAR
 from gpuvgm.levels import cell_of
+from gpuvgm.readers import real_scalars
 from gpuvgm.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from

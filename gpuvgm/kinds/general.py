@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpuvgm.codecs import holds_whole_steps
+from gpuvgm.codecs.device_columns import widened
 from gpuvgm.columns import GeneralColumn
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -65,7 +66,7 @@ class RangeEncoder:
     def __call__(self, part: Slice) -> Coded:
         """Scalars of a part."""
         column = self._column
-        numbers = column.codec.encode(part.values).astype(np.float64, copy=False)
+        numbers = widened(column.codec.encode(part.values))
         xp = namespace_of(numbers)
         if not xp.isfinite(numbers).all():
             self._refuse(to_numpy(numbers), part.first_row)
@@ -97,6 +98,6 @@ class RangeDecoder:
         """Values of scalars, which are kept within [-1, 1]."""
         assert part.scalar is not None
         column, xp = self._column, namespace_of(part.scalar)
-        share = xp.clip((part.scalar.astype(np.float64) + 1) / 2, 0, 1)
+        share = xp.clip((widened(part.scalar) + 1) / 2, 0, 1)
         numbers = xp.clip(column.low + share * (column.high - column.low), column.low, column.high)
         return Values(column.codec.decode(numbers))

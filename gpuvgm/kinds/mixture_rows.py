@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import with_value
-from gpuvgm.codecs.device_columns import DeviceColumn, beside, is_on_device
+from gpuvgm.codecs.device_columns import DeviceColumn, beside, is_on_device, widened
 from gpuvgm.columns import MISSING, MixtureColumn
 from gpuvgm.engines import Engine
 from gpuvgm.grid import Floats
@@ -136,6 +136,6 @@ def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArra
     base = column.codec.base
     tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
     tolerance += SCALAR_STEP * max(high - low, column.resolution / SCALAR_STEP)
-    numbers = numbers.astype(np.float64, copy=False)  # bounds must not be rounded to the rows' precision
+    numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
     inside |= (numbers >= low - tolerance) & (numbers <= high + tolerance)
     return inside

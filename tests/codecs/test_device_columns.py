@@ -11,7 +11,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
-from gpuvgm.codecs.device_columns import DeviceColumn, beside, column_of, on_host
+from gpuvgm.codecs.device_columns import DeviceColumn, beside, column_of, narrowed, on_host, widened
 from gpuvgm.errors import InputError
 from gpuvgm.kinds.mixture_rows import within_bounds
 from tests.frames.device_arrays import OnDevice, up
@@ -158,3 +158,19 @@ def test_subnormal_numbers_are_no_zeros() -> None:
         value = float(np.float32(value))
         found = codec.equals(resident(pa.array(values)), value)
         assert list(np.asarray(found)) == list(codec.equals(pa.array(values), value)), value
+
+
+def test_floats_widen_and_narrow_exactly() -> None:
+    bits = np.random.default_rng(0).integers(0, 2**32, 20_000, dtype=np.uint32)
+    bits[:2000] &= 0x807FFFFF  # subnormal ones
+    bits[:8] = 0, 0x80000000, 1, 0x80000001, 0x007FFFFF, 0x00800000, 0x7F800000, 0xFF7FFFFF
+    floats = bits.view(np.float32)
+    floats = floats[~np.isnan(floats)]
+    wide = widened(up(floats))
+    assert wide.dtype == np.float64
+    np.testing.assert_array_equal(wide.get().view(np.uint64), floats.astype(np.float64).view(np.uint64))
+    numbers = np.concatenate((wide.get(), wide.get() * 0.75, np.random.default_rng(1).normal(0, 1e-40, 5000), [np.nan]))
+    numbers = np.concatenate((numbers, (np.arange(100) + 0.5) * 2.0**-149))  # ties
+    with np.errstate(under="ignore"):
+        expected = numbers.astype(np.float32)
+    np.testing.assert_array_equal(narrowed(up(numbers)).get().view(np.uint32), expected.view(np.uint32))

@@ -34,10 +34,11 @@ def cupy_with(cuda: Any) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def _forget() -> Any:
-    cuda_problem.cache_clear()
+    for cached in (cuda_problem, engines._cuda_starts):
+        cached.cache_clear()
     yield
-    cuda_problem.cache_clear()
-    get_engine.cache_clear()
+    for cached in (cuda_problem, engines._cuda_starts, get_engine):
+        cached.cache_clear()
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cuda: Any) -> None:
@@ -65,7 +66,20 @@ def test_the_size_and_the_place_of_the_values_decide(
     monkeypatch: pytest.MonkeyPatch, name: str, values: int | None, on_device: bool, expected: str
 ) -> None:
     install(monkeypatch, USABLE)
+    monkeypatch.setattr(engines, "_cuda_starts", lambda: True)
     assert choose_engine(name, values, on_device=on_device) == expected
+
+
+def test_a_device_that_runs_no_kernel_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, USABLE)
+    monkeypatch.setattr("gpuvgm.engines.cuda.started", lambda host: fail(RuntimeError("no libnvrtc-builtins")))
+    with caplog.at_level("WARNING", "gpuvgm"):
+        assert [choose_engine("auto", DEVICE_VALUES) for _ in range(2)] == [HOST, HOST]
+    assert caplog.text.count("no libnvrtc-builtins") == 1 and "the host works instead" in caplog.text
+    with pytest.raises(EnvironmentProblem, match=r"cannot start.*no libnvrtc-builtins.*gpuvgm\[cu13\]"):
+        get_engine("cuda")
 
 
 def test_small_jobs_do_not_look_for_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +135,7 @@ def test_engines_of_the_host_take_no_arrays_of_a_device() -> None:
 
 def test_the_size_of_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, USABLE)
+    monkeypatch.setattr(engines, "_cuda_starts", lambda: True)
     monkeypatch.setattr(engines, "DEVICE_VALUES", 1000)
     table = open_source({"a": np.zeros(500), "b": np.zeros(500)})
     assert engine_for("auto", table) == "cuda"

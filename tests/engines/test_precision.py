@@ -189,6 +189,13 @@ def test_parameters_keep_their_digits() -> None:
         assert len(column_of(name).active_components) == len(table.widths)
 
 
+def test_numbers_too_far_from_zero_for_their_mode_are_refused() -> None:
+    width = float(np.min(simple().widths))
+    NarrowTable.of(simple(frame=Frame(1.0, 2.0**41 * width)))
+    with pytest.raises(InputError, match='far apart or from zero.*precision="float64"'):
+        NarrowTable.of(simple(frame=Frame(1.0, 2.0**42 * width)))
+
+
 def test_fused_rounds_once() -> None:
     draws = np.random.default_rng(0)
     a, b, c = (np.float32(draws.normal(size=200_000)) for _ in range(3))

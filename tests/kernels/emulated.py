@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -178,9 +178,17 @@ def _read(index: int, parameter: Parameter) -> str:
     return f"{kind} {parameter.name} = *({kind}*)arguments[{index}];"
 
 
-@cache
+_COMPILING = Lock()
+
+
 def library(program: Program, flushes: bool) -> ctypes.CDLL:
-    """The program, compiled for the host."""
+    """The program, compiled for the host; once, whatever the threads."""
+    with _COMPILING:
+        return _library(program, flushes)
+
+
+@cache
+def _library(program: Program, flushes: bool) -> ctypes.CDLL:
     assert COMPILER is not None
     text = host_text(program, flushes)
     fused = ["-mfma"] if "fma" in Path("/proc/cpuinfo").read_text().split() else []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.engines import copied_to, get_engine
-from gpuvgm.engines.cuda import CudaEngine, pieces
+from gpuvgm.engines.cuda import CudaEngine, pieces, started
 from gpuvgm.engines.cuda.device import Lane
 from gpuvgm.engines.cuda.pieces import in_pieces, uploaded
 from gpuvgm.grid import Frame
@@ -92,10 +92,22 @@ def test_short_memory_halves_the_pieces_and_is_told_once(caplog: pytest.LogCaptu
 
 
 @pytest.mark.usefixtures("short_pieces")
-def test_a_device_without_room_says_so() -> None:
-    engine, x = CudaEngine(ORACLE, EmulatedDevice(memory=100)), rows(3000)
+def test_a_device_without_room_leaves_the_work_to_the_host(caplog: pytest.LogCaptureFixture) -> None:
+    engine, x, table = CudaEngine(ORACLE, EmulatedDevice(memory=100)), rows(3000), draw_table()
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        found = encode(engine, x, table, Draw(1, 2))
+    for one, other in zip(found, encode(ORACLE, x, table, Draw(1, 2)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    inverse, out = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0), np.zeros(3000)
+    assert engine.inverse_transform(np.zeros(3000, np.float32), np.full(3000, 2, np.uint8), inverse, out) == -1
+    assert np.all(out == 2.0)
+    assert caplog.text.count("the device has no room for rows: the host does the work") == 2
+
+
+def test_pieces_shorter_than_the_least_are_refused() -> None:
+    device = EmulatedDevice(memory=100)
     with pytest.raises(OutOfMemory):
-        encode(engine, x, draw_table(), Draw(1, 2))
+        in_pieces(device, 10_000, lambda lane, piece: lane.upload(np.zeros(piece.stop - piece.start)))
 
 
 @pytest.mark.usefixtures("short_pieces")
@@ -104,7 +116,7 @@ def test_a_summary_that_has_no_room_is_made_by_the_host(caplog: pytest.LogCaptur
     grid, _ = grid_of(x[np.isfinite(x)])
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         assert same(CudaEngine(ORACLE, EmulatedDevice(memory=100)).summarise(x, grid), ORACLE.summarise(x, grid))
-    assert "the host makes it" in caplog.text
+    assert "no room for the cells of a summary" in caplog.text
 
 
 def test_forked_processes_work_on_the_host() -> None:
@@ -186,6 +198,15 @@ def test_arguments_that_a_kernel_would_misread_are_refused() -> None:
         program.check(list({**arrays, "scalar": np.zeros(8)}.values()))
     with pytest.raises(TypeError, match="value must be contiguous"):
         program.check(list({**arrays, "value": np.zeros(16)[::2]}.values()))
+
+
+def test_an_engine_starts_with_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = EmulatedDevice()
+    monkeypatch.setattr("gpuvgm.engines.cuda.CupyDevice", lambda: device)
+    assert started(ORACLE).device is device and [size for _, size in device.launches] == [1]
+    monkeypatch.setattr(device, "run_rows", lambda *_: None)  # nothing is computed
+    with pytest.raises(RuntimeError, match=r"instead of 1\.0"):
+        started(ORACLE)
 
 
 def test_engines_are_pickled_without_their_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -422,3 +422,27 @@ def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
     model = TableTransformer({name: COLUMNS[name] for name in COLUMNS}, **SETTINGS).fit(columns)
     tensors = {name: torch.as_tensor(values, device="cuda") for name, values in columns.items()}
     assert_same(clone_on(model, "cuda").transform(tensors), model.transform(columns))
+
+
+@needs_compiler
+@pytest.mark.parametrize("modal", [2**60 + 7, 2**60])
+def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_emulated_device(monkeypatch)
+    values = 2**60 + np.random.default_rng(0).integers(0, 50, 3000)
+    declared = {"i": {"kind": "mixed", "modal": [modal]}}
+    transformer = TableTransformer(declared, engine="cuda", tails="exact").fit({"i": up(values)})
+    back = transformer.inverse_transform(transformer.transform({"i": up(values)}, dtype="float64"))["i"]
+    assert back.dtype == np.int64
+    np.testing.assert_array_equal(back.get(), values)
+
+
+@needs_compiler
+def test_scalars_and_modes_may_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_emulated_device(monkeypatch)
+    values = np.random.default_rng(0).normal(size=3000)
+    transformer = TableTransformer({"f": "continuous"}, engine="cuda").fit({"f": up(values)})
+    encoded = transformer.transform({"f": up(values)})
+    whole = transformer.inverse_transform(encoded)["f"].get()
+    for part in encoded:
+        mixed = {**encoded, part: encoded[part].get()}
+        np.testing.assert_array_equal(transformer.inverse_transform(mixed)["f"].get(), whole)

@@ -2,8 +2,8 @@
 
 Work is done where the arrays lie. Arrays on the device stay there; of the host's arrays the passes over rows
 (`summarise`, `transform`, `inverse_transform`, the onehot layout) are streamed through the device in pieces, while
-E-steps over them, which are those over the cells of a summary, run on the native engine: so a fit gives the same model
-on every machine.
+E-steps over them, which are those over the cells of a summary, run on the native engine: so a fit on summaries gives
+the same model on every machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gpuvgm.engines.cuda import e_step, rows, summary
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
-from gpuvgm.grid import Floats, Grid
+from gpuvgm.grid import Floats, Frame, Grid
 from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
@@ -90,8 +90,7 @@ class CudaEngine:
             with self.device.lanes() as lanes:
                 return self._summarise_pieces(x, grid, lanes)
         except self.device.out_of_memory:
-            self.device.release_memory()
-            _LOG.warning("the device has no room for the cells of a summary: the host makes it")
+            self._no_room("the cells of a summary")
             return self._host.summarise(x, grid)
 
     def _summarise_pieces(self, x: Floats, grid: Grid, lanes: tuple[Lane, Lane]) -> Summary:
@@ -165,7 +164,11 @@ class CudaEngine:
             lane.download(out[0], scalar[piece])
             lane.download(out[1], cell[piece])
 
-        in_pieces(device, len(x), work)
+        try:
+            in_pieces(device, len(x), work)
+        except device.out_of_memory:
+            self._no_room("rows")
+            self._host.transform(x, table, draw, scalar, cell)
 
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
@@ -185,7 +188,11 @@ class CudaEngine:
             lane.download(first, found)
             wrong.append((piece.start, found))
 
-        in_pieces(device, len(cell), work)
+        try:
+            in_pieces(device, len(cell), work)
+        except device.out_of_memory:
+            self._no_room("rows")
+            return self._host.inverse_transform(scalar, cell, table, out)
         return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1)
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
@@ -202,6 +209,10 @@ class CudaEngine:
             return
         rows.read_onehot(self.device, matrix, parts)
 
+    def _no_room(self, what: str) -> None:
+        self.device.release_memory()
+        _LOG.warning("the device has no room for %s: the host does the work", what)
+
     def _on_host(self, x: Any) -> bool:
         return not self.device.is_resident(x) and not self.cells_on_device
 
@@ -210,6 +221,22 @@ class CudaEngine:
 
     def _like(self, array: NDArray[Any]) -> Any:
         return self.device.xp.empty(array.shape, array.dtype)
+
+
+def started(host: Engine) -> CudaEngine:
+    """The engine on CuPy's current device, after it has run one row: a driver or compiler that fails, fails here.
+
+    Parameters
+    ----------
+    host : Engine
+        Who runs E-steps over arrays of the host.
+    """
+    engine, table = CudaEngine(host), InverseTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
+    out = np.full(1, np.nan)
+    engine.inverse_transform(np.ones(1, np.float32), np.zeros(1, np.uint8), table, out)
+    if out[0] != 1.0:
+        raise RuntimeError(f"a kernel gave {out[0]} instead of 1.0")
+    return engine
 
 
 def _first(row: np.uint64) -> int:
