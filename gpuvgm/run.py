@@ -21,7 +21,7 @@ DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
 STREAMED_BLOCK_ROWS = 1 << 22
 
 
-def engine_for(name: str, source: Source, columns: int | None = None) -> str:
+def engine_for(name: str, source: Source) -> str:
     """Name of the engine that runs the rows of a source, which "auto" leaves open.
 
     Parameters
@@ -30,11 +30,8 @@ def engine_for(name: str, source: Source, columns: int | None = None) -> str:
         What the user asked for.
     source : Source
         The rows.
-    columns : int, optional
-        How many of its columns are worked on; by default all.
     """
-    width = len(source.schema.names) if columns is None else columns
-    values = None if source.rows is None else source.rows * width
+    values = None if source.rows is None else source.rows * len(source.schema.names)
     return choose_engine(name, values, on_device=isinstance(source, DeviceSource))
 
 

@@ -30,6 +30,7 @@ typedef unsigned int u32;
 GPUVGM_FN i64 as_bits(double a) { return __double_as_longlong(a); }
 GPUVGM_FN double from_bits(i64 a) { return __longlong_as_double(a); }
 GPUVGM_FN double fused(double a, double b, double c) { return fma(a, b, c); }
+GPUVGM_FN float fused(float a, float b, float c) { return fmaf(a, b, c); }
 #else
 GPUVGM_FN i64 as_bits(double a) {
     i64 bits;
@@ -42,6 +43,7 @@ GPUVGM_FN double from_bits(i64 bits) {
     return a;
 }
 GPUVGM_FN double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
+GPUVGM_FN float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #endif
 
 GPUVGM_FN double fused_minus(double a, double b, double c) { return fused(-a, b, c); }  // c - a b
@@ -155,6 +157,11 @@ template <class Real> GPUVGM_FN Real log2_positive(Real a) {
 // log2 of weight times density at deviation d from the mean: coefficient - half_precision d^2, both to base 2.
 template <class Real> GPUVGM_FN Real log_density(Real deviation, Real half_precision, Real coefficient) {
     return fused_minus(half_precision * deviation, deviation, coefficient);
+}
+
+// Where the running sums of a draw are cut: u times the probability of the active components, each with `floor` added.
+template <class Real> GPUVGM_FN Real threshold_of(Real uniform, Real active, Real floor, Real active_sum) {
+    return uniform * fused(active, floor, active_sum);
 }
 
 // Position within a mode: (y - mean) / width, kept within +-limit; what float32 cannot hold as a normal number is 0.

@@ -31,7 +31,6 @@ constexpr float LARGEST_FLOAT = 3.4028234663852886e38f;
 #if defined(__CUDACC__)
 GPUVGM_FN u32 as_word(float a) { return __float_as_uint(a); }
 GPUVGM_FN float from_word(u32 a) { return __uint_as_float(a); }
-GPUVGM_FN float fused(float a, float b, float c) { return fmaf(a, b, c); }
 // One instruction each; zeros of either sign and NaN, where they differ from the host's, do not reach a result.
 GPUVGM_FN float maximum(float a, float b) { return fmaxf(a, b); }
 GPUVGM_FN float minimum(float a, float b) { return fminf(a, b); }
@@ -46,7 +45,6 @@ GPUVGM_FN float from_word(u32 bits) {
     __builtin_memcpy(&a, &bits, 4);
     return a;
 }
-GPUVGM_FN float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 GPUVGM_FN float maximum(float a, float b) { return a > b ? a : b; }
 GPUVGM_FN float minimum(float a, float b) { return a < b ? a : b; }
 #endif
@@ -126,11 +124,6 @@ template <class Real> GPUVGM_FN Real exp2_narrow(Real t) {
     p = fused(p, r, S::of(0.693147004f));
     p = fused(p, r, S::of(1.0f));
     return raise_by(p, shifted);
-}
-
-// Where the running sums are cut: u times the probability of the active components, each with `floor` added.
-template <class Real> GPUVGM_FN Real threshold_of(Real uniform, Real active, Real floor, Real active_sum) {
-    return uniform * fused(active, floor, active_sum);
 }
 
 // Position within a mode, kept within +-limit; 0 below 2^-100.

@@ -139,6 +139,6 @@ def test_the_size_of_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "DEVICE_VALUES", 1000)
     table = open_source({"a": np.zeros(500), "b": np.zeros(500)})
     assert engine_for("auto", table) == "cuda"
-    assert engine_for("auto", table, columns=1) == HOST
+    assert engine_for("auto", open_source({"a": np.zeros(500)})) == HOST
     assert engine_for("auto", open_source(iter([{"a": np.zeros(5000)}]))) == HOST
     assert Run.over(table, "native" if native_is_built() else "reference").engine != "cuda"

@@ -26,7 +26,10 @@ struct Mode {
 struct DrawParameters {
     const double* at;  // (RULES + 6 K,), on a border of 16 bytes
 
+    static GPUVGM_FN double lowest() { return -1e300; }
+    static GPUVGM_FN double exponential(double t) { return exp2_nonpositive(t); }
     GPUVGM_FN double rule(int which) const { return at[which]; }
+    GPUVGM_FN double floor() const { return rule(FLOOR); }
     GPUVGM_FN int active() const { return (int)at[ACTIVE]; }
     GPUVGM_FN const double2* pairs(int k) const { return (const double2*)(at + RULES + 6 * k); }
     GPUVGM_FN Component component(int k) const {
@@ -63,25 +66,27 @@ template <int PLACES, class T> GPUVGM_FN void rotate(T* four) {
     }
 }
 
-// The mode of a drawn row. Up to KEPT_COMPONENTS components the exponentials stay in registers.
-template <int K> GPUVGM_FN int drawn_mode(const DrawParameters& table, double y, double uniform, int active) {
-    double top = -1e300, total = 0.0, threshold = 0.0, sum = 0.0;
+// The mode of a drawn row. Up to KEPT_COMPONENTS components the exponentials stay in registers. Parameters tell the
+// arithmetic: its lowest density, its exponential, the floor, and the components.
+template <int K, class Real, class Parameters, class Row>
+GPUVGM_FN int drawn_mode(const Parameters& table, Row row, Real uniform, int active) {
+    Real top = table.lowest(), total = 0, threshold = 0, sum = 0;
     int mode = 0;
     if constexpr (K <= KEPT_COMPONENTS) {
-        double share[K];
+        Real share[K];
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            share[k] = table.component(k).density(y);
+            share[k] = table.component(k).density(row);
             top = maximum(share[k], top);
         }
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            share[k] = exp2_nonpositive(share[k] - top);
+            share[k] = table.exponential(share[k] - top);
             total = total + share[k];
             threshold = k + 1 == active ? total : threshold;  // the active components come first
         }
-        const double floor = table.rule(FLOOR) * total;
-        threshold = uniform * fused((double)active, floor, threshold);
+        const Real floor = table.floor() * total;
+        threshold = threshold_of(uniform, (Real)active, floor, threshold);
 #pragma unroll
         for (int k = 0; k + 1 < K; ++k) {
             sum = sum + (share[k] + floor);
@@ -90,18 +95,18 @@ template <int K> GPUVGM_FN int drawn_mode(const DrawParameters& table, double y,
     } else {
 #pragma unroll 1
         for (int k = 0; k < K; ++k) {
-            top = maximum(table.component(k).density(y), top);
+            top = maximum(table.component(k).density(row), top);
         }
 #pragma unroll 1
         for (int k = 0; k < K; ++k) {
-            total = total + exp2_nonpositive(table.component(k).density(y) - top);
+            total = total + table.exponential(table.component(k).density(row) - top);
             threshold = k + 1 == active ? total : threshold;
         }
-        const double floor = table.rule(FLOOR) * total;
-        threshold = uniform * fused((double)active, floor, threshold);
+        const Real floor = table.floor() * total;
+        threshold = threshold_of(uniform, (Real)active, floor, threshold);
 #pragma unroll 1
         for (int k = 0; k + 1 < active; ++k) {
-            sum = sum + (exp2_nonpositive(table.component(k).density(y) - top) + floor);
+            sum = sum + (table.exponential(table.component(k).density(row) - top) + floor);
             mode = sum <= threshold ? k + 1 : mode;
         }
     }

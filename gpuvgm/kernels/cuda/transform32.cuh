@@ -48,7 +48,10 @@ struct NarrowMode {
 struct NarrowParameters {
     const float* at;  // (NARROW_RULES + 8 K,), on a border of 16 bytes
 
+    static GPUVGM_FN float lowest() { return -LARGEST_FLOAT; }
+    static GPUVGM_FN float exponential(float t) { return exp2_narrow(t); }
     GPUVGM_FN float rule(int which) const { return at[which]; }
+    GPUVGM_FN float floor() const { return rule(NARROW_FLOOR); }
     GPUVGM_FN const float* of(int k) const { return at + NARROW_RULES + 8 * k; }
     GPUVGM_FN NarrowComponent component(int k) const {
         const float4 four = *(const float4*)of(k);
@@ -59,52 +62,6 @@ struct NarrowParameters {
         return {mean.x, mean.y, place.x, place.y};
     }
 };
-
-// The mode of a drawn row; see drawn_mode.
-template <int K, class Row> GPUVGM_FN int drawn_mode(const NarrowParameters& table, Row row, float uniform,
-                                                     int active) {
-    float top = -LARGEST_FLOAT, total = 0.0f, threshold = 0.0f, sum = 0.0f;
-    int mode = 0;
-    if constexpr (K <= KEPT_COMPONENTS) {
-        float share[K];
-#pragma unroll
-        for (int k = 0; k < K; ++k) {
-            share[k] = table.component(k).density(row);
-            top = maximum(share[k], top);
-        }
-#pragma unroll
-        for (int k = 0; k < K; ++k) {
-            share[k] = exp2_narrow(share[k] - top);
-            total = total + share[k];
-            threshold = k + 1 == active ? total : threshold;
-        }
-        const float floor = table.rule(NARROW_FLOOR) * total;
-        threshold = threshold_of(uniform, (float)active, floor, threshold);
-#pragma unroll
-        for (int k = 0; k + 1 < K; ++k) {
-            sum = sum + (share[k] + floor);
-            mode = k + 1 < active && sum <= threshold ? k + 1 : mode;
-        }
-    } else {
-#pragma unroll 1
-        for (int k = 0; k < K; ++k) {
-            top = maximum(table.component(k).density(row), top);
-        }
-#pragma unroll 1
-        for (int k = 0; k < K; ++k) {
-            total = total + exp2_narrow(table.component(k).density(row) - top);
-            threshold = k + 1 == active ? total : threshold;
-        }
-        const float floor = table.rule(NARROW_FLOOR) * total;
-        threshold = threshold_of(uniform, (float)active, floor, threshold);
-#pragma unroll 1
-        for (int k = 0; k + 1 < active; ++k) {
-            sum = sum + (exp2_narrow(table.component(k).density(row) - top) + floor);
-            mode = sum <= threshold ? k + 1 : mode;
-        }
-    }
-    return mode;
-}
 
 // Uniforms of a quad of rows; see draw_quad.
 GPUVGM_FN void draw_quad(u64 counter, u64 column, u64 seed, float* uniforms) {
@@ -148,7 +105,7 @@ GPUVGM_FN void transform_narrow_quad(i64 i, const X* x, i64 rows, const float* p
             own[j] = row[j];
         }
         if constexpr (RANDOMNESS == NONE) {
-            most_probable_modes(table, own, active, -LARGEST_FLOAT, mode);
+            most_probable_modes(table, own, active, table.lowest(), mode);
         } else {
             mode[0] = drawn_mode<K>(table, own[0], uniforms[0], active);
         }

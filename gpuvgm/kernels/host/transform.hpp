@@ -27,7 +27,7 @@ GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE>& work, const MixtureTable
     }
     for (int v = 0; v < DRAW_TILE; ++v) {
         floor[v] = splat(active.floor) * total[v];
-        threshold[v] = load(uniforms + v * LANES) * fused(splat((double)active.active), floor[v], threshold[v]);
+        threshold[v] = threshold_of(load(uniforms + v * LANES), splat((double)active.active), floor[v], threshold[v]);
         sum[v] = splat(0.0);
     }
     for (int k = 0; k + 1 < active.active; ++k) {
