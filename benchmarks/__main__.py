@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME``: a table, and JSON lines with --json.
+"""``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, gpu, which
 needs one, and predict, which prints what kernels would take on GPUs and measures nothing.
@@ -7,6 +7,7 @@ needs one, and predict, which prints what kernels would take on GPUs and measure
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks.machine import describe_machine, machine_line
 from benchmarks.measure import Measurement
-from benchmarks.output import append_lines, show
+from benchmarks.output import append_lines, documents, show
 from gpuvgm.engines import cuda_problem
 
 #: Name, function of the number of rows, and how many rows it takes by default.
@@ -50,6 +51,7 @@ OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}
 #: How a benchmark shows its measurements, where not in the table of all others.
 SHOWN = {"table": table.show, "peers": peers.show}
 PICTURE_ROWS = 1_000_000
+STANDARD_OUTPUT = Path("-")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = describe_machine()
     chosen = {name: getattr(options, name) for name in OPTIONS.get(options.benchmark, ())}
     measurements = measure(options.rows or rows, **{name: value for name, value in chosen.items() if value is not None})
+    if options.json == STANDARD_OUTPUT:
+        print(json.dumps(documents(options.benchmark, machine, measurements)))
+        return 0
     SHOWN.get(options.benchmark, show)(f"{options.benchmark}: {machine_line(machine)}", measurements, console)
     if options.json is not None:
         append_lines(options.json, options.benchmark, machine, measurements)
@@ -82,7 +87,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")
     parser.add_argument("--flights", type=lambda text: int(float(text)), help="rows that CTGAN is fitted on (peers)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="append JSON lines to this file")
+    told = "append JSON lines to this file, or print one JSON document instead of a table"
+    parser.add_argument("--json", type=Path, metavar="FILE", nargs="?", const=STANDARD_OUTPUT, help=told)
     return parser.parse_args(arguments)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +26,7 @@ from gpuvgm.model import Draw, DrawTable, KernelTable
 REPEATS = 7
 COPY = "copy on the device"
 BUS = "copy to the device"
+PREDICTION, RATIO = "predicted, ms for 1e9 rows", "measured by predicted"
 ROW_BYTES = 40  # of a row, in all arrays that are there at a time
 DIFFERENT = 1 << 24  # rows that differ; more are these again
 QUERY = "driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,power.limit,persistence_mode,ecc.mode.current"
@@ -36,6 +41,27 @@ AIMS = {
     "exact E-step, float64 rows": 18.0,
     "whole summary fit, rows on the device": 50.0,
 }
+
+
+#: The program that most of a case's time is spent in, and the case that its prediction is for.
+PROGRAMS = {
+    "sampled, float64 rows": ("gpuvgm_transform_10_generator_f8_f4_u1", ""),
+    "sampled, float32 rows": ("gpuvgm_transform_10_generator_f4_f4_u1", ""),
+    "sampled, float32 rows, precision float32": ("gpuvgm_transform32_10_generator_f4_f4_u1", ""),
+    "argmax, float64 rows": ("gpuvgm_transform_10_none_f8_f4_u1", ""),
+    "argmax, float32 rows": ("gpuvgm_transform_10_none_f4_f4_u1", ""),
+    "argmax, float32 rows, precision float32": ("gpuvgm_transform32_10_none_f4_f4_u1", ""),
+    "inverse": ("gpuvgm_inverse_f4_u1_f8", ""),
+    "inverse to float32": ("gpuvgm_inverse_f4_u1_f4", ""),
+    "summary, amounts": ("gpuvgm_summarise_f8", "rows spread over many cells"),
+    "summary, lognormal": ("gpuvgm_summarise_f8", "rows spread over many cells"),
+    "summary, amounts, float32 rows": ("gpuvgm_summarise_f4", "rows spread over many cells"),
+    "exact E-step, float64 rows": ("gpuvgm_e_step_10_f8", ""),
+    "exact E-step, float32 rows": ("gpuvgm_e_step_10_f4", ""),
+    "exact E-step, float32 rows, hardware exponentials": ("gpuvgm_e_step32_10_f4", ""),
+}
+PREDICTED = Path(__file__).parent / "predicted"
+MODELS = re.compile(r"\b(T4|A100|H100|H200|B200|4090)\b")  # devices that predictions are for
 
 
 class Clock(Protocol):
@@ -109,16 +135,37 @@ def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, devic
     case.call()  # compiled, and memory at hand
     seconds = min(clock.seconds(case.call) for _ in range(REPEATS))
     fair = copy * case.row_bytes * rows
+    scaled, least = seconds / rows * 1e9, predicted(describe(device)["name"]).get(name)
+    notes = {} if least is None else {PREDICTION: f"{least:.3g}", RATIO: f"{1e3 * scaled / least:.2f}"}
     details = {
-        "seconds_per_1e9_rows": seconds / rows * 1e9,
+        "seconds_per_1e9_rows": scaled,
+        "predicted_milliseconds_per_1e9_rows": least,
         "share_of_copy_bandwidth": fair / seconds,
         "copy_gigabytes_per_second": 1e-9 / copy,
         "aim_milliseconds_per_1e9_rows_h200": AIMS.get(name),
         "kernels": fingerprint(),
         "device": describe(device),
-        "predicted": False,
     }
-    return Measurement(name, rows, seconds, {case.yardstick: fair}, row_bytes=case.row_bytes, details=details)
+    yardsticks = {case.yardstick: fair}
+    return Measurement(name, rows, seconds, yardsticks, row_bytes=case.row_bytes, details=details, notes=notes)
+
+
+def _model(name: str) -> str | None:
+    found = MODELS.search(name)
+    return found and found.group()
+
+
+@cache
+def predicted(device: str) -> dict[str, float]:
+    """Least milliseconds for 10^9 rows by case, as the newest prediction for a device of this name has them."""
+    files = sorted(PREDICTED.glob("*.jsonl"))
+    lines = [json.loads(line) for line in files[-1].read_text().splitlines()] if files else []
+    found = {
+        (line["program"], line["case"]): max(line["predicted_milliseconds"].values())
+        for line in lines
+        if _model(line["card"]) == _model(device)
+    }
+    return {case: found[program] for case, program in PROGRAMS.items() if program in found}
 
 
 def _copy(device: Device, rows: int, clock: Clock) -> float:
@@ -198,6 +245,7 @@ def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
         tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table(), Draw(1, 2), scalar, cell
     )
     value, inverse = device.xp.empty(rows, np.float64), fitted.inverse_table()
+    narrow = device.xp.empty(rows, np.float32)
     some = max(1, rows // 8)
     matrix = device.xp.empty((some, 1 + fitted.width), np.float32)
     read = [(device.xp.empty(some, np.float32), device.xp.empty(some, np.uint8), np.arange(fitted.width), False)]
@@ -205,6 +253,7 @@ def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
     written = [(scalar[:some], cell[:some], fitted.width)]
     return {
         "inverse": Case(lambda: engine.inverse_transform(scalar, cell, inverse, value), 13),
+        "inverse to float32": Case(lambda: engine.inverse_transform(scalar, cell, inverse, narrow), 9),
         "onehot written, one row in eight": Case(lambda: engine.fill_onehot(written, matrix), share * (5 + 4 * width)),
         "onehot read, one row in eight": Case(lambda: engine.read_onehot(matrix, read), share * (5 + 4 * width)),
     }

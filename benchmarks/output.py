@@ -82,9 +82,14 @@ def stages(row: Measurement) -> str:
     return "\n".join(lines)
 
 
+def documents(benchmark: str, machine: dict[str, Any], measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """Measurements as JSON can hold them."""
+    return [{"benchmark": benchmark, **row.to_dict(), "machine": machine} for row in measurements]
+
+
 def append_lines(path: Path, benchmark: str, machine: dict[str, Any], measurements: Iterable[Measurement]) -> None:
     """Append one JSON line a measurement."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        for row in measurements:
-            file.write(json.dumps({"benchmark": benchmark, **row.to_dict(), "machine": machine}) + "\n")
+        for row in documents(benchmark, machine, measurements):
+            file.write(json.dumps(row) + "\n")

@@ -33,7 +33,7 @@ def run(console: Console, path: Path | None) -> int:
         return 1
     found = prediction.predictions(programs())
     show(found, console)
-    if path is not None:
+    if path is not None and path.name != "-":
         append(path, found)
     return 0
 

@@ -31,7 +31,8 @@ def test_every_kernel_is_measured_beside_a_copy(tmp_path: Path, monkeypatch: pyt
         details = line["details"]
         yardstick = BUS if "of the host" in line["case"] else COPY
         assert line["benchmark"] == "gpu" and line["seconds"] > 0 and line["yardsticks"].keys() == {yardstick}
-        assert details["predicted"] is False and details["device"] == {"name": "EmulatedDevice"}
+        assert details["predicted_milliseconds_per_1e9_rows"] is None and line["notes"] == {}
+        assert details["device"] == {"name": "EmulatedDevice"}
         assert details["kernels"] == gpu.fingerprint() and len(details["kernels"]) == 16
         assert details["share_of_copy_bandwidth"] == pytest.approx(line["ratios"][yardstick])
         assert details["seconds_per_1e9_rows"] == pytest.approx(line["seconds"] / ROWS * 1e9)
@@ -41,6 +42,21 @@ def test_every_kernel_is_measured_beside_a_copy(tmp_path: Path, monkeypatch: pyt
     console = Console(width=150, record=True)
     show("gpu", measured, console)
     assert "exact E-step" in console.export_text()
+
+
+def test_measurements_stand_beside_predictions_for_the_same_device() -> None:
+    found = gpu.predicted("NVIDIA H200")
+    assert found.keys() == gpu.PROGRAMS.keys() and all(0.5 < least < 50 for least in found.values())
+    assert found["inverse"] > found["inverse to float32"]
+    assert gpu.predicted("NVIDIA H2000") == gpu.predicted("EmulatedDevice") == {}
+    for name in ("NVIDIA A100-SXM4-80GB", "NVIDIA GeForce RTX 4090", "Tesla T4"):
+        assert gpu.predicted(name)["inverse"] > found["inverse"]
+
+
+def test_one_document_instead_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exact", "--rows", "2e4", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["benchmark"] for row in rows} == {"exact"} and all(row["seconds"] > 0 for row in rows)
 
 
 def test_without_a_device_nothing_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
