@@ -7,6 +7,8 @@ import pytest
 
 from gpuvgm import BayesianGaussianMixture
 from tests.conftest import needs_gpu
+from tests.estimator.cases import blobs
+from tests.estimator.closeness import assert_same_parameters
 from tests.frames.device_arrays import up, use_emulated_device
 from tests.kernels.emulated import EmulatedDevice, needs_compiler
 
@@ -71,3 +73,26 @@ def test_summaries_are_the_same_to_the_bit(device: EmulatedDevice) -> None:
 def test_a_gpu_fits_what_the_host_fits(algorithm: str) -> None:
     x = column(300_000)
     assert_same(*(mixture(engine, algorithm=algorithm).fit(x) for engine in ("cuda", "auto")))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("features", [1, 3])
+def test_arrays_of_cupy(features: int, covariance_type: str) -> None:
+    import cupy
+
+    x = blobs(np.random.default_rng(3), 200_000, features)
+    for init in ("kmeans", "k-means++", "random", "random_from_data", x[:3]):
+        given = {"n_components": 3, "max_iter": 15, "random_state": 0, "algorithm": "exact"}
+        given |= {"covariance_type": covariance_type, "init_params": init}
+        ours = BayesianGaussianMixture(**given).fit(cupy.asarray(x))
+        if not isinstance(init, str):
+            assert_same_parameters(ours, BayesianGaussianMixture(**given).fit(x), 1e-9)
+        for method in ("predict", "predict_proba", "score_samples"):
+            assert isinstance(getattr(ours, method)(cupy.asarray(x)), cupy.ndarray)
+    weight = cupy.asarray(np.random.default_rng(4).integers(0, 3, len(x)))
+    ours = BayesianGaussianMixture(**given).fit(cupy.asarray(x), sample_weight=weight.get())
+    theirs = BayesianGaussianMixture(**given).fit(x, sample_weight=weight.get())
+    assert_same_parameters(ours, theirs, 1e-9)

@@ -132,24 +132,3 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 def test_memory_does_not_grow_with_the_rows() -> None:
     run = subprocess.run([sys.executable, "-c", MEMORY, "4000000"], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 32, "MiB; the rows would take 122"
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("features", [1, 3])
-def test_arrays_of_cupy(features: int, covariance_type: str) -> None:
-    cupy = pytest.importorskip("cupy", reason="needs cupy and an NVIDIA GPU")
-    if not cupy.cuda.is_available():
-        pytest.skip("needs an NVIDIA GPU")
-    x = blobs(np.random.default_rng(3), 200_000, features)
-    for init in ("kmeans", "k-means++", "random", "random_from_data", x[:3]):
-        given = settings(x, covariance_type=covariance_type, init_params=init, algorithm="exact")
-        ours = BayesianGaussianMixture(**given).fit(cupy.asarray(x))
-        if not isinstance(init, str):
-            assert_same_parameters(ours, BayesianGaussianMixture(**given).fit(x), 1e-9)
-        for method in ("predict", "predict_proba", "score_samples"):
-            assert isinstance(getattr(ours, method)(cupy.asarray(x)), cupy.ndarray)
-    weight = cupy.asarray(np.random.default_rng(4).integers(0, 3, len(x)))
-    ours = BayesianGaussianMixture(**given).fit(cupy.asarray(x), sample_weight=weight.get())
-    theirs = BayesianGaussianMixture(**given).fit(x, sample_weight=weight.get())
-    assert_same_parameters(ours, theirs, 1e-9)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.feather
@@ -21,6 +21,11 @@ def table() -> pa.Table:
     draws = np.random.default_rng(5)
     values = draws.normal(size=ROWS)
     return pa.table({"x": values, "n": draws.integers(-(2**40), 2**40, ROWS), "f": values.astype(np.float32)})
+
+
+def polars_frame(table: pa.Table) -> Any:
+    """A polars DataFrame, where polars is installed."""
+    return pytest.importorskip("polars").DataFrame(table)
 
 
 class Forms:
@@ -83,11 +88,11 @@ class Forms:
         frame = self.table.to_pandas()
         return frame.iloc[::-1].iloc[::-1]
 
-    def polars(self) -> pl.DataFrame:
-        return pl.DataFrame(self.table)
+    def polars(self) -> Any:
+        return polars_frame(self.table)
 
-    def polars_chunked(self) -> pl.DataFrame:
-        return pl.concat([pl.DataFrame(self.table.slice(0, 333)), pl.DataFrame(self.table.slice(333))], rechunk=False)
+    def polars_chunked(self) -> Any:
+        return polars_frame(self.table.slice(0, 333)).vstack(polars_frame(self.table.slice(333)))
 
     def pyarrow(self) -> pa.Table:
         return pa.concat_tables([self.table.slice(0, 10), self.table.slice(10, 600), self.table.slice(610)])
@@ -119,7 +124,7 @@ class Forms:
 
     def iterator_of_mixed(self) -> object:
         pq.write_table(self.table.slice(0, 50), self.path("part.parquet"))
-        return iter([self.path("part.parquet"), self.table.slice(50, 200), pl.DataFrame(self.table.slice(250))])
+        return iter([self.path("part.parquet"), self.table.slice(50, 200), polars_frame(self.table.slice(250))])
 
 
 class Capsule:
