@@ -18,7 +18,9 @@ import pyarrow as pa
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from gpuvgm import generate
 from gpuvgm.schema import TableSchema
+from tests.conftest import needs_gpu
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = pa.schema([(name, pa.float64()) for name in ("amount", "income", "year", "id")] + [("grade", pa.string())])
@@ -31,8 +33,9 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first, columns, training, *drop_ins = blocks("python")
+    first, columns, training, *drop_ins, device = blocks("python")
     assert len(drop_ins) == 2, "run beside the libraries that they replace"
+    assert "import cudf" in device, "runs on a GPU"
     names = [run_block(tmp_path, code) for code in (first, columns, training)]
     assert {path.name for path in tmp_path.iterdir()} >= {"encoded.parquet", "back.parquet", "amount.gpuvgm"}
     np.testing.assert_allclose(names[0]["batch"][:, -2:].sum(axis=1), 1)
@@ -43,6 +46,15 @@ def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     for spec in declared[1].columns:
         assert spec.kind in ("infer", declared[0][spec.name].kind)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_the_code_for_a_gpu_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cudf = pytest.importorskip("cudf", reason="cudf is not installed")
+    monkeypatch.chdir(tmp_path)
+    generate("amount.parquet", 10_000)
+    assert isinstance(run_block(tmp_path, blocks("python")[-1])["encoded"], cudf.DataFrame)
 
 
 def run_block(folder: Path, code: str) -> dict[str, Any]:

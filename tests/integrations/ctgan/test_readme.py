@@ -17,7 +17,9 @@ README = (Path(__file__).resolve().parents[3] / "README.md").read_text()
 
 def test_the_drop_ins_of_the_readme() -> None:
     codes = [
-        code for code in re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL) if "frame" in code
+        code
+        for code in re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+        if "gpuvgm.integrations" in code
     ]
     assert len(codes) == 2
     random = np.random.default_rng(0)
