@@ -126,7 +126,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
             _measured(name, rows, case, clock, COPIES[case.yardstick](device, rows, clock), device)
             for name, case in cases(device, rows).items()
         ]
-        _release(device)
+        device.release_memory()
     return found
 
 
@@ -135,7 +135,8 @@ def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, devic
     case.call()  # compiled, and memory at hand
     seconds = min(clock.seconds(case.call) for _ in range(REPEATS))
     fair = copy * case.row_bytes * rows
-    scaled, least = seconds / rows * 1e9, predicted(describe(device)["name"]).get(name)
+    described = describe(device)
+    scaled, least = seconds / rows * 1e9, predicted(described["name"]).get(name)
     notes = {} if least is None else {PREDICTION: f"{least:.3g}", RATIO: f"{1e3 * scaled / least:.2f}"}
     details = {
         "seconds_per_1e9_rows": scaled,
@@ -144,7 +145,7 @@ def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, devic
         "copy_gigabytes_per_second": 1e-9 / copy,
         "aim_milliseconds_per_1e9_rows_h200": AIMS.get(name),
         "kernels": fingerprint(),
-        "device": describe(device),
+        "device": described,
     }
     yardsticks = {case.yardstick: fair}
     return Measurement(name, rows, seconds, yardsticks, row_bytes=case.row_bytes, details=details, notes=notes)
@@ -310,6 +311,7 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     }
 
 
+@cache
 def fingerprint() -> str:
     """What the kernels were compiled from."""
     digest = hashlib.sha256(" ".join(OPTIONS).encode())
@@ -344,7 +346,3 @@ def _smi() -> dict[str, str]:
     except (OSError, subprocess.CalledProcessError, IndexError):
         return {}
     return dict(zip(QUERY.split(","), [value.strip() for value in line.split(",")], strict=True))
-
-
-def _release(device: Device) -> None:
-    device.release_memory()

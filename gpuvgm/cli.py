@@ -21,8 +21,10 @@ from gpuvgm.options import (
     Infinities,
     Model,
     Precision,
+    Resume,
     Seed,
     Source,
+    Summaries,
     Tails,
     Threads,
     Unknown,
@@ -107,12 +109,8 @@ def fit(
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
     block_rows: BlockRows = None,
     threads: Threads = None,
-    summaries: Annotated[
-        bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")
-    ] = False,
-    resume: Annotated[
-        bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")
-    ] = False,
+    summaries: Summaries = False,
+    resume: Resume = False,
 ) -> Outcome:
     """Fit a model on every row of a source.
 

@@ -14,7 +14,7 @@ from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, is_on_dev
 from gpuvgm.columns import MixtureColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, naming
-from gpuvgm.frames import Block, DeviceTable, device_array, lies_on_device
+from gpuvgm.frames import Block, DeviceTable, device_array, host_batch, lies_on_device
 from gpuvgm.grid import Floats
 from gpuvgm.kinds import decoder_of, encoder_of
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
@@ -41,7 +41,7 @@ class Decoded:
     @property
     def batch(self) -> pa.RecordBatch:
         """The rows in the memory of the host."""
-        return self.table.to_arrow() if isinstance(self.table, DeviceTable) else self.table
+        return host_batch(self.table)
 
     def kept(self) -> Decoded:
         """The valid rows alone."""

@@ -20,6 +20,7 @@ Floats32 = NDArray[np.float32]
 #: In float32 the narrowest component's root precision lies in [2^19, 2^20): sds are near 2^-20.
 ROOT_EXPONENT = 20
 LARGEST_EXPONENT = 949  # of the scale; subnormal doubles then count as 0
+FLOAT32_EXPONENTS = -126, 53  # of a scale that a float is multiplied by exactly
 LEAST_NUMBER, MOST_NUMBER = 2.0**-73, 2.0**126
 LEAST_ROOT = 2.0**-126
 MOST_COEFFICIENT, LEAST_COEFFICIENT = -(2.0**-60), -(2.0**100)
@@ -187,7 +188,8 @@ class NarrowTable:
     @property
     def takes_float32(self) -> bool:
         """Whether rows of float32 may be multiplied by 2^exponent in float32, subnormal ones being flushed to 0."""
-        return -126 <= self.exponent <= 53
+        least, most = FLOAT32_EXPONENTS
+        return least <= self.exponent <= most
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,10 @@ Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Parquet, CSV or Arrow: a file, a glob or a folder.", show_default=False)
 ]
 Model = Annotated[str, option("--model", "Model: a folder, or a file ending in .gpuvgm.", show_default=False)]
+Summaries = Annotated[bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")]
+Resume = Annotated[
+    bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")
+]
 Threads = Annotated[int | None, option("--threads", "Threads; by default all cores.", min=1, show_default=False)]
 BlockRows = Annotated[
     int | None,

@@ -1,6 +1,6 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.frames.block import Block, DeviceTable
+from gpuvgm.frames.block import Block, DeviceTable, host_batch
 from gpuvgm.frames.cudf_files import CudfFiles, device_files
 from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
 from gpuvgm.frames.device_results import joined
@@ -31,4 +31,5 @@ __all__ = [
     "refuse_overwriting",
     "restore",
     "stray_text",
+    "host_batch",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -69,6 +69,15 @@ def _sliced(column: Column, start: int, stop: int) -> Column:
     return rows
 
 
+Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
+Join = Callable[[list[Batch]], Batch]
+
+
+def host_batch(table: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
+    """Rows in the memory of the host."""
+    return table.to_arrow() if isinstance(table, DeviceTable) else table
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive rows of a source.
@@ -92,7 +101,7 @@ class Block:
     @property
     def batch(self) -> pa.RecordBatch:
         """The rows in the memory of the host."""
-        return self.table.to_arrow() if isinstance(self.table, DeviceTable) else self.table
+        return host_batch(self.table)
 
     def column(self, name: str) -> Column:
         """One column, wherever it lies."""
@@ -111,16 +120,18 @@ class Gatherer:
     ----------
     rows : int
         Rows of every batch handed out, the last one excepted.
+    join : callable
+        Makes one batch of several.
     """
 
-    __slots__ = ("_held", "_parts", "rows")
+    __slots__ = ("_held", "_join", "_parts", "rows")
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-        self._parts: deque[pa.RecordBatch] = deque()
+    def __init__(self, rows: int, join: Join) -> None:
+        self.rows, self._join = rows, join
+        self._parts: deque[Batch] = deque()
         self._held = 0
 
-    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    def add(self, batch: Batch) -> Iterator[Batch]:
         """Take one batch in and yield every full batch that is there now."""
         if batch.num_rows:
             self._parts.append(batch)
@@ -128,22 +139,23 @@ class Gatherer:
         while self._held >= self.rows:
             yield self._take(self.rows)
 
-    def rest(self) -> Iterator[pa.RecordBatch]:
+    def rest(self) -> Iterator[Batch]:
         """Yield what is left, if anything."""
         if self._held:
             yield self._take(self._held)
 
-    def _take(self, rows: int) -> pa.RecordBatch:
-        taken, missing = [], rows
+    def _take(self, rows: int) -> Batch:
+        taken: list[Batch] = []
+        missing = rows
         while missing:
             part = self._parts.popleft()
             if part.num_rows > missing:
-                self._parts.appendleft(part.slice(missing))
-                part = part.slice(0, missing)
+                self._parts.appendleft(part[missing:])
+                part = part[:missing]
             taken.append(part)
             missing -= part.num_rows
         self._held -= rows
-        return join_batches(taken)
+        return self._join(taken)
 
 
 def join_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
@@ -162,17 +174,19 @@ def rows_only(rows: int) -> pa.RecordBatch:
     return pa.record_batch({"row": pa.nulls(rows)}).select([])
 
 
-def reblock(batches: Iterable[pa.RecordBatch], block_rows: int) -> Iterator[Block]:
+def reblock(batches: Iterable[Batch], block_rows: int, join: Join = join_batches) -> Iterator[Block]:
     """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at row i * block_rows.
 
     Parameters
     ----------
-    batches : iterable of pyarrow.RecordBatch
+    batches : iterable of pyarrow.RecordBatch or DeviceTable
         Batches of any length and one schema, in row order.
     block_rows : int
         Rows of a block, at least 1.
+    join : callable
+        Makes one batch of several; by default for those of Arrow.
     """
-    gatherer, first_row = Gatherer(block_rows), 0
+    gatherer, first_row = Gatherer(block_rows, join), 0
     for batch in batches:
         for table in gatherer.add(batch):
             yield Block(first_row, table)

@@ -7,8 +7,7 @@ are read by Arrow beside them. Everything else of a source, samples and messages
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module, util
 from typing import Any
@@ -16,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.codecs.device_columns import Column
-from gpuvgm.frames.block import Block, DeviceTable
+from gpuvgm.frames.block import Block, DeviceTable, reblock
 from gpuvgm.frames.device import HeldSeries, is_plain
 from gpuvgm.frames.device_results import joined
 from gpuvgm.frames.files import FileSource
+from gpuvgm.frames.memory import flat
 from gpuvgm.frames.parquet import ParquetPart, open_parquet
 from gpuvgm.frames.paths import check_unchanged
 from gpuvgm.frames.source import Runs, check_request
@@ -60,7 +60,7 @@ class CudfFiles:
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks, across the borders of row groups and files."""
         check_request(self.name, self.schema, columns, block_rows)
-        return reblocked(self._tables(columns, block_rows), block_rows)
+        return reblock(self._tables(columns, block_rows), block_rows, _together)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other, in the memory of the host."""
@@ -90,7 +90,7 @@ class CudfFiles:
         if others:
             with open_parquet(part.path) as file:
                 table = file.read_row_groups(groups, columns=others)
-            found |= {name: _one(table.column(name)) for name in others}
+            found |= {name: flat(table.column(name)) for name in others}
         return DeviceTable({name: found[name] for name in columns}, rows)
 
 
@@ -100,10 +100,6 @@ def _of_series(series: Any, type_: pa.DataType) -> Column:
         return HeldSeries(series, type_).slice(0, len(series))
     rows: pa.Array[Any] = series.to_arrow().cast(type_)
     return rows
-
-
-def _one(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
 def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
@@ -120,36 +116,13 @@ def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
         yield taken
 
 
-def reblocked(tables: Iterable[DeviceTable], block_rows: int) -> Iterator[Block]:
-    """Blocks of exactly `block_rows` rows, the last one excepted; copies are made only across borders of tables."""
-    parts: deque[DeviceTable] = deque()
-    held = first_row = 0
-    for table in tables:
-        parts.append(table)
-        held += table.num_rows
-        while held >= block_rows:
-            yield Block(first_row, _taken(parts, block_rows))
-            first_row, held = first_row + block_rows, held - block_rows
-    if held:
-        yield Block(first_row, _taken(parts, held))
-
-
-def _taken(parts: deque[DeviceTable], rows: int) -> DeviceTable:
-    """The first rows, which leave `parts`."""
-    taken: list[DeviceTable] = []
-    missing = rows
-    while missing:
-        part = parts.popleft()
-        if part.num_rows > missing:
-            parts.appendleft(part[missing:])
-            part = part[:missing]
-        taken.append(part)
-        missing -= part.num_rows
-    if len(taken) == 1:
-        return taken[0]
-    together = joined(taken, taken[0].schema)
-    assert isinstance(together, DeviceTable)
-    return together
+def _together(tables: list[DeviceTable]) -> DeviceTable:
+    """Tables as one; a single one is returned as it is."""
+    if len(tables) == 1:
+        return tables[0]
+    table = joined(tables, tables[0].schema)
+    assert isinstance(table, DeviceTable)
+    return table
 
 
 def device_files(source: Any) -> CudfFiles | None:

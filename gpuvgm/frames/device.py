@@ -17,7 +17,7 @@ import pyarrow as pa
 from gpuvgm.codecs.device_columns import Column, DeviceColumn
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.frames.block import Block, DeviceTable
-from gpuvgm.frames.memory import array_column, refused_column
+from gpuvgm.frames.memory import array_column, flat, refused_column
 from gpuvgm.frames.source import Runs, check_names, check_request, check_runs, reason
 from gpuvgm.multivariate import Array, namespace_of
 from gpuvgm.rows import to_numpy
@@ -65,7 +65,7 @@ class HeldSeries:
         """Rows [start, stop)."""
         part = self.series.iloc[start:stop]
         if not is_plain(self.type):
-            return _flat(part.to_arrow())
+            return flat(part.to_arrow())
         if pa.types.is_temporal(self.type):
             part = part.astype("int64")
         missing = None
@@ -80,10 +80,6 @@ def is_plain(type_: pa.DataType) -> bool:
     if pa.types.is_timestamp(type_):
         return type_.tz is None
     return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_duration(type_))
-
-
-def _flat(values: Any) -> pa.Array[Any]:
-    return pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
 
 
 @dataclass(frozen=True, slots=True, eq=False)

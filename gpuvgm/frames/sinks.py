@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames.block import Gatherer
+from gpuvgm.frames.block import Gatherer, join_batches
 from gpuvgm.frames.targets import check_target
 
 ROW_GROUP_ROWS = 1 << 20
@@ -57,7 +57,7 @@ class ParquetSink:
         self._partial = self._final.with_name(f".{self._final.name}.{secrets.token_hex(4)}.partial")
         self._schema = schema.with_metadata(dict(metadata or {}))
         self._options = {"compression": compression} if compression else column_options(schema)
-        self._gatherer = Gatherer(row_group_rows)
+        self._gatherer = Gatherer(row_group_rows, join_batches)
         self._file: pa.OSFile | None = None
         self._writer: pq.ParquetWriter | None = None
 

@@ -9,10 +9,10 @@ the same model on every machine.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.multivariate import Array, GaussianTable
 from gpuvgm.summary import Summary
 
+T = TypeVar("T")
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -84,14 +85,12 @@ class CudaEngine:
         """Summary of rows; see `Engine.summarise`."""
         if self.device.is_resident(x):
             return summary.summarise(self.device, x, grid)
-        if self.device.is_forked:
-            return self._host.summarise(x, grid)
-        try:
+
+        def on_device() -> Summary:
             with self.device.lanes() as lanes:
                 return self._summarise_pieces(x, grid, lanes)
-        except self.device.out_of_memory:
-            self._no_room("the cells of a summary")
-            return self._host.summarise(x, grid)
+
+        return self._or_on_host("the cells of a summary", on_device, lambda: self._host.summarise(x, grid))
 
     def _summarise_pieces(self, x: Floats, grid: Grid, lanes: tuple[Lane, Lane]) -> Summary:
         first, second = lanes
@@ -152,9 +151,6 @@ class CudaEngine:
             uniforms = None if draw.uniforms is None else device.xp.asarray(draw.uniforms)
             rows.transform(device, x, table, replace(draw, uniforms=uniforms), (scalar, cell))
             return
-        if device.is_forked:
-            self._host.transform(x, table, draw, scalar, cell)
-            return
 
         def work(lane: Lane, piece: slice) -> None:
             uniforms = None if draw.uniforms is None else lane.upload(draw.uniforms[piece])
@@ -164,11 +160,10 @@ class CudaEngine:
             lane.download(out[0], scalar[piece])
             lane.download(out[1], cell[piece])
 
-        try:
-            in_pieces(device, len(x), work)
-        except device.out_of_memory:
-            self._no_room("rows")
+        def on_host() -> None:
             self._host.transform(x, table, draw, scalar, cell)
+
+        self._or_on_host("rows", lambda: in_pieces(device, len(x), work), on_host)
 
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
@@ -177,8 +172,6 @@ class CudaEngine:
         device = self.device
         if device.is_resident(scalar):
             return _first(device.to_host(rows.inverse_transform(device, scalar, cell, table, out))[0])
-        if device.is_forked:
-            return self._host.inverse_transform(scalar, cell, table, out)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
@@ -188,12 +181,14 @@ class CudaEngine:
             lane.download(first, found)
             wrong.append((piece.start, found))
 
-        try:
+        def on_device() -> int:
             in_pieces(device, len(cell), work)
-        except device.out_of_memory:
-            self._no_room("rows")
+            return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1)
+
+        def on_host() -> int:
             return self._host.inverse_transform(scalar, cell, table, out)
-        return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1)
+
+        return self._or_on_host("rows", on_device, on_host)
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
@@ -209,9 +204,16 @@ class CudaEngine:
             return
         rows.read_onehot(self.device, matrix, parts)
 
-    def _no_room(self, what: str) -> None:
-        self.device.release_memory()
-        _LOG.warning("the device has no room for %s: the host does the work", what)
+    def _or_on_host(self, what: str, on_device: Callable[[], T], on_host: Callable[[], T]) -> T:
+        """Work on arrays of the host: on the device, or by the host engine if that is out of reach or has no room."""
+        if self.device.is_forked:
+            return on_host()
+        try:
+            return on_device()
+        except self.device.out_of_memory:
+            self.device.release_memory()
+            _LOG.warning("the device has no room for %s: the host does the work", what)
+        return on_host()
 
     def _on_host(self, x: Any) -> bool:
         return not self.device.is_resident(x) and not self.cells_on_device

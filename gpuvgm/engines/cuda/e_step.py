@@ -10,23 +10,18 @@ import numpy as np
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.narrow import NarrowMixture
-from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.grid import Floats
 from gpuvgm.model import KernelTable
 
 MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
 TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh
 BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
-_SHORT = {"float32": "f4", "float64": "f8"}
 _SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
 
 
-def _value(kind: str, name: str) -> Parameter:
-    return Parameter(kind, name, pointer=False)
-
-
-_FRAME = (_value("float64", "scale"), _value("float64", "centre"))
-_CHUNKS = (_value("int64", "rows"), _value("int64", "first_chunk"), Parameter("float64", "partials", written=True))
+_FRAME = (value("float64", "scale"), value("float64", "centre"))
+_CHUNKS = (value("int64", "rows"), value("int64", "first_chunk"), written("float64", "partials"))
 
 
 def _row_parameters(x: str, *given: str) -> tuple[Parameter, ...]:
@@ -47,7 +42,7 @@ def rows_program(components: int, x: str, *, weighted: bool) -> Program:
         Whether rows have weights.
     """
     return Program(
-        name=f"gpuvgm_e_step_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
+        name=f"gpuvgm_e_step_{components}_{SHORT[x]}{'_weighted' if weighted else ''}",
         sources=(*_SOURCES, "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
@@ -63,7 +58,7 @@ def rows_program(components: int, x: str, *, weighted: bool) -> Program:
 def narrow_program(components: int, x: str, *, weighted: bool) -> Program:
     """Program of E-steps over rows in float32; see `rows_program`."""
     return Program(
-        name=f"gpuvgm_e_step32_{components}_{_SHORT[x]}{'_weighted' if weighted else ''}",
+        name=f"gpuvgm_e_step32_{components}_{SHORT[x]}{'_weighted' if weighted else ''}",
         sources=(*_SOURCES, "vgm_math32.cuh", "cuda/e_step32.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
@@ -73,10 +68,10 @@ def narrow_program(components: int, x: str, *, weighted: bool) -> Program:
         parameters=(
             *_row_parameters(x, *["weight"] * weighted)[:-1],
             Parameter("float32", "mixture"),
-            _value("float32", "power"),
-            _value("int32", "exponent"),
-            _value("float64", "unit"),
-            _value("float64", "largest"),
+            value("float32", "power"),
+            value("int32", "exponent"),
+            value("float64", "unit"),
+            value("float64", "largest"),
             *_CHUNKS,
         ),
         threads=128,
@@ -88,14 +83,14 @@ def any_program(x: str, *, weighted: bool, cells: bool) -> Program:
     """Program of E-steps with any number of components, over rows or cells."""
     given = [*["weight"] * weighted, *["scatter"] * cells]
     return Program(
-        name=f"gpuvgm_e_step_any_{_SHORT[x]}{'_cells' if cells else '_weighted' if weighted else ''}",
+        name=f"gpuvgm_e_step_any_{SHORT[x]}{'_cells' if cells else '_weighted' if weighted else ''}",
         sources=(*_SOURCES, "cuda/e_step_any.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
             ("GPUVGM_WEIGHTED", str(int(weighted))),
             ("GPUVGM_CELLS", str(int(cells))),
         ),
-        parameters=(*_row_parameters(x, *given), _value("int32", "components"), *_FRAME, *_CHUNKS),
+        parameters=(*_row_parameters(x, *given), value("int32", "components"), *_FRAME, *_CHUNKS),
     )
 
 
@@ -103,10 +98,10 @@ def any_program(x: str, *, weighted: bool, cells: bool) -> Program:
 def most_probable_program(x: str, *, weighted: bool) -> Program:
     """Program of `Engine.count_most_probable`, chunk by chunk."""
     return Program(
-        name=f"gpuvgm_most_probable_{_SHORT[x]}{'_weighted' if weighted else ''}",
+        name=f"gpuvgm_most_probable_{SHORT[x]}{'_weighted' if weighted else ''}",
         sources=(*_SOURCES, "cuda/most_probable.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]), ("GPUVGM_WEIGHTED", str(int(weighted)))),
-        parameters=(*_row_parameters(x, *["weight"] * weighted), _value("int32", "components"), *_FRAME, *_CHUNKS),
+        parameters=(*_row_parameters(x, *["weight"] * weighted), value("int32", "components"), *_FRAME, *_CHUNKS),
     )
 
 
@@ -119,9 +114,9 @@ def totals_program() -> Program:
         constants=(),
         parameters=(
             Parameter("float64", "partials"),
-            _value("int64", "chunks"),
-            _value("int32", "width"),
-            Parameter("float64", "total", written=True),
+            value("int64", "chunks"),
+            value("int32", "width"),
+            written("float64", "total"),
         ),
     )
 
@@ -145,8 +140,8 @@ def programs() -> list[Program]:
     ]
 
 
-def e_step(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Floats:
-    """Sums of responsibilities of every chunk, on the host; see `Engine.e_step`.
+def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Any:
+    """Sums of responsibilities of every chunk, shape (chunks, 3 K + 1), on the device; see `Engine.e_step`.
 
     Parameters
     ----------
@@ -159,11 +154,6 @@ def e_step(device: Device, x: Any, weight: Any | None, scatter: Any | None, tabl
     table : KernelTable
         The mixture.
     """
-    return np.asarray(device.to_host(e_step_partials(device, x, weight, scatter, table)))
-
-
-def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Any:
-    """Sums of responsibilities of every chunk, shape (chunks, 3 K + 1), on the device; see `e_step`."""
     components, kind = len(table.means), x.dtype.name
     if scatter is not None:
         program = any_program(kind, weighted=True, cells=True)

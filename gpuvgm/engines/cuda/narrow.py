@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.grid import Floats
-from gpuvgm.model import KernelTable
-
-LEAST_EXPONENT, MOST_EXPONENT = -126, 53  # of the scale that a float is multiplied by exactly
+from gpuvgm.model import FLOAT32_EXPONENTS, KernelTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class NarrowMixture:
         largest = float(np.max(table.coefficients))
         coefficients = table.coefficients - largest
         held = np.all(np.abs(means) < 2.0**60) and np.all(roots > 2.0**-60) and np.all(coefficients > -(2.0**60))
-        if not held or not LEAST_EXPONENT <= exponent <= MOST_EXPONENT:
+        if not held or not FLOAT32_EXPONENTS[0] <= exponent <= FLOAT32_EXPONENTS[1]:
             return None
         high = means.astype(np.float32)
         low = (means - high).astype(np.float32)

@@ -11,6 +11,8 @@ from gpuvgm.kernels import source
 
 #: Options of the compiler beside CuPy's own: products and sums are contracted nowhere but where the source says fma.
 OPTIONS = ("--std=c++17", "--fmad=false")
+#: What programs' names call these types.
+SHORT = {"float32": "f4", "float64": "f8", "uint8": "u1", "uint16": "u2"}
 _PASTED = re.compile(r'^#pragma once$|^#include ".*"$', re.MULTILINE)
 #: C names of elements by NumPy name.
 C_TYPES = {
@@ -45,6 +47,16 @@ class Parameter:
     name: str
     pointer: bool = True
     written: bool = False
+
+
+def value(kind: str, name: str) -> Parameter:
+    """A parameter that is passed by value."""
+    return Parameter(kind, name, pointer=False)
+
+
+def written(kind: str, name: str) -> Parameter:
+    """An array that the kernel writes to."""
+    return Parameter(kind, name, written=True)
 
 
 @dataclass(frozen=True, slots=True)

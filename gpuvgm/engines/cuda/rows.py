@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.cuda.device import Device
-from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.grid import Floats
 from gpuvgm.model import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
 
@@ -19,7 +19,6 @@ QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
 TILE_ROWS = 32  # of the onehot matrix, see cuda/onehot.cuh
 NO_ROW = (1 << 64) - 1
-_SHORT = {"float32": "f4", "float64": "f8", "uint8": "u1", "uint16": "u2"}
 
 
 @cache
@@ -36,7 +35,7 @@ def transform_program(components: int, randomness: str, x: str, scalar: str, cel
         Types of rows, scalars and cells.
     """
     return Program(
-        name=f"gpuvgm_transform_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}",
+        name=f"gpuvgm_transform_{components}_{randomness}_{SHORT[x]}_{SHORT[scalar]}_{SHORT[cell]}",
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=_transform_parameters("float64", x, scalar, cell),
@@ -45,10 +44,10 @@ def transform_program(components: int, randomness: str, x: str, scalar: str, cel
 
 
 def _transform_parameters(law: str, x: str, scalar: str, cell: str) -> tuple[Parameter, ...]:
-    rows = (Parameter(x, "x"), Parameter("int64", "rows", pointer=False))
-    keys = tuple(Parameter("uint64", name, pointer=False) for name in ("seed", "column", "first_row"))
-    written = (Parameter(scalar, "scalar", written=True), Parameter(cell, "cell", written=True))
-    return (*rows, Parameter(law, "parameters"), Parameter(law, "given"), *keys, *written)
+    rows = (Parameter(x, "x"), value("int64", "rows"))
+    keys = tuple(value("uint64", name) for name in ("seed", "column", "first_row"))
+    out = (written(scalar, "scalar"), written(cell, "cell"))
+    return (*rows, Parameter(law, "parameters"), Parameter(law, "given"), *keys, *out)
 
 
 def _transform_operation(function: str, components: int, randomness: str, *types: str) -> str:
@@ -66,7 +65,7 @@ def narrow_program(components: int, randomness: str, x: str, scalar: str, cell: 
     With `wide`, rows of float32 are taken as float64, see `NarrowTable.takes_float32`.
     """
     return Program(
-        name=f"gpuvgm_transform32_{components}_{randomness}_{_SHORT[x]}_{_SHORT[scalar]}_{_SHORT[cell]}"
+        name=f"gpuvgm_transform32_{components}_{randomness}_{SHORT[x]}_{SHORT[scalar]}_{SHORT[cell]}"
         + ("_wide" if wide else ""),
         sources=(
             "vgm_math.cuh",
@@ -85,20 +84,20 @@ def narrow_program(components: int, randomness: str, x: str, scalar: str, cell: 
 
 
 @cache
-def inverse_program(scalar: str, cell: str, value: str) -> Program:
+def inverse_program(scalar: str, cell: str, number: str) -> Program:
     """Program of `Engine.inverse_transform` for these types of scalars, cells and numbers."""
     return Program(
-        name=f"gpuvgm_inverse_{_SHORT[scalar]}_{_SHORT[cell]}_{_SHORT[value]}",
+        name=f"gpuvgm_inverse_{SHORT[scalar]}_{SHORT[cell]}_{SHORT[number]}",
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/inverse.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=(
             Parameter(scalar, "scalar"),
             Parameter(cell, "cell"),
-            Parameter("int64", "rows", pointer=False),
+            value("int64", "rows"),
             Parameter("float64", "parameters"),
-            Parameter("uint32", "cells", pointer=False),
-            Parameter(value, "value", written=True),
-            Parameter("uint64", "wrong", written=True),
+            value("uint32", "cells"),
+            written(number, "value"),
+            written("uint64", "wrong"),
         ),
         operation="gpuvgm::inverse_quad(i, &scalar[0], &cell[0], rows, &parameters[0], cells, &value[0], &wrong[0])",
     )
@@ -108,15 +107,15 @@ def inverse_program(scalar: str, cell: str, value: str) -> Program:
 def fill_program(real: str) -> Program:
     """Program of `Engine.fill_onehot` for matrices of this type."""
     return Program(
-        name=f"gpuvgm_fill_onehot_{_SHORT[real]}",
+        name=f"gpuvgm_fill_onehot_{SHORT[real]}",
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_cells.cuh", "cuda/onehot.cuh"),
         constants=(("GPUVGM_FILL", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
             Parameter("int32", "owner"),
-            Parameter("int64", "rows", pointer=False),
-            Parameter("int32", "width", pointer=False),
-            Parameter(real, "out", written=True),
+            value("int64", "rows"),
+            value("int32", "width"),
+            written(real, "out"),
         ),
     )
 
@@ -125,15 +124,15 @@ def fill_program(real: str) -> Program:
 def read_program(real: str) -> Program:
     """Program of `Engine.read_onehot` for matrices of this type."""
     return Program(
-        name=f"gpuvgm_read_onehot_{_SHORT[real]}",
+        name=f"gpuvgm_read_onehot_{SHORT[real]}",
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_cells.cuh", "cuda/onehot.cuh"),
         constants=(("GPUVGM_READ", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
             Parameter("int64", "order"),
-            Parameter("int64", "rows", pointer=False),
-            Parameter("int32", "width", pointer=False),
-            Parameter("int32", "count", pointer=False),
+            value("int64", "rows"),
+            value("int32", "width"),
+            value("int32", "count"),
             Parameter(real, "matrix"),
         ),
     )

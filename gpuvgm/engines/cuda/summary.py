@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
-from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
 from gpuvgm.summary import Summary, check_range
 
@@ -20,45 +20,36 @@ SLOTS = 1024
 SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
-_SHORT = {"float32": "f4", "float64": "f8"}
-
-
-def _value(kind: str, name: str) -> Parameter:
-    return Parameter(kind, name, pointer=False)
-
-
-def _written(kind: str, name: str) -> Parameter:
-    return Parameter(kind, name, written=True)
 
 
 @cache
 def rows_program(x: str) -> Program:
     """Program that adds a window of rows of this type to a table of cells."""
     return Program(
-        name=f"gpuvgm_summarise_{_SHORT[x]}",
+        name=f"gpuvgm_summarise_{SHORT[x]}",
         sources=(*_CELLS, "cuda/block_rows.cuh", "cuda/quad.cuh", "cuda/summarise.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]),),
         parameters=(
             Parameter(x, "x"),
-            _value("int64", "first"),
-            _value("int64", "rows"),
-            _value("int32", "window_rows"),
-            _value("int32", "window_blocks"),
-            _value("float64", "scale"),
-            _value("float64", "centre"),
+            value("int64", "first"),
+            value("int64", "rows"),
+            value("int32", "window_rows"),
+            value("int32", "window_blocks"),
+            value("float64", "scale"),
+            value("float64", "centre"),
             Parameter("uint64", "directory"),
             Parameter("uint64", "midpoints"),
             Parameter("uint32", "parents"),
-            _value("int32", "split_count"),
-            _value("uint32", "cells"),
+            value("int32", "split_count"),
+            value("uint32", "cells"),
             Parameter("uint64", "frequent"),
             Parameter("uint32", "split_cells"),
-            _value("uint64", "hot_key"),
-            _value("uint32", "hot_cell"),
-            _value("uint32", "hot_position"),
-            _written("uint64", "tables"),
-            _written("uint64", "totals"),
-            _written("uint64", "tally"),
+            value("uint64", "hot_key"),
+            value("uint32", "hot_cell"),
+            value("uint32", "hot_position"),
+            written("uint64", "tables"),
+            written("uint64", "totals"),
+            written("uint64", "tally"),
         ),
     )
 
@@ -71,10 +62,10 @@ def carry_program() -> Program:
         sources=(*_CELLS, "cuda/carry.cuh"),
         constants=(),
         parameters=(
-            _value("uint32", "inner"),
-            _value("int32", "windows"),
-            _written("uint64", "tables"),
-            _written("uint64", "totals"),
+            value("uint32", "inner"),
+            value("int32", "windows"),
+            written("uint64", "tables"),
+            written("uint64", "totals"),
         ),
     )
 
@@ -87,10 +78,10 @@ def frequent_program() -> Program:
         sources=(*_CELLS, "cuda/frequent.cuh"),
         constants=(),
         parameters=(
-            _value("uint32", "cells"),
-            _value("uint64", "least_rows"),
+            value("uint32", "cells"),
+            value("uint64", "least_rows"),
             Parameter("uint64", "totals"),
-            _written("uint64", "frequent"),
+            written("uint64", "frequent"),
         ),
     )
 

@@ -15,10 +15,22 @@ template <> GPUVGM_FN float converted<float, double>(double a) { return narrowed
 
 GPUVGM_FN bool on_border(const void* address, unsigned bytes) { return ((size_t)address & (bytes - 1)) == 0; }
 
-// Rows of float32 as they are, or widened; scalars as they are, narrowed or widened.
-template <class To> GPUVGM_FN void load_four(const float* from, To* to) {
-    GPUVGM_ON_BORDER(from, 16);
-    const float4 four = *(const float4*)from;
+// Four elements as one word of the memory; doubles take two of them.
+template <class T> struct FourOf;
+template <> struct FourOf<float> {
+    typedef float4 type;
+};
+template <> struct FourOf<unsigned char> {
+    typedef uchar4 type;
+};
+template <> struct FourOf<unsigned short> {
+    typedef ushort4 type;
+};
+
+template <class From, class To> GPUVGM_FN void load_four(const From* from, To* to) {
+    typedef typename FourOf<From>::type Four;
+    GPUVGM_ON_BORDER(from, sizeof(Four));
+    const Four four = *(const Four*)from;
     to[0] = converted<To>(four.x);
     to[1] = converted<To>(four.y);
     to[2] = converted<To>(four.z);
@@ -32,27 +44,14 @@ GPUVGM_FN void load_four(const double* from, double* to) {
     to[2] = high.x;
     to[3] = high.y;
 }
-GPUVGM_FN void load_four(const unsigned char* from, u32* to) {
-    const uchar4 four = *(const uchar4*)from;
-    to[0] = four.x;
-    to[1] = four.y;
-    to[2] = four.z;
-    to[3] = four.w;
-}
-GPUVGM_FN void load_four(const unsigned short* from, u32* to) {
-    const ushort4 four = *(const ushort4*)from;
-    to[0] = four.x;
-    to[1] = four.y;
-    to[2] = four.z;
-    to[3] = four.w;
-}
-template <class From> GPUVGM_FN void store_four(const From* from, float* to) {
-    float4 four;
-    four.x = converted<float>(from[0]);
-    four.y = converted<float>(from[1]);
-    four.z = converted<float>(from[2]);
-    four.w = converted<float>(from[3]);
-    *(float4*)to = four;
+
+template <class From, class To> GPUVGM_FN void store_four(const From* from, To* to) {
+    typename FourOf<To>::type four;
+    four.x = converted<To>(from[0]);
+    four.y = converted<To>(from[1]);
+    four.z = converted<To>(from[2]);
+    four.w = converted<To>(from[3]);
+    *(typename FourOf<To>::type*)to = four;
 }
 template <class From> GPUVGM_FN void store_four(const From* from, double* to) {
     double2 low, high;
@@ -62,22 +61,6 @@ template <class From> GPUVGM_FN void store_four(const From* from, double* to) {
     high.y = converted<double>(from[3]);
     *(double2*)to = low;
     *(double2*)(to + 2) = high;
-}
-GPUVGM_FN void store_four(const u32* from, unsigned char* to) {
-    uchar4 four;
-    four.x = (unsigned char)from[0];
-    four.y = (unsigned char)from[1];
-    four.z = (unsigned char)from[2];
-    four.w = (unsigned char)from[3];
-    *(uchar4*)to = four;
-}
-GPUVGM_FN void store_four(const u32* from, unsigned short* to) {
-    ushort4 four;
-    four.x = (unsigned short)from[0];
-    four.y = (unsigned short)from[1];
-    four.z = (unsigned short)from[2];
-    four.w = (unsigned short)from[3];
-    *(ushort4*)to = four;
 }
 
 // Border that four elements of a type are accessed on.
