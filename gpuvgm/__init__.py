@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpuvgm.conditions import Conditions
     from gpuvgm.diagnosis import doctor
+    from gpuvgm.distributed import DaskExecutor, cluster
     from gpuvgm.generation import generate
     from gpuvgm.mixture import BayesianGaussianMixture
     from gpuvgm.summary import Summary
@@ -21,9 +22,11 @@ __version__ = "0.1.0"
 __all__ = [
     "BayesianGaussianMixture",
     "Conditions",
+    "DaskExecutor",
     "Summary",
     "TableTransformer",
     "__version__",
+    "cluster",
     "doctor",
     "generate",
     "load",
@@ -32,8 +35,10 @@ __all__ = [
 _HOMES = {
     "BayesianGaussianMixture": "gpuvgm.mixture",
     "Conditions": "gpuvgm.conditions",
+    "DaskExecutor": "gpuvgm.distributed",
     "Summary": "gpuvgm.summary",
     "TableTransformer": "gpuvgm.transformer",
+    "cluster": "gpuvgm.distributed",
     "doctor": "gpuvgm.diagnosis",
     "generate": "gpuvgm.generation",
     "load": "gpuvgm.transformer",

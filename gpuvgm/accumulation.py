@@ -62,16 +62,20 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = KernelTable.of(posterior, frame)
-
-        def sums(part: slice) -> Floats:
-            if _stay(engine, placed):
-                return engine.e_step(placed.resident_column(part), placed.weights(part), None, table)
-            return engine.e_step(placed.column(part), placed.column_weights(part), None, table)
-
-        width = 3 * len(table.means) + 1
-        return statistics_of(_total(engine, _in_parts(engine, sums, placed, pool), width), table)
+        return statistics_of(sums_of_rows(engine, placed, table, pool), table)
 
     return accumulate
+
+
+def sums_of_rows(engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None) -> Floats:
+    """Sums of an E-step over the rows of one feature where they lie, shape (1, 3 K + 1)."""
+
+    def sums(part: slice) -> Floats:
+        if _stay(engine, rows):
+            return engine.e_step(rows.resident_column(part), rows.weights(part), None, table)
+        return engine.e_step(rows.column(part), rows.column_weights(part), None, table)
+
+    return _total(engine, _in_parts(engine, sums, rows, pool), 3 * len(table.means) + 1)
 
 
 def over_features(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -37,6 +38,37 @@ def available_threads() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+class Executor(Protocol):
+    """Who runs a function over the blocks of a source, or over its portions, and where.
+
+    Attributes
+    ----------
+    spread : bool
+        Whether it takes portions, which other processes read, in the place of blocks.
+    progress : callable or None
+        Called with the number of rows done.
+    """
+
+    spread: bool
+    progress: Callable[[int], None] | None
+
+    @property
+    def threads(self) -> int:
+        """Threads of this process."""
+
+    def map_merge(self, function: Callable[[Any], R], blocks: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
+        """Merge the results of all blocks, in row order; None where there are no rows."""
+
+    def map_blocks(self, function: Callable[[Any], R], blocks: Iterable[Any], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block to `sink`, in row order and in the caller's thread."""
+
+    def stream(self, function: Callable[[Any], R], blocks: Iterable[Any]) -> Iterator[R]:
+        """The result of each block, in row order, for callers who ask for one after the other."""
+
+    def each(self, function: Callable[[Any, LocalExecutor], R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Each portion with what `function(portion, executor)` gives for it, as they are ready."""
+
+
 class LocalExecutor:
     """Runs a function over blocks on threads of this process.
 
@@ -58,6 +90,7 @@ class LocalExecutor:
     """
 
     __slots__ = ("progress", "threads")
+    spread = False
 
     def __init__(self, threads: int | None = None, progress: Callable[[int], None] | None = None) -> None:
         self.threads = available_threads() if threads is None else int(threads)
@@ -95,6 +128,17 @@ class LocalExecutor:
             while (step := pipeline.next()) is not None:
                 yield step.take()
                 pipeline.release(step.rows, self.progress)
+
+    def each(self, function: Callable[[Any, LocalExecutor], R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Each portion with what `function(portion, executor)` gives for it, one after the other.
+
+        Progress counts on from one portion to the next.
+        """
+        done = 0
+        for portion in portions:
+            report = None if self.progress is None else partial(_from, self.progress, done)
+            yield portion, function(portion, type(self)(self.threads, report))
+            done += portion.rows
 
     @contextmanager
     def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
@@ -138,6 +182,11 @@ class CallerExecutor(LocalExecutor):
             done += block.rows
             if self.progress is not None:
                 self.progress(done)
+
+
+def _from(progress: Callable[[int], None], start: int, done: int) -> None:
+    """Report rows that come after `start` others."""
+    progress(start + done)
 
 
 def _in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:

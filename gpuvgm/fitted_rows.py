@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from typing import Any, Literal, Self
@@ -14,15 +15,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
+from gpuvgm.coding import Coding, Decoding, EncodedTable, OnWorker
 from gpuvgm.columns import ColumnModel, TableModel
-from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder, checked_uniforms, joined_valid
-from gpuvgm.engines import get_engine
-from gpuvgm.errors import ColumnsFailed, SourceChangedError
-from gpuvgm.frames import Source, joined, locate, open_source, refuse_overwriting, restore
+from gpuvgm.distributed import map_frames
+from gpuvgm.encoding import Decoded, checked_uniforms, joined_valid
+from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
+from gpuvgm.frames import DaskFrame, Source, joined, open_source, place_in, refuse_overwriting, restore
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import (
-    CompactLayout,
-    Layout,
     OnehotLayout,
     Span,
     compact_names,
@@ -30,10 +30,9 @@ from gpuvgm.layouts import (
     spans_of,
 )
 from gpuvgm.output import MODEL_KEY, decoded_schema, write_parquet
-from gpuvgm.readers import encoded_reader
 from gpuvgm.report import Report
 from gpuvgm.report.evaluation import evaluate_table
-from gpuvgm.run import Run, engine_for
+from gpuvgm.run import Run, engine_for, executor_for
 from gpuvgm.store import fingerprint
 
 Path_ = str | PathLike[str]
@@ -45,7 +44,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     Attributes
     ----------
-    engine, threads, block_rows, progress : object
+    engine, executor, threads, block_rows, progress : object
         As for `TableTransformer`.
     model_ : TableModel
         The fitted columns.
@@ -54,6 +53,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     """
 
     engine: str
+    executor: Any
     threads: int | None
     block_rows: int | None
     progress: Progress | None
@@ -101,15 +101,26 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             where the source lies on a device.
         """
         table = open_source(source)
-        encode, form = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
+        if isinstance(table, DaskFrame) and out is None:
+            if uniforms is not None:
+                raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
+            part_of = partial(_encoded_part, mode, layout, dtype, seed, first_row)
+            return self._lazily(table, part_of, numbered=True)
         with self._run("transform", table) as run:
-            blocks = run.blocks(table, self._fitted().names, len(form.schema))
+            coding = self._coding(table, run.engine, mode, layout, dtype, seed, first_row, uniforms)
+            blocks = run.blocks(table, self._fitted().names, len(coding.encoded_schema))
             if out is not None:
                 refuse_overwriting(table, out)
-                return write_parquet(run, out, form.schema, lambda block: form.batch(encode(block)), blocks)
+                return write_parquet(run, out, coding.encoded_schema, OnWorker(coding.batches), blocks)
+            if run.spread:
+                form, whole = replace(coding, engine=run.here.engine).form(), None
+                part: Callable[[Any], Any] = OnWorker(coding.parts)
+            else:
+                form, encode = coding.form(table), coding.encoder()
+                whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
+                part = lambda block: form.part(encode(block), whole)  # noqa: E731
             parts: list[Any] = []
-            whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
-            run.executor.map_blocks(lambda block: form.part(encode(block), whole), blocks, parts.append)
+            run.executor.map_blocks(part, blocks, parts.append)
         if whole is not None and sum(map(len, parts)) != len(whole):
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
         return form.join(parts if whole is None else [whole], table, self._flavour())
@@ -143,9 +154,12 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             As `transform` returns; a matrix by default. Together the batches are what `transform` would have returned.
         """
         table = open_source(source)
-        encode, form = self._coding(table, mode, layout, dtype, seed, first_row, None)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
-        with self._run("transform", table) as run:
+        with self._run("transform", table) as cluster:
+            run = cluster.here
+            engine = engine_for(self.engine, table) if cluster.spread else run.engine
+            coding = self._coding(table, engine, mode, layout, dtype, seed, first_row, None)
+            encode, form = coding.encoder(), coding.form(table)
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = run.reading(table).blocks(self._fitted().names, rows)
             for part in run.executor.stream(lambda block: form.part(encode(block)), blocks):
@@ -157,14 +171,15 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _coding(
         self,
         table: Source,
+        engine: str,
         mode: str,
         layout: str,
         dtype: str,
         seed: int | None,
         first_row: int,
         uniforms: Mapping[str, np.ndarray] | None,
-    ) -> tuple[TableEncoder, Layout]:
-        """What encodes the blocks of a table, and how they are handed out."""
+    ) -> Coding:
+        """How the blocks of a table are encoded and handed out."""
         model = self._fitted()
         check_choice("mode", mode, ("sample", "argmax"))
         check_choice("layout", layout, ("compact", "onehot"))
@@ -175,14 +190,21 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             most_probable=mode == "argmax",
             dtype=dtype,
             first_row=checked_seed(first_row, 2**63, "first_row"),
-            place=partial(locate, table),
+            place=place_in(table),
         )
-        engine = engine_for(self.engine, table)
-        encode = TableEncoder(engine, model, options, checked_uniforms(model, uniforms, table.rows))
-        metadata = {MODEL_KEY: self._fingerprint()}
-        if layout == "onehot":
-            return encode, OnehotLayout(get_engine(engine), model, dtype, metadata, table)
-        return encode, CompactLayout(model, dtype, metadata, table.schema)
+        drawn = checked_uniforms(model, uniforms, table.rows)
+        return Coding(engine, model, options, drawn, layout, dtype, {MODEL_KEY: self._fingerprint()}, table.schema)
+
+    def _lazily(self, table: DaskFrame, function: Callable[..., Any], *, numbered: bool) -> Any:
+        """A frame of Dask of what a function gives for a fitted transformer and each partition."""
+        return map_frames(table, partial(function, self._alone()), numbered=numbered)
+
+    def _alone(self) -> Self:
+        """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
+        self._fitted()
+        copy = type(self)(**self.get_params(deep=False) | {"executor": None, "progress": None, "threads": 1})
+        copy.model_, copy.pandas_dtypes_ = self.model_, self.pandas_dtypes_
+        return copy
 
     def inverse_transform(
         self,
@@ -215,22 +237,21 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         check_choice("invalid", invalid, ("mask", "drop"))
         table = open_source(encoded)
         check_origin(table, model)
-        engine = engine_for(self.engine, table)
-        read = encoded_reader(get_engine(engine), model, table)
-        rows_of = TableDecoder(engine, model, check=return_valid or invalid == "drop")
-
-        def decode(block: Any) -> Decoded:
-            decoded = rows_of(read(block))
-            return decoded.kept() if invalid == "drop" else decoded
-
+        if isinstance(table, DaskFrame) and out is None:
+            parts_of = partial(_decoded_part, invalid)
+            frame = self._lazily(table, partial(parts_of, 0), numbered=False)
+            return (frame, self._lazily(table, partial(parts_of, 1), numbered=False)) if return_valid else frame
         with self._run("inverse", table) as run:
-            blocks = read.blocks(run, table)
+            given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
+            decoding = Decoding(run.engine, model, given, check=return_valid, drop=invalid == "drop")
+            read = replace(decoding, engine=run.here.engine).reader()
+            blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)
             schema = decoded_schema(model, read.passed_types)
             if out is not None:
                 refuse_overwriting(table, out)
-                return write_parquet(run, out, schema, lambda block: decode(block).batch, blocks)
+                return write_parquet(run, out, schema, OnWorker(decoding.batches), blocks)
             parts: list[Decoded] = []
-            run.executor.map_blocks(decode, blocks, parts.append)
+            run.executor.map_blocks(OnWorker(decoding.rows), blocks, parts.append)
         values = restore(joined([part.table for part in parts], schema), table, self.pandas_dtypes_)
         return (values, joined_valid(parts)) if return_valid else values
 
@@ -316,4 +337,36 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _run(self, stage: str, table: Source) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        yield Run.over(table, self.engine, self.threads, report, self.block_rows)
+        executor = executor_for(self.executor, table)
+        if executor is None:
+            yield Run.over(table, self.engine, self.threads, report, self.block_rows)
+        else:
+            yield Run.spread_over(executor, table, self.engine, report, self.block_rows)
+
+
+def _encoded_part(
+    mode: Any,
+    layout: Any,
+    dtype: Any,
+    seed: int | None,
+    first_row: int,
+    transformer: FittedRows,
+    frame: Any,
+    start: int,
+) -> Any:
+    """One encoded partition, as a frame of its library with its index."""
+    encoded = transformer.transform(
+        frame, mode=mode, layout=layout, dtype=dtype, seed=seed, first_row=first_row + start
+    )
+    if layout == "compact":
+        return encoded
+    names = list(transformer.get_feature_names_out(layout="onehot"))
+    return type(frame)(encoded, columns=names, index=frame.index)
+
+
+def _decoded_part(invalid: Any, place: int, transformer: FittedRows, frame: Any, start: int) -> Any:
+    """One decoded partition, or which of its rows are valid."""
+    values, valid = transformer.inverse_transform(frame, return_valid=True, invalid=invalid)
+    if place == 0:
+        return values
+    return type(frame.iloc[:, 0])(valid, index=values.index, name="valid")

@@ -42,6 +42,7 @@ from gpuvgm.run import Run
 from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.summary import Summary
 from gpuvgm.tallies import COLUMN_PROBLEMS, Failure, Results, side_by_side, tally_columns
+from gpuvgm.workers_fit import fit_over_workers
 
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
@@ -95,7 +96,7 @@ def fit_numbers(
 def refit(plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Run) -> Results[ColumnModel]:
     """Models from summaries alone, without any row; fits that miss the promise are warned about."""
     columns = {plan.name: Column(with_missing(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
-    fitted = side_by_side(run, partial(_fit_one, get_engine(run.engine)), columns | _reseeded(columns))
+    fitted = side_by_side(run, partial(_fit_one, get_engine(run.here.engine)), columns | _reseeded(columns))
     _warn_of_errors([column for column in fitted.good.values() if not column.is_good])
     built = side_by_side(run, partial(_model, run), fitted.good)
     return Results(built.good, fitted.failed | built.failed)
@@ -154,7 +155,7 @@ def _fit(source: Source, columns: Columns, run: Run) -> Results[Column]:
     failed: dict[str, Failure] = {}
     pending = {name: column for name, column in columns.items() if column.plan.config.algorithm != "exact"}
     for attempt in range(MOST_REFINEMENTS + 1):
-        fitted = side_by_side(run, partial(_fit_one, get_engine(run.engine)), pending)
+        fitted = side_by_side(run, partial(_fit_one, get_engine(run.here.engine)), pending)
         columns, failed = _renewed(columns, fitted), failed | fitted.failed
         pending = {name: column for name, column in fitted.good.items() if not column.is_good}
         if not pending or not source.repeatable or attempt == MOST_REFINEMENTS:
@@ -200,6 +201,9 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
     up keeps its centres.
     """
+    if run.spread:
+        plan, outcome = fit_over_workers(source, column.plan, column.summary, run, _seeds_of_rows)
+        return Column(plan, column.summary, outcome)
     plan, frame = column.plan, column.plan.grid.frame
     parts: list[Floats] = []
     run.executor.map_blocks(
@@ -219,10 +223,10 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     )
     mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = over_rows(get_engine(run.engine), Rows.of(rows), frame, None if run.on_device else pool)
+        accumulate = over_rows(get_engine(run.here.engine), Rows.of(rows), frame, None if run.on_device else pool)
         prior = prior_of(mean, variance, frame, plan.config)
         if plan.config.effort == "best":
-            found = mixture.fit_summary(get_engine(run.engine), plan, column.summary)
+            found = mixture.fit_summary(get_engine(run.here.engine), plan, column.summary)
             end = climbed(accumulate, prior, found.fit.posterior, len(y))
             outcome = Outcome(end, 0.0, exact=True, bound_with_fewer=found.bound_with_fewer)
         else:
@@ -246,7 +250,7 @@ def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
 def _model(run: Run, column: Column) -> ColumnModel:
     if column.plan.ranged:
         return column_of_range(column.plan, column.summary)
-    return mixture.summary_model(get_engine(run.engine), column.plan, column.summary, column.outcome)
+    return mixture.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
 
 
 def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run, *, fitted: bool = False) -> None:
@@ -261,10 +265,10 @@ def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run
 
 
 def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:
-    for block in run.blocks(source, [plan.name]):
+    for block in run.here.blocks(source, [plan.name]):
         found = np.flatnonzero(_is_infinite(plan, block.column(plan.name)))
         if len(found):
-            return block.first_row + int(found[0])
+            return int(block.first_row + found[0])
     raise InputError(f'column "{plan.name}" changed while it was read')
 
 

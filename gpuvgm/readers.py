@@ -16,12 +16,12 @@ from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn, TableM
 from gpuvgm.encoding import Encoded
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Block, Source
+from gpuvgm.frames import Block, Source, as_read_by
 from gpuvgm.grid import Floats, Ints
 from gpuvgm.kinds.base import Cells, Coded, refuse_cell
 from gpuvgm.layouts import MODE, SCALAR, all_known, compact_names, onehot_names, onehot_width
 from gpuvgm.multivariate import Array, namespace_of
-from gpuvgm.run import Run, as_read_by
+from gpuvgm.run import Run
 
 
 class CompactReader:

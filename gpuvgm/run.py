@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import Engine, choose_engine, get_engine, runs_on_device
+from gpuvgm.distributed import DaskExecutor, client_if_any
+from gpuvgm.engines import choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
-from gpuvgm.execution import CallerExecutor, LocalExecutor
-from gpuvgm.frames import Block, CudfFiles, DeviceSource, Source, device_files
+from gpuvgm.execution import CallerExecutor, Executor, LocalExecutor
+from gpuvgm.frames import DaskFrame, DeviceSource, Reading, Source, as_read_by, portions, stays_on_device
+from gpuvgm.frames.files import FileSource
+from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
@@ -35,15 +40,31 @@ def engine_for(name: str, source: Source) -> str:
     return choose_engine(name, values, on_device=isinstance(source, DeviceSource))
 
 
-def as_read_by(engine: Engine, source: Source) -> Source:
-    """The source as an engine reads it.
+def executor_for(given: Any, source: Source) -> DaskExecutor | None:
+    """The cluster that works on a source; None for this process.
 
-    For engines of the host, rows of a device are copied in blocks. For engines of a device, cuDF reads Parquet files
-    there, if it is installed.
+    Parameters
+    ----------
+    given : DaskExecutor, distributed.Client, LocalExecutor or None
+        What the user chose; None is the current client for frames of Dask, and this process for everything else.
+    source : Source
+        The rows.
+
+    Raises
+    ------
+    InputError
+        For anything else.
     """
-    if not runs_on_device(engine):
-        return source.on_host() if isinstance(source, DeviceSource) else source
-    return device_files(source) or source
+    if given is None:
+        client = client_if_any() if isinstance(source, DaskFrame) else None
+        return None if client is None else DaskExecutor(client)
+    if isinstance(given, LocalExecutor):
+        return None
+    if isinstance(given, DaskExecutor):
+        return given
+    if hasattr(given, "scheduler_info") and hasattr(given, "submit"):
+        return DaskExecutor(given)
+    raise InputError(f"executor is a {type(given).__name__}: give a DaskExecutor, a client of Dask, or None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,7 @@ class Run:
     ----------
     engine : str
         Name of the engine.
-    executor : LocalExecutor
+    executor : Executor
         What runs blocks.
     block_rows : int, optional
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
@@ -62,7 +83,7 @@ class Run:
     """
 
     engine: str
-    executor: LocalExecutor
+    executor: Executor
     block_rows: int | None = None
 
     def __post_init__(self) -> None:
@@ -83,14 +104,40 @@ class Run:
         Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
         """
         name = engine_for(engine, source)
-        reading = as_read_by(get_engine(name), source)
-        here = isinstance(reading, CudfFiles) or (isinstance(reading, DeviceSource) and not reading.hosted)
+        here = stays_on_device(as_read_by(get_engine(name), source))
         return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
+
+    @classmethod
+    def spread_over(
+        cls,
+        executor: DaskExecutor,
+        source: Source,
+        engine: str,
+        progress: Callable[[int], None] | None = None,
+        block_rows: int | None = None,
+    ) -> Run:
+        """How a cluster works on a source: its workers say which engine they have."""
+        values = None if source.rows is None else source.rows * len(source.schema.names)
+        lies_there = isinstance(source, DaskFrame) and source.on_device
+        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, values)
+        return cls(name, executor.reporting(progress), block_rows)
 
     @property
     def on_device(self) -> bool:
-        """Whether rows lie where the engine works on them."""
+        """Whether rows lie where the engine works on them, in this process."""
         return isinstance(self.executor, CallerExecutor)
+
+    @property
+    def spread(self) -> bool:
+        """Whether other processes read the rows."""
+        return self.executor.spread
+
+    @property
+    def here(self) -> Run:
+        """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
+        if not self.spread:
+            return self
+        return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
 
     @property
     def rows_per_block(self) -> int:
@@ -99,6 +146,8 @@ class Run:
             return _in_chunks(self.block_rows)
         if self.on_device:
             return DEVICE_BLOCK_ROWS
+        if self.spread:
+            return STREAMED_BLOCK_ROWS if self.engine == "cuda" else BLOCK_ROWS
         return STREAMED_BLOCK_ROWS if runs_on_device(get_engine(self.engine)) else BLOCK_ROWS
 
     def rows_of_batches(self, batch_rows: int, width: int) -> int:
@@ -112,9 +161,20 @@ class Run:
         """The source as the engine reads it."""
         return as_read_by(get_engine(self.engine), source)
 
-    def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Block]:
-        """Blocks of some columns of a source; `width` is the number of columns of what becomes of them."""
-        return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
+    def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
+        """Blocks, or portions, of some columns of a source; `width` is how many columns what becomes of them has."""
+        rows = self.rows_of(source, max(len(columns), width))
+        if self.spread:
+            return self.portions(source, columns, rows)
+        return self.reading(source).blocks(columns, rows)
+
+    def portions(self, source: Source, columns: Sequence[str], block_rows: int) -> Iterator[Any]:
+        """Portions of some columns of a source, for a cluster."""
+        assert isinstance(self.executor, DaskExecutor)
+        if isinstance(source, FileSource) and source.rows is None:
+            source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
+        reading = Reading(self.engine, tuple(columns), block_rows)
+        return portions(source, reading, self.executor.rows_of_portions(source.rows))
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
@@ -123,7 +183,7 @@ class Run:
         if self.on_device:
             numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
             return rows if numbers else min(rows, STREAMED_BLOCK_ROWS)  # an Arrow array of text has 2^31 bytes at most
-        if source.rows is None:
+        if source.rows is None or self.spread:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
 

@@ -18,7 +18,14 @@ from gpuvgm.store import StoredModel, load_model, save_model
 from gpuvgm.summary import Summary
 from gpuvgm.table_fit import add_rows
 
-OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # parameters that a model file leaves out
+OF_THIS_MACHINE = (
+    "columns",
+    "engine",
+    "executor",
+    "threads",
+    "block_rows",
+    "progress",
+)  # parameters that a model file leaves out
 
 
 class TableTransformer(FittedRows):
@@ -78,6 +85,9 @@ class TableTransformer(FittedRows):
         What to do with infinities.
     unknown : {"error", "ignore"}
         What to do with a value of a categorical column that is none of its levels: stop, or give it no cell.
+    executor : DaskExecutor or distributed.Client, optional
+        The cluster that works on the rows. By default frames of Dask are worked on by the current client, if there is
+        one, and everything else by this process.
     block_rows : int, optional
         Rows that are in memory at a time, per thread (default 1,048,576).
     threads : int, optional
@@ -118,6 +128,7 @@ class TableTransformer(FittedRows):
         floor: float | None = 1e-6,
         inf: str = "error",
         unknown: str = "error",
+        executor: Any = None,
         block_rows: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -140,6 +151,7 @@ class TableTransformer(FittedRows):
         self.floor = floor
         self.inf = inf
         self.unknown = unknown
+        self.executor = executor
         self.block_rows = block_rows
         self.threads = threads
         self.progress = progress

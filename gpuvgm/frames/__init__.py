@@ -2,11 +2,13 @@
 
 from gpuvgm.frames.block import Block, DeviceTable, host_batch
 from gpuvgm.frames.cudf_files import CudfFiles, device_files
+from gpuvgm.frames.dask_frames import DaskFrame, is_dask_frame
 from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
 from gpuvgm.frames.device_results import joined
-from gpuvgm.frames.files import locate, metadata_of
+from gpuvgm.frames.files import locate, metadata_of, place_in
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
+from gpuvgm.frames.portions import OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
 from gpuvgm.frames.source import Source
@@ -16,20 +18,29 @@ from gpuvgm.frames.targets import refuse_overwriting
 __all__ = [
     "Block",
     "CudfFiles",
+    "DaskFrame",
     "DeviceSource",
     "DeviceTable",
+    "OpenPortion",
     "ParquetSink",
+    "Portion",
+    "Reading",
     "Source",
+    "as_read_by",
     "device_array",
     "device_files",
+    "is_dask_frame",
     "joined",
     "lies_on_device",
     "locate",
     "metadata_of",
     "open_source",
+    "place_in",
+    "portions",
     "read_metadata",
     "refuse_overwriting",
     "restore",
+    "stays_on_device",
     "stray_text",
     "host_batch",
 ]

@@ -174,8 +174,22 @@ def rows_only(rows: int) -> pa.RecordBatch:
     return pa.record_batch({"row": pa.nulls(rows)}).select([])
 
 
-def reblock(batches: Iterable[Batch], block_rows: int, join: Join = join_batches) -> Iterator[Block]:
-    """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at row i * block_rows.
+def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
+    """Batches without their first `skip` rows, and no more than `rows` rows of the others."""
+    for batch in batches:
+        taken = batch[skip : skip + rows]
+        skip = max(0, skip - batch.num_rows)
+        if taken.num_rows:
+            rows -= taken.num_rows
+            yield taken
+        if not rows:
+            return
+
+
+def reblock(
+    batches: Iterable[Batch], block_rows: int, join: Join = join_batches, first_row: int = 0
+) -> Iterator[Block]:
+    """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
 
     Parameters
     ----------
@@ -185,8 +199,10 @@ def reblock(batches: Iterable[Batch], block_rows: int, join: Join = join_batches
         Rows of a block, at least 1.
     join : callable
         Makes one batch of several; by default for those of Arrow.
+    first_row : int
+        Global index of the first row.
     """
-    gatherer, first_row = Gatherer(block_rows, join), 0
+    gatherer = Gatherer(block_rows, join)
     for batch in batches:
         for table in gatherer.add(batch):
             yield Block(first_row, table)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.csv_problems import csv_problem, refuse_binary
 from gpuvgm.frames.source import Runs, check_runs
 
@@ -59,6 +60,10 @@ class CsvPart:
                     yield blank_to_missing(batch)
         except (pa.ArrowException, OSError) as problem:
             raise csv_problem(self.path, types, NULLS, problem) from problem
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop), and those before them."""
+        return trimmed(self.batches(columns, batch_rows), start, stop - start)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
         """Refused: the number of rows is unknown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +39,9 @@ class Part(Protocol):
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through."""
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop); only where `rows` is known."""
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
         """Rows of each run, in order."""
@@ -96,6 +100,11 @@ class FileSource:
         check_request(self.name, self.schema, columns, block_rows)
         return reblock(self._batches(columns, block_rows), block_rows)
 
+    def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
+        """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
+        check_request(self.name, self.schema, columns, block_rows)
+        return reblock(self._batches_between(columns, start, stop, block_rows), block_rows, first_row=start)
+
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only what holds them is read."""
         check_request(self.name, self.schema, columns)
@@ -131,6 +140,18 @@ class FileSource:
             check_unchanged(part.path, stamp)
             for batch in part.batches(columns, batch_rows):
                 yield self._uniform(batch)
+
+    def _batches_between(
+        self, columns: Sequence[str], start: int, stop: int, batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        first = 0
+        for part, stamp in zip(self.parts, self.stamps, strict=True):
+            rows = part.rows or 0
+            low, high = max(start, first) - first, min(stop, first + rows) - first
+            if low < high:
+                check_unchanged(part.path, stamp)
+                yield from map(self._uniform, part.between(columns, batch_rows, low, high))
+            first += rows
 
     @staticmethod
     def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -169,6 +190,11 @@ def locate(source: Source, row: int) -> str:
             return f"{part.path if last else source.name}, row {row + 1}"
         row -= part.rows
     raise InputError(f"{source.name}: there is no row {row} after the last")
+
+
+def place_in(source: Source) -> Callable[[int], str]:
+    """From a row to the words for its place; it can travel to another process without the rows."""
+    return partial(locate, source) if isinstance(source, FileSource) else f"{source.name}, row {{}}".format
 
 
 def _deal(taken: list[list[pa.RecordBatch]], inside: Sequence[tuple[int, tuple[int, int]]], batches: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.source import Runs, reason
 
 FILE_MAGIC = b"ARROW1"
@@ -51,6 +52,12 @@ class IpcPart:
             raise InputError(
                 f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)})"
             ) from problem
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop), and of the stream format those before them."""
+        if self.batch_rows is None:
+            return trimmed(self.batches(columns, batch_rows), start, stop - start)
+        return iter(self.sample(columns, [(start, stop - start)]))
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
         """Rows of each run; only the record batches that hold some are read."""

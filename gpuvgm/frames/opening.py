@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.dask_frames import dask_source, is_dask_frame
 from gpuvgm.frames.device import device_source
 from gpuvgm.frames.files import file_source
 from gpuvgm.frames.memory import dict_source, matrix_source, pandas_source
@@ -21,7 +22,8 @@ from gpuvgm.frames.tables import TableSource, polars_source
 
 ACCEPTED = (
     "a path, glob, folder or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
-    "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, or "
+    "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
+    "DataFrame of Dask, or "
     "an iterator of these"
 )
 
@@ -38,6 +40,7 @@ def open_source(source: object) -> Source:
         "1", …); an iterator of any of those, which can be read once. A Source is returned as it is.
         On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
         of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
+        On a cluster: a DataFrame of Dask, of pandas' frames or cuDF's.
 
     Returns
     -------
@@ -50,6 +53,8 @@ def open_source(source: object) -> Source:
     """
     if is_source(source):
         return source
+    if is_dask_frame(source):
+        return dask_source(source, open_source)
     if isinstance(source, (str, os.PathLike)):
         return file_source([source])
     if isinstance(source, (list, tuple)):

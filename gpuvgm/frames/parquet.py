@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.source import Runs, reason
 
 BUFFER_BYTES = 1 << 20
@@ -45,6 +47,14 @@ class ParquetPart:
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; a batch has at most `batch_rows` rows."""
         return self._read(columns, batch_rows, range(len(self.group_rows)))
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop); only row groups that hold some are read."""
+        edges = list(accumulate(self.group_rows, initial=0))
+        groups = [i for i, (low, high) in enumerate(pairwise(edges)) if low < stop and high > start]
+        if not groups:
+            return iter(())
+        return trimmed(self._read(columns, batch_rows, groups), start - edges[groups[0]], stop - start)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
         """Rows of each run; only row groups that hold some are read, and none beyond its last row asked for."""

@@ -103,7 +103,7 @@ def _trials(model: TableModel, sampled: Sampled, run: Run) -> dict[str, Trial]:
         kept = np.arange(GRID_ROWS) * rows.num_rows // GRID_ROWS
         rows = rows.select(_numbers(model)).take(pa.array(kept, pa.int64()))
     options = EncodingOptions(model.seed, place=partial(locate, sampled.source))
-    build = partial(_trial, run.engine, options, rows)
+    build = partial(_trial, run.here.engine, options, rows)
     return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))
 
 
