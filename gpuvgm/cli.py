@@ -11,6 +11,7 @@ import typer
 
 import gpuvgm
 from gpuvgm import unfinished, views
+from gpuvgm.cluster_options import executor_of
 from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
 from gpuvgm.options import (
     Algorithm,
@@ -22,12 +23,14 @@ from gpuvgm.options import (
     Model,
     Precision,
     Resume,
+    Scheduler,
     Seed,
     Source,
     Summaries,
     Tails,
     Threads,
     Unknown,
+    Workers,
     app,
     command,
     option,
@@ -109,6 +112,8 @@ def fit(
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
     block_rows: BlockRows = None,
     threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     summaries: Summaries = False,
     resume: Resume = False,
 ) -> Outcome:
@@ -128,7 +133,7 @@ def fit(
 
     check_target(model)
     start = time.perf_counter()
-    with terminal.bars() as progress:
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = gpuvgm.TableTransformer(
             columns=parse_columns(columns),
             random_state=seed,
@@ -139,6 +144,7 @@ def fit(
             tails=tails,
             inf=inf,
             unknown=unknown,
+            executor=executor,
             block_rows=block_rows,
             threads=threads,
             progress=progress,
@@ -172,10 +178,12 @@ def transform(
     seed: Seed = None,
     block_rows: BlockRows = None,
     threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> Outcome:
     """Encode every row of a source as scalars and modes."""
-    with terminal.bars() as progress:
-        transformer = _loaded(model, progress=progress, block_rows=block_rows, threads=threads)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = _loaded(model, progress=progress, executor=executor, block_rows=block_rows, threads=threads)
         run = transformer.transform(source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path)
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
     return Outcome(document, [views.run_line(run, run.seconds)])
@@ -188,10 +196,14 @@ def inverse(
     path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
     *,
     model: Model,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> Outcome:
     """Decode rows into values of the columns' own types."""
-    with terminal.bars() as progress:
-        run = _loaded(model, progress=progress).inverse_transform(encoded, out=path)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = _loaded(model, progress=progress, executor=executor, threads=threads)
+        run = transformer.inverse_transform(encoded, out=path)
     return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
 
 
@@ -225,10 +237,13 @@ def evaluate(
     min_level_agreement: Annotated[
         float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
     ] = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
-    with terminal.bars() as progress:
-        report = _loaded(model, progress=progress).evaluate(source)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        report = _loaded(model, progress=progress, executor=executor, threads=threads).evaluate(source)
     broken = report.broken(
         {
             "max_error": max_error,

@@ -94,6 +94,11 @@ class Terminal:
         if self.quiet:
             sys.stderr.writelines(f"gpuvgm: {on_command_line(line)}\n" for line in outcome.broken)
 
+    def tell(self, line: str) -> None:
+        """Say something beside the outcome."""
+        if not self.quiet:
+            sys.stderr.write(f"gpuvgm: {line}\n")
+
     def fail(self, problem: BaseException) -> int:
         """Say what went wrong, on one line, and give the exit code."""
         code, message = exit_code(problem), explained(problem)

@@ -219,6 +219,14 @@ Resume = Annotated[
     bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")
 ]
 Threads = Annotated[int | None, option("--threads", "Threads; by default all cores.", min=1, show_default=False)]
+Scheduler = Annotated[
+    str | None,
+    option("--scheduler", "Work on the Dask cluster at this address.", metavar="tcp://HOST:PORT", show_default=False),
+]
+Workers = Annotated[
+    int | None,
+    option("--workers", "Start so many Dask workers on this machine, and work there.", min=1, show_default=False),
+]
 BlockRows = Annotated[
     int | None,
     option(

@@ -1,0 +1,42 @@
+"""The cluster that a command asks for, from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gpuvgm.console import Terminal
+from gpuvgm.distributed import DaskExecutor, cluster
+from gpuvgm.errors import InputError
+
+
+@contextmanager
+def executor_of(
+    terminal: Terminal, scheduler: str | None, workers: int | None, threads: int | None
+) -> Iterator[DaskExecutor | None]:
+    """The executor of a command: None for this process alone.
+
+    Parameters
+    ----------
+    terminal : Terminal
+        Where the address of the dashboard is told.
+    scheduler : str, optional
+        Address of a cluster that runs.
+    workers : int, optional
+        Processes to start here.
+    threads : int, optional
+        Threads of each process that is started; by default 1.
+
+    Raises
+    ------
+    InputError
+        For both a scheduler and workers.
+    """
+    if scheduler is None and workers is None:
+        yield None
+        return
+    if scheduler is not None and workers is not None:
+        raise InputError("--scheduler is a cluster that runs, --workers starts one: give one of them")
+    with cluster(scheduler, workers=workers, threads=threads or 1) as client:
+        terminal.tell(f"Dask's dashboard: {client.dashboard_link}")
+        yield DaskExecutor(client)
