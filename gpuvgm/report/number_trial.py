@@ -26,6 +26,7 @@ from gpuvgm.summary import Summary
 
 _FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
 _MINUTE = 60.0
+CACHED_ROWS = 1 << 15
 SMALLEST = float(np.finfo(np.float64).tiny)
 
 
@@ -119,26 +120,35 @@ class NumberTrial:
         """Tally of consecutive rows, and which of them are valid (None: all)."""
         trip = self._trip(Slice(values, first_row))
         x, y = self._plain.encode(values), self._plain.encode(trip.after)
-        ordinary = np.isfinite(x)
-        rows = len(x)
+        rows, ordinary = len(x), np.isfinite(x)
         held = slice(None) if np.all(ordinary) else ordinary
-        error, size = np.abs(y[held] - x[held]), np.abs(x[held] + self._plain.base)
-        relative = error / size if np.all(size) else error[size > 0] / size[size > 0]
+        absolute, relative = self._errors(x[held], y[held])
         tally = NumberTally(
             before=self._engine.summarise(x, self._grid),
             after=self._engine.summarise(y, self._grid),
-            absolute=ErrorHistogram.of(error / self._unit),
-            relative=ErrorHistogram.of(relative),
+            absolute=absolute,
+            relative=relative,
             modal_before=self._modal_rows(values, x),
             modal_after=self._modal_rows(trip.after, y),
             rows=rows,
-            missing=rows - len(error),
+            missing=rows - int(np.count_nonzero(ordinary)),
             clipped=self._clipped(trip.coded, values, x),
             agreeing=0 if trip.agreeing is None else int(np.count_nonzero(trip.agreeing[held])),
             invalid=0 if trip.valid is None else rows - int(np.count_nonzero(trip.valid)),
             under_threshold=self._under_threshold(trip.coded, values, x),
         )
         return tally, trip.valid
+
+    def _errors(self, x: Floats, y: Floats) -> tuple[ErrorHistogram, ErrorHistogram]:
+        """Histograms of the errors, in the trial's unit and relative to the values; by parts that a cache holds."""
+        absolute, relative = ErrorHistogram(), ErrorHistogram()
+        for start in range(0, len(x), CACHED_ROWS):
+            part = slice(start, start + CACHED_ROWS)
+            error, size = np.abs(y[part] - x[part]), np.abs(x[part] + self._plain.base)
+            some = slice(None) if np.all(size) else size > 0
+            absolute = absolute.merge(ErrorHistogram.of(error / self._unit))
+            relative = relative.merge(ErrorHistogram.of(error[some] / size[some]))
+        return absolute, relative
 
     def _trip(self, part: Slice) -> _Trip:
         coded = self._encode(part)

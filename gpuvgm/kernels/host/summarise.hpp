@@ -106,21 +106,37 @@ GPUVGM_FN int address_eight(const GridTable& grid, Addresses& at, int j, uint8_t
 }
 #endif
 
+// The split of a cell at the last midpoint that is not above the key; null where its rows stay in the cell itself.
+inline const Split* split_of(const GridTable& grid, u32 cell, u64 key) {
+    int64_t low = 0, high = grid.split_count;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (grid.splits[middle].midpoint <= key) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (int64_t s = low - 1; s >= 0 && (grid.splits[s].midpoint >> 48) == (key >> 48); --s) {
+        if (grid.splits[s].parent == cell) {  // no cell reaches beyond its directory entry
+            return grid.splits + s;
+        }
+    }
+    return nullptr;
+}
+
 // Rows of split cells that lie above a midpoint move to the part that belongs to it.
 inline void settle_splits(const GridTable& grid, const Addresses& at, int from, Cell* cells) {
     for (int j = from; j < from + LANES; ++j) {
         if (!(cells[at.cell[j]].second & SPLIT_MARK)) {
             continue;
         }
-        for (int64_t s = grid.split_count - 1; s >= 0; --s) {
-            if (grid.splits[s].parent == at.cell[j] && at.key[j] >= grid.splits[s].midpoint) {
-                Cell &lower = cells[at.cell[j]], &upper = cells[grid.splits[s].upper];
-                lower.count_and_first -= at.amount[2 * j];
-                lower.second -= at.amount[2 * j + 1];
-                upper.count_and_first += at.amount[2 * j];
-                upper.second += at.amount[2 * j + 1];
-                break;
-            }
+        if (const Split* split = split_of(grid, at.cell[j], at.key[j])) {
+            Cell &lower = cells[at.cell[j]], &upper = cells[split->upper];
+            lower.count_and_first -= at.amount[2 * j];
+            lower.second -= at.amount[2 * j + 1];
+            upper.count_and_first += at.amount[2 * j];
+            upper.second += at.amount[2 * j + 1];
         }
     }
 }
@@ -176,11 +192,8 @@ inline void settle_hot_rows(const GridTable& grid, int64_t rows, uint8_t* touche
     u32 cell;
     u64 position;
     address((const DirectoryEntry*)grid.directory, grid.hot_key, touched, &cell, &position);
-    for (int64_t s = grid.split_count - 1; s >= 0; --s) {
-        if (grid.splits[s].parent == cell && grid.hot_key >= grid.splits[s].midpoint) {
-            cell = grid.splits[s].upper;
-            break;
-        }
+    if (const Split* split = split_of(grid, cell, grid.hot_key)) {
+        cell = split->upper;
     }
     cells[cell].count_and_first += (u64)rows * (position + ONE_ROW);
     cells[cell].second += (u64)rows * (position * position);

@@ -1,0 +1,118 @@
+"""A billion rows from Parquet to Parquet: fit, transform, inverse and evaluate, beside pyarrow's reads and writes.
+
+Every stage is a command of its own (``gpuvgm fit`` and so on, the interpreter's start included), and right after it
+what pyarrow alone needs to read and write as many rows of the same columns with the same file options.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import ROOT
+from benchmarks.measure import Measurement
+from benchmarks.output import mebibytes
+
+LARGEST_RATIO = 2.0
+MOST_MEMORY = 2 << 30
+MEMORY = "1GiB"  # what the commands are given; the process's own is on top of nothing
+PYARROW = "pyarrow, the same reads and writes"
+FOLDER = "GPUVGM_BENCHMARK_FOLDER"  # where the files go; by default a new folder for temporary files
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command, and what it reads and writes."""
+
+    name: str
+    arguments: tuple[str, ...]
+    reads: str
+    writes: str | None = None
+
+
+STAGES = (
+    Stage("fit", ("fit", "amount.parquet", "--model", "model.gpuvgm"), "amount.parquet"),
+    Stage(
+        "transform",
+        ("transform", "amount.parquet", "encoded.parquet", "--model", "model.gpuvgm"),
+        "amount.parquet",
+        "encoded.parquet",
+    ),
+    Stage(
+        "inverse",
+        ("inverse", "encoded.parquet", "back.parquet", "--model", "model.gpuvgm"),
+        "encoded.parquet",
+        "back.parquet",
+    ),
+    Stage("evaluate", ("evaluate", "amount.parquet", "--model", "model.gpuvgm"), "amount.parquet"),
+)
+
+
+def measure(rows: int) -> list[Measurement]:
+    """Each stage, and all together; the aims are those of the whole run."""
+    with _folder() as folder:
+        generated, _ = run(["generate", "amount.parquet", "--rows", str(rows)], folder)
+        measured = [measure_stage(stage, rows, folder) for stage in STAGES]
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    seconds = sum(one.seconds for one in measured)
+    alone = sum(one.yardsticks[PYARROW] for one in measured)
+    peak = max(one.details["peak_memory"] for one in measured)
+    whole = Measurement(
+        "the whole run",
+        rows,
+        seconds,
+        {PYARROW: alone},
+        {PYARROW: 1 / LARGEST_RATIO},
+        details={"peak_memory": peak, "most_memory": MOST_MEMORY, "files": sizes, "generate_seconds": generated},
+        notes={"peak memory": mebibytes(peak)},
+        shown_as_time=True,
+    )
+    return [*measured, whole]
+
+
+def measure_stage(stage: Stage, rows: int, folder: Path) -> Measurement:
+    """One stage, then pyarrow's side of it."""
+    seconds, peak = run([*stage.arguments, "--memory", MEMORY, "--quiet"], folder)
+    beside = [sys.executable, "-m", "benchmarks.billion_side", str(folder / stage.reads)]
+    alone, alone_peak = timed([*beside, *([str(folder / stage.writes)] if stage.writes else [])], ROOT)
+    return Measurement(
+        stage.name,
+        rows,
+        seconds,
+        {PYARROW: alone},
+        details={"peak_memory": peak, "peak_memory_of_pyarrow": alone_peak},
+        notes={"peak memory": mebibytes(peak)},
+        shown_as_time=True,
+    )
+
+
+def run(arguments: Sequence[str], folder: Path) -> tuple[float, int]:
+    """Seconds and peak memory of a command of gpuvgm."""
+    return timed([sys.executable, "-m", "gpuvgm", *arguments, "--no-progress"], folder)
+
+
+def timed(command: Sequence[str], folder: Path) -> tuple[float, int]:
+    """Seconds, and largest resident memory in bytes, of a process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seconds, usage.ru_maxrss * 1024
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-", dir=os.environ.get(FOLDER)) as name:
+        yield Path(name)
