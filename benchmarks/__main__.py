@@ -1,7 +1,7 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
-NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, gpu, which
-needs one, and predict, which prints what kernels would take on GPUs and measures nothing.
+NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
+scaling, gpu, which needs one, and predict, which prints what kernels would take on GPUs and measures nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import (
+    billion,
     estimator,
     exact,
     fit,
@@ -24,6 +25,7 @@ from benchmarks import (
     picture,
     pipeline,
     predict,
+    scaling,
     table,
     transform,
 )
@@ -45,6 +47,8 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "peers": (peers.measure, 200_000),
     "import": (importing.measure, 1),
     "gpu": (gpu.measure, 1_000_000_000),
+    "billion": (billion.measure, 1_000_000_000),
+    "scaling": (scaling.measure, 100_000_000),
 }
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}

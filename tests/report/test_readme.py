@@ -33,13 +33,14 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first, columns, training, *drop_ins, device = blocks("python")
+    first, columns, training, *drop_ins, device, spread = blocks("python")
     assert len(drop_ins) == 2, "run beside the libraries that they replace"
     assert "import cudf" in device, "runs on a GPU"
     names = [run_block(tmp_path, code) for code in (first, columns, training)]
     assert {path.name for path in tmp_path.iterdir()} >= {"encoded.parquet", "back.parquet", "amount.gpuvgm"}
     np.testing.assert_allclose(names[0]["batch"][:, -2:].sum(axis=1), 1)
     assert names[2]["real"].shape == (500, names[2]["matrix"].shape[1])
+    assert len(run_block(tmp_path, spread)["rows"]) == 50_000
     (toml,) = blocks("toml")
     declared = [
         TableSchema.declare(spec, ROWS, "rows") for spec in (names[1]["columns"], tomllib.loads(toml)["columns"])
@@ -54,7 +55,7 @@ def test_the_code_for_a_gpu_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cudf = pytest.importorskip("cudf", reason="cudf is not installed")
     monkeypatch.chdir(tmp_path)
     generate("amount.parquet", 10_000)
-    assert isinstance(run_block(tmp_path, blocks("python")[-1])["encoded"], cudf.DataFrame)
+    assert isinstance(run_block(tmp_path, blocks("python")[-2])["encoded"], cudf.DataFrame)
 
 
 def run_block(folder: Path, code: str) -> dict[str, Any]:

@@ -1,0 +1,195 @@
+"""Fit and transform of 10^6 rows and more on one and two Dask workers, and the cost model that follows.
+
+The model is t = fixed + rows / workers * (read + compute [+ write]): the costs of a row are measured alone, in one
+thread; what a run takes beyond them is shown as its excess.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy.optimize import nnls
+
+import gpuvgm
+from benchmarks.measure import Measurement, best_times, seconds_of
+from gpuvgm.engines import get_engine
+from gpuvgm.frames.sinks import ParquetSink
+
+LEAST_ROWS = 1_000_000
+WORKERS = (1, 2)
+UNIT_ROWS = 1 << 22
+LARGEST_OVERHEAD = 0.1
+OVERHEAD_ROWS = 100_000_000  # where the aim holds
+BUSY = "the workers' busy time"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Cost of one step in one thread: seconds a row, and bytes a row where it moves some."""
+
+    seconds: float
+    row_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One run on a cluster: wall time, the tasks' own time together, and the time from the first task to the last."""
+
+    rows: int
+    workers: int
+    wall: float
+    busy: float
+    span: float
+
+    @property
+    def overhead(self) -> float:
+        """Share of the workers' time, from the first task to the last, that no task had."""
+        return 1 - self.busy / (self.workers * self.span)
+
+
+def measure(rows: int) -> list[Measurement]:
+    """All sizes up to `rows`, by factors of ten."""
+    sizes = [size for size in (LEAST_ROWS * 10**power for power in range(12)) if size <= rows] or [rows]
+    with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as name:
+        folder = Path(name)
+        gpuvgm.generate(folder / "unit.parquet", UNIT_ROWS)
+        units = unit_costs(folder / "unit.parquet", folder)
+        runs = [run for size in sizes for run in _sized(size, folder)]
+    shown = [_measurement(stage, watched) for stage, watched in runs]
+    models = [_model(stage, [watched for name, watched in runs if name == stage], units) for stage in STAGES]
+    return [*shown, *models]
+
+
+def _sized(rows: int, folder: Path) -> Iterator[tuple[str, Watched]]:
+    """Every stage over so many rows, by each number of workers."""
+    source = folder / f"{rows}.parquet"
+    gpuvgm.generate(source, rows)
+    for workers in WORKERS:
+        with gpuvgm.cluster(workers=workers, threads=1, gpus=False) as client:
+            client.run(lambda: __import__("gpuvgm.run"))  # imports are not what is measured
+            executor = gpuvgm.DaskExecutor(client)
+            for stage, function in STAGES.items():
+                work = partial(function, source, folder / "encoded", executor)
+                repeats = 3 if rows < OVERHEAD_ROWS else 1
+                yield stage, min((watch(client, workers, rows, work) for _ in range(repeats)), key=lambda run: run.wall)
+    source.unlink()
+
+
+def _fit(source: Path, encoded: Path, executor: Any) -> None:
+    gpuvgm.TableTransformer(COLUMNS, effort="research", executor=executor).fit(source).save(
+        encoded.with_suffix(".gpuvgm")
+    )
+
+
+def _transform(source: Path, encoded: Path, executor: Any) -> None:
+    gpuvgm.load(encoded.with_suffix(".gpuvgm")).set_params(executor=executor).transform(source, out=encoded)
+
+
+COLUMNS = {"Amount": "continuous"}
+STAGES: dict[str, Callable[[Path, Path, Any], None]] = {"fit": _fit, "transform": _transform}
+STEPS = {"fit": ("read", "summarise"), "transform": ("read", "transform", "write")}
+
+
+def watch(client: Any, workers: int, rows: int, function: Callable[[], None]) -> Watched:
+    """Run a function, and read off what the workers did meanwhile."""
+    with _task_stream(client) as tasks:
+        wall = seconds_of(function)
+        time.sleep(0.5)  # the scheduler hears of the last tasks
+    spans = [
+        (step["start"], step["stop"]) for task in tasks for step in task["startstops"] if step["action"] == "compute"
+    ]
+    busy = sum(stop - start for start, stop in spans)
+    return Watched(rows, workers, wall, busy, max(stop for _, stop in spans) - min(start for start, _ in spans))
+
+
+@contextmanager
+def _task_stream(client: Any) -> Iterator[list[Any]]:
+    """The tasks of a time, filled in when it ends."""
+    from distributed import get_task_stream
+
+    found: list[Any] = []
+    with get_task_stream(client) as stream:
+        yield found
+    found += stream.data
+
+
+def unit_costs(source: Path, folder: Path) -> dict[str, Unit]:
+    """What reading, computing, merging and writing take alone."""
+    table = pq.read_table(source)
+    x = table.column(0).combine_chunks().to_numpy()
+    transformer = gpuvgm.TableTransformer(COLUMNS, effort="research", threads=1).fit({"Amount": x})
+    encoded = gpuvgm.TableTransformer.transform(transformer, table)
+    engine, summary = get_engine(), transformer.summaries_["Amount"]
+    target = folder / "written.parquet"
+
+    def write() -> None:
+        with ParquetSink(target, encoded.schema) as sink:
+            for batch in encoded.to_batches(1 << 20):
+                sink.write(batch)
+
+    functions = {
+        "read": lambda: _read(source),
+        "summarise": lambda: engine.summarise(x, summary.grid),
+        "transform": lambda: transformer.transform({"Amount": x}),
+        "write": write,
+    }
+    seconds = best_times(functions, 3)
+    size = {"read": source.stat().st_size, "write": target.stat().st_size}
+    units = {name: Unit(seconds[name] / len(x), size.get(name, 0) / len(x)) for name in functions}
+    units["merge of two summaries"] = Unit(min(seconds_of(lambda: summary.merge(summary)) for _ in range(5)))
+    return units
+
+
+def _read(source: Path) -> None:
+    with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20) as file:
+        for _ in file.iter_batches(1 << 20, use_threads=False):
+            pass
+
+
+def _measurement(stage: str, watched: Watched) -> Measurement:
+    """A run as a row of the table; the aim is that tasks fill the workers' time."""
+    aims = {BUSY: 1 - LARGEST_OVERHEAD} if watched.rows >= OVERHEAD_ROWS and watched.workers > 1 else {}
+    return Measurement(
+        f"{stage}, {watched.workers} {'worker' if watched.workers == 1 else 'workers'}",
+        watched.rows,
+        watched.wall,
+        {BUSY: watched.wall * (1 - watched.overhead)},
+        aims,
+        details={"busy": watched.busy, "span": watched.span, "overhead": watched.overhead, "workers": watched.workers},
+        notes={"scheduler's overhead": f"{watched.overhead:.1%}"},
+    )
+
+
+def _model(stage: str, runs: Sequence[Watched], units: dict[str, Unit]) -> Measurement:
+    """Fixed cost and cost of a row by least squares of relative errors, none of them below 0."""
+    design = np.array([[1 / run.wall, run.rows / run.workers / run.wall] for run in runs])
+    (fixed, row), _ = nnls(design, np.ones(len(runs)))
+    alone = sum(units[step].seconds for step in STEPS[stage])
+    worst = max(abs((fixed + row * run.rows / run.workers) / run.wall - 1) for run in runs)
+    rows = max(run.rows for run in runs)
+    return Measurement(
+        f"model of {stage}",
+        rows,
+        fixed + row * rows,
+        details={
+            "fixed_seconds": fixed,
+            "row_seconds": row,
+            "units": {step: vars(units[step]) for step in (*STEPS[stage], "merge of two summaries")},
+            "excess": row / alone,
+            "largest_error": worst,
+        },
+        notes={
+            "model": f"{fixed:.2f} s + {row * 1e9:.1f} ns a row and worker",
+            "steps alone": f"{alone * 1e9:.1f} ns",
+            "largest error": f"{worst:.0%}",
+        },
+    )
