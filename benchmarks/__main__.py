@@ -1,7 +1,8 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
-scaling, gpu, which needs one, and predict, which prints what kernels would take on GPUs and measures nothing.
+scaling, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
+this machine would take; these two measure nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks import (
     peers,
     picture,
     pipeline,
+    plan,
     predict,
     scaling,
     table,
@@ -65,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.benchmark == "picture":
         console.print(f"wrote {picture.draw(options.rows or PICTURE_ROWS)}")
         return 0
+    if options.benchmark == "plan":
+        print(plan.text())
+        return 0
     if options.benchmark == "predict":
         return predict.run(Console(width=None if Console().is_terminal else 250), options.json)
     if options.benchmark == "gpu" and (problem := cuda_problem()) is not None:
@@ -86,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture", "predict"])
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture", "plan", "predict"])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")
