@@ -1,8 +1,8 @@
 """What runs past this machine would cost: calculated, never measured.
 
 ``python -m benchmarks plan`` takes the costs of steps from the last ``python -m benchmarks scaling`` in
-`benchmarks/results`, the times of kernels from `benchmarks/predicted`, and bandwidths as published, and prints tables in
-Markdown. docs/scaling.md holds them.
+`benchmarks/results`, the times of kernels from `benchmarks/predicted`, and bandwidths as published, and prints tables
+in Markdown. docs/scaling.md holds them.
 """
 
 from __future__ import annotations
