@@ -11,7 +11,8 @@ import typer
 
 import gpuvgm
 from gpuvgm import unfinished, views
-from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
+from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, json_text, speed
+from gpuvgm.frames import check_document, write_bytes
 from gpuvgm.options import (
     Algorithm,
     BlockRows,
@@ -225,8 +226,13 @@ def evaluate(
     min_level_agreement: Annotated[
         float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
     ] = None,
+    report_to: Annotated[
+        str | None,
+        option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
+    ] = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
+    target = None if report_to is None else check_document(report_to)
     with terminal.bars() as progress:
         report = _loaded(model, progress=progress).evaluate(source)
     broken = report.broken(
@@ -242,6 +248,8 @@ def evaluate(
         }
     )
     document = {"source": source, "model": model, **report.to_dict(), "broken": broken}
+    if target is not None:
+        write_bytes(target, json_text(document).encode())
     view = [f"{source}: {views.counted(report.rows, 'row')}", str(report)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 

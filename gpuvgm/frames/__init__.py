@@ -5,31 +5,40 @@ from gpuvgm.frames.cudf_files import CudfFiles, device_files
 from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
 from gpuvgm.frames.device_results import joined
 from gpuvgm.frames.files import locate, metadata_of
+from gpuvgm.frames.locations import Given, Location, location_of, refuse_read_only, write_bytes
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
 from gpuvgm.frames.source import Source
 from gpuvgm.frames.stray_text import stray_text
-from gpuvgm.frames.targets import refuse_overwriting
+from gpuvgm.frames.targets import check_document, refuse_overwriting
 
 __all__ = [
     "Block",
     "CudfFiles",
     "DeviceSource",
     "DeviceTable",
+    "Given",
+    "Location",
     "ParquetSink",
+    "RemoteFile",
     "Source",
+    "check_document",
     "device_array",
     "device_files",
     "joined",
     "lies_on_device",
     "locate",
+    "location_of",
     "metadata_of",
     "open_source",
     "read_metadata",
     "refuse_overwriting",
+    "refuse_read_only",
     "restore",
     "stray_text",
     "host_batch",
+    "write_bytes",
 ]
