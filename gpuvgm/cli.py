@@ -226,16 +226,16 @@ def evaluate(
     min_level_agreement: Annotated[
         float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
     ] = None,
-    report_to: Annotated[
+    report: Annotated[
         str | None,
         option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
     ] = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
-    target = None if report_to is None else check_document(report_to)
+    target = None if report is None else check_document(report)
     with terminal.bars() as progress:
-        report = _loaded(model, progress=progress).evaluate(source)
-    broken = report.broken(
+        found = _loaded(model, progress=progress).evaluate(source)
+    broken = found.broken(
         {
             "max_error": max_error,
             "max_relative_error": max_relative_error,
@@ -247,10 +247,10 @@ def evaluate(
             "min_level_agreement": min_level_agreement,
         }
     )
-    document = {"source": source, "model": model, **report.to_dict(), "broken": broken}
+    document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     if target is not None:
         write_bytes(target, json_text(document).encode())
-    view = [f"{source}: {views.counted(report.rows, 'row')}", str(report)]
+    view = [f"{source}: {views.counted(found.rows, 'row')}", str(found)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 

@@ -15,7 +15,7 @@ from gpuvgm.frames.csv_files import csv_parts
 from gpuvgm.frames.ipc_files import ipc_part
 from gpuvgm.frames.locations import Location
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
-from gpuvgm.frames.paths import Stamp, check_unchanged, expand, format_of, stamp_of
+from gpuvgm.frames.paths import Stamp, expand, format_of, stamp_of, unchanged
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -110,8 +110,8 @@ class FileSource:
                 if max(start, first) < min(start + length, stop)
             ]
             if inside:
-                check_unchanged(part.path, stamp)
-                _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
+                with unchanged(part.path, stamp):
+                    _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
             first = stop
         batches = [self._uniform(batch) for run in taken for batch in run]
         return pa.Table.from_batches(
@@ -128,9 +128,9 @@ class FileSource:
 
     def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         for part, stamp in zip(self.parts, self.stamps, strict=True):
-            check_unchanged(part.path, stamp)
-            for batch in part.batches(columns, batch_rows):
-                yield self._uniform(batch)
+            with unchanged(part.path, stamp):
+                for batch in part.batches(columns, batch_rows):
+                    yield self._uniform(batch)
 
     @staticmethod
     def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:

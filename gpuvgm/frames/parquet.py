@@ -121,23 +121,20 @@ def _open_remote(path: RemoteFile, columns: Sequence[str], groups: Sequence[int]
     with range_reader(path) as reader:
         file = pq.ParquetFile(pa.PythonFile(reader, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES)
         with file:
-            reader.expect(_chunks(file.metadata, columns, groups), len(columns))
+            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
             yield file
 
 
-def _chunks(footer: pq.FileMetaData, columns: Sequence[str], groups: Sequence[int]) -> list[tuple[int, int]]:
-    """Where the columns lie in the row groups."""
+def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the columns lie in a row group."""
+    nested = tuple(f"{name}." for name in columns)
     found = []
-    for group in map(footer.row_group, groups):
-        for number in range(group.num_columns):
-            chunk = group.column(number)
-            if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(
-                tuple(f"{name}." for name in columns)
-            ):
-                first = chunk.data_page_offset
-                if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
-                    first = min(first, chunk.dictionary_page_offset)
-                found.append((first, first + chunk.total_compressed_size))
+    for chunk in map(group.column, range(group.num_columns)):
+        if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(nested):
+            first = chunk.data_page_offset
+            if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                first = min(first, chunk.dictionary_page_offset)
+            found.append((first, first + chunk.total_compressed_size))
     return found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
 
-from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.frames.locations import Location, location_of, open_binary
 from gpuvgm.frames.remote import RemoteFile, missing
 
@@ -117,6 +118,27 @@ def stamp_of(path: Location) -> Stamp:
     except OSError as problem:
         raise InputError(f"{path}: cannot be read: {problem.strerror}") from problem
     return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
+    """While a file is read: refuse one that is not what was opened; in a store it may change between two requests.
+
+    Raises
+    ------
+    SourceChangedError
+        Naming the file.
+    """
+    check_unchanged(path, stamp)
+    if not isinstance(path, RemoteFile):
+        yield
+        return
+    try:
+        yield
+    except (InputError, EnvironmentProblem):
+        check_unchanged(path, stamp)
+        raise
+    check_unchanged(path, stamp)
 
 
 def check_unchanged(path: Location, stamp: Stamp) -> None:

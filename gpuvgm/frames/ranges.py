@@ -47,11 +47,18 @@ class RangeReader(io.RawIOBase):
         self._window, self._held = WINDOW_BYTES, HELD_BYTES
         self._grown, self._grown_to = FIRST_BYTES, -1
 
-    def expect(self, chunks: Sequence[tuple[int, int]], at_once: int) -> None:
-        """Tell what is going to be read: starts and stops, and how many of them side by side."""
-        self._chunks = sorted(chunks)
-        self._window = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // max(at_once, 1)))
-        self._held = max(HELD_BYTES, self._window * at_once)
+    def expect(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
+        """Tell what is going to be read: starts and stops of chunks, those of a group side by side.
+
+        Where a group is too large to be held, windows are short enough that there is one for every chunk.
+        """
+        self._chunks = sorted(chunk for group in groups for chunk in group)
+        largest = max((sum(stop - start for start, stop in group) for group in groups), default=0)
+        if largest > HELD_BYTES:
+            at_once = max(map(len, groups))
+            self._window = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // at_once))
+            self._held = max(HELD_BYTES, self._window * at_once)
+        self._held += WINDOW_BYTES
 
     def readable(self) -> bool:
         """Always."""

@@ -20,24 +20,22 @@ LOG = logging.getLogger("gpuvgm")
 PASSING_STATUS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 LASTING_STATUS = {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED}
 PASSING_ERRORS = {
-    getattr(errno, name)
-    for name in (
-        "EBUSY",
-        "EAGAIN",
-        "ECONNABORTED",
-        "ECONNREFUSED",
-        "ECONNRESET",
-        "EHOSTUNREACH",
-        "ENETDOWN",
-        "EREMOTEIO",
-    )
-    + ("ENETUNREACH", "EPIPE", "ETIMEDOUT")
-    if hasattr(errno, name)
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.ECONNABORTED,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EPIPE,
+    errno.EREMOTEIO,  # what s3fs makes of "InternalError"
+    errno.ETIMEDOUT,
 }
 #: Failures of connections in the libraries that stores are spoken to with, by name: none of them is imported here.
 PASSING_NAMES = {
     "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
-    "botocore": {"HTTPClientError", "IncompleteReadError", "ResponseStreamingError"},
+    "botocore": {"ConnectionError", "HTTPClientError", "IncompleteReadError", "ResponseStreamingError"},
     "aiobotocore": {"AioReadTimeoutError"},
     "azure": {"ServiceRequestError", "ServiceResponseError", "IncompleteReadError"},
     "google": {"TransportError"},
@@ -93,10 +91,13 @@ def delay_after(attempt: int, policy: Retries) -> float:
 
 def passes(problem: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
-    status = status_of(problem)
-    if status is not None:
-        return status in PASSING_STATUS or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in LASTING_STATUS)
-    return any(_passes(one) for one in chain_of(problem))
+    for one in chain_of(problem):
+        if _passes(one):
+            return True
+        status = own_status(one)
+        if status is not None:
+            return status in PASSING_STATUS or (status >= 500 and status not in LASTING_STATUS)
+    return False
 
 
 def _passes(problem: BaseException) -> bool:
@@ -111,12 +112,16 @@ def _passes(problem: BaseException) -> bool:
 
 def status_of(problem: BaseException) -> int | None:
     """The HTTP status that a store answered with, wherever its library keeps it."""
-    for one in chain_of(problem):
-        response = getattr(one, "response", None)
-        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-        for status in (found, *(getattr(one, name, None) for name in ("status", "status_code", "code"))):
-            if isinstance(status, int) and 100 <= status < 600:
-                return int(status)
+    return next((status for status in map(own_status, chain_of(problem)) if status is not None), None)
+
+
+def own_status(problem: BaseException) -> int | None:
+    """The HTTP status that an exception itself holds."""
+    response = getattr(problem, "response", None)
+    found = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+    for status in (found, *(getattr(problem, name, None) for name in ("status", "status_code", "code"))):
+        if isinstance(status, int) and 100 <= status < 600:
+            return int(status)
     return None
 
 

@@ -56,6 +56,7 @@ def test_the_commands_and_options_are_those_that_work():
             "max_wasserstein",
             "max_invalid_share",
             "max_clipped_share",
+            "report",
         },
         "info": set(),
         "doctor": set(),
