@@ -16,37 +16,42 @@ import secrets
 import shutil
 import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns import TableModel
-from gpuvgm.documents import column_document, column_of, fingerprint, from_plain, plain
+from gpuvgm.documents import column_document, column_of, fingerprint, plain
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.frames import Given, Location, RemoteFile, location_of, refuse_read_only
+from gpuvgm.members import (
+    FORMAT,
+    MANIFEST,
+    MODEL,
+    MOST_MANIFEST_BYTES,
+    SUFFIX,
+    Reader,
+    check_format,
+    listed_files,
+    opened_file,
+    parsed,
+    read_file,
+    verified,
+    zip_reader,
+)
 from gpuvgm.schema import TableSchema
 from gpuvgm.summary import Summary
 
-__all__ = ["StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
+__all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
 
-FORMAT = 4
-SUFFIX = ".gpuvgm"
-MODEL, MANIFEST = "model.json", "manifest.json"
-MOST_MANIFEST_BYTES = 1 << 24
-#: A zip may hold this many bytes, or this many times its own size.
-LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
-#: A model in a store is read into memory, and no more than this.
-MOST_REMOTE_BYTES = 1 << 30
 
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
-_MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +137,11 @@ def load_model(path: Given) -> StoredModel:
     target = location_of(path)
     if isinstance(target, Path) and target.is_dir():
         folder = target
-        return _load(target, lambda name, most: _read_file(folder, name, most))
-    file, size = _opened(target)
+        return _load(target, lambda name, most: read_file(folder, name, most))
+    file, size = opened_file(target)
     try:
         with file, zipfile.ZipFile(file) as archive:
-            return _load(target, _zip_reader(target, archive, size), archive.namelist())
+            return _load(target, zip_reader(target, archive, size), archive.namelist())
     except ModelFileError:
         raise
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OSError) as error:
@@ -145,26 +150,6 @@ def load_model(path: Given) -> StoredModel:
         raise ModelFileError(
             f"{target}: no model of gpuvgm, or truncated or damaged ({error}); copy it again"
         ) from error
-
-
-def _opened(target: Location) -> tuple[BinaryIO, int]:
-    """A model's one file, and its size."""
-    if isinstance(target, RemoteFile):
-        entry = target.entry()
-        if entry is None:
-            raise _no_model(target)
-        if entry.is_folder:
-            raise ModelFileError(f"{target}: is a folder; a model at a URL is one file ending in {SUFFIX}")
-        if entry.size > MOST_REMOTE_BYTES:
-            raise ModelFileError(f"{target}: has {entry.size:,} bytes; this is no model of gpuvgm")
-        return cast(BinaryIO, io.BytesIO(target.read_range(0, entry.size) if entry.size else b"")), entry.size
-    if not target.is_file():
-        raise _no_model(target)
-    return target.open("rb"), target.stat().st_size
-
-
-def _no_model(target: Location) -> ModelFileError:
-    return ModelFileError(f"{target}: there is no model; write one with save() or `gpuvgm fit`")
 
 
 # -- the files of a model
@@ -272,7 +257,7 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
     held = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
     try:
-        known = {MANIFEST, *_manifest(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
+        known = {MANIFEST, *listed_files(target, read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
     except ModelFileError:
         raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
     if held - known:
@@ -305,17 +290,14 @@ def _remove(path: Path) -> None:
 # -- reading
 
 
-Reader = Callable[[str, int], bytes]  # a member's name and the most bytes it may have
-
-
 def _load(target: Location, read: Reader, held: list[str] | None = None) -> StoredModel:
-    listed = _manifest(target, read(MANIFEST, MOST_MANIFEST_BYTES))
+    listed = listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
     foreign = sorted(set(held or ()) - {MANIFEST, *listed})
     if foreign:
         raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
-    bodies = {name: _verified(target, name, entry, read) for name, entry in listed.items()}
-    document = _parsed(target, MODEL, bodies[MODEL])
-    _check_format(target, document.get("format"))
+    bodies = {name: verified(target, name, entry, read) for name, entry in listed.items()}
+    document = parsed(target, MODEL, bodies[MODEL])
+    check_format(target, document.get("format"))
     try:
         return _stored(target, document, bodies)
     except ModelFileError:
@@ -334,81 +316,3 @@ def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, byt
         summaries[column] = Summary.from_table(table, f"{target}: {name}")
     schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
     return StoredModel(model, document["settings"], schema, summaries, failed)
-
-
-def _manifest(target: Location, body: bytes) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of every file that the manifest lists."""
-    document = _parsed(target, MANIFEST, body)
-    if document.get("library") != "gpuvgm":
-        raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
-    _check_format(target, document.get("format"))
-    try:
-        listed = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in document["files"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"{target}: {MANIFEST} is damaged; copy the model again") from error
-    wrong = [name for name in listed if not _MEMBER.fullmatch(name)]
-    if wrong or MODEL not in listed:
-        raise ModelFileError(f"{target}: {MANIFEST} lists {(wrong or ['no ' + MODEL])[0]!r}; the model was changed")
-    return listed
-
-
-def _check_format(target: Location, found: object) -> None:
-    if not isinstance(found, int) or found < 1:
-        raise ModelFileError(f"{target}: no valid format number ({found!r}); the model was changed")
-    if found > FORMAT:
-        raise ModelFileError(
-            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads up to {FORMAT}): "
-            "pip install --upgrade gpuvgm"
-        )
-
-
-def _parsed(target: Location, name: str, body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body, object_hook=from_plain)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
-    if not isinstance(document, dict):
-        raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
-    return document
-
-
-def _verified(target: Location, name: str, entry: tuple[int, str], read: Reader) -> bytes:
-    size, digest = entry
-    body = read(name, size)
-    if len(body) < size:
-        raise ModelFileError(f"{target}: {name} is truncated ({len(body)} of {size} bytes); copy the model again")
-    if len(body) > size or hashlib.sha256(body).hexdigest() != digest:
-        raise ModelFileError(f"{target}: {name} was changed after it was written (its SHA-256 differs); copy it again")
-    return body
-
-
-def _read_file(folder: Path, name: str, most: int) -> bytes:
-    try:
-        with (folder / name).open("rb") as file:
-            return file.read(most + 1)
-    except FileNotFoundError:
-        if name == MANIFEST:
-            raise ModelFileError(f"{folder}: no gpuvgm model, {MANIFEST} is not there") from None
-        raise ModelFileError(f"{folder}: {name} is missing; copy the model again") from None
-
-
-def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> Reader:
-    """Reads members by name, none of them to disk, and no more than a model can hold."""
-    names = archive.namelist()
-    if len(names) != len(set(names)):
-        raise ModelFileError(f"{target}: holds a file twice; the model was changed")
-    bound = max(LEAST_ZIP_BOUND, MOST_ZIP_RATIO * size)
-    if sum(member.file_size for member in archive.infolist()) > bound:
-        raise ModelFileError(f"{target}: would unpack to more than {bound:,} bytes; this is no model of gpuvgm")
-
-    def read(name: str, most: int) -> bytes:
-        if name not in names:
-            missing = "no gpuvgm model, " if name == MANIFEST else ""
-            raise ModelFileError(f"{target}: {missing}{name} is missing; copy the model again")
-        try:
-            with archive.open(name) as member:
-                return member.read(min(most, bound) + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
-
-    return read
