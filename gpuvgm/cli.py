@@ -76,7 +76,7 @@ def demo(
 @command
 def generate(
     terminal: Terminal,
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
     *,
     rows: Annotated[int, option("--rows", "Rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
     seed: Annotated[int, option("--seed", "Seed; the same gives the same rows.", min=0)] = 0,
@@ -158,7 +158,7 @@ def fit(
 def transform(
     terminal: Terminal,
     source: Source,
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
     *,
     model: Model,
     mode: Annotated[
@@ -186,7 +186,7 @@ def transform(
 def inverse(
     terminal: Terminal,
     encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
     *,
     model: Model,
 ) -> Outcome:
