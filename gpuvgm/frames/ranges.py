@@ -5,29 +5,41 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 FIRST_BYTES = 1 << 20
 WINDOW_BYTES = 8 << 20
-HELD_BYTES = 64 << 20
+HELD_BYTES = 128 << 20
+REQUESTS_AT_ONCE = 4
 #: Chunks with no more between them than this are read by one request.
 GAP_BYTES = 1 << 16
 
 
 class Window:
-    """Bytes that were read ahead, and how many of them have been handed out."""
+    """Bytes that are read ahead, and how many of them have been handed out.
 
-    __slots__ = ("body", "first", "served")
+    Parameters
+    ----------
+    first, stop : int
+        Which bytes of the file.
+    coming : Future
+        They, when they have come.
+    goes_on : bool
+        Whether what follows is going to be read too.
+    """
 
-    def __init__(self, first: int, body: bytes) -> None:
-        self.first, self.body, self.served = first, body, 0
+    __slots__ = ("coming", "first", "goes_on", "served", "stop")
+
+    def __init__(self, first: int, stop: int, coming: Future[bytes], *, goes_on: bool) -> None:
+        self.first, self.stop, self.coming, self.goes_on, self.served = first, stop, coming, goes_on, 0
 
     def holds(self, position: int) -> bool:
         """Whether the byte at this position is among them."""
-        return self.first <= position < self.first + len(self.body)
+        return self.first <= position < self.stop
 
 
 class RangeReader(io.RawIOBase):
-    """Reads a file by ranges, ahead of what is asked for.
+    """Reads a file by ranges, ahead of what is asked for, and the next range while the last one is worked on.
 
     Where the file's chunks are known (`expect`), a window never goes beyond the end of its chunk, except over whole
     chunks that follow. Elsewhere windows grow from 1 to 8 MiB while the file is read on.
@@ -35,30 +47,39 @@ class RangeReader(io.RawIOBase):
     Parameters
     ----------
     fetch : callable
-        Bytes from a start to a stop.
+        Bytes from a start to a stop; called in other threads.
     size : int
         Of the file.
     """
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
         self._fetch, self._size, self._position = fetch, size, 0
+        self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, "gpuvgm-read")
         self._windows: list[Window] = []
+        self._started: set[int] = set()
         self._chunks: list[tuple[int, int]] = []
-        self._window, self._held = WINDOW_BYTES, HELD_BYTES
+        self._window, self._held, self._in_order = WINDOW_BYTES, HELD_BYTES, True
         self._grown, self._grown_to = FIRST_BYTES, -1
 
     def expect(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
         """Tell what is going to be read: starts and stops of chunks, those of a group side by side.
 
-        Where a group is too large to be held, windows are short enough that there is one for every chunk.
+        Where a group is too large to be held, windows are short enough that there are two for every chunk.
         """
         self._chunks = sorted(chunk for group in groups for chunk in group)
         largest = max((sum(stop - start for start, stop in group) for group in groups), default=0)
-        if largest > HELD_BYTES:
-            at_once = max(map(len, groups))
+        self._in_order = largest <= HELD_BYTES
+        if not self._in_order:
+            at_once = 2 * max(map(len, groups))
             self._window = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // at_once))
             self._held = max(HELD_BYTES, self._window * at_once)
-        self._held += WINDOW_BYTES
+        self._held += 2 * WINDOW_BYTES
+
+    def close(self) -> None:
+        """Let go of what was read ahead."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._windows.clear()
+        super().close()
 
     def readable(self) -> bool:
         """Always."""
@@ -99,40 +120,59 @@ class RangeReader(io.RawIOBase):
 
     def _piece(self, wanted: int) -> bytes:
         """Up to `wanted` bytes from one window, which goes when all of it has been read."""
-        window = next((one for one in self._windows if one.holds(self._position)), None)
-        if window is None:
-            window = self._ahead()
+        window = self._around(self._position) or self._start(self._position)
+        if not window.served:
+            self._look_ahead(window)
         start = self._position - window.first
-        piece = window.body[start : start + wanted]
+        piece = window.coming.result()[start : start + wanted]
         window.served += len(piece)
-        if window.served >= len(window.body):
+        if window.served >= window.stop - window.first and window in self._windows:
             self._windows.remove(window)
         return piece
 
-    def _ahead(self) -> Window:
-        stop = self._stop()
-        window = Window(self._position, self._fetch(self._position, stop))
+    def _around(self, position: int) -> Window | None:
+        return next((window for window in self._windows if window.holds(position)), None)
+
+    def _start(self, first: int) -> Window:
+        """Begin to read from here on."""
+        stop, goes_on = self._stop(first)
+        window = Window(first, stop, self._threads.submit(self._fetch, first, stop), goes_on=goes_on)
         self._windows.append(window)
-        while len(self._windows) > 1 and sum(len(one.body) for one in self._windows) > self._held:
+        self._started.add(first)
+        while len(self._windows) > 1 and sum(one.stop - one.first for one in self._windows) > self._held:
             del self._windows[0]
         return window
 
-    def _stop(self) -> int:
-        """Where the window that begins here ends."""
-        start = self._position
-        number = bisect_right(self._chunks, (start, self._size)) - 1
-        if number < 0 or start >= self._chunks[number][1]:
-            return self._unexpected()
-        first, stop = self._chunks[number]
-        if start > first or stop - first > self._window:
-            return min(stop, start + self._window)
+    def _look_ahead(self, window: Window) -> None:
+        """Begin to read what follows a window."""
+        if not window.goes_on:
+            return
+        following = window.stop
+        if self._chunks:
+            number = bisect_right(self._chunks, (following - 1, self._size)) - 1
+            if following >= self._chunks[number][1]:
+                if number + 1 == len(self._chunks) or not self._in_order:
+                    return
+                following = self._chunks[number + 1][0]
+        if following < self._size and following not in self._started:  # columns may be read in any order
+            self._start(following)
+
+    def _stop(self, first: int) -> tuple[int, bool]:
+        """Where the window that begins here ends, and whether what follows is wanted too."""
+        number = bisect_right(self._chunks, (first, self._size)) - 1
+        if number < 0 or first >= self._chunks[number][1]:
+            return self._unexpected(first)
+        start, stop = self._chunks[number]
+        if first > start or stop - start > self._window:
+            return min(stop, first + self._window), True
         for following, end in self._chunks[number + 1 :]:
-            if following - stop > GAP_BYTES or end - first > self._window:
+            if following - stop > GAP_BYTES or end - start > self._window:
                 break
             stop = end
-        return stop
+        return stop, True
 
-    def _unexpected(self) -> int:
-        self._grown = min(2 * self._grown, WINDOW_BYTES) if self._position == self._grown_to else FIRST_BYTES
-        self._grown_to = min(self._size, self._position + self._grown)
-        return self._grown_to
+    def _unexpected(self, first: int) -> tuple[int, bool]:
+        on = first == self._grown_to
+        self._grown = min(2 * self._grown, WINDOW_BYTES) if on else FIRST_BYTES
+        self._grown_to = min(self._size, first + self._grown)
+        return self._grown_to, on

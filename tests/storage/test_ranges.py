@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import threading
 
 import pytest
 
@@ -24,7 +25,7 @@ class Fetch:
 
 
 def held(reader):
-    return sum(len(window.body) for window in reader._windows)
+    return sum(window.stop - window.first for window in reader._windows)
 
 
 def test_any_reads_give_what_a_file_gives():
@@ -49,8 +50,8 @@ def test_reading_on_takes_ever_larger_requests(monkeypatch):
     fetch = Fetch(bytes(40 * MIB))
     reader = RangeReader(fetch, len(fetch.body))
     while reader.read(100_000):
-        assert held(reader) <= 8 * MIB
-    assert [(stop - start) // MIB for start, stop in fetch.spans] == [1, 2, 4, 8, 8, 8, 8, 1]
+        assert held(reader) <= 16 * MIB
+    assert [(stop - start) // MIB for start, stop in sorted(fetch.spans)] == [1, 2, 4, 8, 8, 8, 8, 1]
 
 
 def test_small_chunks_beside_each_other_come_together():
@@ -62,8 +63,9 @@ def test_small_chunks_beside_each_other_come_together():
         for start, _ in chunks:
             reader.seek(start + at)
             assert reader.read(2500) == BODY[start + at : start + at + 2500]
-    assert fetch.spans == [(1000, 201_000)]
-    assert held(reader) == 0
+    assert [window.coming.result() for window in reader._windows] == [BODY[3 * MIB : 3 * MIB + 50]]
+    assert fetch.spans == [(1000, 201_000), (3 * MIB, 3 * MIB + 50)]  # the last one ahead of time
+    assert held(reader) == 50
 
 
 def test_chunks_side_by_side_are_each_fetched_once_in_bounded_memory(monkeypatch):
@@ -80,8 +82,51 @@ def test_chunks_side_by_side_are_each_fetched_once_in_bounded_memory(monkeypatch
             assert reader.read(4096) == BODY[start + at : start + at + 4096]
             most = max(most, held(reader))
     assert sum(stop - start for start, stop in fetch.spans) == 8 << 19
-    assert most <= (256 + 128) << 10
-    assert len(fetch.spans) == 8 * (1 << 19) // (32 << 10)
+    assert most <= (256 + 2 * 128) << 10
+    assert len(fetch.spans) == 8 * (1 << 19) // (16 << 10)
+
+
+def test_the_next_window_comes_while_the_last_one_is_worked_on():
+    started, released = threading.Event(), threading.Event()
+
+    def fetch(start, stop):
+        if start:
+            started.set()
+            assert released.wait(10)
+        return BODY[start:stop]
+
+    reader = RangeReader(fetch, len(BODY))
+    reader.expect([[(0, MIB)], [(2 * MIB, 3 * MIB)], [(4 * MIB, 5 * MIB)]])
+    assert reader.read(10) == BODY[:10]
+    assert started.wait(10)
+    released.set()
+    reader.seek(2 * MIB)
+    assert reader.read(10) == BODY[2 * MIB :][:10]
+
+
+def test_columns_read_backwards_are_fetched_once():
+    fetch = Fetch()
+    reader = RangeReader(fetch, len(BODY))
+    chunks = [(MIB * i, MIB * i + 5000) for i in range(4)]
+    reader.expect([chunks])
+    for start, _ in reversed(chunks):
+        reader.seek(start)
+        assert reader.read(5000) == BODY[start : start + 5000]
+    assert sorted(fetch.spans) == chunks
+
+
+def test_a_failure_ahead_of_time_is_told_when_the_bytes_are_wanted():
+    def fetch(start, stop):
+        if start:
+            raise ZeroDivisionError
+        return BODY[start:stop]
+
+    reader = RangeReader(fetch, len(BODY))
+    reader.expect([[(0, MIB)], [(2 * MIB, 3 * MIB)]])
+    assert reader.read(MIB) == BODY[:MIB]
+    reader.seek(2 * MIB)
+    with pytest.raises(ZeroDivisionError):
+        reader.read(1)
 
 
 @pytest.mark.parametrize("place", [0, 2 * MIB, 5 * MIB - 1])

@@ -58,9 +58,7 @@ def denied(code):
 def test_wrong_credentials_are_no_reason_to_try_again(bucket, server, monkeypatch, code):
     monkeypatch.setattr(server, "app", denied(code))
     for body, said in ((b"", "Forbidden"), (b"x", "not you")):
-        message = (
-            rf"^{bucket}/a.parquet: access refused \(.*{said}.*\); set AWS_ACCESS_KEY_ID and "
-        )
+        message = rf"^{bucket}/a.parquet: access refused \(.*{said}.*\); set AWS_ACCESS_KEY_ID and "
         server.behave()
         with pytest.raises(EnvironmentProblem, match=message):
             location_of(f"{bucket}/a.parquet").write_bytes(body) if body else open_source(f"{bucket}/a.parquet")
