@@ -41,8 +41,8 @@ class Window:
 class RangeReader(io.RawIOBase):
     """Reads a file by ranges, ahead of what is asked for, and the next range while the last one is worked on.
 
-    Where the file's chunks are known (`expect`), a window never goes beyond the end of its chunk, except over whole
-    chunks that follow. Elsewhere windows grow from 1 to 8 MiB while the file is read on.
+    Where the file's chunks are known (`expect`), a window holds a part of one, or several whole ones. Elsewhere windows
+    grow from 1 to 8 MiB while the file is read on.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ class RangeReader(io.RawIOBase):
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, "gpuvgm-read")
         self._windows: list[Window] = []
         self._started: set[int] = set()
-        self._chunks: list[tuple[int, int]] = []
+        self._spans: list[tuple[int, int]] = []  # one request each, sorted
+        self._further: set[int] = set()  # where spans begin that go on with a chunk
         self._window, self._held, self._in_order = WINDOW_BYTES, HELD_BYTES, True
         self._grown, self._grown_to = FIRST_BYTES, -1
 
@@ -66,7 +67,6 @@ class RangeReader(io.RawIOBase):
 
         Where a group is too large to be held, windows are short enough that there are two for every chunk.
         """
-        self._chunks = sorted(chunk for group in groups for chunk in group)
         largest = max((sum(stop - start for start, stop in group) for group in groups), default=0)
         self._in_order = largest <= HELD_BYTES
         if not self._in_order:
@@ -74,6 +74,20 @@ class RangeReader(io.RawIOBase):
             self._window = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // at_once))
             self._held = max(HELD_BYTES, self._window * at_once)
         self._held += 2 * WINDOW_BYTES
+        for start, stop in sorted(chunk for group in groups for chunk in group):
+            self._add(start, stop)
+
+    def _add(self, start: int, stop: int) -> None:
+        """Plan the requests of a chunk: with the one before where both are short, several where it is long."""
+        if self._spans:
+            first, end = self._spans[-1]
+            if first not in self._further and start - end <= GAP_BYTES and stop - first <= self._window:
+                self._spans[-1] = (first, stop)
+                return
+        for first in range(start, stop, self._window):
+            self._spans.append((first, min(stop, first + self._window)))
+            if first > start:
+                self._further.add(first)
 
     def close(self) -> None:
         """Let go of what was read ahead."""
@@ -133,9 +147,14 @@ class RangeReader(io.RawIOBase):
     def _around(self, position: int) -> Window | None:
         return next((window for window in self._windows if window.holds(position)), None)
 
-    def _start(self, first: int) -> Window:
-        """Begin to read from here on."""
-        stop, goes_on = self._stop(first)
+    def _start(self, position: int) -> Window:
+        """Begin to read the window around a position."""
+        number = self._span(position)
+        first, (stop, goes_on) = position, (0, True)
+        if number is None:
+            stop, goes_on = self._unexpected(position)
+        else:
+            first, stop = self._spans[number]
         window = Window(first, stop, self._threads.submit(self._fetch, first, stop), goes_on=goes_on)
         self._windows.append(window)
         self._started.add(first)
@@ -145,31 +164,18 @@ class RangeReader(io.RawIOBase):
 
     def _look_ahead(self, window: Window) -> None:
         """Begin to read what follows a window."""
-        if not window.goes_on:
-            return
-        following = window.stop
-        if self._chunks:
-            number = bisect_right(self._chunks, (following - 1, self._size)) - 1
-            if following >= self._chunks[number][1]:
-                if number + 1 == len(self._chunks) or not self._in_order:
-                    return
-                following = self._chunks[number + 1][0]
-        if following < self._size and following not in self._started:  # columns may be read in any order
+        following: int | None = window.stop if window.goes_on and window.stop < self._size else None
+        number = self._span(window.first)
+        if number is not None:
+            after = self._spans[number + 1 : number + 2]
+            following = after[0][0] if after and (self._in_order or after[0][0] in self._further) else None
+        if following is not None and following not in self._started:  # columns may be read in any order
             self._start(following)
 
-    def _stop(self, first: int) -> tuple[int, bool]:
-        """Where the window that begins here ends, and whether what follows is wanted too."""
-        number = bisect_right(self._chunks, (first, self._size)) - 1
-        if number < 0 or first >= self._chunks[number][1]:
-            return self._unexpected(first)
-        start, stop = self._chunks[number]
-        if first > start or stop - start > self._window:
-            return min(stop, first + self._window), True
-        for following, end in self._chunks[number + 1 :]:
-            if following - stop > GAP_BYTES or end - start > self._window:
-                break
-            stop = end
-        return stop, True
+    def _span(self, position: int) -> int | None:
+        """Number of the span that holds a position."""
+        number = bisect_right(self._spans, (position, self._size)) - 1
+        return number if number >= 0 and position < self._spans[number][1] else None
 
     def _unexpected(self, first: int) -> tuple[int, bool]:
         on = first == self._grown_to

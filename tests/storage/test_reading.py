@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import open_source, read_metadata
+from gpuvgm.frames import cudf_files, open_source, read_metadata
 from tests.storage.conftest import ROWS, store
 
 
@@ -145,6 +145,22 @@ def test_an_object_replaced_while_it_is_read_is_named(wide, shorter):
     put(url, body[:100] if shorter else bytes(len(body)))
     with pytest.raises(SourceChangedError, match="wide.parquet: the file was changed while it was in use"):
         list(blocks)
+
+
+def test_files_of_this_machine_need_no_fsspec(folder):
+    code = (
+        "import sys; from gpuvgm.frames import ParquetSink, open_source; s = open_source(sys.argv[1]); "
+        "ParquetSink(sys.argv[1] + '.parquet', s.schema); print([m for m in sys.modules if m.startswith('fsspec')])"
+    )
+    command = [sys.executable, "-c", code, str(folder / "rows.parquet")]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=True).stdout.split() == [b"[]"]
+
+
+def test_files_of_stores_are_read_by_arrow_even_where_cudf_is_there(tree, bucket, monkeypatch):
+    monkeypatch.setattr(cudf_files.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(cudf_files, "import_module", lambda name: name)
+    assert cudf_files.device_files(open_source(str(tree / "parquet"))) is not None
+    assert cudf_files.device_files(open_source(f"{bucket}/parquet")) is None
 
 
 def test_a_damaged_object_is_named_like_a_damaged_file(bucket, tree):
