@@ -12,7 +12,8 @@ import typer
 import gpuvgm
 from gpuvgm import unfinished, views
 from gpuvgm.cluster_options import executor_of
-from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
+from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, json_text, speed
+from gpuvgm.frames import check_document, write_bytes
 from gpuvgm.options import (
     Algorithm,
     BlockRows,
@@ -78,7 +79,7 @@ def demo(
 @command
 def generate(
     terminal: Terminal,
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
     *,
     rows: Annotated[int, option("--rows", "Rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
     seed: Annotated[int, option("--seed", "Seed; the same gives the same rows.", min=0)] = 0,
@@ -163,7 +164,7 @@ def fit(
 def transform(
     terminal: Terminal,
     source: Source,
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
     *,
     model: Model,
     mode: Annotated[
@@ -193,7 +194,7 @@ def transform(
 def inverse(
     terminal: Terminal,
     encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
     *,
     model: Model,
     threads: Threads = None,
@@ -237,14 +238,19 @@ def evaluate(
     min_level_agreement: Annotated[
         float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
     ] = None,
+    report: Annotated[
+        str | None,
+        option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
+    ] = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
+    target = None if report is None else check_document(report)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        report = _loaded(model, progress=progress, executor=executor, threads=threads).evaluate(source)
-    broken = report.broken(
+        found = _loaded(model, progress=progress, executor=executor, threads=threads).evaluate(source)
+    broken = found.broken(
         {
             "max_error": max_error,
             "max_relative_error": max_relative_error,
@@ -256,8 +262,10 @@ def evaluate(
             "min_level_agreement": min_level_agreement,
         }
     )
-    document = {"source": source, "model": model, **report.to_dict(), "broken": broken}
-    view = [f"{source}: {views.counted(report.rows, 'row')}", str(report)]
+    document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
+    if target is not None:
+        write_bytes(target, json_text(document).encode())
+    view = [f"{source}: {views.counted(found.rows, 'row')}", str(found)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 

@@ -66,6 +66,18 @@ class EncodingRules:
         return 1.0 if self.tails == "clip" else LARGEST_FLOAT32
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often an action on a store is tried, and the seconds between: doubled each time, from first to longest."""
+
+    attempts: int = 6
+    first_delay: float = 0.1
+    longest_delay: float = 10.0
+
+
+RETRIES = Retries()
+
+
 def environment(option: str) -> str | None:
     """Value of GPUVGM_<OPTION>, or None where it is unset or empty.
 

@@ -233,7 +233,12 @@ def report_error(message: str, code: int, kind: str, *, as_json: bool) -> None:
 
 def write_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout; numbers that JSON lacks become null."""
-    write(json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write(json_text(document))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A JSON document as text; numbers that JSON lacks become null."""
+    return json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write(text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import ParquetSink
+from gpuvgm.frames import Location, ParquetSink
 
 CHUNK_ROWS = 1 << 16
 AMOUNT_WEIGHTS = np.array([0.25, 0.35, 0.25, 0.10, 0.05])
@@ -37,13 +36,13 @@ class GeneratedFile:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemoteFile
         The Parquet file.
     rows, bytes : int
         Its rows and its size.
     """
 
-    path: Path
+    path: Location
     rows: int
     bytes: int
 

@@ -211,9 +211,12 @@ def _columns_of_file(path: str) -> list[str] | dict[str, Any]:
 
 
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="Parquet, CSV or Arrow: a file, a glob or a folder.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="Parquet, CSV or Arrow: a file, a glob, a folder or a URL.", show_default=False
+    ),
 ]
-Model = Annotated[str, option("--model", "Model: a folder, or a file ending in .gpuvgm.", show_default=False)]
+Model = Annotated[str, option("--model", "Model: a folder, or a file or URL ending in .gpuvgm.", show_default=False)]
 Summaries = Annotated[bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")]
 Resume = Annotated[
     bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +49,7 @@ def write_parquet(
     """Results of all blocks into a Parquet file, which appears when it is complete."""
     started = time.perf_counter()
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    with ParquetSink(Path(out), schema, metadata) as sink:
+    with ParquetSink(out, schema, metadata) as sink:
         run.executor.map_blocks(function, blocks, sink.write)
     return RunSummary(fspath(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
 

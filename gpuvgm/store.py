@@ -1,4 +1,4 @@
-"""Models on disk: one directory or one zip of JSON and Arrow files, checksummed, without pickle.
+"""Models on disk: one directory or one zip of JSON and Arrow files, checksummed, without pickle; in stores, a zip.
 
 A model is ``model.json``, optional ``summaries/<i>.arrow`` and ``manifest.json``, which lists size and SHA-256 of the
 others. It is written beside its name and renamed, and read back bit for bit or refused.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,34 +16,42 @@ import secrets
 import shutil
 import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns import TableModel
-from gpuvgm.documents import column_document, column_of, fingerprint, from_plain, plain
+from gpuvgm.documents import column_document, column_of, fingerprint, plain
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.frames import Given, Location, RemoteFile, location_of, refuse_read_only
+from gpuvgm.members import (
+    FORMAT,
+    MANIFEST,
+    MODEL,
+    MOST_MANIFEST_BYTES,
+    SUFFIX,
+    Reader,
+    check_format,
+    listed_files,
+    opened_file,
+    parsed,
+    read_file,
+    verified,
+    zip_reader,
+)
 from gpuvgm.schema import TableSchema
 from gpuvgm.summary import Summary
 
-__all__ = ["StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
+__all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
 
-FORMAT = 4
-SUFFIX = ".gpuvgm"
-MODEL, MANIFEST = "model.json", "manifest.json"
-MOST_MANIFEST_BYTES = 1 << 24
-#: A zip may hold this many bytes, or this many times its own size.
-LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
 
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
-_MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class StoredModel:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> Location:
     """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
 
     Parameters
@@ -78,13 +87,13 @@ def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: 
     stored : StoredModel
         What to write.
     path : path-like
-        Where; nothing appears under this name before everything is written.
+        Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
     overwrite : bool
         Replace a model that is there.
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or RemoteFile
         The path written.
 
     Raises
@@ -94,6 +103,11 @@ def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: 
     """
     target = check_target(path, overwrite=overwrite)
     files = _with_manifest(_files_of(stored))
+    if isinstance(target, RemoteFile):
+        body = io.BytesIO()
+        _write_members(body, files)
+        target.write_bytes(body.getvalue())
+        return target
     final = Path(os.path.realpath(target))
     partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -112,7 +126,7 @@ def save_model(stored: StoredModel, path: str | os.PathLike[str], *, overwrite: 
     return target
 
 
-def load_model(path: str | os.PathLike[str]) -> StoredModel:
+def load_model(path: Given) -> StoredModel:
     """Read a model that `save_model` wrote.
 
     Raises
@@ -120,14 +134,14 @@ def load_model(path: str | os.PathLike[str]) -> StoredModel:
     ModelFileError
         Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
     """
-    target = Path(path)
-    if target.is_dir():
-        return _load(target, lambda name, most: _read_file(target, name, most))
-    if not target.is_file():
-        raise ModelFileError(f"{target}: there is no model; write one with save() or `gpuvgm fit`")
+    target = location_of(path)
+    if isinstance(target, Path) and target.is_dir():
+        folder = target
+        return _load(target, lambda name, most: read_file(folder, name, most))
+    file, size = opened_file(target)
     try:
-        with zipfile.ZipFile(target) as archive:
-            return _load(target, _zip_reader(target, archive), archive.namelist())
+        with file, zipfile.ZipFile(file) as archive:
+            return _load(target, zip_reader(target, archive, size), archive.namelist())
     except ModelFileError:
         raise
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OSError) as error:
@@ -184,14 +198,18 @@ def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _write_zip(file: Path, files: Mapping[str, bytes]) -> None:
     with file.open("xb") as sink:
-        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, body in files.items():
-                archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+        _write_members(sink, files)
         sink.flush()
         os.fsync(sink.fileno())
 
 
-def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+def _write_members(sink: BinaryIO, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files.items():
+            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+
+
+def check_target(path: Given, *, overwrite: bool = True) -> Location:
     """Refuse a path that `save_model` would refuse, before the work is done.
 
     Raises
@@ -199,7 +217,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Pat
     InputError
         Where the folder does not exist, or something is there that is no model.
     """
-    target = Path(path)
+    target = location_of(path)
+    if isinstance(target, RemoteFile):
+        _check_remote(target, overwrite=overwrite)
+        return target
     if _FOREIGN.fullmatch(target.suffix) and not target.exists():
         wanted = f"a file ending in {SUFFIX}, or a folder without an ending"
         raise InputError(f"{target}: a model is {wanted}: name it {target.stem}{SUFFIX}")
@@ -210,9 +231,24 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Pat
     return target
 
 
+def _check_remote(target: RemoteFile, *, overwrite: bool) -> None:
+    if target.suffix != SUFFIX:
+        raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
+    refuse_read_only(target)
+    entry = target.entry()
+    if entry is not None and entry.is_folder:
+        raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
+    if entry is not None and not overwrite:
+        raise _exists_already(target)
+
+
+def _exists_already(target: Location) -> InputError:
+    return InputError(f"{target}: exists already; choose another name, or pass overwrite=True")
+
+
 def _check_replaceable(target: Path, *, overwrite: bool) -> None:
     if not overwrite:
-        raise InputError(f"{target}: exists already; choose another name, or pass overwrite=True")
+        raise _exists_already(target)
     if target.suffix == SUFFIX:
         if target.is_dir():
             raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
@@ -221,7 +257,7 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
     held = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
     try:
-        known = {MANIFEST, *_manifest(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
+        known = {MANIFEST, *listed_files(target, read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
     except ModelFileError:
         raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
     if held - known:
@@ -254,17 +290,14 @@ def _remove(path: Path) -> None:
 # -- reading
 
 
-Reader = Callable[[str, int], bytes]  # a member's name and the most bytes it may have
-
-
-def _load(target: Path, read: Reader, held: list[str] | None = None) -> StoredModel:
-    listed = _manifest(target, read(MANIFEST, MOST_MANIFEST_BYTES))
+def _load(target: Location, read: Reader, held: list[str] | None = None) -> StoredModel:
+    listed = listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
     foreign = sorted(set(held or ()) - {MANIFEST, *listed})
     if foreign:
         raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
-    bodies = {name: _verified(target, name, entry, read) for name, entry in listed.items()}
-    document = _parsed(target, MODEL, bodies[MODEL])
-    _check_format(target, document.get("format"))
+    bodies = {name: verified(target, name, entry, read) for name, entry in listed.items()}
+    document = parsed(target, MODEL, bodies[MODEL])
+    check_format(target, document.get("format"))
     try:
         return _stored(target, document, bodies)
     except ModelFileError:
@@ -274,7 +307,7 @@ def _load(target: Path, read: Reader, held: list[str] | None = None) -> StoredMo
         raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
 
 
-def _stored(target: Path, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
+def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
     columns = tuple(column_of(column) for column in document["columns"])
     model = TableModel(columns, int(document["seed"]), int(document["rows"]), document["source"])
     summaries = {}
@@ -283,81 +316,3 @@ def _stored(target: Path, document: dict[str, Any], bodies: Mapping[str, bytes])
         summaries[column] = Summary.from_table(table, f"{target}: {name}")
     schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
     return StoredModel(model, document["settings"], schema, summaries, failed)
-
-
-def _manifest(target: Path, body: bytes) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of every file that the manifest lists."""
-    document = _parsed(target, MANIFEST, body)
-    if document.get("library") != "gpuvgm":
-        raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
-    _check_format(target, document.get("format"))
-    try:
-        listed = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in document["files"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"{target}: {MANIFEST} is damaged; copy the model again") from error
-    wrong = [name for name in listed if not _MEMBER.fullmatch(name)]
-    if wrong or MODEL not in listed:
-        raise ModelFileError(f"{target}: {MANIFEST} lists {(wrong or ['no ' + MODEL])[0]!r}; the model was changed")
-    return listed
-
-
-def _check_format(target: Path, found: object) -> None:
-    if not isinstance(found, int) or found < 1:
-        raise ModelFileError(f"{target}: no valid format number ({found!r}); the model was changed")
-    if found > FORMAT:
-        raise ModelFileError(
-            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads up to {FORMAT}): "
-            "pip install --upgrade gpuvgm"
-        )
-
-
-def _parsed(target: Path, name: str, body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body, object_hook=from_plain)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
-    if not isinstance(document, dict):
-        raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
-    return document
-
-
-def _verified(target: Path, name: str, entry: tuple[int, str], read: Reader) -> bytes:
-    size, digest = entry
-    body = read(name, size)
-    if len(body) < size:
-        raise ModelFileError(f"{target}: {name} is truncated ({len(body)} of {size} bytes); copy the model again")
-    if len(body) > size or hashlib.sha256(body).hexdigest() != digest:
-        raise ModelFileError(f"{target}: {name} was changed after it was written (its SHA-256 differs); copy it again")
-    return body
-
-
-def _read_file(folder: Path, name: str, most: int) -> bytes:
-    try:
-        with (folder / name).open("rb") as file:
-            return file.read(most + 1)
-    except FileNotFoundError:
-        if name == MANIFEST:
-            raise ModelFileError(f"{folder}: no gpuvgm model, {MANIFEST} is not there") from None
-        raise ModelFileError(f"{folder}: {name} is missing; copy the model again") from None
-
-
-def _zip_reader(target: Path, archive: zipfile.ZipFile) -> Reader:
-    """Reads members by name, none of them to disk, and no more than a model can hold."""
-    names = archive.namelist()
-    if len(names) != len(set(names)):
-        raise ModelFileError(f"{target}: holds a file twice; the model was changed")
-    bound = max(LEAST_ZIP_BOUND, MOST_ZIP_RATIO * target.stat().st_size)
-    if sum(member.file_size for member in archive.infolist()) > bound:
-        raise ModelFileError(f"{target}: would unpack to more than {bound:,} bytes; this is no model of gpuvgm")
-
-    def read(name: str, most: int) -> bytes:
-        if name not in names:
-            missing = "no gpuvgm model, " if name == MANIFEST else ""
-            raise ModelFileError(f"{target}: {missing}{name} is missing; copy the model again")
-        try:
-            with archive.open(name) as member:
-                return member.read(min(most, bound) + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
-
-    return read

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.frames import Location, location_of
 from gpuvgm.store import SUFFIX
 from gpuvgm.transformer import TableTransformer, load
 
 
-def path_of(model: str) -> Path:
+def path_of(model: str) -> Location:
     """Where an unfinished fit of a model is kept."""
-    path = Path(model)
+    path = location_of(model)
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}.unfinished{SUFFIX}")
 
 
@@ -38,11 +37,11 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool)
     if resume:
         if not kept.exists():
             raise InputError(f"{kept}: there is no unfinished fit to resume; fit without --resume")
-        transformer.unfinished_ = load(kept).unfinished_
+        transformer.unfinished_ = load(str(kept)).unfinished_
     try:
         transformer.fit(source, resume=resume)
     except ColumnsFailed as problem:
-        transformer.save(kept, summaries=True)
+        transformer.save(str(kept), summaries=True)
         remedy = "declare what failed otherwise (--columns NAME=KIND, or a TOML file), and run it again with --resume"
         raise InputError(problem.message(remedy)) from problem
 

@@ -6,14 +6,16 @@ from gpuvgm.frames.dask_frames import DaskFrame, is_dask_frame
 from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
 from gpuvgm.frames.device_results import joined
 from gpuvgm.frames.files import locate, metadata_of, place_in
+from gpuvgm.frames.locations import Given, Location, location_of, refuse_read_only, write_bytes
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.portions import OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
 from gpuvgm.frames.source import Source
 from gpuvgm.frames.stray_text import stray_text
-from gpuvgm.frames.targets import refuse_overwriting
+from gpuvgm.frames.targets import check_document, refuse_overwriting
 
 __all__ = [
     "Block",
@@ -22,25 +24,32 @@ __all__ = [
     "DeviceSource",
     "DeviceTable",
     "OpenPortion",
-    "ParquetSink",
     "Portion",
     "Reading",
-    "Source",
     "as_read_by",
+    "Given",
+    "Location",
+    "ParquetSink",
+    "RemoteFile",
+    "Source",
+    "check_document",
     "device_array",
     "device_files",
     "is_dask_frame",
     "joined",
     "lies_on_device",
     "locate",
+    "location_of",
     "metadata_of",
     "open_source",
     "place_in",
     "portions",
     "read_metadata",
     "refuse_overwriting",
+    "refuse_read_only",
     "restore",
     "stays_on_device",
     "stray_text",
     "host_batch",
+    "write_bytes",
 ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.csv
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.csv_problems import csv_problem, refuse_binary
+from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.source import Runs, check_runs
 
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
@@ -41,13 +41,13 @@ class CsvPart:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemoteFile
         The file.
     schema : pyarrow.Schema
         Its columns, with the types that all files agree on.
     """
 
-    path: Path
+    path: Location
     schema: pa.Schema
     rows: int | None = None
 
@@ -72,7 +72,7 @@ class CsvPart:
 
 
 def open_csv(
-    path: Path, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
+    path: Location, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
 ) -> pyarrow.csv.CSVStreamingReader:
     """A streaming reader of these columns with these types; of all with inferred types by default."""
     convert = pyarrow.csv.ConvertOptions(
@@ -82,7 +82,7 @@ def open_csv(
         include_columns=list(types or ()),
     )
     return pyarrow.csv.open_csv(
-        path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True), convert_options=convert
+        arrow_input(path), parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True), convert_options=convert
     )
 
 
@@ -97,7 +97,7 @@ def blank_to_missing(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def csv_parts(paths: Sequence[Path]) -> list[CsvPart]:
+def csv_parts(paths: Sequence[Location]) -> list[CsvPart]:
     """Open CSV files that form one table.
 
     Raises
@@ -119,7 +119,7 @@ def csv_parts(paths: Sequence[Path]) -> list[CsvPart]:
     ]
 
 
-def first_types(path: Path) -> pa.Schema:
+def first_types(path: Location) -> pa.Schema:
     """Columns of a file and the types of their first values."""
     refuse_binary(path)
     try:
@@ -143,7 +143,7 @@ def starting_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
     return types
 
 
-def settled_types(path: Path, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+def settled_types(path: Location, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
     """Widen the types until they hold every value of the file; memory holds one block of text."""
     settled = dict(types)
     try:

@@ -6,7 +6,6 @@ import gzip
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.locations import Location, arrow_input, open_binary
 from gpuvgm.frames.source import reason
 
 SHOWN = 60
@@ -26,7 +26,9 @@ _MAGIC = {
 }
 
 
-def csv_problem(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[str], problem: Exception) -> InputError:
+def csv_problem(
+    path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[str], problem: Exception
+) -> InputError:
     """The error for a CSV file that pyarrow refused, with column and row (counted from 1 after the header) if found."""
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
@@ -34,7 +36,7 @@ def csv_problem(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[st
     return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
 
 
-def refuse_binary(path: Path) -> None:
+def refuse_binary(path: Location) -> None:
     """Refuse what is no text or has no readable header, which pyarrow may read as CSV all the same.
 
     Raises
@@ -50,9 +52,9 @@ def refuse_binary(path: Path) -> None:
         raise InputError(f"{path}: {found}")
 
 
-def foreign_bytes(path: Path) -> str | None:
+def foreign_bytes(path: Location) -> str | None:
     """What a file is whose first bytes are not those of text."""
-    with path.open("rb") as raw:
+    with open_binary(path) as raw:
         start = raw.read(4)
     if path.suffix.lower() == ".csv":
         for magic, (kind, ending) in _MAGIC.items():
@@ -65,7 +67,7 @@ def foreign_bytes(path: Path) -> str | None:
     return None
 
 
-def bad_header(path: Path) -> str | None:
+def bad_header(path: Location) -> str | None:
     """The first line, where it is not UTF-8."""
     line = first_bytes(path).partition(b"\n")[0]
     if len(line) < HEAD:
@@ -76,16 +78,17 @@ def bad_header(path: Path) -> str | None:
     return None
 
 
-def first_bytes(path: Path) -> bytes:
+def first_bytes(path: Location) -> bytes:
     """The start of the text; empty where it cannot be read."""
     try:
-        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
+        with open_binary(path) as raw:
+            file: Any = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
             return bytes(file.read(HEAD))
     except (OSError, EOFError, zlib.error):
         return b""
 
 
-def ragged_row(path: Path) -> str | None:
+def ragged_row(path: Location) -> str | None:
     """The first row with more or fewer values than the header."""
     found: list[str] = []
 
@@ -101,7 +104,9 @@ def ragged_row(path: Path) -> str | None:
     try:
         parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
         read = pyarrow.csv.ReadOptions(use_threads=False, encoding="latin-1")  # else text of other encodings fails
-        with pyarrow.csv.open_csv(path, read, parse, pyarrow.csv.ConvertOptions(column_types={})) as reader:
+        with pyarrow.csv.open_csv(
+            arrow_input(path), read, parse, pyarrow.csv.ConvertOptions(column_types={})
+        ) as reader:
             for _ in reader:
                 pass
     except (pa.ArrowException, OSError):
@@ -109,7 +114,7 @@ def ragged_row(path: Path) -> str | None:
     return found[0] if found else None
 
 
-def bad_value(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[str]) -> str | None:
+def bad_value(path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[str]) -> str | None:
     """The first value that is not of its column's type."""
     if not types:
         return None
@@ -122,7 +127,7 @@ def bad_value(path: Path, types: Mapping[str, pa.DataType], nulls: Sequence[str]
     row = 1
     try:
         parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-        with pyarrow.csv.open_csv(path, _serial(), parse, convert) as reader:
+        with pyarrow.csv.open_csv(arrow_input(path), _serial(), parse, convert) as reader:
             for batch in reader:
                 for name, kind in types.items():
                     at = first_unfit(batch.column(name), kind)

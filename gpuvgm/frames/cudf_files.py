@@ -22,6 +22,7 @@ from gpuvgm.frames.files import FileSource
 from gpuvgm.frames.memory import flat
 from gpuvgm.frames.parquet import ParquetPart, open_parquet
 from gpuvgm.frames.paths import check_unchanged
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, check_request
 
 
@@ -129,6 +130,8 @@ def device_files(source: Any) -> CudfFiles | None:
     """Files that cuDF reads into the device; None where it is not there or broken, and for everything else."""
     if not isinstance(source, FileSource) or not all(isinstance(part, ParquetPart) for part in source.parts):
         return None
+    if any(isinstance(part.path, RemoteFile) for part in source.parts):
+        return None  # Arrow reads them, with retries
     if util.find_spec("cudf") is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Sources on disk: a file, a glob, a folder or a list of them, read as one table."""
+"""Sources of files, on disk or in a store: a file, a glob, a folder or a list of them, read as one table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -15,8 +14,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Block, reblock
 from gpuvgm.frames.csv_files import csv_parts
 from gpuvgm.frames.ipc_files import ipc_part
+from gpuvgm.frames.locations import Location
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
-from gpuvgm.frames.paths import check_unchanged, expand, format_of, stamp_of
+from gpuvgm.frames.paths import Stamp, expand, format_of, stamp_of, unchanged
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -26,7 +26,7 @@ class Part(Protocol):
     """One file."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """Where it is."""
 
     @property
@@ -47,10 +47,10 @@ class Part(Protocol):
         """Rows of each run, in order."""
 
 
-Opener = Callable[[Sequence[Path]], Sequence[Part]]
+Opener = Callable[[Sequence[Location]], Sequence[Part]]
 
 
-def _each(opener: Callable[[Path], Part]) -> Opener:
+def _each(opener: Callable[[Location], Part]) -> Opener:
     return lambda paths: [opener(path) for path in paths]
 
 
@@ -67,15 +67,15 @@ class FileSource:
         The path or pattern as given.
     parts : tuple of Part
         The files in reading order.
-    stamps : tuple of (int, int)
-        Size in bytes and time of change in nanoseconds of each file when it was opened.
+    stamps : tuple of (int, int or str)
+        Size in bytes and time of change in nanoseconds, or ETag, of each file when it was opened.
     given : tuple of str
         The paths, folders and patterns as given.
     """
 
     name: str
     parts: tuple[Part, ...]
-    stamps: tuple[tuple[int, int], ...]
+    stamps: tuple[Stamp, ...]
     flavour: str = "path"
     repeatable: bool = True
     given: tuple[str, ...] = ()
@@ -119,8 +119,8 @@ class FileSource:
                 if max(start, first) < min(start + length, stop)
             ]
             if inside:
-                check_unchanged(part.path, stamp)
-                _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
+                with unchanged(part.path, stamp):
+                    _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
             first = stop
         batches = [self._uniform(batch) for run in taken for batch in run]
         return pa.Table.from_batches(
@@ -128,18 +128,18 @@ class FileSource:
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """File names, sizes and times of change."""
+        """File names, sizes and times of change, or ETags."""
         files = [
-            {"name": part.path.name, "bytes": size, "changed_ns": changed}
+            {"name": part.path.name, "bytes": size, "changed_ns" if isinstance(changed, int) else "etag": changed}
             for part, (size, changed) in zip(self.parts, self.stamps, strict=True)
         ]
         return {"kind": "files", "files": files}
 
     def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         for part, stamp in zip(self.parts, self.stamps, strict=True):
-            check_unchanged(part.path, stamp)
-            for batch in part.batches(columns, batch_rows):
-                yield self._uniform(batch)
+            with unchanged(part.path, stamp):
+                for batch in part.batches(columns, batch_rows):
+                    yield self._uniform(batch)
 
     def _batches_between(
         self, columns: Sequence[str], start: int, stop: int, batch_rows: int
@@ -149,8 +149,8 @@ class FileSource:
             rows = part.rows or 0
             low, high = max(start, first) - first, min(stop, first + rows) - first
             if low < high:
-                check_unchanged(part.path, stamp)
-                yield from map(self._uniform, part.between(columns, batch_rows, low, high))
+                with unchanged(part.path, stamp):
+                    yield from map(self._uniform, part.between(columns, batch_rows, low, high))
             first += rows
 
     @staticmethod
@@ -229,10 +229,10 @@ def file_source(paths: Paths) -> FileSource:
     return FileSource(name, tuple(parts), stamps, given=tuple(os.fspath(given) for given in paths))
 
 
-def open_parts(paths: Sequence[Path]) -> list[Part]:
+def open_parts(paths: Sequence[Location]) -> list[Part]:
     """Open every file by its format; files of one format are opened together, the order is kept."""
     formats = [format_of(path) for path in paths]
-    opened: dict[Path, Part] = {}
+    opened: dict[Location, Part] = {}
     for name in dict.fromkeys(formats):
         chosen = [path for path, its in zip(paths, formats, strict=True) if its == name]
         opened.update(zip(chosen, OPENERS[name](chosen), strict=True))

@@ -1,17 +1,18 @@
-"""One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped."""
+"""One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped where it lies on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import trimmed
+from gpuvgm.frames.locations import Location, arrow_input
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason
 
 FILE_MAGIC = b"ARROW1"
@@ -23,7 +24,7 @@ class IpcPart:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemoteFile
         The file.
     schema : pyarrow.Schema
         Its columns and types.
@@ -31,7 +32,7 @@ class IpcPart:
         Rows of each record batch; None for the stream format, which has no index.
     """
 
-    path: Path
+    path: Location
     schema: pa.Schema
     batch_rows: tuple[int, ...] | None
 
@@ -84,9 +85,9 @@ def each_batch(reader: Any) -> Iterator[pa.RecordBatch]:
 
 
 @contextmanager
-def open_ipc(path: Path, fields: list[int] | None = None) -> Iterator[Any]:
+def open_ipc(path: Location, fields: list[int] | None = None) -> Iterator[Any]:
     """A reader of the file that decodes the columns at these positions only."""
-    with pa.memory_map(str(path)) as file:
+    with arrow_input(path) if isinstance(path, RemoteFile) else pa.memory_map(str(path)) as file:
         is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
         file.seek(0)
         opener = pa.ipc.open_file if is_file else pa.ipc.open_stream
@@ -94,7 +95,7 @@ def open_ipc(path: Path, fields: list[int] | None = None) -> Iterator[Any]:
             yield reader
 
 
-def ipc_part(path: Path) -> IpcPart:
+def ipc_part(path: Location) -> IpcPart:
     """Read the footer of an Arrow IPC file.
 
     Raises

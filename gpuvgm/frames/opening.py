@@ -21,10 +21,9 @@ from gpuvgm.frames.stream import IteratorSource, StreamSource
 from gpuvgm.frames.tables import TableSource, polars_source
 
 ACCEPTED = (
-    "a path, glob, folder or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
+    "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
-    "DataFrame of Dask, or "
-    "an iterator of these"
+    "DataFrame of Dask, or an iterator of these"
 )
 
 
@@ -34,8 +33,9 @@ def open_source(source: object) -> Source:
     Parameters
     ----------
     source : object
-        A path to a file, a glob, a folder (searched through, sorted) or a list of paths: Parquet, CSV (also .csv.gz) or
-        Arrow IPC; a pandas DataFrame; a pyarrow Table, RecordBatch or RecordBatchReader; anything with
+        A path to a file, a glob, a folder (searched through, sorted), the URL of one in a store (s3://, gs://, abfs://,
+        memory://), or a list of these: Parquet, CSV (also .csv.gz) or Arrow IPC; a pandas DataFrame;
+        a pyarrow Table, RecordBatch or RecordBatchReader; anything with
         `__arrow_c_stream__` (polars, duckdb); a dict of one-dimensional arrays; a two-dimensional array (columns "0",
         "1", …); an iterator of any of those, which can be read once. A Source is returned as it is.
         On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays

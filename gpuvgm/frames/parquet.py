@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import trimmed
+from gpuvgm.frames.locations import Location, location_of, range_reader
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason
 
 BUFFER_BYTES = 1 << 20
@@ -27,7 +29,7 @@ class ParquetPart:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemoteFile
         The file.
     schema : pyarrow.Schema
         Its columns and types.
@@ -35,7 +37,7 @@ class ParquetPart:
         Rows of each row group.
     """
 
-    path: Path
+    path: Location
     schema: pa.Schema
     group_rows: tuple[int, ...]
 
@@ -88,7 +90,7 @@ class ParquetPart:
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         done = 0
         try:
-            with open_parquet(self.path) as file:
+            with open_parquet(self.path, columns, groups) as file:
                 for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                     yield batch
                     done += batch.num_rows
@@ -107,7 +109,7 @@ class ParquetPart:
 
     def _readable(self, column: str, groups: Sequence[int]) -> bool:
         try:
-            with open_parquet(self.path) as file:
+            with open_parquet(self.path, [column], groups) as file:
                 for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
                     pass
         except (pa.ArrowException, OSError):
@@ -115,12 +117,38 @@ class ParquetPart:
         return True
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
-    """The file, read through a small buffer; a context manager."""
+def open_parquet(
+    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()
+) -> AbstractContextManager[pq.ParquetFile]:
+    """The file, read through a small buffer; what is said of columns and row groups spares a store requests."""
+    if isinstance(path, RemoteFile):
+        return _open_remote(path, columns, groups)
     return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, memory_map=False)
 
 
-def parquet_part(path: Path) -> ParquetPart:
+@contextmanager
+def _open_remote(path: RemoteFile, columns: Sequence[str], groups: Sequence[int]) -> Iterator[pq.ParquetFile]:
+    with range_reader(path) as reader:
+        file = pq.ParquetFile(pa.PythonFile(reader, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES)
+        with file:
+            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
+            yield file
+
+
+def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the columns lie in a row group."""
+    nested = tuple(f"{name}." for name in columns)
+    found = []
+    for chunk in map(group.column, range(group.num_columns)):
+        if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(nested):
+            first = chunk.data_page_offset
+            if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                first = min(first, chunk.dictionary_page_offset)
+            found.append((first, first + chunk.total_compressed_size))
+    return found
+
+
+def parquet_part(path: Location) -> ParquetPart:
     """Read the footer of a Parquet file.
 
     Raises
@@ -141,12 +169,12 @@ def parquet_part(path: Path) -> ParquetPart:
         ) from problem
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
+def read_metadata(path: str | Location) -> dict[str, str]:
     """Key/value metadata of a Parquet file, as `ParquetSink` wrote it.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    path : str, pathlib.Path or RemoteFile
         A Parquet file.
 
     Returns
@@ -159,7 +187,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     InputError
         When the file is not there or not a Parquet file.
     """
-    parquet_part(Path(path))
-    with open_parquet(Path(path)) as file:
+    location = location_of(path)
+    parquet_part(location)
+    with open_parquet(location) as file:
         pairs = file.metadata.metadata or {}
     return {key.decode(): value.decode() for key, value in pairs.items() if key != b"ARROW:schema"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from gpuvgm.frames.block import Block
 from gpuvgm.frames.cudf_files import CudfFiles, device_files
 from gpuvgm.frames.device import DeviceSource
 from gpuvgm.frames.files import FileSource, Part
+from gpuvgm.frames.locations import Location
 from gpuvgm.frames.source import Runs, Source
 from gpuvgm.frames.tables import TableSource
 
@@ -206,7 +206,7 @@ class CountedPart:
     rows: int
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """Where it is."""
         return self.part.path
 

@@ -1,9 +1,13 @@
-"""Parquet out: written beside the target, renamed when complete, removed on any failure."""
+"""Parquet out: written beside the target, renamed when complete, removed on any failure.
+
+What goes into a store is written to a temporary file of this machine, and put there as one when it is complete.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +19,8 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Gatherer, join_batches
+from gpuvgm.frames.locations import Given, Location, location_of
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.targets import check_target
 
 ROW_GROUP_ROWS = 1 << 20
@@ -26,7 +32,7 @@ class ParquetSink:
     Parameters
     ----------
     path : str or os.PathLike
-        The file to write, symbolic links followed; an existing one is replaced at the end.
+        The file to write, or its URL, symbolic links followed; an existing one is replaced at the end.
     schema : pyarrow.Schema
         Columns and types of every batch.
     metadata : mapping of str to str, optional
@@ -45,16 +51,17 @@ class ParquetSink:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: Given,
         schema: pa.Schema,
         metadata: Mapping[str, str] | None = None,
         *,
         row_group_rows: int = ROW_GROUP_ROWS,
         compression: str | None = None,
     ) -> None:
-        self.path, self.rows, self.bytes = Path(path), 0, 0
+        self.path, self.rows, self.bytes = location_of(path), 0, 0
         self._final = check_target(self.path)
-        self._partial = self._final.with_name(f".{self._final.name}.{secrets.token_hex(4)}.partial")
+        self._partial = partial_of(self._final)
+        self._place = f"{self._partial} (on its way to {self.path})" if isinstance(self.path, RemoteFile) else self.path
         self._schema = schema.with_metadata(dict(metadata or {}))
         self._options = {"compression": compression} if compression else column_options(schema)
         self._gatherer = Gatherer(row_group_rows, join_batches)
@@ -64,7 +71,7 @@ class ParquetSink:
     def __enter__(self) -> Self:
         """Create the partial file."""
         try:
-            with naming(self.path):
+            with naming(self._place):
                 self._file = pa.OSFile(str(self._partial), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, **self._options)
         except BaseException:
@@ -88,10 +95,14 @@ class ParquetSink:
         try:
             for group in self._gatherer.rest():
                 self._put(group)
-            with naming(self.path):
+            with naming(self._place):
                 self._close()
                 self.bytes = self._partial.stat().st_size
-                self._partial.replace(self._final)
+                if not isinstance(self._final, RemoteFile):
+                    self._partial.replace(self._final)
+            if isinstance(self._final, RemoteFile):
+                self._final.put(self._partial)
+                self._partial.unlink()
         except BaseException:
             self._abandon()
             raise
@@ -100,7 +111,7 @@ class ParquetSink:
         if self._writer is None:
             raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
         table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
-        with naming(self.path):
+        with naming(self._place):
             self._writer.write_table(table, row_group_size=max(1, group.num_rows))
 
     def _close(self) -> None:
@@ -124,8 +135,14 @@ class ParquetSink:
                 self._partial.unlink(missing_ok=True)
 
 
+def partial_of(final: Location) -> Path:
+    """Where a file is written until it is complete."""
+    name = f".{final.name}.{secrets.token_hex(4)}.partial"
+    return Path(tempfile.gettempdir(), f"gpuvgm{name}") if isinstance(final, RemoteFile) else final.with_name(name)
+
+
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Errors of the operating system name the file that was asked for, not the partial one."""
     try:
         yield

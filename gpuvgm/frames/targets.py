@@ -5,17 +5,19 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames.files import FileSource
+from gpuvgm.frames.locations import Given, Location, location_of, refuse_read_only
 from gpuvgm.frames.paths import belongs
+from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Source
 
 FOREIGN_ENDINGS = (".csv", ".arrow", ".feather", ".ipc", ".gz", ".json")
 
 
-def check_target(path: Path) -> Path:
+def check_target(path: Location) -> Location:
     """The file to write, symbolic links followed.
 
     Raises
@@ -23,10 +25,20 @@ def check_target(path: Path) -> Path:
     InputError
         When the folder is not there, something other than a file has the name, or its ending is of another format.
     """
-    final = Path(os.path.realpath(path))
     if path.name.lower().endswith(FOREIGN_ENDINGS):
         bare = path.name.partition(".")[0] or "x"
         raise InputError(f"{path}: gpuvgm writes Parquet: name it {bare}.parquet")
+    return _check_place(path)
+
+
+def _check_place(path: Location) -> Location:
+    if isinstance(path, RemoteFile):
+        refuse_read_only(path)
+        entry = path.entry()
+        if entry is not None and entry.is_folder:
+            raise InputError(f"{path}: is a folder; give the name of a file to write")
+        return path
+    final = Path(os.path.realpath(path))
     if final.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file to write")
     if not final.parent.is_dir():
@@ -36,7 +48,21 @@ def check_target(path: Path) -> Path:
     return final
 
 
-def refuse_overwriting(source: Source, out: str | os.PathLike[str]) -> None:
+def check_document(given: Given) -> Location:
+    """The JSON file to write.
+
+    Raises
+    ------
+    InputError
+        When its ending is another, the folder is not there, or something other than a file has the name.
+    """
+    target = location_of(given)
+    if target.suffix.lower() != ".json":
+        raise InputError(f"{target}: a report is JSON: give it a name that ends in .json")
+    return _check_place(target)
+
+
+def refuse_overwriting(source: Source, out: Given) -> None:
     """Refuse a target that is one of the source's files, or would be one when the source is read again.
 
     Raises
@@ -46,13 +72,42 @@ def refuse_overwriting(source: Source, out: str | os.PathLike[str]) -> None:
     """
     if not isinstance(source, FileSource):
         return
-    target = Path(out)
-    if target.exists() and any(part.path.exists() and target.samefile(part.path) for part in source.parts):
+    target = location_of(out)
+    if any(_same(target, part.path) for part in source.parts):
         raise InputError(f"{target}: is read as part of {source.name}; give another name to write")
+    if isinstance(target, RemoteFile):
+        joined = [given for given in source.given if _would_join_remote(target, location_of(given))]
+        if joined:
+            raise InputError(f"{target}: lies in {joined[0]}, which would read it the next time; write it elsewhere")
+        return
     places = {Path(os.path.abspath(target)), Path(os.path.realpath(target))}
     for given in source.given:
         if any(_would_join(place, os.path.expanduser(given)) for place in places):
             raise InputError(f"{target}: lies in {given}, which would read it the next time; write it elsewhere")
+
+
+def _same(target: Location, file: Location) -> bool:
+    if isinstance(target, RemoteFile) or isinstance(file, RemoteFile):
+        return isinstance(target, RemoteFile) and isinstance(file, RemoteFile) and _in_one_store(target, file)
+    return target.exists() and file.exists() and target.samefile(file)
+
+
+def _in_one_store(target: RemoteFile, file: RemoteFile) -> bool:
+    return target.path == file.path and bool(target.filesystem() == file.filesystem())
+
+
+def _would_join_remote(target: RemoteFile, given: Location) -> bool:
+    """Whether a folder or pattern of the same store takes in a file of this name."""
+    if not isinstance(given, RemoteFile) or target.filesystem() != given.filesystem():
+        return False
+    file, folder = PurePosixPath(target.path), PurePosixPath(given.path)
+    if file.is_relative_to(folder):
+        return file != folder and belongs(file, folder)
+    if not glob.has_magic(given.path):
+        return False
+    return _matches(file, given.path) or any(
+        _matches(above, given.path) and belongs(file, above) for above in file.parents
+    )
 
 
 def _would_join(target: Path, given: str) -> bool:

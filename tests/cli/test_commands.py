@@ -25,6 +25,7 @@ def test_no_command_is_help():
 
 def test_the_commands_and_options_are_those_that_work():
     common = {"json", "quiet", "debug", "progress", "config"}
+    machine = {"threads", "scheduler", "workers"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
         "generate": {"rows", "seed"},
@@ -40,13 +41,14 @@ def test_the_commands_and_options_are_those_that_work():
             "tails",
             "seed",
             "block_rows",
-            "threads",
             "summaries",
             "resume",
+            *machine,
         },
-        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", "threads"},
-        "inverse": {"model"},
+        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", *machine},
+        "inverse": {"model", *machine},
         "evaluate": {
+            *machine,
             "model",
             "max_error",
             "max_relative_error",
@@ -56,6 +58,7 @@ def test_the_commands_and_options_are_those_that_work():
             "max_wasserstein",
             "max_invalid_share",
             "max_clipped_share",
+            "report",
         },
         "info": set(),
         "doctor": set(),

@@ -48,7 +48,10 @@ def read(source):
         (iter([pa.table({"a": [1]}), pa.table({"b": [1]})]), r'list_iterator, part 1: no column "a"; columns: "b"'),
         ("nowhere.parquet", r"nowhere\.parquet: no such file or folder"),
         ("nowhere-*.parquet", r"nowhere-\*\.parquet: no file matches this pattern"),
-        ("s3://bucket/key.parquet", r"s3://bucket/key\.parquet: URLs cannot be read yet; copy the file"),
+        ("memory://nothing.parquet", r"memory://nothing\.parquet: no such file or folder"),
+        ("memory://nothing*.parquet", r"memory://nothing\*\.parquet: no file matches this pattern"),
+        ("file:///nowhere.parquet", r"file:///nowhere\.parquet: no such file or folder"),
+        ("unheard://of", "unheard://of: unknown kind of URL; known are s3, gs, abfs, memory, file"),
     ],
 )
 def test_what_is_no_table(source, message):

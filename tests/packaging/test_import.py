@@ -16,7 +16,7 @@ import pytest
 
 import gpuvgm
 
-HEAVY = {"cupy", "cudf", "dask", "distributed", "sklearn", "scipy", "pandas", "polars", "matplotlib"}
+HEAVY = {"cupy", "cudf", "dask", "distributed", "sklearn", "scipy", "pandas", "polars", "matplotlib", "fsspec", "s3fs"}
 PACKAGE = Path(gpuvgm.__file__).parent
 
 

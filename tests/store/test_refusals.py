@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm import store
+from gpuvgm import members
 from gpuvgm.errors import ModelFileError
 from gpuvgm.store import FORMAT, load_model, save_model
 from tests.store.samples import make_stored
@@ -215,7 +215,7 @@ def test_a_member_twice_is_refused(tmp_path):
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "LEAST_ZIP_BOUND", 1 << 20)
+    monkeypatch.setattr(members, "LEAST_ZIP_BOUND", 1 << 20)
     path = tmp_path / "bomb.gpuvgm"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.json", b" " * (1 << 25))
