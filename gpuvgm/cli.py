@@ -79,18 +79,51 @@ def demo(
 @command
 def generate(
     terminal: Terminal,
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="Parquet file, or a folder to fill with files; or its URL.", show_default=False
+        ),
+    ],
     *,
     rows: Annotated[int, option("--rows", "Rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
+    kind: Annotated[
+        Literal["amount", "mixed-table"], option("--kind", "One column of amounts, or ten columns of every kind.")
+    ] = "amount",
+    like: Annotated[
+        str | None, option("--like", "Blow up this small table instead.", metavar="SOURCE", show_default=False)
+    ] = None,
+    noise: Annotated[float, option("--noise", "Noise on its numbers, in their standard deviations.", min=0)] = 0.1,
     seed: Annotated[int, option("--seed", "Seed; the same gives the same rows.", min=0)] = 0,
+    first_row: Annotated[
+        int, option("--first-row", "Row to begin with.", parser=parse_count, metavar="ROW", show_default=False)
+    ] = 0,
+    file_rows: Annotated[
+        int, option("--file-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")
+    ] = 1 << 26,
+    resume: Annotated[bool, option("--resume", "Keep the files of a folder that are complete.")] = False,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> Outcome:
-    """Write generated payment amounts, one column "Amount"."""
+    """Write generated rows, any part of which can be made alone."""
     from gpuvgm.execution import LocalExecutor
 
     start = time.perf_counter()
-    with terminal.bars() as progress:
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as cluster:
         report = None if progress is None else lambda done: progress("generate", done, rows)
-        written = gpuvgm.generate(path, rows, seed=seed, executor=LocalExecutor(progress=report))
+        written = gpuvgm.generate(
+            path,
+            rows,
+            kind=kind,
+            like=like,
+            noise=noise,
+            seed=seed,
+            first_row=first_row,
+            file_rows=file_rows,
+            resume=resume,
+            executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
+        )
     seconds = time.perf_counter() - start
     document = {**views.run_document(written), "path": str(written.path), "seed": seed, "seconds": seconds}
     return Outcome(document, [views.run_line(written, seconds)])

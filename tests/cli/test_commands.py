@@ -28,7 +28,7 @@ def test_the_commands_and_options_are_those_that_work():
     machine = {"threads", "scheduler", "workers"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
-        "generate": {"rows", "seed"},
+        "generate": {"rows", "kind", "like", "noise", "seed", "first_row", "file_rows", "resume", *machine},
         "fit": {
             "model",
             "columns",

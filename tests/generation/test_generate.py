@@ -14,19 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gpuvgm import generation
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import read_metadata
-from gpuvgm.generation import (
-    AMOUNT_CAP,
-    AMOUNT_LOG_MEANS,
-    AMOUNT_LOG_SDS,
-    AMOUNT_WEIGHTS,
-    CHUNK_ROWS,
-    amount,
-    generate,
-)
+from gpuvgm.generation import amount, amounts, generate
+from gpuvgm.generation.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS, AMOUNT_WEIGHTS
+from gpuvgm.generation.ranges import CHUNK_ROWS
 
 ROWS = 3 * CHUNK_ROWS
 ALL = amount(0, ROWS, seed=7)
@@ -57,7 +50,7 @@ def test_values_are_cents_between_zero_and_the_cap():
 
 
 def test_the_cap_holds(monkeypatch):
-    monkeypatch.setattr(generation, "AMOUNT_CAP", 100.25)
+    monkeypatch.setattr(amounts, "AMOUNT_CAP", 100.25)
     np.testing.assert_array_equal(amount(0, ROWS, seed=7), np.minimum(ALL, 100.25))
 
 
@@ -98,7 +91,12 @@ def test_progress_reaches_all_rows(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        (10, {"kind": "mixed-table"}, 'kind "mixed-table" cannot be generated; there is: amount'),
+        (10, {"kind": "amounts"}, 'kind "amounts" cannot be generated; there is: amount, mixed-table'),
+        (10, {"first_row": -1}, "rows must not be negative"),
+        (10, {"resume": True}, "give a folder"),
+        (10, {"like": {"x": [1.0]}, "kind": "mixed-table"}, "exclude each other"),
+        (10, {"like": {"x": [1.0]}, "noise": -1}, "noise must be a number of at least 0"),
+        (10, {"like": {"x": []}}, "there are no rows to blow up"),
         (-1, {}, "rows must not be negative"),
         (10, {"seed": -1}, r"seed must be in \[0, 2\*\*64\)"),
         (10, {"seed": 2**64}, r"seed must be in \[0, 2\*\*64\)"),

@@ -1,0 +1,111 @@
+"""Small tables blown up: types, ranges and shares of the original, noise where it belongs, and none with noise=0."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.generation import likeness
+from gpuvgm.generation.likeness import Likeness
+from gpuvgm.generation.ranges import CHUNK_ROWS
+
+ROWS = 600
+RANDOM = np.random.default_rng(0)
+CENTS = np.round(RANDOM.lognormal(3, 1, ROWS), 2)
+SMALL = pa.table(
+    {
+        "cents": pa.array(CENTS, mask=np.arange(ROWS) % 10 == 0),
+        "float32": pa.array(RANDOM.normal(size=ROWS).astype(np.float32)),
+        "wild": pa.array(np.where(np.arange(ROWS) % 50 == 0, np.inf, RANDOM.normal(size=ROWS))),
+        "year": pa.array(RANDOM.integers(1950, 2020, ROWS).astype(np.int16)),
+        "big": pa.array(RANDOM.integers(2**60, 2**60 + 10**6, ROWS)),
+        "few": pa.array(RANDOM.integers(0, 5, ROWS)),
+        "unsigned": pa.array(RANDOM.integers(0, 100, ROWS).astype(np.uint64) + np.uint64(2**63)),
+        "when": pa.array(RANDOM.integers(0, 10**9, ROWS)).cast(pa.timestamp("s")).cast(pa.timestamp("ns", "UTC")),
+        "day": pa.array([datetime.date(2020, 1, 1) + datetime.timedelta(int(d)) for d in RANDOM.integers(0, 99, ROWS)]),
+        "price": pa.array([Decimal(int(c)).scaleb(-2) for c in RANDOM.integers(-500, 500, ROWS)], pa.decimal128(9, 2)),
+        "wide": pa.array([Decimal(int(c)) for c in RANDOM.integers(0, 500, ROWS)], pa.decimal128(30, 0)),
+        "text": pa.array([f"t{i % 7}" for i in range(ROWS)]),
+        "level": pa.array([f"t{i % 3}" for i in range(ROWS)]).dictionary_encode(),
+        "truth": pa.array(np.arange(ROWS) % 3 == 0),
+        "nothing": pa.nulls(ROWS, pa.float64()),
+    }
+)
+MOVED = ("cents", "float32", "wild", "year", "big", "when", "day", "price")
+
+
+def column(table, name):
+    return table.column(name).combine_chunks()
+
+
+@pytest.fixture(scope="module")
+def large():
+    return pa.Table.from_batches([Likeness(SMALL, 0.1).rows(0, 30_000, 4)])
+
+
+def test_types_are_those_of_the_table(large):
+    assert large.schema.types == SMALL.schema.types
+
+
+@pytest.mark.parametrize("name", SMALL.schema.names)
+def test_values_stay_in_their_range_and_missing_ones_keep_their_share(large, name):
+    old, new = column(SMALL, name), column(large, name)
+    assert abs(new.null_count / len(new) - old.null_count / len(old)) < 0.02
+    if name in MOVED:
+        kept = [np.asarray([v for v in values.to_pylist() if v is not None and v != np.inf]) for values in (old, new)]
+        assert kept[0].min() <= kept[1].min() and kept[1].max() <= kept[0].max()
+        assert len(set(kept[1].tolist())) > len(set(kept[0].tolist())) or name in ("year", "day", "price")
+        assert abs(float(np.mean(kept[1] == kept[0][0])) - 1) > 0.5
+    else:
+        assert set(new.to_pylist()) <= set(old.to_pylist())
+
+
+def test_noise_has_the_size_that_was_asked_for():
+    rows = {"x": RANDOM.normal(1e6, 1.0, 2000)}
+    drawn, moved = (Likeness(rows, noise).rows(0, 50_000, 1).column(0).to_numpy() for noise in (0, 0.25))
+    inner = np.abs(drawn - 1e6) < 1
+    assert abs(np.std((moved - drawn)[inner]) - 0.25 * np.std(rows["x"])) < 0.01
+
+
+def test_cents_stay_cents_and_whole_days_whole(large):
+    cents = column(large, "cents").drop_null().to_numpy()
+    np.testing.assert_array_equal(np.round(cents, 2), cents)
+
+
+def test_no_noise_only_draws_rows():
+    drawn = pa.Table.from_batches([Likeness(SMALL, 0).rows(0, 5000, 4)])
+    known = {str(row) for row in SMALL.to_pylist()}
+    assert {str(row) for row in drawn.to_pylist()} <= known
+
+
+def test_any_range_and_any_other_columns_give_the_same_values(large):
+    whole = Likeness(SMALL, 0.1)
+    first = CHUNK_ROWS - 10
+    assert whole.rows(first, 20, 4).equals(whole.rows(0, 2 * CHUNK_ROWS, 4).slice(first, 20))
+    alone = Likeness(SMALL.select(["year"]), 0.1).rows(0, 1000, 4)
+    assert alone.column("year").equals(large.slice(0, 1000).column("year").combine_chunks())
+
+
+def test_files_and_the_public_function(tmp_path):
+    pq.write_table(SMALL.select(["cents", "text"]), tmp_path / "small.parquet")
+    gpuvgm.generate(tmp_path / "large.parquet", 70_000, like=tmp_path / "small.parquet", seed=9)
+    table = pq.read_table(tmp_path / "large.parquet")
+    assert table.num_rows == 70_000 and table.schema.names == ["cents", "text"]
+    assert table.slice(66_000, 4000).equals(
+        pa.Table.from_batches([Likeness(SMALL.select(["cents", "text"]), 0.1).rows(66_000, 4000, 9)])
+    )
+
+
+def test_large_tables_are_refused(monkeypatch):
+    monkeypatch.setattr(likeness, "MOST_ROWS", 100)
+    with pytest.raises(InputError, match="600 rows; blow up a sample"):
+        Likeness(SMALL, 0.1)
+    with pytest.raises(InputError, match="more than 100 rows"):
+        Likeness(iter([{"x": np.arange(60.0)}] * 2), 0.1)
