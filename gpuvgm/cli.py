@@ -20,8 +20,10 @@ from gpuvgm.options import (
     Columns,
     Effort,
     Engine,
+    GoOn,
     Infinities,
     Model,
+    PartRows,
     Precision,
     Resume,
     Scheduler,
@@ -197,7 +199,9 @@ def fit(
 def transform(
     terminal: Terminal,
     source: Source,
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(metavar="OUT", help="Parquet file or folder to write, or its URL.", show_default=False)
+    ],
     *,
     model: Model,
     mode: Annotated[
@@ -210,6 +214,8 @@ def transform(
         Literal["float32", "float64"], option("--dtype", "Type of scalars: float64 keeps all digits.")
     ] = "float32",
     seed: Seed = None,
+    part_rows: PartRows = 1 << 24,
+    resume: GoOn = False,
     block_rows: BlockRows = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
@@ -218,7 +224,9 @@ def transform(
     """Encode every row of a source as scalars and modes."""
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, block_rows=block_rows, threads=threads)
-        run = transformer.transform(source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path)
+        run = transformer.transform(
+            source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path, part_rows=part_rows, resume=resume
+        )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
     return Outcome(document, [views.run_line(run, run.seconds)])
 
@@ -227,9 +235,13 @@ def transform(
 def inverse(
     terminal: Terminal,
     encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
-    path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write, or its URL.", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(metavar="OUT", help="Parquet file or folder to write, or its URL.", show_default=False)
+    ],
     *,
     model: Model,
+    part_rows: PartRows = 1 << 24,
+    resume: GoOn = False,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -237,7 +249,7 @@ def inverse(
     """Decode rows into values of the columns' own types."""
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, threads=threads)
-        run = transformer.inverse_transform(encoded, out=path)
+        run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
     return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.frames import Source
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import CompactLayout, Layout, OnehotLayout
+from gpuvgm.output import MODEL_KEY
 from gpuvgm.readers import CompactReader, OnehotReader, encoded_reader
 
 
@@ -71,6 +73,20 @@ class Coding:
     dtype: str
     metadata: Mapping[str, str]
     schema: pa.Schema
+
+    def asked(self, table: Source) -> dict[str, Any]:
+        """What decides the encoded rows, for a manifest."""
+        return {
+            "command": "transform",
+            "model": self.metadata[MODEL_KEY],
+            "inputs": table.fingerprint(),
+            "layout": self.layout,
+            "dtype": self.dtype,
+            "mode": "argmax" if self.options.most_probable else "sample",
+            "seed": self.options.seed,
+            "first_row": self.options.first_row,
+            "uniforms": {name: sha256(values.tobytes()).hexdigest() for name, values in self.uniforms.items()},
+        }
 
     def encoder(self) -> TableEncoder:
         """What encodes blocks."""
@@ -131,6 +147,10 @@ class Decoding:
     table: Any
     check: bool
     drop: bool
+
+    def asked(self, table: Source, fingerprint: str) -> dict[str, Any]:
+        """What decides the decoded rows, for a manifest."""
+        return {"command": "inverse", "model": fingerprint, "inputs": table.fingerprint(), "drop": self.drop}
 
     def reader(self) -> CompactReader | OnehotReader:
         """What reads encoded rows from blocks."""

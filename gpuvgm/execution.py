@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from gpuvgm.errors import InputError
 
 READ_AHEAD = 2
+PORTION_ROWS = 1 << 26  # of one process
 LEAST_ROWS = 1 << 12  # of the parts of a block that memory was too short for
 _LOG = logging.getLogger("gpuvgm")
 
@@ -55,6 +56,9 @@ class Executor(Protocol):
     @property
     def threads(self) -> int:
         """Threads of this process."""
+
+    def rows_of_portions(self, rows: int | None) -> int:
+        """Rows of a portion of a source with so many rows."""
 
     def map_merge(self, function: Callable[[Any], R], blocks: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in row order; None where there are no rows."""
@@ -97,6 +101,10 @@ class LocalExecutor:
         self.progress = progress
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
+
+    def rows_of_portions(self, rows: int | None) -> int:
+        """Rows of a portion: what is lost at most when a run is cut short."""
+        return PORTION_ROWS
 
     def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in block order; None when there are no blocks."""

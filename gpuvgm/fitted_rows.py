@@ -20,7 +20,7 @@ from gpuvgm.columns import ColumnModel, TableModel
 from gpuvgm.distributed import map_frames
 from gpuvgm.encoding import Decoded, checked_uniforms, joined_valid
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
-from gpuvgm.frames import DaskFrame, Source, joined, open_source, place_in, refuse_overwriting, restore
+from gpuvgm.frames import DaskFrame, Source, joined, open_source, place_in, restore
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import (
     OnehotLayout,
@@ -29,7 +29,8 @@ from gpuvgm.layouts import (
     onehot_names,
     spans_of,
 )
-from gpuvgm.output import MODEL_KEY, decoded_schema, write_parquet
+from gpuvgm.output import MODEL_KEY, decoded_schema, target_of
+from gpuvgm.parts import PART_ROWS, Parts, write_rows
 from gpuvgm.report import Report
 from gpuvgm.report.evaluation import evaluate_table
 from gpuvgm.run import Run, engine_for, executor_for
@@ -71,6 +72,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         uniforms: Mapping[str, np.ndarray] | None = None,
         first_row: int = 0,
         out: Path_ | None = None,
+        part_rows: int = PART_ROWS,
+        resume: bool = False,
     ) -> Any:
         """Scalars and modes of rows.
 
@@ -91,7 +94,12 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         first_row : int
             Global index of the first row, where the source is a part of something larger.
         out : path, optional
-            Parquet file to write; a `RunSummary` is returned then.
+            Parquet file to write, or a folder of such (a name without an ending); a `RunSummary` is returned then.
+        part_rows : int
+            Rows of each file of a folder.
+        resume : bool
+            Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
+            has the checksum that it was written with, is kept.
 
         Returns
         -------
@@ -108,22 +116,25 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             return self._lazily(table, part_of, numbered=True)
         with self._run("transform", table) as run:
             coding = self._coding(table, run.engine, mode, layout, dtype, seed, first_row, uniforms)
-            blocks = run.blocks(table, self._fitted().names, len(coding.encoded_schema))
-            if out is not None:
-                refuse_overwriting(table, out)
-                return write_parquet(run, out, coding.encoded_schema, OnWorker(coding.batches), blocks)
-            if run.spread:
-                form, whole = replace(coding, engine=run.here.engine).form(), None
-                part: Callable[[Any], Any] = OnWorker(coding.parts)
-            else:
-                form, encode = coding.form(table), coding.encoder()
-                whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
-                part = lambda block: form.part(encode(block), whole)  # noqa: E731
-            parts: list[Any] = []
-            run.executor.map_blocks(part, blocks, parts.append)
-        if whole is not None and sum(map(len, parts)) != len(whole):
+            if out is None:
+                return self._in_memory(run, table, coding)
+            asked = coding.asked(table) | {"part_rows": part_rows}
+            parts = Parts(target_of(table, out, resume=resume), coding.encoded_schema, asked, part_rows)
+            return write_rows(run, table, self._fitted().names, parts, OnWorker(coding.batches), resume=resume)
+
+    def _in_memory(self, run: Run, table: Source, coding: Coding) -> Any:
+        """Encoded rows as what the caller gave; a matrix is filled where it is, if the rows come to this process."""
+        blocks = run.blocks(table, self._fitted().names, len(coding.encoded_schema))
+        found: list[Any] = []
+        if run.spread:
+            run.executor.map_blocks(OnWorker(coding.parts), blocks, found.append)
+            return replace(coding, engine=run.here.engine).form().join(found, table, self._flavour())
+        form, encode = coding.form(table), coding.encoder()
+        whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
+        run.executor.map_blocks(lambda block: form.part(encode(block), whole), blocks, found.append)
+        if whole is not None and sum(map(len, found)) != len(whole):
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
-        return form.join(parts if whole is None else [whole], table, self._flavour())
+        return form.join(found if whole is None else [whole], table, self._flavour())
 
     def iter_batches(
         self,
@@ -213,6 +224,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         return_valid: bool = False,
         invalid: Literal["mask", "drop"] = "mask",
         out: Path_ | None = None,
+        part_rows: int = PART_ROWS,
+        resume: bool = False,
     ) -> Any:
         """Values of encoded rows, in the columns' own types.
 
@@ -225,7 +238,12 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         invalid : {"mask", "drop"}
             Keep rows outside the training range, or leave them out.
         out : path, optional
-            Parquet file to write; a `RunSummary` is returned then.
+            Parquet file to write, or a folder of such (a name without an ending); a `RunSummary` is returned then.
+        part_rows : int
+            Rows of each file of a folder.
+        resume : bool
+            Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
+            has the checksum that it was written with, is kept.
 
         Returns
         -------
@@ -238,22 +256,23 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         table = open_source(encoded)
         check_origin(table, model)
         if isinstance(table, DaskFrame) and out is None:
-            parts_of = partial(_decoded_part, invalid)
-            frame = self._lazily(table, partial(parts_of, 0), numbered=False)
-            return (frame, self._lazily(table, partial(parts_of, 1), numbered=False)) if return_valid else frame
+            part_of = partial(_decoded_part, invalid)
+            frame = self._lazily(table, partial(part_of, 0), numbered=False)
+            return (frame, self._lazily(table, partial(part_of, 1), numbered=False)) if return_valid else frame
         with self._run("inverse", table) as run:
             given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
             decoding = Decoding(run.engine, model, given, check=return_valid, drop=invalid == "drop")
             read = replace(decoding, engine=run.here.engine).reader()
-            blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)
             schema = decoded_schema(model, read.passed_types)
             if out is not None:
-                refuse_overwriting(table, out)
-                return write_parquet(run, out, schema, OnWorker(decoding.batches), blocks)
-            parts: list[Decoded] = []
-            run.executor.map_blocks(OnWorker(decoding.rows), blocks, parts.append)
-        values = restore(joined([part.table for part in parts], schema), table, self.pandas_dtypes_)
-        return (values, joined_valid(parts)) if return_valid else values
+                asked = decoding.asked(table, self._fingerprint()) | {"part_rows": part_rows}
+                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows)
+                return write_rows(run, table, read.names, parts, OnWorker(decoding.batches), resume=resume)
+            blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)
+            found: list[Decoded] = []
+            run.executor.map_blocks(OnWorker(decoding.rows), blocks, found.append)
+        values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_)
+        return (values, joined_valid(found)) if return_valid else values
 
     def evaluate(self, source: Any) -> Report:
         """Figures of fidelity of the round trip, streamed in one pass.

@@ -221,6 +221,8 @@ Summaries = Annotated[bool, option("--summaries", "Keep the summaries in the mod
 Resume = Annotated[
     bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")
 ]
+GoOn = Annotated[bool, option("--resume", "Go on with a folder whose writing was cut short.")]
+PartRows = Annotated[int, option("--part-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")]
 Threads = Annotated[int | None, option("--threads", "Threads; by default all cores.", min=1, show_default=False)]
 Scheduler = Annotated[
     str | None,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from os import PathLike, fspath
 
 import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrow_types import type_of
 from gpuvgm.columns import ColumnModel, GeneralColumn, MixtureColumn, TableModel
-from gpuvgm.frames import Block, ParquetSink
+from gpuvgm.errors import InputError
+from gpuvgm.frames import Block, Given, Location, ParquetSink, Source, location_of, refuse_overwriting
+from gpuvgm.manifest import inside
 from gpuvgm.run import Run
 
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
@@ -30,6 +31,8 @@ class RunSummary:
         Its rows, size and columns.
     seconds : float
         Time taken.
+    files : int
+        Files; more than one in a folder.
     """
 
     path: str
@@ -37,11 +40,12 @@ class RunSummary:
     bytes: int
     columns: int
     seconds: float
+    files: int = 1
 
 
 def write_parquet(
     run: Run,
-    out: str | PathLike[str],
+    out: Given,
     schema: pa.Schema,
     function: Callable[[Block], pa.RecordBatch],
     blocks: Iterator[Block],
@@ -51,7 +55,24 @@ def write_parquet(
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     with ParquetSink(out, schema, metadata) as sink:
         run.executor.map_blocks(function, blocks, sink.write)
-    return RunSummary(fspath(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
+    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
+
+
+def target_of(source: Source, out: Given, *, resume: bool) -> Location:
+    """The file or folder to write.
+
+    Raises
+    ------
+    InputError
+        Where it would be read as part of the source, or one file is to be resumed.
+    """
+    target = location_of(out)
+    refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
+    if resume and target.suffix:
+        raise InputError(
+            f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
+        )
+    return target
 
 
 def arrow_type_of(column: ColumnModel) -> pa.DataType:

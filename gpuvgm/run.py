@@ -14,8 +14,7 @@ from gpuvgm.distributed import DaskExecutor, client_if_any
 from gpuvgm.engines import choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution import CallerExecutor, Executor, LocalExecutor
-from gpuvgm.frames import DaskFrame, DeviceSource, Reading, Source, as_read_by, portions, stays_on_device
-from gpuvgm.frames.files import FileSource
+from gpuvgm.frames import DaskFrame, DeviceSource, FileSource, Reading, Source, as_read_by, portions, stays_on_device
 from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
@@ -163,18 +162,20 @@ class Run:
 
     def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
         """Blocks, or portions, of some columns of a source; `width` is how many columns what becomes of them has."""
-        rows = self.rows_of(source, max(len(columns), width))
         if self.spread:
-            return self.portions(source, columns, rows)
-        return self.reading(source).blocks(columns, rows)
+            return self.portions(source, columns, width)
+        return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
 
-    def portions(self, source: Source, columns: Sequence[str], block_rows: int) -> Iterator[Any]:
-        """Portions of some columns of a source, for a cluster."""
-        assert isinstance(self.executor, DaskExecutor)
-        if isinstance(source, FileSource) and source.rows is None:
+    def portions(
+        self, source: Source, columns: Sequence[str], width: int = 0, portion_rows: int | None = None
+    ) -> Iterator[Any]:
+        """Portions of some columns of a source, of so many rows or as many as suit the executor."""
+        if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
-        reading = Reading(self.engine, tuple(columns), block_rows)
-        return portions(source, reading, self.executor.rows_of_portions(source.rows))
+        if portion_rows is None:
+            portion_rows = self.executor.rows_of_portions(source.rows)
+        reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
+        return portions(source, reading, portion_rows)
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""

@@ -5,8 +5,8 @@ from gpuvgm.frames.cudf_files import CudfFiles, device_files
 from gpuvgm.frames.dask_frames import DaskFrame, is_dask_frame
 from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
 from gpuvgm.frames.device_results import joined
-from gpuvgm.frames.files import locate, metadata_of, place_in
-from gpuvgm.frames.locations import Given, Location, location_of, refuse_read_only, write_bytes
+from gpuvgm.frames.files import FileSource, locate, metadata_of, place_in
+from gpuvgm.frames.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.portions import OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
@@ -23,6 +23,7 @@ __all__ = [
     "DaskFrame",
     "DeviceSource",
     "DeviceTable",
+    "FileSource",
     "OpenPortion",
     "Portion",
     "Reading",
@@ -41,6 +42,7 @@ __all__ = [
     "locate",
     "location_of",
     "metadata_of",
+    "open_binary",
     "open_source",
     "place_in",
     "portions",

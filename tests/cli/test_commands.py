@@ -45,8 +45,8 @@ def test_the_commands_and_options_are_those_that_work():
             "resume",
             *machine,
         },
-        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", *machine},
-        "inverse": {"model", *machine},
+        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", "part_rows", "resume", *machine},
+        "inverse": {"model", "part_rows", "resume", *machine},
         "evaluate": {
             *machine,
             "model",

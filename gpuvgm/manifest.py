@@ -1,0 +1,174 @@
+"""Manifests: what a run reads, what it was asked for, and what of it is done; rewritten as one after every step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gpuvgm
+from gpuvgm.documents import from_plain, plain
+from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.frames import Location, RemoteFile, location_of, open_binary, write_bytes
+
+FORMAT = 1
+NAME = "manifest.json"
+LOCK = "lock"
+_HASH_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Manifest:
+    """A manifest and where it lies.
+
+    Parameters
+    ----------
+    place : Location
+        The file.
+    asked : dict
+        What decides the result: the command, model, options and inputs.
+    done : dict
+        What is there already: by name of the file, its size, SHA-256 and more.
+    complete : bool
+        Whether all of it is.
+    """
+
+    place: Location
+    asked: dict[str, Any]
+    done: dict[str, dict[str, Any]]
+    complete: bool = False
+
+    def write(self) -> None:
+        """Write it; the old one is there until the new one is."""
+        header = {"format": FORMAT, "library": "gpuvgm", "version": gpuvgm.__version__}
+        document = {**header, "complete": self.complete, "asked": self.asked, "done": self.done}
+        write_bytes(self.place, json.dumps(plain(document, "manifest"), indent=1).encode())
+
+    def add(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Note what is done."""
+        self.done[name] = dict(entry)
+        self.write()
+
+
+def read_manifest(place: Location) -> Manifest | None:
+    """A manifest that was written there; None where there is none, or no whole one."""
+    try:
+        body = place.read_bytes()
+        document = json.loads(body, object_hook=from_plain)
+        if document["library"] != "gpuvgm" or document["format"] > FORMAT:
+            return None
+        return Manifest(place, document["asked"], document["done"], document["complete"])
+    except (OSError, InputError, ValueError, KeyError, TypeError):
+        return None
+
+
+def refuse_other_run(found: Manifest, asked: Mapping[str, Any], name: str) -> None:
+    """Refuse to go on with a run that read or did something else.
+
+    Raises
+    ------
+    SourceChangedError
+        For inputs that are other ones now, naming the first.
+    InputError
+        For another command, model or options.
+    """
+    wanted = json.loads(json.dumps(plain(asked, "manifest")))
+    known = json.loads(json.dumps(plain(found.asked, "manifest")))
+    if known.get("inputs") != wanted.get("inputs"):
+        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; run without resume")
+    for key in sorted({*known, *wanted}):
+        if known.get(key) != wanted.get(key):
+            raise InputError(
+                f"{name}: the run to resume had {key} {known.get(key)!r}, this one has {wanted.get(key)!r}; run as "
+                "before, or without resume"
+            )
+
+
+def changed_input(known: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What is different about the inputs, in words."""
+    old = {file["name"]: file for file in known.get("files", ())}
+    new = {file["name"]: file for file in found.get("files", ())}
+    for name in [*old, *new]:
+        if name not in new:
+            return f"{name} was removed since the run began"
+        if name not in old:
+            return f"{name} was added since the run began"
+        if old[name] != new[name]:
+            what = "size" if old[name]["bytes"] != new[name]["bytes"] else "contents or time of change"
+            return f"{name} was changed since the run began ({what})"
+    return "the source is another one than that of the run that began"
+
+
+def digest_of(location: Location) -> tuple[int, str]:
+    """Size and SHA-256 of a file."""
+    digest, size = hashlib.sha256(), 0
+    with open_binary(location) as file:
+        while body := file.read(_HASH_BYTES):
+            digest.update(body)
+            size += len(body)
+    return size, digest.hexdigest()
+
+
+def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
+    """Whether a file is the one that a manifest lists."""
+    try:
+        return location.exists() and digest_of(location) == (entry["bytes"], entry["sha256"])
+    except (OSError, InputError):
+        return False
+
+
+def inside(folder: Location, name: str) -> Location:
+    """A file of a folder."""
+    return folder / name if isinstance(folder, Path) else location_of(f"{folder}/{name}")
+
+
+@contextmanager
+def locked(folder: Location) -> Iterator[None]:
+    """One process at a time in a folder of this machine; the lock of one that has died is taken over.
+
+    Raises
+    ------
+    InputError
+        Where another process works there.
+    """
+    if isinstance(folder, RemoteFile):
+        yield
+        return
+    lock = folder / LOCK
+    _take(lock)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _take(lock: Path) -> None:
+    for _ in range(2):
+        try:
+            with lock.open("x") as file:
+                file.write(str(os.getpid()))
+            return
+        except FileExistsError:
+            holder = _holder(lock)
+            if holder is not None:
+                raise InputError(f"{lock.parent}: process {holder} works there; wait for it, or end it") from None
+            with suppress(FileNotFoundError):
+                lock.unlink()
+    raise InputError(f"{lock.parent}: another process works there; wait for it")
+
+
+def _holder(lock: Path) -> int | None:
+    """The living process that holds a lock."""
+    try:
+        holder = int(lock.read_text())
+        os.kill(holder, 0)
+    except (ValueError, FileNotFoundError, ProcessLookupError):
+        return None
+    except PermissionError:
+        pass
+    return None if holder == os.getpid() else holder
