@@ -152,6 +152,9 @@ def fit(
     workers: Workers = None,
     summaries: Summaries = False,
     resume: Resume = False,
+    journal: Annotated[
+        bool, option("--journal/--no-journal", "Keep what is counted of files beside MODEL while the fit runs.")
+    ] = True,
 ) -> Outcome:
     """Fit a model on every row of a source.
 
@@ -163,7 +166,8 @@ def fit(
         delay = {kind = "mixed", modal = [0, "missing"]}
         id = "drop"
 
-    Where some columns fail, what is fitted of the others is kept beside MODEL for --resume.
+    Where some columns fail, what is fitted of the others is kept beside MODEL for --resume; so is what was counted of
+    the rows where the fit is cut short. Of a model with summaries --resume fits in the files that SOURCE has since.
     """  # noqa: D301  # \b keeps the lines
     from gpuvgm.store import check_target
 
@@ -185,14 +189,14 @@ def fit(
             threads=threads,
             progress=progress,
         )
-        unfinished.fit(transformer, source, model, resume=resume)
-    transformer.save(model, summaries=summaries)
+        fitted = unfinished.fit(transformer, source, model, resume=resume, journal=journal)
+    fitted.save(model, summaries=summaries or fitted is not transformer)
     unfinished.forget(model)
     seconds = time.perf_counter() - start
-    rows = transformer.model_.rows
+    rows = fitted.model_.rows
     line = f"{model}: fitted on {views.counted(rows, 'row')} in {seconds:.2f} s, {speed(rows, seconds)}"
-    document = {"model": model, "seconds": seconds, **views.model_document(transformer)}
-    return Outcome(document, [line, *views.model_tables(transformer)])
+    document = {"model": model, "seconds": seconds, **views.model_document(fitted)}
+    return Outcome(document, [line, *views.model_tables(fitted)])
 
 
 @command

@@ -144,7 +144,7 @@ def _refined(source: Source, columns: Columns, chosen: Columns, run: Run) -> Res
     """All columns, the chosen ones with finer grids and their summaries from another pass over the rows."""
     finer = {name: refine(column.plan, column.summary) for name, column in chosen.items()}
     _LOG.info("another pass with a finer grid for %s", _quoted(finer))
-    passed = tally_columns(list(finer.values()), run.blocks(source, list(finer)), run)
+    passed = tally_columns(list(finer.values()), run.passing(source, list(finer)), run)
     renewed = {name: Column(finer[name], summary) for name, summary in passed.good.items()}
     kept = {name: renewed.get(name, column) for name, column in columns.items() if name not in passed.failed}
     return Results(kept, passed.failed)

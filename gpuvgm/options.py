@@ -219,7 +219,7 @@ Source = Annotated[
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL ending in .gpuvgm.", show_default=False)]
 Summaries = Annotated[bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")]
 Resume = Annotated[
-    bool, option("--resume", "Fit only the columns that failed the last time, or are declared otherwise now.")
+    bool, option("--resume", "Do only what is left: columns that failed, rows not counted yet, files that are new.")
 ]
 GoOn = Annotated[bool, option("--resume", "Go on with a folder whose writing was cut short.")]
 PartRows = Annotated[int, option("--part-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")]

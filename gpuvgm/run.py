@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import CallerExecutor, Executor, LocalExecutor
 from gpuvgm.frames import DaskFrame, DeviceSource, FileSource, Reading, Source, as_read_by, portions, stays_on_device
 from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
+from gpuvgm.journal import Journal
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
@@ -79,11 +80,14 @@ class Run:
     block_rows : int, optional
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
         2^26 where they lie on one.
+    journal : Journal, optional
+        Where passes of a fit over files are kept, portion by portion.
     """
 
     engine: str
     executor: Executor
     block_rows: int | None = None
+    journal: Journal | None = None
 
     def __post_init__(self) -> None:
         if self.block_rows is not None and self.block_rows < 1:
@@ -135,7 +139,7 @@ class Run:
     def here(self) -> Run:
         """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
         if not self.spread:
-            return self
+            return replace(self, journal=None)
         return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
 
     @property
@@ -165,6 +169,12 @@ class Run:
         if self.spread:
             return self.portions(source, columns, width)
         return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
+
+    def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
+        """Blocks or portions for a pass of a fit: portions of files where there is a journal."""
+        if self.journal is not None and isinstance(source, FileSource) and (self.spread or source.rows is not None):
+            return self.portions(source, columns)
+        return self.blocks(source, columns)
 
     def portions(
         self, source: Source, columns: Sequence[str], width: int = 0, portion_rows: int | None = None

@@ -44,7 +44,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
     """
 
     def blocks(columns: Sequence[str]) -> Iterator[Block]:
-        return run.blocks(source, columns)
+        return run.passing(source, columns)
 
     if source.rows is not None and source.repeatable:
         return Sampled(source, source.sample(names, sample_runs(source.rows, seed)), blocks)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import naming
-from gpuvgm.frames import Block
+from gpuvgm.execution import CallerExecutor, LocalExecutor
+from gpuvgm.frames import Block, Portion
+from gpuvgm.journal import Journal, through_journal
 from gpuvgm.kinds.base import Plan
 from gpuvgm.run import Run
 
 COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, pa.ArrowException)  # what one column's values may lead to
+Count = Callable[[Block], dict[str, Any]]
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -59,8 +63,39 @@ def tally_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> R
     """Tallies of all planned columns in one pass over the rows; none where there are no rows."""
     if not plans:
         return Results({}, {})
-    merged = run.executor.map_merge(partial(tally_block, run.engine, tuple(plans)), blocks, _merge_columns)
+    count = partial(tally_block, run.engine, tuple(plans))
+    if run.journal is None:
+        merged = run.executor.map_merge(count, blocks, _merge_columns)
+    else:
+        merged = _through_journal(run.journal, plans, count, blocks, run)
     return Results.of(merged or {})
+
+
+def _through_journal(
+    journal: Journal, plans: Sequence[Plan], count: Count, blocks: Iterable[Any], run: Run
+) -> dict[str, Any] | None:
+    """Tallies of the portions of files, those that the journal holds not counted again; of anything else, counted."""
+    given = iter(blocks)
+    first = next(given, None)
+    if not isinstance(first, Portion):
+        return run.executor.map_merge(count, [] if first is None else chain([first], given), _merge_columns)
+    merged: dict[str, Any] = {}
+    counted = partial(run.executor.each, partial(_tally_portion, count))
+    for tallies in through_journal(journal, plans, chain([first], given), counted, _is_whole):
+        merged = _merge_columns(merged, tallies) if merged and tallies else merged or tallies
+    return merged
+
+
+def _tally_portion(count: Count, portion: Portion, executor: LocalExecutor) -> Any:
+    """Tallies of a portion, block by block."""
+    opened = portion.opened()
+    chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
+    return chosen.map_merge(count, opened.blocks, _merge_columns) or {}
+
+
+def _is_whole(tallies: dict[str, Any]) -> bool:
+    """Whether no column failed."""
+    return bool(tallies) and not any(isinstance(tally, Failure) for tally in tallies.values())
 
 
 def tally_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from os import fspath
+from pathlib import Path
 from typing import Any
 
 from gpuvgm.checks import check_columns, checked_seed
@@ -11,8 +15,11 @@ from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.frames import open_source
+from gpuvgm.frames import Source, open_source
+from gpuvgm.frames.growth import new_files
+from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
+from gpuvgm.run import Run
 from gpuvgm.schema import TableSchema
 from gpuvgm.store import StoredModel, load_model, save_model
 from gpuvgm.summary import Summary
@@ -156,38 +163,61 @@ class TableTransformer(FittedRows):
         self.threads = threads
         self.progress = progress
 
-    def fit(self, source: Any, y: Any = None, *, resume: bool = False) -> TableTransformer:
+    def fit(
+        self, source: Any, y: Any = None, *, resume: bool = False, journal: Path_ | None = None
+    ) -> TableTransformer:
         """Fit every column on every row.
 
         Parameters
         ----------
         source : object
-            A path, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a dict of
-            arrays, a two-dimensional array, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays
-            or a two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.
+            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a dict
+            of arrays, a two-dimensional array, a frame of Dask, or an iterator of these. Of a CUDA device: a cuDF
+            frame, a dict of arrays or a two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay
+            there.
         y : None
             Ignored.
         resume : bool
-            Go on after `ColumnsFailed`: fit only the columns that are not fitted yet, or are declared otherwise now.
+            Go on: after `ColumnsFailed`, fit only the columns that are not fitted yet, or are declared otherwise now;
+            of a model that is fitted, and holds its summaries, fit in the files that came to its source since, without
+            reading the others again; with a journal, read only the rows that it does not hold.
+        journal : path, optional
+            Folder to keep what is counted in, portion by portion of files of a known length, so that a fit that is cut
+            short can go on. It holds nearly the raw data; remove it when the model is saved.
 
         Raises
         ------
         InputError
             For input that cannot be fitted; the message names file, column and row.
+        SourceChangedError
+            For files that are not those that the run to resume began with.
         ColumnsFailed
             Where some columns cannot be fitted; what is fitted of the others is kept for `resume`.
         """
         table = open_source(source)
-        if resume and not hasattr(self, "unfinished_"):
+        left = hasattr(self, "unfinished_")
+        if resume and hasattr(self, "model_"):
+            return self._grown(table)
+        if resume and not left and journal is None:
             raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
-        before = self.unfinished_ if resume else None
+        before = self.unfinished_ if resume and left else None
         seed = self._fit_seed() if before is None else before.seed
-        with self._run("fit", table) as run:
-            settings = self.get_params(deep=False) | {"random_state": seed}
-            fitted = fit_source(table, self.columns, settings, run, before)
+        settings = self.get_params(deep=False) | {"random_state": seed}
+        with self._run("fit", table) as run, _journalled(run, journal, table, resume=resume) as kept:
+            fitted = fit_source(table, self.columns, settings, kept, before)
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self._take(fitted)
         raise_failures(fitted)
+        return self
+
+    def _grown(self, table: Source) -> TableTransformer:
+        """The fit with the files that are new since."""
+        known = self.model_.source
+        new = new_files(table, known)
+        if new is None:
+            return self
+        self.partial_fit(new)
+        self.model_ = replace(self.model_, source=table.fingerprint())
         return self
 
     def _take(self, fitted: FittedTable) -> None:
@@ -264,6 +294,16 @@ class TableTransformer(FittedRows):
 
     def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
         self.model_, self.schema_, self.summaries_ = model, schema, summaries
+
+
+@contextmanager
+def _journalled(run: Run, folder: Path_ | None, table: Source, *, resume: bool) -> Iterator[Run]:
+    """The run with its journal, if it has one."""
+    if folder is None:
+        yield run
+        return
+    with open_journal(Path(folder), table, resume=resume) as journal:
+        yield replace(run, journal=journal)
 
 
 def load(path: Path_) -> TableTransformer:

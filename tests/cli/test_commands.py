@@ -43,6 +43,7 @@ def test_the_commands_and_options_are_those_that_work():
             "block_rows",
             "summaries",
             "resume",
+            "journal",
             *machine,
         },
         "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", "part_rows", "resume", *machine},
