@@ -245,7 +245,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
             decoding = Decoding(run.engine, model, given, check=return_valid, drop=invalid == "drop")
             read = replace(decoding, engine=run.here.engine).reader()
-            blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)
+            blocks = run.blocks(table, read.names, len(read.names)) if run.spread else read.blocks(run, table)
             schema = decoded_schema(model, read.passed_types)
             if out is not None:
                 refuse_overwriting(table, out)

@@ -8,7 +8,7 @@ from gpuvgm.frames.device_results import joined
 from gpuvgm.frames.files import locate, metadata_of, place_in
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
-from gpuvgm.frames.portions import OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
+from gpuvgm.frames.portions import HeldRows, OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
 from gpuvgm.frames.source import Source
@@ -21,6 +21,7 @@ __all__ = [
     "DaskFrame",
     "DeviceSource",
     "DeviceTable",
+    "HeldRows",
     "OpenPortion",
     "ParquetSink",
     "Portion",
