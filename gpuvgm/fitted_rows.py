@@ -366,7 +366,6 @@ def _encoded_part(
 
 def _decoded_part(invalid: Any, place: int, transformer: FittedRows, frame: Any, start: int) -> Any:
     """One decoded partition, or which of its rows are valid."""
-    values, valid = transformer.inverse_transform(frame, return_valid=True, invalid=invalid)
-    if place == 0:
-        return values
-    return type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
+    values, valid = transformer.inverse_transform(frame, return_valid=True)
+    found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
+    return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of
