@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.distributed import DaskExecutor
@@ -239,6 +240,14 @@ def test_progress_adds_up(client, path, tmp_path):
 def test_a_client_is_an_executor(client, path):
     columns = ["price"]
     assert_same(transformer(client, columns=columns).fit(path), transformer(columns=columns).fit(path))
+
+
+def test_a_transformer_with_a_client_can_be_cloned(client):
+    for executor in (client, DaskExecutor(client)):
+        cloned = clone(transformer(executor, columns=["price"]).set_output(transform="pandas"))
+        assert cloned.executor is executor
+        assert cloned.columns == ["price"]
+        assert cloned._sklearn_output_config == {"transform": "pandas"}
 
 
 def test_other_executors_are_refused(path):

@@ -243,3 +243,25 @@ def test_portions_are_the_partitions_with_rows(client, frame):
     executor = DaskExecutor(client, portion_rows=1)
     gpuvgm.TableTransformer(["age"], executor=executor, progress=lambda *step: seen.append(step)).fit(with_gaps(frame))
     assert [done for _, done, _ in seen] == [1, 800, 801, 1500, ROWS]
+
+
+def test_a_partition_without_a_value_has_the_type_of_the_others():
+    words = pd.Series(["a"] * 30 + [None] * 10 + ["b"] * 10, dtype=object)
+    whole = pd.DataFrame({"word": words, "x": np.arange(50) % 7})
+    with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}):
+        lazy = dd.from_map(
+            lambda part: part, [whole.iloc[:30], whole.iloc[30:40], whole.iloc[40:]], meta=whole.iloc[:0]
+        )
+        one, many = (gpuvgm.TableTransformer(effort="research").fit(source) for source in (whole, lazy))
+        assert model_of(many) == model_of(one)
+        pd.testing.assert_frame_equal(many.transform(lazy).compute(), one.transform(whole))
+
+
+def test_an_error_of_a_partition_names_its_first_row(frame):
+    transformer = gpuvgm.TableTransformer({"note": "categorical"}).fit(frame.iloc[:1500])
+    lazy = transformer.transform(dd.from_pandas(frame, npartitions=4))
+    with (
+        dask.config.set(scheduler="threads"),
+        pytest.raises(InputError, match="partition that begins at row 1[05]0.*no level"),
+    ):
+        lazy.compute()
