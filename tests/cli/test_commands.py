@@ -24,11 +24,12 @@ def test_no_command_is_help():
 
 
 def test_the_commands_and_options_are_those_that_work():
-    common = {"json", "quiet", "debug", "progress", "config"}
+    common, where = {"json", "quiet", "debug", "progress", "config"}, {"threads", "scheduler", "workers"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
         "generate": {"rows", "seed"},
-        "fit": {
+        "fit": where
+        | {
             "model",
             "columns",
             "engine",
@@ -40,13 +41,13 @@ def test_the_commands_and_options_are_those_that_work():
             "tails",
             "seed",
             "block_rows",
-            "threads",
             "summaries",
             "resume",
         },
-        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", "threads"},
-        "inverse": {"model"},
-        "evaluate": {
+        "transform": where | {"model", "mode", "layout", "dtype", "seed", "block_rows"},
+        "inverse": where | {"model"},
+        "evaluate": where
+        | {
             "model",
             "max_error",
             "max_relative_error",

@@ -33,9 +33,10 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first, columns, training, *drop_ins, device = blocks("python")
+    first, columns, training, *drop_ins, device, cluster = blocks("python")
     assert len(drop_ins) == 2, "run beside the libraries that they replace"
     assert "import cudf" in device, "runs on a GPU"
+    assert "gpuvgm.cluster(" in cluster, "runs on worker processes"
     names = [run_block(tmp_path, code) for code in (first, columns, training)]
     assert {path.name for path in tmp_path.iterdir()} >= {"encoded.parquet", "back.parquet", "amount.gpuvgm"}
     np.testing.assert_allclose(names[0]["batch"][:, -2:].sum(axis=1), 1)
@@ -54,7 +55,15 @@ def test_the_code_for_a_gpu_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cudf = pytest.importorskip("cudf", reason="cudf is not installed")
     monkeypatch.chdir(tmp_path)
     generate("amount.parquet", 10_000)
-    assert isinstance(run_block(tmp_path, blocks("python")[-1])["encoded"], cudf.DataFrame)
+    assert isinstance(run_block(tmp_path, blocks("python")[-2])["encoded"], cudf.DataFrame)
+
+
+def test_the_code_for_a_cluster_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.chdir(tmp_path)
+    generate("amount.parquet", 10_000)
+    assert run_block(tmp_path, blocks("python")[-1])["transformer"].model_.rows == 10_000
+    assert (tmp_path / "encoded.parquet").exists()
 
 
 def run_block(folder: Path, code: str) -> dict[str, Any]:
