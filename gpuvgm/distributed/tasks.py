@@ -165,9 +165,17 @@ def settled(client: Client, futures: Sequence[Future]) -> set[Future]:
 
 
 def result_of(client: Client, future: Future) -> Any:
-    """The result of a task."""
-    settled(client, [future])
-    return future.result()
+    """The result of a task; it may be lost with its worker before it is here, and is made again then."""
+    patience = WITHOUT_WORKERS
+    while True:
+        settled(client, [future])
+        try:
+            return future.result(timeout=patience)
+        except TimeoutError:
+            if future.status == "error":  # the task's own
+                raise
+            wait_for_workers(client)
+            patience *= 2  # a result that is large, or comes slowly, arrives in the end
 
 
 def wait_for_workers(client: Client) -> None:

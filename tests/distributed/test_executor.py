@@ -7,6 +7,7 @@ import os
 import pickle
 from functools import partial
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor
+from gpuvgm.distributed import DaskExecutor, tasks
 from gpuvgm.distributed.executor import Tree, in_shares
 from gpuvgm.distributed.tasks import WINDOW
 from gpuvgm.errors import EnvironmentProblem, InputError
@@ -170,6 +171,20 @@ def test_closing_a_stream_leaves_no_task(executor):
 def test_a_timeout_of_a_task_is_its_own(executor):
     with pytest.raises(TimeoutError, match="the store did not answer"):
         executor.map_merge(timed_out, pieces(1), joined)
+
+
+def test_a_result_that_is_lost_before_it_is_here_is_waited_for_and_the_loss_told(executor, monkeypatch):
+    monkeypatch.setattr(tasks, "WITHOUT_WORKERS", 0.1)
+    monkeypatch.setattr(executor.client, "wait_for_workers", none_comes)
+    lost = SimpleNamespace(status="finished", result=none_comes)
+    monkeypatch.setattr(tasks, "settled", lambda *_: [lost])
+    with pytest.raises(EnvironmentProblem, match="has had no worker for 0.1 s"):
+        tasks.result_of(executor.client, lost)
+
+
+def none_comes(*_, timeout):
+    assert timeout == 0.1
+    raise TimeoutError
 
 
 def timed_out(piece):
