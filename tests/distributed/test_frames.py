@@ -156,7 +156,8 @@ def test_files_are_written_from_frames(client, frame, one, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*inplace:DeprecationWarning")  # Dask's reader, with pandas 3.1
 def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, monkeypatch):
-    dd.from_pandas(frame, npartitions=4).to_parquet(tmp_path / "parts")
+    with dask.config.set(scheduler="threads"):
+        dd.from_pandas(frame, npartitions=4).to_parquet(tmp_path / "parts")
     lazy = dd.read_parquet(tmp_path / "parts")
 
     def refuse(*_, **__):
