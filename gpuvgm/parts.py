@@ -146,7 +146,7 @@ def _work(
     if isinstance(source, FileSource) and (source.rows is not None or run.spread):
         left = (
             portion
-            for portion in run.portions(source, columns, width, parts.part_rows)
+            for portion in run.portions(source, columns, width, exactly=parts.part_rows)
             if parts.name(portion.first_row) not in done
         )
         for portion, entry in run.executor.each(partial(write_part, parts, encode), left):
