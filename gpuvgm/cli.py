@@ -13,17 +13,21 @@ import gpuvgm
 from gpuvgm import unfinished, views
 from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, speed
 from gpuvgm.options import (
+    Against,
     Algorithm,
     BlockRows,
     Columns,
     Effort,
     Engine,
     Infinities,
+    Memory,
     Model,
     Precision,
     Resume,
+    Sample,
     Seed,
     Source,
+    Stratified,
     Summaries,
     Tails,
     Threads,
@@ -107,12 +111,15 @@ def fit(
     unknown: Unknown = "error",
     tails: Tails = "clip",
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
+    sample: Sample = None,
+    stratified: Stratified = False,
     block_rows: BlockRows = None,
+    memory: Memory = None,
     threads: Threads = None,
     summaries: Summaries = False,
     resume: Resume = False,
 ) -> Outcome:
-    """Fit a model on every row of a source.
+    """Fit a model on every row of a source, or on a sample.
 
     SPEC.toml says what each column is, for example:
 
@@ -139,7 +146,10 @@ def fit(
             tails=tails,
             inf=inf,
             unknown=unknown,
+            sample_rows=sample,
+            stratified=stratified,
             block_rows=block_rows,
+            memory=memory,
             threads=threads,
             progress=progress,
         )
@@ -148,7 +158,7 @@ def fit(
     unfinished.forget(model)
     seconds = time.perf_counter() - start
     rows = transformer.model_.rows
-    line = f"{model}: fitted on {views.counted(rows, 'row')} in {seconds:.2f} s, {speed(rows, seconds)}"
+    line = f"{model}: fitted on {views.training_rows(transformer.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **views.model_document(transformer)}
     return Outcome(document, [line, *views.model_tables(transformer)])
 
@@ -171,11 +181,12 @@ def transform(
     ] = "float32",
     seed: Seed = None,
     block_rows: BlockRows = None,
+    memory: Memory = None,
     threads: Threads = None,
 ) -> Outcome:
     """Encode every row of a source as scalars and modes."""
     with terminal.bars() as progress:
-        transformer = _loaded(model, progress=progress, block_rows=block_rows, threads=threads)
+        transformer = _loaded(model, progress=progress, block_rows=block_rows, memory=memory, threads=threads)
         run = transformer.transform(source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path)
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
     return Outcome(document, [views.run_line(run, run.seconds)])
@@ -188,10 +199,13 @@ def inverse(
     path: Annotated[str, typer.Argument(metavar="OUT", help="Parquet file to write.", show_default=False)],
     *,
     model: Model,
+    memory: Memory = None,
+    threads: Threads = None,
 ) -> Outcome:
     """Decode rows into values of the columns' own types."""
     with terminal.bars() as progress:
-        run = _loaded(model, progress=progress).inverse_transform(encoded, out=path)
+        transformer = _loaded(model, progress=progress, memory=memory, threads=threads)
+        run = transformer.inverse_transform(encoded, out=path)
     return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
 
 
@@ -201,6 +215,9 @@ def evaluate(
     source: Source,
     *,
     model: Model,
+    against: Against = None,
+    memory: Memory = None,
+    threads: Threads = None,
     max_error: Annotated[
         float | None, _limit("--max-error", "Largest 99.9th percentile of the error allowed, in sd.", "SD")
     ] = None,
@@ -228,7 +245,9 @@ def evaluate(
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
     with terminal.bars() as progress:
-        report = _loaded(model, progress=progress).evaluate(source)
+        transformer = _loaded(model, progress=progress, memory=memory, threads=threads)
+        distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
+        report = transformer.evaluate(source)
     broken = report.broken(
         {
             "max_error": max_error,
@@ -243,6 +262,9 @@ def evaluate(
     )
     document = {"source": source, "model": model, **report.to_dict(), "broken": broken}
     view = [f"{source}: {views.counted(report.rows, 'row')}", str(report)]
+    if distance is not None:
+        document["against"] = {"model": against, **distance.to_dict()}
+        view += [f"{model} beside {against}:", str(distance)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 
@@ -254,7 +276,7 @@ def info(
     """Print what a model holds."""
     fitted = gpuvgm.load(model)
     columns = list(fitted.columns_.values())
-    line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.counted(fitted.model_.rows, 'row')}"
+    line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
     document = {"model": model, **views.model_document(fitted)}
     return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
 

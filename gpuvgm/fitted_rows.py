@@ -9,10 +9,12 @@ from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from gpuvgm.arrow_threads import bounded
 from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
 from gpuvgm.columns import ColumnModel, TableModel
 from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder, checked_uniforms, joined_valid
@@ -29,9 +31,11 @@ from gpuvgm.layouts import (
     onehot_names,
     spans_of,
 )
+from gpuvgm.memory import Need, parse_memory
 from gpuvgm.output import MODEL_KEY, decoded_schema, write_parquet
 from gpuvgm.readers import encoded_reader
 from gpuvgm.report import Report
+from gpuvgm.report.distance import ModelDistance, model_distance
 from gpuvgm.report.evaluation import evaluate_table
 from gpuvgm.run import Run, engine_for
 from gpuvgm.store import fingerprint
@@ -45,7 +49,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     Attributes
     ----------
-    engine, threads, block_rows, progress : object
+    engine, threads, block_rows, memory, progress : object
         As for `TableTransformer`.
     model_ : TableModel
         The fitted columns.
@@ -56,6 +60,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     engine: str
     threads: int | None
     block_rows: int | None
+    memory: int | str | None
     progress: Progress | None
     model_: TableModel
     pandas_dtypes_: dict[str, Any]
@@ -102,7 +107,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         table = open_source(source)
         encode, form = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
-        with self._run("transform", table) as run:
+        need = Need.transform(self._read(table), form.schema, written=out is not None)
+        with self._run("transform", table, need) as run:
             blocks = run.blocks(table, self._fitted().names, len(form.schema))
             if out is not None:
                 refuse_overwriting(table, out)
@@ -145,7 +151,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         table = open_source(source)
         encode, form = self._coding(table, mode, layout, dtype, seed, first_row, None)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
-        with self._run("transform", table) as run:
+        with self._run("transform", table, Need.transform(self._read(table), form.schema, written=False)) as run:
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = run.reading(table).blocks(self._fitted().names, rows)
             for part in run.executor.stream(lambda block: form.part(encode(block)), blocks):
@@ -223,9 +229,10 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             decoded = rows_of(read(block))
             return decoded.kept() if invalid == "drop" else decoded
 
-        with self._run("inverse", table) as run:
+        schema = decoded_schema(model, read.passed_types)
+        need = Need.transform(table.schema, schema, written=out is not None)
+        with self._run("inverse", table, need) as run:
             blocks = read.blocks(run, table)
-            schema = decoded_schema(model, read.passed_types)
             if out is not None:
                 refuse_overwriting(table, out)
                 return write_parquet(run, out, schema, lambda block: decode(block).batch, blocks)
@@ -250,8 +257,29 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         model = self._fitted()
         table = open_source(source)
         check_columns(table, model)
-        with self._run("evaluate", table) as run:
+        with self._run("evaluate", table, Need.evaluate(self._read(table))) as run:
             return evaluate_table(model, table, run)
+
+    def distance_to(self, other: FittedRows) -> ModelDistance:
+        """How far this model is from another one of the same columns, as a fit on a sample from that on all rows.
+
+        Parameters
+        ----------
+        other : TableTransformer
+            The other fitted one; distances are in units of its standard deviations.
+
+        Returns
+        -------
+        ModelDistance
+            For every column of numbers the modes of both, the Kolmogorov-Smirnov and the Wasserstein distance of the
+            fitted densities and the shares of modal values; for levels the total variation distance of their shares.
+
+        Raises
+        ------
+        InputError
+            For models whose columns cannot be compared.
+        """
+        return model_distance(self._fitted(), other._fitted())
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose what `transform` returns.
@@ -312,8 +340,14 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         model: TableModel = self.model_
         return model
 
+    def _read(self, table: Source) -> pa.Schema:
+        """The fitted columns as they are in a table."""
+        return pa.schema([table.schema.field(name) for name in self._fitted().names])
+
     @contextmanager
-    def _run(self, stage: str, table: Source) -> Iterator[Run]:
+    def _run(self, stage: str, table: Source, need: Need) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        yield Run.over(table, self.engine, self.threads, report, self.block_rows)
+        with bounded(self.threads):
+            run = Run.over(table, self.engine, self.threads, report, self.block_rows)
+            yield run if self.memory is None else run.within(parse_memory(self.memory), need)

@@ -12,6 +12,7 @@ from gpuvgm.engines import Engine, choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution import CallerExecutor, LocalExecutor
 from gpuvgm.frames import Block, CudfFiles, DeviceSource, Source, device_files
+from gpuvgm.memory import Need, limits_of
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
@@ -59,11 +60,14 @@ class Run:
     block_rows : int, optional
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
         2^26 where they lie on one.
+    room : int, optional
+        Bytes that the user's limit of memory leaves beside the blocks.
     """
 
     engine: str
     executor: LocalExecutor
     block_rows: int | None = None
+    room: int | None = None
 
     def __post_init__(self) -> None:
         if self.block_rows is not None and self.block_rows < 1:
@@ -86,6 +90,27 @@ class Run:
         reading = as_read_by(get_engine(name), source)
         here = isinstance(reading, CudfFiles) or (isinstance(reading, DeviceSource) and not reading.hosted)
         return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
+
+    def within(self, memory: int, need: Need) -> Run:
+        """The same with blocks and threads that keep to a limit of the host's memory.
+
+        Parameters
+        ----------
+        memory : int
+            Bytes.
+        need : Need
+            What the stage holds.
+
+        Raises
+        ------
+        InputError
+            Where the least is too much.
+        """
+        if self.on_device:
+            return self
+        limits = limits_of(memory, self.executor.threads, need, self.block_rows)
+        executor = LocalExecutor(limits.threads, self.executor.progress)
+        return Run(self.engine, executor, limits.block_rows, limits.room)
 
     @property
     def on_device(self) -> bool:

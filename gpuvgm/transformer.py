@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from os import fspath
 from typing import Any
+
+import pyarrow as pa
 
 from gpuvgm.checks import check_columns, checked_seed
 from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.frames import open_source
+from gpuvgm.frames import Source, open_source
 from gpuvgm.kinds.numbers import plan_again
+from gpuvgm.memory import Need
+from gpuvgm.sample_fit import check_sample, sample_bytes, sampled_source
 from gpuvgm.schema import TableSchema
 from gpuvgm.store import StoredModel, load_model, save_model
 from gpuvgm.summary import Summary
 from gpuvgm.table_fit import add_rows
 
-OF_THIS_MACHINE = ("columns", "engine", "threads", "block_rows", "progress")  # parameters that a model file leaves out
+OF_THIS_MACHINE = (
+    "columns",
+    "engine",
+    "threads",
+    "block_rows",
+    "memory",
+    "progress",
+)  # parameters that a model file leaves out
 
 
 class TableTransformer(FittedRows):
@@ -78,10 +90,22 @@ class TableTransformer(FittedRows):
         What to do with infinities.
     unknown : {"error", "ignore"}
         What to do with a value of a categorical column that is none of its levels: stop, or give it no cell.
+    sample_rows : int, optional
+        Fit on about so many rows, which are held in memory, instead of all: seeded runs of consecutive rows spread over
+        the source, of which only these are read; the first rows where the number of rows is unknown (CSV, iterators). A
+        level that the sample lacks stops a later transform: `unknown="ignore"`, or `categories` of the column, is the
+        remedy; numbers beyond the sample's range are clipped, or kept with `tails="exact"`.
+    stratified : bool
+        Read four times `sample_rows` rows, and let every column take its rows from strata of its own values, the least
+        and the largest among them. Columns are fitted each by itself, so that rows need not stay together.
     block_rows : int, optional
-        Rows that are in memory at a time, per thread (default 1,048,576).
+        Rows that are in memory at a time, per thread (default 1,048,576); wins over `memory`.
+    memory : int or str, optional
+        Memory that the process shall keep to, in bytes or as "512MB" or "1.5GiB": blocks are made as short, and threads
+        as few, as it takes. What the caller holds already (tables in memory, results that are returned) is not
+        counted. Results are the same whatever the memory.
     threads : int, optional
-        Threads; by default all cores.
+        Threads that compute, and at most as many of Arrow's that decode files; by default all cores.
     progress : callable, optional
         Called as ``progress(stage, done_rows, total_rows)``.
 
@@ -118,7 +142,10 @@ class TableTransformer(FittedRows):
         floor: float | None = 1e-6,
         inf: str = "error",
         unknown: str = "error",
+        sample_rows: int | None = None,
+        stratified: bool = False,
         block_rows: int | None = None,
+        memory: int | str | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -140,7 +167,10 @@ class TableTransformer(FittedRows):
         self.floor = floor
         self.inf = inf
         self.unknown = unknown
+        self.sample_rows = sample_rows
+        self.stratified = stratified
         self.block_rows = block_rows
+        self.memory = memory
         self.threads = threads
         self.progress = progress
 
@@ -170,13 +200,24 @@ class TableTransformer(FittedRows):
             raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
         before = self.unfinished_ if resume else None
         seed = self._fit_seed() if before is None else before.seed
-        with self._run("fit", table) as run:
+        names = TableSchema.declare(self.columns, table.schema, table.name).names
+        rows, held = self._sampled(table, names, seed)
+        with self._run("fit", rows, Need.fit(_chosen(table, names), held)) as run:
             settings = self.get_params(deep=False) | {"random_state": seed}
-            fitted = fit_source(table, self.columns, settings, run, before)
+            fitted = fit_source(rows, self.columns, settings, run, before)
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self._take(fitted)
         raise_failures(fitted)
         return self
+
+    def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
+        """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""
+        count = check_sample(self.sample_rows, stratified=self.stratified)
+        if count is None:
+            return table, 0
+        held = sample_bytes(_chosen(table, names), table.rows, count, stratified=self.stratified)
+        with self._run("fit", table, Need.fit(_chosen(table, names), held)):
+            return sampled_source(table, names, count, seed, stratified=self.stratified), held
 
     def _take(self, fitted: FittedTable) -> None:
         """Become what is fitted, or what is left unfinished."""
@@ -215,7 +256,7 @@ class TableTransformer(FittedRows):
         settings = self.get_params(deep=False) | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
-        with self._run("fit", table) as run:
+        with self._run("fit", table, Need.fit(_chosen(table, model.names))) as run:
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
@@ -252,6 +293,10 @@ class TableTransformer(FittedRows):
 
     def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
         self.model_, self.schema_, self.summaries_ = model, schema, summaries
+
+
+def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([table.schema.field(name) for name in names])
 
 
 def load(path: Path_) -> TableTransformer:

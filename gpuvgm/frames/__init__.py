@@ -8,7 +8,8 @@ from gpuvgm.frames.files import locate, metadata_of
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.restore import restore
-from gpuvgm.frames.sinks import ParquetSink
+from gpuvgm.frames.sampled import SampleSource
+from gpuvgm.frames.sinks import ParquetSink, rows_of_group
 from gpuvgm.frames.source import Source
 from gpuvgm.frames.stray_text import stray_text
 from gpuvgm.frames.targets import refuse_overwriting
@@ -19,6 +20,7 @@ __all__ = [
     "DeviceSource",
     "DeviceTable",
     "ParquetSink",
+    "SampleSource",
     "Source",
     "device_array",
     "device_files",
@@ -30,6 +32,7 @@ __all__ = [
     "read_metadata",
     "refuse_overwriting",
     "restore",
+    "rows_of_group",
     "stray_text",
     "host_batch",
 ]

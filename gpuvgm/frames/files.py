@@ -16,6 +16,7 @@ from gpuvgm.frames.csv_files import csv_parts
 from gpuvgm.frames.ipc_files import ipc_part
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
 from gpuvgm.frames.paths import check_unchanged, expand, format_of, stamp_of
+from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -161,6 +162,9 @@ def locate(source: Source, row: int) -> str:
     str
         The file and the row in it, counted from 1; for tables in memory their name and the global row, counted from 0.
     """
+    if isinstance(source, SampleSource):
+        origin = source.row_of(row)
+        return f"{source.name}, row {row}" if origin is None else locate(source.origin, origin)
     if not isinstance(source, FileSource):
         return f"{source.name}, row {row}"
     for part in source.parts:
