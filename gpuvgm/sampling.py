@@ -59,11 +59,13 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
     return Sampled(source, rows, blocks if source.repeatable else lambda _: chain(head, stream))
 
 
-def sample_runs(rows: int, seed: int, count: int = SAMPLE_RUNS * RUN_ROWS) -> list[tuple[int, int]]:
+def sample_runs(rows: int, seed: int, count: int | None = None) -> list[tuple[int, int]]:
     """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
 
-    There are at least 32 runs, if there are as many rows, of 4,096 rows at most; a short source is one run.
+    There are at least 32 runs, if there are as many rows, of 4,096 rows at most, and by default so many of so many; a
+    short source is one run.
     """
+    count = SAMPLE_RUNS * RUN_ROWS if count is None else count
     if rows <= count:
         return [(0, rows)] if rows else []
     random = np.random.Generator(np.random.PCG64(seed))
