@@ -102,8 +102,9 @@ class TableTransformer(FittedRows):
         Rows that are in memory at a time, per thread (default 1,048,576); wins over `memory`.
     memory : int or str, optional
         Memory that the process shall keep to, in bytes or as "512MB" or "1.5GiB": blocks are made as short, and threads
-        as few, as it takes. What the caller holds already (tables in memory, results that are returned) is not
-        counted. Results are the same whatever the memory.
+        as few, as it takes. What the caller holds (tables, summaries of this fit, results that are returned) is not
+        counted. Results are the same whatever the memory, but for algorithm="exact" with effort="research", whose
+        k-means runs on a sample where all rows of a column do not fit; the log says so.
     threads : int, optional
         Threads that compute, and at most as many of Arrow's that decode files; by default all cores.
     progress : callable, optional
