@@ -16,6 +16,8 @@ _FIXED_LIST = re.compile(r"fixed_size_list<(.+)>\[(\d+)\]")
 _DICTIONARY = re.compile(r"dictionary<values=(.+), indices=(u?int\d+), ordered=([01])>")
 _NESTED = re.compile(r"(list|large_list|list_view|large_list_view|struct|map)<(.*)>")
 _NOT_NULL = " not null"
+VALIDITY_BYTES = 1 / 8  # a bit of every value
+TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
 
 
 @cache
@@ -116,3 +118,17 @@ def is_number_type(type_: pa.DataType) -> bool:
 def is_plain_number_type(type_: pa.DataType) -> bool:
     """Whether values of the type are integers or floating-point numbers."""
     return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
+def row_bytes(schema: pa.Schema) -> float:
+    """Bytes that a row takes in Arrow arrays; of values without a fixed width a guess."""
+    return float(sum(_value_bytes(field.type) for field in schema))
+
+
+def _value_bytes(type_: pa.DataType) -> float:
+    if pa.types.is_dictionary(type_):
+        return _value_bytes(type_.index_type)
+    try:
+        return type_.bit_width / 8 + VALIDITY_BYTES
+    except ValueError:
+        return TEXT_BYTES

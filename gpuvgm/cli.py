@@ -15,6 +15,7 @@ from gpuvgm.cluster_options import executor_of
 from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, json_text, speed
 from gpuvgm.frames import check_document, write_bytes
 from gpuvgm.options import (
+    Against,
     Algorithm,
     BlockRows,
     Columns,
@@ -22,13 +23,16 @@ from gpuvgm.options import (
     Engine,
     GoOn,
     Infinities,
+    Memory,
     Model,
     PartRows,
     Precision,
     Resume,
+    Sample,
     Scheduler,
     Seed,
     Source,
+    Stratified,
     Summaries,
     Tails,
     Threads,
@@ -146,7 +150,10 @@ def fit(
     unknown: Unknown = "error",
     tails: Tails = "clip",
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
+    sample: Sample = None,
+    stratified: Stratified = False,
     block_rows: BlockRows = None,
+    memory: Memory = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -156,7 +163,7 @@ def fit(
         bool, option("--journal/--no-journal", "Keep what is counted of files beside MODEL while the fit runs.")
     ] = True,
 ) -> Outcome:
-    """Fit a model on every row of a source.
+    """Fit a model on every row of a source, or on a sample.
 
     SPEC.toml says what each column is, for example:
 
@@ -185,7 +192,10 @@ def fit(
             inf=inf,
             unknown=unknown,
             executor=executor,
+            sample_rows=sample,
+            stratified=stratified,
             block_rows=block_rows,
+            memory=memory,
             threads=threads,
             progress=progress,
         )
@@ -194,7 +204,7 @@ def fit(
     unfinished.forget(model)
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
-    line = f"{model}: fitted on {views.counted(rows, 'row')} in {seconds:.2f} s, {speed(rows, seconds)}"
+    line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **views.model_document(fitted)}
     return Outcome(document, [line, *views.model_tables(fitted)])
 
@@ -221,13 +231,16 @@ def transform(
     part_rows: PartRows = 1 << 24,
     resume: GoOn = False,
     block_rows: BlockRows = None,
+    memory: Memory = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
     """Encode every row of a source as scalars and modes."""
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = _loaded(model, progress=progress, executor=executor, block_rows=block_rows, threads=threads)
+        transformer = _loaded(
+            model, progress=progress, executor=executor, block_rows=block_rows, memory=memory, threads=threads
+        )
         run = transformer.transform(
             source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path, part_rows=part_rows, resume=resume
         )
@@ -246,13 +259,14 @@ def inverse(
     model: Model,
     part_rows: PartRows = 1 << 24,
     resume: GoOn = False,
+    memory: Memory = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
     """Decode rows into values of the columns' own types."""
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = _loaded(model, progress=progress, executor=executor, threads=threads)
+        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
     return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
 
@@ -263,6 +277,8 @@ def evaluate(
     source: Source,
     *,
     model: Model,
+    against: Against = None,
+    memory: Memory = None,
     max_error: Annotated[
         float | None, _limit("--max-error", "Largest 99.9th percentile of the error allowed, in sd.", "SD")
     ] = None,
@@ -298,7 +314,9 @@ def evaluate(
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
     target = None if report is None else check_document(report)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        found = _loaded(model, progress=progress, executor=executor, threads=threads).evaluate(source)
+        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
+        distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
+        found = transformer.evaluate(source)
     broken = found.broken(
         {
             "max_error": max_error,
@@ -312,9 +330,12 @@ def evaluate(
         }
     )
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
+    view = [f"{source}: {views.counted(found.rows, 'row')}", str(found)]
+    if distance is not None:
+        document["against"] = {"model": against, **distance.to_dict()}
+        view += [f"{model} beside {against}:", str(distance)]
     if target is not None:
         write_bytes(target, json_text(document).encode())
-    view = [f"{source}: {views.counted(found.rows, 'row')}", str(found)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 
@@ -326,7 +347,7 @@ def info(
     """Print what a model holds."""
     fitted = gpuvgm.load(model)
     columns = list(fitted.columns_.values())
-    line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.counted(fitted.model_.rows, 'row')}"
+    line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
     document = {"model": model, **views.model_document(fitted)}
     return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
 

@@ -11,10 +11,12 @@ from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from gpuvgm.arrow_threads import bounded
 from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
 from gpuvgm.coding import Coding, Decoding, EncodedTable, OnWorker
 from gpuvgm.columns import ColumnModel, TableModel
@@ -30,9 +32,11 @@ from gpuvgm.layouts import (
     onehot_names,
     spans_of,
 )
+from gpuvgm.memory import Need, parse_memory
 from gpuvgm.output import MODEL_KEY, decoded_schema, target_of
 from gpuvgm.parts import PART_ROWS, Parts, write_rows
 from gpuvgm.report import Report
+from gpuvgm.report.distance import ModelDistance, model_distance
 from gpuvgm.report.evaluation import evaluate_table
 from gpuvgm.run import Run, engine_for, executor_for
 from gpuvgm.store import fingerprint
@@ -46,7 +50,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     Attributes
     ----------
-    engine, executor, threads, block_rows, progress : object
+    engine, executor, threads, block_rows, memory, progress : object
         As for `TableTransformer`.
     model_ : TableModel
         The fitted columns.
@@ -58,6 +62,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     executor: Any
     threads: int | None
     block_rows: int | None
+    memory: int | str | None
     progress: Progress | None
     model_: TableModel
     pandas_dtypes_: dict[str, Any]
@@ -115,8 +120,10 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
             part_of = partial(_encoded_part, mode, layout, dtype, seed, first_row)
             return self._lazily(table, part_of, numbered=True)
-        with self._run("transform", table) as run:
-            coding = self._coding(table, run.engine, mode, layout, dtype, seed, first_row, uniforms)
+        coding = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
+        need = Need.transform(self._read(table), coding.encoded_schema, written=out is not None)
+        with self._run("transform", table, need) as run:
+            coding = replace(coding, engine=run.engine)
             if out is None:
                 return self._in_memory(run, table, coding)
             asked = coding.asked(table) | {"part_rows": part_rows}
@@ -167,10 +174,12 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         table = open_source(source)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
-        with self._run("transform", table) as cluster:
+        coding = self._coding(table, mode, layout, dtype, seed, first_row, None)
+        need = Need.transform(self._read(table), coding.encoded_schema, written=False)
+        with self._run("transform", table, need) as cluster:
             run = cluster.here
             engine = engine_for(self.engine, table) if cluster.spread else run.engine
-            coding = self._coding(table, engine, mode, layout, dtype, seed, first_row, None)
+            coding = replace(coding, engine=engine)
             encode, form = coding.encoder(), coding.form(table)
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = run.reading(table).blocks(self._fitted().names, rows)
@@ -183,7 +192,6 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _coding(
         self,
         table: Source,
-        engine: str,
         mode: str,
         layout: str,
         dtype: str,
@@ -205,7 +213,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             place=place_in(table),
         )
         drawn = checked_uniforms(model, uniforms, table.rows)
-        return Coding(engine, model, options, drawn, layout, dtype, {MODEL_KEY: self._fingerprint()}, table.schema)
+        return Coding(self.engine, model, options, drawn, layout, dtype, {MODEL_KEY: self._fingerprint()}, table.schema)
 
     def _lazily(self, table: DaskFrame, function: Callable[..., Any], *, numbered: bool) -> Any:
         """A frame of Dask of what a function gives for a fitted transformer and each partition."""
@@ -260,11 +268,12 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             part_of = partial(_decoded_part, invalid)
             frame = self._lazily(table, partial(part_of, 0), numbered=False)
             return (frame, self._lazily(table, partial(part_of, 1), numbered=False)) if return_valid else frame
-        with self._run("inverse", table) as run:
-            given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
-            decoding = Decoding(run.engine, model, given, check=return_valid, drop=invalid == "drop")
+        decoding = Decoding("reference", model, table, check=return_valid, drop=invalid == "drop")
+        schema = decoded_schema(model, decoding.reader().passed_types)
+        with self._run("inverse", table, Need.transform(table.schema, schema, written=out is not None)) as run:
             read = replace(decoding, engine=run.here.engine).reader()
-            schema = decoded_schema(model, read.passed_types)
+            given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
+            decoding = replace(decoding, engine=run.engine, table=given)
             if out is not None:
                 asked = decoding.asked(table, self._fingerprint()) | {"part_rows": part_rows}
                 parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows)
@@ -291,8 +300,29 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         model = self._fitted()
         table = open_source(source)
         check_columns(table, model)
-        with self._run("evaluate", table) as run:
+        with self._run("evaluate", table, Need.evaluate(self._read(table))) as run:
             return evaluate_table(model, table, run)
+
+    def distance_to(self, other: FittedRows) -> ModelDistance:
+        """How far this model is from another one of the same columns, as a fit on a sample from that on all rows.
+
+        Parameters
+        ----------
+        other : TableTransformer
+            The other fitted one; distances are in units of its standard deviations.
+
+        Returns
+        -------
+        ModelDistance
+            For every column of numbers the modes of both, the Kolmogorov-Smirnov and the Wasserstein distance of the
+            fitted densities and the shares of modal values; for levels the total variation distance of their shares.
+
+        Raises
+        ------
+        InputError
+            For models whose columns cannot be compared.
+        """
+        return model_distance(self._fitted(), other._fitted())
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose what `transform` returns.
@@ -360,15 +390,21 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         model: TableModel = self.model_
         return model
 
+    def _read(self, table: Source) -> pa.Schema:
+        """The fitted columns as they are in a table."""
+        return pa.schema([table.schema.field(name) for name in self._fitted().names])
+
     @contextmanager
-    def _run(self, stage: str, table: Source) -> Iterator[Run]:
+    def _run(self, stage: str, table: Source, need: Need) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
         executor = executor_for(self.executor, table)
-        if executor is None:
-            yield Run.over(table, self.engine, self.threads, report, self.block_rows)
-        else:
+        if executor is not None:
             yield Run.spread_over(executor, table, self.engine, report, self.block_rows)
+            return
+        with bounded(self.threads):
+            run = Run.over(table, self.engine, self.threads, report, self.block_rows)
+            yield run if self.memory is None else run.within(parse_memory(self.memory), need)
 
 
 def _encoded_part(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.accumulation import over_rows
+from gpuvgm.accumulation import Accumulate, over_rows
 from gpuvgm.cells_fit import climbed
 from gpuvgm.codecs.device_columns import Column as Values
 from gpuvgm.codecs.device_columns import host_rows
@@ -20,7 +20,7 @@ from gpuvgm.columns import ColumnModel
 from gpuvgm.config import MOST_REFINEMENTS, SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
+from gpuvgm.fit import Stopping, fit_mixture, prior_of
 from gpuvgm.frames import Source, locate
 from gpuvgm.grid import Floats
 from gpuvgm.kinds import mixture
@@ -29,7 +29,6 @@ from gpuvgm.kinds.general import column_of_range
 from gpuvgm.kinds.mixture import Outcome
 from gpuvgm.kinds.numbers import (
     NumberPlan,
-    nearest_seeds,
     needs_more_rows,
     ordinary_numbers,
     refine,
@@ -37,6 +36,8 @@ from gpuvgm.kinds.numbers import (
     with_missing,
 )
 from gpuvgm.multivariate import namespace_of
+from gpuvgm.passes import Pass, moments_over, over_array, over_blocks, over_source, start_over
+from gpuvgm.posterior import ComponentStatistics
 from gpuvgm.rows import Rows, to_numpy
 from gpuvgm.run import Run
 from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
@@ -44,6 +45,7 @@ from gpuvgm.summary import Summary
 from gpuvgm.tallies import COLUMN_PROBLEMS, Failure, Results, side_by_side, tally_columns
 from gpuvgm.workers_fit import fit_over_workers
 
+EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 
@@ -198,13 +200,17 @@ def _fit_exactly(source: Source, columns: Columns, run: Run) -> Results[Column]:
 def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
 
+    Where the user's limit of memory has no room for it, every E-step reads the source again instead.
+
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
     up keeps its centres.
     """
     if run.spread:
         plan, outcome = fit_over_workers(source, column.plan, column.summary, run, _seeds_of_rows)
         return Column(plan, column.summary, outcome)
-    plan, frame = column.plan, column.plan.grid.frame
+    if run.room is not None and column.summary.rows * exact_row_bytes(column.plan) > run.room:
+        return _fit_over_blocks(source, column, run)
+    plan, engine = column.plan, get_engine(run.engine)
     parts: list[Floats] = []
     run.executor.map_blocks(
         lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
@@ -212,27 +218,55 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
         parts.append,
     )
     rows = namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+    parts.clear()
     numbers = to_numpy(rows).astype(np.float64, copy=False)
-    ordinary = numbers[np.isfinite(numbers)]
-    if len(ordinary) != column.summary.ordinary:
-        raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
-    y = frame.apply(ordinary)
-    plan = replace(
-        plan,
-        seeds=_seeds_of_rows(plan, ordinary, y) if plan.config.algorithm == "exact" else nearest_seeds(plan, y),
-    )
-    mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
+    start = None
+    if plan.config.algorithm == "exact" and plan.config.effort == "research":
+        ordinary = numbers[np.isfinite(numbers)]
+        y = plan.grid.frame.apply(ordinary)
+        _refuse_changed(column, len(y))
+        plan = replace(plan, seeds=_seeds_of_rows(plan, ordinary, y))
+        start = mixture.row_start(plan, y)
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = over_rows(get_engine(run.here.engine), Rows.of(rows), frame, None if run.on_device else pool)
-        prior = prior_of(mean, variance, frame, plan.config)
-        if plan.config.effort == "best":
-            found = mixture.fit_summary(get_engine(run.here.engine), plan, column.summary)
-            end = climbed(accumulate, prior, found.fit.posterior, len(y))
-            outcome = Outcome(end, 0.0, exact=True, bound_with_fewer=found.bound_with_fewer)
-        else:
-            start = prior.update(mixture.row_start(plan, y))
-            outcome = Outcome(fit_mixture(accumulate, prior, start, Stopping.of(plan.config, len(y))), 0.0, exact=True)
-    return Column(plan, column.summary, outcome)
+        accumulate = over_rows(engine, Rows.of(rows), plan.grid.frame, None if run.on_device else pool)
+        return _climbed(engine, replace(column, plan=plan), over_array(engine, numbers, pool), accumulate, start)
+
+
+def exact_row_bytes(plan: NumberPlan) -> int:
+    """Bytes a row that exact EM in memory takes: k-means on all rows has many copies of them."""
+    return EXACT_BYTES + K_MEANS_BYTES * (plan.config.algorithm == "exact" and plan.config.effort == "research")
+
+
+def _fit_over_blocks(source: Source, column: Column, run: Run) -> Column:
+    """The same without the column in memory: every E-step reads the source again."""
+    plan, engine = column.plan, get_engine(run.engine)
+    if plan.config.algorithm == "exact" and plan.config.effort == "research":
+        _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
+    through = over_source(source, plan, run, engine)
+    return _climbed(engine, column, through, over_blocks(engine, through, plan.grid.frame), None)
+
+
+def _climbed(
+    engine: Engine, column: Column, through: Pass, accumulate: Accumulate, start: ComponentStatistics | None
+) -> Column:
+    """EM over every row of a column, from where its rows start or from the nearest of the plan's centres."""
+    plan, frame = column.plan, column.plan.grid.frame
+    moments = moments_over(through, frame)
+    _refuse_changed(column, moments.rows)
+    prior = prior_of(moments.mean, moments.variance, frame, plan.config)
+    if plan.config.effort == "best":
+        found = mixture.fit_summary(engine, plan, column.summary)
+        end = climbed(accumulate, prior, found.fit.posterior, moments.rows)
+        return Column(plan, column.summary, Outcome(end, 0.0, exact=True, bound_with_fewer=found.bound_with_fewer))
+    assert plan.seeds is not None
+    first = prior.update(start_over(through, frame, plan.seeds) if start is None else start)
+    fit = fit_mixture(accumulate, prior, first, Stopping.of(plan.config, moments.rows))
+    return Column(plan, column.summary, Outcome(fit, 0.0, exact=True))
+
+
+def _refuse_changed(column: Column, rows: int) -> None:
+    if rows != column.summary.ordinary:
+        raise SourceChangedError(f'column "{column.plan.name}" changed while it was read; give a source that stays')
 
 
 def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:

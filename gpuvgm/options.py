@@ -238,6 +238,19 @@ BlockRows = Annotated[
         "--block-rows", "Rows in memory at a time, per thread; by default 1048576.", parser=parse_count, metavar="ROWS"
     ),
 ]
+Memory = Annotated[
+    str | None,
+    option("--memory", "Memory to keep to, for example 1GiB or 512MB.", metavar="BYTES", show_default=False),
+]
+Sample = Annotated[
+    int | None,
+    option("--sample", "Fit on this many rows only.", parser=parse_count, metavar="ROWS", show_default=False),
+]
+Stratified = Annotated[bool, option("--stratified", "Choose each column's sample by strata of its values.")]
+Against = Annotated[
+    str | None,
+    option("--against", "Also tell how far MODEL is from this one.", metavar="FULL", show_default=False),
+]
 Seed = Annotated[
     int | None, option("--seed", "Seed of the draws; by default the fitted one.", min=0, show_default=False)
 ]

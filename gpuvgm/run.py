@@ -28,6 +28,7 @@ from gpuvgm.frames import (
 )
 from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
 from gpuvgm.journal import Journal
+from gpuvgm.memory import Need, limits_of
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
@@ -95,12 +96,15 @@ class Run:
         2^26 where they lie on one.
     journal : Journal, optional
         Where passes of a fit over files are kept, portion by portion.
+    room : int, optional
+        Bytes that the user's limit of memory leaves beside the blocks.
     """
 
     engine: str
     executor: Executor
     block_rows: int | None = None
     journal: Journal | None = None
+    room: int | None = None
 
     def __post_init__(self) -> None:
         if self.block_rows is not None and self.block_rows < 1:
@@ -137,6 +141,27 @@ class Run:
         lies_there = isinstance(source, DaskFrame) and source.on_device
         name = executor.ask(partial(choose_engine, on_device=lies_there), engine, values)
         return cls(name, executor.reporting(progress), block_rows)
+
+    def within(self, memory: int, need: Need) -> Run:
+        """The same with blocks and threads that keep to a limit of the host's memory.
+
+        Parameters
+        ----------
+        memory : int
+            Bytes.
+        need : Need
+            What the stage holds.
+
+        Raises
+        ------
+        InputError
+            Where the least is too much.
+        """
+        if self.on_device or self.spread:
+            return self
+        limits = limits_of(memory, self.executor.threads, need, self.block_rows)
+        executor = LocalExecutor(limits.threads, self.executor.progress)
+        return replace(self, executor=executor, block_rows=limits.block_rows, room=limits.room)
 
     @property
     def on_device(self) -> bool:

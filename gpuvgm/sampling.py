@@ -59,13 +59,22 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
     return Sampled(source, rows, blocks if source.repeatable else lambda _: chain(head, stream))
 
 
-def sample_runs(rows: int, seed: int) -> list[tuple[int, int]]:
-    """Runs (start, length) of a sample: one at a random place in each of 32 equal parts; all rows of a short source."""
-    if rows <= SAMPLE_RUNS * RUN_ROWS:
+def sample_runs(rows: int, seed: int, count: int | None = None) -> list[tuple[int, int]]:
+    """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
+
+    There are at least 32 runs, if there are as many rows, of 4,096 rows at most, and by default so many of so many; a
+    short source is one run.
+    """
+    count = SAMPLE_RUNS * RUN_ROWS if count is None else count
+    if rows <= count:
         return [(0, rows)] if rows else []
     random = np.random.Generator(np.random.PCG64(seed))
-    borders = [i * rows // SAMPLE_RUNS for i in range(SAMPLE_RUNS + 1)]
+    parts = max(min(SAMPLE_RUNS, count), -(-count // RUN_ROWS))
+    borders = [i * rows // parts for i in range(parts + 1)]
+    room = np.diff(borders)
+    lengths = np.full(parts, count // parts)
+    lengths[np.argsort(-room, kind="stable")[: count % parts]] += 1  # the longer runs lie in the longer parts
     return [
-        (low + int(random.integers(0, high - low - RUN_ROWS + 1)), RUN_ROWS)
-        for low, high in zip(borders[:-1], borders[1:], strict=True)
+        (low + int(random.integers(0, width - length + 1)), int(length))
+        for low, width, length in zip(borders[:-1], room, lengths, strict=True)
     ]

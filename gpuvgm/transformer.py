@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from os import fspath
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from gpuvgm.checks import check_columns, checked_seed
 from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
@@ -19,7 +21,9 @@ from gpuvgm.frames import Source, open_source
 from gpuvgm.frames.growth import new_files
 from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
+from gpuvgm.memory import Need
 from gpuvgm.run import Run
+from gpuvgm.sample_fit import check_sample, sample_bytes, sampled_source
 from gpuvgm.schema import TableSchema
 from gpuvgm.store import StoredModel, load_model, save_model
 from gpuvgm.summary import Summary
@@ -31,6 +35,7 @@ OF_THIS_MACHINE = (
     "executor",
     "threads",
     "block_rows",
+    "memory",
     "progress",
 )  # parameters that a model file leaves out
 
@@ -95,10 +100,23 @@ class TableTransformer(FittedRows):
     executor : DaskExecutor or distributed.Client, optional
         The cluster that works on the rows. By default frames of Dask are worked on by the current client, if there is
         one, and everything else by this process.
+    sample_rows : int, optional
+        Fit on about so many rows, which are held in memory, instead of all: seeded runs of consecutive rows spread over
+        the source, of which only these are read; the first rows where the number of rows is unknown (CSV, iterators). A
+        level that the sample lacks stops a later transform: `unknown="ignore"`, or `categories` of the column, is the
+        remedy; numbers beyond the sample's range are clipped, or kept with `tails="exact"`.
+    stratified : bool
+        Read four times `sample_rows` rows, and let every column take its rows from strata of its own values, the least
+        and the largest among them. Columns are fitted each by itself, so that rows need not stay together.
     block_rows : int, optional
-        Rows that are in memory at a time, per thread (default 1,048,576).
+        Rows that are in memory at a time, per thread (default 1,048,576); wins over `memory`.
+    memory : int or str, optional
+        Memory that the process shall keep to, in bytes or as "512MB" or "1.5GiB": blocks are made as short, and threads
+        as few, as it takes. What the caller holds (tables, summaries of this fit, results that are returned) is not
+        counted. Results are the same whatever the memory, but for algorithm="exact" with effort="research", whose
+        k-means runs on a sample where all rows of a column do not fit; the log says so.
     threads : int, optional
-        Threads; by default all cores.
+        Threads that compute, and at most as many of Arrow's that decode files; by default all cores.
     progress : callable, optional
         Called as ``progress(stage, done_rows, total_rows)``.
 
@@ -136,7 +154,10 @@ class TableTransformer(FittedRows):
         inf: str = "error",
         unknown: str = "error",
         executor: Any = None,
+        sample_rows: int | None = None,
+        stratified: bool = False,
         block_rows: int | None = None,
+        memory: int | str | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -159,7 +180,10 @@ class TableTransformer(FittedRows):
         self.inf = inf
         self.unknown = unknown
         self.executor = executor
+        self.sample_rows = sample_rows
+        self.stratified = stratified
         self.block_rows = block_rows
+        self.memory = memory
         self.threads = threads
         self.progress = progress
 
@@ -203,8 +227,11 @@ class TableTransformer(FittedRows):
         before = self.unfinished_ if resume and left else None
         seed = self._fit_seed() if before is None else before.seed
         settings = self.get_params(deep=False) | {"random_state": seed}
-        with self._run("fit", table) as run, _journalled(run, journal, table, resume=resume) as kept:
-            fitted = fit_source(table, self.columns, settings, kept, before)
+        names = TableSchema.declare(self.columns, table.schema, table.name).names
+        rows, held = self._sampled(table, names, seed)
+        need = Need.fit(_chosen(table, names), held)
+        with self._run("fit", rows, need) as run, _journalled(run, journal, rows, resume=resume) as kept:
+            fitted = fit_source(rows, self.columns, settings, kept, before)
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self._take(fitted)
         raise_failures(fitted)
@@ -219,6 +246,15 @@ class TableTransformer(FittedRows):
         self.partial_fit(new)
         self.model_ = replace(self.model_, source=table.fingerprint())
         return self
+
+    def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
+        """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""
+        count = check_sample(self.sample_rows, stratified=self.stratified)
+        if count is None:
+            return table, 0
+        held = sample_bytes(_chosen(table, names), table.rows, count, stratified=self.stratified)
+        with self._run("fit", table, Need.fit(_chosen(table, names), held)):
+            return sampled_source(table, names, count, seed, stratified=self.stratified), held
 
     def _take(self, fitted: FittedTable) -> None:
         """Become what is fitted, or what is left unfinished."""
@@ -257,7 +293,7 @@ class TableTransformer(FittedRows):
         settings = self.get_params(deep=False) | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
-        with self._run("fit", table) as run:
+        with self._run("fit", table, Need.fit(_chosen(table, model.names))) as run:
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
@@ -304,6 +340,10 @@ def _journalled(run: Run, folder: Path_ | None, table: Source, *, resume: bool) 
         return
     with open_journal(Path(folder), table, resume=resume) as journal:
         yield replace(run, journal=journal)
+
+
+def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([table.schema.field(name) for name in names])
 
 
 def load(path: Path_) -> TableTransformer:

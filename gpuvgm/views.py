@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from gpuvgm.codecs import DatetimeCodec, DecimalCodec, LogCodec, codec_document
-from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn
+from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.console import speed
 from gpuvgm.report.texts import length_text, level_text, modal_text, value_text
 
@@ -226,6 +226,15 @@ def number(value: float | None, digits: int = 6) -> str:
 def counted(count: int, word: str) -> str:
     """So many of something."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def training_rows(model: TableModel) -> str:
+    """How many rows a model was fitted on, and of how many they were a sample."""
+    sample = model.source.get("sample")
+    if not isinstance(sample, dict):
+        return counted(model.rows, "row")
+    total = "an unknown number" if sample.get("of") is None else f"{sample['of']:,}"
+    return f"a sample of {model.rows:,} of {total} rows"
 
 
 def size(count: int) -> str:

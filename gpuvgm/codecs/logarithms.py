@@ -53,7 +53,7 @@ class LogCodec:
         return 0 if self.low is None else self.low
 
     @property
-    def _unit(self) -> float:
+    def unit(self) -> float:
         """How many of the column's own units make 1."""
         return power_of_ten(self.inner.scale) if isinstance(self.inner, DecimalCodec) else 1.0
 
@@ -70,7 +70,7 @@ class LogCodec:
         if isinstance(self.inner, FloatCodec) and self._origin:
             with np.errstate(over="ignore"):
                 numbers = numbers - self._origin
-        return self._logarithms(numbers / self._unit)
+        return self._logarithms(numbers / self.unit)
 
     def _logarithms(self, numbers: Floats) -> Floats:
         with np.errstate(divide="ignore"):
@@ -85,7 +85,7 @@ class LogCodec:
     def _linear(self, numbers: Floats) -> Floats:
         """Numbers of `_shifted`; none too large for a float."""
         with np.errstate(over="ignore", under="ignore"):
-            linear = np.asarray((np.exp(numbers) if self.low is None else np.expm1(numbers)) * self._unit)
+            linear = np.asarray((np.exp(numbers) if self.low is None else np.expm1(numbers)) * self.unit)
             if isinstance(self.inner, FloatCodec):
                 linear = np.clip(linear + self._origin, *self.inner.limits)
         return linear
@@ -101,7 +101,7 @@ class LogCodec:
         shifted = self._shifted.number(value)
         if isinstance(self.inner, FloatCodec):
             shifted -= self._origin
-        return float(self._logarithms(np.array([shifted / self._unit]))[0])
+        return float(self._logarithms(np.array([shifted / self.unit]))[0])
 
     def parse(self, given: object) -> Number:
         """A value, not its logarithm, as the inner codec reads it."""

@@ -12,7 +12,8 @@ from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.portions import HeldRows, OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.restore import restore
-from gpuvgm.frames.sinks import ParquetSink
+from gpuvgm.frames.sampled import SampleSource
+from gpuvgm.frames.sinks import ParquetSink, rows_of_group
 from gpuvgm.frames.source import Source
 from gpuvgm.frames.stray_text import stray_text
 from gpuvgm.frames.targets import check_document, refuse_overwriting
@@ -33,6 +34,7 @@ __all__ = [
     "Location",
     "ParquetSink",
     "RemoteFile",
+    "SampleSource",
     "Source",
     "check_document",
     "device_array",
@@ -52,6 +54,7 @@ __all__ = [
     "refuse_read_only",
     "restore",
     "stays_on_device",
+    "rows_of_group",
     "stray_text",
     "host_batch",
     "write_bytes",

@@ -17,6 +17,7 @@ from gpuvgm.frames.ipc_files import ipc_part
 from gpuvgm.frames.locations import Location
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
 from gpuvgm.frames.paths import Stamp, expand, format_of, stamp_of, unchanged
+from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -182,6 +183,9 @@ def locate(source: Source, row: int) -> str:
     str
         The file and the row in it, counted from 1; for tables in memory their name and the global row, counted from 0.
     """
+    if isinstance(source, SampleSource):
+        origin = source.row_of(row)
+        return f"{source.name}, row {row}" if origin is None else locate(source.origin, origin)
     if not isinstance(source, FileSource):
         return f"{source.name}, row {row}"
     for part in source.parts:

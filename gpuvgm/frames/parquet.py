@@ -81,7 +81,7 @@ class ParquetPart:
             for start, stop, order, row in wanted:
                 low, high = max(start, at), min(stop, at + batch.num_rows)
                 if low < high:
-                    found.append((order, row + low - start, batch.slice(low - at, high - low)))
+                    found.append((order, row + low - start, _apart(batch, low - at, high - low)))
             at += batch.num_rows
             if at >= last:
                 break
@@ -115,6 +115,15 @@ class ParquetPart:
         except (pa.ArrowException, OSError):
             return False
         return True
+
+
+def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
+    """Some rows of a batch as a copy: a slice would hold the whole batch in memory."""
+    if length == batch.num_rows:
+        return batch
+    part, none = batch.slice(start, length), batch.slice(0, 0)
+    arrays = [pa.concat_arrays([part.column(i), none.column(i)]) for i in range(batch.num_columns)]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema) if arrays else part
 
 
 def open_parquet(

@@ -17,6 +17,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpuvgm.arrow_types import row_bytes
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Gatherer, join_batches
 from gpuvgm.frames.locations import Given, Location, location_of
@@ -24,6 +25,8 @@ from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.targets import check_target
 
 ROW_GROUP_ROWS = 1 << 20
+LEAST_GROUP_ROWS = 1 << 12
+ROW_GROUP_BYTES = 1 << 26  # of wide tables: a row group is gathered in memory before it is written
 
 
 class ParquetSink:
@@ -37,8 +40,9 @@ class ParquetSink:
         Columns and types of every batch.
     metadata : mapping of str to str, optional
         Stored in the file's key/value metadata; `read_metadata` reads it.
-    row_group_rows : int
-        Rows of a row group; batches are cut and joined to it, so the file does not depend on their length.
+    row_group_rows : int, optional
+        Rows of a row group; batches are cut and joined to it, so the file does not depend on their length. By default
+        2^20, fewer where so many would have more than 64 MiB.
     compression : str, optional
         One codec for all columns, with dictionaries. By default per column what was measured fastest: floats plain and
         uncompressed, 8- and 16-bit modes delta-packed, everything else lz4 with dictionaries.
@@ -55,7 +59,7 @@ class ParquetSink:
         schema: pa.Schema,
         metadata: Mapping[str, str] | None = None,
         *,
-        row_group_rows: int = ROW_GROUP_ROWS,
+        row_group_rows: int | None = None,
         compression: str | None = None,
     ) -> None:
         self.path, self.rows, self.bytes = location_of(path), 0, 0
@@ -64,7 +68,7 @@ class ParquetSink:
         self._place = f"{self._partial} (on its way to {self.path})" if isinstance(self.path, RemoteFile) else self.path
         self._schema = schema.with_metadata(dict(metadata or {}))
         self._options = {"compression": compression} if compression else column_options(schema)
-        self._gatherer = Gatherer(row_group_rows, join_batches)
+        self._gatherer = Gatherer(row_group_rows or rows_of_group(schema), join_batches)
         self._file: pa.OSFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
@@ -139,6 +143,12 @@ def partial_of(final: Location) -> Path:
     """Where a file is written until it is complete."""
     name = f".{final.name}.{secrets.token_hex(4)}.partial"
     return Path(tempfile.gettempdir(), f"gpuvgm{name}") if isinstance(final, RemoteFile) else final.with_name(name)
+
+
+def rows_of_group(schema: pa.Schema) -> int:
+    """Rows of a row group; they depend on the columns alone."""
+    rows = ROW_GROUP_BYTES // max(1, round(row_bytes(schema)))
+    return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from gpuvgm.frames.csv_files import NULLS, CsvPart, open_csv
 from gpuvgm.frames.files import FileSource
+from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.source import Source
 
 LOOKED_AT = 10_000
@@ -27,6 +28,7 @@ def stray_text(source: Source, column: str) -> str | None:
     str or None
         File, column, row (counted from 1 after the header) and value; None for other sources and for real text.
     """
+    source = source.origin if isinstance(source, SampleSource) else source
     if not isinstance(source, FileSource):
         return None
     for part in source.parts:

@@ -25,7 +25,7 @@ def test_no_command_is_help():
 
 def test_the_commands_and_options_are_those_that_work():
     common = {"json", "quiet", "debug", "progress", "config"}
-    machine = {"threads", "scheduler", "workers"}
+    machine, memory = {"threads", "scheduler", "workers"}, {"memory"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
         "generate": {"rows", "kind", "like", "noise", "seed", "first_row", "file_rows", "resume", *machine},
@@ -40,17 +40,33 @@ def test_the_commands_and_options_are_those_that_work():
             "unknown",
             "tails",
             "seed",
+            "sample",
+            "stratified",
             "block_rows",
             "summaries",
             "resume",
             "journal",
             *machine,
+            *memory,
         },
-        "transform": {"model", "mode", "layout", "dtype", "seed", "block_rows", "part_rows", "resume", *machine},
-        "inverse": {"model", "part_rows", "resume", *machine},
+        "transform": {
+            "model",
+            "mode",
+            "layout",
+            "dtype",
+            "seed",
+            "block_rows",
+            "part_rows",
+            "resume",
+            *machine,
+            *memory,
+        },
+        "inverse": {"model", "part_rows", "resume", *machine, *memory},
         "evaluate": {
             *machine,
+            *memory,
             "model",
+            "against",
             "max_error",
             "max_relative_error",
             "min_mode_agreement",

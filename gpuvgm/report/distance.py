@@ -1,0 +1,332 @@
+"""How far two fitted models of one table are from each other: their densities, modal shares and levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from gpuvgm.codecs import Codec, LogCodec
+from gpuvgm.columns import MISSING, CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.errors import InputError
+from gpuvgm.grid import Floats
+from gpuvgm.report.text import Row, aligned
+
+POINTS = 513  # of the grid within each component of either model
+LEAST = -1 + 2.0**-53  # of what log1p takes
+REACH = 9.0  # standard deviations on either side of a mean: beyond lies less than 1e-18
+
+_NUMBERS_NOTE = """\
+modes: of this model, and of the other
+KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,
+    and their Wasserstein distance in units of the other's sd
+modal: share of rows with a modal value, missing among them; in the other"""
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersDistance:
+    """Distance between two fits of a column of numbers.
+
+    Parameters
+    ----------
+    modes, other_modes : int
+        Active modes in both.
+    ks : float
+        Kolmogorov-Smirnov distance, the largest difference sup |F - G| of the distribution functions.
+    wasserstein : float
+        Wasserstein-1 distance, the area between the distribution functions, ∫ |F - G| dx (Vallender 1974), divided by
+        the standard deviation of the other model's distribution.
+    modal_share, other_modal_share : float
+        Share of training rows with a modal value, missing ones among them.
+    """
+
+    modes: int
+    other_modes: int
+    ks: float
+    wasserstein: float
+    modal_share: float
+    other_modal_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class LevelsDistance:
+    """Distance between two fits of a categorical column.
+
+    Parameters
+    ----------
+    levels, other_levels : int
+        Levels in both.
+    total_variation : float
+        Half the sum of the absolute differences of the levels' shares of training rows: the largest difference of the
+        probability of any set of levels (Levin, Peres & Wilmer 2017, proposition 4.2).
+    """
+
+    levels: int
+    other_levels: int
+    total_variation: float
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDistance:
+    """Distance between two fits of a general column.
+
+    Parameters
+    ----------
+    covered : float
+        Share of the other model's range that lies within this one's.
+    """
+
+    covered: float
+
+
+ColumnDistance = NumbersDistance | LevelsDistance | RangeDistance
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDistance:
+    """Distance of a model, such as that of a sample, from another one of the same columns; `str` gives tables.
+
+    Parameters
+    ----------
+    rows, other_rows : int
+        Training rows of both.
+    columns : dict of str to NumbersDistance, LevelsDistance or RangeDistance
+        The columns that both models have, but for those handed through.
+    """
+
+    rows: int
+    other_rows: int
+    columns: Mapping[str, ColumnDistance]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        columns = {name: asdict(column) for name, column in self.columns.items()}
+        return {"rows": self.rows, "other_rows": self.other_rows, "columns": columns}
+
+    def to_text(self) -> str:
+        """Tables for people, 80 columns wide."""
+        parts = [f"fitted on {self.rows:,} rows, the other on {self.other_rows:,}"]
+        for kind, (titles, cells, note) in _TABLES.items():
+            rows: list[Row] = [(name, cells(one)) for name, one in self.columns.items() if isinstance(one, kind)]
+            parts += ["\n".join([*aligned(titles, rows), *note.splitlines()])] * bool(rows)
+        return "\n\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+_TABLES: Mapping[type, tuple[list[str], Callable[[Any], list[str]], str]] = {
+    NumbersDistance: (
+        ["modes", "other", "KS", "Wasserstein", "modal", "other"],
+        lambda one: [
+            str(one.modes),
+            str(one.other_modes),
+            f"{one.ks:.1e}",
+            f"{one.wasserstein:.1e}",
+            f"{100 * one.modal_share:.3f} %",
+            f"{100 * one.other_modal_share:.3f} %",
+        ],
+        _NUMBERS_NOTE,
+    ),
+    LevelsDistance: (
+        ["levels", "other", "variation"],
+        lambda one: [str(one.levels), str(one.other_levels), f"{one.total_variation:.1e}"],
+        "variation: total variation distance between the shares of the levels",
+    ),
+    RangeDistance: (
+        ["covered"],
+        lambda one: [f"{100 * one.covered:.3f} %"],
+        "covered: share of the other model's range that lies within this one's",
+    ),
+}
+
+
+def model_distance(model: TableModel, other: TableModel) -> ModelDistance:
+    """Distance of a model from another one of the same columns.
+
+    Parameters
+    ----------
+    model : TableModel
+        For example the fit of a sample.
+    other : TableModel
+        For example the fit of all rows; distances are in units of its standard deviations.
+
+    Raises
+    ------
+    InputError
+        For a column that is of another kind, type or logarithm in the other model, and where no column is in both.
+    """
+    known = {column.name: column for column in other.encoded}
+    pairs = {column.name: (column, known[column.name]) for column in model.encoded if column.name in known}
+    if not pairs:
+        raise InputError("the two models have no column in common; compare fits of the same table")
+    columns = {name: _column_distance(*pair) for name, pair in pairs.items()}
+    return ModelDistance(model.rows, other.rows, columns)
+
+
+def _column_distance(one: ColumnModel, other: ColumnModel) -> ColumnDistance:
+    if isinstance(one, CategoricalColumn) and isinstance(other, CategoricalColumn):
+        return _levels_distance(one, other)
+    both_numbers = isinstance(one, (MixtureColumn, GeneralColumn)) and type(one) is type(other)
+    if both_numbers and _of_one_sort(one.codec, other.codec):  # type: ignore[union-attr]
+        if isinstance(one, MixtureColumn) and isinstance(other, MixtureColumn):
+            return _numbers_distance(one, other)
+        if isinstance(one, GeneralColumn) and isinstance(other, GeneralColumn):
+            return _range_distance(one, other)
+    raise InputError(
+        f'column "{one.name}": is {one.kind} of type {one.type} here and {other.kind} of type {other.type} in the '
+        "other model, so they cannot be compared: declare the same kind and options for both fits"
+    )
+
+
+def _of_one_sort(one: Codec, other: Codec) -> bool:
+    """Whether numbers of both codecs differ by their origin only; origins of logarithms are looked at too."""
+    if isinstance(one, LogCodec) and isinstance(other, LogCodec):
+        return one.type == other.type and (one.low is None) == (other.low is None)
+    return one.name == other.name and one.type == other.type
+
+
+def _levels_distance(one: CategoricalColumn, other: CategoricalColumn) -> LevelsDistance:
+    shares, others = (
+        {level: count / max(sum(column.counts), 1) for level, count in zip(column.levels, column.counts, strict=True)}
+        for column in (one, other)
+    )
+    apart = sum(abs(shares.get(level, 0.0) - others.get(level, 0.0)) for level in shares.keys() | others.keys())
+    return LevelsDistance(one.width, other.width, apart / 2)
+
+
+def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
+    low, high = other.low + other.codec.base, other.high + other.codec.base
+    if not high > low:
+        return RangeDistance(float(one.low + one.codec.base <= low <= one.high + one.codec.base))
+    within = min(one.high + one.codec.base, high) - max(one.low + one.codec.base, low)
+    return RangeDistance(max(0.0, within) / (high - low))
+
+
+@dataclass(frozen=True, slots=True)
+class _Distribution:
+    """A column's distribution without its missing rows, in numbers of the codec of the column compared with.
+
+    Parameters
+    ----------
+    points : ndarray
+        Where its distribution function has to be looked at.
+    cumulative : callable
+        Share of rows at or below each point.
+    jumps : dict of float to float
+        Modal values with their shares.
+    """
+
+    points: Floats
+    cumulative: Callable[[Floats], Floats]
+    jumps: Mapping[float, float]
+
+    def below(self, points: Floats) -> Floats:
+        """Share of rows below each point."""
+        at = np.array(list(self.jumps), np.float64)
+        shares = np.array(list(self.jumps.values()), np.float64)
+        jumps = np.where(points[:, None] == at, shares, 0.0)
+        return np.asarray(self.cumulative(points) - np.sum(jumps, axis=1))
+
+
+def _numbers_distance(one: MixtureColumn, other: MixtureColumn) -> NumbersDistance:
+    pair = _distribution(one, other.codec), _distribution(other, other.codec)
+    points = np.unique(np.concatenate([part.points for part in pair]))
+    ks = area = 0.0
+    if len(points):
+        after, before = ([part(points) for part in parts] for parts in _functions(pair))
+        gaps = np.abs(after[0] - after[1]), np.abs(before[0] - before[1])
+        ks = float(max(np.max(gaps[0]), np.max(gaps[1])))
+        # between two points the gap goes from its value after the first to that before the second
+        area = float(np.sum(np.diff(points) * (gaps[0][:-1] + gaps[1][1:]) / 2))
+    return NumbersDistance(
+        modes=int(np.count_nonzero(one.active)),
+        other_modes=int(np.count_nonzero(other.active)),
+        ks=ks,
+        wasserstein=_in_deviations(area, _deviation(points, pair[1])),
+        modal_share=sum(one.modal_counts) / max(one.fit.rows, 1),
+        other_modal_share=sum(other.modal_counts) / max(other.fit.rows, 1),
+    )
+
+
+def _functions(pair: tuple[_Distribution, _Distribution]) -> tuple[list[Any], list[Any]]:
+    return [part.cumulative for part in pair], [part.below for part in pair]
+
+
+def _in_deviations(area: float, deviation: float) -> float:
+    """An area in units of a deviation; any area is infinitely many where all rows are equal."""
+    if deviation > 0:
+        return area / deviation
+    return np.inf if area > 0 else 0.0
+
+
+def _deviation(points: Floats, part: _Distribution) -> float:
+    """Standard deviation of a distribution, from its function at the points."""
+    if not len(points):
+        return 0.0
+    after, before = part.cumulative(points), part.below(points)
+    between, middle = np.diff(np.r_[0.0, after]) - (after - before), np.r_[points[0], (points[1:] + points[:-1]) / 2]
+    places, shares = np.concatenate((points, middle)), np.concatenate((after - before, np.maximum(between, 0.0)))
+    total = np.sum(shares)
+    mean = np.sum(places * shares) / total
+    return float(np.sqrt(np.sum(shares * (places - mean) ** 2) / total))
+
+
+def _distribution(column: MixtureColumn, codec: Codec) -> _Distribution:
+    """The fitted distribution of a column's rows that are not missing: all components by weight, and modal values."""
+    given = list(zip(column.modal_values, column.modal_counts, strict=True))
+    held = column.fit.rows - sum(count for value, count in given if value is MISSING)
+    means = _means(column, codec)
+    numbers = means, column.stds, column.weights
+    place, back = _coordinates(column.codec, codec)
+    points = np.sort(np.ravel(numbers[0] + numbers[1] * np.linspace(-REACH, REACH, POINTS)[:, None]))
+    least = float(place(points[:1])[0]) if len(points) else None
+    jumps: dict[float, float] = {}
+    for value, count in given:
+        if value is not MISSING:
+            at = codec.number(value)
+            at = at if np.isfinite(at) or least is None else least  # zero has no logarithm: it lies at the lower end
+            jumps[at] = jumps.get(at, 0.0) + count / max(held, 1)
+    ordinary = 1.0 - sum(jumps.values())
+    places, shares = np.array(list(jumps)), np.array(list(jumps.values()))
+
+    def cumulative(x: Floats) -> Floats:
+        below = np.sum(np.where(x[:, None] >= places, shares, 0.0), axis=1)
+        return np.asarray(below + ordinary * _mixture_function(back(x), *numbers))
+
+    return _Distribution(np.concatenate((place(points), places)), cumulative, jumps)
+
+
+def _means(column: MixtureColumn, codec: Codec) -> Floats:
+    """Means of a column in numbers of another codec of its sort; the difference of the origins is exact."""
+    if column.mixture is None:
+        return np.empty(0)
+    shift = float(column.codec.base - codec.base)
+    return np.asarray(shift + column.mixture.frame.invert(column.mixture.posterior.means))
+
+
+def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Floats) -> Floats:
+    """Distribution function of a Gaussian mixture, sum of w_k Φ((x - μ_k) / σ_k) (Bishop 2006, equation 2.188)."""
+    if not len(means):
+        return np.zeros(len(x))
+    return np.asarray(ndtr((x[:, None] - means) / deviations) @ (weights / np.sum(weights)))
+
+
+def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
+    """Numbers of a codec as those of another one, and back; they differ for logarithms from other origins only."""
+    if not isinstance(codec, LogCodec) or not isinstance(other, LogCodec) or codec.low == other.low:
+        return np.asarray, np.asarray
+    shift = (codec.low or 0) - (other.low or 0)  # in the columns' unit; ln(1 + x - low)
+    unit = codec.unit
+
+    def place(x: Floats) -> NDArray[np.float64]:
+        return np.log1p(np.maximum(np.expm1(x) + shift / unit, LEAST))
+
+    def back(x: Floats) -> NDArray[np.float64]:
+        return np.log1p(np.maximum(np.expm1(x) - shift / unit, LEAST))
+
+    return place, back

@@ -1,0 +1,205 @@
+"""Fits on samples: which rows they see, what the model says of it, and that the rest works as ever."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm import TableTransformer
+from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.frames import open_source
+from gpuvgm.sample_fit import sampled_source, stratify
+from gpuvgm.sampling import sample_runs
+
+ROWS = 50_000
+SETTINGS = {"effort": "research", "max_iter": 10}
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    random = np.random.default_rng(0)
+    x = random.lognormal(0, 1, ROWS)
+    x[random.random(ROWS) < 0.2] = np.nan
+    return pa.table({"x": x, "row": np.arange(ROWS), "level": np.array(["a", "b", "c"])[random.integers(0, 3, ROWS)]})
+
+
+@pytest.fixture(scope="module")
+def path(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("samples") / "t.parquet"
+    pq.write_table(table, target, row_group_size=7_000)
+    return target
+
+
+@pytest.mark.parametrize("rows, count", [(10, 3), (4, 3), (33, 32), (131_073, 131_072), (200_000, 150_001), (9, 9)])
+def test_runs_are_as_many_rows_as_asked_for_in_order_and_apart(rows: int, count: int) -> None:
+    runs = sample_runs(rows, 1, count)
+    ends = [start + length for start, length in runs]
+    assert sum(length for _, length in runs) == count
+    assert all(length <= 4096 for _, length in runs)
+    assert all(end <= start for end, (start, _) in zip(ends, runs[1:], strict=False)) and ends[-1] <= rows
+
+
+def test_the_sample_is_spread_over_all_rows_and_follows_the_seed(table: pa.Table) -> None:
+    one, again, other = (
+        sampled_source(open_source(table), ["row"], 3_200, seed, stratified=False).table["row"].to_numpy()
+        for seed in (0, 0, 1)
+    )
+    assert len(one) == 3_200 and np.array_equal(one, again) and not np.array_equal(one, other)
+    assert np.all(np.bincount(one * 32 // ROWS, minlength=32) > 0)
+
+
+def test_rows_of_a_sample_are_located_in_the_source(path: Path) -> None:
+    values = np.ones(ROWS)
+    values[::3] = np.inf
+    broken = path.with_name("broken.parquet")
+    pq.write_table(pa.table({"x": values}), broken)
+    with pytest.raises(InputError, match=r"first at .*broken.parquet, row (\d+)") as caught:
+        TableTransformer(sample_rows=1_000, **SETTINGS).fit(broken)
+    row = int(str(caught.value).split("row ")[1].split(")")[0])
+    assert row > 1_000 / 32 and np.isinf(values[row - 1])
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_the_model_says_what_it_was_fitted_on(path: Path, stratified: bool) -> None:
+    fitted = TableTransformer(sample_rows=2_000, stratified=stratified, **SETTINGS).fit(path)
+    assert fitted.model_.rows == 2_000
+    expected = {"rows": 2_000, "of": ROWS, "seed": 0, "stratified": stratified}
+    assert fitted.model_.source == open_source(path).fingerprint() | {"sample": expected}
+    assert fitted.transform(path).num_rows == ROWS
+
+
+def test_a_sample_of_more_rows_than_there_are_is_the_full_fit(path: Path) -> None:
+    full = TableTransformer(**SETTINGS).fit(path)
+    for stratified in (False, True):
+        sampled = TableTransformer(sample_rows=2 * ROWS, stratified=stratified, **SETTINGS).fit(path)
+        assert np.array_equal(sampled.columns_["x"].means, full.columns_["x"].means)
+        assert sampled.model_.rows == ROWS
+
+
+def test_only_row_groups_that_hold_the_sample_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, read = open_source(path), []
+    plain = type(source.parts[0])._read
+
+    def watched(self, columns, batch_rows, groups):
+        read.extend(groups)
+        return plain(self, columns, batch_rows, groups)
+
+    monkeypatch.setattr(type(source.parts[0]), "_read", watched)
+    TableTransformer(sample_rows=3, **SETTINGS).fit(path)
+    assert 0 < len(read) <= 3
+
+
+def test_csv_and_iterators_give_their_first_rows_and_a_warning(
+    table: pa.Table, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table.to_pandas().to_csv(tmp_path / "t.csv", index=False)
+    head = TableTransformer(**SETTINGS).fit(table.slice(0, 1_000))
+    for source in (tmp_path / "t.csv", iter(table.to_batches(max_chunksize=300))):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "gpuvgm"):
+            fitted = TableTransformer(sample_rows=1_000, **SETTINGS).fit(source)
+        assert "not a random one" in caplog.text
+        assert fitted.model_.rows == 1_000 and fitted.model_.source["sample"]["of"] is None
+        assert fitted.columns_["row"].maximum == head.columns_["row"].maximum == 999
+        assert np.allclose(fitted.columns_["x"].means, head.columns_["x"].means)
+
+
+def test_strata_hold_the_ends_and_the_share_of_missing_values(table: pa.Table) -> None:
+    taken = stratify(table, 1_000, 0)
+    for name in ("x", "row"):
+        before, after = (part[name].to_numpy() for part in (table, taken))
+        assert (np.nanmin(before), np.nanmax(before)) == (np.nanmin(after), np.nanmax(after))
+    assert abs(np.isnan(taken["x"].to_numpy()).mean() - np.isnan(table["x"].to_numpy()).mean()) < 1e-3
+    for level in "abc":
+        shares = [np.mean(part["level"].to_numpy(zero_copy_only=False) == level) for part in (table, taken)]
+        assert abs(shares[0] - shares[1]) <= 2e-3
+    quantiles = [np.nanquantile(part["x"].to_numpy(), np.linspace(0.01, 0.99, 99)) for part in (table, taken)]
+    ranks = np.searchsorted(np.sort(table["x"].to_numpy()[~np.isnan(table["x"].to_numpy())]), quantiles[1])
+    assert np.max(np.abs(ranks / 40_000 - np.linspace(0.01, 0.99, 99))) < 5e-3
+
+
+def test_strata_of_every_type() -> None:
+    values = [
+        pa.array([True, None] * 50),
+        pa.array(["a", "b"] * 50).dictionary_encode(),
+        pa.array(["x", None] * 50, pa.string_view()),
+        pa.array(range(100), pa.timestamp("ns", "UTC")),
+        pa.array(np.arange(100).astype(np.float16)),
+        pa.array([[1], [2]] * 50),
+        pa.nulls(100),
+    ]
+    taken = stratify(pa.table(values, names=[f"c{i}" for i in range(len(values))]), 10, 0)
+    assert [len(column) for column in taken.columns] == [10] * len(values)
+    assert taken.schema.types == [value.type for value in values]
+    assert taken["c0"].null_count == taken["c2"].null_count == 5
+
+
+def test_one_missing_value_among_those_read_is_not_lost() -> None:
+    table = pa.table({"x": pa.array([None, *map(float, range(999))])})
+    assert stratify(table, 10, 0)["x"].null_count == 1
+
+
+def test_rows_are_added_to_a_sample_fit(path: Path, table: pa.Table) -> None:
+    fitted = TableTransformer(sample_rows=2_000, **SETTINGS).fit(path)
+    fitted.partial_fit(table.slice(0, 500))
+    assert fitted.model_.rows == 2_500
+
+
+def test_a_sample_fit_is_resumed_on_the_same_sample(table: pa.Table) -> None:
+    key = pa.array([f"k{i}" for i in range(ROWS)])
+    wide = pa.concat_tables([table.append_column("key", key)] * 2)
+    columns = {"key": "categorical"}
+    transformer = TableTransformer(columns, sample_rows=90_000, **SETTINGS)
+    wide = wide.set_column(3, "key", pa.array([f"k{i}" for i in range(2 * ROWS)]))
+    with pytest.raises(ColumnsFailed, match="more than 65,535 levels"):
+        transformer.fit(wide)
+    transformer.set_params(columns={"key": "drop"}).fit(wide, resume=True)
+    fresh = TableTransformer({"key": "drop"}, sample_rows=90_000, **SETTINGS).fit(wide)
+    assert transformer.model_.source == fresh.model_.source
+    assert np.array_equal(transformer.columns_["x"].means, fresh.columns_["x"].means)
+
+
+def test_a_level_that_the_sample_lacks_is_refused_or_ignored() -> None:
+    levels = np.array(["common"] * 20_000, object)
+    levels[-1] = "rare"
+    with pytest.raises(InputError, match="rare"):
+        TableTransformer(sample_rows=100, **SETTINGS).fit({"l": levels}).transform({"l": levels})
+    ignoring = TableTransformer(sample_rows=100, unknown="ignore", **SETTINGS).fit({"l": levels})
+    assert len(ignoring.transform({"l": levels})["l.mode"]) == 20_000
+
+
+@pytest.mark.parametrize("algorithm, effort", [("exact", "research"), ("auto", "best")])
+def test_other_algorithms_fit_the_sampled_table(path: Path, algorithm: str, effort: str) -> None:
+    settings = {"algorithm": algorithm, "effort": effort, "max_iter": 5}
+    fitted = TableTransformer({"x": "continuous"}, sample_rows=1_000, **settings).fit(path)
+    source = sampled_source(open_source(path), ["x", "row", "level"], 1_000, 0, stratified=False)
+    again = TableTransformer({"x": "continuous"}, **settings).fit(source.table)
+    assert np.array_equal(fitted.columns_["x"].means, again.columns_["x"].means)
+
+
+def test_sample_fits_are_saved_with_their_settings(path: Path, tmp_path: Path) -> None:
+    fitted = TableTransformer(sample_rows=1_000, stratified=True, memory="1GiB", **SETTINGS).fit(path)
+    fitted.save(tmp_path / "m.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "m.gpuvgm")
+    assert (loaded.sample_rows, loaded.stratified, loaded.memory) == (1_000, True, None)
+    assert loaded.model_.source == fitted.model_.source
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"sample_rows": 0}, "at least 1, got 0"),
+        ({"sample_rows": True}, "got True"),
+        ({"sample_rows": 1.5}, "got 1.5"),
+        ({"stratified": True}, "give sample_rows too"),
+    ],
+)
+def test_what_is_no_sample_is_refused(table: pa.Table, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TableTransformer(**settings).fit(table)
