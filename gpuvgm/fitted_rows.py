@@ -348,6 +348,6 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _run(self, stage: str, table: Source, need: Need) -> Iterator[Run]:
         progress = self.progress
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
+        run = Run.over(table, self.engine, self.threads, report, self.block_rows)
         with bounded(self.threads):
-            run = Run.over(table, self.engine, self.threads, report, self.block_rows)
             yield run if self.memory is None else run.within(parse_memory(self.memory), need)
