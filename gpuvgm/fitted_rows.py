@@ -402,8 +402,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         if executor is not None:
             yield Run.spread_over(executor, table, self.engine, report, self.block_rows)
             return
+        run = Run.over(table, self.engine, self.threads, report, self.block_rows)
         with bounded(self.threads):
-            run = Run.over(table, self.engine, self.threads, report, self.block_rows)
             yield run if self.memory is None else run.within(parse_memory(self.memory), need)
 
 

@@ -33,10 +33,10 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first, columns, training, *drop_ins, device, spread = blocks("python")
+    first, columns, samples, training, *drop_ins, device, spread = blocks("python")
     assert len(drop_ins) == 2, "run beside the libraries that they replace"
     assert "import cudf" in device, "runs on a GPU"
-    names = [run_block(tmp_path, code) for code in (first, columns, training)]
+    names = [run_block(tmp_path, code) for code in (first, columns, training, samples)]
     assert {path.name for path in tmp_path.iterdir()} >= {"encoded.parquet", "back.parquet", "amount.gpuvgm"}
     np.testing.assert_allclose(names[0]["batch"][:, -2:].sum(axis=1), 1)
     assert names[2]["real"].shape == (500, names[2]["matrix"].shape[1])
