@@ -265,7 +265,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             read = replace(decoding, engine=run.here.engine).reader()
             schema = decoded_schema(model, read.passed_types)
             if out is not None:
-                asked = decoding.asked(table, self._fingerprint()) | {"part_rows": part_rows}
+                asked = decoding.asked(table) | {"part_rows": part_rows}
                 parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows)
                 return write_rows(run, table, read.names, parts, OnWorker(decoding.batches), resume=resume)
             blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)

@@ -80,12 +80,12 @@ def refuse_other_run(found: Manifest, asked: Mapping[str, Any], name: str) -> No
     wanted = json.loads(json.dumps(plain(asked, "manifest")))
     known = json.loads(json.dumps(plain(found.asked, "manifest")))
     if known.get("inputs") != wanted.get("inputs"):
-        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; run without resume")
+        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; run without resume=True")
     for key in sorted({*known, *wanted}):
         if known.get(key) != wanted.get(key):
             raise InputError(
                 f"{name}: the run to resume had {key} {known.get(key)!r}, this one has {wanted.get(key)!r}; run as "
-                "before, or without resume"
+                "before, or without resume=True"
             )
 
 
