@@ -1,4 +1,5 @@
 # make demo       the main job on real data          make test        the whole suite
+# make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
 # make lint       every static check                 make format      apply the formatters
 # make benchmarks tables and JSON lines              make clean       remove what was built
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
@@ -22,7 +23,7 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
+.PHONY: help demo test test-faults test-gpu test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -32,6 +33,9 @@ demo: $(STAMP)-demo
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-faults: $(STAMP)-test
+	$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
 
 test-gpu: $(STAMP)-test
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)

@@ -37,6 +37,7 @@ def executor_of(
         return
     if scheduler is not None and workers is not None:
         raise InputError("--scheduler is a cluster that runs, --workers starts one: give one of them")
-    with cluster(scheduler, workers=workers, threads=threads or 1) as client:
+    started = cluster(scheduler) if scheduler is not None else cluster(workers=workers, threads=threads or 1)
+    with started as client:
         terminal.tell(f"Dask's dashboard: {client.dashboard_link}")
         yield DaskExecutor(client)

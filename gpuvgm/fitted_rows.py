@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -213,9 +214,9 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _alone(self) -> Self:
         """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
         self._fitted()
-        copy = type(self)(**self.get_params(deep=False) | {"executor": None, "progress": None, "threads": 1})
-        copy.model_, copy.pandas_dtypes_ = self.model_, self.pandas_dtypes_
-        return copy
+        alone = type(self)(**self.get_params(deep=False) | {"executor": None, "progress": None, "threads": 1})
+        alone.model_, alone.pandas_dtypes_ = self.model_, self.pandas_dtypes_
+        return alone
 
     def inverse_transform(
         self,
@@ -338,6 +339,13 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """The fitted columns by name."""
         return {column.name: column for column in self._fitted().columns}
 
+    def __sklearn_clone__(self) -> Self:
+        bare = copy.copy(self)
+        bare.executor = None
+        cloned: Self = BaseEstimator.__sklearn_clone__(bare)
+        cloned.executor = self.executor  # a client of Dask is one connection, which no copy can have
+        return cloned
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
@@ -385,7 +393,6 @@ def _encoded_part(
 
 def _decoded_part(invalid: Any, place: int, transformer: FittedRows, frame: Any, start: int) -> Any:
     """One decoded partition, or which of its rows are valid."""
-    values, valid = transformer.inverse_transform(frame, return_valid=True, invalid=invalid)
-    if place == 0:
-        return values
-    return type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
+    values, valid = transformer.inverse_transform(frame, return_valid=True)
+    found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
+    return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of

@@ -115,20 +115,22 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
     if folder.exists() and found is None and any(path.name != LOCK for path in folder.iterdir()):
         raise InputError(f"{folder}: is no journal of a fit; choose another name")
     folder.mkdir(exist_ok=True)
-    with locked(folder):
-        if found is not None and resume:
-            refuse_other_run(found, asked, source.name)
-        else:
-            found = Manifest(place, asked, {})
-            for file in folder.glob("*.zip"):
-                file.unlink()
-        try:
+    try:
+        with locked(folder):
+            if found is not None and resume:
+                refuse_other_run(found, asked, source.name)
+            else:
+                found = Manifest(place, asked, {})
+                for file in folder.glob("*.zip"):
+                    file.unlink()
             found.write()
             yield Journal(folder, found)
-        except (OSError, KeyboardInterrupt) as problem:
-            if found.done:
-                problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
-            raise
+    except (OSError, KeyboardInterrupt) as problem:
+        if found is not None and found.done:
+            problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def forget_journal(folder: Path) -> None:

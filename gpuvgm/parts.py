@@ -162,7 +162,7 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     """
     width = len(parts.schema)
     if run.spread and isinstance(source, FileSource) and source.rows:
-        portions = run.portions(source, columns, width, parts.part_rows)
+        portions = run.portions(source, columns, width, exactly=parts.part_rows)
         left = (portion for portion in portions if parts.name(portion.first_row) not in manifest.done)
         for portion, entry in run.executor.each(partial(write_part, parts, encode), left):
             manifest.add(parts.name(portion.first_row), entry)

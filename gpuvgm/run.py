@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,17 @@ from gpuvgm.distributed import DaskExecutor, client_if_any
 from gpuvgm.engines import choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution import CallerExecutor, Executor, LocalExecutor
-from gpuvgm.frames import DaskFrame, DeviceSource, FileSource, Reading, Source, as_read_by, portions, stays_on_device
+from gpuvgm.frames import (
+    Block,
+    DaskFrame,
+    DeviceSource,
+    FileSource,
+    Reading,
+    Source,
+    as_read_by,
+    portions,
+    stays_on_device,
+)
 from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
 from gpuvgm.journal import Journal
 
@@ -24,6 +35,8 @@ SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
 DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
 #: Blocks of the host that go through a device: several pieces, so that copies and kernels overlap.
 STREAMED_BLOCK_ROWS = 1 << 22
+#: Rows that go to a worker with their portion: 8 MiB, which the scheduler keeps until they are worked on.
+TRAVELLING_VALUES = 1 << 20
 
 
 def engine_for(name: str, source: Source) -> str:
@@ -167,8 +180,14 @@ class Run:
     def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
         """Blocks, or portions, of some columns of a source; `width` is how many columns what becomes of them has."""
         if self.spread:
-            return self.portions(source, columns, width)
+            most = self.rows_of(source, max(len(columns), width)) if width else None
+            return self.portions(source, columns, width, most=most)
         return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
+
+    def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
+        """Blocks that this process reads to look at, some of which may go to workers then."""
+        rows = self.here.rows_of(source, len(columns))
+        return self.here.reading(source).blocks(columns, min(rows, _travelling(len(columns))) if self.spread else rows)
 
     def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
         """Blocks or portions for a pass of a fit: portions of files where there is a journal."""
@@ -177,15 +196,22 @@ class Run:
         return self.blocks(source, columns)
 
     def portions(
-        self, source: Source, columns: Sequence[str], width: int = 0, portion_rows: int | None = None
+        self,
+        source: Source,
+        columns: Sequence[str],
+        width: int = 0,
+        *,
+        exactly: int | None = None,
+        most: int | None = None,
     ) -> Iterator[Any]:
-        """Portions of some columns of a source, of so many rows or as many as suit the executor."""
+        """Portions of some columns of a source: of so many rows, or as many as suit the executor, and `most`."""
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
-        if portion_rows is None:
-            portion_rows = self.executor.rows_of_portions(source.rows)
+        limits = [self.executor.rows_of_portions(source.rows), most or sys.maxsize]
+        if not isinstance(source, FileSource):
+            limits.append(_travelling(len(columns)))
         reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
-        return portions(source, reading, portion_rows)
+        return portions(source, reading, exactly or min(limits))
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
@@ -197,6 +223,10 @@ class Run:
         if source.rows is None or self.spread:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
+
+
+def _travelling(width: int) -> int:
+    return max(CHUNK_ROWS, _in_chunks(TRAVELLING_VALUES // max(width, 1)))
 
 
 def _in_chunks(rows: int) -> int:

@@ -48,7 +48,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
 
     if source.rows is not None and source.repeatable:
         return Sampled(source, source.sample(names, sample_runs(source.rows, seed)), blocks)
-    stream = run.here.blocks(source, names)
+    stream = run.first_blocks(source, names)
     head: list[Block] = []
     for block in stream:
         head.append(block)

@@ -6,7 +6,7 @@ from importlib import import_module, util
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.engines import cuda_problem
-from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import available_threads
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "gpuvgm[dask]"'
 INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+ANSWER = "10s"  # how long a scheduler may take to answer
 POOL_SHARE = 0.9  # of a GPU's memory, that RMM takes at once
 
 
@@ -57,10 +58,18 @@ def cluster(
     ------
     EnvironmentProblem
         Where Dask is not installed, no scheduler answers, or GPUs are asked for and there are none.
+    InputError
+        For fewer than one worker or thread, and for options of workers beside a scheduler, which has its own.
     """
+    for name, count in (("workers", workers), ("threads", threads)):
+        if count is not None and count < 1:
+            raise InputError(f"{name} must be at least 1, got {count}")
     if util.find_spec("distributed") is None:
         raise EnvironmentProblem(f"Dask is not installed: {INSTALL}")
     if scheduler is not None:
+        given = {"workers": workers, "threads": threads, "memory": memory, "gpus": gpus} | options
+        for name in (name for name, value in given.items() if value is not None):
+            raise InputError(f"{name} is for clusters that are started here; {scheduler} has its own workers")
         return _connected(scheduler)
     problem = cuda_problem()
     if gpus and problem is not None:
@@ -74,7 +83,7 @@ def _connected(address: str) -> Client:
     from distributed import Client
 
     try:
-        return Client(address, timeout="10s")
+        return Client(address, timeout=ANSWER)
     except (OSError, ValueError, TimeoutError) as problem:
         raise EnvironmentProblem(
             f"no Dask scheduler answers at {address} ({type(problem).__name__}): start one with `dask scheduler` and "

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
-import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from gpuvgm.distributed.work import Task, blocks_mapped, blocks_merged, held, merged_pair, portion_given, sums_of_held
+from gpuvgm.distributed.tasks import Tasks, naming_cluster, result_of, wait_for_workers
+from gpuvgm.distributed.work import (
+    blocks_mapped,
+    blocks_merged,
+    held,
+    merged_pair,
+    portion_given,
+    sums_of_held,
+    travels,
+)
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import available_threads
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 R = TypeVar("R")
-WINDOW = 4  # tasks on their way for each thread of the workers
+HELD_SHARE = 0.2  # of a worker's memory: what one task of `Held.map` takes from where it may have been spilled to
 
 
 class DaskExecutor:
@@ -79,7 +87,7 @@ class DaskExecutor:
             Where there is none.
         """
         with naming_cluster(self.client):
-            self.client.wait_for_workers(1, timeout=60)
+            wait_for_workers(self.client)
             return max(1, sum(int(count) for count in self.client.nthreads().values()))
 
     def rows_of_portions(self, rows: int | None) -> int:
@@ -92,7 +100,7 @@ class DaskExecutor:
     def ask(self, function: Callable[..., R], *arguments: Any) -> R:
         """What a function gives on one of the workers."""
         with naming_cluster(self.client):
-            answer: R = self.client.submit(function, *arguments, pure=False).result()
+            answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
         return answer
 
     def reporting(self, progress: Callable[[int], None] | None) -> DaskExecutor:
@@ -104,28 +112,34 @@ class DaskExecutor:
     def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
         """What a function gives for each value, on the workers."""
         with naming_cluster(self.client):
-            found: list[R] = self.client.gather(self.client.map(function, values, pure=False))
-        return found
+            futures = self.client.map(function, values, pure=False)
+            return [result_of(self.client, future) for future in futures]
 
     def map_merge(self, function: Callable[..., R], portions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks of all portions, in row order; None where there are no rows."""
-        task = partial(blocks_merged, function, merge)
-        with self._tasks(task) as tasks:
-            tree = Tree(partial(tasks.submit, partial(merged_pair, merge)))
-            for future in tasks.each(portions):
+        left = iter(portions)
+        first = next(left, None)
+        if first is None:
+            return None
+        two = partial(merged_pair, merge)
+        with self._tasks(partial(blocks_merged, function, merge)) as tasks:
+            if travels(first):  # a tree of tasks would keep all their rows on the scheduler until its end
+                tree = Tree(two)
+                for result in tasks.in_order(chain([first], left)):
+                    tree.add(result)
+                return cast("R | None", tree.root())
+            tree = Tree(partial(tasks.submit, two))
+            for future in tasks.each(chain([first], left)):
                 tree.add(future)
-            root = tree.root()
-            if root is None:
-                return None
-            merged: R | None = tasks.result(root)
-            return merged
+            return cast("R | None", tasks.result(tree.root()))
 
     def map_blocks(self, function: Callable[..., R], portions: Iterable[Any], sink: Callable[[R], None]) -> None:
         """Pass the result of each block to `sink`, in row order and in the caller's thread."""
-        for result in self.stream(function, portions):
-            sink(result)
+        with closing(self.stream(function, portions)) as results:
+            for result in results:
+                sink(result)
 
-    def stream(self, function: Callable[..., R], portions: Iterable[Any]) -> Iterator[R]:
+    def stream(self, function: Callable[..., R], portions: Iterable[Any]) -> Generator[R]:
         """The result of each block, in row order; few portions are ahead of what is asked for."""
         with self._tasks(partial(blocks_mapped, function)) as tasks:
             for results in tasks.in_order(portions):
@@ -139,17 +153,24 @@ class DaskExecutor:
     @contextmanager
     def hold(self, function: Callable[..., Any], portions: Iterable[Any]) -> Iterator[Held]:
         """Keep what a function gives for the blocks of each portion in the workers' memory."""
+        sizes: list[int] = []
+
+        def sized() -> Iterator[Any]:
+            for portion in portions:
+                sizes.append(8 * portion.rows)
+                yield portion
+
         with self._tasks(partial(held, function)) as tasks:
-            yield Held(self, tasks, list(tasks.each(portions)))
+            yield Held(self, tasks, list(tasks.each(sized())), sizes)
 
     @contextmanager
-    def _tasks(self, function: Callable[..., Any]) -> Iterator[_Tasks]:
-        tasks = _Tasks(self, function)
-        try:
-            with naming_cluster(self.client):
+    def _tasks(self, function: Callable[..., Any]) -> Iterator[Tasks]:
+        with naming_cluster(self.client):
+            tasks = Tasks(self.client, function, self.worker_threads, self.progress)
+            try:
                 yield tasks
-        finally:
-            tasks.forget()
+            finally:
+                tasks.forget()
 
 
 class Tree:
@@ -183,155 +204,51 @@ class Tree:
 class Held:
     """Values in the workers' memory, one for each portion; a lost one is made again from its rows."""
 
-    def __init__(self, executor: DaskExecutor, tasks: _Tasks, futures: list[Future]) -> None:
-        self._client, self._tasks, self._futures = executor.client, tasks, futures
-
-    def wait(self) -> None:
-        """Wait until all are there."""
-        for future in self._futures:
-            self._tasks.result(future, keep=True)
+    def __init__(self, executor: DaskExecutor, tasks: Tasks, futures: list[Future], sizes: list[int]) -> None:
+        self._client, self._tasks, self._futures, self._bytes = executor.client, tasks, futures, sizes
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
-        """What `function(value, *arguments)` gives for each value, in row order; one task for each worker."""
-        places: dict[str, list[int]] = {}
-        holders = self._client.who_has(self._futures)
-        for i, future in enumerate(self._futures):
-            where = sorted(holders.get(future.key) or ())
-            places.setdefault(where[0] if where else "", []).append(i)
+        """What `function(value, *arguments)` gives for each value, in row order.
+
+        One task for each worker, or several where its values are more than a fifth of its memory: they may lie on disk.
+        """
         sent = [
-            (
-                mine,
-                self._client.submit(
-                    sums_of_held,
-                    function,
-                    arguments,
-                    [self._futures[i] for i in mine],
-                    workers=[place] if place else None,
-                    allow_other_workers=True,
-                    pure=False,
-                ),
-            )
-            for place, mine in places.items()
+            (mine, self._tasks.submit(sums_of_held, function, arguments, [self._futures[i] for i in mine], **where))
+            for mine, where in self._shares()
         ]
         found: dict[int, R] = {}
         for mine, future in sent:
-            found.update(zip(mine, future.result(), strict=True))
+            found.update(zip(mine, self._tasks.result(future), strict=True))
         return [found[i] for i in range(len(self._futures))]
 
-
-class _Tasks:
-    """The tasks of one run: a bounded number on their way, all cancelled when the run ends."""
-
-    def __init__(self, executor: DaskExecutor, function: Callable[..., Any]) -> None:
-        self._executor, self._client = executor, executor.client
-        # the function is a task of its own: its bytes cross the network once, and are there again after a loss
-        self._function = self._client.submit(Task, function, pure=False)
-        self._window = WINDOW * executor.worker_threads
-        self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])  # results that nobody wants may go
-        self._done = 0
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
-        """A task of any function."""
-        future = self._client.submit(function, *arguments, pure=False)
-        self._futures.add(future)
-        return future
-
-    def each(self, portions: Iterable[Any]) -> Iterator[Future]:
-        """The task of each portion, in order; yielded when it is sent, and at most a window of them is under way."""
-        under_way: deque[tuple[Future, int]] = deque()
-        for portion in portions:
-            if len(under_way) >= self._window:
-                self._await(*under_way.popleft())
-            future = self._start(portion)
-            under_way.append((future, portion.rows))
-            yield future
-        while under_way:
-            self._await(*under_way.popleft())
-
-    def in_order(self, portions: Iterable[Any]) -> Iterator[Any]:
-        """The results of portions, in order."""
-        ahead: deque[tuple[Future, int]] = deque()
-        for portion in portions:
-            ahead.append((self._start(portion), portion.rows))
-            if len(ahead) >= max(2, self._window // 2):
-                yield self._taken(*ahead.popleft())
-        while ahead:
-            yield self._taken(*ahead.popleft())
-
-    def as_ready(self, portions: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Portions with their results, as they are ready."""
-        from distributed import as_completed
-
-        left = iter(portions)
-        known: dict[Any, Any] = {}
-        ready = as_completed()
-        for portion in left:
-            self._enter(portion, known, ready)
-            if len(known) >= self._window:
-                break
-        for future in ready:
-            portion = known.pop(future.key)
-            result = self._taken(future, portion.rows)
-            following = next(left, None)
-            if following is not None:
-                self._enter(following, known, ready)
-            yield portion, result
-
-    def _enter(self, portion: Any, known: dict[Any, Any], ready: Any) -> None:
-        future = self._start(portion)
-        known[future.key] = portion
-        ready.add(future)
-
-    def _start(self, portion: Any) -> Future:
-        delayed = getattr(portion, "delayed", None)
-        if delayed is None:
-            return self.submit(_run, self._function, portion)
-        rows = self._client.compute(delayed)
-        self._futures.add(rows)
-        future = self.submit(_run_on, self._function, portion.alone, rows)
-        self._futures.discard(rows)  # the task keeps it as long as it needs it
-        return future
-
-    def _taken(self, future: Future, rows: int) -> Any:
-        result = self.result(future)
-        self._report(rows)
-        return result
-
-    def _await(self, future: Future, rows: int) -> None:
-        self.result(future, keep=True)
-        self._report(rows)
-
-    def result(self, future: Future, *, keep: bool = False) -> Any:
-        """The result of a task, or None where it is to stay on its worker."""
-        if keep:
-            from distributed import wait
-
-            wait(future)
-            if future.status != "finished":
-                future.result()
-            return None
-        result = future.result()
-        self._futures.discard(future)
-        return result
-
-    def _report(self, rows: int) -> None:
-        self._done += rows
-        if self._executor.progress is not None:
-            self._executor.progress(self._done)
-
-    def forget(self) -> None:
-        """Cancel what is left."""
-        futures = [future for future in self._futures if future.status == "pending"]
-        if futures and self._client.status == "running":
-            self._client.cancel(futures, force=True)
+    def _shares(self) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """The values that one task works on, and which worker should run it: one that holds them."""
+        holders = self._client.who_has(self._futures)
+        limits = {
+            address: HELD_SHARE * (worker["memory_limit"] or float("inf")) / worker["nthreads"]
+            for address, worker in self._client.scheduler_info()["workers"].items()
+        }
+        places: dict[str, list[int]] = {}
+        for i, future in enumerate(self._futures):
+            places.setdefault(min(holders.get(future.key) or (), default=""), []).append(i)
+        for place, mine in places.items():
+            where = {"workers": [place], "allow_other_workers": True} if place in limits else {}
+            for share in in_shares(mine, self._bytes, limits.get(place) or min(limits.values(), default=float("inf"))):
+                yield share, where
 
 
-def _run(task: Task, portion: Any) -> Any:
-    return task(portion)
-
-
-def _run_on(task: Task, portion: Any, rows: Any) -> Any:
-    return task(portion.of(rows))
+def in_shares(numbers: Sequence[int], sizes: Sequence[int], limit: float) -> Iterator[list[int]]:
+    """The numbers in lists whose sizes add up to a limit at most; one that is larger is alone."""
+    share: list[int] = []
+    size = 0
+    for number in numbers:
+        if share and size + sizes[number] > limit:
+            yield share
+            share, size = [], 0
+        share.append(number)
+        size += sizes[number]
+    if share:
+        yield share
 
 
 def _elsewhere(portion_rows: int | None) -> DaskExecutor | None:
@@ -369,27 +286,3 @@ def client_if_any() -> Client | None:
     except ValueError:
         return None
     return client
-
-
-@contextmanager
-def naming_cluster(client: Client) -> Iterator[None]:
-    """Losses of workers and of the scheduler as problems of the environment that say what to do."""
-    from distributed import KilledWorker
-    from distributed.client import FutureCancelledError
-
-    try:
-        yield
-    except KilledWorker as problem:
-        raise EnvironmentProblem(
-            f"Dask gave up a task whose worker died {problem.allowed_failures + 1} times: give workers more memory, or "
-            "make portions smaller (portion_rows, or more partitions)"
-        ) from problem
-    except (FutureCancelledError, OSError, TimeoutError) as problem:
-        if isinstance(problem, OSError) and problem.errno is not None and not isinstance(problem, TimeoutError):
-            raise
-        if client.status == "running" and not isinstance(problem, TimeoutError):
-            raise
-        raise EnvironmentProblem(
-            f"the Dask cluster at {client.scheduler_info().get('address', 'an unknown address')} cannot be used "
-            f"({type(problem).__name__}: {problem}): start its workers, or connect to another"
-        ) from problem

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
+from gpuvgm.errors import InputError
 from gpuvgm.frames.dask_frames import DaskFrame
 
 PartFunction = Callable[[Any, int], Any]  # a partition's frame and the global index of its first row
@@ -37,7 +38,11 @@ def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> 
 
 def _at(function: PartFunction, frame: Any, start: Any) -> Any:
     """The function's result, with the offset as Dask hands it over."""
-    return function(frame, int(start.iloc[0]))
+    first = int(start.iloc[0])
+    try:
+        return function(frame, first)
+    except InputError as problem:
+        raise InputError(f"the partition that begins at row {first}: {problem}") from problem
 
 
 def _at_zero(function: PartFunction, frame: Any) -> Any:

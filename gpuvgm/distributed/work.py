@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from gpuvgm.execution import CallerExecutor, LocalExecutor
-from gpuvgm.frames import Block, OpenPortion
+from gpuvgm.frames import Block, HeldRows, OpenPortion
 
 R = TypeVar("R")
 
@@ -26,6 +26,11 @@ class Task:
     def __call__(self, portion: Any) -> Any:
         """What the function gives."""
         return self._function(portion)
+
+
+def travels(portion: Any) -> bool:
+    """Whether the rows of a portion go to the worker with it, and are not read there."""
+    return isinstance(portion, (Block, HeldRows))
 
 
 def opened(portion: Any) -> tuple[LocalExecutor, Any]:

@@ -9,7 +9,7 @@ from gpuvgm.frames.files import FileSource, locate, metadata_of, place_in
 from gpuvgm.frames.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
-from gpuvgm.frames.portions import OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
+from gpuvgm.frames.portions import HeldRows, OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sinks import ParquetSink
@@ -24,6 +24,7 @@ __all__ = [
     "DeviceSource",
     "DeviceTable",
     "FileSource",
+    "HeldRows",
     "OpenPortion",
     "Portion",
     "Reading",

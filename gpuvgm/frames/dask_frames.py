@@ -143,8 +143,8 @@ class Partition:
         InputError
             Where it has other columns, types or rows than the frame said.
         """
-        source = self.open(frame)
         wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
+        source = self.open(_typed(frame, self.open(frame).schema, wanted))
         held = pa.schema([field for field in source.schema if field.name in self.reading.columns])
         check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)
         if source.rows != self.rows:
@@ -153,6 +153,23 @@ class Partition:
                 "persist the frame, or make what it is computed from stay the same"
             )
         return HeldRows(source, self.first_row, self.reading)
+
+
+def _typed(frame: Any, held: pa.Schema, wanted: pa.Schema) -> Any:
+    """A frame whose columns of Python objects have the wanted types, where nothing but missing values shows them."""
+    types = {field.name: field.type for field in wanted if not pa.types.is_null(field.type)}
+    silent = [label for label in frame.columns if str(label) in types and _is_silent(held, str(label))]
+    if not silent:
+        return frame
+    import pandas
+
+    nothing = {label: pa.nulls(len(frame), types[str(label)]) for label in silent}
+    columns = {label: pandas.Series(pandas.arrays.ArrowExtensionArray(v), frame.index) for label, v in nothing.items()}
+    return pandas.DataFrame({label: columns.get(label, frame[label]) for label in frame.columns}, frame.index)
+
+
+def _is_silent(schema: pa.Schema, name: str) -> bool:
+    return name in schema.names and pa.types.is_null(schema.field(name).type)
 
 
 def _picked(portion: Partition, frame: Any, wanted: list[tuple[int, int, int]]) -> list[tuple[int, int, pa.Table]]:

@@ -179,7 +179,7 @@ def stretches(source: FileSource, reading: Reading, portion_rows: int) -> Iterat
         high = low
         while bounds[high][1] < stop:
             high += 1
-        held = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1])
+        held = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
         yield Stretch(held, bounds[low][0], start, stop - start, reading)
 
 

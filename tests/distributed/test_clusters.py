@@ -1,0 +1,210 @@
+"""Starting clusters, connecting to one that runs, GPUs with a substitute for dask-cuda, and the options of commands."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import socket
+import subprocess
+import sys
+import types
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+import gpuvgm
+from gpuvgm.distributed import DaskExecutor, clusters
+from gpuvgm.errors import EnvironmentProblem, InputError
+from tests.cli.running import document, invoke, run
+from tests.distributed.working import wait_until
+
+ROWS = 5000
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path_factory.mktemp("cli") / "t.parquet"
+    pq.write_table(pa.table({"x": np.random.default_rng(0).normal(size=ROWS)}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    """Address of a scheduler in a process of its own, with one worker in another."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    paths = os.pathsep.join([str(Path(gpuvgm.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    options = {"env": {**os.environ, "PYTHONPATH": paths}, **quiet}
+    dask = [sys.executable, "-m", "dask"]
+    place = ["--host", "127.0.0.1"]
+    first = subprocess.Popen(
+        [*dask, "scheduler", *place, "--port", str(port), "--dashboard-address", "127.0.0.1:0"], **options
+    )
+    second = subprocess.Popen([*dask, "worker", address, *place, "--nthreads", "1", "--no-nanny"], **options)
+    yield address
+    for process in (second, first):
+        process.terminate()
+        process.wait(20)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_cluster_here_ends_with_its_client():
+    with gpuvgm.cluster(workers=2, threads=1, memory="1GiB") as client:
+        workers = client.scheduler_info()["workers"].values()
+        assert [(worker["nthreads"], worker["memory_limit"]) for worker in workers] == [(1, 2**30)] * 2
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
+        assert DaskExecutor().client is client
+        pids = list(client.run(os.getpid).values())
+        assert os.getpid() not in pids
+        cluster = client.cluster
+    assert client.status == "closed"
+    assert cluster.status.name == "closed"
+    wait_until(lambda: not any(map(alive, pids)))
+
+
+def test_by_default_there_is_a_worker_for_each_core(monkeypatch):
+    pytest.importorskip("distributed")
+    seen = {}
+    monkeypatch.setattr(clusters, "_owner", lambda started: started)
+    monkeypatch.setattr(clusters, "available_threads", lambda: 6)
+    monkeypatch.setattr("distributed.LocalCluster", lambda **settings: seen.update(settings))
+    gpuvgm.cluster()
+    assert (seen["n_workers"], seen["threads_per_worker"], seen["memory_limit"]) == (6, 1, "auto")
+    gpuvgm.cluster(workers=2, local_directory="/scratch", dashboard_address=":1234")
+    assert (seen["n_workers"], seen["threads_per_worker"]) == (2, 3)
+    assert (seen["local_directory"], seen["dashboard_address"]) == ("/scratch", ":1234")
+
+
+def test_a_client_that_fails_leaves_no_cluster(monkeypatch):
+    closed = []
+    with pytest.raises(TypeError):
+        clusters._owner(types.SimpleNamespace(close=lambda: closed.append(True), scheduler_address=5))
+    assert closed == [True]
+
+
+def test_connecting_to_a_scheduler_that_runs(scheduler, table):
+    with gpuvgm.cluster(scheduler) as client:
+        executor = DaskExecutor(client, portion_rows=700)
+        assert executor.worker_threads == 1
+        assert gpuvgm.TableTransformer(executor=executor).fit(table).model_.rows == ROWS
+    with gpuvgm.cluster(scheduler) as client:  # it goes on when a client leaves
+        assert len(client.scheduler_info()["workers"]) == 1
+
+
+def test_no_scheduler_is_there(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setattr(clusters, "ANSWER", "1s")
+    with pytest.raises(EnvironmentProblem, match=f"no Dask scheduler answers at {address} .*start one with `dask sch"):
+        gpuvgm.cluster(address)
+    with pytest.raises(EnvironmentProblem, match="no Dask scheduler answers at nonsense://x"):
+        gpuvgm.cluster("nonsense://x")
+
+
+@pytest.mark.parametrize("options", [{"workers": 2}, {"memory": "1GiB"}, {"gpus": True}])
+def test_what_belongs_to_a_cluster_of_its_own_is_refused_for_one_that_runs(options):
+    with pytest.raises(InputError, match=f"{next(iter(options))} is for clusters that are started here"):
+        gpuvgm.cluster("tcp://127.0.0.1:1", **options)
+
+
+@pytest.mark.parametrize("name", ["workers", "threads"])
+def test_a_number_of_workers_and_threads_is_positive(name):
+    with pytest.raises(InputError, match=f"{name} must be at least 1, got 0"):
+        gpuvgm.cluster(**{name: 0})
+
+
+def test_dask_is_not_installed(monkeypatch):
+    find = util.find_spec
+    monkeypatch.setattr(clusters.util, "find_spec", lambda name: None if name == "distributed" else find(name))
+    with pytest.raises(EnvironmentProblem, match=r'Dask is not installed: pip install "gpuvgm\[dask\]"'):
+        gpuvgm.cluster()
+
+
+@pytest.fixture
+def dask_cuda(monkeypatch):
+    """A module in the place of dask_cuda, and what it was called with."""
+    seen = {}
+    module = types.ModuleType("dask_cuda")
+    module.__spec__ = importlib.machinery.ModuleSpec("dask_cuda", None)
+    module.LocalCUDACluster = lambda **settings: seen.update(settings) or "a cluster"
+    monkeypatch.setitem(sys.modules, "dask_cuda", module)
+    monkeypatch.setattr(clusters, "cuda_problem", lambda: None)
+    monkeypatch.setattr(clusters, "_owner", lambda started: started)
+    return seen
+
+
+def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cuda):
+    assert gpuvgm.cluster(protocol="ucx", device_memory_limit="20GB") == "a cluster"
+    assert dask_cuda == {
+        "rmm_pool_size": 0.9,
+        "enable_cudf_spill": True,
+        "threads_per_worker": 1,
+        "protocol": "ucx",
+        "device_memory_limit": "20GB",
+    }
+
+
+def test_workers_with_gpus_can_be_counted_and_their_pool_chosen(dask_cuda):
+    gpuvgm.cluster(workers=2, threads=3, memory="9GiB", rmm_pool_size=0.5)
+    assert (dask_cuda["n_workers"], dask_cuda["threads_per_worker"]) == (2, 3)
+    assert (dask_cuda["memory_limit"], dask_cuda["rmm_pool_size"]) == ("9GiB", 0.5)
+
+
+def test_gpus_can_be_left_alone(dask_cuda, monkeypatch):
+    monkeypatch.setattr("distributed.LocalCluster", lambda **settings: "processes")
+    assert gpuvgm.cluster(gpus=False) == "processes"
+    assert not dask_cuda
+
+
+def test_gpus_that_are_not_there(monkeypatch):
+    monkeypatch.setattr(clusters, "cuda_problem", lambda: "there is no GPU")
+    with pytest.raises(EnvironmentProblem, match="there is no GPU"):
+        gpuvgm.cluster(gpus=True)
+    monkeypatch.setattr(clusters, "cuda_problem", lambda: None)
+    find = util.find_spec
+    monkeypatch.setattr(clusters.util, "find_spec", lambda name: None if name == "dask_cuda" else find(name))
+    with pytest.raises(EnvironmentProblem, match="dask-cuda is not installed: pip install"):
+        gpuvgm.cluster(gpus=True)
+
+
+def test_commands_on_workers_and_on_a_scheduler(scheduler, table, tmp_path):
+    alone = document("fit", table, "--model", tmp_path / "one")
+    _, err = run("fit", table, "--model", tmp_path / "m", "--workers", "2")
+    assert "Dask's dashboard: http://127.0.0.1:" in err
+    there = document("fit", table, "--model", tmp_path / "there", "--scheduler", scheduler)
+    left_out = {"seconds", "model"}
+    assert {k: v for k, v in there.items() if k not in left_out} == {
+        k: v for k, v in alone.items() if k not in left_out
+    }
+    for name, options in (("a", []), ("b", ["--scheduler", scheduler])):
+        invoke("transform", table, tmp_path / name, "--model", tmp_path / "m", *options)
+        invoke("inverse", tmp_path / name, tmp_path / f"{name}.back", "--model", tmp_path / "m", *options)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a.back").read_bytes() == (tmp_path / "b.back").read_bytes()
+    reports = [document("evaluate", table, "--model", tmp_path / "m", *o) for o in ([], ["--scheduler", scheduler])]
+    assert reports[0] == reports[1]
+
+
+def test_a_scheduler_and_workers_together_are_refused(table, tmp_path):
+    result = invoke("fit", table, "--model", tmp_path / "m", "--workers", 2, "--scheduler", "tcp://x:1", code=2)
+    assert "--scheduler is a cluster that runs, --workers starts one: give one of them" in result.stderr
+
+
+def test_a_scheduler_that_is_not_there_is_a_problem_of_the_environment(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "ANSWER", "1s")
+    result = invoke("fit", table, "--model", tmp_path / "m", "--scheduler", "tcp://127.0.0.1:1", code=3)
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in result.stderr

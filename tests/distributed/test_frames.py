@@ -1,0 +1,268 @@
+"""Frames of Dask: fitted as one table, encoded and decoded lazily in the user's own graph."""
+
+from __future__ import annotations
+
+import pickle
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.distributed import DaskExecutor
+from gpuvgm.errors import InputError
+from gpuvgm.frames import DaskFrame, open_source
+from gpuvgm.store import fingerprint
+from tests.kinds import tables
+
+dd = pytest.importorskip("dask.dataframe")
+dask = pytest.importorskip("dask")
+cloudpickle = pytest.importorskip("cloudpickle")
+ROWS = 2003
+COLUMNS = {name: kind for name, kind in tables.DECLARED.items() if name not in ("income", "ratio")}
+
+
+def made(rows: int = ROWS) -> pd.DataFrame:
+    """A pandas frame with dtypes of every sort, and an index of its own."""
+    frame = tables.table(rows, 4).drop_columns(["income", "ratio"]).to_pandas()
+    frame["count"] = frame["count"].astype("Int64").mask(frame["age"] > 95)
+    frame["city"] = frame["city"].astype("category")
+    frame["note"] = frame["note"].astype("string[pyarrow]")
+    frame.index = pd.Index(np.arange(rows) * 3 + 7, name="id")
+    return frame
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def one(frame):
+    return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(frame)
+
+
+def model_of(transformer):
+    """What identifies the fit, apart from where the rows came from."""
+    model = transformer.model_
+    return fingerprint(type(model)(model.columns, model.seed, model.rows, {}))
+
+
+def split(frame, partitions):
+    return dd.from_pandas(frame, npartitions=partitions, sort=False)
+
+
+def with_gaps(frame):
+    """Partitions of very different lengths, three of them empty."""
+    edges = [0, 0, 1, 800, 800, 801, 1500, ROWS, ROWS]
+    parts = [frame.iloc[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return dd.from_map(lambda part: part, parts, meta=frame.iloc[:0])
+
+
+@pytest.mark.parametrize("where", ["client", "no client"])
+@pytest.mark.parametrize("cut", [1, 7, 100, "gaps"])
+def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
+    if where == "client":
+        request.getfixturevalue("client")
+    lazy = with_gaps(frame) if cut == "gaps" else split(frame, cut)
+    with dask.config.set(scheduler="threads") if where == "no client" else dask.config.set({}):
+        fitted = gpuvgm.TableTransformer(COLUMNS, effort="research").fit(lazy)
+    assert model_of(fitted) == model_of(one)
+    assert fitted.schema_ == one.schema_
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100, "gaps"])
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+def test_encoded_and_decoded_frames_are_those_of_pandas(client, frame, one, cut, layout):
+    lazy = with_gaps(frame) if cut == "gaps" else split(frame, cut)
+    encoded = one.transform(lazy, layout=layout)
+    expected = one.transform(frame, layout=layout)
+    if layout == "onehot":
+        expected = pd.DataFrame(expected, index=frame.index, columns=one.get_feature_names_out(layout="onehot"))
+    assert_lazy_equal(encoded, lazy, expected)
+    back = one.inverse_transform(encoded)
+    assert_lazy_equal(back, lazy, one.inverse_transform(expected))
+
+
+def assert_lazy_equal(lazy, source, expected):
+    assert lazy.divisions == source.divisions
+    computed = lazy.compute()
+    pd.testing.assert_frame_equal(computed, expected)
+    assert dict(lazy.dtypes) == dict(expected.dtypes), (dict(lazy.dtypes), dict(expected.dtypes))
+
+
+def test_nothing_is_computed_before_it_is_asked_for(frame, one, tmp_path):
+    def counted(part):
+        with (tmp_path / "calls").open("a") as file:
+            file.write("x")
+        return part
+
+    lazy = split(frame, 5).map_partitions(counted, meta=frame.iloc[:0])
+    encoded = one.inverse_transform(one.transform(lazy))
+    before = (tmp_path / "calls").stat().st_size
+    assert before <= 5  # the rows were counted once, for the offsets
+    again = one.transform(lazy)
+    assert (tmp_path / "calls").stat().st_size == before
+    with dask.config.set(scheduler="threads"):
+        assert len(encoded.compute()) == len(again.compute()) == ROWS
+    assert (tmp_path / "calls").stat().st_size == before + 10
+
+
+def test_rows_are_numbered_through(frame, one):
+    lazy = split(frame, 7)
+    shifted = one.transform(lazy, first_row=12345, seed=9)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(shifted.compute(), one.transform(frame, first_row=12345, seed=9))
+
+
+def test_validity_and_dropped_rows_keep_index_and_divisions(frame, one):
+    encoded = one.transform(frame).copy()
+    encoded.loc[encoded.index % 5 == 0, "price.scalar"] = np.nan
+    lazy = dd.from_pandas(encoded, npartitions=7)
+    values, valid = one.inverse_transform(lazy, return_valid=True)
+    expected, kept = one.inverse_transform(encoded, return_valid=True)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(values.compute(), expected)
+        pd.testing.assert_series_equal(valid.compute(), pd.Series(kept, encoded.index, name="valid"))
+        dropped, left = one.inverse_transform(lazy, return_valid=True, invalid="drop")
+        pd.testing.assert_frame_equal(dropped.compute(), expected[kept])
+        pd.testing.assert_series_equal(left.compute(), pd.Series(True, encoded.index[kept], name="valid"))
+        assert dropped.divisions == lazy.divisions
+        row = encoded.index[kept][1000]
+        pd.testing.assert_frame_equal(dropped.loc[row:row].compute(), expected.loc[row:row])
+
+
+def test_results_compose_with_the_users_graph(frame, one):
+    lazy = dd.from_pandas(frame, npartitions=6)
+    encoded = one.transform(lazy)
+    found = encoded.assign(double=encoded["price.scalar"] * 2)
+    found = found[found["price.mode"] == 0].merge(lazy[["age"]], left_index=True, right_index=True)
+    expected = one.transform(frame)
+    expected = expected.assign(double=expected["price.scalar"] * 2)
+    expected = expected[expected["price.mode"] == 0].merge(frame[["age"]], left_index=True, right_index=True)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(found.compute().sort_index(), expected.sort_index())
+
+
+def test_files_are_written_from_frames(client, frame, one, tmp_path):
+    one.transform(frame, out=tmp_path / "one")
+    one.transform(split(frame, 7), out=tmp_path / "many")
+    assert pq.read_table(tmp_path / "one").equals(pq.read_table(tmp_path / "many"))
+    assert one.evaluate(split(frame, 7)).to_dict() == one.evaluate(frame).to_dict()
+
+
+@pytest.mark.filterwarnings("ignore:.*inplace:DeprecationWarning")  # Dask's reader, with pandas 3.1
+def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, monkeypatch):
+    with dask.config.set(scheduler="threads"):
+        dd.from_pandas(frame, npartitions=4).to_parquet(tmp_path / "parts")
+    lazy = dd.read_parquet(tmp_path / "parts")
+
+    def refuse(*_, **__):
+        raise AssertionError("a partition was read")
+
+    monkeypatch.setattr("gpuvgm.frames.dask_frames._count", refuse)
+    assert open_source(lazy).rows == ROWS
+    encoded = one.transform(lazy)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(encoded.compute(), one.transform(frame))
+
+
+def test_partitions_of_another_schema_are_named(client, frame):
+    parts = [frame[["price", "age"]].iloc[:50], frame[["price"]].iloc[50:90]]
+    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    with pytest.raises(InputError, match=r'partition 1: column "age" is missing, .* has it'):
+        gpuvgm.TableTransformer().fit(lazy)
+    parts = [frame[["age"]].iloc[:50], frame[["age"]].iloc[50:90].astype("float32")]
+    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    with pytest.raises(InputError, match=r'partition 1: column "age" has type float, in .* int8'):
+        gpuvgm.TableTransformer().fit(lazy)
+
+
+def test_partitions_that_change_their_length_are_named(client, frame, tmp_path):
+    seen = tmp_path / "seen"
+
+    def growing(part):
+        if seen.exists() and len(part) == 40:
+            return pd.concat([part, part])
+        return part
+
+    parts = [frame[["price"]].iloc[:50], frame[["price"]].iloc[50:90]]
+    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]).map_partitions(growing)
+    source = open_source(lazy)
+    assert source.rows == 90
+    seen.touch()
+    with pytest.raises(InputError, match="partition 1 has 80 rows now, and had 40 when they were counted: persist"):
+        gpuvgm.TableTransformer().fit(source)
+
+
+def test_columns_of_python_objects(frame):
+    values = [Decimal(i % 700).scaleb(-2) if i % 9 else None for i in range(ROWS)]
+    whole = pd.DataFrame({"paid": pd.Series(values, dtype=object), "x": frame["price"].to_numpy()})
+    one = gpuvgm.TableTransformer(effort="research").fit(whole)
+    with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}):
+        lazy = dd.from_map(lambda part: part, [whole.iloc[:600], whole.iloc[600:]], meta=whole.iloc[:0])
+        many = gpuvgm.TableTransformer(effort="research").fit(lazy)
+        assert model_of(many) == model_of(one)
+        pd.testing.assert_frame_equal(many.transform(lazy).compute(), one.transform(whole))
+
+
+def test_uniforms_are_refused(frame, one):
+    with pytest.raises(InputError, match="uniforms cannot be given for frames of Dask"):
+        one.transform(split(frame, 2), uniforms={"price": np.zeros(ROWS)})
+
+
+def test_the_graph_holds_the_model_and_not_its_summaries(frame, one):
+    few, many = (dd.from_map(made, [ROWS] * count, meta=frame.iloc[:0]) for count in (1, 60))
+    sizes = [len(cloudpickle.dumps(dict(one.transform(some).__dask_graph__()))) for some in (few, many)]
+    assert len(pickle.dumps(one.summaries_)) > 2 * sizes[0]
+    assert sizes[1] < sizes[0] + 60 * 2000
+
+
+def test_a_series_is_no_table(frame):
+    with pytest.raises(InputError, match="Series"):
+        gpuvgm.TableTransformer().fit(split(frame, 2)["price"])
+
+
+def test_a_dask_frame_is_a_source(frame):
+    with dask.config.set(scheduler="threads"):
+        source = open_source(split(frame, 7))
+        assert isinstance(source, DaskFrame)
+        alone = open_source(frame)
+        assert source.schema == alone.schema
+        runs = [(3, 700), (1500, 2), (2000, 3)]
+        assert source.sample(["age", "price"], runs).equals(alone.sample(["age", "price"], runs))
+        blocks = list(source.blocks(["price", "age"], 300))
+    assert [block.rows for block in blocks] == [300] * 6 + [203]
+    assert pa.Table.from_batches([b.batch for b in blocks]).equals(alone.sample(["price", "age"], [(0, ROWS)]))
+
+
+def test_portions_are_the_partitions_with_rows(client, frame):
+    seen = []
+    executor = DaskExecutor(client, portion_rows=1)
+    gpuvgm.TableTransformer(["age"], executor=executor, progress=lambda *step: seen.append(step)).fit(with_gaps(frame))
+    assert [done for _, done, _ in seen] == [1, 800, 801, 1500, ROWS]
+
+
+def test_a_partition_without_a_value_has_the_type_of_the_others():
+    words = pd.Series(["a"] * 30 + [None] * 10 + ["b"] * 10, dtype=object)
+    whole = pd.DataFrame({"word": words, "x": np.arange(50) % 7})
+    with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}):
+        lazy = dd.from_map(
+            lambda part: part, [whole.iloc[:30], whole.iloc[30:40], whole.iloc[40:]], meta=whole.iloc[:0]
+        )
+        one, many = (gpuvgm.TableTransformer(effort="research").fit(source) for source in (whole, lazy))
+        assert model_of(many) == model_of(one)
+        pd.testing.assert_frame_equal(many.transform(lazy).compute(), one.transform(whole))
+
+
+def test_an_error_of_a_partition_names_its_first_row(frame):
+    transformer = gpuvgm.TableTransformer({"note": "categorical"}).fit(frame.iloc[:1500])
+    lazy = transformer.transform(dd.from_pandas(frame, npartitions=4))
+    with (
+        dask.config.set(scheduler="threads"),
+        pytest.raises(InputError, match="partition that begins at row 1[05]0.*no level"),
+    ):
+        lazy.compute()

@@ -1,0 +1,106 @@
+"""Clusters for tests, portions that tell who works on them, and functions that workers run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.frames import OpenPortion
+
+
+class Clusters(dict[int, Any]):
+    """Clients of clusters by their number of workers."""
+
+    def __missing__(self, workers: int) -> Any:
+        self[workers] = gpuvgm.cluster(workers=workers, threads=1, memory="2GiB")
+        return self[workers]
+
+    def close(self) -> None:
+        """End them all."""
+        for client in self.values():
+            client.close()
+        self.clear()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A portion without rows in memory; it lasts while a file is there."""
+
+    number: int
+    rows: int = 10
+    pause: float = 0.0
+    gate: str | None = None
+
+    def opened(self) -> OpenPortion:
+        """One block: itself."""
+        time.sleep(self.pause)
+        while self.gate is not None and Path(self.gate).exists():
+            time.sleep(0.01)
+        return OpenPortion(on_device=False, blocks=iter([self] if self.rows else []))
+
+
+def pieces(count: int, **settings: Any) -> Iterator[Piece]:
+    """So many portions."""
+    return (Piece(number, **settings) for number in range(count))
+
+
+def uneven(piece: Piece) -> list[int]:
+    """Later ones end before earlier ones."""
+    time.sleep(0.02 if piece.number % 3 == 0 else 0)
+    return [piece.number]
+
+
+def refusing(piece: Piece) -> list[int]:
+    """The seventh piece is refused; those after it last long."""
+    if piece.number == 7:
+        raise InputError(f'column "x", row {piece.number * piece.rows}: refused')
+    time.sleep(0.5 if piece.number > 7 else 0)
+    return [piece.number]
+
+
+def joined(one: list[int], other: list[int]) -> list[int]:
+    """A merge whose order matters."""
+    return one + other
+
+
+def of_portion(portion: Piece, executor: Any) -> tuple[int, bool, int]:
+    """What each() hands over: the portion, an executor of the worker, and its process."""
+    portion.opened()
+    return portion.number, executor.spread, os.getpid()
+
+
+def assert_close(ours: Any, theirs: Any) -> None:
+    """Two mixtures are equal to 1e-12: means in standard deviations, these relative, and weights."""
+    np.testing.assert_array_less(np.abs(ours.means - theirs.means), 1e-12 * theirs.stds + 1e-300)
+    np.testing.assert_allclose(ours.stds, theirs.stds, rtol=1e-12)
+    np.testing.assert_allclose(ours.weights, theirs.weights, rtol=0, atol=1e-12)
+
+
+def wait_until(condition: Any, seconds: float = 20.0) -> None:
+    """Wait for what comes soon."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def tasks_of(client: Any) -> list[str]:
+    """Keys of all tasks that the scheduler knows."""
+
+    def keys(dask_scheduler: Any) -> list[str]:
+        return [str(key) for key in dask_scheduler.tasks]
+
+    return list(client.run_on_scheduler(keys))
+
+
+def is_clean(client: Any) -> bool:
+    """Whether no task and no result is left."""
+    return not tasks_of(client) and not any(client.has_what().values())
