@@ -190,11 +190,11 @@ def test_commands_on_workers_and_on_a_scheduler(scheduler, table, tmp_path):
     assert {k: v for k, v in there.items() if k not in left_out} == {
         k: v for k, v in alone.items() if k not in left_out
     }
-    for name, options in (("a", []), ("b", ["--scheduler", scheduler])):
+    for name, options in (("a.parquet", []), ("b.parquet", ["--scheduler", scheduler])):
         invoke("transform", table, tmp_path / name, "--model", tmp_path / "m", *options)
         invoke("inverse", tmp_path / name, tmp_path / f"{name}.back", "--model", tmp_path / "m", *options)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert (tmp_path / "a.back").read_bytes() == (tmp_path / "b.back").read_bytes()
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert (tmp_path / "a.parquet.back").read_bytes() == (tmp_path / "b.parquet.back").read_bytes()
     reports = [document("evaluate", table, "--model", tmp_path / "m", *o) for o in ([], ["--scheduler", scheduler])]
     assert reports[0] == reports[1]
 

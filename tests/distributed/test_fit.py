@@ -95,12 +95,12 @@ def test_best_effort_and_inferred_kinds(clusters, path):
 def test_files_are_the_same_to_the_byte(clusters, path, one, tmp_path, workers, portion_rows, layout):
     many = transformer(DaskExecutor(clusters[workers], portion_rows=portion_rows))
     many.model_, many.pandas_dtypes_ = one.model_, {}
-    one.transform(path, layout=layout, out=tmp_path / "one")
-    many.transform(path, layout=layout, out=tmp_path / "many")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
-    one.inverse_transform(tmp_path / "one", out=tmp_path / "back")
-    many.inverse_transform(tmp_path / "many", out=tmp_path / "back of many")
-    assert (tmp_path / "back").read_bytes() == (tmp_path / "back of many").read_bytes()
+    one.transform(path, layout=layout, out=tmp_path / "one.parquet")
+    many.transform(path, layout=layout, out=tmp_path / "many.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "many.parquet").read_bytes()
+    one.inverse_transform(tmp_path / "one.parquet", out=tmp_path / "back.parquet")
+    many.inverse_transform(tmp_path / "many.parquet", out=tmp_path / "back of many.parquet")
+    assert (tmp_path / "back.parquet").read_bytes() == (tmp_path / "back of many.parquet").read_bytes()
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_exact_fits_are_the_same_to_1e_12(clusters, path, effort, workers, porti
 def test_progress_adds_up(client, path, tmp_path):
     seen = []
     many = transformer(DaskExecutor(client, portion_rows=500), progress=lambda *step: seen.append(step))
-    many.fit(path).transform(path, out=tmp_path / "out")
+    many.fit(path).transform(path, out=tmp_path / "out.parquet")
     assert seen[-1] == ("transform", ROWS, ROWS)
     assert {total for _, _, total in seen} == {ROWS}
     assert [done for stage, done, _ in seen if stage == "transform"] == [*range(500, ROWS, 500), ROWS]

@@ -148,9 +148,9 @@ def test_results_compose_with_the_users_graph(frame, one):
 
 
 def test_files_are_written_from_frames(client, frame, one, tmp_path):
-    one.transform(frame, out=tmp_path / "one")
-    one.transform(split(frame, 7), out=tmp_path / "many")
-    assert pq.read_table(tmp_path / "one").equals(pq.read_table(tmp_path / "many"))
+    one.transform(frame, out=tmp_path / "one.parquet")
+    one.transform(split(frame, 7), out=tmp_path / "many.parquet")
+    assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "many.parquet"))
     assert one.evaluate(split(frame, 7)).to_dict() == one.evaluate(frame).to_dict()
 
 

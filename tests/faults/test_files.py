@@ -103,6 +103,6 @@ def test_a_thousand_small_files_are_one_table(client, tmp_path):
     alone = gpuvgm.TableTransformer(effort="research").fit(tmp_path / "one.parquet")
     of = [type(t.model_)(t.model_.columns, t.model_.seed, t.model_.rows, {}) for t in (spread, alone)]
     assert fingerprint(of[0]) == fingerprint(of[1])
-    spread.transform(many, out=tmp_path / "a")
-    alone.transform(tmp_path / "one.parquet", out=tmp_path / "b")
-    assert pq.read_table(tmp_path / "a").equals(pq.read_table(tmp_path / "b"))
+    spread.transform(many, out=tmp_path / "a.parquet")
+    alone.transform(tmp_path / "one.parquet", out=tmp_path / "b.parquet")
+    assert pq.read_table(tmp_path / "a.parquet").equals(pq.read_table(tmp_path / "b.parquet"))
