@@ -187,7 +187,7 @@ def digest_of_plans(plans: Sequence[Plan]) -> str:
 
 
 def packed(tallies: Mapping[str, Any]) -> bytes:
-    """Tallies by column as one zip of JSON and Arrow files."""
+    """Tallies by column as one zip of JSON and Arrow files; the same bytes at any time."""
     body, documents = io.BytesIO(), {}
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number, (column, tally) in enumerate(tallies.items()):
@@ -195,8 +195,10 @@ def packed(tallies: Mapping[str, Any]) -> bytes:
             if isinstance(tally, Summary):
                 sink = pa.BufferOutputStream()
                 tally.write(sink)
-                archive.writestr(f"{number}.arrow", sink.getvalue().to_pybytes())
-        archive.writestr(_TALLIES, json.dumps(plain(documents, "journal")))
+                archive.writestr(
+                    zipfile.ZipInfo(f"{number}.arrow"), sink.getvalue().to_pybytes(), zipfile.ZIP_DEFLATED, 1
+                )
+        archive.writestr(zipfile.ZipInfo(_TALLIES), json.dumps(plain(documents, "journal")), zipfile.ZIP_DEFLATED)
     return body.getvalue()
 
 

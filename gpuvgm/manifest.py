@@ -106,6 +106,9 @@ def changed_input(known: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def digest_of(location: Location) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
+    if isinstance(location, Path):
+        with location.open("rb", buffering=0) as local:
+            return location.stat().st_size, hashlib.file_digest(local, "sha256").hexdigest()
     digest, size = hashlib.sha256(), 0
     with open_binary(location) as file:
         while body := file.read(_HASH_BYTES):

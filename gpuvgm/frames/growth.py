@@ -45,6 +45,17 @@ def new_files(source: Source, known: Mapping[str, Any]) -> FileSource | None:
     return replace(source, parts=tuple(source.parts[i] for i in new), stamps=tuple(source.stamps[i] for i in new))
 
 
+def note_changes(source: Source, known: Mapping[str, Any]) -> None:
+    """Log the files that have the name of a fitted one, and are not what was fitted."""
+    if not isinstance(source, FileSource) or known.get("kind") != "files":
+        return
+    new, gone = told_apart(known["files"], source.fingerprint()["files"])
+    fitted = {file["name"] for file in gone}
+    for place in new:
+        if source.parts[place].path.name in fitted:
+            _LOG.info("%s: changed since the fit, or another file of its name", source.parts[place].path)
+
+
 def told_apart(
     before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
 ) -> tuple[list[int], list[Mapping[str, Any]]]:

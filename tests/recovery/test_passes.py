@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import gpuvgm
@@ -46,3 +48,18 @@ def test_files_of_one_name_are_fitted_in(shared, tmp_path):
     added = gpuvgm.TableTransformer(effort="research").fit(first).partial_fit(second)
     assert transformer.model_.rows == 20_000
     assert fingerprint(transformer.model_) == fingerprint(added.model_)
+
+
+@pytest.mark.parametrize("change", ["none", "touched", "new"])
+def test_files_that_changed_since_the_fit_are_noted(rows, caplog, change):
+    transformer = gpuvgm.TableTransformer(effort="research").fit(rows)
+    if change == "touched":
+        os.utime(rows / "1.parquet", ns=(1, 1))
+    elif change == "new":
+        (rows / "3.parquet").write_bytes((rows / "2.parquet").read_bytes())
+    with caplog.at_level("INFO", "gpuvgm"):
+        transformer.transform(rows)
+    noted = [record.getMessage() for record in caplog.records if "changed since the fit" in record.getMessage()]
+    assert noted == (
+        [f"{rows / '1.parquet'}: changed since the fit, or another file of its name"] * (change == "touched")
+    )
