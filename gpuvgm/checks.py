@@ -8,13 +8,18 @@ from gpuvgm.arrow_types import is_number_type
 from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Source, metadata_of
+from gpuvgm.frames.growth import note_changes
 from gpuvgm.frames.source import check_request
 from gpuvgm.output import MODEL_KEY
 from gpuvgm.store import fingerprint
 
 
 def check_columns(table: Source, model: TableModel) -> None:
-    """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here."""
+    """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
+
+    A file that has the name of a fitted one and is another is noted in the log.
+    """
+    note_changes(table, model.source)
     check_request(table.name, table.schema, model.names)
     for column in model.columns:
         if isinstance(column, (MixtureColumn, GeneralColumn)):

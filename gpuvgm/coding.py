@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import TableModel
+from gpuvgm.documents import document_digest
 from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder
 from gpuvgm.engines import get_engine
 from gpuvgm.frames import Source
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import CompactLayout, Layout, OnehotLayout
-from gpuvgm.output import MODEL_KEY
 from gpuvgm.readers import CompactReader, OnehotReader, encoded_reader
 
 
@@ -78,7 +78,7 @@ class Coding:
         """What decides the encoded rows, for a manifest."""
         return {
             "command": "transform",
-            "model": self.metadata[MODEL_KEY],
+            "model": document_digest(self.model),
             "inputs": table.fingerprint(),
             "layout": self.layout,
             "dtype": self.dtype,
@@ -148,9 +148,14 @@ class Decoding:
     check: bool
     drop: bool
 
-    def asked(self, table: Source, fingerprint: str) -> dict[str, Any]:
+    def asked(self, table: Source) -> dict[str, Any]:
         """What decides the decoded rows, for a manifest."""
-        return {"command": "inverse", "model": fingerprint, "inputs": table.fingerprint(), "drop": self.drop}
+        return {
+            "command": "inverse",
+            "model": document_digest(self.model),
+            "inputs": table.fingerprint(),
+            "drop": self.drop,
+        }
 
     def reader(self) -> CompactReader | OnehotReader:
         """What reads encoded rows from blocks."""

@@ -31,6 +31,7 @@ SPELLINGS = {
     'inf="missing"': "--inf missing",
     'tails="exact"': "--tails exact",
     'precision="float64"': "--precision float64",
+    "resume=True": "--resume",
 }
 NO_TERMINAL_WIDTH = 80
 LEAST_SECONDS = 0.2  # before this a rate says nothing
@@ -203,10 +204,10 @@ def explained(problem: BaseException) -> str:
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, KeyboardInterrupt):
         said = "terminated" if isinstance(problem, Terminated) else "interrupted"
-        return f"{said}; nothing partial was left"
+        return f"{said}; {left_of(problem)}"
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
-        return f"disk full: {place}; free some space or write elsewhere; nothing partial was left"
+        return f"disk full: {place}; free some space or write elsewhere; {left_of(problem)}"
     if isinstance(problem, MemoryError):
         return f"out of memory: {text}; take a smaller --block-rows or fewer --threads"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
@@ -214,6 +215,12 @@ def explained(problem: BaseException) -> str:
     if exit_code(problem) == INTERNAL:
         return f"a defect of gpuvgm, {type(problem).__name__}: {text}; --debug shows where, please report it"
     return on_command_line(text)
+
+
+def left_of(problem: BaseException) -> str:
+    """What a run that was cut short leaves, by the note that it gave."""
+    notes = getattr(problem, "__notes__", None)
+    return on_command_line(notes[-1]) if notes else "nothing partial was left"
 
 
 def on_command_line(message: str) -> str:

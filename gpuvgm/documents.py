@@ -52,6 +52,12 @@ def fingerprint(model: TableModel) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def document_digest(model: TableModel) -> str:
+    """SHA-256 over every parameter of every column: also over those that only some runs depend on."""
+    text = json.dumps(plain([column_document(column) for column in model.columns]), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def plain(value: Any, where: str = "model") -> Any:
     """JSON-able form of a value; a float that JSON lacks becomes ``{"$float": "inf"}``.
 

@@ -275,7 +275,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
             decoding = replace(decoding, engine=run.engine, table=given)
             if out is not None:
-                asked = decoding.asked(table, self._fingerprint()) | {"part_rows": part_rows}
+                asked = decoding.asked(table) | {"part_rows": part_rows}
                 parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows)
                 return write_rows(run, table, read.names, parts, OnWorker(decoding.batches), resume=resume)
             blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)

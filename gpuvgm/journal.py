@@ -1,8 +1,8 @@
 """What a fit has counted so far, portion by portion, so that a run that was cut short reads only the other rows.
 
-A journal is a folder: ``manifest.json``, and a file for each portion of each pass, ``<pass>-<first row>.zip``, which
-holds ``tallies.json`` and an Arrow file for each summary. A pass is named by the SHA-256 of the plans that decide what
-is counted; plans come from a seeded sample, so that the same source and settings have the same.
+A journal is a folder: ``manifest.json``, and a file for each portion of each pass, ``<pass>-<first row>-<rows>.zip``,
+which holds ``tallies.json`` and an Arrow file for each summary. A pass is named by the SHA-256 of the plans that decide
+what is counted; plans come from a seeded sample, so that the same source and settings have the same.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import pyarrow as pa
 
 from gpuvgm.documents import from_plain, plain
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Source
+from gpuvgm.frames import Portion, Source
 from gpuvgm.kinds.base import Plan
 from gpuvgm.kinds.numbers import Lowest
 from gpuvgm.kinds.passing import RowCount
 from gpuvgm.levels import LevelCounts
-from gpuvgm.manifest import NAME, Manifest, digest_of, locked, read_manifest, refuse_other_run, still_fits
+from gpuvgm.manifest import LOCK, NAME, Manifest, digest_of, locked, read_manifest, refuse_other_run, still_fits
 from gpuvgm.summary import Summary
 
 _LOG = logging.getLogger("gpuvgm")
@@ -64,13 +64,13 @@ class Pass:
     journal: Journal
     digest: str
 
-    def name(self, first_row: int) -> str:
-        """Name of a portion's file."""
-        return f"{self.digest[:16]}-{first_row}.zip"
+    def name(self, portion: Portion) -> str:
+        """Name of a portion's file: another length of portions, on another number of workers, has other names."""
+        return f"{self.digest[:16]}-{portion.first_row}-{portion.rows}.zip"
 
-    def held(self, first_row: int) -> Tallies | None:
+    def held(self, portion: Portion) -> Tallies | None:
         """What was counted of a portion; None where it was not, or its file is damaged."""
-        name = self.name(first_row)
+        name = self.name(portion)
         entry = self.journal.manifest.done.get(name)
         if entry is None:
             return None
@@ -79,14 +79,14 @@ class Pass:
             return None
         return unpacked((self.journal.folder / name).read_bytes())
 
-    def keep(self, first_row: int, tallies: Tallies) -> None:
+    def keep(self, portion: Portion, tallies: Tallies) -> None:
         """Keep what was counted of a portion."""
-        path = self.journal.folder / self.name(first_row)
+        path = self.journal.folder / self.name(portion)
         partial = path.with_suffix(".partial")
         partial.write_bytes(packed(tallies))
         partial.replace(path)
         size, digest = digest_of(path)
-        self.journal.manifest.add(path.name, {"first_row": first_row, "bytes": size, "sha256": digest})
+        self.journal.manifest.add(path.name, {"first_row": portion.first_row, "bytes": size, "sha256": digest})
 
 
 @contextmanager
@@ -112,18 +112,25 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
     asked = {"command": "fit", "inputs": source.fingerprint()}
     place = folder / NAME
     found = read_manifest(place)
-    if folder.exists() and found is None and any(folder.iterdir()):
+    if folder.exists() and found is None and any(path.name != LOCK for path in folder.iterdir()):
         raise InputError(f"{folder}: is no journal of a fit; choose another name")
     folder.mkdir(exist_ok=True)
-    with locked(folder):
-        if found is not None and resume:
-            refuse_other_run(found, asked, source.name)
+    try:
+        with locked(folder):
+            if found is not None and resume:
+                refuse_other_run(found, asked, source.name)
+            else:
+                found = Manifest(place, asked, {})
+                for file in folder.glob("*.zip"):
+                    file.unlink()
+            found.write()
+            yield Journal(folder, found)
+    except (OSError, KeyboardInterrupt) as problem:
+        if found is not None and found.done:
+            problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
         else:
-            found = Manifest(place, asked, {})
-            for file in folder.glob("*.zip"):
-                file.unlink()
-        found.write()
-        yield Journal(folder, found)
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def forget_journal(folder: Path) -> None:
@@ -157,14 +164,14 @@ def through_journal(
     kept = journal.passing(plans)
     left = []
     for portion in portions:
-        tallies = kept.held(portion.first_row)
+        tallies = kept.held(portion)
         if tallies is None:
             left.append(portion)
         else:
             yield tallies
     for portion, tallies in count(left):
         if is_whole(tallies):
-            kept.keep(portion.first_row, tallies)
+            kept.keep(portion, tallies)
         yield tallies
 
 
@@ -180,7 +187,7 @@ def digest_of_plans(plans: Sequence[Plan]) -> str:
 
 
 def packed(tallies: Mapping[str, Any]) -> bytes:
-    """Tallies by column as one zip of JSON and Arrow files."""
+    """Tallies by column as one zip of JSON and Arrow files; the same bytes at any time."""
     body, documents = io.BytesIO(), {}
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number, (column, tally) in enumerate(tallies.items()):
@@ -188,8 +195,10 @@ def packed(tallies: Mapping[str, Any]) -> bytes:
             if isinstance(tally, Summary):
                 sink = pa.BufferOutputStream()
                 tally.write(sink)
-                archive.writestr(f"{number}.arrow", sink.getvalue().to_pybytes())
-        archive.writestr(_TALLIES, json.dumps(plain(documents, "journal")))
+                archive.writestr(
+                    zipfile.ZipInfo(f"{number}.arrow"), sink.getvalue().to_pybytes(), zipfile.ZIP_DEFLATED, 1
+                )
+        archive.writestr(zipfile.ZipInfo(_TALLIES), json.dumps(plain(documents, "journal")), zipfile.ZIP_DEFLATED)
     return body.getvalue()
 
 

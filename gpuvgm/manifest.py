@@ -80,12 +80,12 @@ def refuse_other_run(found: Manifest, asked: Mapping[str, Any], name: str) -> No
     wanted = json.loads(json.dumps(plain(asked, "manifest")))
     known = json.loads(json.dumps(plain(found.asked, "manifest")))
     if known.get("inputs") != wanted.get("inputs"):
-        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; run without resume")
+        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; run without resume=True")
     for key in sorted({*known, *wanted}):
         if known.get(key) != wanted.get(key):
             raise InputError(
                 f"{name}: the run to resume had {key} {known.get(key)!r}, this one has {wanted.get(key)!r}; run as "
-                "before, or without resume"
+                "before, or without resume=True"
             )
 
 
@@ -106,6 +106,9 @@ def changed_input(known: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def digest_of(location: Location) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
+    if isinstance(location, Path):
+        with location.open("rb", buffering=0) as local:
+            return location.stat().st_size, hashlib.file_digest(local, "sha256").hexdigest()
     digest, size = hashlib.sha256(), 0
     with open_binary(location) as file:
         while body := file.read(_HASH_BYTES):

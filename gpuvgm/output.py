@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,7 @@ import pyarrow as pa
 from gpuvgm.arrow_types import type_of
 from gpuvgm.columns import ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Block, Given, Location, ParquetSink, Source, location_of, refuse_overwriting
+from gpuvgm.frames import Block, FileSource, Given, Location, ParquetSink, Source, location_of, refuse_overwriting
 from gpuvgm.manifest import inside
 from gpuvgm.run import Run
 
@@ -68,11 +70,25 @@ def target_of(source: Source, out: Given, *, resume: bool) -> Location:
     """
     target = location_of(out)
     refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
+    if isinstance(target, Path) and target.is_symlink() and not target.suffix:
+        target = Path(os.path.realpath(target))
+    held = [] if target.suffix or not isinstance(source, FileSource) else _inside_of(target, source)
+    if held:
+        raise InputError(f"{target}: holds {held[0]}, which is read; give another name to write")
     if resume and target.suffix:
         raise InputError(
             f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
         )
     return target
+
+
+def _inside_of(folder: Location, source: FileSource) -> list[Location]:
+    """Files of a source that lie in a folder."""
+    if not isinstance(folder, Path):
+        return []
+    final = os.path.realpath(folder)
+    paths = [part.path for part in source.parts if isinstance(part.path, Path)]
+    return [path for path in paths if Path(os.path.realpath(path)).is_relative_to(final)]
 
 
 def arrow_type_of(column: ColumnModel) -> pa.DataType:

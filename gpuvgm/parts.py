@@ -8,9 +8,11 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -115,45 +117,169 @@ def write_parts(
     if finished is not None:
         return _summary(parts, finished, began)
     manifest = _begun(parts, resume=resume)
-    with locked(parts.place):
-        manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
-        if manifest.done:
-            _LOG.info("%s: going on after %d parts", parts.out, len(manifest.done))
-        manifest.write()
-        for name, entry in _work(run, source, columns, parts, encode, set(manifest.done)):
-            manifest.add(name, entry)
-        _check_rows(source, manifest)
-        manifest.complete = True
-        manifest.write()
-    _publish(parts)
+    with _left_for_later(parts, manifest):
+        with locked(parts.place):
+            manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
+            if manifest.done:
+                _LOG.info("%s: going on after %d parts", parts.out, len(manifest.done))
+            manifest.write()
+            _work(run, source, columns, parts, encode, manifest)
+            _check_rows(source, parts, manifest)
+            manifest.complete = True
+            manifest.write()
+        _publish(parts)
     summary = _summary(parts, manifest, began)
     _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
     return summary
 
 
-def _fits(parts: Parts, name: str, entry: Mapping[str, Any]) -> bool:
-    if still_fits(inside(parts.place, name), entry):
+@contextmanager
+def _left_for_later(parts: Parts, manifest: Manifest) -> Iterator[None]:
+    """Of a run that fails, keep what is complete and say so; nothing where nothing is, and the input is wrong."""
+    try:
+        yield
+    except BaseException as problem:
+        if manifest.done:
+            problem.add_note(f"{len(manifest.done)} files are complete in {parts.place}: go on with resume=True")
+        elif isinstance(problem, InputError) and isinstance(parts.place, Path):
+            shutil.rmtree(parts.place, ignore_errors=True)
+        raise
+
+
+def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | None = None) -> bool:
+    path = inside(folder or parts.place, name)
+    if still_fits(path, entry):
         return True
-    _LOG.info("%s: is not what the run had written; it is written again", inside(parts.place, name))
+    _LOG.info("%s: is not what the run had written; it is written again", path)
     return False
 
 
-def _work(
-    run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, done: set[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Write the parts that are missing; name and entry of each."""
+def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
+    """Write the parts that are missing.
+
+    Workers write parts side by side where they can read their rows alone. Else rows come in order, and one part follows
+    the other without a pause: threads never wait for the end of a file.
+    """
     width = len(parts.schema)
-    if isinstance(source, FileSource) and (source.rows is not None or run.spread):
-        left = (
-            portion
-            for portion in run.portions(source, columns, width, exactly=parts.part_rows)
-            if parts.name(portion.first_row) not in done
-        )
+    if run.spread and isinstance(source, FileSource) and source.rows:
+        portions = run.portions(source, columns, width, exactly=parts.part_rows)
+        left = (portion for portion in portions if parts.name(portion.first_row) not in manifest.done)
         for portion, entry in run.executor.each(partial(write_part, parts, encode), left):
-            yield parts.name(portion.first_row), entry
+            manifest.add(parts.name(portion.first_row), entry)
         return
-    batches = run.executor.stream(encode, run.blocks(source, columns, width))
-    yield from _cut(parts, batches, done)
+    cut = Cut(parts, encode, frozenset(manifest.done))
+    blocks = run.blocks(source, columns, width)
+    if manifest.done and isinstance(source, FileSource) and source.rows is not None:
+        blocks = _left(source, columns, run.rows_of(source, max(len(columns), width)), cut)
+    with PartFiles(parts, manifest) as taking:
+        run.executor.map_blocks(cut, blocks, taking.take)
+
+
+def _left(source: FileSource, columns: Sequence[str], block_rows: int, cut: Cut) -> Iterator[Any]:
+    """Blocks of the rows whose parts are missing."""
+    rows, part_rows = source.rows or 0, cut.parts.part_rows
+    missing = [first for first in range(0, rows, part_rows) if cut.parts.name(first) not in cut.done]
+    for _, neighbours in groupby(enumerate(missing), lambda pair: pair[1] - pair[0] * part_rows):
+        firsts = [first for _, first in neighbours]
+        yield from source.between(list(columns), firsts[0], min(firsts[-1] + part_rows, rows), block_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Works blocks, cut at the borders of parts.
+
+    Parameters
+    ----------
+    parts : Parts
+        The files.
+    encode : callable
+        From blocks to Arrow batches.
+    done : frozenset of str
+        Names of the files that are there.
+    """
+
+    parts: Parts
+    encode: Encode
+    done: frozenset[str]
+
+    def __call__(self, block: Any) -> list[tuple[int, pa.RecordBatch]]:
+        """First row of each part that is missing, and its batch."""
+        size, stop = self.parts.part_rows, block.first_row + block.rows
+        firsts = range(block.first_row - block.first_row % size, stop, size)
+        wanted = [first for first in firsts if self.parts.name(first) not in self.done]
+        return [(first, self.encode(self._within(block, first, first + size))) for first in wanted]
+
+    @staticmethod
+    def _within(block: Any, first: int, stop: int) -> Any:
+        low, high = max(0, first - block.first_row), min(block.rows, stop - block.first_row)
+        return block if high - low == block.rows else block.between(low, high)
+
+
+class PartFiles:
+    """Takes batches in the order of rows and puts each into the file of its part.
+
+    Checksums are computed while the next part is written.
+
+    Parameters
+    ----------
+    parts : Parts
+        The files.
+    manifest : Manifest
+        Where those that are complete are noted.
+    """
+
+    def __init__(self, parts: Parts, manifest: Manifest) -> None:
+        self._parts, self._manifest = parts, manifest
+        self._sink: ParquetSink | None = None
+        self._first = 0
+        self._ended: dict[str, Future[dict[str, Any]]] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gpuvgm-checksum")
+
+    def __enter__(self) -> PartFiles:
+        return self
+
+    def take(self, pieces: Sequence[tuple[int, pa.RecordBatch]]) -> None:
+        """Batches of some parts, by the first row of these."""
+        for first, batch in pieces:
+            if self._sink is None or first != self._first:
+                self._close()
+                self._open(first)
+            assert self._sink is not None
+            self._sink.write(batch)
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        try:
+            if kind is not None:
+                if self._sink is not None:
+                    self._sink.__exit__(kind, value, trace)
+                return
+            self._close()
+            if not self._ended and not self._manifest.done:
+                self._open(0)  # no rows at all: a file that has the columns
+                self._close()
+        finally:
+            self._pool.shutdown(wait=True)
+            self._note_ended()
+
+    def _open(self, first: int) -> None:
+        self._first = first
+        self._sink = _sink(self._parts, self._path).__enter__()
+
+    @property
+    def _path(self) -> Location:
+        return inside(self._parts.place, self._parts.name(self._first))
+
+    def _close(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        sink.__exit__(None, None, None)
+        self._ended[self._path.name] = self._pool.submit(_entry, self._path, self._first, sink.rows)
+        self._note_ended()
+
+    def _note_ended(self) -> None:
+        for name in [name for name, entry in self._ended.items() if entry.done()]:
+            self._manifest.add(name, self._ended.pop(name).result())
 
 
 def write_part(parts: Parts, encode: Encode, portion: Portion, executor: LocalExecutor) -> dict[str, Any]:
@@ -176,32 +302,12 @@ def _entry(path: Location, first_row: int, rows: int) -> dict[str, Any]:
     return {"first_row": first_row, "rows": rows, "bytes": size, "sha256": digest}
 
 
-def _cut(parts: Parts, batches: Iterator[pa.RecordBatch], done: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A stream of rows cut into files, one after the other."""
-    row, current = 0, ExitStack()
-    sink: ParquetSink | None = None
-    with current:
-        for batch in batches:
-            while batch.num_rows:
-                first = row - row % parts.part_rows
-                taken = batch[: first + parts.part_rows - row]
-                if parts.name(first) not in done:
-                    if sink is None:
-                        sink = current.enter_context(_sink(parts, inside(parts.place, parts.name(first))))
-                    sink.write(taken)
-                row, batch = row + taken.num_rows, batch[taken.num_rows :]
-                if row == first + parts.part_rows and sink is not None:
-                    current.pop_all().close()
-                    yield parts.name(first), _entry(inside(parts.place, parts.name(first)), first, sink.rows)
-                    sink = None
-    if sink is not None:
-        first = row - row % parts.part_rows
-        yield parts.name(first), _entry(inside(parts.place, parts.name(first)), first, sink.rows)
-
-
-def _check_rows(source: Source, manifest: Manifest) -> None:
+def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
+    if source.rows is None:
+        return
     written = sum(entry["rows"] for entry in manifest.done.values())
-    if source.rows not in (None, written) and not manifest.asked.get("drop"):
+    whole = written == source.rows or manifest.asked.get("drop")
+    if not whole or len(manifest.done) != max(1, -(-source.rows // parts.part_rows)):
         raise SourceChangedError(f"{source.name}: its number of rows changed while it was read")
 
 
@@ -209,12 +315,20 @@ def _check_rows(source: Source, manifest: Manifest) -> None:
 
 
 def _finished(parts: Parts) -> Manifest | None:
-    """The manifest of a folder that is complete already."""
+    """The manifest of a folder that is complete already; where files of it are damaged, it becomes unfinished."""
+    if parts.place != parts.out and read_manifest(inside(parts.place, HIDDEN)) is not None:
+        return None
     found = read_manifest(inside(parts.out, HIDDEN))
     if found is None or not found.complete:
         return None
     refuse_other_run(found, parts.asked, str(parts.out))
-    return found
+    if all([_fits(parts, name, entry, parts.out) for name, entry in found.done.items()]):
+        return found
+    if isinstance(parts.out, Path) and isinstance(parts.place, Path):
+        _check_folder(parts.out)
+        shutil.rmtree(parts.place, ignore_errors=True)
+        parts.out.rename(parts.place)
+    return None
 
 
 def _begun(parts: Parts, *, resume: bool) -> Manifest:
@@ -224,7 +338,7 @@ def _begun(parts: Parts, *, resume: bool) -> Manifest:
     found = read_manifest(place) if resume else None
     if found is not None:
         refuse_other_run(found, parts.asked, str(parts.out))
-        return replace(found, place=place)
+        return replace(found, place=place, complete=False)
     if resume:
         _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
     if isinstance(parts.place, Path):
@@ -250,8 +364,13 @@ def _check_folder(out: Location) -> None:
         raise InputError(f"{out}: the folder {out.parent} does not exist; create it first")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
-    if out.is_dir() and any(out.iterdir()) and read_manifest(out / HIDDEN) is None:
+    held = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    manifest = read_manifest(out / HIDDEN)
+    if held and manifest is None:
         raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
+    foreign = sorted(held - {HIDDEN, *(manifest.done if manifest else ())})
+    if foreign:
+        raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
 
 
 def _publish(parts: Parts) -> None:

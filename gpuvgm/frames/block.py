@@ -110,7 +110,11 @@ class Block:
     def halves(self) -> list[Block]:
         """The block as two."""
         half = self.rows // 2
-        return [Block(self.first_row, self.table[:half]), Block(self.first_row + half, self.table[half:])]
+        return [self.between(0, half), self.between(half, self.rows)]
+
+    def between(self, start: int, stop: int) -> Block:
+        """Rows [start, stop) of the block."""
+        return Block(self.first_row + start, self.table[start:stop])
 
 
 class Gatherer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,21 +33,46 @@ def new_files(source: Source, known: Mapping[str, Any]) -> FileSource | None:
     """
     if not isinstance(source, FileSource) or known.get("kind") != "files":
         raise InputError(f"{source.name}: only files can be told apart from those that were fitted; use partial_fit")
-    files = source.fingerprint()["files"]
-    names = [file["name"] for file in files]
-    if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise InputError(
-            f"{source.name}: several files are called {double}, so that new ones cannot be told; fit all again"
-        )
-    before = {file["name"]: file for file in known["files"]}
-    for name in before.keys() - {file["name"] for file in files}:
-        raise SourceChangedError(f"{source.name}: {name} was fitted and is gone; fit again without resume")
-    for file in files:
-        if file["name"] in before and file != before[file["name"]]:
+    new, gone = told_apart(known["files"], source.fingerprint()["files"])
+    names = {source.parts[i].path.name for i in new}
+    for file in gone:
+        if file["name"] in names:
             raise SourceChangedError(f"{source.name}: {file['name']} was changed since it was fitted; fit all again")
-    new = [i for i, file in enumerate(files) if file["name"] not in before]
+        raise SourceChangedError(f"{source.name}: {file['name']} was fitted and is gone; fit again without resume=True")
     if not new:
         _LOG.info("%s: no file is new", source.name)
         return None
     return replace(source, parts=tuple(source.parts[i] for i in new), stamps=tuple(source.stamps[i] for i in new))
+
+
+def note_changes(source: Source, known: Mapping[str, Any]) -> None:
+    """Log the files that have the name of a fitted one, and are not what was fitted."""
+    if not isinstance(source, FileSource) or known.get("kind") != "files":
+        return
+    new, gone = told_apart(known["files"], source.fingerprint()["files"])
+    fitted = {file["name"] for file in gone}
+    for place in new:
+        if source.parts[place].path.name in fitted:
+            _LOG.info("%s: changed since the fit, or another file of its name", source.parts[place].path)
+
+
+def told_apart(
+    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> tuple[list[int], list[Mapping[str, Any]]]:
+    """Which of the files are none of those before, and those that are no longer there; names may occur again.
+
+    Returns
+    -------
+    new : list of int
+        Places among the files now.
+    gone : list of mapping
+        The others of before.
+    """
+    left = [dict(file) for file in before]
+    new = []
+    for place, file in enumerate(now):
+        if file in left:
+            left.remove(dict(file))
+        else:
+            new.append(place)
+    return new, [*left]
