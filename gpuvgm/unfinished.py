@@ -61,6 +61,10 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool,
         transformer.save(str(kept), summaries=True)
         remedy = "declare what failed otherwise (--columns NAME=KIND, or a TOML file), and run it again with --resume"
         raise InputError(problem.message(remedy)) from problem
+    except OSError as problem:
+        if notes is None or not str(problem.filename or "").startswith(str(notes)):
+            raise
+        raise OSError(problem.errno, problem.strerror, model) from problem  # not the journal's name
 
 
 def _grown(transformer: TableTransformer, source: str, model: str) -> TableTransformer:
