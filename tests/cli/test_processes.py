@@ -62,7 +62,8 @@ def test_problems_of_writing_name_the_target(folder, tmp_path, frozen_disk):
     for path in (frozen_disk / "a.parquet", frozen_disk / "m", frozen_disk / "m.gpuvgm"):
         arguments = ("generate", path, "--rows", "9") if path.suffix == ".parquet" else (*fit, path)
         assert invoke(*arguments, code=3).stderr == f"gpuvgm: {path}: Read-only file system\n"
-    for arguments in (("generate", tmp_path / ("a" * 250), "--rows", "9"), (*fit, tmp_path / ("a" * 250))):
+    long = tmp_path / ("a" * 246 + ".parquet"), tmp_path / ("a" * 250)
+    for arguments in (("generate", long[0], "--rows", "9"), (*fit, long[1])):
         message = invoke(*arguments, code=2).stderr
         assert "File name too long" in message
         assert "partial" not in message
