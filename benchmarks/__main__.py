@@ -2,7 +2,7 @@
 
 NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
 scaling, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
-this machine would take; these two measure nothing.
+this machine would take; these two measure nothing; pages writes docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from benchmarks import (
     gpu,
     importing,
     inverse,
+    pages,
     peers,
     picture,
     pipeline,
@@ -67,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.benchmark == "picture":
         console.print(f"wrote {picture.draw(options.rows or PICTURE_ROWS)}")
         return 0
+    if options.benchmark == "pages":
+        console.print(f"wrote {pages.write()}")
+        return 0
     if options.benchmark == "plan":
         print(plan.text())
         return 0
@@ -91,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=[*BENCHMARKS, "picture", "plan", "predict"])
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, "pages", "picture", "plan", "predict"])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")

@@ -24,7 +24,7 @@ LARGEST_RATIO = 2.0
 MOST_MEMORY = 2 << 30
 MEMORY = "1GiB"  # what the commands are given; the process's own is on top of nothing
 PYARROW = "pyarrow, the same reads and writes"
-FOLDER = "GPUVGM_BENCHMARK_FOLDER"  # where the files go; by default a new folder for temporary files
+FOLDER = "BENCHMARK_FOLDER"  # where the files go; by default a new folder for temporary files
 
 
 @dataclass(frozen=True)

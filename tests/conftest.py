@@ -31,14 +31,20 @@ needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can
 
 #: Long runs of the same code with other numbers, which tell nothing of a Python version.
 EXHAUSTIVE = (
+    "distributed/test_fit.py",
+    "distributed/test_frames.py",
     "engines/test_engines.py",
     "engines/test_features.py",
     "estimator/test_faults.py",
     "estimator/test_parity.py",
+    "faults/",
+    "generation/",
     "kernels/test_budgets.py",
     "kernels/test_compiled.py",
     "maths/test_search.py",
+    "recovery/",
     "reference/",
+    "storage/",
     "transformer/test_effort.py",
     "transformer/test_round_trip.py",
     "transformer/test_specification.py",

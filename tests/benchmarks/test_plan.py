@@ -1,0 +1,59 @@
+"""Plans past one machine: their arithmetic, and a page that holds what is committed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import pages, plan
+
+UNITS = {
+    "read": {"seconds": 1e-8, "row_bytes": 2.0},
+    "write": {"seconds": 1e-8, "row_bytes": 5.0},
+    "merge of two summaries": {"seconds": 1e-3, "row_bytes": 0.0},
+}
+
+
+def test_the_slowest_step_counts():
+    found = plan.plan("fit", 10**12, 64, "object storage", UNITS, kernel=1e-11)
+    steps = {step.name: step.seconds for step in found.steps}
+    assert steps["storage"] == pytest.approx(10**12 * 2 / (8 * 12.5e9))
+    assert steps["PCIe"] == pytest.approx(10**12 * 8 / (64 * 63e9))
+    assert steps["kernel"] == pytest.approx(10**12 * 1e-11 / 64)
+    assert found.slowest.name == "scheduler" and found.slowest.seconds == pytest.approx(2e-3 * -(-(10**12) // 2**24))
+    assert found.seconds == pytest.approx(found.slowest.seconds + 1 + 59_605 / 64 * 1e-3)
+
+
+def test_more_gpus_and_faster_storage_never_cost_more():
+    for stage in plan.KERNELS:
+        for rows in plan.ROWS:
+            seconds = [
+                [plan.plan(stage, rows, gpus, storage, UNITS, 1e-11).seconds for gpus in plan.GPUS]
+                for storage in plan.STORAGE
+            ]
+            assert all(row == sorted(row, reverse=True) for row in seconds)
+            assert all(fast <= slow for fast, slow in zip(*seconds, strict=True))
+
+
+def test_what_it_takes_is_committed():
+    units = plan.units_of(plan.newest("results"))
+    assert {"read", "write", "merge of two summaries"} <= set(units)
+    for stage in plan.KERNELS:
+        assert 1e-12 < plan.kernel_seconds(stage, plan.newest("predicted")) < 1e-10
+    with pytest.raises(LookupError, match="no prediction of"):
+        plan.kernel_seconds("fit", [])
+
+
+def test_the_page_holds_what_is_committed():
+    page = pages.PAGE.read_text()
+    assert pages.with_tables(page) == page, "write it again: python -m benchmarks pages"
+    for name in ("billion", "scaling", "plan"):
+        assert "|--:|" in page.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+
+
+def test_the_run_of_a_billion_rows_is_committed():
+    lines = [json.loads(line) for line in plan.newest("results")]
+    runs = [line for line in lines if line["benchmark"] == "billion" and line["case"] == "the whole run"]
+    assert runs and runs[-1]["rows"] == 10**9
+    assert runs[-1]["details"]["peak_memory"] <= 2 << 30
