@@ -30,6 +30,7 @@ UNIT_ROWS = 1 << 22
 LARGEST_OVERHEAD = 0.1
 OVERHEAD_ROWS = 100_000_000  # where the aim holds
 BUSY = "the workers' busy time"
+PORTION = "_run"  # what the keys of tasks over portions begin with
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Watched:
-    """One run on a cluster: wall time, the tasks' own time together, and the time from the first task to the last."""
+    """One run on a cluster: wall time, the time of all tasks over portions, and that from the first to the last."""
 
     rows: int
     workers: int
@@ -52,7 +53,7 @@ class Watched:
 
     @property
     def overhead(self) -> float:
-        """Share of the workers' time, from the first task to the last, that no task had."""
+        """Share of the workers' time, from the first task over a portion to the last, that no such task had."""
         return 1 - self.busy / (self.workers * self.span)
 
 
@@ -105,7 +106,10 @@ def watch(client: Any, workers: int, rows: int, function: Callable[[], None]) ->
         wall = seconds_of(function)
         time.sleep(0.5)  # the scheduler hears of the last tasks
     spans = [
-        (step["start"], step["stop"]) for task in tasks for step in task["startstops"] if step["action"] == "compute"
+        (step["start"], step["stop"])
+        for task in tasks
+        for step in task["startstops"]
+        if step["action"] == "compute" and str(task["key"]).startswith(PORTION)
     ]
     busy = sum(stop - start for start, stop in spans)
     return Watched(rows, workers, wall, busy, max(stop for _, stop in spans) - min(start for start, _ in spans))
