@@ -35,7 +35,7 @@ test: $(STAMP)-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-faults: $(STAMP)-test
-	$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/faults tests/recovery tests/storage $(PYTEST_ARGS)
 
 test-gpu: $(STAMP)-test
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
