@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from typing import Any, Literal, Self
 
@@ -20,18 +19,12 @@ from gpuvgm.arrow_threads import bounded
 from gpuvgm.checks import check_choice, check_columns, check_origin, checked_seed
 from gpuvgm.coding import Coding, Decoding, EncodedTable, OnWorker
 from gpuvgm.columns import ColumnModel, TableModel
-from gpuvgm.distributed import map_frames
 from gpuvgm.encoding import Decoded, checked_uniforms, joined_valid
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
 from gpuvgm.frames import DaskFrame, Source, joined, open_source, place_in, restore
 from gpuvgm.kinds.base import EncodingOptions
-from gpuvgm.layouts import (
-    OnehotLayout,
-    Span,
-    compact_names,
-    onehot_names,
-    spans_of,
-)
+from gpuvgm.layouts import OnehotLayout, Span, compact_names, onehot_names, spans_of
+from gpuvgm.lazy_rows import decode_lazily, encode_lazily
 from gpuvgm.memory import Need, parse_memory
 from gpuvgm.output import MODEL_KEY, decoded_schema, target_of
 from gpuvgm.parts import PART_ROWS, Parts, write_rows
@@ -118,8 +111,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         if isinstance(table, DaskFrame) and out is None:
             if uniforms is not None:
                 raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
-            part_of = partial(_encoded_part, mode, layout, dtype, seed, first_row)
-            return self._lazily(table, part_of, numbered=True)
+            options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
+            return encode_lazily(self._alone(), table, options, first_row)
         coding = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
         need = Need.transform(self._read(table), coding.encoded_schema, written=out is not None)
         with self._run("transform", table, need) as run:
@@ -215,10 +208,6 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         drawn = checked_uniforms(model, uniforms, table.rows)
         return Coding(self.engine, model, options, drawn, layout, dtype, {MODEL_KEY: self._fingerprint()}, table.schema)
 
-    def _lazily(self, table: DaskFrame, function: Callable[..., Any], *, numbered: bool) -> Any:
-        """A frame of Dask of what a function gives for a fitted transformer and each partition."""
-        return map_frames(table, partial(function, self._alone()), numbered=numbered)
-
     def _alone(self) -> Self:
         """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
         self._fitted()
@@ -265,9 +254,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         table = open_source(encoded)
         check_origin(table, model)
         if isinstance(table, DaskFrame) and out is None:
-            part_of = partial(_decoded_part, invalid)
-            frame = self._lazily(table, partial(part_of, 0), numbered=False)
-            return (frame, self._lazily(table, partial(part_of, 1), numbered=False)) if return_valid else frame
+            return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
         decoding = Decoding("reference", model, table, check=return_valid, drop=invalid == "drop")
         schema = decoded_schema(model, decoding.reader().passed_types)
         with self._run("inverse", table, Need.transform(table.schema, schema, written=out is not None)) as run:
@@ -405,30 +392,3 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         run = Run.over(table, self.engine, self.threads, report, self.block_rows)
         with bounded(self.threads):
             yield run if self.memory is None else run.within(parse_memory(self.memory), need)
-
-
-def _encoded_part(
-    mode: Any,
-    layout: Any,
-    dtype: Any,
-    seed: int | None,
-    first_row: int,
-    transformer: FittedRows,
-    frame: Any,
-    start: int,
-) -> Any:
-    """One encoded partition, as a frame of its library with its index."""
-    encoded = transformer.transform(
-        frame, mode=mode, layout=layout, dtype=dtype, seed=seed, first_row=first_row + start
-    )
-    if layout == "compact":
-        return encoded
-    names = list(transformer.get_feature_names_out(layout="onehot"))
-    return type(frame)(encoded, columns=names, index=frame.index)
-
-
-def _decoded_part(invalid: Any, place: int, transformer: FittedRows, frame: Any, start: int) -> Any:
-    """One decoded partition, or which of its rows are valid."""
-    values, valid = transformer.inverse_transform(frame, return_valid=True)
-    found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
-    return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of
