@@ -21,6 +21,7 @@ from gpuvgm.coding import Coding, Decoding, EncodedTable, OnWorker
 from gpuvgm.columns import ColumnModel, TableModel
 from gpuvgm.encoding import Decoded, checked_uniforms, joined_valid
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames import DaskFrame, Source, joined, open_source, place_in, restore
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import OnehotLayout, Span, compact_names, onehot_names, spans_of
@@ -383,12 +384,15 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     @contextmanager
     def _run(self, stage: str, table: Source, need: Need) -> Iterator[Run]:
-        progress = self.progress
+        progress, memory = self.progress, None if self.memory is None else parse_memory(self.memory)
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
         executor = executor_for(self.executor, table)
         if executor is not None:
+            LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
             yield Run.spread_over(executor, table, self.engine, report, self.block_rows)
             return
-        run = Run.over(table, self.engine, self.threads, report, self.block_rows)
-        with bounded(self.threads):
-            yield run if self.memory is None else run.within(parse_memory(self.memory), need)
+        given = self.executor if isinstance(self.executor, LocalExecutor) else LocalExecutor(self.threads, report)
+        threads = self.threads if given is not self.executor else given.threads
+        run = Run.over(table, self.engine, threads, report or given.progress, self.block_rows)
+        with bounded(threads):
+            yield run if memory is None else run.within(memory, need)

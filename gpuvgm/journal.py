@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.documents import from_plain, plain
-from gpuvgm.errors import InputError
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.frames import Portion, Source
 from gpuvgm.kinds.base import Plan
 from gpuvgm.kinds.numbers import Lowest
@@ -115,6 +115,7 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
     if folder.exists() and found is None and any(path.name != LOCK for path in folder.iterdir()):
         raise InputError(f"{folder}: is no journal of a fit; choose another name")
     folder.mkdir(exist_ok=True)
+    begun = False
     try:
         with locked(folder):
             if found is not None and resume:
@@ -124,12 +125,14 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
                 for file in folder.glob("*.zip"):
                     file.unlink()
             found.write()
+            begun = True
             yield Journal(folder, found)
-    except (OSError, KeyboardInterrupt) as problem:
-        if found is not None and found.done:
-            problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
-        else:
+    except (OSError, EnvironmentProblem, InputError, KeyboardInterrupt) as problem:
+        is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
+        if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
             shutil.rmtree(folder, ignore_errors=True)
+        elif begun:
+            problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
         raise
 
 

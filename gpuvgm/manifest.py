@@ -127,7 +127,7 @@ def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
 
 def inside(folder: Location, name: str) -> Location:
     """A file of a folder."""
-    return folder / name if isinstance(folder, Path) else location_of(f"{folder}/{name}")
+    return folder / name if isinstance(folder, Path) else location_of(f"{str(folder).rstrip('/')}/{name}")
 
 
 @contextmanager

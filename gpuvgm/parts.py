@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution import CallerExecutor, LocalExecutor
-from gpuvgm.frames import FileSource, Location, ParquetSink, Portion, RemoteFile, Source
+from gpuvgm.frames import DaskFrame, FileSource, Location, ParquetSink, Portion, RemoteFile, Source, lies_in_process
 from gpuvgm.manifest import (
     NAME,
     Manifest,
@@ -54,12 +54,15 @@ class Parts:
         What decides the rows: command, model, options and inputs.
     part_rows : int
         Rows of each file but the last.
+    root : pathlib.Path
+        Folder that the name counts from; workers may stand in another.
     """
 
     out: Location
     schema: pa.Schema
     asked: Mapping[str, Any]
     part_rows: int = PART_ROWS
+    root: Path = field(default_factory=Path.cwd)
 
     def __post_init__(self) -> None:
         if self.part_rows < 1:
@@ -70,7 +73,7 @@ class Parts:
         """Where the files are written: beside the folder until all are there; in a store, in the folder."""
         if isinstance(self.out, RemoteFile):
             return self.out
-        return self.out.with_name(f".{self.out.name}.unfinished")
+        return (self.root / self.out).with_name(f".{self.out.name}.unfinished")
 
     def name(self, first_row: int) -> str:
         """Name of the file that begins with a row."""
@@ -113,6 +116,7 @@ def write_parts(
         Where the folder is something else, or the run to resume was another one.
     """
     began = time.perf_counter()
+    _check_run(run, source, parts, resume=resume)
     finished = _finished(parts) if resume else None
     if finished is not None:
         return _summary(parts, finished, began)
@@ -125,12 +129,23 @@ def write_parts(
             manifest.write()
             _work(run, source, columns, parts, encode, manifest)
             _check_rows(source, parts, manifest)
-            manifest.complete = True
+            manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
+        _clear(parts.place, {HIDDEN, *manifest.done})
         _publish(parts)
     summary = _summary(parts, manifest, began)
     _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
     return summary
+
+
+def _check_run(run: Run, source: Source, parts: Parts, *, resume: bool) -> None:
+    """Refuse to resume what cannot be told from other rows, and folders that workers have no part in."""
+    if resume and not isinstance(source, (FileSource, DaskFrame)):
+        raise InputError(
+            f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
+        )
+    if run.spread and lies_in_process(parts.out):
+        raise InputError(f"{parts.out}: lies in the memory of one process, where workers cannot write")
 
 
 @contextmanager
@@ -341,13 +356,29 @@ def _begun(parts: Parts, *, resume: bool) -> Manifest:
         return replace(found, place=place, complete=False)
     if resume:
         _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
-    if isinstance(parts.place, Path):
+    if isinstance(parts.out, RemoteFile):
+        _empty_store(parts.out)
+    elif isinstance(parts.place, Path):
         if parts.place.exists():
             with locked(parts.place):
                 _LOG.info("%s: what an unfinished run left is removed", parts.out)
             shutil.rmtree(parts.place)
         parts.place.mkdir()
     return Manifest(place, dict(parts.asked), {})
+
+
+def _empty_store(out: RemoteFile) -> None:
+    """Remove what an earlier run wrote to a folder of a store, and refuse one that holds something else."""
+    manifest = read_manifest(inside(out, HIDDEN))
+    known = {HIDDEN, *(manifest.done if manifest else ())}
+    held = out.files()
+    foreign = sorted(file.name for file in held if file.name not in known)
+    if foreign:
+        raise InputError(
+            f"{out}: holds {foreign[0]}, which no complete run wrote there; choose another name, or empty it"
+        )
+    for file in held:
+        file.unlink(missing_ok=True)
 
 
 def _check_folder(out: Location) -> None:
@@ -371,6 +402,13 @@ def _check_folder(out: Location) -> None:
     foreign = sorted(held - {HIDDEN, *(manifest.done if manifest else ())})
     if foreign:
         raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
+
+
+def _clear(place: Location, kept: set[str]) -> None:
+    """Remove what a process that was killed had left of files on their way."""
+    for path in place.iterdir() if isinstance(place, Path) else ():
+        if path.name not in kept:
+            path.unlink()
 
 
 def _publish(parts: Parts) -> None:

@@ -26,7 +26,7 @@ from gpuvgm.frames import (
     portions,
     stays_on_device,
 )
-from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
+from gpuvgm.frames.portions import files_of, reachable, rows_of_file, with_known_rows
 from gpuvgm.journal import Journal
 from gpuvgm.memory import Need, limits_of
 
@@ -230,6 +230,8 @@ class Run:
         most: int | None = None,
     ) -> Iterator[Any]:
         """Portions of some columns of a source: of so many rows, or as many as suit the executor, and `most`."""
+        if isinstance(source, FileSource) and self.spread:
+            source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
         limits = [self.executor.rows_of_portions(source.rows), most or sys.maxsize]

@@ -22,7 +22,6 @@ from gpuvgm.run import Run
 COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, pa.ArrowException)  # what one column's values may lead to
 Count = Callable[[Block], dict[str, Any]]
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.frames import Source, open_source
+from gpuvgm.frames import FileSource, Source, location_of, open_source
 from gpuvgm.frames.growth import new_files
 from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
@@ -220,7 +220,7 @@ class TableTransformer(FittedRows):
         """
         table = open_source(source)
         left = hasattr(self, "unfinished_")
-        if resume and hasattr(self, "model_"):
+        if resume and journal is None and hasattr(self, "model_"):
             return self._grown(table)
         if resume and not left and journal is None:
             raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
@@ -240,6 +240,11 @@ class TableTransformer(FittedRows):
     def _grown(self, table: Source) -> TableTransformer:
         """The fit with the files that are new since."""
         known = self.model_.source
+        if "sample" in known:
+            raise InputError(
+                f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
+                "much; fit again without resume"
+            )
         new = new_files(table, known)
         if new is None:
             return self
@@ -297,7 +302,9 @@ class TableTransformer(FittedRows):
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
-        grown = FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, model.source)
+        grown = FittedTable(
+            self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, _without_sample(model.source)
+        )
         self._keep(grown.model, grown.final_schema, fitted.summaries)
         return self
 
@@ -333,13 +340,23 @@ class TableTransformer(FittedRows):
 
 
 @contextmanager
-def _journalled(run: Run, folder: Path_ | None, table: Source, *, resume: bool) -> Iterator[Run]:
-    """The run with its journal, if it has one."""
-    if folder is None:
+def _journalled(run: Run, given: Path_ | None, table: Source, *, resume: bool) -> Iterator[Run]:
+    """The run with its journal, if it has one: only files can be told from others when they are read again."""
+    if given is None or not isinstance(table, FileSource):
         yield run
         return
-    with open_journal(Path(folder), table, resume=resume) as journal:
+    folder = location_of(given)
+    if not isinstance(folder, Path):
+        raise InputError(f"{folder}: a journal lies on this machine; give a path")
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    with open_journal(folder, table, resume=resume) as journal:
         yield replace(run, journal=journal)
+
+
+def _without_sample(source: dict[str, Any]) -> dict[str, Any]:
+    """Fingerprint of a source that more rows than those of a sample were taken from."""
+    return {name: part for name, part in source.items() if name != "sample"}
 
 
 def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:

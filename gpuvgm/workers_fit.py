@@ -48,7 +48,8 @@ def fit_over_workers(
     run : Run
         The cluster.
     seeds_of : callable
-        k-means on rows, for algorithm="exact" with at most 2^24 rows; else the centres are the plan's.
+        k-means on rows, for algorithm="exact" with effort="research" and at most 2^24 rows; else the centres are the
+        plan's.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def fit_over_workers(
         if sum(counts) != summary.ordinary:
             raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
         frame = plan.grid.frame
-        if plan.config.algorithm == "exact" and summary.ordinary <= SEEDING_ROWS:
+        starts_from_rows = plan.config.algorithm == "exact" and plan.config.effort == "research"
+        if starts_from_rows and summary.ordinary <= SEEDING_ROWS:
             rows = np.concatenate(held.map(to_numpy))
             plan = replace(plan, seeds=seeds_of(plan, rows, frame.apply(rows)))
         prior = _prior(held, frame, plan)

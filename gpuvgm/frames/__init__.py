@@ -10,7 +10,7 @@ from gpuvgm.frames.locations import Given, Location, location_of, open_binary, r
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
 from gpuvgm.frames.portions import HeldRows, OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
-from gpuvgm.frames.remote import RemoteFile
+from gpuvgm.frames.remote import RemoteFile, lies_in_process
 from gpuvgm.frames.restore import restore
 from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.sinks import ParquetSink, rows_of_group
@@ -41,6 +41,7 @@ __all__ = [
     "device_files",
     "is_dask_frame",
     "joined",
+    "lies_in_process",
     "lies_on_device",
     "locate",
     "location_of",

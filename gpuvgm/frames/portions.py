@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from gpuvgm.engines import Engine, get_engine, runs_on_device
+from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Block
 from gpuvgm.frames.cudf_files import CudfFiles, device_files
 from gpuvgm.frames.device import DeviceSource
 from gpuvgm.frames.files import FileSource, Part
 from gpuvgm.frames.locations import Location
+from gpuvgm.frames.remote import lies_in_process
 from gpuvgm.frames.source import Runs, Source
 from gpuvgm.frames.tables import TableSource
 
@@ -226,6 +230,28 @@ class CountedPart:
     def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
         """Refused, as by the file itself."""
         return self.part.sample(columns, runs)
+
+
+def reachable(source: FileSource) -> FileSource:
+    """The same files by absolute paths, since workers may stand in other folders.
+
+    Raises
+    ------
+    InputError
+        For files that lie in this process.
+    """
+    for part in source.parts:
+        if lies_in_process(part.path):
+            raise InputError(f"{part.path}: lies in the memory of one process, where workers cannot read it")
+    return replace(source, parts=tuple(_absolute(part) for part in source.parts))
+
+
+def _absolute(part: Any) -> Any:
+    if not isinstance(part.path, Path) or part.path.is_absolute():
+        return part
+    if isinstance(part, CountedPart):
+        return replace(part, part=_absolute(part.part))
+    return replace(part, path=Path(os.path.abspath(part.path)))
 
 
 def files_of(source: FileSource) -> list[FileSource]:

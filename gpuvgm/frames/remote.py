@@ -295,3 +295,8 @@ def refusal(file: RemoteFile, problem: Exception) -> Exception | None:
 
 def _settings(scheme: str) -> str:
     return f"; set {STORES[scheme][1]}" if scheme in STORES else ""
+
+
+def lies_in_process(location: object) -> bool:
+    """Whether a file lies in the memory of one process, where no other can reach it."""
+    return isinstance(location, RemoteFile) and location.scheme == "memory"

@@ -14,7 +14,7 @@ from gpuvgm.frames.paths import belongs
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Source
 
-FOREIGN_ENDINGS = (".csv", ".arrow", ".feather", ".ipc", ".gz", ".json")
+FOREIGN_ENDINGS = (".csv", ".arrow", ".feather", ".ipc", ".gz", ".json", ".gpuvgm")
 
 
 def check_target(path: Location) -> Location:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +13,14 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Executor, LocalExecutor
-from gpuvgm.frames import Given, Location, ParquetSink, location_of, read_metadata
+from gpuvgm.frames import Given, Location, ParquetSink, lies_in_process, location_of, read_metadata
 from gpuvgm.frames.parquet import parquet_part
 from gpuvgm.frames.paths import stamp_of
 from gpuvgm.generation.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.generation.likeness import Likeness
 from gpuvgm.generation.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.generation.ranges import RowRange, check_range
+from gpuvgm.manifest import inside
 
 BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
@@ -181,9 +183,12 @@ def _write_folder(
             f"file_rows={file_rows}"
         )
     files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
+    if executor.spread and lies_in_process(folder):
+        raise InputError(f"{folder}: lies in the memory of one process, where workers cannot write")
     held = _held_files(generator, folder, files, resume=resume)
     missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
-    written = executor.each(partial(_write_part, generator, folder), missing)
+    place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
+    written = executor.each(partial(_write_part, generator, place), missing)
     sizes = list(held.values()) + [size for _, size in written]
     return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
 
@@ -203,7 +208,7 @@ class NumberedRange:
 
 def part_of(folder: Location, number: int) -> Location:
     """Name of a file of a folder."""
-    return location_of(f"{folder}/part-{number:05d}.parquet")
+    return inside(folder, f"part-{number:05d}.parquet")
 
 
 def _write_part(generator: Generator, folder: Location, file: NumberedRange, executor: LocalExecutor) -> int:
@@ -220,6 +225,8 @@ def _held_files(
         if not folder.parent.is_dir():
             raise InputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
         folder.mkdir(exist_ok=True)
+        for left in [path for number in files for path in folder.glob(f".part-{number:05d}.parquet.*.partial")]:
+            left.unlink()  # of a process that was killed
     there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
     if there and not resume:
         raise InputError(f"{next(iter(there.values()))}: is there already; pass resume=True to keep what is complete")

@@ -16,12 +16,14 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.generation.amounts import amount_rows
 from gpuvgm.generation.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.generation.ranges import CHUNK_ROWS
+from gpuvgm.manifest import digest_of
 
 ROWS, FILE_ROWS = 250_000, 100_000
 
 
 def bodies(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Size and SHA-256 of the files."""
+    return {path.name: digest_of(path) for path in sorted(folder.iterdir())}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_another_process_makes_the_same_file(whole, tmp_path):
     command = [sys.executable, "-m", "gpuvgm", "generate", str(tmp_path / "far"), "--rows", "50000", "--seed", "5"]
     command += ["--kind", "mixed-table", "--first-row", "2e5", "--file-rows", "1e5", "--quiet"]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert (tmp_path / "far" / "part-00002.parquet").read_bytes() == bodies(whole)["part-00002.parquet"]
+    assert bodies(tmp_path / "far") == {"part-00002.parquet": bodies(whole)["part-00002.parquet"]}
 
 
 def test_resume_writes_what_is_missing_or_cut_short(whole, tmp_path):
@@ -72,7 +74,7 @@ def test_resume_writes_what_is_missing_or_cut_short(whole, tmp_path):
     assert bodies(folder) == bodies(whole)
     assert (folder / "part-00002.parquet").stat().st_mtime_ns == before
     assert (done.files, done.kept, done.rows) == (3, 1, ROWS)
-    assert done.bytes == sum(map(len, bodies(folder).values()))
+    assert done.bytes == sum(size for size, _ in bodies(folder).values())
 
 
 def test_files_that_are_there_are_refused(whole):

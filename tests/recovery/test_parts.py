@@ -20,7 +20,7 @@ import gpuvgm
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames import ParquetSink
 from gpuvgm.generation.mixed_table import mixed_table_rows
-from gpuvgm.manifest import locked, read_manifest
+from gpuvgm.manifest import digest_of, locked, read_manifest
 
 ROWS, PART_ROWS = 50_000, 8192
 COLUMNS = ["amount", "balance", "city"]
@@ -46,7 +46,8 @@ def transformer(place):
 
 
 def bodies(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix == ".parquet"}
+    """Size and SHA-256 of the Parquet files."""
+    return {path.name: digest_of(path) for path in sorted(folder.iterdir()) if path.suffix == ".parquet"}
 
 
 def test_parts_hold_the_rows_of_one_file(place, transformer):
@@ -66,12 +67,12 @@ def test_threads_and_blocks_change_nothing(place, transformer, tmp_path, setting
     run = transformer.set_params(**settings).transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
     assert bodies(tmp_path / "e") == bodies(place / "whole")
     assert (run.rows, run.files) == (ROWS, PARTS)
-    assert run.bytes == sum(map(len, bodies(tmp_path / "e").values()))
+    assert run.bytes == sum(size for size, _ in bodies(tmp_path / "e").values())
 
 
 def test_sources_of_every_form_give_the_same_parts(place, transformer, tmp_path):
     table = pq.read_table(place / "data")
-    pa.csv.write_csv(table, tmp_path / "t.csv")
+    pa.csv.write_csv(table.combine_chunks(), tmp_path / "t.csv")  # pyarrow 18 stumbles over an empty chunk
     for name, source in {
         "table": table,
         "stream": iter(table.to_batches(777)),

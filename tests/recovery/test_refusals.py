@@ -1,0 +1,127 @@
+"""What neither resumes nor grows, and what a process that was killed leaves behind."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.manifest import NAME
+
+ROWS = 20_000
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to stand in, with a file and a model of it."""
+    monkeypatch.chdir(tmp_path)
+    gpuvgm.generate("a.parquet", ROWS)
+    gpuvgm.TableTransformer(effort="research").fit("a.parquet").save("m.gpuvgm")
+    return tmp_path
+
+
+@pytest.fixture
+def transformer(place):
+    return gpuvgm.load(place / "m.gpuvgm")
+
+
+def test_rows_in_memory_are_not_resumed(place, transformer):
+    rows = pq.read_table("a.parquet")
+    transformer.transform(rows, out="e", part_rows=5000)
+    with pytest.raises(InputError, match="rows in memory cannot be told"):
+        transformer.transform(rows, out="e", part_rows=5000, resume=True)
+
+
+def test_a_folder_of_a_store_is_emptied_before_it_is_written_again(place, transformer):
+    transformer.transform("a.parquet", out="memory://again/e", part_rows=5000)
+    transformer.transform(pq.read_table("a.parquet").slice(0, 6000), out="memory://again/e/", part_rows=5000)
+    back = transformer.inverse_transform("memory://again/e")
+    assert back.num_rows == 6000
+    pq.write_table(back, "b.parquet")
+    gpuvgm.generate("memory://again/other/mine.parquet", 10)
+    with pytest.raises(InputError, match=r"holds mine\.parquet, which no complete run wrote there"):
+        transformer.transform("a.parquet", out="memory://again/other")
+
+
+def test_what_a_killed_process_left_is_not_published(place, transformer):
+    transformer.transform("a.parquet", out="whole", part_rows=5000)
+    os.rename("whole", ".e.unfinished")
+    (place / ".e.unfinished" / ".part-00002.parquet.21d01dd8.partial").write_bytes(b"half")
+    (place / ".e.unfinished" / "part-00001.parquet").unlink()
+    transformer.transform("a.parquet", out="e", part_rows=5000, resume=True)
+    assert sorted(os.listdir("e")) == ["_manifest.json", *(f"part-0000{n}.parquet" for n in range(4))]
+    transformer.transform("a.parquet", out="e", part_rows=5000)
+
+
+def test_generated_folders_are_cleared_too(place):
+    (place / "g").mkdir()
+    (place / "g" / ".part-00000.parquet.21d01dd8.partial").write_bytes(b"half")
+    gpuvgm.generate("g", 1000)
+    assert os.listdir("g") == ["part-00000.parquet"]
+
+
+def test_a_sample_does_not_grow(place):
+    (place / "data").mkdir()
+    os.rename("a.parquet", "data/a.parquet")
+    fitted = gpuvgm.TableTransformer(effort="research", sample_rows=1000).fit("data")
+    gpuvgm.generate("data/b.parquet", 1000)
+    with pytest.raises(InputError, match="was fitted on a sample"):
+        fitted.fit("data", resume=True)
+    assert "sample" not in fitted.partial_fit("data/b.parquet").model_.source
+
+
+def test_wrong_input_leaves_no_journal(place):
+    x = np.ones(ROWS)
+    x[5] = np.inf
+    pq.write_table(gpuvgm.frames.open_source({"x": x}).sample(["x"], [(0, ROWS)]), "bad.parquet")
+    with pytest.raises(InputError, match="infinite"):
+        gpuvgm.TableTransformer().fit("bad.parquet", journal="j")
+    assert not os.path.exists("j")
+
+
+def test_a_journal_begins_a_fit_of_a_fitted_transformer(place, transformer):
+    gpuvgm.generate("b.parquet", ROWS, seed=1)
+    again = gpuvgm.TableTransformer(effort="research").fit("b.parquet").model_
+    transformer.set_params(effort="research").fit("b.parquet", journal="j", resume=True)
+    assert [c.summary() if hasattr(c, "summary") else c.minimum for c in transformer.model_.columns] == [
+        c.summary() if hasattr(c, "summary") else c.minimum for c in again.columns
+    ]
+    assert os.path.exists(place / "j" / NAME)
+
+
+@pytest.mark.parametrize(("journal", "message"), [("memory://j", "lies on this machine"), ("no/j", "does not exist")])
+def test_journals_lie_on_this_machine(place, journal, message):
+    with pytest.raises(InputError, match=message):
+        gpuvgm.TableTransformer().fit("a.parquet", journal=journal)
+
+
+def test_workers_that_stand_elsewhere_find_relative_paths(place, transformer, tmp_path_factory):
+    with gpuvgm.cluster(workers=1, threads=1, gpus=False) as client:
+        client.run(os.chdir, str(tmp_path_factory.mktemp("elsewhere")))
+        executor = gpuvgm.DaskExecutor(client)
+        spread = gpuvgm.TableTransformer(effort="research", executor=executor).fit("a.parquet")
+        assert spread.model_.rows == ROWS
+        spread.transform("a.parquet", out="e", part_rows=5000)
+        gpuvgm.generate("g", 1000, file_rows=500, executor=executor)
+        with pytest.raises(InputError, match="where workers cannot write"):
+            spread.transform("a.parquet", out="memory://nowhere/e")
+        gpuvgm.generate("memory://nowhere/a.parquet", 100)
+        with pytest.raises(InputError, match="where workers cannot read"):
+            spread.evaluate("memory://nowhere/a.parquet")
+        for wrong in ({"memory": "nonsense"}, {"threads": 0}):
+            with pytest.raises(InputError):
+                gpuvgm.TableTransformer(executor=executor, **wrong).fit("a.parquet")
+    assert len(list((place / "e").glob("*.parquet"))) == 4 and len(os.listdir("g")) == 2
+    transformer.transform("a.parquet", out="one.parquet")
+    assert pq.read_table("e").equals(pq.read_table("one.parquet"))
+
+
+def test_a_local_executor_brings_its_threads_and_listener(place):
+    seen = []
+    executor = gpuvgm.execution.LocalExecutor(1, seen.append)
+    gpuvgm.TableTransformer(effort="research", executor=executor).fit("a.parquet")
+    assert seen and seen[-1] == ROWS
