@@ -229,6 +229,12 @@ def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
     return replace(plan, seeds=seeds, trusted=False)
 
 
+def nearest_seeds(plan: NumberPlan, y: Floats) -> Seeds:
+    """The plan's centres with every row given to the nearest."""
+    assert plan.seeds is not None
+    return Seeds(plan.seeds.centres, plan.seeds.nearest(y))
+
+
 def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
     """Whether the sample had too few ordinary values to take the centres from."""
     held = 0 if plan.seeds is None else plan.seeds.centres.size

@@ -17,14 +17,13 @@ from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.frames import open_source
 from gpuvgm.kinds import mixture
 from gpuvgm.kinds.base import ColumnRequest
-from gpuvgm.kinds.numbers import NumberPlan, plan_numbers
+from gpuvgm.kinds.numbers import NumberPlan, nearest_seeds, plan_numbers
 from gpuvgm.model import KernelTable
 from gpuvgm.posterior import Posterior
 from gpuvgm.rows import Rows
 from gpuvgm.run import Run
 from gpuvgm.sampling import take_sample
 from gpuvgm.schema import ColumnSpec
-from gpuvgm.seeding import Seeds
 from gpuvgm.table_fit import FittedColumns, fit_table
 from tests.shapes import SHAPES, shape
 
@@ -46,7 +45,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = mixture.row_start(replace(plan, seeds=Seeds(plan.seeds.centres, plan.seeds.nearest(y))), y)
+    start = mixture.row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
     mean, variance = mean_and_variance(y, one, zero)
 
     prior = prior_of(mean, variance, frame, plan.config)
