@@ -179,11 +179,12 @@ def _model(stage: str, runs: Sequence[Watched], units: dict[str, Unit]) -> Measu
     (fixed, row), _ = nnls(design, np.ones(len(runs)))
     alone = sum(units[step].seconds for step in STEPS[stage])
     worst = max(abs((fixed + row * run.rows / run.workers) / run.wall - 1) for run in runs)
-    rows = max(run.rows for run in runs)
+    largest = max(runs, key=lambda run: (run.rows, -run.workers))
     return Measurement(
         f"model of {stage}",
-        rows,
-        fixed + row * rows,
+        largest.rows,
+        fixed + row * largest.rows / largest.workers,
+        {"as measured": largest.wall},
         details={
             "fixed_seconds": fixed,
             "row_seconds": row,

@@ -130,6 +130,8 @@ def _is_there(column: Column) -> NDArray[np.bool_]:
     """Rows that hold a value; NaN is none."""
     valid: NDArray[np.bool_] = np.asarray(pc.is_valid(column))
     if pa.types.is_floating(column.type):
+        if pa.types.is_float16(column.type):
+            column = column.cast(pa.float32())  # old Arrow looks for no NaN in halves
         valid &= ~np.asarray(pc.is_null(column, nan_is_null=True))
     return valid
 

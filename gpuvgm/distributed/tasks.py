@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.distributed.work import Task, travels
@@ -21,7 +21,7 @@ QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
 
 
 class Tasks:
-    """The tasks of one run: a bounded number on their way, all cancelled and forgotten when the run ends.
+    """The tasks of one run: a bounded number on their way, all forgotten when the run ends.
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ class Tasks:
         return result
 
     def forget(self) -> None:
-        """Cancel what is on its way, and let the workers drop what they hold."""
+        """Let go of every task: what has not begun never does, and the workers drop what they hold.
+
+        `Client.cancel` is no way to do it: where a task depends on one that nobody wants any more, as in a tree of
+        merges, the scheduler fails at an assertion and closes the client's connection (distributed 2026.7 to 2026.8).
+        """
         futures = list(self._futures)
         self._futures.clear()
-        pending = [future for future in futures if future.status == "pending"]
-        if pending and self._client.status == "running":
-            with suppress(OSError, TimeoutError):
-                self._client.cancel(pending, force=True)
         for future in futures:
             future.release()
 

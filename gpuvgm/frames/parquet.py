@@ -178,6 +178,13 @@ def parquet_part(path: Location) -> ParquetPart:
         ) from problem
 
 
+def stored_schema(schema: pa.Schema) -> pa.Schema:
+    """What a file with these columns is read back with: Parquet keeps no seconds, old Arrow no narrow dictionaries."""
+    file = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), file)
+    return pq.read_schema(pa.BufferReader(file.getvalue())).remove_metadata()
+
+
 def read_metadata(path: str | Location) -> dict[str, str]:
     """Key/value metadata of a Parquet file, as `ParquetSink` wrote it.
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Executor, LocalExecutor
 from gpuvgm.frames import Given, Location, ParquetSink, lies_in_process, location_of, read_metadata
-from gpuvgm.frames.parquet import parquet_part
+from gpuvgm.frames.parquet import parquet_part, stored_schema
 from gpuvgm.frames.paths import stamp_of
 from gpuvgm.generation.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.generation.likeness import Likeness
@@ -246,6 +246,6 @@ def _complete(generator: Generator, path: Location, part: RowRange) -> int | Non
     except InputError:
         return None
     expected = dict(generator.described) | ({"gpuvgm.first_row": str(part.first_row)} if part.first_row else {})
-    if described != expected or held.rows != part.rows or not held.schema.equals(generator.schema):
+    if described != expected or held.rows != part.rows or not held.schema.equals(stored_schema(generator.schema)):
         raise InputError(f"{path}: holds other rows ({held.rows:,}, {described}); write to another folder")
     return stamp_of(path)[0]

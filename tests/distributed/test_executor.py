@@ -75,6 +75,20 @@ def test_each_gives_first_what_is_ready_first(executor, tmp_path):
     assert sorted([first, *(portion.number for portion, _ in portions)]) == list(range(8))
 
 
+def test_a_run_that_ends_amid_its_merges_leaves_the_client_connected(executor, client, tmp_path):
+    gate = tmp_path / "closed"
+    gate.touch()
+
+    def refused_after_four():
+        yield from [Piece(0, gate=str(gate)), Piece(1), Piece(2), Piece(3)]
+        raise InputError("the fifth")
+
+    with pytest.raises(InputError, match="the fifth"):
+        executor.map_merge(uneven, refused_after_four(), joined)
+    gate.unlink()
+    assert executor.map_merge(uneven, pieces(4), joined) == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("call", ["stream", "each"])
 def test_few_portions_are_read_ahead(executor, call):
     pulled = 0
