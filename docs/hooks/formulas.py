@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
 
 _FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<text>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
@@ -21,4 +22,6 @@ def on_page_content(content: str, **_: Any) -> str:
 def _mathml(found: re.Match[str]) -> str:
     tag, display = found["tag"], "block" if found["open"] == "[" else "inline"
     formula = convert(html.unescape(found["text"]).strip(), display=display)
+    if "<mi>&</mi>" in formula:
+        raise PluginError(f"a formula aligns outside of align*: {found['text']}")
     return f'<{tag} class="arithmatex" data-search-exclude>{formula}</{tag}>'

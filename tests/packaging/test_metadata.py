@@ -51,6 +51,20 @@ def test_changelog_has_the_version():
     assert f"## [{gpuvgm.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_citation_names_version_and_license():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^([a-z-]+): (\S.*)$", citation, flags=re.MULTILINE))
+    assert stated["cff-version"] == "1.2.0"
+    assert (stated["version"], stated["license"]) == (gpuvgm.__version__, PROJECT["license"])
+    assert {"message", "title", "type"} <= stated.keys()
+
+
+def test_license_is_the_one_named():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in text[:100] and "Version 2.0, January 2004" in text[:200]
+
+
 def test_required_dependencies_are_the_agreed_ones():
     requirements = [Requirement(text) for text in PROJECT["dependencies"]]
     assert {requirement.name for requirement in requirements} == REQUIRED
