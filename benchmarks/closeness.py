@@ -46,7 +46,8 @@ def text(rows: int) -> Iterator[str]:
     levels = measure(SHAPES["lognormal"](np.random.default_rng(0), rows))
     for count, level in zip(TOGETHER, levels, strict=True):
         yield line(f"{count} by {count}", level)
-    yield from ("", "| one E-step, cells of equal width | cells | without the correction | with it |", "|---|--:|--:|--:|")
+    yield from ("", "| one E-step, cells of equal width | cells | without the correction | with it |")
+    yield "|---|--:|--:|--:|"
     steps = one_step(SHAPES["lognormal"](np.random.default_rng(0), rows))
     for width, level in zip(WIDTHS, steps, strict=True):
         yield line(f"1/{1 / width:.0f} sd of the narrowest component", level)

@@ -22,6 +22,7 @@ def on_page_content(content: str, **_: Any) -> str:
 def _mathml(found: re.Match[str]) -> str:
     tag, display = found["tag"], "block" if found["open"] == "[" else "inline"
     formula = convert(html.unescape(found["text"]).strip(), display=display)
+    formula = formula.replace("<mi>&#x02032;</mi>", '<mi class="prime">&#x02032;</mi>')
     if "<mi>&</mi>" in formula:
         raise PluginError(f"a formula aligns outside of align*: {found['text']}")
     return f'<{tag} class="arithmatex" data-search-exclude>{formula}</{tag}>'
