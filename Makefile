@@ -1,6 +1,7 @@
 # make demo       the main job on real data          make test        the whole suite
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
 # make lint       every static check                 make format      apply the formatters
+# make docs       the documentation as a site in build/site, every link checked
 # make benchmarks tables and JSON lines              make clean       remove what was built
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
 # make test-gpu   the tests of engines on this machine's GPU, then its measurements (GPU_RESULTS)
@@ -23,13 +24,16 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-gpu test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
+.PHONY: help demo docs test test-faults test-gpu test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
 
 demo: $(STAMP)-demo
 	$(BIN)/gpuvgm demo
+
+docs: $(STAMP)-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -2,7 +2,8 @@
 
 NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
 scaling, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
-this machine would take; these two measure nothing; pages writes docs/scaling.md.
+this machine would take; these two measure nothing; pages writes docs/scaling.md; closeness prints how far EM on cells
+ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from benchmarks import (
     billion,
+    closeness,
     estimator,
     exact,
     fit,
@@ -58,6 +60,7 @@ OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}
 #: How a benchmark shows its measurements, where not in the table of all others.
 SHOWN = {"table": table.show, "peers": peers.show}
 PICTURE_ROWS = 1_000_000
+CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
 
 
@@ -70,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.benchmark == "pages":
         console.print(f"wrote {pages.write()}")
+        return 0
+    if options.benchmark == "closeness":
+        print("\n".join(closeness.text(options.rows or CLOSENESS_ROWS)))
         return 0
     if options.benchmark == "plan":
         print(plan.text())
@@ -95,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=[*BENCHMARKS, "pages", "picture", "plan", "predict"])
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, "closeness", "pages", "picture", "plan", "predict"])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")

@@ -51,6 +51,20 @@ def test_changelog_has_the_version():
     assert f"## [{gpuvgm.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_citation_names_version_and_license():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^([a-z-]+): (\S.*)$", citation, flags=re.MULTILINE))
+    assert stated["cff-version"] == "1.2.0"
+    assert (stated["version"], stated["license"]) == (gpuvgm.__version__, PROJECT["license"])
+    assert {"message", "title", "type"} <= stated.keys()
+
+
+def test_license_is_the_one_named():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in text[:100] and "Version 2.0, January 2004" in text[:200]
+
+
 def test_required_dependencies_are_the_agreed_ones():
     requirements = [Requirement(text) for text in PROJECT["dependencies"]]
     assert {requirement.name for requirement in requirements} == REQUIRED
@@ -68,8 +82,8 @@ def test_cuda_extra_caps_numpy(name):
 
 
 def test_every_extra_is_offered():
-    offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "rdt", "ctgan", "kernels", "test", "dev"}
-    assert set(PROJECT["optional-dependencies"]) == offered | {"test-ctgan", "test-rdt1"}
+    offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "docs", "rdt", "ctgan"}
+    assert set(PROJECT["optional-dependencies"]) == offered | {"kernels", "test", "dev", "test-ctgan", "test-rdt1"}
 
 
 def test_environment_has_the_lower_bounds_of_pyproject():

@@ -1,0 +1,113 @@
+"""What README and documentation show runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import gpuvgm
+from gpuvgm.options import OPTIONS, OTHER_VARIABLES
+from gpuvgm.schema import TableSchema
+from tests.conftest import needs_gpu
+from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_blocks, run_page, run_python
+
+STORES = DOCS / "how-to" / "storage.md"  # run by tests/storage, which has a store
+RUN = [page for page in PAGES if page != STORES and blocks(page)]
+ROWS = pa.schema([(name, pa.float64()) for name in ("amount", "income", "year", "id")] + [("grade", pa.string())])
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(scope="session")
+def your_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reader's own file."""
+    path = tmp_path_factory.mktemp("rows") / "your.parquet"
+    gpuvgm.generate(path, 5000, kind="mixed-table")
+    return path
+
+
+@pytest.mark.parametrize("page", RUN, ids=name)
+def test_the_code_of_a_page_runs(page: Path, your_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(your_rows, tmp_path)
+    for _ in run_page(page):
+        pass
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("block", python_blocks(DEVICE), ids=lambda block: f"{name(block.page)}:{block.line}")
+def test_code_for_a_gpu_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in block.imported & DEVICE:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    monkeypatch.chdir(tmp_path)
+    gpuvgm.generate("amount.parquet", 10_000)
+    run_python(block)
+
+
+def test_some_code_is_for_a_gpu() -> None:
+    assert python_blocks(DEVICE)
+
+
+def test_both_ways_to_declare_columns_say_the_same() -> None:
+    page = DOCS / "how-to" / "kinds.md"
+    (toml,) = blocks(page, "toml")
+    given: dict[str, Any] = {}
+    exec(next(block.code for block in blocks(page, "python") if "columns = {" in block.code), given)
+    specs = given["columns"], tomllib.loads(toml.code)["columns"]
+    in_python, in_toml = (TableSchema.declare(spec, ROWS, "rows") for spec in specs)
+    for spec in in_toml.columns:
+        assert spec.kind in ("infer", in_python[spec.name].kind)
+
+
+def test_both_sides_of_the_diff_give_the_same_labels() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 2)) + np.repeat([[0.0, 0.0], [8.0, 3.0]], 250, axis=0)
+    (diff,) = blocks(DOCS / "how-to" / "scikit-learn.md", "diff")
+    lines = diff.code.splitlines()
+    assert {line[:1] for line in lines} <= {"-", "+", " ", ""}
+    theirs, ours = ([line[1:] for line in lines if line[:1] in (side, " ")] for side in "-+")
+    labels = [labels_of(code, x) for code in (theirs, ours)]
+    np.testing.assert_array_equal(*labels)
+    assert len(np.unique(labels)) > 1
+
+
+def labels_of(lines: list[str], x: np.ndarray) -> np.ndarray:
+    names: dict[str, Any] = {"x": x}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        exec("\n".join(lines), names)
+    return names["labels"]
+
+
+def test_what_make_is_told_to_do_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]:
+        assert set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)$", page.read_text(), re.MULTILINE)) <= targets, page
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=name)
+def test_links_outside_the_site_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_page_of_the_environment_has_every_variable_apart_from_options() -> None:
+    text = (DOCS / "reference" / "environment.md").read_text()
+    assert all(f"`{variable}`" in text for variable in OTHER_VARIABLES)
+
+
+def test_commands_shown_in_text_are_there() -> None:
+    for page in PAGES:
+        shown = set(re.findall(r"`gpuvgm ([a-z]+)", page.read_text()))
+        assert shown <= {*OPTIONS, "serve"}, page

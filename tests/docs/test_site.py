@@ -1,0 +1,59 @@
+"""What `make docs` checks sees what is wrong; formulas and commands get into the pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gpuvgm.options import OPTIONS
+from tests.docs.pages import DOCS
+
+pytest.importorskip("mkdocs", reason='the site is not built here: pip install -e ".[docs]"')
+pytest.importorskip("latex2mathml", reason='the site is not built here: pip install -e ".[docs]"')
+
+
+def hook(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / "hooks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def page(folder: Path, name: str, body: str) -> None:
+    (folder / name).write_text(f"<html><body>{body}</body></html>", encoding="utf-8")
+
+
+def test_what_is_wrong_with_links_is_found(tmp_path: Path) -> None:
+    page(tmp_path, "a.html", '<a href="b.html#there">fine</a><a href="https://example.org">fine, too</a>')
+    page(tmp_path, "b.html", '<h1 id="there">b</h1><a href="#there">here</a><a href="/a.html">root</a>')
+    assert list(hook("links").broken(tmp_path)) == []
+    page(tmp_path, "c.html", '<a href="d.html"></a><a href="b.html#gone"></a><script src="//cdn.example/x"></script>')
+    (tmp_path / "s.css").write_text('@font-face { src: url("https://fonts.example/f.woff2") }')
+    assert list(hook("links").broken(tmp_path)) == [
+        "c.html: loads //cdn.example/x from elsewhere",
+        "c.html: d.html leads nowhere",
+        "c.html: b.html#gone names an anchor that is not there",
+        "s.css: loads https://fonts.example/f.woff2 from elsewhere",
+    ]
+
+
+def test_formulas_become_mathml() -> None:
+    formulas = hook("formulas")
+    made = formulas.on_page_content(r'<p>so <span class="arithmatex">\(x &lt; \mu_k\)</span></p>')
+    assert made.startswith('<p>so <span class="arithmatex" data-search-exclude><math ')
+    assert "<mo>&#x0003C;</mo>" in made
+    with pytest.raises(Exception, match="align"):
+        formulas.on_page_content(r'<div class="arithmatex">\[\begin{aligned} a &amp;= b \end{aligned}\]</div>')
+
+
+def test_every_command_is_described() -> None:
+    text = hook("commands").reference()
+    for command, options in OPTIONS.items():
+        part = text.partition(f"## {command}\n")[2].partition("\n## ")[0]
+        assert all(f"--{option.replace('_', '-')}" in part for option in options), command
