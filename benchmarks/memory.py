@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.machine import peak_memory
 
 STAGES = ("import", "fit", "exact", "transform", "onehot", "inverse", "evaluate", "batches")
 
@@ -42,7 +44,7 @@ def main() -> None:
 
 
 def _child(file: str, model: Path, stage: str, settings: dict[str, object]) -> dict[str, object]:
-    command = [sys.executable, __file__, "--child", file, str(model), stage, json.dumps(settings)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--child", file, str(model), stage, json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -56,7 +58,7 @@ def child(file: str, model: str, stage: str, settings: dict[str, object]) -> dic
     before, start = _resident(), time.perf_counter()
     _run(gpuvgm, file, Path(model), stage, settings)
     seconds = round(time.perf_counter() - start, 2)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / (1 << 20)
     return {"mib": round(peak), "after_import": round(before), "seconds": seconds}
 
 
@@ -86,7 +88,7 @@ def _run(gpuvgm: object, file: str, model: Path, stage: str, settings: dict[str,
 
 def _resident() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":
