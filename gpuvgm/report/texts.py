@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs import Codec, DatetimeCodec, Number
+from gpuvgm.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.codecs.datetimes import step_of
-from gpuvgm.columns import MISSING, Level
+from gpuvgm.columns import MISSING, GeneralColumn, Level, MixtureColumn
 from gpuvgm.errors import printable
 from gpuvgm.levels import value_type
 
@@ -52,6 +52,22 @@ def length_text(type_: str, length: float, digits: int = 4) -> str:
     seconds = length * tick_of(type_)
     size, unit = next((part for part in _SPANS if abs(seconds) >= part[0]), (1e-9, "ns") if seconds else (1, "s"))
     return f"{seconds / size:.{digits}g} {unit}"
+
+
+def mean_text(column: MixtureColumn, mean: float, digits: int = 6) -> str:
+    """A component's mean as a value; of log columns as the logarithm that it is."""
+    if isinstance(column.codec, LogCodec):
+        return f"exp({mean:.{digits}g})"
+    if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
+        return value_text(column.codec, column.codec.value(mean - column.codec.base))
+    return f"{mean:.{digits}g}"
+
+
+def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
+    """A difference of two numbers of a fitted column; of log columns of logarithms."""
+    if isinstance(column.codec, LogCodec):
+        return f"{length:.{digits}g}"
+    return length_text(column.type, length, digits)
 
 
 def tick_of(type_: str) -> float:
