@@ -153,7 +153,7 @@ def _of_spikes(name: str, profile: NumberProfile) -> Iterator[Advice]:
     if spike is not None:
         column = json.dumps(name, ensure_ascii=False)
         yield Advice(
-            f"The value {spike.text} alone makes up {share(spike.share)} of the rows, far more than what lies beside it.",
+            f"The value {spike.text} alone makes up {share(spike.share)} of the rows and stands out.",
             f'Give it a cell of its own: columns={{{column}: {{"kind": "mixed", "modal": [{spike.declared}]}}}}.',
         )
 

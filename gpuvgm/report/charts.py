@@ -17,7 +17,7 @@ from gpuvgm.report.encoded import SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.histogram import LEAST_EXPONENT
 from gpuvgm.report.markup import Markup
-from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
+from gpuvgm.report.profiles import Curve, Histogram, ModeProfile, NumberProfile
 from gpuvgm.report.svg import Label, chart, curve, line, path, rule, steps
 from gpuvgm.report.texts import tick_of
 
@@ -34,20 +34,22 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     """Rows before the round trip as bars, after it as an outline, and the fitted modes over them."""
     width = np.maximum(np.diff(histogram.places), 1e-12)
     before, after = (np.array(counts, np.float64) / width for counts in (histogram.before, histogram.after))
-    modes = [np.array(row) / width for row in histogram.expected]
-    total = np.sum(modes, axis=0) if modes else np.zeros(len(width))
-    top = _top(before, total)
-    middles = (np.array(histogram.places[1:]) + histogram.places[:-1]) / 2
+    top = _top(before, max(histogram.whole.heights, default=0.0) if histogram.whole else 0.0)
     paths = [path(steps(histogram.places, (before / top).tolist(), closed=True), "bars")]
-    for place, (row, mode) in enumerate(zip(modes, profile.modes, strict=False), 1):
+    for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
         title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
-        paths.append(path(curve(middles.tolist(), (row / top).tolist()), f"mode {colour(place)}", title))
-    if modes:
-        paths.append(path(curve(middles.tolist(), (total / top).tolist()), "whole"))
+        paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
+    if histogram.whole:
+        paths.append(path(_curve(histogram.whole, top), "whole"))
     paths.append(path(steps(histogram.places, (after / top).tolist(), closed=False), "after"))
-    labels = [*axis_labels(profile, histogram), *_mode_labels(middles, modes, top), *_cut_labels(middles, before, top)]
+    labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
+    labels += _cut_labels(histogram, before, top)
     words = (f"Histogram of {name}", _described(profile, histogram))
     return chart(words, HEIGHT, paths, labels, "histogram")
+
+
+def _curve(drawn: Curve, top: float) -> str:
+    return curve(drawn.places, [height / top for height in drawn.heights])
 
 
 def colour(place: int) -> str:
@@ -55,30 +57,30 @@ def colour(place: int) -> str:
     return f"m{(place - 1) % COLOURS}"
 
 
-def _top(before: Floats, total: Floats) -> float:
+def _top(before: Floats, highest_curve: float) -> float:
     """Upper end of the axis: all curves have room, and all bars but those that would dwarf everything."""
-    highest = float(np.max(before))
-    usual = max(float(np.max(total)), float(np.quantile(before, _SPARE)))
-    return _ROOM * max(min(highest, _TALL * usual), usual, 1e-300)
+    usual = max(highest_curve, float(np.quantile(before, _SPARE)))
+    return _ROOM * max(min(float(np.max(before)), _TALL * usual), usual, 1e-300)
 
 
-def _mode_labels(middles: Floats, modes: Sequence[Floats], top: float) -> list[Label]:
+def _mode_labels(curves: Sequence[Curve], top: float) -> list[Label]:
     """The number of each mode above its curve, where there is room for it."""
     found: list[Label] = []
-    for place, row in enumerate(modes, 1):
-        peak = int(np.argmax(row))
-        at, height = float(middles[peak]), float(row[peak]) / top
+    for place, drawn in enumerate(curves, 1):
+        height, at = max(zip(drawn.heights, drawn.places, strict=True), default=(0.0, 0.0))
+        height /= top
         near = any(abs(at - other.place) < 0.03 and abs(1 - height - (other.top or 0)) < 0.1 for other in found)
         if height > 0.02 and not near:
             found.append(Label(at, str(place), max(1 - height - 0.02, 0.06), f"number {colour(place)}"))
     return found
 
 
-def _cut_labels(middles: Floats, before: Floats, top: float) -> list[Label]:
+def _cut_labels(histogram: Histogram, before: Floats, top: float) -> list[Label]:
     """A mark on every bar that is higher than the axis; only the highest where there are many."""
     cut = np.flatnonzero(before > top)
-    cut = cut[np.argsort(-before[cut], kind="stable")[:5]]
-    return [Label(float(middles[i]), "▲", 0.05, "cut") for i in sorted(cut.tolist())]
+    cut = np.sort(cut[np.argsort(-before[cut], kind="stable")[:5]])
+    middles = [(histogram.places[i] + histogram.places[i + 1]) / 2 for i in cut]
+    return [Label(middle, "▲", 0.05, "cut") for middle in middles]
 
 
 def _described(profile: NumberProfile, histogram: Histogram) -> str:

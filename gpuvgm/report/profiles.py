@@ -20,6 +20,17 @@ from gpuvgm.report.texts import fitted_length_text, mean_text, modal_text, value
 
 _SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
 _BESIDE = 3
+_POINTS, _MOST_POINTS = 4, 64  # of a curve: for each bin, and in all
+_VISIBLE = 2e-3  # of a curve's height
+_NARROW = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Rows per length of the axis, averaged over the width of a bin, at places on the axis from 0 to 1."""
+
+    places: tuple[float, ...]
+    heights: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +51,10 @@ class Histogram:
         Rows in each bin.
     below, above : int
         Rows before the round trip that lie outside all bins.
-    expected : tuple of tuple of float
-        For each active component the rows that it expects in each bin, as many in all as were evaluated.
+    curves : tuple of Curve
+        For each active component, by rising mean, the rows that it expects.
+    whole : Curve or None
+        The same of the whole mixture.
     """
 
     edges: tuple[float, ...]
@@ -52,7 +65,8 @@ class Histogram:
     after: tuple[int, ...]
     below: int
     above: int
-    expected: tuple[tuple[float, ...], ...]
+    curves: tuple[Curve, ...] = ()
+    whole: Curve | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +161,7 @@ def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: P
     base = plain_of(column).base
     binning = Binning.of(before, base)
     counts, below, above = binning.counts(before)
-    shares = _mode_shares(column, binning.edges) if isinstance(column, MixtureColumn) else np.empty((0, 0))
+    curves = _curves(column, binning, before.rows) if isinstance(column, MixtureColumn) else [None]
     return Histogram(
         edges=tuple(binning.edges.tolist()),
         base=base,
@@ -157,7 +171,8 @@ def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: P
         after=_whole(binning.counts(after)[0]),
         below=round(below),
         above=round(above),
-        expected=tuple(tuple(row.tolist()) for row in before.rows * shares),
+        curves=tuple(curve for curve in curves[:-1] if curve is not None),
+        whole=curves[-1],
     )
 
 
@@ -165,15 +180,31 @@ def _whole(counts: Floats) -> tuple[int, ...]:
     return tuple(round(count) for count in counts.tolist())
 
 
-def _mode_shares(column: MixtureColumn, edges: Floats) -> Floats:
-    """Share of rows that each active component, by rising mean, expects between the edges, shape (A, bins)."""
+def _curves(column: MixtureColumn, binning: Binning, rows: float) -> list[Curve]:
+    """Curves of the active components by rising mean, and of their sum, for so many rows."""
     mixture = column.mixture
     assert mixture is not None
     k = components_by_mean(column)
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
-    numbers = column.codec.of_inner(edges) if isinstance(column.codec, LogCodec) else edges
-    shares: Floats = column.weights[k, None] * np.diff(ndtr((numbers - means) / column.stds[k, None]))
-    return shares
+    bins = np.arange(len(binning.edges))
+    at = np.linspace(0, bins[-1], _POINTS * bins[-1] + 1)
+    low, high = np.maximum(at - 0.5, 0), np.minimum(at + 0.5, bins[-1])  # a window of one bin around each point
+    numbers = (np.interp(end, bins, binning.edges) for end in (low, high))
+    if isinstance(column.codec, LogCodec):
+        numbers = (column.codec.of_inner(end) for end in numbers)
+    below, above = (ndtr((end - means) / column.stds[k, None]) for end in numbers)
+    width = np.interp(high, bins, binning.places) - np.interp(low, bins, binning.places)
+    heights = rows * column.weights[k, None] * (above - below) / np.maximum(width, _NARROW)
+    places = np.interp(at, bins, binning.places)
+    return [*(_thinned(places, row) for row in heights), _thinned(places, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
+
+
+def _thinned(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve:
+    """The part of a curve that can be seen, with at most about so many points."""
+    seen = np.flatnonzero(heights > _VISIBLE * np.max(heights))
+    first, last = (max(seen[0] - 1, 0), min(seen[-1] + 2, len(places))) if len(seen) else (0, 0)
+    part = slice(first, last, -(-(last - first) // most) or 1)
+    return Curve(tuple(places[part].tolist()), tuple(heights[part].tolist()))
 
 
 def components_by_mean(column: MixtureColumn) -> Ints:

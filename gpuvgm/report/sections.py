@@ -20,14 +20,14 @@ def section(name: str, column: ColumnFigures, place: str, *, opened: bool) -> Ma
     """Everything about one column, to be folded; `place` is its id."""
     said = advice(name, column)
     heading = tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), _missing(column))
-    body: list[Markup | None] = [advice_list(said)]
+    body: list[Child] = [advice_list(said)]
     if isinstance(column, NumberFigures):
         body += _numbers(name, column)
     elif isinstance(column, LevelFigures):
         body += [_level_tiles(column), _levels_table(column)]
     elif isinstance(column, PassedFigures):
         body.append(tag("p", "Handed through as it is."))
-    return tag("details", heading, body, id=place, open=opened, class_="column")
+    return tag("details", heading, *body, id=place, open=opened, class_="column")
 
 
 def advice_list(said: Sequence[Advice]) -> Markup | None:
@@ -95,14 +95,14 @@ def _number_figures(column: NumberFigures) -> Iterable[tuple[str, str, str]]:
 
 
 def _histogram_caption(column: NumberFigures, histogram: Histogram) -> str:
-    curves = ", curves: the fitted modes and their sum (dashed)" if histogram.expected else ""
+    curves = ", curves: the fitted modes and their sum (dashed)" if histogram.curves else ""
     parts = [f"Grey: the rows, thin line: after the round trip{curves}."]
     if histogram.logarithmic:
         parts.append("The axis is logarithmic.")
-    left = [f"{count:,} {side} it" for count, side in ((histogram.below, "below"), (histogram.above, "above")) if count]
+    beyond = ((histogram.below, "below"), (histogram.above, "above"))
+    left = " and ".join(f"{count:,} rows {side} it" for count, side in beyond if count)
     if left:
-        zeros = ", zeros among them" if histogram.logarithmic and histogram.below else ""
-        parts.append(f"Not on the axis: {' and '.join(left)} rows{zeros}.".replace(" it and", " and"))
+        parts.append(f"Not on the axis: {left}.")
     if column.modal:
         parts.append("Modal values and missing rows are in the table below.")
     return " ".join(parts)
@@ -112,16 +112,6 @@ def _modes_table(column: NumberFigures, profile: NumberProfile) -> Markup | None
     if not profile.modes:
         return None
     ordinary = sum(mode.rows for mode in profile.modes if mode.weight is not None)
-    titles = (
-        "mode",
-        "mean or value",
-        "sd",
-        "fitted weight",
-        "drawn share",
-        "cut below",
-        "cut above",
-        "scalars, −1 to 1",
-    )
     rows = [_mode_row(place, mode, ordinary, column.rows) for place, mode in enumerate(profile.modes, 1)]
     drawn = "Shares of modes are of the rows drawn from the mixture; those of modal values of all rows."
     return table(_MODE_TITLES, rows, f"Modes. {drawn}", text=2)
