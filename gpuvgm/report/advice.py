@@ -76,7 +76,7 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
     if column.p999_error < A_ROUNDING and column.ks > KS:
         yield Advice(
             f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
-            "Declare the column integer=True if it holds whole numbers, or its repeated values modal=[…].",
+            "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",
         )
     if column.before.sd == 0 and not column.modal:
         yield Advice("Every row holds the same value.", 'It tells a model nothing: kind="drop" leaves it out.')

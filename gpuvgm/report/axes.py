@@ -15,6 +15,7 @@ TICKS = 5
 _ENDS = (0.005, 0.5, 0.995)
 _SKEWED = 20.0  # times the median lies the upper end
 _MOST = 0.9  # of the rows hold whole numbers: then no bin begins at one
+_STEPS = 2.0**-50  # relative width of the bins of one large number
 _NEAR = 0.25  # of the axis: an extreme so close is taken in
 
 
@@ -43,24 +44,20 @@ class Binning:
         whole = np.sum(count[place == np.floor(place)]) >= _MOST * np.sum(count)
         low, middle, high = _quantiles(place, count)
         if pieces.minimum + base >= 0 and middle + base > 0 and high + base > _SKEWED * (middle + base):
-            held = place + base > 0
-            least = _quantiles(place[held], count[held])[0] + base
-            edges = np.geomspace(least, max(pieces.maximum + base, np.nextafter(least, np.inf)), BINS + 1)
+            edges = _even_ratios(place + base, count)
             if whole:
-                edges = np.unique(np.concatenate((np.floor(edges[:1]) - 0.5, np.ceil(edges) + 0.5)))
-            return cls(edges - base, base, logarithmic=True)
+                edges = np.concatenate((np.floor(edges[:1]) - 0.5, np.ceil(edges) + 0.5))
+            return cls(_ascending(edges[edges > 0]) - base, base, logarithmic=True)
         low, high = _taken_in(low, high, pieces)
-        if whole:
-            step = max(1.0, np.ceil((high - low + 1) / BINS))
-            return cls(np.arange(np.floor(low) - 0.5, high + 0.5 + step, step), base)
-        if not high > low:
-            low, high = low - 0.5, high + 0.5
-        return cls(np.linspace(low, high, BINS + 1), base)
+        if not whole:
+            return cls(_ascending(np.linspace(low, high, BINS + 1)), base)
+        step = max(1.0, np.ceil((high - low + 1) / BINS))
+        return cls(_ascending(np.floor(low) - 0.5 + step * np.arange(np.ceil((high - low + 1) / step) + 1)), base)
 
     @property
     def places(self) -> Floats:
         """Edges on the axis, from 0 to 1."""
-        at = np.log(self.edges + self.base) if self.logarithmic else self.edges
+        at = np.log(self.edges + self.base) if self.logarithmic else self.edges / np.max(np.abs(self.edges))
         return np.asarray((at - at[0]) / (at[-1] - at[0]))
 
     def counts(self, pieces: Pieces) -> tuple[Floats, float, float]:
@@ -71,10 +68,30 @@ class Binning:
         return held, below, above
 
 
+def _ascending(edges: Floats) -> Floats:
+    """The edges without those that rounding puts on others, or past the largest number; at least two."""
+    kept = np.unique(edges[np.isfinite(edges)])
+    if len(kept) > 1:
+        return kept
+    at = float(kept[0]) if len(kept) else 0.0
+    room = max(0.5, _STEPS * abs(at))
+    return np.array([at - room, at + room])
+
+
 def _quantiles(place: Floats, count: Floats) -> Floats:
     order = np.argsort(place, kind="stable")
     below = np.cumsum(count[order])
     return np.asarray(place[order][np.searchsorted(below, below[-1] * np.array(_ENDS))])
+
+
+def _even_ratios(values: Floats, count: Floats) -> Floats:
+    """Edges of even ratios over nearly all values above 0."""
+    held = values > 0
+    ends = np.log(_quantiles(values[held], count[held])[[0, 2]])
+    least, most = np.log(np.min(values[held])), np.log(np.max(values[held]))
+    room = _NEAR * (ends[1] - ends[0])
+    low = least if ends[0] - least <= room else ends[0]
+    return np.asarray(np.exp(np.linspace(low, max(most, np.nextafter(low, np.inf)), BINS + 1)))
 
 
 def _taken_in(low: float, high: float, pieces: Pieces) -> tuple[float, float]:
@@ -89,8 +106,10 @@ def _taken_in(low: float, high: float, pieces: Pieces) -> tuple[float, float]:
 def linear_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
     """Round numbers within a range, about so many."""
     size = (high - low) / count
+    if not 0 < size < np.inf:
+        return []
     power = 10.0 ** np.floor(np.log10(size))
-    step = float(power * next(by for by in (1, 2, 5, 10) if power * by >= size * 0.999))
+    step = next((float(power * by) for by in (1, 2, 5) if power * by >= size * 0.999), 10.0 * power)
     return [float(k * step) for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 

@@ -141,19 +141,24 @@ def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Ma
         return None
     first, slots = held[0] - 1, held[-1] - held[0] + 3
     low = math.log2(profile.error_unit) + LEAST_EXPONENT + first
-    exact = 2 if profile.no_errors else 0  # slots for rows without an error, and for a gap
+    exact = max(2, slots // 6) if profile.no_errors else 0  # for rows without an error, the last of them a gap
+    total = exact + slots + max(1, slots // 10)  # room for labels
 
     def place(slot: float) -> float:
-        return (exact + slot) / (exact + slots)
+        return (exact + slot) / total
 
-    counts = (profile.no_errors, 0)[:exact] + (0, *profile.errors[held[0] : held[-1] + 1], 0)
+    gap = [0] if exact else []
+    counts = [profile.no_errors] * (exact - 1) + gap + [0, *profile.errors[held[0] : held[-1] + 1], 0]
     most = max(*counts, 10)
-    paths = [rule(_rows_height(10**power, most), "grid") for power in range(1, len(str(most)))]
+    powers = range(1, len(str(most)))
+    paths = [rule(_rows_height(10**power, most), "grid") for power in powers]
     places = [place(slot) for slot in range(-exact, slots + 1)]
     paths.append(path(steps(places, [_rows_height(count, most) for count in counts], closed=True), "bars"))
-    labels = [Label(1.0, _power_text(power), 1 - _rows_height(10**power, most)) for power in range(1, len(str(most)))]
+    labels = [
+        Label(1.0, _power_text(power), 1 - _rows_height(10**power, most)) for power in powers[:: -(-len(powers) // 3)]
+    ]
     labels += [Label(place(power / math.log10(2) - low), _error_text(power)) for power in _error_ticks(low, slots)]
-    labels += [Label(place(-1.5), "exact")] if exact else []
+    labels += [Label(place(-(exact + 1) / 2), "exact")] if exact else []
     quantiles = (("median", column.median_error), ("99.9 %", column.p999_error), ("largest", column.maximum_error))
     for top, (word, value) in enumerate(quantiles):
         if value > 0:
@@ -172,8 +177,9 @@ def _rows_height(count: int, most: int) -> float:
 
 def _error_ticks(low: float, octaves: int) -> Sequence[int]:
     """Powers of ten on an axis of errors."""
-    powers = range(math.ceil(low * math.log10(2)), math.floor((low + octaves) * math.log10(2)) + 1)
-    return powers[:: -(-len(powers) // 6) or 1]
+    first, last = (low + 0.13 * octaves) * math.log10(2), (low + octaves) * math.log10(2)
+    powers = range(math.ceil(first), math.floor(last) + 1)
+    return powers[:: -(-len(powers) // 5) or 1]
 
 
 def _error_text(power: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,10 +22,9 @@ from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
 from gpuvgm.report.histogram import ErrorHistogram
 from gpuvgm.report.profiles import Evaluated, plain_of, profile_of
-from gpuvgm.report.texts import length_text, modal_text, tick_of, value_text
+from gpuvgm.report.texts import length_text, modal_text, tick_of, value_text, without_fractions
 from gpuvgm.summary import Summary
 
-_FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
 _MINUTE = 60.0
 CACHED_ROWS = 1 << 15
 SMALLEST = float(np.finfo(np.float64).tiny)
@@ -245,7 +243,7 @@ class NumberTrial:
             mean_text = f"{plain.base + moments.mean:.6g}"
         texts = [mean_text, *(value_text(plain, value) for value in values)]
         if moments.sd * tick_of(plain.type) > _MINUTE:
-            texts = [_FRACTION.sub(r"\1", text) for text in texts]
+            texts = [without_fractions(text) for text in texts]
         texts.insert(1, length_text(plain.type, moments.sd))
         return Description(
             plain.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts)

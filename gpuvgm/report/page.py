@@ -128,10 +128,8 @@ def _overview(
         link = tag("th", tag("a", name, href=f"#{places[name]}"), scope="row", data_v=name)
         figures = [tag("td", text, class_="n", data_v=key) for text, key in cells]
         body.append(tag("tr", link, tag("td", column.kind, data_v=column.kind), figures))
-    held = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview")
-    return join(
-        tag("h2", "Columns"), tag("div", held, class_="scroll", tabindex=0, role="region", aria_label="All columns")
-    )
+    held = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
+    return join(tag("h2", "Columns"), tag("div", held, class_="scroll", tabindex=0))
 
 
 def _number(figure: str, show: Callable[[float], str]) -> Callable[[ColumnFigures], _Cell]:

@@ -16,7 +16,7 @@ from gpuvgm.report.axes import Binning
 from gpuvgm.report.distributions import Pieces
 from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.histogram import ErrorHistogram
-from gpuvgm.report.texts import fitted_length_text, mean_text, modal_text, value_text
+from gpuvgm.report.texts import modal_text, rounded_length_text, rounded_mean_text, value_text
 
 _SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
 _BESIDE = 3
@@ -186,17 +186,22 @@ def _curves(column: MixtureColumn, binning: Binning, rows: float) -> list[Curve]
     assert mixture is not None
     k = components_by_mean(column)
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
-    bins = np.arange(len(binning.edges))
-    at = np.linspace(0, bins[-1], _POINTS * bins[-1] + 1)
-    low, high = np.maximum(at - 0.5, 0), np.minimum(at + 0.5, bins[-1])  # a window of one bin around each point
-    numbers = (np.interp(end, bins, binning.edges) for end in (low, high))
+    last = len(binning.edges) - 1
+    bins = np.arange(-1, last + 2)
+    at = np.linspace(0, last, _POINTS * last + 1)
+    ends = at - 0.5, at + 0.5  # a window of one bin around each point
+    numbers = (np.interp(end, bins, _extended(binning.edges)) for end in ends)
     if isinstance(column.codec, LogCodec):
         numbers = (column.codec.of_inner(end) for end in numbers)
     below, above = (ndtr((end - means) / column.stds[k, None]) for end in numbers)
-    width = np.interp(high, bins, binning.places) - np.interp(low, bins, binning.places)
-    heights = rows * column.weights[k, None] * (above - below) / np.maximum(width, _NARROW)
-    places = np.interp(at, bins, binning.places)
-    return [*(_thinned(places, row) for row in heights), _thinned(places, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
+    low, at, high = (np.interp(place, bins, _extended(binning.places)) for place in (ends[0], at, ends[1]))
+    heights = np.nan_to_num(rows * column.weights[k, None] * (above - below) / np.maximum(high - low, _NARROW))
+    return [*(_thinned(at, row) for row in heights), _thinned(at, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
+
+
+def _extended(edges: Floats) -> Floats:
+    """Edges with one more bin on either side, as wide as the outermost."""
+    return np.concatenate((2 * edges[:1] - edges[1:2], edges, 2 * edges[-1:] - edges[-2:-1]))
 
 
 def _thinned(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve:
@@ -235,8 +240,8 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
         cell = int(positions[modal + active.index(k)])
         found.append(
             ModeProfile(
-                name=mean_text(column, float(column.means[k])),
-                sd=fitted_length_text(column, float(column.stds[k]), 3),
+                name=rounded_mean_text(column, float(column.means[k]), float(column.stds[k])),
+                sd=rounded_length_text(column, float(column.stds[k])),
                 weight=float(weights[k] / np.sum(weights[column.active])),
                 rows=int(rows[cell]),
                 below=int(counts.below[cell]),
@@ -298,7 +303,8 @@ def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> Number
     mixture = column if isinstance(column, MixtureColumn) else None
     modal = [plain_of(column).number(value) for value in (mixture.modal_values if mixture else ()) if value is not None]
     before, after = without(seen.before, modal), without(seen.after, modal)
-    histogram = histogram_of(column, before, after) if before.rows and after.rows else None
+    with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
+        histogram = histogram_of(column, before, after) if before.rows and after.rows else None
     rows = round(seen.before.rows)
     return NumberProfile(
         type=column.type,

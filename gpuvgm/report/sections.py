@@ -11,7 +11,7 @@ from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
 
 _MODE_TITLES = (
-    "mode", "mean or value", "sd", "fitted weight", "drawn share", "cut below", "cut above", "scalars, −1 to 1",
+    "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
 )  # fmt: skip
 _QUANTILES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
@@ -112,19 +112,22 @@ def _modes_table(column: NumberFigures, profile: NumberProfile) -> Markup | None
     if not profile.modes:
         return None
     ordinary = sum(mode.rows for mode in profile.modes if mode.weight is not None)
-    rows = [_mode_row(place, mode, ordinary, column.rows) for place, mode in enumerate(profile.modes, 1)]
+    parts = [mode.rows / max(column.rows if mode.weight is None else ordinary, 1) for mode in profile.modes]
+    longest = max(parts) or 1.0
+    rows = [
+        _mode_row(place, mode, join(_bar(part / longest, colour(place) if mode.scalars else "modal"), share(part)))
+        for place, (mode, part) in enumerate(zip(profile.modes, parts, strict=True), 1)
+    ]
     drawn = "Shares of modes are of the rows drawn from the mixture; those of modal values of all rows."
     return table(_MODE_TITLES, rows, f"Modes. {drawn}", text=2)
 
 
-def _mode_row(place: int, mode: ModeProfile, ordinary: int, rows: int) -> Sequence[Child]:
-    part = mode.rows / max(rows if mode.weight is None else ordinary, 1)
-    bar = join(_bar(part, colour(place) if mode.weight is not None else "modal"), share(part))
+def _mode_row(place: int, mode: ModeProfile, drawn: Markup) -> Sequence[Child]:
     if mode.weight is None:
-        return ("value", mode.name, "", "", bar, "", "", "")
+        return ("value", mode.name, "", "", "", drawn, "", "")
     swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(place))
     cut = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
-    return (swatch, mode.name, mode.sd, share(mode.weight), bar, *cut, scalars_chart(place, mode))
+    return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), drawn, *cut)
 
 
 def _bar(part: float, style: str) -> Markup:
@@ -135,8 +138,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Child]], caption: str, 
     """A table that scrolls in its own box; the first cell of a row is its heading, `text` columns are set left."""
     head = tag("tr", [tag("th", title, scope="col", class_=_side(i, text)) for i, title in enumerate(titles)])
     body = [tag("tr", [_cell(cell, i, text) for i, cell in enumerate(row)]) for row in rows]
-    held = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
-    return tag("div", held, class_="scroll", tabindex=0, role="region", aria_label=caption.partition(".")[0])
+    held = tag("table", tag("thead", head), tag("tbody", body), aria_label=caption.partition(".")[0])
+    return join(tag("p", caption, class_="caption"), tag("div", held, class_="scroll", tabindex=0))
 
 
 def _cell(cell: Child, at: int, text: int) -> Markup:
@@ -188,13 +191,10 @@ def _levels_table(column: LevelFigures) -> Markup:
     left = column.level_count - len(counts)
     if left > 0:
         counts.append(ValueCount(None, f"{left:,} others", column.other_rows_before, column.other_rows_after))
+    parts = [count.rows_before / max(column.rows, 1) for count in counts]
+    longest = max(parts, default=1.0) or 1.0
     rows = [
-        (
-            count.text,
-            join(_bar(count.rows_before / max(column.rows, 1), "m0"), share(count.rows_before / max(column.rows, 1))),
-            f"{count.rows_before:,}",
-            f"{count.rows_after:,}",
-        )
-        for count in counts
+        (count.text, join(_bar(part / longest, "m0"), share(part)), f"{count.rows_before:,}", f"{count.rows_after:,}")
+        for count, part in zip(counts, parts, strict=True)
     ]
     return table(("level", "share", "rows before", "rows after"), rows, "Levels by falling frequency")

@@ -13,6 +13,7 @@ from gpuvgm.report.markup import Child, Markup, join, tag
 
 SIDE = 1000
 FEET = 22  # pixels under a chart for the labels of its axis
+_RIGHT, _RIGHT_INSIDE = 0.94, 0.8  # labels further right end where they are placed
 _NOTHING = 2  # units above the axis below which a curve is not drawn
 
 
@@ -54,7 +55,8 @@ def chart(words: tuple[str, str], height: int, paths: Child, labels: Sequence[La
 def _label(label: Label, height: int) -> Markup:
     low = label.top is None
     y = height + FEET - 7 if label.top is None else round(label.top * height, 1)
-    anchor = "start" if label.place < 0.06 else "end" if label.place > 0.94 else "middle"
+    right = _RIGHT if low else _RIGHT_INSIDE
+    anchor = "start" if label.place < 1 - _RIGHT else "end" if label.place > right else "middle"
     x = f"{100 * min(max(label.place, 0.0), 1.0):.2f}%"
     return tag("text", label.text, x=x, y=y, text_anchor=anchor, class_=label.style or ("tick" if low else None))
 
