@@ -73,6 +73,8 @@ def _numbers(name: str, column: NumberFigures) -> Iterable[Markup | None]:
         exact = f" {profile.no_errors:,} rows come back exactly." if profile.no_errors else ""
         words = "Errors of the round trip, in standard deviations; a step up is ten times as many rows."
         yield _figure(errors, words + exact)
+    elif profile.no_errors:
+        yield tag("p", "Every row comes back exactly.", class_="caption")
     yield _description(column)
     if column.kind != "general":
         yield tag("p", _fit_words(profile), class_="fit")

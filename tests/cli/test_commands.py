@@ -76,6 +76,7 @@ def test_the_commands_and_options_are_those_that_work():
             "max_invalid_share",
             "max_clipped_share",
             "report",
+            "html",
         },
         "info": set(),
         "doctor": set(),
