@@ -11,7 +11,7 @@ from gpuvgm.grid import Floats, Ints
 
 SCALAR_BINS = 64  # even ones over [-1, 1); one more on either side for scalars beyond
 _WIDTH = SCALAR_BINS + 2
-_CACHED_ROWS = 1 << 14
+_CACHED_ROWS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,22 @@ class EncodedCounts:
         cls, scalar: NDArray[np.floating], cell: NDArray[np.unsignedinteger], limit: float, cells: int
     ) -> EncodedCounts:
         """Counts of rows of a mixture: scalars and cells of shape (rows,), cut at ±limit."""
-        edge = scalar.dtype.type(limit)
-        low, high = (np.bincount(cell[held], minlength=cells) for held in (scalar <= -edge, scalar >= edge))
+        edge, half = scalar.dtype.type(limit), SCALAR_BINS // 2
         counts = np.zeros(cells * _WIDTH, np.int64)
-        half = SCALAR_BINS // 2
+        ends = np.zeros((2, cells), np.int64)
         for start in range(0, len(scalar), _CACHED_ROWS):
             part = slice(start, start + _CACHED_ROWS)
-            place = scalar[part] * half
+            some, modes = scalar[part], cell[part]
+            cut = np.flatnonzero(np.abs(some) >= edge)
+            np.add.at(ends, ((some[cut] > 0).astype(np.intp), modes[cut]), 1)
+            place = some * half
             place += half + 1
-            bins = np.clip(place, 0, _WIDTH - 1, out=place).astype(np.int64)
-            counts += np.bincount(bins + cell[part] * np.int64(_WIDTH), minlength=len(counts))
-        return cls(counts.reshape(cells, _WIDTH), low, high)
+            if edge >= 1:
+                np.clip(place, 0, _WIDTH - 1, out=place)
+            bins = place.astype(np.int64)
+            bins += modes * np.int64(_WIDTH)
+            counts += np.bincount(bins, minlength=len(counts))
+        return cls(counts.reshape(cells, _WIDTH), ends[0], ends[1])
 
     @classmethod
     def of_range(cls, numbers: Floats, low: float, high: float) -> EncodedCounts:
