@@ -73,7 +73,8 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
             f"{share(max(column.invalid_share, column.clipped_share))} of rows lie outside the range that was fitted.",
             "Fit again with rows like these.",
         )
-    if column.p999_error < A_ROUNDING and column.ks > KS:
+    spike = column.profile.spike if column.profile is not None else None
+    if column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * spike.share if spike else 0.0):
         yield Advice(
             f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
             "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",

@@ -26,6 +26,7 @@ HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34
 SCALAR_SD = 0.25  # of scalars of a normally distributed mode, with the default scale of 4 sd
 _ROOM = 1.12  # of the highest curve or bar
 _TALL = 1.6  # times the highest curve: bars beyond are cut
+_DWARFING = 4.0  # times the next lower curve
 _SPARE = 0.97  # quantile of the bars that always have room
 _DAYS = 4 * 86_400.0
 
@@ -34,7 +35,7 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     """Rows before the round trip as bars, after it as an outline, and the fitted modes over them."""
     width = np.maximum(np.diff(histogram.places), 1e-12)
     before, after = (np.array(counts, np.float64) / width for counts in (histogram.before, histogram.after))
-    top = _top(before, max(histogram.whole.heights, default=0.0) if histogram.whole else 0.0)
+    top = _top(before, _highest(histogram))
     paths = [path(steps(histogram.places, (before / top).tolist(), closed=True), "bars")]
     for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
         title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
@@ -57,8 +58,19 @@ def colour(place: int) -> str:
     return f"m{(place - 1) % COLOURS}"
 
 
+def _highest(histogram: Histogram) -> float:
+    """Height of the curves, without one that would dwarf all others."""
+    first, second, *_ = sorted((max(drawn.heights, default=0.0) for drawn in histogram.curves), reverse=True) + [
+        0.0,
+        0.0,
+    ]
+    if histogram.whole is None or (second > 0 and first > _DWARFING * second):
+        return second * _TALL
+    return max(histogram.whole.heights, default=0.0)
+
+
 def _top(before: Floats, highest_curve: float) -> float:
-    """Upper end of the axis: all curves have room, and all bars but those that would dwarf everything."""
+    """Upper end of the axis: all curves and bars have room, but for those that would dwarf the others."""
     usual = max(highest_curve, float(np.quantile(before, _SPARE)))
     return _ROOM * max(min(float(np.max(before)), _TALL * usual), usual, 1e-300)
 
