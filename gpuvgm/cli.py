@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
@@ -13,7 +13,7 @@ import gpuvgm
 from gpuvgm import unfinished, views
 from gpuvgm.cluster_options import executor_of
 from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, json_text, speed
-from gpuvgm.frames import check_document, write_bytes
+from gpuvgm.frames import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.options import (
     Against,
     Algorithm,
@@ -307,12 +307,17 @@ def evaluate(
         str | None,
         option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
     ] = None,
+    html: Annotated[
+        str | None,
+        option("--html", "Also write a page for people to this file or URL.", metavar="PAGE", show_default=False),
+    ] = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
     """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
     target = None if report is None else check_document(report)
+    page = None if html is None else check_document(html, PAGE_ENDINGS)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
@@ -336,6 +341,8 @@ def evaluate(
         view += [f"{model} beside {against}:", str(distance)]
     if target is not None:
         write_bytes(target, json_text(document).encode())
+    if page is not None:
+        write_bytes(page, found.to_html(title=f"Round trip of {PurePath(source).name}").encode())
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 

@@ -68,8 +68,10 @@ def demonstrate(folder: Path | None, rows: int, progress: Report | None) -> Outc
     report = fitted.evaluate(given.path)
     seconds = {"fit": fit_seconds, "transform": forth.seconds, "inverse": inverse.seconds}
     seconds["evaluate"] = time.perf_counter() - start
+    page = folder / "report.html"
+    report.to_html(page, title=f"Round trip of {given.path.name}")
 
-    files = {path.name: path.stat().st_size for path in (given.path, model, encoded, back)}
+    files = {path.name: path.stat().st_size for path in (given.path, model, encoded, back, page)}
     document = {
         "origin": given.origin,
         "folder": str(folder),

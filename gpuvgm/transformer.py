@@ -22,6 +22,7 @@ from gpuvgm.frames.growth import new_files
 from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
 from gpuvgm.memory import Need
+from gpuvgm.report.plots import ColumnPlots
 from gpuvgm.run import Run
 from gpuvgm.sample_fit import check_sample, sample_bytes, sampled_source
 from gpuvgm.schema import TableSchema
@@ -40,7 +41,7 @@ OF_THIS_MACHINE = (
 )  # parameters that a model file leaves out
 
 
-class TableTransformer(FittedRows):
+class TableTransformer(ColumnPlots, FittedRows):
     """Mode-specific normalisation of the columns of a table.
 
     Every column of numbers gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in

@@ -9,10 +9,10 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from gpuvgm.codecs import DatetimeCodec, DecimalCodec, LogCodec, codec_document
+from gpuvgm.codecs import codec_document
 from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.console import speed
-from gpuvgm.report.texts import length_text, level_text, modal_text, value_text
+from gpuvgm.report.texts import fitted_length_text, level_text, mean_text, modal_text, value_text
 
 if TYPE_CHECKING:
     from gpuvgm import TableTransformer
@@ -134,7 +134,7 @@ def _ranges_table(columns: Iterable[MixtureColumn | GeneralColumn]) -> Table:
     table = _table("column", "minimum", "maximum", "resolution", loose=("minimum", "maximum"))
     for column in columns:
         ends = (value_text(column.codec, end) for end in (column.minimum, column.maximum))
-        table.add_row(column.name, *ends, _length(column, column.resolution, 3))
+        table.add_row(column.name, *ends, fitted_length_text(column, column.resolution, 3))
     return table
 
 
@@ -166,25 +166,14 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
         for mode in modes(column):
             figures = (mode.get("text", ""), "", "")
             if "mean" in mode:
-                figures = (_mean(column, mode["mean"]), _length(column, mode["sd"], 6), f"{mode['weight']:.4f}")
+                figures = (
+                    mean_text(column, mode["mean"]),
+                    fitted_length_text(column, mode["sd"], 6),
+                    f"{mode['weight']:.4f}",
+                )
             table.add_row(column.name if mode["cell"] == 0 else "", str(mode["cell"]), *figures, f"{mode['rows']:,}")
         table.add_section()
     return table
-
-
-def _mean(column: MixtureColumn, mean: float) -> str:
-    """A component's mean as a value; of log columns as the logarithm that it is."""
-    if isinstance(column.codec, LogCodec):
-        return f"exp({number(mean)})"
-    if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
-        return value_text(column.codec, column.codec.value(mean - column.codec.base))
-    return number(mean)
-
-
-def _length(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
-    if isinstance(column.codec, LogCodec):
-        return number(length, digits)
-    return length_text(column.type, length, digits)
 
 
 def _levels_table(columns: Iterable[CategoricalColumn]) -> Table:

@@ -78,6 +78,10 @@ class LogCodec:
                 return np.asarray(np.log(np.maximum(numbers, 0.0)))
             return np.asarray(np.log1p(np.maximum(numbers, -1.0)))
 
+    def of_inner(self, numbers: Floats) -> Floats:
+        """Logarithms of numbers of the inner codec."""
+        return self._logarithms((numbers + float(self.inner.base - self._origin)) / self.unit)
+
     def decode(self, numbers: Floats) -> Column:
         """Values of logarithms on the host, rounded and kept within the type's range."""
         return self._shifted.decode(self._linear(to_numpy(numbers)))

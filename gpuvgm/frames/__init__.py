@@ -16,7 +16,7 @@ from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.sinks import ParquetSink, rows_of_group
 from gpuvgm.frames.source import Source
 from gpuvgm.frames.stray_text import stray_text
-from gpuvgm.frames.targets import check_document, refuse_overwriting
+from gpuvgm.frames.targets import PAGE_ENDINGS, check_document, refuse_overwriting
 
 __all__ = [
     "Block",
@@ -32,6 +32,7 @@ __all__ = [
     "as_read_by",
     "Given",
     "Location",
+    "PAGE_ENDINGS",
     "ParquetSink",
     "RemoteFile",
     "SampleSource",

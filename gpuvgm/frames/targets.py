@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from gpuvgm.errors import InputError
@@ -15,6 +16,8 @@ from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Source
 
 FOREIGN_ENDINGS = (".csv", ".arrow", ".feather", ".ipc", ".gz", ".json", ".gpuvgm")
+DOCUMENT_ENDINGS = (".json",)
+PAGE_ENDINGS = (".html", ".htm")
 
 
 def check_target(path: Location) -> Location:
@@ -48,8 +51,15 @@ def _check_place(path: Location) -> Location:
     return final
 
 
-def check_document(given: Given) -> Location:
-    """The JSON file to write.
+def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> Location:
+    """The report to write: JSON, or a page.
+
+    Parameters
+    ----------
+    given : path
+        Where to.
+    endings : sequence of str
+        What its name may end in.
 
     Raises
     ------
@@ -57,8 +67,9 @@ def check_document(given: Given) -> Location:
         When its ending is another, the folder is not there, or something other than a file has the name.
     """
     target = location_of(given)
-    if target.suffix.lower() != ".json":
-        raise InputError(f"{target}: a report is JSON: give it a name that ends in .json")
+    if target.suffix.lower() not in endings:
+        sort = "a report is JSON" if endings == DOCUMENT_ENDINGS else "a page is HTML"
+        raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
     return _check_place(target)
 
 

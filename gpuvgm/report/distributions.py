@@ -112,6 +112,10 @@ class Pieces:
         """Rows in all pieces."""
         return float(np.sum(self.count))
 
+    def places(self) -> Floats:
+        """Where the rows of each piece lie on average, as numbers of the column."""
+        return np.clip(self.frame.invert(self.mean), self.minimum, self.maximum)
+
     def quantiles(self, shares: Sequence[float]) -> list[float]:
         """Smallest values that at least these shares of the rows do not exceed, to within a piece.
 

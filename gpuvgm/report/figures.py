@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from gpuvgm.codecs import Number
 from gpuvgm.columns import Level
+from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
@@ -86,6 +87,8 @@ class NumberFigures:
         The values before and after; None where there are none.
     modal : tuple of ValueCount
         Rows of each modal value.
+    profile : NumberProfile or None
+        Distributions for the page of a report; no part of the document.
     """
 
     kind: str
@@ -109,6 +112,7 @@ class NumberFigures:
     before: Description | None
     after: Description | None
     modal: tuple[ValueCount, ...]
+    profile: NumberProfile | None = field(default=None, repr=False)
 
     @property
     def invalid_share(self) -> float:
@@ -173,8 +177,11 @@ ColumnFigures = NumberFigures | LevelFigures | PassedFigures
 
 def figures_document(column: ColumnFigures) -> dict[str, Any]:
     """Figures of a column as a dict that JSON can hold, shares worked out."""
+    if isinstance(column, NumberFigures):
+        column = replace(column, profile=None)
     document: dict[str, Any] = {"kind": column.kind, **asdict(column)}
     if isinstance(column, NumberFigures):
+        del document["profile"]
         document["invalid_share"] = column.invalid_share
         document["before"], document["after"] = map(_description_document, (column.before, column.after))
         document["modal"] = [_count_document(count, column.rows) for count in column.modal]

@@ -44,6 +44,11 @@ class ErrorHistogram:
         """Histogram of both sets of errors."""
         return ErrorHistogram(self.counts + other.counts, max(self.maximum, other.maximum))
 
+    @property
+    def octaves(self) -> tuple[int, ...]:
+        """Errors in [2^j, 2^(j + 1)) for j from -64 on."""
+        return tuple(np.sum(self.counts[1:].reshape(-1, 1 << MANTISSA_BITS), axis=1).tolist())
+
     def quantile(self, share: float) -> float:
         """Upper end of the bin that holds this quantile, or the maximum where that is less; 0 without errors."""
         cumulative = np.cumsum(self.counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,12 +18,13 @@ from gpuvgm.kinds import decoder_of, encoder_of
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
 from gpuvgm.model import KernelTable
 from gpuvgm.report.distributions import Distances, Pieces, distances, grid_around
+from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
 from gpuvgm.report.histogram import ErrorHistogram
-from gpuvgm.report.texts import length_text, modal_text, tick_of, value_text
+from gpuvgm.report.profiles import Evaluated, plain_of, profile_of
+from gpuvgm.report.texts import length_text, modal_text, tick_of, value_text, without_fractions
 from gpuvgm.summary import Summary
 
-_FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
 _MINUTE = 60.0
 CACHED_ROWS = 1 << 15
 SMALLEST = float(np.finfo(np.float64).tiny)
@@ -42,7 +42,9 @@ class NumberTally:
         Errors, in the trial's unit and relative to the values.
     modal_before, modal_after : ndarray of int64
         Rows of each modal value.
-    rows, missing, clipped, agreeing, invalid, under_threshold : int
+    encoded : EncodedCounts
+        Scalars and cells, and where scalars were cut.
+    rows, missing, agreeing, invalid, under_threshold : int
         Rows, as in `NumberFigures`.
     """
 
@@ -52,9 +54,9 @@ class NumberTally:
     relative: ErrorHistogram
     modal_before: NDArray[np.int64]
     modal_after: NDArray[np.int64]
+    encoded: EncodedCounts
     rows: int = 0
     missing: int = 0
-    clipped: int = 0
     agreeing: int = 0
     invalid: int = 0
     under_threshold: int = 0
@@ -101,7 +103,7 @@ class NumberTrial:
         sample: pa.ChunkedArray[Any],
     ) -> None:
         self._engine, self._column = engine, column
-        self._plain: Codec = column.codec.inner if isinstance(column.codec, LogCodec) else column.codec
+        self._plain: Codec = plain_of(column)
         modal = column.modal_values if isinstance(column, MixtureColumn) else ()
         self._modal = [value for value in modal if value is not MISSING]
         self._encode, self._decode = encoder_of(engine, column, options), decoder_of(engine, column, check=True)
@@ -130,9 +132,9 @@ class NumberTrial:
             relative=relative,
             modal_before=self._modal_rows(values, x),
             modal_after=self._modal_rows(trip.after, y),
+            encoded=self._encoded(trip.coded, values, x),
             rows=rows,
             missing=rows - int(np.count_nonzero(ordinary)),
-            clipped=self._clipped(trip.coded, values, x),
             agreeing=0 if trip.agreeing is None else int(np.count_nonzero(trip.agreeing[held])),
             invalid=0 if trip.valid is None else rows - int(np.count_nonzero(trip.valid)),
             under_threshold=self._under_threshold(trip.coded, values, x),
@@ -177,15 +179,12 @@ class NumberTrial:
         """Numbers as they were fitted: logarithms for log columns."""
         return x if self._plain is self._column.codec else self._column.codec.encode(values)
 
-    def _clipped(self, coded: Coded, values: pa.Array[Any], x: Floats) -> int:
+    def _encoded(self, coded: Coded, values: pa.Array[Any], x: Floats) -> EncodedCounts:
         column = self._column
         if isinstance(column, GeneralColumn):
-            numbers = self._fitted_numbers(values, x)
-            return int(np.count_nonzero((numbers < column.low) | (numbers > column.high)))
-        scalar = coded.scalar
-        assert scalar is not None
-        limit = scalar.dtype.type(column.rules.scalar_limit)
-        return int(np.count_nonzero(scalar >= limit) + np.count_nonzero(scalar <= -limit))
+            return EncodedCounts.of_range(self._fitted_numbers(values, x), column.low, column.high)
+        assert coded.scalar is not None and coded.cell is not None
+        return EncodedCounts.of_modes(coded.scalar, coded.cell, column.rules.scalar_limit, column.width)
 
     def _under_threshold(self, coded: Coded, values: pa.Array[Any], x: Floats) -> int:
         """Ordinary rows whose most probable component is not active."""
@@ -221,7 +220,7 @@ class NumberTrial:
             median_relative_error=tally.relative.quantile(0.5),
             p999_relative_error=tally.relative.quantile(0.999),
             maximum_relative_error=tally.relative.maximum,
-            clipped_share=tally.clipped / ordinary if ordinary else 0.0,
+            clipped_share=tally.encoded.clipped / ordinary if ordinary else 0.0,
             mode_agreement=agreement if isinstance(column, MixtureColumn) else None,
             invalid_rows=tally.invalid,
             under_threshold_rows=tally.under_threshold,
@@ -232,6 +231,7 @@ class NumberTrial:
             before=described[0],
             after=described[1],
             modal=self._modal_counts(tally),
+            profile=profile_of(column, Evaluated(before, after, tally.encoded, tally.absolute, scale)),
         )
 
     def _described(self, pieces: Pieces) -> Description:
@@ -243,7 +243,7 @@ class NumberTrial:
             mean_text = f"{plain.base + moments.mean:.6g}"
         texts = [mean_text, *(value_text(plain, value) for value in values)]
         if moments.sd * tick_of(plain.type) > _MINUTE:
-            texts = [_FRACTION.sub(r"\1", text) for text in texts]
+            texts = [without_fractions(text) for text in texts]
         texts.insert(1, length_text(plain.type, moments.sd))
         return Description(
             plain.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts)

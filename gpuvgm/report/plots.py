@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
+from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.codecs import LogCodec
-from gpuvgm.columns import CategoricalColumn, MixtureColumn
-from gpuvgm.errors import InputError
+from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
+from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.grid import Floats
 from gpuvgm.report.texts import level_text
 from gpuvgm.summary import Summary
@@ -19,7 +20,7 @@ PLOT_BINS = 120
 PLOT_LEVELS = 20
 
 
-def plot_column(column: MixtureColumn | CategoricalColumn, rows: Floats | Summary | None = None, ax: Any = None) -> Any:
+def plot_column(column: ColumnModel, rows: Floats | Summary | None = None, ax: Any = None) -> Any:
     """Picture of a column; needs matplotlib (extra ``report``).
 
     A mixture is drawn over the histogram of its rows: the curves are the rows that each active mode expects in every
@@ -49,15 +50,64 @@ def plot_column(column: MixtureColumn | CategoricalColumn, rows: Floats | Summar
     if isinstance(column, MixtureColumn) and rows is None:
         raise InputError(f'column "{column.name}": give its rows, or what was summarised of them')
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.subplots(figsize=(9, 4.2), layout="constrained")[1]
+        ax = _new_axes()
     if isinstance(column, CategoricalColumn):
         _draw_levels(column, ax)
     elif rows is not None:
         _draw_mixture(column, rows, ax)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _new_axes() -> Any:
+    try:
+        from matplotlib import pyplot
+    except ImportError as problem:
+        raise EnvironmentProblem('pictures need matplotlib: pip install "gpuvgm[report]"') from problem
+    return pyplot.subplots(figsize=(9, 4.2), layout="constrained")[1]
+
+
+class ColumnPlots:
+    """Pictures of fitted columns; part of `TableTransformer`.
+
+    Attributes
+    ----------
+    model_ : TableModel
+        The fitted columns.
+    summaries_ : dict of str to Summary
+        What is kept of their rows.
+    """
+
+    model_: TableModel
+    summaries_: dict[str, Summary]
+
+    def plot(self, name: str, ax: Any = None, *, rows: Floats | None = None) -> Any:
+        """Draw one column with matplotlib: its modes over the histogram of its rows, or its levels.
+
+        Parameters
+        ----------
+        name : str
+            A fitted column.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+        rows : ndarray of shape (rows,), optional
+            Values to draw; by default the training rows, which a model that was saved without summaries lacks.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            For a column that cannot be drawn.
+        EnvironmentProblem
+            Where matplotlib is missing.
+        """
+        check_is_fitted(self, "model_")
+        if name not in self.model_.names:
+            raise InputError(f'there is no column "{name}": the model has {", ".join(self.model_.names)}')
+        return plot_column(self.model_[name], self.summaries_.get(name) if rows is None else rows, ax)
 
 
 def _draw_mixture(column: MixtureColumn, rows: Floats | Summary, ax: Any) -> None:

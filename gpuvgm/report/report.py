@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import Any
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.figures import ColumnFigures, NumberFigures, Overall, figures_document
+from gpuvgm.report.page import fragment, page
 from gpuvgm.report.text import overall_text, report_text
 
 #: Figures that the table has a worst and a mean of, and whether a small one is the worst.
@@ -93,6 +96,36 @@ class Report:
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def to_html(self, path: str | PathLike[str] | None = None, *, title: str = "Round trip") -> str:
+        """One HTML page for people that needs nothing else: histograms with the fitted modes, errors, what to do.
+
+        Parameters
+        ----------
+        path : path, optional
+            File or URL to write the page to; its name ends in .html.
+        title : str
+            Heading of the page.
+
+        Returns
+        -------
+        str
+            The page.
+
+        Raises
+        ------
+        InputError
+            For a path that cannot be written.
+        """
+        target = None if path is None else check_document(path, PAGE_ENDINGS)
+        text = page(title, self.rows, self.invalid_rows, self.columns)
+        if target is not None:
+            write_bytes(target, text.encode())
+        return text
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return fragment(self.rows, self.invalid_rows, self.columns)
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs import Codec, DatetimeCodec, Number
+from gpuvgm.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.codecs.datetimes import step_of
-from gpuvgm.columns import MISSING, Level
+from gpuvgm.columns import MISSING, GeneralColumn, Level, MixtureColumn
 from gpuvgm.errors import printable
 from gpuvgm.levels import value_type
 
 LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
 LONGEST_LEVEL = 40
+_FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
+_LEAST_SD = 1e-12
+_FRACTIONS_END, _DAY = 60.0, 86_400.0  # seconds: means of wider modes need no fractions, no time of the day
 _SPANS = ((365.2425 * 86_400, "a"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
@@ -52,6 +57,49 @@ def length_text(type_: str, length: float, digits: int = 4) -> str:
     seconds = length * tick_of(type_)
     size, unit = next((part for part in _SPANS if abs(seconds) >= part[0]), (1e-9, "ns") if seconds else (1, "s"))
     return f"{seconds / size:.{digits}g} {unit}"
+
+
+def mean_text(column: MixtureColumn, mean: float, digits: int = 6) -> str:
+    """A component's mean as a value; of log columns as the logarithm that it is."""
+    if isinstance(column.codec, LogCodec):
+        return f"exp({mean:.{digits}g})"
+    if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
+        return value_text(column.codec, column.codec.value(mean - column.codec.base))
+    return f"{mean:.{digits}g}"
+
+
+def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
+    """A difference of two numbers of a fitted column; of log columns of logarithms."""
+    if isinstance(column.codec, LogCodec):
+        return f"{length:.{digits}g}"
+    return length_text(column.type, length, digits)
+
+
+def rounded_mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
+    """A component's mean with the digits that its standard deviation leaves of interest."""
+    apart = sd * tick_of(column.type)
+    text = mean_text(column, mean)
+    if isinstance(column.codec, DatetimeCodec) and apart > _FRACTIONS_END:
+        return text.partition("T")[0] if apart > _DAY else without_fractions(text)
+    if isinstance(column.codec, (DatetimeCodec, DecimalCodec, LogCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
+        return text
+    return plain_number(round(mean, 2 - math.floor(math.log10(sd))))
+
+
+def rounded_length_text(column: MixtureColumn, length: float) -> str:
+    """A standard deviation to three digits, large ones without a power of ten."""
+    text = fitted_length_text(column, length, 3)
+    return plain_number(float(f"{length:.3g}")) if text == f"{length:.3g}" else text
+
+
+def plain_number(value: float) -> str:
+    """A number of six digits, without a power of ten up to a billion."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value + 0.0:.6g}"
+
+
+def without_fractions(text: str) -> str:
+    """A datetime without fractions of its seconds."""
+    return _FRACTION.sub(r"\1", text)
 
 
 def tick_of(type_: str) -> float:

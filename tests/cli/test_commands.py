@@ -76,6 +76,7 @@ def test_the_commands_and_options_are_those_that_work():
             "max_invalid_share",
             "max_clipped_share",
             "report",
+            "html",
         },
         "info": set(),
         "doctor": set(),
@@ -223,6 +224,17 @@ def test_evaluate(folder):
         found["columns"]["x"]
     )
     assert "x" in invoke(*arguments).stdout
+
+
+def test_evaluate_writes_a_page(folder, tmp_path):
+    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm")
+    found = document(*arguments, "--html", tmp_path / "page.html", "--max-error", "0", code=1)
+    page = (tmp_path / "page.html").read_text()
+    assert "<h1>Round trip of table.parquet</h1>" in page
+    assert page.count('class="column"') == len(found["columns"])
+    (tmp_path / "page.html").unlink()
+    for wrong, words in ((tmp_path / "page.json", "a page is HTML"), (tmp_path / "none" / "x.html", "does not exist")):
+        assert words in " ".join(invoke(*arguments, "--html", wrong, code=2).stderr.split())
 
 
 def test_evaluate_ends_with_1_where_a_bound_is_broken(folder):

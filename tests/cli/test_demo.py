@@ -9,7 +9,7 @@ import pytest
 from gpuvgm import demonstration
 from tests.cli.running import document, invoke
 
-FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet"}
+FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html"}
 
 
 def test_flights(tmp_path):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 import gpuvgm
-from gpuvgm.errors import InputError
+from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.generation import amount
 from gpuvgm.report.plots import plot_column
 
@@ -59,3 +63,27 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         plot_column(fitted.columns_["x"], np.ones(2))
     with pytest.raises(InputError, match='column "y": give its rows'):
         plot_column(fitted.columns_["y"])
+
+
+def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import pyplot
+
+    values = np.random.default_rng(0).normal(5, 1, 2000)
+    fitted = gpuvgm.TableTransformer(effort="research").fit({"x": values, "city": ["a", "b"] * 1000})
+    _, (left, right) = pyplot.subplots(1, 2)
+    assert fitted.plot("x", ax=left) is left
+    assert fitted.plot("city", right) is right
+    assert len(left.lines) == len(fitted.columns_["x"].active_components) + 1
+    with pytest.raises(InputError, match='there is no column "y": the model has x, city'):
+        fitted.plot("y")
+    fitted.save(tmp_path / "model.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    with pytest.raises(InputError, match="give its rows"):
+        loaded.plot("x")
+    assert loaded.plot("x", left, rows=values) is left
+    pyplot.close("all")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(EnvironmentProblem, match=r'pip install "gpuvgm\[report\]"'):
+        fitted.plot("x")
+    with pytest.raises(NotFittedError):
+        gpuvgm.TableTransformer().plot("x")

@@ -1,0 +1,180 @@
+"""What a column's figures say in words, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gpuvgm.report.figures import ColumnFigures, LevelFigures, NumberFigures
+from gpuvgm.report.profiles import ModeProfile, NumberProfile
+
+CLIPPED = 1e-3  # shares of rows from which on they are worth a word
+INVALID = 0.01
+UNDER_THRESHOLD = 0.01
+OTHER_MODE = 0.01
+DRIFT = 0.05  # difference of a fitted weight and a drawn share
+FIT_ERROR = 1e-8  # in sigma
+KS = 1e-3
+A_ROUNDING = 1e-4  # in sd: all rows but one in a thousand came back this close
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A problem of a column in a sentence, and what to do; notes are about what may be better, not wrong."""
+
+    problem: str
+    remedy: str
+    sort: Literal["warning", "note"] = "warning"
+
+
+def advice(name: str, column: ColumnFigures) -> list[Advice]:
+    """What is to be said of a column, the worst first; empty where nothing is.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    column : NumberFigures, LevelFigures or PassedFigures
+        Its figures.
+    """
+    if isinstance(column, LevelFigures):
+        return list(_of_levels(column))
+    if not isinstance(column, NumberFigures):
+        return []
+    found = list(_of_values(column))
+    if column.profile is not None and column.kind != "general":
+        found += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
+    return found
+
+
+def _of_levels(column: LevelFigures) -> Iterator[Advice]:
+    if column.unknown_rows:
+        yield Advice(
+            f"{share(column.unknown_rows / column.rows)} of rows hold a value that the fit did not know; they come "
+            "back missing.",
+            "Fit again with these rows, or name all levels: categories=[…].",
+        )
+
+
+def _of_values(column: NumberFigures) -> Iterator[Advice]:
+    if column.before is None:
+        yield Advice("No row has a value.", 'Leave the column out (kind="drop").')
+        return
+    if column.clipped_share >= CLIPPED and column.kind != "general":
+        yield Advice(
+            f"{share(column.clipped_share)} of rows lie too far out for their mode and are cut at ±0.99{_where(column)}"
+            ": they come back too close to its mean.",
+            'Fit with tails="exact" to keep them, or look at the rows if they should not be there.',
+        )
+    if column.invalid_share >= INVALID or (column.kind == "general" and column.clipped_share >= INVALID):
+        yield Advice(
+            f"{share(max(column.invalid_share, column.clipped_share))} of rows lie outside the range that was fitted.",
+            "Fit again with rows like these.",
+        )
+    spike = column.profile.spike if column.profile is not None else None
+    if column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * spike.share if spike else 0.0):
+        yield Advice(
+            f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
+            "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",
+        )
+    if column.before.sd == 0 and not column.modal:
+        yield Advice("Every row holds the same value.", 'It tells a model nothing: kind="drop" leaves it out.')
+
+
+def _where(column: NumberFigures) -> str:
+    """Which end is cut, where one is nearly all of it."""
+    profile = column.profile
+    if profile is None or not profile.modes:
+        return ""
+    worst = max(range(len(profile.modes)), key=lambda i: profile.modes[i].below + profile.modes[i].above)
+    total = profile.below + profile.above
+    ends = [word for word, rows in (("below", profile.below), ("above", profile.above)) if rows > 0.8 * total]
+    mode = profile.modes[worst]
+    most = f"most of them in mode {worst + 1}" if 2 * (mode.below + mode.above) > total else ""
+    words = ", ".join(filter(None, [f"mostly {ends[0]}" if ends else "", most]))
+    return f" ({words})" if words else ""
+
+
+def _of_fit(profile: NumberProfile) -> Iterator[Advice]:
+    fit = profile.fit
+    if fit.algorithm == "none":
+        return
+    if not fit.converged:
+        yield Advice(
+            f"The fit stopped after {fit.iterations:,} iterations, before it had converged.",
+            'Fit with effort="best", or with a larger max_iter.',
+        )
+    if fit.fit_error > FIT_ERROR:
+        yield Advice(
+            f"The fit may be {short(fit.fit_error)} sigma away from that on every row.",
+            'Fit with algorithm="exact" if that matters.',
+        )
+    active = sum(mode.weight is not None for mode in profile.modes)
+    if active == profile.components > 1:
+        yield Advice(
+            f"All {active} components are in use: more might describe the column better.",
+            f"Fit with n_components={2 * active}, and compare the curve with the histogram.",
+            "note",
+        )
+
+
+def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]:
+    if column.under_threshold_rows >= UNDER_THRESHOLD * column.rows:
+        yield Advice(
+            f"{share(column.under_threshold_rows / column.rows)} of rows belong to components that are too light to be "
+            "modes, and go to others.",
+            "Fit with a smaller weight_threshold.",
+        )
+    if column.mode_agreement is not None and column.mode_agreement < 1 - OTHER_MODE:
+        yield Advice(
+            f"{share(1 - column.mode_agreement)} of rows change their most probable mode on the way.",
+            "Often these are cut rows or values between two modes of one place; fewer n_components may do.",
+            "note",
+        )
+    modes = [mode for mode in profile.modes if mode.weight is not None]
+    drawn = sum(mode.rows for mode in modes)
+    apart = [(abs(_drift(mode, drawn)), place, mode) for place, mode in enumerate(modes, 1)] if drawn else []
+    drift, place, mode = max(apart, default=(0.0, 0, None), key=lambda found: found[0])
+    if mode is not None and mode.weight is not None and drift >= DRIFT:
+        yield Advice(
+            f"Mode {place} has a fitted weight of {share(mode.weight)} but was drawn by {share(mode.rows / drawn)} of "
+            "the rows: these rows are not distributed as those of the fit.",
+            "Fit again if the data has changed.",
+        )
+
+
+def _drift(mode: ModeProfile, drawn: int) -> float:
+    return mode.rows / drawn - (mode.weight or 0.0)
+
+
+def _of_spikes(name: str, profile: NumberProfile) -> Iterator[Advice]:
+    spike = profile.spike
+    if spike is not None:
+        column = json.dumps(name, ensure_ascii=False)
+        yield Advice(
+            f"The value {spike.text} alone makes up {share(spike.share)} of the rows and stands out.",
+            f'Give it a cell of its own: columns={{{column}: {{"kind": "mixed", "modal": [{spike.declared}]}}}}.',
+        )
+
+
+def share(part: float) -> str:
+    """A share for people: three digits at most, and never 0 % or 100 % where it is not."""
+    percent = 100 * part
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    if percent < 0.001:
+        return "< 0.001 %"
+    if percent > 99.999:
+        return "> 99.999 %"
+    digits = 3 if percent < 0.1 or percent > 99.9 else 2 if percent < 10 or percent > 99 else 1
+    return f"{percent:.{digits}f} %"
+
+
+def short(value: float) -> str:
+    """A figure for people: two digits, powers of ten where it is small or large."""
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}e{int(power)}"

@@ -1,0 +1,223 @@
+"""The charts of a column: its histogram with the modes, the errors of the round trip, and the scalars of a mode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrow_types import type_of
+from gpuvgm.codecs import DatetimeCodec
+from gpuvgm.grid import Floats
+from gpuvgm.report.advice import share, short
+from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
+from gpuvgm.report.encoded import SCALAR_BINS
+from gpuvgm.report.figures import NumberFigures
+from gpuvgm.report.histogram import LEAST_EXPONENT
+from gpuvgm.report.markup import Markup
+from gpuvgm.report.profiles import Curve, Histogram, ModeProfile, NumberProfile
+from gpuvgm.report.svg import Label, chart, curve, line, path, rule, steps
+from gpuvgm.report.texts import tick_of
+
+COLOURS = 10
+HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34
+SCALAR_SD = 0.25  # of scalars of a normally distributed mode, with the default scale of 4 sd
+_ROOM = 1.12  # of the highest curve or bar
+_TALL = 1.6  # times the highest curve: bars beyond are cut
+_DWARFING = 4.0  # times the next lower curve
+_SPARE = 0.97  # quantile of the bars that always have room
+_DAYS = 4 * 86_400.0
+
+
+def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> Markup:
+    """Rows before the round trip as bars, after it as an outline, and the fitted modes over them."""
+    width = np.maximum(np.diff(histogram.places), 1e-12)
+    before, after = (np.array(counts, np.float64) / width for counts in (histogram.before, histogram.after))
+    top = _top(before, _highest(histogram))
+    paths = [path(steps(histogram.places, (before / top).tolist(), closed=True), "bars")]
+    for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
+        title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
+        paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
+    if histogram.whole:
+        paths.append(path(_curve(histogram.whole, top), "whole"))
+    paths.append(path(steps(histogram.places, (after / top).tolist(), closed=False), "after"))
+    labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
+    labels += _cut_labels(histogram, before, top)
+    words = (f"Histogram of {name}", _described(profile, histogram))
+    return chart(words, HEIGHT, paths, labels, "histogram")
+
+
+def _curve(drawn: Curve, top: float) -> str:
+    return curve(drawn.places, [height / top for height in drawn.heights])
+
+
+def colour(place: int) -> str:
+    """Class that gives a mode its colour."""
+    return f"m{(place - 1) % COLOURS}"
+
+
+def _highest(histogram: Histogram) -> float:
+    """Height of the curves, without one that would dwarf all others."""
+    first, second, *_ = sorted((max(drawn.heights, default=0.0) for drawn in histogram.curves), reverse=True) + [
+        0.0,
+        0.0,
+    ]
+    if histogram.whole is None or (second > 0 and first > _DWARFING * second):
+        return second * _TALL
+    return max(histogram.whole.heights, default=0.0)
+
+
+def _top(before: Floats, highest_curve: float) -> float:
+    """Upper end of the axis: all curves and bars have room, but for those that would dwarf the others."""
+    usual = max(highest_curve, float(np.quantile(before, _SPARE)))
+    return _ROOM * max(min(float(np.max(before)), _TALL * usual), usual, 1e-300)
+
+
+def _mode_labels(curves: Sequence[Curve], top: float) -> list[Label]:
+    """The number of each mode above its curve, where there is room for it."""
+    found: list[Label] = []
+    for place, drawn in enumerate(curves, 1):
+        height, at = max(zip(drawn.heights, drawn.places, strict=True), default=(0.0, 0.0))
+        height /= top
+        near = any(abs(at - other.place) < 0.03 and abs(1 - height - (other.top or 0)) < 0.1 for other in found)
+        if height > 0.02 and not near:
+            found.append(Label(at, str(place), max(1 - height - 0.02, 0.06), f"number {colour(place)}"))
+    return found
+
+
+def _cut_labels(histogram: Histogram, before: Floats, top: float) -> list[Label]:
+    """A mark on every bar that is higher than the axis; only the highest where there are many."""
+    cut = np.flatnonzero(before > top)
+    cut = np.sort(cut[np.argsort(-before[cut], kind="stable")[:5]])
+    middles = [(histogram.places[i] + histogram.places[i + 1]) / 2 for i in cut]
+    return [Label(middle, "▲", 0.05, "cut") for middle in middles]
+
+
+def _described(profile: NumberProfile, histogram: Histogram) -> str:
+    rows = sum(histogram.before) + histogram.below + histogram.above
+    axis = "logarithmic" if histogram.logarithmic else "linear"
+    modes = [
+        f"mode {i}: {mode.name}, weight {share(mode.weight)}"
+        for i, mode in enumerate(profile.modes, 1)
+        if mode.weight is not None
+    ]
+    return f"{rows:,} rows on a {axis} axis. {'; '.join(modes)}"
+
+
+def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
+    """Ticks of a histogram, in the column's own values."""
+    size, base = _unit(profile.type), float(histogram.base)
+    low, high = ((histogram.edges[i] + base) * size for i in (0, -1))
+    if histogram.logarithmic:
+        ticks = logarithmic_ticks(low, high)
+        return [Label(math.log(tick / low) / math.log(high / low), number_text(tick)) for tick in ticks]
+    if tick_of(profile.type):
+        span = (high - low) * tick_of(profile.type)
+        return [Label((at - low) / (high - low), _moment(profile.type, at, span)) for at in spread_ticks(low, high)]
+    if not high > low:
+        return []
+    return [Label((tick - low) / (high - low), number_text(tick, high - low)) for tick in linear_ticks(low, high)]
+
+
+def _unit(type_: str) -> float:
+    """What one of a column's own units is as a number: decimals are integers without their point."""
+    own = type_of(type_)
+    return 10.0**-own.scale if pa.types.is_decimal(own) else 1.0
+
+
+def _moment(type_: str, at: float, span: float) -> str:
+    """A datetime as short as its axis allows."""
+    text = DatetimeCodec(type_, 0).show(round(at))
+    if "T" in text:
+        return text[:10] if span > _DAYS else text[5:16].replace("T", " ")
+    return text.partition(".")[0]
+
+
+def number_text(value: float, span: float | None = None) -> str:
+    """A number on an axis; what is nothing beside the span of the axis is 0."""
+    if span is not None and abs(value) < 1e-9 * span:
+        return "0"
+    size = abs(value)
+    if 1e4 <= size < 1e15:
+        power, sign = min(int(math.log10(size) + 1e-9) // 3, 4), ("", "", "M", "G", "T")
+        return f"{value:,.0f}" if power < 2 else f"{value / 1000.0**power:.4g} {sign[power]}"
+    return f"{value:.4g}"
+
+
+def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Markup | None:
+    """Errors of the round trip on logarithmic axes, with median, 99.9th percentile and maximum; None without any."""
+    held = [i for i, count in enumerate(profile.errors) if count]
+    if not held or column.maximum_error <= 0:
+        return None
+    first, slots = held[0] - 1, held[-1] - held[0] + 3
+    low = math.log2(profile.error_unit) + LEAST_EXPONENT + first
+    exact = max(2, slots // 6) if profile.no_errors else 0  # for rows without an error, the last of them a gap
+    total = exact + slots + max(1, slots // 10)  # room for labels
+
+    def place(slot: float) -> float:
+        return (exact + slot) / total
+
+    gap = [0] if exact else []
+    counts = [profile.no_errors] * (exact - 1) + gap + [0, *profile.errors[held[0] : held[-1] + 1], 0]
+    most = max(*counts, 10)
+    powers = range(1, len(str(most)))
+    paths = [rule(_rows_height(10**power, most), "grid") for power in powers]
+    places = [place(slot) for slot in range(-exact, slots + 1)]
+    paths.append(path(steps(places, [_rows_height(count, most) for count in counts], closed=True), "bars"))
+    labels = [
+        Label(1.0, _power_text(power), 1 - _rows_height(10**power, most)) for power in powers[:: -(-len(powers) // 3)]
+    ]
+    labels += [Label(place(power / math.log10(2) - low), _error_text(power)) for power in _error_ticks(low, slots)]
+    labels += [Label(place(-(exact + 1) / 2), "exact")] if exact else []
+    quantiles = (("median", column.median_error), ("99.9 %", column.p999_error), ("largest", column.maximum_error))
+    for top, (word, value) in enumerate(quantiles):
+        if value > 0:
+            at = place(math.log2(value) - low)
+            paths.append(line(at, "quantile"))
+            labels.append(Label(at, word, 0.1 + 0.13 * top, "quantile-name"))
+    listed = ", ".join(f"{word} {short(value)}" for word, value in quantiles)
+    words = (f"Errors of {name}", f"Round-trip errors in standard deviations: {listed}. Both axes are logarithmic.")
+    return chart(words, ERROR_HEIGHT, paths, labels, "errors")
+
+
+def _rows_height(count: int, most: int) -> float:
+    """Height of a number of rows on a logarithmic axis; one row can still be seen."""
+    return 0.94 * math.log10(1 + count) / math.log10(1 + most) if count else 0.0
+
+
+def _error_ticks(low: float, octaves: int) -> Sequence[int]:
+    """Powers of ten on an axis of errors."""
+    first, last = (low + 0.13 * octaves) * math.log10(2), (low + octaves) * math.log10(2)
+    powers = range(math.ceil(first), math.floor(last) + 1)
+    return powers[:: -(-len(powers) // 5) or 1]
+
+
+def _error_text(power: int) -> str:
+    return "1 sd" if power == 0 else _power_text(power)
+
+
+def _power_text(power: int) -> str:
+    raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "10" if power == 1 else f"10{raised}"
+
+
+def scalars_chart(place: int, mode: ModeProfile) -> Markup:
+    """Scalars of one mode between -1 and 1, beside what a normal distribution would give."""
+    below, *inside, above = mode.scalars
+    counts = np.array([inside[0] + below, *inside[1:-1], inside[-1] + above], np.float64)
+    edges = np.linspace(-1, 1, SCALAR_BINS + 1)
+    normal = np.exp(-0.5 * ((edges[1:] + edges[:-1]) / 2 / SCALAR_SD) ** 2)
+    normal *= max(mode.rows, 1) / np.sum(normal)
+    top = _ROOM * max(float(np.max(normal)), min(float(np.max(counts)), _TALL * float(np.max(normal))))
+    places = ((edges + 1) / 2).tolist()
+    middles = [(a + b) / 2 for a, b in zip(places, places[1:], strict=False)]
+    paths = [
+        path(steps(places, (counts / top).tolist(), closed=True), f"scalars {colour(place)}"),
+        path(curve(middles, (normal / top).tolist()), "whole"),
+        line(0.5, "grid"),
+    ]
+    cut = f"; {mode.below:,} rows cut below and {mode.above:,} above" if mode.below + mode.above else ""
+    words = (f"Scalars of mode {place}", f"From -1 to 1, {mode.rows:,} rows{cut}; dashed: a normal distribution")
+    return chart(words, SCALAR_HEIGHT, paths, (), "spark")

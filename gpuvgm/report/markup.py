@@ -1,0 +1,54 @@
+"""HTML elements from text, which is escaped, and from other elements, which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+VOID = frozenset({"meta", "link"})
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+Child = str | Iterable[str] | None
+
+
+def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
+    """One element.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    *children : str, Markup, iterable of these, or None
+        What is inside; text is escaped, Markup is not.
+    **attributes : object
+        A trailing underscore is dropped, others become hyphens; None leaves an attribute out, True gives it no value.
+    """
+    opened = [name]
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        word = key.rstrip("_").replace("_", "-")
+        opened.append(word if value is True else f'{word}="{escape(str(value))}"')
+    start = f"<{' '.join(opened)}>"
+    return Markup(start if name in VOID else f"{start}{join(*children)}</{name}>")
+
+
+def join(*children: Child) -> Markup:
+    """Several pieces, one behind the other."""
+    return Markup("".join(_texts(children)))
+
+
+def _texts(children: Iterable[Child]) -> Iterable[str]:
+    for child in children:
+        if isinstance(child, Markup):
+            yield child
+        elif isinstance(child, str):
+            yield escape(child)
+        elif child is not None:
+            yield from _texts(child)

@@ -1,0 +1,173 @@
+"""A report as one HTML page that needs nothing else: no script, style, font or picture from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+from gpuvgm.report.advice import Advice, advice, share, short
+from gpuvgm.report.figures import ColumnFigures, LevelFigures, NumberFigures
+from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.report.sections import remedy, section, tiles
+
+LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
+LISTED = 8  # columns whose problems are listed at the top
+_Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
+
+
+def page(title: str, rows: int, invalid: int, columns: Mapping[str, ColumnFigures]) -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    title : str
+        Heading.
+    rows, invalid : int
+        Rows evaluated, and those with a value outside the fitted range in any column.
+    columns : mapping of str to ColumnFigures
+        The figures.
+    """
+    script = _beside("page.js")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", title),
+        tag("style", Markup(_beside("page.css"))),
+    )
+    body = tag("body", _content(title, (rows, invalid), columns, folded=False), tag("script", Markup(script)))
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def fragment(rows: int, invalid: int, columns: Mapping[str, ColumnFigures]) -> str:
+    """The same for a notebook: without a script, columns folded."""
+    style = tag("style", Markup(_beside("page.css")))
+    return join(style, _content("Round trip", (rows, invalid), columns, folded=True))
+
+
+def _policy(script: str) -> str:
+    """Content security policy: nothing is loaded, and no script but ours runs."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
+def _beside(name: str) -> str:
+    return resources.files("gpuvgm.report").joinpath(name).read_text(encoding="utf-8").strip()
+
+
+def _content(title: str, rows: tuple[int, int], columns: Mapping[str, ColumnFigures], *, folded: bool) -> Markup:
+    said = {name: advice(name, column) for name, column in columns.items()}
+    mark = hashlib.sha256(repr((rows, columns)).encode()).hexdigest()[:8] if folded else "column"
+    places = {name: f"{mark}-{i}" for i, name in enumerate(columns, 1)}
+    sections = [section(name, column, places[name], opened=not folded) for name, column in columns.items()]
+    return tag(
+        "main",
+        tag("h1", title),
+        tag(
+            "p",
+            "What encoding and decoding do to these rows, and how well the fitted modes describe them.",
+            class_="lead",
+        ),
+        tiles(_summary(*rows, columns, said)),
+        _problems(said, places),
+        _overview(columns, said, places),
+        sections,
+        tag("p", "Made by gpuvgm. Errors and distances are in standard deviations (sd) of each column.", class_="foot"),
+        class_="gpuvgm",
+    )
+
+
+def _summary(
+    rows: int, invalid: int, columns: Mapping[str, ColumnFigures], said: Mapping[str, list[Advice]]
+) -> list[tuple[str, str, str]]:
+    numbers = [column for column in columns.values() if isinstance(column, NumberFigures)]
+    found = [("rows", f"{rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
+    if numbers:
+        worst = max(column.p999_error for column in numbers)
+        found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
+        found.append(("rows out of range", share(invalid / rows) if rows else "–", "in any column, after the inverse"))
+    noted = sum(bool(_warnings(held)) for held in said.values())
+    found.append(("columns to look at", f"{noted:,}", "columns with a warning"))
+    return found
+
+
+def _problems(said: Mapping[str, list[Advice]], places: Mapping[str, str]) -> Markup:
+    """The first warning on each column; the others stand with the columns."""
+    noted = {name: warnings for name, found in said.items() if (warnings := _warnings(found))}
+    if not noted:
+        return tag("p", "Nothing stands out.", class_="fine")
+    items = [
+        tag("li", tag("a", name, href=f"#{places[name]}"), ": ", found[0].problem, " ", remedy(found[0]))
+        for name, found in list(noted.items())[:LISTED]
+    ]
+    if len(noted) > LISTED:
+        items.append(tag("li", f"and {len(noted) - LISTED:,} more columns: see their warnings below"))
+    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"))
+
+
+def _warnings(found: list[Advice]) -> list[Advice]:
+    return [one for one in found if one.sort == "warning"]
+
+
+def _overview(
+    columns: Mapping[str, ColumnFigures], said: Mapping[str, list[Advice]], places: Mapping[str, str]
+) -> Markup:
+    titles = ["column", "kind", *_FIGURES, "warnings"]
+    head = [tag("th", title, scope="col", class_=None if i < 2 else "n") for i, title in enumerate(titles)]
+    body = []
+    for name, column in columns.items():
+        cells = [figure(column) for figure in _FIGURES.values()]
+        noted = len(_warnings(said[name]))
+        cells.append((str(noted or "–"), noted))
+        link = tag("th", tag("a", name, href=f"#{places[name]}"), scope="row", data_v=name)
+        figures = [tag("td", text, class_="n", data_v=key) for text, key in cells]
+        body.append(tag("tr", link, tag("td", column.kind, data_v=column.kind), figures))
+    held = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
+    return join(tag("h2", "Columns"), tag("div", held, class_="scroll", tabindex=0))
+
+
+def _number(figure: str, show: Callable[[float], str]) -> Callable[[ColumnFigures], _Cell]:
+    """Cell of a figure; columns without it come last."""
+
+    def cell(column: ColumnFigures) -> _Cell:
+        value: Any = getattr(column, figure, None)
+        return ("", "") if value is None else (show(value), f"{value:.9g}")
+
+    return cell
+
+
+def _missing(column: ColumnFigures) -> _Cell:
+    part = column.missing / max(column.rows, 1)
+    return (share(part) if column.missing else "–", f"{part:.9g}")
+
+
+def _cells(column: ColumnFigures) -> _Cell:
+    """Modes or levels."""
+    if isinstance(column, LevelFigures):
+        return (f"{column.level_count:,}", column.level_count)
+    modes = column.profile.modes if isinstance(column, NumberFigures) and column.profile else ()
+    return (str(len(modes)), len(modes)) if modes else ("", "")
+
+
+def _kept(column: ColumnFigures) -> _Cell:
+    """Rows that keep their mode or level."""
+    figure = "level_agreement" if isinstance(column, LevelFigures) else "mode_agreement"
+    return _number(figure, share)(column)
+
+
+_FIGURES: Mapping[str, Callable[[ColumnFigures], _Cell]] = {
+    "missing": _missing,
+    "modes, levels": _cells,
+    "99.9 % error": _number("p999_error", short),
+    "largest": _number("maximum_error", short),
+    "clipped": _number("clipped_share", share),
+    "same": _kept,
+    "KS": _number("ks", short),
+    "Wasserstein": _number("wasserstein", short),
+}

@@ -1,0 +1,322 @@
+"""What a page shows of a column of numbers beside its figures: histograms, modes, errors and how the fit went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtr
+
+from gpuvgm.codecs import Codec, LogCodec
+from gpuvgm.columns import GeneralColumn, MixtureColumn
+from gpuvgm.grid import Floats, Ints, keys_of
+from gpuvgm.model import FitRecord
+from gpuvgm.report.axes import Binning
+from gpuvgm.report.distributions import Pieces
+from gpuvgm.report.encoded import EncodedCounts
+from gpuvgm.report.histogram import ErrorHistogram
+from gpuvgm.report.texts import modal_text, rounded_length_text, rounded_mean_text, value_text
+
+_SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
+_BESIDE = 3
+_POINTS, _MOST_POINTS = 4, 64  # of a curve: for each bin, and in all
+_VISIBLE = 2e-3  # of a curve's height
+_NARROW = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Rows per length of the axis, averaged over the width of a bin, at places on the axis from 0 to 1."""
+
+    places: tuple[float, ...]
+    heights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Rows of a column in bins, before and after the round trip, without modal and missing ones.
+
+    Parameters
+    ----------
+    edges : tuple of float
+        Ascending, in the codec's numbers and `base`.
+    base : int
+        What the numbers count from.
+    logarithmic : bool
+        Whether the axis is logarithmic.
+    places : tuple of float
+        The edges on the axis, from 0 to 1.
+    before, after : tuple of int
+        Rows in each bin.
+    below, above : int
+        Rows before the round trip that lie outside all bins.
+    curves : tuple of Curve
+        For each active component, by rising mean, the rows that it expects.
+    whole : Curve or None
+        The same of the whole mixture.
+    """
+
+    edges: tuple[float, ...]
+    base: int
+    logarithmic: bool
+    places: tuple[float, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    below: int
+    above: int
+    curves: tuple[Curve, ...] = ()
+    whole: Curve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeProfile:
+    """One cell of a column.
+
+    Parameters
+    ----------
+    name : str
+        Mean or modal value, for people.
+    sd : str
+        Standard deviation, for people; empty for modal values.
+    weight : float or None
+        Fitted weight among the active components; None for modal values.
+    rows : int
+        Rows that drew the cell.
+    below, above : int
+        How many of them were cut at the lower and the upper limit.
+    scalars : tuple of int
+        Rows by scalar: below -1, in `SCALAR_BINS` even bins, from 1 on; empty for modal values.
+    """
+
+    name: str
+    sd: str
+    weight: float | None
+    rows: int
+    below: int
+    above: int
+    scalars: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """A value that many rows hold, though it is not modal; `declared` is how one would write it."""
+
+    text: str
+    share: float
+    declared: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberProfile:
+    """Distributions of a continuous, mixed or general column.
+
+    Parameters
+    ----------
+    type : str
+        Arrow type.
+    fit : FitRecord
+        How the fit went.
+    components : int
+        Components that the mixture may use.
+    tails : str
+        "clip", "exact", or empty for general columns.
+    histogram : Histogram or None
+        None where there are no ordinary rows.
+    modes : tuple of ModeProfile
+        The cells: components by rising mean, then modal values.
+    below, above : int
+        Rows that were cut at the lower and the upper limit; of general columns, rows outside the range.
+    errors : tuple of int
+        Round-trip errors in [2^j, 2^(j + 1)) times `error_unit` sd, for j from -64 on.
+    no_errors : int
+        Rows that come back exactly, or nearly so.
+    error_unit : float
+        Unit of `errors`, in sd.
+    spike : Spike or None
+        The heaviest value that stands out.
+    """
+
+    type: str
+    fit: FitRecord
+    components: int
+    tails: str
+    histogram: Histogram | None
+    modes: tuple[ModeProfile, ...]
+    below: int
+    above: int
+    errors: tuple[int, ...]
+    no_errors: int
+    error_unit: float
+    spike: Spike | None
+
+
+def plain_of(column: MixtureColumn | GeneralColumn) -> Codec:
+    """The codec of a column's values: without the logarithm of log columns."""
+    return column.codec.inner if isinstance(column.codec, LogCodec) else column.codec
+
+
+def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: Pieces) -> Histogram:
+    """Histogram of a column with at least one ordinary row before and after."""
+    base = plain_of(column).base
+    binning = Binning.of(before, base)
+    counts, below, above = binning.counts(before)
+    curves = _curves(column, binning, before.rows) if isinstance(column, MixtureColumn) else [None]
+    return Histogram(
+        edges=tuple(binning.edges.tolist()),
+        base=base,
+        logarithmic=binning.logarithmic,
+        places=tuple(binning.places.tolist()),
+        before=_whole(counts),
+        after=_whole(binning.counts(after)[0]),
+        below=round(below),
+        above=round(above),
+        curves=tuple(curve for curve in curves[:-1] if curve is not None),
+        whole=curves[-1],
+    )
+
+
+def _whole(counts: Floats) -> tuple[int, ...]:
+    return tuple(round(count) for count in counts.tolist())
+
+
+def _curves(column: MixtureColumn, binning: Binning, rows: float) -> list[Curve]:
+    """Curves of the active components by rising mean, and of their sum, for so many rows."""
+    mixture = column.mixture
+    assert mixture is not None
+    k = components_by_mean(column)
+    means = mixture.frame.invert(mixture.posterior.means)[k, None]
+    last = len(binning.edges) - 1
+    bins = np.arange(-1, last + 2)
+    at = np.linspace(0, last, _POINTS * last + 1)
+    ends = at - 0.5, at + 0.5  # a window of one bin around each point
+    numbers = (np.interp(end, bins, _extended(binning.edges)) for end in ends)
+    if isinstance(column.codec, LogCodec):
+        numbers = (column.codec.of_inner(end) for end in numbers)
+    below, above = (ndtr((end - means) / column.stds[k, None]) for end in numbers)
+    low, at, high = (np.interp(place, bins, _extended(binning.places)) for place in (ends[0], at, ends[1]))
+    heights = np.nan_to_num(rows * column.weights[k, None] * (above - below) / np.maximum(high - low, _NARROW))
+    return [*(_thinned(at, row) for row in heights), _thinned(at, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
+
+
+def _extended(edges: Floats) -> Floats:
+    """Edges with one more bin on either side, as wide as the outermost."""
+    return np.concatenate((2 * edges[:1] - edges[1:2], edges, 2 * edges[-1:] - edges[-2:-1]))
+
+
+def _thinned(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve:
+    """The part of a curve that can be seen, with at most about so many points."""
+    seen = np.flatnonzero(heights > _VISIBLE * np.max(heights))
+    first, last = (max(seen[0] - 1, 0), min(seen[-1] + 2, len(places))) if len(seen) else (0, 0)
+    part = slice(first, last, -(-(last - first) // most) or 1)
+    return Curve(tuple(places[part].tolist()), tuple(heights[part].tolist()))
+
+
+def components_by_mean(column: MixtureColumn) -> Ints:
+    """Active components by rising mean."""
+    k = column.active_components
+    return np.asarray(k[np.argsort(column.means[k], kind="stable")])
+
+
+def without(pieces: Pieces, numbers: Sequence[float]) -> Pieces:
+    """The pieces without those that hold given numbers only, which have pieces of their own."""
+    keys = keys_of(pieces.frame.apply(np.array(numbers, np.float64)))
+    kept = ~np.isin(pieces.start, keys)
+    if np.all(kept):
+        return pieces
+    parts = ("start", "last", "count", "mean", "scatter", "unit")
+    left = replace(pieces, **{part: getattr(pieces, part)[kept] for part in parts})
+    place = left.places()
+    return replace(left, minimum=float(np.min(place, initial=np.inf)), maximum=float(np.max(place, initial=-np.inf)))
+
+
+def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile, ...]:
+    """The cells of a column: components by rising mean, then modal values."""
+    positions, modal = column.cell_positions(), len(column.modal_values)
+    rows = np.sum(counts.scalars, axis=1)
+    found = []
+    active, weights = column.active_components.tolist(), column.weights
+    for k in components_by_mean(column).tolist():
+        cell = int(positions[modal + active.index(k)])
+        found.append(
+            ModeProfile(
+                name=rounded_mean_text(column, float(column.means[k]), float(column.stds[k])),
+                sd=rounded_length_text(column, float(column.stds[k])),
+                weight=float(weights[k] / np.sum(weights[column.active])),
+                rows=int(rows[cell]),
+                below=int(counts.below[cell]),
+                above=int(counts.above[cell]),
+                scalars=tuple(counts.scalars[cell].tolist()),
+            )
+        )
+    for value, cell in zip(column.modal_values, positions[:modal].tolist(), strict=True):
+        found.append(ModeProfile(modal_text(plain_of(column), value), "", None, int(rows[cell]), 0, 0, ()))
+    return tuple(found)
+
+
+def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: int) -> Spike | None:
+    """The heaviest single value, if it stands out of what lies around it."""
+    single = np.flatnonzero((pieces.scatter == 0) & (pieces.unit == 0))
+    if not len(single):
+        return None
+    top = single[np.argmax(pieces.count[single])]
+    share, number = float(pieces.count[top]) / rows, float(pieces.places()[top])
+    bin_ = int(np.searchsorted(histogram.edges, number, side="right")) - 1
+    beside = [
+        *histogram.before[max(bin_ - _BESIDE, 0) : max(bin_, 0)],
+        *histogram.before[bin_ + 1 : bin_ + 1 + _BESIDE],
+    ]
+    around = sum(beside) / len(beside) if beside else 0.0
+    if share < _SPIKE_SHARE or pieces.count[top] < _SPIKE_HEIGHT * around or len(pieces.count) == 1:
+        return None
+    codec = plain_of(column)
+    value = codec.value(number)
+    text = value_text(codec, value)
+    return Spike(text, share, text if codec.name in ("float", "integer") else repr(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What was counted of the rows of a column, as `profile_of` needs it.
+
+    Parameters
+    ----------
+    before, after : Pieces
+        The values before and after the round trip.
+    encoded : EncodedCounts
+        Scalars and cells.
+    errors : ErrorHistogram
+        Errors of the round trip.
+    error_unit : float
+        Their unit, in sd.
+    """
+
+    before: Pieces
+    after: Pieces
+    encoded: EncodedCounts
+    errors: ErrorHistogram
+    error_unit: float
+
+
+def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> NumberProfile:
+    """Profile of a column from what was counted of its rows."""
+    mixture = column if isinstance(column, MixtureColumn) else None
+    modal = [plain_of(column).number(value) for value in (mixture.modal_values if mixture else ()) if value is not None]
+    before, after = without(seen.before, modal), without(seen.after, modal)
+    with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
+        histogram = histogram_of(column, before, after) if before.rows and after.rows else None
+    rows = round(seen.before.rows)
+    return NumberProfile(
+        type=column.type,
+        fit=column.fit,
+        components=len(mixture.means) if mixture else 0,
+        tails=mixture.rules.tails if mixture else "",
+        histogram=histogram,
+        modes=modes_of(mixture, seen.encoded) if mixture else (),
+        below=int(np.sum(seen.encoded.below)),
+        above=int(np.sum(seen.encoded.above)),
+        errors=seen.errors.octaves,
+        no_errors=int(seen.errors.counts[0]),
+        error_unit=seen.error_unit,
+        spike=spike_of(mixture, before, histogram, rows) if mixture and histogram else None,
+    )

@@ -1,0 +1,95 @@
+"""What is said of columns, and that nothing is said of good ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import gpuvgm
+from gpuvgm.report import Report
+from gpuvgm.report.advice import Advice, advice, share, short
+from gpuvgm.report.figures import NumberFigures
+
+RANDOM = np.random.default_rng(0)
+ROWS = 5000
+
+
+def said(report: Report, name: str = "x") -> str:
+    return " ".join(f"{one.problem} {one.remedy}" for one in advice(name, report.columns[name]))
+
+
+def evaluated(values: object, rows: object = None, **options: object) -> Report:
+    columns = {"x": {"kind": "continuous", **options}} if options or rows is None else None
+    fitted = gpuvgm.TableTransformer(columns, max_iter=500).fit({"x": values})
+    return fitted.evaluate({"x": values if rows is None else rows})
+
+
+@pytest.fixture(scope="module")
+def good() -> NumberFigures:
+    figures = evaluated(RANDOM.normal(size=ROWS)).columns["x"]
+    assert isinstance(figures, NumberFigures)
+    return figures
+
+
+def test_nothing_of_a_good_column(good: NumberFigures) -> None:
+    assert advice("x", good) == []
+
+
+def test_clipped_rows_and_where() -> None:
+    values = np.r_[RANDOM.normal(size=ROWS), np.full(20, 50.0)]
+    text = said(evaluated(values, n_components=1))
+    assert "are cut at ±0.99 (mostly above, most of them in mode 1)" in text
+    assert 'tails="exact"' in text
+    assert "cut" not in said(evaluated(values, n_components=1, tails="exact"))
+
+
+def test_fits_that_stopped_early_or_are_not_exact(good: NumberFigures) -> None:
+    assert good.profile is not None
+    fit = replace(good.profile.fit, converged=False, iterations=100, fit_error=1e-5)
+    one = replace(good, profile=replace(good.profile, fit=fit))
+    text = " ".join(f"{found.problem} {found.remedy}" for found in advice("x", one))
+    assert "stopped after 100 iterations" in text
+    assert 'effort="best"' in text
+    assert 'algorithm="exact"' in text
+
+
+def test_rows_that_are_not_those_of_the_fit(good: NumberFigures) -> None:
+    values = np.r_[RANDOM.normal(0, 1, ROWS), RANDOM.normal(50, 1, ROWS)]
+    assert "fitted weight" in said(evaluated(values, values[:ROWS]))
+    assert "outside the range that was fitted" in said(evaluated(values, values * 3, tails="exact"))
+
+
+def test_roundings_and_spikes() -> None:
+    text = said(evaluated(RANDOM.poisson(30, ROWS) / 10))
+    assert "come back a rounding apart" in text
+    values = np.where(RANDOM.random(ROWS) < 0.2, -1.0, RANDOM.normal(10, 3, ROWS))
+    assert 'columns={"x": {"kind": "mixed", "modal": [-1]}}' in said(evaluated(values))
+
+
+def test_unknown_levels() -> None:
+    fitted = gpuvgm.TableTransformer({"x": "categorical"}, unknown="ignore").fit({"x": ["a", "b"] * 9})
+    report = fitted.evaluate({"x": ["a", "z"] * 5})
+    assert said(report).startswith("50.0 % of rows hold a value that the fit did not know")
+    assert advice("x", fitted.evaluate({"x": ["a"]}).columns["x"]) == []
+
+
+def test_notes_are_no_warnings() -> None:
+    found = advice("x", evaluated(RANDOM.uniform(size=ROWS), n_components=3).columns["x"])
+    assert [one.sort for one in found if isinstance(one, Advice) and "components are in use" in one.problem] == ["note"]
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [(0, "0 %"), (1, "100 %"), (1e-7, "< 0.001 %"), (1 - 1e-7, "> 99.999 %"), (0.5, "50.0 %"), (2e-4, "0.020 %")],
+)
+def test_shares(part: float, text: str) -> None:
+    assert share(part) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (1.25e-7, "1.2e-7"), (0.0123, "0.012"), (123.4, "123"), (2e5, "2.0e5")]
+)
+def test_figures(value: float, text: str) -> None:
+    assert short(value) == text

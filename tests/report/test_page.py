@@ -1,0 +1,194 @@
+"""The page of a report: its parts, that nothing comes from elsewhere, and that what comes from data is escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.report import Report
+from tests.report.documents import Node, parsed
+from tests.report.test_kinds import COLUMNS, make_table
+
+ROWS = 4000
+EVIL = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return make_table(ROWS)
+
+
+@pytest.fixture(scope="module")
+def report(table: pa.Table) -> Report:
+    return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table).evaluate(table)
+
+
+@pytest.fixture(scope="module")
+def tree(report: Report) -> Node:
+    return parsed(report.to_html(title="of <everything>"))
+
+
+def sections(tree: Node) -> dict[str, Node]:
+    return {section.all("h2")[0].text: section for section in tree.all("details", "column")}
+
+
+def test_nothing_comes_from_elsewhere(report: Report) -> None:
+    text = report.to_html()
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|\bsrc=", text)
+    tree = parsed(text)
+    assert [link.attributes["href"] for link in tree.all("link")] == ["data:,"]
+    assert all((link.attributes["href"] or "").startswith("#") for link in tree.all("a"))
+    (script,) = tree.all("script")
+    digest = base64.b64encode(hashlib.sha256(script.text.encode()).digest()).decode()
+    (policy,) = [meta for meta in tree.all("meta") if meta.attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert f"script-src 'sha256-{digest}'" in (policy.attributes["content"] or "")
+    assert "default-src 'none'" in (policy.attributes["content"] or "")
+
+
+def test_head(tree: Node) -> None:
+    names = {meta.attributes.get("name"): meta.attributes.get("content") for meta in tree.all("meta")}
+    assert names["viewport"] == "width=device-width, initial-scale=1"
+    assert tree.all("title")[0].text == tree.all("h1")[0].text == "of <everything>"
+    assert tree.all("html")[0].attributes["lang"] == "en"
+
+
+def test_the_overview_links_to_every_column(tree: Node, table: pa.Table) -> None:
+    (overview,) = tree.all("table", "overview")
+    rows = overview.all("tbody")[0].all("tr")
+    assert [row.all("a")[0].text for row in rows] == table.column_names == list(sections(tree))
+    places = [section.attributes["id"] for section in tree.all("details", "column")]
+    assert [row.all("a")[0].attributes["href"] for row in rows] == [f"#{place}" for place in places]
+    titles = overview.all("thead")[0].all("th")
+    assert all(len(row.children) == len(titles) for row in rows)
+    for row in rows:
+        for cell in row.children[2:]:
+            value = cell.attributes["data-v"]
+            assert value == "" or np.isfinite(float(value or "nan")), "what the script sorts by"
+
+
+def test_accessible(tree: Node) -> None:
+    assert all(head.attributes.get("scope") in ("col", "row") for head in tree.all("th"))
+    charts = tree.all("svg", "chart")
+    assert len(charts) > 20
+    for drawn in charts:
+        assert drawn.attributes["role"] == "img"
+        assert [child.name for child in drawn.children[:2]] == ["title", "desc"]
+        assert all(child.text for child in drawn.children[:2])
+    assert all(box.attributes["tabindex"] == "0" for box in tree.all("div", "scroll"))
+    ids = [node.attributes["id"] for node in tree.all("details") if "id" in node.attributes]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_kind_of_column(tree: Node, report: Report) -> None:
+    found = sections(tree)
+    for name in ("plain", "holes", "zeros", "log", "cents", "when", "day"):
+        assert found[name].all("svg", "histogram")
+        modes = len(report.columns[name].profile.histogram.curves)
+        assert len(found[name].all("path", "mode")) == len(found[name].all("svg", "spark")) == modes >= 1
+        assert bool(found[name].all("svg", "errors")) == (report.columns[name].maximum_error > 0)
+    assert "Every row comes back exactly" in found["counts"].text
+    for name in ("general", "counts"):
+        assert found[name].all("svg", "histogram")
+        assert not found[name].all("svg", "spark")
+    assert [row.all("th")[0].text for row in found["city"].all("tbody")[0].all("tr")][0] == "a"
+    assert not found["city"].all("svg")
+    assert "Handed through" in found["key"].text
+    assert "missing" in found["holes"].text
+
+
+def test_ticks_are_values_of_the_column(tree: Node) -> None:
+    found = sections(tree)
+    texts = [text.text for text in found["when"].all("svg", "histogram")[0].all("text", "tick")]
+    assert texts
+    assert all(text.startswith("2020-09-") for text in texts)
+    cents = [text.text for text in found["cents"].all("svg", "histogram")[0].all("text", "tick")]
+    assert {"200", "800"} <= set(cents), "0.01 to 1000.00, not in hundredths"
+
+
+@pytest.mark.parametrize(("block_rows", "threads"), [(4096, 1), (4096, 3), (1 << 20, 2)])
+def test_blocks_and_threads_change_nothing(report: Report, table: pa.Table, block_rows: int, threads: int) -> None:
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", block_rows=block_rows, threads=threads).fit(table)
+    assert fitted.evaluate(table).to_html() == report.to_html()
+
+
+def test_workers_change_nothing() -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    table = make_table(3000)
+    with gpuvgm.cluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+        alone = gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table)
+        spread = alone.evaluate(table)
+        alone.set_params(executor=gpuvgm.DaskExecutor(client), block_rows=4096)
+        assert alone.evaluate(table).to_html() == spread.to_html()
+
+
+def test_what_comes_from_data_is_escaped() -> None:
+    table = pa.table({EVIL: [0.5, 1.5, 2.5] * 40, "level": [EVIL, "a&b", "'\""] * 40, "of all": [EVIL] * 120})
+    report = gpuvgm.TableTransformer({"of all": "categorical"}, effort="research").fit(table).evaluate(table)
+    for text in (report.to_html(title=EVIL), report._repr_html_()):
+        assert "<script>alert" not in text
+        found = parsed(text)
+        assert len(found.all("script")) <= 1
+        assert set(sections(found)) == set(table.column_names)
+        assert EVIL in [head.text for head in sections(found)["level"].all("th")]
+
+
+def test_columns_without_values_and_with_one() -> None:
+    table = pa.table(
+        {
+            "nothing": pa.nulls(50, pa.float64()),
+            "no level": pa.nulls(50, pa.string()),
+            "one": np.full(50, 3.5),
+            "two": [1.0, 2.0] * 25,
+            "huge": 1e305 * np.linspace(-1, 1, 50),
+            "tiny": 1e-308 * np.linspace(0.01, 1, 50),
+            "zeros": np.zeros(50),
+        }
+    )
+    kinds = {name: "continuous" for name in ("one", "two", "huge", "tiny", "zeros")} | {"no level": "categorical"}
+    fitted = gpuvgm.TableTransformer(kinds, effort="research").fit(table)
+    for rows in (table, table.slice(0, 1)):
+        found = sections(parsed(fitted.evaluate(rows).to_html()))
+        assert "No row has a value" in found["nothing"].text
+        assert not found["nothing"].all("svg", "histogram")
+        assert "Every row holds the same value" in found["one"].text
+        assert all("nan" not in (path.attributes["d"] or "") for path in found["huge"].all("path"))
+
+
+def test_fifty_columns_are_less_than_two_megabytes() -> None:
+    random = np.random.default_rng(0)
+    values = {f"column {i}": random.normal(random.normal(0, 5, 6)[random.integers(0, 6, 2000)], 0.7) for i in range(50)}
+    report = gpuvgm.TableTransformer(effort="research", max_iter=20).fit(values).evaluate(values)
+    assert sum(len(column.profile.modes) for column in report.columns.values()) > 200
+    assert len(report.to_html().encode()) < 2_000_000
+
+
+def test_written_to_a_file(report: Report, tmp_path: Path) -> None:
+    assert report.to_html(tmp_path / "page.html") == (tmp_path / "page.html").read_text() == report.to_html()
+    report.to_html("memory://pages/page.htm")
+    with pytest.raises(InputError, match=r"a page is HTML: give it a name that ends in \.html"):
+        report.to_html(tmp_path / "page.json")
+    with pytest.raises(InputError, match="the folder .* does not exist"):
+        report.to_html(tmp_path / "none" / "page.html")
+
+
+def test_notebooks_get_the_same_folded_and_without_a_script(report: Report) -> None:
+    tree = parsed(report._repr_html_())
+    assert not tree.all("script")
+    assert not tree.all("html")
+    assert list(sections(tree)) == list(report.columns)
+    assert all("open" not in section.attributes for section in tree.all("details", "column"))
+    other = Report(report.rows, 1, report.columns)._repr_html_()
+    assert tree.all("details", "column")[0].attributes["id"] not in other, "two reports in one notebook"
+
+
+def test_the_document_has_no_profiles(report: Report) -> None:
+    assert "profile" not in report.to_dict()["columns"]["plain"]
+    assert "profile" not in repr(report)
