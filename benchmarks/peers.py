@@ -157,7 +157,7 @@ def training(rows: pa.Table) -> list[Measurement]:
             result["total"],
             {} if side == "ctgan" else {KNOWN["ctgan"].words: results["ctgan"]["total"]},
             row_bytes=rows.nbytes / rows.num_rows,
-            details={"job": TRAINING, **result},
+            details={"job": TRAINING, **result, "left_out": {}},
         )
         for side, result in results.items()
     ]

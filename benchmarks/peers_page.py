@@ -30,7 +30,7 @@ def sections(lines: Iterable[str]) -> dict[str, list[str]]:
 
 def last_run(lines: Iterable[str]) -> list[dict[str, Any]]:
     """What was measured last on one day and commit, a document a case and number of rows."""
-    documents = [document for document in map(json.loads, lines) if document["benchmark"] == "peers"]
+    documents = [one for one in map(json.loads, lines) if one["benchmark"] == "peers" and "left_out" in one["details"]]
     last = [one for one in documents if one["machine"] == documents[-1]["machine"]]
     return list({(one["case"], one["rows"]): one for one in last}.values())
 
