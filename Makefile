@@ -4,6 +4,7 @@
 # make docs       the documentation as a site in build/site, every link checked
 # make benchmarks tables and JSON lines              make clean       remove what was built
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
+# make peers      gpuvgm beside scikit-learn, RDT, CTGAN, Polars, Dask, Spark and PyTorch (PEERS_RESULTS, PEERS_ROWS)
 # make test-gpu   the tests of engines on this machine's GPU, then its measurements (GPU_RESULTS)
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
@@ -11,6 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 GPU_RESULTS ?= build/gpu.jsonl
+PEERS_RESULTS ?= build/peers.jsonl
+PEERS_ROWS ?= 200000
 BENCHMARKS ?= fit estimator transform inverse pipeline
 
 BIN := $(VENV)/bin
@@ -24,7 +27,8 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-faults test-gpu test-integrations test-one-integration lint format benchmarks install install-dev clean distclean
+.PHONY: help demo docs test test-faults test-gpu test-integrations test-one-integration peers measure-peers lint format
+.PHONY: benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -51,6 +55,13 @@ test-integrations:
 
 test-one-integration: $(STAMP)-$(EXTRA)
 	$(BIN)/python -m pytest tests/integrations $(PYTEST_ARGS)
+
+peers:
+	$(MAKE) measure-peers VENV=$(VENV)-peers
+
+measure-peers: $(STAMP)-test-peers
+	$(BIN)/python -m pytest tests/benchmarks/test_peers_sides.py $(PYTEST_ARGS)
+	$(BIN)/python -m benchmarks peers --rows $(PEERS_ROWS) --json $(PEERS_RESULTS)
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check .
@@ -89,4 +100,4 @@ clean:
 	find gpuvgm tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean
-	rm -rf $(VENV) $(VENV)-ctgan $(VENV)-rdt1
+	rm -rf $(VENV) $(VENV)-ctgan $(VENV)-rdt1 $(VENV)-peers

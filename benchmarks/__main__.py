@@ -2,8 +2,8 @@
 
 NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
 scaling, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
-this machine would take; these two measure nothing; pages writes docs/scaling.md; closeness prints how far EM on cells
-ends from EM on rows.
+this machine would take; these two measure nothing; pages writes docs/scaling.md and docs/peers.md; closeness prints
+how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks import (
     inverse,
     pages,
     peers,
+    peers_show,
     picture,
     pipeline,
     plan,
@@ -58,7 +59,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}
 #: How a benchmark shows its measurements, where not in the table of all others.
-SHOWN = {"table": table.show, "peers": peers.show}
+SHOWN = {"table": table.show, "peers": peers_show.show}
 PICTURE_ROWS = 1_000_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"wrote {picture.draw(options.rows or PICTURE_ROWS)}")
         return 0
     if options.benchmark == "pages":
-        console.print(f"wrote {pages.write()}")
+        console.print("\n".join(f"wrote {path}" for path in pages.write()))
         return 0
     if options.benchmark == "closeness":
         print("\n".join(closeness.text(options.rows or CLOSENESS_ROWS)))

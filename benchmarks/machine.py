@@ -61,10 +61,32 @@ def aim(with_avx512: float, with_avx2: float) -> float:
 
 def peak_memory() -> int:
     """Largest resident memory of this process so far, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this system does not report the peak memory of a process")
+    peak = _peak("self")
+    if peak is None:
+        raise RuntimeError("this system does not report the peak memory of a process")
+    return peak
+
+
+def peak_memory_of_all() -> int:
+    """Peaks of this process and of those that it started and that still run, added up, in bytes."""
+    return peak_memory() + sum(_peak(pid) or 0 for pid in _descendants(os.getpid()))
+
+
+def _peak(pid: int | str) -> int | None:
+    """Peak of a process; None for one that is ending."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found += [child, *_descendants(child)]
+    return found
 
 
 def _commit() -> str | None:

