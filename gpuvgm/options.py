@@ -22,7 +22,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.schema import KINDS
 
 PREFIX = "GPUVGM_"
-OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE"}
+OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE", "GPUVGM_TOKEN"}
 CONFIG_FILE = "gpuvgm.config_file"
 _NEEDS_FILE = 'Names that hold a comma or "=", and options of a column, need a file: --columns SPEC.toml'
 EPILOG = (
