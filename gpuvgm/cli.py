@@ -43,7 +43,6 @@ from gpuvgm.options import (
     option,
     parse_columns,
     parse_count,
-    warn_of_unknown_variables,
 )
 
 
@@ -55,7 +54,6 @@ def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None =
 def main() -> NoReturn:
     """Run the command line; SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _terminate)
-    warn_of_unknown_variables()
     app(prog_name="gpuvgm")
     raise SystemExit(DONE)
 
