@@ -13,6 +13,7 @@ from gpuvgm.service.limits import Deadline, check_width
 from gpuvgm.service.refusals import Refused
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
 
 
 def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Table:
@@ -38,7 +39,7 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
     try:
         _check_size(stream, most, deadline)
         return _table_of(stream, deadline)
-    except (pa.ArrowException, OSError, StopIteration) as problem:
+    except (pa.ArrowException, OSError, UnicodeError) as problem:
         if isinstance(problem, pa.ArrowMemoryError):
             raise
         raise InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}") from problem
@@ -46,8 +47,10 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
 
 def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
     total = 0
-    for size in decoded_bytes(stream):
+    for number, size in enumerate(decoded_bytes(stream)):
         deadline.check()
+        if number > MOST_BATCHES:
+            raise Refused(413, "TooLarge", f"the stream has more than {MOST_BATCHES} batches: send larger ones")
         total += size
         if total > most:
             raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed: send fewer rows")

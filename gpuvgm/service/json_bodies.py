@@ -15,12 +15,11 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrow_types import is_plain_number_type, is_text_type
 from gpuvgm.errors import InputError, printable
-from gpuvgm.frames.memory import dict_source
 from gpuvgm.frames.source import reason
 from gpuvgm.service.limits import check_width
 
 MEDIA_TYPE = "application/json"
-VALUE_BYTES = 24  # of one value and its comma, in text: what an answer is reckoned with
+PIECE_VALUES = 1 << 13  # written at a time: Python does nothing else meanwhile
 _TOP = "columns"
 
 
@@ -52,8 +51,16 @@ def read_document(body: bytearray | bytes, types: Mapping[str, pa.DataType]) -> 
         raise InputError('the body must be {"columns": {"name": [values, ...], ...}} and nothing else')
     check_width(len(columns))
     arrays = {name: _array(name, values, types.get(name)) for name, values in columns.items()}
-    source = dict_source(arrays)  # refuses different lengths
-    return pa.table(arrays, schema=source.schema)
+    _check_lengths(arrays)
+    return pa.table(arrays)
+
+
+def _check_lengths(arrays: Mapping[str, pa.Array[Any]]) -> None:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    first = next(iter(lengths), "")
+    for name, length in lengths.items():
+        if length != lengths[first]:
+            raise InputError(f'column "{name}" has {length} values, column "{first}" has {lengths[first]}')
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -63,10 +70,19 @@ def _refuse_constant(text: str) -> NoReturn:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
-            raise InputError(f'the body has the key "{printable(name)}" more than once')
+        if name in found or not name.isascii() and not _is_text(name):
+            wrong = "more than once" if name in found else "which is no text"
+            raise InputError(f'the body has the key "{printable(name)}", {wrong}')
         found[name] = value
     return found
+
+
+def _is_text(name: str) -> bool:
+    """Whether UTF-8 can write it: JSON may hold halves of letters."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
@@ -77,10 +93,22 @@ def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
     try:
         array: pa.Array[Any] = pa.array(values)
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
-        _refuse_mixture(name, values)
+        if type_ != pa.uint64():
+            _refuse_mixture(name, values)
+        return _unsigned(name, values)
+    if is_plain_number_type(array.type) and any(value is True or value is False for value in values):
+        row = next(row for row, value in enumerate(values) if isinstance(value, bool))
+        raise InputError(f'column "{name}", row {row}: a truth value stands among numbers')
     if pa.types.is_null(array.type) and type_ is not None:
         array = array.cast(type_)
     return array
+
+
+def _unsigned(name: str, values: list[Any]) -> pa.Array[Any]:
+    try:
+        return pa.array(values, pa.uint64())
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        _refuse_mixture(name, values)
 
 
 def _is_itself(type_: pa.DataType) -> bool:
@@ -123,7 +151,7 @@ def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
         except (pa.ArrowException, OverflowError, ValueError, TypeError):
             high = middle
     told = printable(repr(values[low])[:40])
-    raise InputError(f'column "{name}", row {low}: {told} does not fit the values before it')
+    raise InputError(f'column "{name}", row {low}: {told} is out of range, or does not go with the values before it')
 
 
 def write_document(table: pa.Table, valid: list[bool] | None = None) -> bytes:
@@ -141,10 +169,23 @@ def write_document(table: pa.Table, valid: list[bool] | None = None) -> bytes:
         except (pa.ArrowException, UnicodeDecodeError) as problem:
             told = f'column "{name}" holds {table.schema.field(name).type}, which JSON has not'
             raise InputError(f"{told}: ask for Arrow ({reason(problem)})") from None
-    document: dict[str, Any] = {"rows": table.num_rows, _TOP: columns}
-    if valid is not None:
-        document["valid"] = valid
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode()
+    if valid is None:
+        return _text({"rows": table.num_rows, _TOP: columns})
+    return _text({"rows": table.num_rows, _TOP: columns, "valid": valid})
+
+
+def _text(value: Any) -> bytes:
+    """JSON of dicts, lists and what they hold, written in pieces."""
+    if isinstance(value, dict):
+        return b"{" + b",".join(_plain(name) + b":" + _text(part) for name, part in value.items()) + b"}"
+    if not isinstance(value, list):
+        return _plain(value)
+    pieces = (value[start : start + PIECE_VALUES] for start in range(0, len(value), PIECE_VALUES))
+    return b"[" + b",".join(_plain(piece)[1:-1] for piece in pieces) + b"]"
+
+
+def _plain(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode()
 
 
 def _values(column: pa.ChunkedArray[Any]) -> list[Any]:

@@ -14,7 +14,8 @@ from gpuvgm.execution import available_threads
 from gpuvgm.service.refusals import Refused
 
 ANSWER_SHARE = 4  # an answer may have so many times the bytes of a request
-JSON_SHARE = 8  # text of numbers becomes Python's objects, which take some ten times its bytes
+JSON_SHARE = 16  # text of numbers becomes Python's objects, which take some ten times its bytes
+JSON_VALUE_BYTES = 128  # of one value of an answer in JSON, as Python's object and as text, and what that costs
 MOST_COLUMNS = 20_000
 RETRY_SECONDS = 1
 
@@ -26,7 +27,7 @@ class Limits:
     Parameters
     ----------
     max_bytes : int
-        Bytes of a request's body, as sent and as decompressed. JSON may have an eighth of it, an answer four times.
+        Bytes of a request's body, as sent and as decompressed. JSON may have a sixteenth of it, an answer four times.
     timeout : float
         Seconds from the first byte of a request to its answer, and then to the end of sending that.
     concurrency : int

@@ -36,8 +36,8 @@ class Refused(Exception):
     @property
     def body(self) -> bytes:
         """The error as JSON."""
-        text = printable(" ".join(self.message.split()))
-        text = text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+        text = self.message if len(self.message) <= MOST_LETTERS else self.message[: MOST_LETTERS - 1] + "…"
+        text = printable(" ".join(text.split()))
         return json.dumps({"error": {"type": self.kind, "message": text}}, ensure_ascii=False).encode()
 
 
@@ -51,7 +51,7 @@ def refusal_of(problem: BaseException) -> Refused:
         _LOG.error("out of memory: %s", problem)
         return Refused(503, "OutOfMemory", "out of memory: send fewer rows at a time", {"retry-after": "1"})
     if isinstance(problem, (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)):
-        _LOG.warning("Arrow refused a request: %s", problem, exc_info=problem)
+        _LOG.warning("Arrow refused a request: %s", problem)
         return Refused(400, "InputError", f"the rows cannot be read: {problem}")
     if isinstance(problem, EnvironmentProblem):
         _LOG.error("%s", problem)

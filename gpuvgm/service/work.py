@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gpuvgm.frames.tables import TableSource
 from gpuvgm.service import arrow_bodies, json_bodies
-from gpuvgm.service.limits import Deadline, Limits
+from gpuvgm.service.limits import JSON_VALUE_BYTES, Deadline, Limits
 from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused
 
@@ -111,7 +111,7 @@ class Work:
         options = self.options
         width = self.served.widths[options.layout if isinstance(options, TransformOptions) else "inverse"]
         if self.wanted == json_bodies.MEDIA_TYPE:
-            width *= json_bodies.VALUE_BYTES / 8
+            width = max(width / 8, 1.0) * JSON_VALUE_BYTES
         most = int(self.limits.answer_bytes / max(width, 1.0))
         if rows.num_rows > most:
             told = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
