@@ -19,6 +19,7 @@ from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served
 
 MOST_CONNECTIONS = 1000
+BACKLOG = 128
 KEEP_ALIVE_SECONDS = 30
 LOOK_SECONDS = 0.05
 GRACE_SECONDS = 5  # beyond the time limits of a request
@@ -66,8 +67,13 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+            opened.listen(BACKLOG)  # whoever is told of the service may come at once
+        except OSError:
+            opened.close()
+            raise
     except OSError as problem:
         raise InputError(f"cannot listen on {host} port {port}: {problem.strerror}") from problem
     return opened
@@ -104,6 +110,7 @@ def serve(
     config = uvicorn.Config(
         guard,
         log_config=None,
+        log_level="warning",
         access_log=False,
         ws="none",
         server_header=False,
@@ -115,7 +122,7 @@ def serve(
     server = Server(config, guard)
     host, port = opened.getsockname()[:2]
     tell(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}")
-    with _uvicorn_logs_here(), opened:
+    with _uvicorn_logs_here():
         try:
             server.run([opened])
         finally:

@@ -71,11 +71,11 @@ def run_service(settings: Settings, terminal: Terminal) -> Outcome:
         **{name: value for name, value in given.items() if value is not None},
     )
     models = load_models(settings.model)
-    opened = listening(settings.host, settings.port)
     if token is None and not _is_loopback(settings.host):
         _LOG.warning("anyone who reaches %s may use the models: give a token (--token-file)", settings.host)
-    start = time.perf_counter()
-    requests = serve(models, opened, limits, token, terminal.tell)
+    with listening(settings.host, settings.port) as opened:
+        start = time.perf_counter()
+        requests = serve(models, opened, limits, token, terminal.tell)
     seconds = time.perf_counter() - start
     document = {"models": list(models), "requests": requests, "seconds": seconds}
     return Outcome(document, [f"stopped after {requests:,} requests in {seconds:.0f} s"])
