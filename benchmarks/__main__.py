@@ -1,7 +1,7 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
-scaling, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
+scaling, serve, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
 this machine would take; these two measure nothing; pages writes docs/scaling.md and docs/peers.md; closeness prints
 how far EM on cells ends from EM on rows.
 """
@@ -32,6 +32,7 @@ from benchmarks import (
     plan,
     predict,
     scaling,
+    serve,
     table,
     transform,
 )
@@ -55,6 +56,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "gpu": (gpu.measure, 1_000_000_000),
     "billion": (billion.measure, 1_000_000_000),
     "scaling": (scaling.measure, 100_000_000),
+    "serve": (serve.measure, 200_000_000),
 }
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}

@@ -43,7 +43,6 @@ from gpuvgm.options import (
     option,
     parse_columns,
     parse_count,
-    warn_of_unknown_variables,
 )
 
 
@@ -55,7 +54,6 @@ def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None =
 def main() -> NoReturn:
     """Run the command line; SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _terminate)
-    warn_of_unknown_variables()
     app(prog_name="gpuvgm")
     raise SystemExit(DONE)
 
@@ -364,6 +362,33 @@ def doctor(terminal: Terminal) -> Outcome:
     """Print what this machine can run, and what is missing."""
     diagnosis = gpuvgm.doctor()
     return Outcome(diagnosis.to_dict(), [str(diagnosis)])
+
+
+@command
+def serve(
+    terminal: Terminal,
+    *,
+    model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR", show_default=False)],
+    host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+    token_file: Annotated[
+        Path | None,
+        option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),
+    ] = None,
+    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", metavar="SIZE")] = "64MiB",
+    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", min=0.1)] = 30,
+    concurrency: Annotated[
+        int | None,
+        option("--concurrency", "Requests under way; by default 8 a core.", min=1, show_default=False),
+    ] = None,
+    threads: Threads = None,
+) -> Outcome:
+    """Transform and invert rows over HTTP until SIGTERM; needs the extra serve."""
+    from gpuvgm.memory import parse_memory
+    from gpuvgm.service.start import Settings, run_service
+
+    settings = Settings(model, host, port, token_file, parse_memory(max_bytes), timeout, concurrency, threads)
+    return run_service(settings, terminal)
 
 
 def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:

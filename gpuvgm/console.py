@@ -14,7 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from gpuvgm.errors import EnvironmentProblem, InputError, printable
+from gpuvgm.monitoring.log_lines import JsonLines
+from gpuvgm.monitoring.stages import Stages
 
 DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 70, 130, 143
 #: Problems of the operating system that another name or another choice of file solves.
@@ -37,6 +39,7 @@ NO_TERMINAL_WIDTH = 80
 LEAST_SECONDS = 0.2  # before this a rate says nothing
 
 Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
+_LOG = logging.getLogger("gpuvgm")
 
 
 class Terminated(KeyboardInterrupt):
@@ -79,12 +82,18 @@ class Terminal:
         Tracebacks and the library's log.
     progress : bool
         Bars, where stderr is a terminal.
+    log_format : {"text", "json"}
+        What stands on stderr: lines for people, or one JSON object a line, which tell of stages and of the end too.
+    stages : Stages, optional
+        Who listens to progress beside the bars.
     """
 
     json: bool = False
     quiet: bool = False
     debug: bool = False
     progress: bool = True
+    log_format: str = "text"
+    stages: Stages | None = None
 
     def show(self, outcome: Outcome) -> None:
         """Print what a command found."""
@@ -92,31 +101,44 @@ class Terminal:
             write_json(outcome.document)
         elif not self.quiet:
             write(rendered([*outcome.view, *map(on_command_line, outcome.broken)]))
-        if self.quiet:
-            sys.stderr.writelines(f"gpuvgm: {on_command_line(line)}\n" for line in outcome.broken)
+        for line in map(on_command_line, outcome.broken):
+            if self.log_format == "json":
+                _LOG.error("%s", line)
+            elif self.quiet:
+                sys.stderr.write(f"gpuvgm: {line}\n")
 
     def tell(self, line: str) -> None:
         """Say something beside the outcome."""
-        if not self.quiet:
+        if self.log_format == "json":
+            _LOG.info("%s", line)
+        elif not self.quiet:
             sys.stderr.write(f"gpuvgm: {line}\n")
 
     def fail(self, problem: BaseException) -> int:
         """Say what went wrong, on one line, and give the exit code."""
         code, message = exit_code(problem), explained(problem)
-        if self.debug:
-            sys.stderr.write("".join(traceback.format_exception(problem)))
-        report_error(message, code, type(problem).__name__, as_json=self.json)
+        if self.log_format == "json":
+            fields = {"exit_code": code, "kind": type(problem).__name__}
+            _LOG.error("%s", printable(message), extra=fields, exc_info=problem if self.debug else None)
+        else:
+            if self.debug:
+                sys.stderr.write("".join(traceback.format_exception(problem)))
+            report_error(message)
+        if self.json:
+            write_json(error_document(message, code, type(problem).__name__))
         return code
 
     @contextmanager
     def messages(self) -> Iterator[None]:
         """The library's log and warnings as lines on stderr."""
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("gpuvgm: %(message)s"))
+        as_json = self.log_format == "json"
+        handler.setFormatter(JsonLines() if as_json else logging.Formatter("gpuvgm: %(message)s"))
         logger = logging.getLogger("gpuvgm")
         level = logger.level
         logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG if self.debug else logging.ERROR if self.quiet else logging.WARNING)
+        told = logging.ERROR if self.quiet else logging.INFO if as_json else logging.WARNING
+        logger.setLevel(logging.DEBUG if self.debug else told)
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *_, **__: logger.warning("%s", message)
@@ -127,8 +149,17 @@ class Terminal:
 
     @contextmanager
     def bars(self) -> Iterator[Report | None]:
-        """A callable that draws bars with rows/s and time left; None where there is no terminal to draw on."""
-        if not self.progress or self.quiet or not sys.stderr.isatty():
+        """A callable that hears of progress; None where nobody listens and there is no terminal to draw on."""
+        with nullcontext() if self.stages is None else self.stages.heard() as stages, self._drawn() as bars:
+            if stages is None or bars is None:
+                yield stages or bars
+            else:
+                yield lambda *step: (stages(*step), bars(*step))[0]
+
+    @contextmanager
+    def _drawn(self) -> Iterator[Report | None]:
+        """Bars with rows/s and time left, on a terminal."""
+        if not self.progress or self.quiet or self.log_format == "json" or not sys.stderr.isatty():
             yield None
             return
         columns = (
@@ -230,12 +261,15 @@ def on_command_line(message: str) -> str:
     return message
 
 
-def report_error(message: str, code: int, kind: str, *, as_json: bool) -> None:
-    """One line on stderr and, where asked for, the document on stdout."""
+def report_error(message: str) -> None:
+    """One line on stderr."""
     with suppress(BrokenPipeError):
         sys.stderr.write(f"gpuvgm: {printable(message)}\n")
-    if as_json:
-        write_json({"error": {"kind": kind, "message": message, "exit_code": code}})
+
+
+def error_document(message: str, code: int, kind: str) -> dict[str, Any]:
+    """An error for programs."""
+    return {"error": {"kind": kind, "message": message, "exit_code": code}}
 
 
 def write_json(document: Mapping[str, Any]) -> None:

@@ -17,12 +17,13 @@ import typer
 from typer.core import TyperGroup
 
 import gpuvgm
-from gpuvgm.console import DONE, WRONG_INPUT, Outcome, Terminal, discard_stdout, report_error, write
+from gpuvgm.console import DONE, WRONG_INPUT, Outcome, discard_stdout, error_document, report_error, write, write_json
 from gpuvgm.errors import InputError
+from gpuvgm.invocation import run_command
 from gpuvgm.schema import KINDS
 
 PREFIX = "GPUVGM_"
-OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE"}
+OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE", "GPUVGM_TOKEN"}
 CONFIG_FILE = "gpuvgm.config_file"
 _NEEDS_FILE = 'Names that hold a comma or "=", and options of a column, need a file: --columns SPEC.toml'
 EPILOG = (
@@ -52,7 +53,10 @@ class Commands(TyperGroup):
             context = getattr(problem, "ctx", None)
             hint = f'; see "{context.command_path} --help"' if context is not None else ""
             message = " ".join(describe().split()).rstrip(".") + origin(problem)
-            report_error(message + hint, WRONG_INPUT, "UsageError", as_json="--json" in given)
+            for line in (*unknown_variables(), message + hint):
+                report_error(line)
+            if "--json" in given:
+                write_json(error_document(message + hint, WRONG_INPUT, "UsageError"))
             code = WRONG_INPUT
         sys.exit(code if isinstance(code, int) else DONE)
 
@@ -70,13 +74,15 @@ def origin(problem: Any) -> str:
     return ""
 
 
-def warn_of_unknown_variables() -> None:
-    """Say which GPUVGM_* variables of the environment nothing reads."""
+def unknown_variables() -> list[str]:
+    """Which GPUVGM_* variables of the environment nothing reads, in sentences."""
     known = {PREFIX + name.upper() for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
+    told = []
     for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
         close = difflib.get_close_matches(name, sorted(known), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        sys.stderr.write(f"gpuvgm: {name}: no option reads this environment variable{hint}\n")
+        told.append(f"{name}: no option reads this environment variable{hint}")
+    return told
 
 
 app = typer.Typer(
@@ -287,36 +293,36 @@ PROGRESS = option("--progress/--no-progress", "Bars, on a terminal only.")
 CONFIG = option("--config", "TOML file with options.", is_eager=True, callback=_read_config, show_default=False)
 
 
-def _common(
-    *,
-    json: Annotated[bool, JSON] = False,
-    quiet: Annotated[bool, QUIET] = False,
-    debug: Annotated[bool, DEBUG] = False,
-    progress: Annotated[bool, PROGRESS] = True,
-    config: Annotated[Path | None, CONFIG] = None,
-) -> None:
-    """The options of every command."""
-
-
+LOG_FORMAT = option("--log-format", "Lines for people on stderr, or one JSON object a line.")
+RECORD = option("--record", "Write a record of the run to this JSON file or URL.", metavar="FILE", show_default=False)
+PUSH = option("--push-gateway", "Push the run's figures to this Prometheus gateway.", metavar="URL", show_default=False)
+#: The options of every command: type and default.
+COMMON: dict[str, tuple[Any, Any]] = {
+    "json": (Annotated[bool, JSON], False),
+    "quiet": (Annotated[bool, QUIET], False),
+    "debug": (Annotated[bool, DEBUG], False),
+    "progress": (Annotated[bool, PROGRESS], True),
+    "log_format": (Annotated[Literal["text", "json"], LOG_FORMAT], "text"),
+    "record": (Annotated[str | None, RECORD], None),
+    "push_gateway": (Annotated[str | None, PUSH], None),
+    "config": (Annotated[Path | None, CONFIG], None),
+}
 OPTIONS: dict[str, set[str]] = {}
 
 
 def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     """Make a command of a function that takes a `Terminal` and its own options."""
-    common = list(inspect.signature(_common, eval_str=True).parameters.values())
+    kind = inspect.Parameter.KEYWORD_ONLY
+    common = [
+        inspect.Parameter(name, kind, default=default, annotation=annotation)
+        for name, (annotation, default) in COMMON.items()
+    ]
     _, *own = inspect.signature(function, eval_str=True).parameters.values()
 
     @wraps(function)
-    def run(*, json: bool, quiet: bool, debug: bool, progress: bool, config: Path | None, **options: Any) -> None:
-        terminal = Terminal(json=json, quiet=quiet, debug=debug, progress=progress)
-        try:
-            with terminal.messages():
-                outcome = function(terminal, **options)
-            terminal.show(outcome)
-            code = outcome.code
-        except (Exception, KeyboardInterrupt) as problem:
-            code = terminal.fail(problem)
-        raise typer.Exit(code)
+    def run(**options: Any) -> None:
+        common = {part: options.pop(part) for part in COMMON}
+        raise typer.Exit(run_command(function, options, common, unknown_variables()))
 
     parameters = [*own, *common]  # arguments of the function are arguments of the command, its keywords are options
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

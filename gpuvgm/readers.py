@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrow_types import is_plain_number_type
 from gpuvgm.codecs.arrays import floats
 from gpuvgm.codecs.device_columns import DeviceColumn, beside, is_on_device
 from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
@@ -98,6 +99,8 @@ def _array(block: Block, name: str) -> Array:
     """A column of a block as an array where it lies; floats with NaN where values are missing."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn):
+        if pa.types.is_null(column.type):
+            return np.full(len(column), np.nan)
         return np.asarray(column.to_numpy(zero_copy_only=False))
     if column.missing is None:
         return column.values
@@ -217,7 +220,19 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     names = list(table.schema.names) if is_matrix else onehot_names(model)
     compact = CompactReader(model, table.schema)
     if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
+        _check_numbers(table, [name for name in compact.names if name not in compact.passed_types])
         return compact
+    _check_numbers(table, names)
     if len(names) != onehot_width(model):
         raise InputError(f"{table.name}: {len(names)} columns, but the model's onehot layout has {onehot_width(model)}")
     return OnehotReader(engine, model, names, getattr(table, "matrix", None))
+
+
+def _check_numbers(table: Source, names: Sequence[str]) -> None:
+    """Refuse scalars and cells that are no numbers."""
+    there = set(table.schema.names)
+    for name in names:
+        type_ = table.schema.field(name).type if name in there else pa.null()
+        held = type_.value_type if pa.types.is_dictionary(type_) else type_
+        if not (is_plain_number_type(held) or pa.types.is_boolean(held) or pa.types.is_null(held)):
+            raise InputError(f'{table.name}: column "{name}" holds {type_} values, but transform gives numbers')

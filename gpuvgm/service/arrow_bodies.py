@@ -1,0 +1,98 @@
+"""Tables from and to Arrow IPC streams; what comes from a client is validated in full before it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.errors import InputError, printable
+from gpuvgm.frames.source import reason
+from gpuvgm.service.ipc_sizes import decoded_bytes
+from gpuvgm.service.limits import Deadline, check_width
+from gpuvgm.service.refusals import Refused
+
+MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
+
+
+def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Table:
+    """The table of a stream, over the body's own memory where it is not compressed.
+
+    Parameters
+    ----------
+    body : bytes
+        The stream.
+    most : int
+        Bytes that it may have once decompressed.
+    deadline : Deadline
+        When to give up.
+
+    Raises
+    ------
+    InputError
+        For what is no valid stream.
+    Refused
+        For one that is too large, or takes too long.
+    """
+    stream = pa.py_buffer(body)
+    try:
+        _check_size(stream, most, deadline)
+        return _table_of(stream, deadline)
+    except (pa.ArrowException, OSError, UnicodeError) as problem:
+        if isinstance(problem, pa.ArrowMemoryError):
+            raise
+        raise InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}") from problem
+
+
+def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
+    total = 0
+    for number, size in enumerate(decoded_bytes(stream)):
+        deadline.check()
+        if number > MOST_BATCHES:
+            raise Refused(413, "TooLarge", f"the stream has more than {MOST_BATCHES} batches: send larger ones")
+        total += size
+        if total > most:
+            raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed: send fewer rows")
+
+
+def _table_of(stream: pa.Buffer, deadline: Deadline) -> pa.Table:
+    batches = []
+    with pa.ipc.open_stream(stream, options=_reading()) as reader:
+        schema = reader.schema
+        check_width(len(schema))
+        for batch in reader:
+            deadline.check()
+            _validate(batch)
+            batches.append(batch)
+    return pa.Table.from_batches(batches, schema)
+
+
+def _reading() -> Any:
+    """Options of reading: one thread, and memory aligned as the types want it, where this Arrow can see to that."""
+    aligned = {"ensure_alignment": pa.ipc.Alignment.DataTypeSpecific} if hasattr(pa.ipc, "Alignment") else {}
+    return pa.ipc.IpcReadOptions(use_threads=False, **aligned)
+
+
+def _validate(batch: pa.RecordBatch) -> None:
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowException as problem:
+            raise InputError(
+                f'column "{printable(field.name)}" holds no valid {field.type}: {reason(problem)}'
+            ) from None
+
+
+def write_stream(table: pa.Table) -> memoryview:
+    """A table as a stream, in memory of just its size."""
+    size = pa.MockOutputStream()
+    _write(table, size)
+    target = pa.allocate_buffer(size.size())
+    _write(table, pa.FixedSizeBufferWriter(target))
+    return memoryview(target).cast("B")
+
+
+def _write(table: pa.Table, sink: Any) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)

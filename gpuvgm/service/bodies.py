@@ -1,0 +1,110 @@
+"""Bodies of requests and answers on their way: what they are, how large they may be, how long they may take."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gpuvgm.service import arrow_bodies, json_bodies
+from gpuvgm.service.limits import Deadline
+from gpuvgm.service.refusals import Refused
+from gpuvgm.service.work import Answer
+
+MEDIA_TYPES = (arrow_bodies.MEDIA_TYPE, json_bodies.MEDIA_TYPE)
+PIECE_BYTES = 1 << 18  # an answer is handed on in pieces, so that one that nobody reads stays here, counted
+
+
+def body_type(headers: Headers) -> str:
+    """Media type of a body.
+
+    Raises
+    ------
+    Refused
+        With 415 for any that is not read here.
+    """
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in MEDIA_TYPES:
+        raise Refused(415, "UnsupportedMediaType", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "UnsupportedMediaType", "a Content-Encoding is not read; Arrow streams may be compressed")
+    return given
+
+
+def answer_type(headers: Headers, given: str) -> str:
+    """Media type that a client wants; that of its body where anything suits it.
+
+    Raises
+    ------
+    Refused
+        With 406 where only others suit it.
+    """
+    accepted = [_preference(part) for part in headers.get("accept", "*/*").split(",")]
+    for range_, quality in sorted(accepted, key=lambda pair: -pair[1]):
+        if quality > 0 and range_ in MEDIA_TYPES:
+            return range_
+        if quality > 0 and range_ in ("*/*", "application/*"):
+            return given
+    raise Refused(406, "NotAcceptable", f"Accept must name one of {', '.join(MEDIA_TYPES)}")
+
+
+def _preference(part: str) -> tuple[str, float]:
+    range_, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+    try:
+        return range_, float(quality)
+    except ValueError:
+        return range_, 0.0
+
+
+async def read_body(request: Request, most: int, deadline: Deadline) -> bytearray:
+    """The body of a request; no more of it is kept than it may have.
+
+    Raises
+    ------
+    Refused
+        With 413 for one that is larger, and 408 for one that does not arrive in time.
+    """
+    too_large = Refused(413, "TooLarge", f"the body has more than {most} bytes: send fewer rows at a time")
+    claimed = request.headers.get("content-length", "0")
+    if claimed.isdecimal() and int(claimed[:20]) > most:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(deadline.left):
+            async for piece in request.stream():
+                if len(body) + len(piece) > most:
+                    raise too_large
+                body += piece
+    except TimeoutError:
+        raise Refused(408, "Timeout", f"the body did not arrive within {deadline.seconds:g} s") from None
+    return body
+
+
+class RowsResponse(Response):
+    """Rows as an answer.
+
+    Parameters
+    ----------
+    answer : Answer
+        The rows.
+    timeout : float
+        Seconds in which the client has to take them.
+    """
+
+    def __init__(self, answer: Answer, timeout: float) -> None:
+        self._rows, self._timeout = memoryview(answer.body), timeout
+        headers = {"content-length": str(len(self._rows)), "x-content-type-options": "nosniff"}
+        super().__init__(None, 200, headers, answer.media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send piece after piece, each when the one before has left."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with asyncio.timeout(self._timeout):
+            for start in range(0, len(self._rows), PIECE_BYTES):
+                piece = self._rows[start : start + PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})

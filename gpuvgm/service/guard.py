@@ -1,0 +1,129 @@
+"""What stands before every route: the token, the count of requests, their figures, and errors as JSON."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gpuvgm.service.limits import Gate
+from gpuvgm.service.metrics import Metrics
+from gpuvgm.service.refusals import Refused, refusal_of
+
+OPEN = ("/health", "/ready")  # no token is asked for: who watches a service need not be trusted with its models
+ROWS = ("transform", "inverse")
+GONE = 499  # the client has not waited; for the figures only
+_LOG = logging.getLogger("gpuvgm.service")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, as it is counted."""
+
+    route: str
+    start: float = field(default_factory=time.perf_counter)
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+
+
+def route_of(path: str) -> str:
+    """A route's name for figures, whatever a client asks for."""
+    if path.startswith("/v1/models"):
+        last = path.rpartition("/")[2]
+        return last if last in (*ROWS, "models") else "model"
+    return path[1:] if path in (*OPEN, "/metrics") else "other"
+
+
+class Guard:
+    """ASGI application before another.
+
+    Parameters
+    ----------
+    app : callable
+        The other one.
+    gate : Gate
+        Counts requests for rows.
+    metrics : Metrics
+        Counts everything.
+    token : str, optional
+        What clients have to show.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, metrics: Metrics, token: str | None) -> None:
+        self._app, self.gate, self.metrics = app, gate, metrics
+        self._expected = None if token is None else f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; everything but HTTP is left to the application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(route_of(scope["path"]))
+        with self.metrics.in_flight.track_inprogress():
+            try:
+                await self._answer(exchange, scope, receive, send)
+            finally:
+                self._count(exchange, scope)
+
+    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted_receive() -> Message:
+            message = await receive()
+            exchange.received += len(message.get("body", b""))
+            return message
+
+        async def counted_send(message: Message) -> None:
+            exchange.status = message.get("status", exchange.status)
+            await send(message)
+            exchange.sent += len(message.get("body", b""))
+
+        try:
+            self._check_token(scope["path"], scope["headers"])
+            with self.gate.slot() if exchange.route in ROWS else nullcontext():
+                await self._app(scope, counted_receive, counted_send)
+        except ClientDisconnect:
+            exchange.status = GONE
+        except Exception as problem:
+            if exchange.status:
+                raise  # the answer has begun: uvicorn cuts the connection off
+            await send_refusal(refusal_of(problem), counted_send)
+
+    def _check_token(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        if self._expected is None or path in OPEN:
+            return
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        if not hmac.compare_digest(given, self._expected):
+            text = "give the service's token: Authorization: Bearer TOKEN"
+            raise Refused(401, "Unauthorized", text, {"www-authenticate": "Bearer"})
+
+    def _count(self, exchange: Exchange, scope: Scope) -> None:
+        seconds, metrics, route = time.perf_counter() - exchange.start, self.metrics, exchange.route
+        metrics.requests.labels(route, str(exchange.status)).inc()
+        metrics.seconds.labels(route).observe(seconds)
+        metrics.received.labels(route).inc(exchange.received)
+        metrics.sent.labels(route).inc(exchange.sent)
+        level = logging.DEBUG if route in (*map(route_of, OPEN), "metrics") else logging.INFO
+        fields = {
+            "method": scope["method"],
+            "route": route,
+            "status": exchange.status,
+            "seconds": round(seconds, 6),
+            "bytes_in": exchange.received,
+            "bytes_out": exchange.sent,
+        }
+        _LOG.log(level, "%s %s: %d", scope["method"], route, exchange.status, extra=fields)
+
+
+async def send_refusal(refused: Refused, send: Send) -> None:
+    """An error as an answer."""
+    body = refused.body
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **refused.headers}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refused.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,113 @@
+"""How large an Arrow IPC stream is once it is decompressed, told before anything is.
+
+Buffers of compressed record batches begin with their decompressed length (Arrow columnar format, "Serialization and
+interprocess communication"), which Arrow allocates at once, whatever is claimed there.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+DICTIONARY_BATCH, RECORD_BATCH = 2, 3  # of the union MessageHeader
+_HEADER_TYPE, _HEADER = 1, 2  # fields of Message
+_BUFFERS, _COMPRESSION = 2, 3  # fields of RecordBatch
+_DATA = 1  # field of DictionaryBatch, a RecordBatch
+_BUFFER_BYTES = 16  # two int64: where it begins in the body, and its length
+PREFIX = struct.Struct("<q")
+
+
+def decoded_bytes(stream: pa.Buffer) -> Iterator[int]:
+    """Bytes that each message of a stream takes in memory, decompressed.
+
+    Parameters
+    ----------
+    stream : pyarrow.Buffer
+        The stream; its messages are verified by Arrow, not decoded.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        For what is no stream, or one of an Arrow before 1.0.
+    """
+    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(stream))
+    while (message := _next(messages)) is not None:
+        if message.metadata_version != pa.ipc.MetadataVersion.V5:
+            raise pa.ArrowInvalid("streams of versions before Arrow 1.0 are not read")
+        yield _decoded_bytes(message)
+
+
+def _next(messages: pa.ipc.MessageReader) -> pa.ipc.Message | None:
+    try:
+        return messages.read_next_message()
+    except StopIteration:
+        return None
+
+
+def _decoded_bytes(message: pa.ipc.Message) -> int:
+    body = memoryview(message.body) if message.body is not None else memoryview(b"")
+    metadata = memoryview(message.metadata)
+    root = _Table.at(metadata, 0)
+    header_type = root.byte(_HEADER_TYPE)
+    if header_type not in (DICTIONARY_BATCH, RECORD_BATCH):
+        return len(body)
+    batch = root.table(_HEADER)
+    if batch is not None and header_type == DICTIONARY_BATCH:
+        batch = batch.table(_DATA)
+    if batch is None or batch.table(_COMPRESSION) is None:
+        return len(body)
+    return len(body) + sum(_prefix(body, *place) for place in batch.pairs(_BUFFERS))
+
+
+def _prefix(body: memoryview, start: int, length: int) -> int:
+    """The decompressed length that a buffer claims; -1 marks one that is not compressed."""
+    if length < PREFIX.size or not 0 <= start <= len(body) - PREFIX.size:
+        return 0  # empty, or refused by Arrow
+    claimed: int = PREFIX.unpack_from(body, start)[0]
+    return max(claimed, 0)
+
+
+class _Table:
+    """A table of a flatbuffer that Arrow has verified."""
+
+    def __init__(self, metadata: memoryview, start: int) -> None:
+        self._metadata, self._start = metadata, start
+        self._fields = start - _read("<i", metadata, start)
+
+    @classmethod
+    def at(cls, metadata: memoryview, place: int) -> _Table:
+        """The table that an offset at this place points to."""
+        return cls(metadata, place + _read("<I", metadata, place))
+
+    def byte(self, field: int) -> int:
+        """A field of one byte."""
+        place = self._place(field)
+        return 0 if place is None else _read("<B", self._metadata, place)
+
+    def table(self, field: int) -> _Table | None:
+        """A field that is a table, if it is there."""
+        place = self._place(field)
+        return None if place is None else _Table.at(self._metadata, place)
+
+    def pairs(self, field: int) -> Iterator[tuple[int, int]]:
+        """A field that is a vector of pairs of int64."""
+        place = self._place(field)
+        if place is None:
+            return
+        vector = place + _read("<I", self._metadata, place)
+        for i in range(_read("<I", self._metadata, vector)):
+            yield struct.unpack_from("<qq", self._metadata, vector + 4 + i * _BUFFER_BYTES)
+
+    def _place(self, field: int) -> int | None:
+        slot = 4 + 2 * field
+        if slot >= _read("<H", self._metadata, self._fields):
+            return None
+        offset = _read("<H", self._metadata, self._fields + slot)
+        return self._start + offset if offset else None
+
+
+def _read(form: str, metadata: memoryview, place: int) -> int:
+    value: int = struct.unpack_from(form, metadata, place)[0]
+    return value

@@ -1,0 +1,200 @@
+"""Tables from and to JSON: ``{"columns": {"name": [values]}}`` with null for missing values.
+
+Numbers, text and truth values are themselves. Decimals, dates, times and datetimes are text as Arrow writes it,
+durations are whole numbers of their unit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.arrow_types import is_plain_number_type, is_text_type
+from gpuvgm.errors import InputError, printable
+from gpuvgm.frames.source import reason
+from gpuvgm.service.limits import check_width
+
+MEDIA_TYPE = "application/json"
+PIECE_VALUES = 1 << 13  # written at a time: Python does nothing else meanwhile
+_TOP = "columns"
+
+
+def read_document(body: bytearray | bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The table of a JSON body.
+
+    Parameters
+    ----------
+    body : bytes
+        UTF-8 text.
+    types : mapping of str to pyarrow.DataType
+        Types of the columns, where text stands for something else or all values may be null.
+
+    Raises
+    ------
+    InputError
+        For anything else than columns of equal length; columns and rows are named.
+    """
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+    except RecursionError:
+        raise InputError("the body nests too deeply") from None
+    except InputError:
+        raise
+    except ValueError as problem:
+        raise InputError(f"the body is no valid JSON: {reason(problem)}") from None
+    columns = document.get(_TOP) if isinstance(document, dict) else None
+    if not isinstance(columns, dict) or len(document) > 1:
+        raise InputError('the body must be {"columns": {"name": [values, ...], ...}} and nothing else')
+    check_width(len(columns))
+    arrays = {name: _array(name, values, types.get(name)) for name, values in columns.items()}
+    _check_lengths(arrays)
+    return pa.table(arrays)
+
+
+def _check_lengths(arrays: Mapping[str, pa.Array[Any]]) -> None:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    first = next(iter(lengths), "")
+    for name, length in lengths.items():
+        if length != lengths[first]:
+            raise InputError(f'column "{name}" has {length} values, column "{first}" has {lengths[first]}')
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise InputError(f"the body holds {text}, which JSON has not: give null for missing values")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found or not name.isascii() and not _is_text(name):
+            wrong = "more than once" if name in found else "which is no text"
+            raise InputError(f'the body has the key "{printable(name)}", {wrong}')
+        found[name] = value
+    return found
+
+
+def _is_text(name: str) -> bool:
+    """Whether UTF-8 can write it: JSON may hold halves of letters."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
+    if not isinstance(values, list):
+        raise InputError(f'column "{name}" is no list of values')
+    if type_ is not None and not _is_itself(type_):
+        return _converted(name, values, type_)
+    try:
+        array: pa.Array[Any] = pa.array(values)
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        if type_ != pa.uint64():
+            _refuse_mixture(name, values)
+        return _unsigned(name, values)
+    if is_plain_number_type(array.type) and any(value is True or value is False for value in values):
+        row = next(row for row, value in enumerate(values) if isinstance(value, bool))
+        raise InputError(f'column "{name}", row {row}: a truth value stands among numbers')
+    if pa.types.is_null(array.type) and type_ is not None:
+        array = array.cast(type_)
+    return array
+
+
+def _unsigned(name: str, values: list[Any]) -> pa.Array[Any]:
+    try:
+        return pa.array(values, pa.uint64())
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        _refuse_mixture(name, values)
+
+
+def _is_itself(type_: pa.DataType) -> bool:
+    """Whether JSON has values of the type."""
+    return is_plain_number_type(type_) or is_text_type(type_) or pa.types.is_boolean(type_) or pa.types.is_null(type_)
+
+
+def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any]:
+    """Values of a type that JSON lacks, from text or whole numbers."""
+    if pa.types.is_dictionary(type_):
+        return _array(name, values, type_.value_type).cast(type_)
+    spelt = type_ if pa.types.is_nested(type_) else _spelt(type_)
+    try:
+        if pa.types.is_decimal(type_):
+            values = [str(value) if isinstance(value, (int, float)) else value for value in values]
+        return pa.array(values, spelt).cast(type_)
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        pass
+    for row, value in enumerate(values):
+        try:
+            pa.array([value], spelt).cast(type_)
+        except (pa.ArrowException, OverflowError, ValueError, TypeError) as problem:
+            raise InputError(f'column "{name}", row {row} holds no {type_}: {reason(problem)}') from None
+    raise InputError(f'column "{name}" cannot be read as {type_}: send Arrow')
+
+
+def _spelt(type_: pa.DataType) -> pa.DataType:
+    """What stands in JSON for a type that it lacks."""
+    return pa.int64() if pa.types.is_duration(type_) else pa.string()
+
+
+def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
+    """Name the first value that does not go with those before it."""
+    low, high = 0, len(values)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            pa.array(values[:middle])
+            low = middle
+        except (pa.ArrowException, OverflowError, ValueError, TypeError):
+            high = middle
+    told = printable(repr(values[low])[:40])
+    raise InputError(f'column "{name}", row {low}: {told} is out of range, or does not go with the values before it')
+
+
+def write_document(table: pa.Table, valid: list[bool] | None = None) -> bytes:
+    """A table as JSON; numbers that JSON lacks are null.
+
+    Raises
+    ------
+    InputError
+        For values that have no text, such as bytes.
+    """
+    columns = {}
+    for name in table.schema.names:
+        try:
+            columns[name] = _values(table.column(name))
+        except (pa.ArrowException, UnicodeDecodeError) as problem:
+            told = f'column "{name}" holds {table.schema.field(name).type}, which JSON has not'
+            raise InputError(f"{told}: ask for Arrow ({reason(problem)})") from None
+    if valid is None:
+        return _text({"rows": table.num_rows, _TOP: columns})
+    return _text({"rows": table.num_rows, _TOP: columns, "valid": valid})
+
+
+def _text(value: Any) -> bytes:
+    """JSON of dicts, lists and what they hold, written in pieces."""
+    if isinstance(value, dict):
+        return b"{" + b",".join(_plain(name) + b":" + _text(part) for name, part in value.items()) + b"}"
+    if not isinstance(value, list):
+        return _plain(value)
+    pieces = (value[start : start + PIECE_VALUES] for start in range(0, len(value), PIECE_VALUES))
+    return b"[" + b",".join(_plain(piece)[1:-1] for piece in pieces) + b"]"
+
+
+def _plain(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode()
+
+
+def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    type_ = column.type
+    if pa.types.is_dictionary(type_):
+        return _values(column.cast(type_.value_type))
+    if pa.types.is_floating(type_):
+        column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, type_))
+    elif not _is_itself(type_) and not pa.types.is_nested(type_):
+        column = column.cast(_spelt(type_))
+    listed: list[Any] = column.to_pylist()
+    return listed

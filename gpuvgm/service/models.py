@@ -1,0 +1,126 @@
+"""The models that a service has: found once, at its start, and known by their names alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import gpuvgm
+from gpuvgm.arrow_types import is_text_type, row_bytes, type_of
+from gpuvgm.columns import CategoricalColumn, TableModel
+from gpuvgm.console import jsonable
+from gpuvgm.errors import InputError
+from gpuvgm.layouts import MODE, SCALAR
+from gpuvgm.output import decoded_schema
+from gpuvgm.views import model_document
+
+MANIFEST = "manifest.json"  # in every model that is a folder
+ENDING = ".gpuvgm"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that requests name.
+
+    Parameters
+    ----------
+    name : str
+        Its file name without ending.
+    transformer : TableTransformer
+        The model, loaded.
+    document : dict
+        What `gpuvgm info --json` says of it, without the path.
+    widths : mapping of str to float
+        Bytes of a row of an answer at most: "compact", "onehot", and "inverse".
+    types : mapping of str to pyarrow.DataType
+        Types of fitted columns, and of the compact layout's.
+    """
+
+    name: str
+    transformer: gpuvgm.TableTransformer
+    document: Mapping[str, Any]
+    widths: Mapping[str, float]
+    types: Mapping[str, pa.DataType]
+
+    @classmethod
+    def of(cls, name: str, transformer: gpuvgm.TableTransformer) -> Served:
+        """A model that is loaded; it encodes no rows once, so that the first request finds everything at hand."""
+        transformer.set_params(engine="auto", threads=1)
+        transformer.set_output(transform="pyarrow")
+        model = transformer.model_
+        types = {column.name: _type_of(column.type) for column in model.columns}
+        empty = pa.schema(list(types.items())).empty_table()
+        layouts = {
+            layout: transformer.transform(empty, layout=layout, dtype="float64") for layout in ("compact", "onehot")
+        }
+        widths = {layout: row_bytes(table.schema) for layout, table in layouts.items()}
+        widths["inverse"] = _decoded_width(model, types)
+        compact = layouts["compact"].schema
+        types |= {field.name: field.type for field in compact if field.name.endswith((SCALAR, MODE))}
+        return cls(name, transformer, jsonable({"model": name, **model_document(transformer)}), widths, types)
+
+    def reporting(self, progress: Callable[..., None]) -> gpuvgm.TableTransformer:
+        """The model for one request, which tells how far it is after every block."""
+        alone = copy.copy(self.transformer)
+        alone.progress = progress
+        return alone
+
+
+def _type_of(text: str) -> pa.DataType:
+    try:
+        return type_of(text)
+    except ValueError:
+        return pa.null()
+
+
+def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
+    """Bytes of a decoded row at most; the longest level counts for a column of text."""
+    width = row_bytes(decoded_schema(model, {column.name: types[column.name] for column in model.columns}))
+    for column in model.columns:
+        if isinstance(column, CategoricalColumn) and is_text_type(type_of(column.type)):
+            width += max((len(str(level).encode()) for level in column.levels), default=0)
+    return width
+
+
+def load_models(place: Path) -> dict[str, Served]:
+    """One model, or all models of a folder, by name.
+
+    Parameters
+    ----------
+    place : path
+        A `.gpuvgm` file, a model that is a folder, or a folder that holds such.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or two have one name.
+    """
+    found: dict[str, Served] = {}
+    for path in _paths(place):
+        name = path.name.removesuffix(ENDING)
+        if name in found:
+            raise InputError(f'{place}: two models are called "{name}"; rename one of them')
+        found[name] = Served.of(name, gpuvgm.load(path))
+    if not found:
+        raise InputError(f"{place}: holds no model; give a file ending in {ENDING}, a model, or a folder of models")
+    return found
+
+
+def _paths(place: Path) -> Iterator[Path]:
+    if not place.exists():
+        raise InputError(f"{place}: is not there")
+    if place.is_file() or _is_model(place):
+        yield place.resolve()
+        return
+    for path in sorted(place.iterdir()):
+        if not path.name.startswith(".") and (path.is_file() and path.suffix == ENDING or _is_model(path)):
+            yield path
+
+
+def _is_model(path: Path) -> bool:
+    return path.is_dir() and (path / MANIFEST).is_file()

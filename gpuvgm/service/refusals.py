@@ -1,0 +1,60 @@
+"""Refused requests, and what clients are told of errors: a status, a type and one line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from gpuvgm.errors import EnvironmentProblem, InputError, printable
+
+MOST_LETTERS = 2000
+_LOG = logging.getLogger("gpuvgm.service")
+
+
+class Refused(Exception):
+    """A request that gets no rows.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    kind : str
+        For programs.
+    message : str
+        For people: what is wrong and what to do.
+    headers : mapping of str to str, optional
+        More headers of the answer, in lower case.
+    """
+
+    def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status, self.kind, self.message, self.headers = status, kind, message, dict(headers or {})
+        super().__init__(message)
+
+    @property
+    def body(self) -> bytes:
+        """The error as JSON."""
+        text = self.message if len(self.message) <= MOST_LETTERS else self.message[: MOST_LETTERS - 1] + "…"
+        text = printable(" ".join(text.split()))
+        return json.dumps({"error": {"type": self.kind, "message": text}}, ensure_ascii=False).encode()
+
+
+def refusal_of(problem: BaseException) -> Refused:
+    """What a client is told of an error; what it cannot have caused goes to the log."""
+    if isinstance(problem, Refused):
+        return problem
+    if isinstance(problem, InputError):
+        return Refused(400, "InputError", str(problem))
+    if isinstance(problem, MemoryError):
+        _LOG.error("out of memory: %s", problem)
+        return Refused(503, "OutOfMemory", "out of memory: send fewer rows at a time", {"retry-after": "1"})
+    if isinstance(problem, (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)):
+        _LOG.warning("Arrow refused a request: %s", problem)
+        return Refused(400, "InputError", f"the rows cannot be read: {problem}")
+    if isinstance(problem, EnvironmentProblem):
+        _LOG.error("%s", problem)
+        return Refused(503, "EnvironmentProblem", "the service lacks something that this request needs; see its log")
+    _LOG.error("a defect of gpuvgm: %s", problem, exc_info=problem)
+    return Refused(500, "InternalError", "a defect of gpuvgm; the service's log says more")

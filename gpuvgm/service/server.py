@@ -1,0 +1,142 @@
+"""The service as a process: a socket, signals, and an end that loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from gpuvgm.errors import InputError
+from gpuvgm.service.app import create_app
+from gpuvgm.service.guard import Guard
+from gpuvgm.service.limits import Limits
+from gpuvgm.service.models import Served
+
+MOST_CONNECTIONS = 1000
+BACKLOG = 128
+KEEP_ALIVE_SECONDS = 30
+LOOK_SECONDS = 0.05
+GRACE_SECONDS = 5  # beyond the time limits of a request
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server; the first signal lets requests under way finish, the second does not.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+        Its settings.
+    guard : Guard
+        The application.
+    """
+
+    def __init__(self, config: uvicorn.Config, guard: Guard) -> None:
+        super().__init__(config)
+        self._gate = guard.gate
+        self._stop: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What a signal does; /ready says 503 from the first one on."""
+        if self._gate.stopping:
+            self.should_exit = self.force_exit = True
+            return
+        self._gate.stopping = True
+        self._stop = asyncio.get_running_loop().create_task(self._stop_when_idle())
+
+    async def _stop_when_idle(self) -> None:
+        end = time.monotonic() + 2 * self._gate.limits.timeout + GRACE_SECONDS
+        while self._gate.under_way and time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+        self.should_exit = True
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises
+    ------
+    InputError
+        Where the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+            opened.listen(BACKLOG)  # whoever is told of the service may come at once
+        except OSError:
+            opened.close()
+            raise
+    except OSError as problem:
+        raise InputError(f"cannot listen on {host} port {port}: {problem.strerror}") from problem
+    return opened
+
+
+def serve(
+    models: Mapping[str, Served],
+    opened: socket.socket,
+    limits: Limits,
+    token: str | None,
+    tell: Callable[[str], None],
+) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    models : mapping of str to Served
+        The models.
+    opened : socket
+        Where.
+    limits : Limits
+        What requests may take.
+    token : str, optional
+        What clients have to show.
+    tell : callable
+        Called with one line when the service begins.
+
+    Returns
+    -------
+    int
+        Requests answered.
+    """
+    guard = create_app(models, limits, token)
+    config = uvicorn.Config(
+        guard,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = Server(config, guard)
+    host, port = opened.getsockname()[:2]
+    tell(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}")
+    with _uvicorn_logs_here():
+        try:
+            server.run([opened])
+        finally:
+            guard.gate.close()
+    return server.server_state.total_requests
+
+
+@contextmanager
+def _uvicorn_logs_here() -> Iterator[None]:
+    """Uvicorn's log goes where gpuvgm's goes."""
+    theirs, ours = logging.getLogger("uvicorn"), logging.getLogger("gpuvgm")
+    before = theirs.parent
+    theirs.parent = ours
+    try:
+        yield
+    finally:
+        theirs.parent = before

@@ -1,0 +1,127 @@
+"""What a request for rows does: from the bytes of its body to those of its answer, in a thread of the pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from gpuvgm.frames.tables import TableSource
+from gpuvgm.service import arrow_bodies, json_bodies
+from gpuvgm.service.limits import JSON_VALUE_BYTES, Deadline, Limits
+from gpuvgm.service.models import Served
+from gpuvgm.service.refusals import Refused
+
+SOURCE = "the request"
+VALID = "valid"
+
+
+class TransformOptions(BaseModel):
+    """What a transform may be asked for, in the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["sample", "argmax"] = "sample"
+    layout: Literal["compact", "onehot"] = "compact"
+    dtype: Literal["float32", "float64"] = "float32"
+    seed: int | None = Field(None, ge=0, lt=2**64)
+    first_row: int = Field(0, ge=0, lt=2**63)
+
+
+class InverseOptions(BaseModel):
+    """What an inverse may be asked for, in the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    return_valid: bool = False
+    invalid: Literal["mask", "drop"] = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows as they are sent.
+
+    Parameters
+    ----------
+    body : bytes or memoryview
+        What is sent.
+    media_type : str
+        What it is.
+    rows : int
+        Rows that came in.
+    """
+
+    body: bytes | memoryview
+    media_type: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One request for rows.
+
+    Parameters
+    ----------
+    served : Served
+        The model.
+    options : TransformOptions or InverseOptions
+        What to do with the rows.
+    given, wanted : str
+        Media types of body and answer.
+    limits : Limits
+        How large both may be.
+    deadline : Deadline
+        When it has to be done; it is looked at after every block.
+    """
+
+    served: Served
+    options: TransformOptions | InverseOptions
+    given: str
+    wanted: str
+    limits: Limits
+    deadline: Deadline
+
+    def __call__(self, body: bytearray) -> Answer:
+        """The answer.
+
+        Raises
+        ------
+        InputError, Refused
+            For what cannot be answered.
+        """
+        self.deadline.check()
+        rows = self._read(body)
+        self._check_answer(rows)
+        source: Any = TableSource(SOURCE, "pyarrow", rows)
+        model = self.served.reporting(self.deadline.check)
+        if isinstance(self.options, TransformOptions):
+            return self._written(model.transform(source, **self.options.model_dump()), rows.num_rows)
+        values, valid = model.inverse_transform(source, return_valid=True, invalid=self.options.invalid)
+        return self._written(values, rows.num_rows, valid if self.options.return_valid else None)
+
+    def _read(self, body: bytearray) -> pa.Table:
+        if self.given == json_bodies.MEDIA_TYPE:
+            return json_bodies.read_document(body, self.served.types)
+        return arrow_bodies.read_stream(body, self.limits.max_bytes, self.deadline)
+
+    def _check_answer(self, rows: pa.Table) -> None:
+        """Refuse what would become too large; a table of no bytes may still claim any number of rows."""
+        options = self.options
+        width = self.served.widths[options.layout if isinstance(options, TransformOptions) else "inverse"]
+        if self.wanted == json_bodies.MEDIA_TYPE:
+            width = max(width / 8, 1.0) * JSON_VALUE_BYTES
+        most = int(self.limits.answer_bytes / max(width, 1.0))
+        if rows.num_rows > most:
+            told = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
+            raise Refused(413, "TooLarge", f"{told}: send at most {most} rows at a time")
+
+    def _written(self, table: pa.Table, rows: int, valid: Any = None) -> Answer:
+        self.deadline.check()
+        if self.wanted == json_bodies.MEDIA_TYPE:
+            listed = None if valid is None else valid.tolist()
+            return Answer(json_bodies.write_document(table, listed), self.wanted, rows)
+        if valid is not None:
+            table = table.append_column(VALID, pa.array(valid))
+        return Answer(arrow_bodies.write_stream(table), self.wanted, rows)

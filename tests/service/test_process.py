@@ -1,0 +1,130 @@
+"""`gpuvgm serve` as a process: a socket, a token, a signal."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from gpuvgm.service.models import load_models
+from gpuvgm.service.start import token_of
+from tests.cli.running import invoke, start
+from tests.service.conftest import ARROW, TOKEN, stream_of, table_of
+
+
+def test_a_process_serves_and_stops(folder, tmp_path):
+    """Requests under way when SIGTERM comes are answered; then the process ends with exit code 0."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    arguments = ("--model", folder, "--port", "0", "--token-file", tmp_path / "token", "--log-format", "json", "--json")
+    with start("serve", *arguments) as process:
+        try:
+            out = _answered_until_its_end(process)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    found = json.loads(out)
+    assert found["models"] == ["one", "table"]
+    assert found["requests"] >= 4
+
+
+def _answered_until_its_end(process):
+    port = int(re.search(r":(\d+)$", told(process, "serving"))[1])
+    with closing(client_of(port)) as first, closing(client_of(port)) as other:
+        _ask_until_the_end(process, first, other)
+    assert process.wait(timeout=60) == 0
+    return process.stdout.read()
+
+
+def client_of(port):
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+
+def _ask_until_the_end(process, first, other):
+    rows = stream_of(table_of())
+    headers = {"Content-Type": ARROW, "Authorization": f"Bearer {TOKEN}"}
+    first.request("POST", "/v1/models/table/transform", rows, headers)
+    check_whole(first.getresponse())
+    first.putrequest("POST", "/v1/models/table/transform")
+    for name, value in {**headers, "Content-Length": str(len(rows))}.items():
+        first.putheader(name, value)
+    first.endheaders()
+    first.send(rows[:100])
+    until(lambda: b"gpuvgm_requests_in_flight 2.0" in ask(other, "/metrics", headers)[1])
+    process.send_signal(signal.SIGTERM)
+    until(lambda: ask(other, "/ready", {})[0] == 503)
+    first.send(rows[100:])
+    check_whole(first.getresponse())
+
+
+def until(reached):
+    end = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < end
+
+
+def check_whole(response):
+    assert (response.status, len(response.read())) == (200, int(response.headers["content-length"]))
+
+
+def told(process, begin):
+    """The message of the first line of the log that begins so; what follows is read and dropped."""
+    for line in process.stderr:
+        message = json.loads(line)["message"]
+        if message.startswith(begin):
+            threading.Thread(target=list, args=(process.stderr,), daemon=True).start()
+            return message
+    raise AssertionError(f"nothing begins with {begin}")
+
+
+def ask(connection, path, headers):
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def test_tokens(tmp_path, monkeypatch):
+    assert token_of(None) is None
+    monkeypatch.setenv("GPUVGM_TOKEN", f" {TOKEN}\n")
+    assert token_of(None) == TOKEN
+    (tmp_path / "token").write_text("a" * 20)
+    assert token_of(tmp_path / "token") == "a" * 20
+    for wrong in ("", "short", "a b" * 9, "ä" * 20):
+        (tmp_path / "token").write_text(wrong)
+        message = invoke("serve", "--model", tmp_path, "--token-file", tmp_path / "token", code=2).stderr
+        assert "openssl rand -hex 32" in message
+    assert "cannot be read" in invoke("serve", "--model", tmp_path, "--token-file", tmp_path / "no", code=2).stderr
+
+
+def test_models_are_found_by_their_names(folder, tmp_path):
+    assert list(load_models(folder)) == ["one", "table"]
+    assert list(load_models(folder / "one")) == ["one"]
+    assert list(load_models(folder / "table.gpuvgm")) == ["table"]
+    assert "holds no model" in invoke("serve", "--model", tmp_path, code=2).stderr
+    assert "is not there" in invoke("serve", "--model", tmp_path / "a", code=2).stderr
+    (tmp_path / "m.gpuvgm").write_bytes((folder / "table.gpuvgm").read_bytes())
+    (tmp_path / "m").symlink_to(folder / "one")
+    assert 'two models are called "m"' in invoke("serve", "--model", tmp_path, code=2).stderr
+
+
+def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
+    arguments = ("serve", "--model", folder / "one")
+    assert "cannot listen on 203.0.113.1 port 8080" in invoke(*arguments, "--host", "203.0.113.1", code=2).stderr
+    assert "64 apples" in invoke(*arguments, "--max-bytes", "64 apples", code=2).stderr
+    for name in [name for name in sys.modules if name.startswith("gpuvgm.service.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    assert 'pip install "gpuvgm[serve]"' in invoke(*arguments, code=3).stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_open_addresses_are_warned_of(folder, host, monkeypatch):
+    monkeypatch.setattr("gpuvgm.service.server.serve", lambda *_: 0)
+    result = invoke("serve", "--model", folder / "one", "--host", host, "--port", "0")
+    assert f"anyone who reaches {host} may use the models" in result.stderr

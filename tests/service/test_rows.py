@@ -1,0 +1,125 @@
+"""Transform and inverse over HTTP give what the library gives."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from tests.service.conftest import ARROW, error_of, stream_of, table_from, table_of
+
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module")
+def local(folder):
+    return gpuvgm.load(folder / "table.gpuvgm").set_output(transform="pyarrow")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mode": "argmax", "dtype": "float64"}, {"layout": "onehot"}, {"seed": 7, "first_row": 3}]
+)
+def test_transform_of_arrow(client, local, options):
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    response = client.post(f"table/transform?{query}", stream_of(table_of()))
+    assert (response.status_code, response.headers["content-type"]) == (200, ARROW)
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert table_from(response).equals(local.transform(table_of(), **options), check_metadata=True)
+
+
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
+def test_inverse_of_arrow(client, local, compression):
+    encoded = local.transform(table_of())
+    response = client.post("table/inverse", stream_of(encoded, compression=compression))
+    assert table_from(response).equals(local.inverse_transform(encoded))
+
+
+def test_valid_rows_and_dropped_ones(client, local):
+    encoded = local.transform(table_of().slice(0, 3), dtype="float64")
+    far = encoded.set_column(0, "x.scalar", pa.array([0.0, 1e6, 0.0]))
+    _, expected = local.inverse_transform(far, return_valid=True)
+    assert expected.tolist().count(False) >= 1
+    response = client.post("table/inverse?return_valid=true", stream_of(far))
+    assert table_from(response)["valid"].to_pylist() == expected.tolist()
+    kept = table_from(client.post("table/inverse?invalid=drop", stream_of(far)))
+    assert (kept.num_rows, kept.schema.names) == (int(expected.sum()), table_of().schema.names)
+    listed = client.post("table/inverse?return_valid=true", stream_of(far), accept=JSON).json()
+    assert listed["valid"] == expected.tolist()
+
+
+def test_json_both_ways(client, local):
+    rows = table_of().slice(0, 30)
+    sent = client.post("table/inverse", stream_of(local.transform(rows)), accept=JSON).json()
+    values = local.inverse_transform(local.transform(rows))
+    columns = sent["columns"]
+    assert sent["rows"] == 30
+    assert columns["n"] == values["n"].to_pylist()
+    assert None in columns["n"]
+    assert columns["colour"] == values["colour"].to_pylist()
+    assert columns["price"][0] == str(values["price"][0])
+    assert columns["took"] == values["took"].cast(pa.int64()).to_pylist()
+    encoded = client.post("table/transform", json.dumps({"columns": columns}).encode(), JSON, accept=ARROW)
+    assert table_from(encoded).equals(local.transform(values))
+    encoded = client.post("table/transform", json.dumps({"columns": columns}).encode(), JSON).json()
+    assert list(encoded["columns"]) == local.transform(values).schema.names
+    back = client.post("table/inverse", json.dumps({"columns": encoded["columns"]}).encode(), JSON).json()["columns"]
+    assert (back["colour"], back["n"]) == (columns["colour"], columns["n"])
+    np.testing.assert_allclose(back["x"], columns["x"], rtol=1e-5)
+
+
+def test_no_rows(client, local):
+    empty = table_of().slice(0, 0)
+    assert table_from(client.post("table/transform", stream_of(empty))).equals(local.transform(empty))
+    body = {"columns": {name: [] for name in empty.schema.names}}
+    assert client.post("table/transform", json.dumps(body).encode(), JSON).json()["rows"] == 0
+
+
+def test_numbers_without_a_place_in_json_are_null(client, local):
+    encoded = local.transform(table_of().slice(0, 2), dtype="float64")
+    undefined = encoded.set_column(0, "x.scalar", pa.array([np.nan, 0.0]))
+    none, number = client.post("table/inverse", stream_of(undefined), accept=JSON).json()["columns"]["x"]
+    assert (none, number > 0) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [("*/*", ARROW), ("application/*", ARROW), (f"text/html, {JSON};q=0.5", JSON), (f"{JSON};q=0.1, {ARROW}", ARROW)],
+)
+def test_the_answer_is_of_the_kind_asked_for(client, accept, kind):
+    response = client.post("one/transform", stream_of(table_of().select(["x"])), accept=accept)
+    assert response.headers["content-type"] == kind
+
+
+def test_wrong_kinds(client):
+    assert "Accept must name" in error_of(client.post("one/transform", b"", accept="text/html"), 406)
+    for kind in ("text/plain", "", "multipart/form-data"):
+        assert "Content-Type must be" in error_of(client.post("one/transform", b"", kind), 415)
+    packed = client.post("one/transform", b"", **{"content-encoding": "gzip"})
+    assert "Content-Encoding" in error_of(packed, 415)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("mode=best", "mode: Input should be 'sample' or 'argmax'"),
+        ("seed=-1", "seed: "),
+        ("seed=18446744073709551616", "seed: "),
+        ("out=/tmp/x.parquet", "out: Extra inputs"),
+        ("first_row=x", "first_row: "),
+    ],
+)
+def test_wrong_options(client, query, told):
+    response = client.post(f"one/transform?{query}", stream_of(table_of().select(["x"])))
+    assert f"wrong options in the query: {told}" in error_of(response, 400)
+
+
+def test_errors_name_column_and_row(client):
+    rows = table_of().select(["x"]).slice(0, 4)
+    missing = rows.set_column(0, "x", pa.array([1.0, None, 2.0, 3.0]))
+    message = error_of(client.post("one/transform", stream_of(missing)), 400)
+    assert message.startswith('column "x": 1 values are missing')
+    assert "the request, row 1" in message
+    assert 'no column "x"' in error_of(client.post("one/transform", stream_of(rows.rename_columns(["y"]))), 400)
