@@ -69,7 +69,7 @@ def test_cuda_extra_caps_numpy(name):
 
 def test_every_extra_is_offered():
     offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "rdt", "ctgan", "kernels", "test", "dev"}
-    assert set(PROJECT["optional-dependencies"]) == offered | {"test-ctgan", "test-rdt1"}
+    assert set(PROJECT["optional-dependencies"]) == offered | {"notebooks", "test-ctgan", "test-rdt1"}
 
 
 def test_environment_has_the_lower_bounds_of_pyproject():
