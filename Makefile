@@ -5,6 +5,7 @@
 # make benchmarks tables and JSON lines              make clean       remove what was built
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
 # make peers      gpuvgm beside scikit-learn, RDT, CTGAN, Polars, Dask, Spark and PyTorch (PEERS_RESULTS, PEERS_ROWS)
+# make notebooks  runs all notebooks into build/notebooks; make notebooks-update writes what they show into them
 # make test-gpu   the tests of engines on this machine's GPU, then its measurements (GPU_RESULTS)
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
@@ -27,8 +28,8 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-faults test-gpu test-integrations test-one-integration peers measure-peers lint format
-.PHONY: benchmarks install install-dev clean distclean
+.PHONY: help demo docs test test-faults test-gpu test-integrations test-one-integration peers measure-peers
+.PHONY: notebooks notebooks-update run-notebooks lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -62,6 +63,14 @@ peers:
 measure-peers: $(STAMP)-test-peers
 	$(BIN)/python -m pytest tests/benchmarks/test_peers_sides.py $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks peers --rows $(PEERS_ROWS) --json $(PEERS_RESULTS)
+
+# The second one trains CTGAN, in the environment that has it.
+notebooks notebooks-update:
+	$(MAKE) run-notebooks EXTRA=test NOTEBOOKS="$(if $(findstring update,$@),--update) 01 03 04 05"
+	$(MAKE) run-notebooks VENV=$(VENV)-ctgan EXTRA=test-ctgan NOTEBOOKS="$(if $(findstring update,$@),--update) 02"
+
+run-notebooks: $(STAMP)-$(EXTRA)
+	$(BIN)/python notebooks/execute.py $(NOTEBOOKS)
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check .

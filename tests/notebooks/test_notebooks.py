@@ -1,0 +1,70 @@
+"""The notebooks run from a clean kernel, and what they keep is small and comes from one run in order."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.notebooks.running import NOTEBOOKS, ROOT, code_cells, run_notebook
+
+LARGEST = 300_000  # bytes of a notebook
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+PAGE = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "rows", "said"),
+    [
+        ("01", 20_000, "same rows: True"),
+        ("03", 200_000, "16 of 16 files are the same"),
+        ("04", 20_000, "modal=[0]  zeros come back between 0.0e+00 and 0.0e+00"),
+        ("05", 20_000, "transform on the CPU"),
+    ],
+    ids=["01", "03", "04", "05"],
+)
+def test_runs_from_a_clean_kernel(number: str, rows: int, said: str, tmp_path: Path) -> None:
+    assert said in run_notebook(number, tmp_path, GPUVGM_NOTEBOOK_ROWS=str(rows))
+
+
+@each
+def test_outputs_are_of_one_run_in_order(path: Path) -> None:
+    cells = code_cells(path)
+    assert [cell["execution_count"] for cell in cells] == [number for number, _ in zip(count(1), cells, strict=False)]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert outputs
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data", "execute_result"}
+    assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
+
+
+@each
+def test_is_small_and_without_metadata(path: Path) -> None:
+    assert path.stat().st_size <= LARGEST
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["metadata"] == METADATA
+    assert [cell["metadata"] for cell in document["cells"] if cell["metadata"]] == []
+
+
+@each
+def test_says_nothing_of_the_machine_that_ran_it(path: Path) -> None:
+    assert re.findall(r"/tmp/|/home/|/root/|/work/|site-packages", path.read_text(encoding="utf-8")) == []
+
+
+@each
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    assert targets, "it ends with what to read next"
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_the_page_lists_every_notebook() -> None:
+    assert re.findall(r"\]\(\.\./notebooks/([^)]+)\)", PAGE) == [path.name for path in NOTEBOOKS]
