@@ -1,11 +1,11 @@
 # gpuvgm on the CPU. From the root of the repository:  docker build -f docker/cpu.Dockerfile -t gpuvgm:cpu .
 #
 # For builds that can be repeated, pin the base by its digest:
-#   --build-arg BASE_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:DIGEST
+#   --build-arg BASE_IMAGE=python:3.13-slim-trixie@sha256:DIGEST
 # Any base with apt-get and Python 3.11 to 3.14 with its venv module will do. One whose python3 is Debian's lacks
 # Python's headers, which the build needs:  --build-arg BUILD_PACKAGES="g++ python3-dev"
 # An index or certificates of your own:  --secret id=pip,src=pip.conf
-ARG BASE_IMAGE=docker.io/library/python:3.13-slim-trixie
+ARG BASE_IMAGE=python:3.13-slim-trixie
 
 # hadolint ignore=DL3006  # the tag is in the argument
 FROM ${BASE_IMAGE} AS build

@@ -3,10 +3,10 @@
 #   docker run --rm --gpus all gpuvgm:gpu doctor
 #
 # The wheels bring CUDA's libraries; of the machine it takes the driver and the NVIDIA Container Toolkit. For CUDA 12:
-#   --build-arg EXTRAS=cu12,dask,s3 --build-arg BASE_IMAGE=docker.io/nvidia/cuda:12.9.1-base-ubuntu24.04
+#   --build-arg EXTRAS=cu12,dask,s3 --build-arg BASE_IMAGE=nvidia/cuda:12.9.1-base-ubuntu24.04
 # For builds that can be repeated, pin the base by its digest: ...-ubuntu24.04@sha256:DIGEST
 # An index or certificates of your own:  --secret id=pip,src=pip.conf
-ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.2-base-ubuntu24.04
+ARG BASE_IMAGE=nvidia/cuda:13.0.2-base-ubuntu24.04
 
 # hadolint ignore=DL3006  # the tag is in the argument
 FROM ${BASE_IMAGE} AS python

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuvgm.options import OPTIONS
 from tests.cli.running import invoke
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +19,6 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 DEVICE = {"cudf", "cupy"}
 REPLACED = {"ctgan", "rdt"}
 FOREVER = {"serve"}  # commands that end only when they are told to
-PENDING = {("evaluate", "html")}  # options that this page may show before they are there
 
 _BLOCK = re.compile(r"(?P<mark><!-- not run[^\n]*-->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
 
@@ -48,14 +46,7 @@ class Block:
         """Commands of gpuvgm in a block of the shell that end by themselves."""
         lines = [shlex.split(line, comments=True) for line in self.code.replace("\\\n", " ").splitlines()]
         commands = [words[1:] for words in lines if words and words[0].removeprefix(".venv/bin/") == "gpuvgm"]
-        return [words for words in commands if words[0] not in FOREVER and not _waits(words)]
-
-
-def _waits(words: list[str]) -> bool:
-    """Whether a command shows an option that is still to come."""
-    return any(
-        words[0] == command and f"--{option}" in words and option not in OPTIONS[command] for command, option in PENDING
-    )
+        return [words for words in commands if words[0] not in FOREVER]
 
 
 def blocks(page: Path, *languages: str) -> list[Block]:
