@@ -1,4 +1,4 @@
-"""pyproject.toml, environment.yml and the version: each fact in one place, and the places agree."""
+"""pyproject.toml and the version: each fact in one place, and the places agree."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 REQUIRED = {"numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich"}
-
-
-def conda_requirements():
-    """Name -> conda version text of every dependency in environment.yml."""
-    text = (ROOT / "environment.yml").read_text(encoding="utf-8").partition("dependencies:")[2]
-    lines = re.findall(r"^  - ([a-z0-9-]+)(\S*)$", text, flags=re.MULTILINE)
-    return dict(lines)
 
 
 def extra(name):
@@ -70,20 +63,3 @@ def test_cuda_extra_caps_numpy(name):
 def test_every_extra_is_offered():
     offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "rdt", "ctgan", "kernels", "test", "dev"}
     assert set(PROJECT["optional-dependencies"]) == offered | {"test-ctgan", "test-rdt1"}
-
-
-def test_environment_has_the_lower_bounds_of_pyproject():
-    conda = conda_requirements()
-    for text in PROJECT["dependencies"]:
-        requirement = Requirement(text)
-        assert conda[requirement.name].split(",")[0] == str(requirement.specifier)
-    assert f">={PROJECT['requires-python'].removeprefix('>=')}" in conda["python"].split(",")
-
-
-def test_environment_has_the_gpu_stack_of_the_extras():
-    conda, cuda = conda_requirements(), extra("cu13")
-    assert SpecifierSet(conda["cupy"]) == cuda["cupy-cuda13x"]
-    assert "<2.5" in conda["numpy"].split(",")
-    for package, wheel in [("cudf", "cudf-cu13"), ("dask-cudf", "dask-cudf-cu13"), ("dask-cuda", "dask-cuda")]:
-        assert SpecifierSet(f"={conda[package]}") == cuda[wheel]
-    assert SpecifierSet(conda["dask"]) == SpecifierSet(conda["distributed"]) == extra("dask")["dask"]

@@ -1,0 +1,166 @@
+"""What docker/ runs, run: the same commands on loopback, small tables, Dask's own programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import gpuvgm
+from tests.deploy.commands import (
+    FOLDER,
+    Command,
+    containers,
+    documents,
+    health_of,
+    images,
+    of_container,
+    of_service,
+    shown_in_compose,
+)
+from tests.deploy.conftest import needs_dask
+from tests.deploy.processes import ROOT, SECONDS, Machine, on_path
+from tests.deploy.test_commands import write_options
+from tests.distributed.working import wait_until
+
+ROWS = 4000
+
+
+def rows_of(model):
+    return gpuvgm.load(model).model_.rows
+
+
+@pytest.mark.parametrize("command", [one for one in images() if "gpu." not in one.origin], ids=str)
+def test_an_image_answers(command, tmp_path):
+    Machine(tmp_path, ports=()).run(command)
+
+
+@needs_dask
+def test_compose(tmp_path):
+    machine = Machine(tmp_path, ports=(8786, 8787, 8790))
+    (generate,) = shown_in_compose()
+    words = [str(ROWS) if word == "1e7" else word for word in generate.words]
+    with machine.running(of_service("scheduler"), of_service("worker")):
+        for service, port in [("scheduler", 8787), ("worker", 8790)]:
+            machine.healthy(port)
+            machine.run(health_of(service))
+        machine.run(Command("generate", tuple(words)))
+        machine.run(of_service("job"))
+    assert rows_of(tmp_path / "tables" / "amount.gpuvgm") == ROWS
+
+
+@pytest.fixture
+def train(tmp_path):
+    (tmp_path / "tables").mkdir()
+    gpuvgm.generate(tmp_path / "tables" / "train", ROWS, file_rows=ROWS // 2)
+    return tmp_path / "tables" / "train"
+
+
+def commands_of(name):
+    return [of_container(one, name) for document in documents(FOLDER / name) for one in containers(document)]
+
+
+def test_kubernetes_fit_and_nightly(tmp_path, train):
+    machine = Machine(tmp_path, ports=())
+    write_options(machine)
+    (fit,) = commands_of("kubernetes/fit.yaml")
+    machine.run(fit)
+    model = tmp_path / "tables" / "model.gpuvgm"
+    assert rows_of(model) == ROWS
+    shutil.copy(sorted(train.glob("*.parquet"))[0], train / "zz-new.parquet")
+    grow, evaluate = commands_of("kubernetes/nightly.yaml")
+    machine.run(grow)
+    assert rows_of(model) == ROWS + ROWS // 2
+    machine.run(evaluate)
+    report = json.loads((tmp_path / "tables" / "evaluation.json").read_text())
+    assert report["broken"] == []
+
+
+@needs_dask
+def test_kubernetes_dask(tmp_path, train):
+    variables = {"DASK_SCHEDULER_ADDRESS": "tcp://gpuvgm-scheduler:8786", "DASK_WORKER_NAME": "worker-1"}
+    machine = Machine(tmp_path, ports=(8786, 8787, 8788), variables=variables)
+    scheduler, worker, job = commands_of("kubernetes/dask.yaml")
+    with machine.running(scheduler, worker):
+        machine.healthy(8787)
+        machine.healthy(8788)
+        machine.run(job)
+    assert rows_of(tmp_path / "tables" / "model.gpuvgm") == ROWS
+
+
+SRUN = """#!/usr/bin/env bash
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+"""
+PROGRAM = """#!/usr/bin/env bash
+exec {python} -m {name} "$@"
+"""
+
+
+@needs_dask
+def test_slurm(tmp_path, train):
+    machine = Machine(tmp_path, ports=())
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    on_path(programs, "srun", SRUN)
+    for name in ("gpuvgm", "dask"):
+        on_path(programs, name, PROGRAM.format(python=sys.executable, name=name))
+    model = tmp_path / "tables" / "model.gpuvgm"
+    variables = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "SOURCE": os.fspath(train),
+        "MODEL": os.fspath(model),
+        "FIT_OPTIONS": "--effort research --summaries",
+    }
+    done = subprocess.run(
+        ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")],
+        env=machine.environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert rows_of(model) == ROWS
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model.gpuvgm", "train"]
+
+
+SUBSTITUTES = {
+    "dask": """#!/usr/bin/env bash
+[[ $1 == scheduler ]] && echo '{"address": "tcp://here:1"}' > "${@: -1}"
+echo $$ >> "$STEPS"
+exec sleep 100
+""",
+    "gpuvgm": """#!/usr/bin/env bash
+trap 'echo "ended: $*"; exit 143' TERM
+echo started > "$STARTED"
+while :; do sleep 0.05; done
+""",
+}
+
+
+def test_slurm_ends_the_fit_when_time_is_up(tmp_path):
+    on_path(tmp_path, "srun", SRUN)
+    for name, text in SUBSTITUTES.items():
+        on_path(tmp_path, name, text)
+    steps, started = tmp_path / "steps", tmp_path / "started"
+    variables = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "SOURCE": "rows",
+        "MODEL": os.fspath(tmp_path / "model"),
+        "STEPS": os.fspath(steps),
+        "STARTED": os.fspath(started),
+    }
+    script = ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")]
+    with subprocess.Popen(script, env=os.environ | variables, stdout=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: started.exists() and steps.exists() and len(steps.read_text().split()) == 2)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 143
+    assert f"ended: fit rows --model {tmp_path}/model --scheduler tcp://here:1" in output
+    assert not any(os.path.exists(f"/proc/{number}") for number in steps.read_text().split())
+    assert not list(tmp_path.glob(".gpuvgm.*"))
