@@ -93,7 +93,9 @@ def answering_builder():
 def test_the_image_is_built_and_does_a_job():
     options = os.environ.get("CONTAINER_OPTIONS")
     if options is None:
-        pytest.skip("CONTAINER_OPTIONS is not set: the options of docker/check, which may be empty (docs/how-to/deploy.md)")
+        pytest.skip(
+            "CONTAINER_OPTIONS is not set: the options of docker/check, which may be empty (docs/how-to/deploy.md)"
+        )
     if answering_builder() is None:
         pytest.skip(f"none of {', '.join(BUILDERS)} answers here")
     done = subprocess.run([os.fspath(FOLDER / "check"), *shlex.split(options)], capture_output=True, text=True)
