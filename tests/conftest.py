@@ -31,6 +31,7 @@ needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can
 
 #: Long runs of the same code with other numbers, which tell nothing of a Python version.
 EXHAUSTIVE = (
+    "deploy/",
     "distributed/test_fit.py",
     "distributed/test_frames.py",
     "engines/test_engines.py",

@@ -10,14 +10,21 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import util
 from pathlib import Path
 from urllib.request import urlopen
+
+import pytest
 
 from tests.deploy.commands import Command
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {"gpuvgm": ("-m", "gpuvgm"), "dask": ("-m", "dask"), "python": ()}
 SECONDS = 120  # far more than anything here takes
+
+needs_dask = pytest.mark.skipif(
+    util.find_spec("distributed") is None, reason="Dask is not installed: pip install gpuvgm[dask]"
+)
 
 
 def free_port() -> int:

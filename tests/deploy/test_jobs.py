@@ -23,8 +23,7 @@ from tests.deploy.commands import (
     of_service,
     shown_in_compose,
 )
-from tests.deploy.conftest import needs_dask
-from tests.deploy.processes import ROOT, SECONDS, Machine, on_path
+from tests.deploy.processes import ROOT, SECONDS, Machine, needs_dask, on_path
 from tests.deploy.test_commands import write_options
 from tests.distributed.working import wait_until
 
