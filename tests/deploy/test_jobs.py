@@ -39,6 +39,7 @@ def test_an_image_answers(command, tmp_path):
     Machine(tmp_path, ports=()).run(command)
 
 
+@pytest.mark.slow
 @needs_dask
 def test_compose(tmp_path):
     machine = Machine(tmp_path, ports=(8786, 8787, 8790))
@@ -64,6 +65,7 @@ def commands_of(name):
     return [of_container(one, name) for document in documents(FOLDER / name) for one in containers(document)]
 
 
+@pytest.mark.slow
 def test_kubernetes_fit_and_nightly(tmp_path, train):
     machine = Machine(tmp_path, ports=())
     write_options(machine)
@@ -80,6 +82,7 @@ def test_kubernetes_fit_and_nightly(tmp_path, train):
     assert report["broken"] == []
 
 
+@pytest.mark.slow
 @needs_dask
 def test_kubernetes_dask(tmp_path, train):
     variables = {"DASK_SCHEDULER_ADDRESS": "tcp://gpuvgm-scheduler:8786", "DASK_WORKER_NAME": "worker-1"}
@@ -101,6 +104,7 @@ exec {python} -m {name} "$@"
 """
 
 
+@pytest.mark.slow
 @needs_dask
 def test_slurm(tmp_path, train):
     machine = Machine(tmp_path, ports=())
