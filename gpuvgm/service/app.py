@@ -10,6 +10,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 import gpuvgm
@@ -113,9 +114,9 @@ class Routes:
             work = Work(served, options, given, answer_type(request.headers, given), limits, deadline)
             most = limits.json_bytes if given == json_bodies.MEDIA_TYPE else limits.max_bytes
             answer = await self._answer(work, await read_body(request, most, deadline))
+        except ClientDisconnect:
+            raise
         except Exception as problem:
-            if type(problem).__name__ == "ClientDisconnect":
-                raise
             return _error(refusal_of(problem))
         self.metrics.rows.labels(route, name).inc(answer.rows)
         return RowsResponse(answer, limits.timeout)

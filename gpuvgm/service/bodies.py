@@ -6,6 +6,7 @@ import asyncio
 
 from fastapi import Request
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -103,8 +104,11 @@ class RowsResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send piece after piece, each when the one before has left."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with asyncio.timeout(self._timeout):
-            for start in range(0, len(self._rows), PIECE_BYTES):
-                piece = self._rows[start : start + PIECE_BYTES]
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+        try:
+            async with asyncio.timeout(self._timeout):
+                for start in range(0, len(self._rows), PIECE_BYTES):
+                    piece = self._rows[start : start + PIECE_BYTES]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            raise ClientDisconnect from None  # as good as gone; the connection is cut off

@@ -64,6 +64,25 @@ def test_a_body_that_does_not_arrive(made):
     assert time.monotonic() - start < 20
 
 
+def test_an_answer_that_nobody_takes(made):
+    client, sent = made(timeout=0.2), []
+
+    async def receive():
+        return {"type": "http.request", "body": ROWS, "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(30)
+
+    headers = [(b"content-type", ARROW.encode())]
+    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers}
+    asyncio.run(client.app(scope, receive, send))
+    assert [message.get("status", 0) for message in sent] == [200, 0]
+    assert client.app.gate.under_way == 0
+    assert 'gpuvgm_requests_total{route="transform",status="499"} 1.0' in client("GET", "/metrics").text
+
+
 @pytest.fixture
 def held(monkeypatch):
     """Work that waits until it is let go."""
