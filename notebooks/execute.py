@@ -38,7 +38,9 @@ def execute(source: Path, target: Path) -> None:
     """
     notebook = nbformat.read(source, as_version=4)
     settings = Config({"KernelManager": {"transport": "ipc"}})  # no port is opened
-    client = NotebookClient(notebook, timeout=None, kernel_name="python3", record_timing=False, config=settings)
+    client = NotebookClient(
+        notebook, timeout=None, kernel_name="python3", record_timing=False, config=settings, startup_timeout=600
+    )
     with TemporaryDirectory(prefix="gpuvgm-kernel-") as folder:
         client.execute(env=os.environ | {"IPYTHONDIR": folder, "PYTHONPATH": _python_path()})
     notebook.metadata = nbformat.from_dict(METADATA)
