@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import gpuvgm
@@ -21,6 +22,7 @@ from gpuvgm.monitoring.stages import Stages
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _SOURCES = ("source", "encoded")
+_STATUS = Path("/proc/self/status")
 
 
 @dataclass(slots=True)
@@ -88,8 +90,15 @@ class RunRecord:
 
 def peak_memory() -> int:
     """Bytes of memory that this process, or one of its workers that have ended, held at most."""
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(one).ru_maxrss for one in who) * MAXRSS_BYTES
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAXRSS_BYTES
+    return max(_own_peak(), workers)
+
+
+def _own_peak() -> int:
+    """Bytes that this process held at most; the system's `ru_maxrss` begins with what its parent held."""
+    if not _STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES
+    return next(int(line.split()[1]) << 10 for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
 
 
 def versions() -> dict[str, str]:
