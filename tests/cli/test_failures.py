@@ -147,7 +147,7 @@ def test_log_and_warnings_go_to_stderr(monkeypatch):
         assert result.stdout == "nothing\n"
         assert invoke("doctor", "--quiet").stderr == ""
         assert "gpuvgm: detail\n" in invoke("doctor", "--debug").stderr
-        assert json.loads(invoke("doctor", "--json").stdout) == {}
+        assert json.loads(invoke("doctor", "--json").stdout).keys() == {"run"}
 
 
 def test_an_unusable_engine_is_an_environment_problem(folder, tmp_path):
