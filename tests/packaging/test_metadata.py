@@ -69,6 +69,7 @@ def test_cuda_extra_caps_numpy(name):
 
 def test_every_extra_is_offered():
     offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "rdt", "ctgan", "kernels", "test", "dev"}
+    offered |= {"serve"}
     assert set(PROJECT["optional-dependencies"]) == offered | {"test-ctgan", "test-rdt1"}
 
 
