@@ -39,11 +39,13 @@ class Service:
     port: int
     process: subprocess.Popen[str]
     own: threading.local = field(default_factory=threading.local)
+    opened: list[HTTPConnection] = field(default_factory=list)
 
     def post(self, what: str, body: bytes, kind: str = ARROW) -> bytes:
         """The answer to a request; each thread has a connection of its own."""
         if not hasattr(self.own, "connection"):
             self.own.connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+            self.opened.append(self.own.connection)
         self.own.connection.request("POST", f"/v1/models/model/{what}", body, {"Content-Type": kind})
         answer = self.own.connection.getresponse()
         content = answer.read()
@@ -86,10 +88,14 @@ def running() -> Iterator[Service]:
         with subprocess.Popen(
             command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         ) as process:
+            service = None
             try:
                 assert process.stderr is not None
-                yield Service(int(process.stderr.readline().rpartition(":")[2]), process)
+                service = Service(int(process.stderr.readline().rpartition(":")[2]), process)
+                yield service
             finally:
+                for connection in [] if service is None else service.opened:
+                    connection.close()
                 process.terminate()
 
 

@@ -51,7 +51,7 @@ def run_command(
             code, error = terminal.fail(problem), {"kind": type(problem).__name__, "message": explained(problem)}
         record.finish(code, found, error)
         try:
-            if terminal.log_format == "json":
+            if terminal.log_format == "json":  # people see the last line as the outcome
                 _log_end(record)
             _publish(record, target, common["push_gateway"])
         except Exception as problem:  # the document is printed already
@@ -66,11 +66,6 @@ def _checked(common: Mapping[str, Any]) -> Location | None:
     return None if common["record"] is None else check_document(common["record"])
 
 
-def _log_end(record: RunRecord) -> None:
-    fields = {"command": record.command, "exit_code": record.exit_code, **record.figures()}
-    _LOG.info("%s: exit code %d after %.2f s", record.command, record.exit_code, record.seconds, extra=fields)
-
-
 def _publish(record: RunRecord, target: Location | None, gateway: str | None) -> None:
     """Write the record of a run, and send it where it shall go."""
     trace(record)
@@ -78,3 +73,9 @@ def _publish(record: RunRecord, target: Location | None, gateway: str | None) ->
         write_bytes(target, json_text(record.document()).encode())
     if gateway is not None:
         push(record, gateway)
+
+
+def _log_end(record: RunRecord) -> None:
+    ended = "%s: exit code %d after %.2f s"
+    fields = {"command": record.command, "exit_code": record.exit_code, **record.figures()}
+    _LOG.info(ended, record.command, record.exit_code, record.seconds, extra=fields)

@@ -61,7 +61,7 @@ assert importlib.util.find_spec("gpuvgm._native") is None
 names = [m.name for m in pkgutil.walk_packages(gpuvgm.__path__, "gpuvgm.")]
 needs_more = {"gpuvgm.__main__", "gpuvgm.engines.native", "gpuvgm.engines.cuda", "gpuvgm.distributed"}
 for name in names:
-    if name not in needs_more and not name.startswith("gpuvgm.integrations"):
+    if name not in needs_more and not name.startswith(("gpuvgm.integrations", "gpuvgm.service")):
         importlib.import_module(name)
 print(json.dumps([gpuvgm.__file__, len(names)]))
 """

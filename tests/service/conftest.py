@@ -6,18 +6,15 @@ import asyncio
 import datetime as dt
 from decimal import Decimal
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import gpuvgm
-
-pytest.importorskip("fastapi", reason="the extra serve is not installed")
-httpx = pytest.importorskip("httpx")
-
-from gpuvgm.service.app import create_app  # noqa: E402
-from gpuvgm.service.limits import Limits  # noqa: E402
-from gpuvgm.service.models import load_models  # noqa: E402
+from gpuvgm.service.app import create_app
+from gpuvgm.service.limits import Limits
+from gpuvgm.service.models import load_models
 
 ARROW = "application/vnd.apache.arrow.stream"
 TOKEN = "0123456789abcdef"
