@@ -23,7 +23,8 @@ def write() -> list[Path]:
     """Put the tables into the pages, and draw the picture."""
     for page in PAGES:
         page.write_text(with_tables(page.read_text()))
-    return [*PAGES, peers_page.draw(plan.newest("results"), PICTURE)]
+    lines = plan.newest("results")
+    return [*PAGES, peers_page.draw(lines, PICTURE)] if peers_page.last_run(lines) else [*PAGES]
 
 
 def with_tables(page: str) -> str:

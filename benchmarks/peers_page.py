@@ -17,6 +17,11 @@ BESIDE = "best"  # whose time the others' are compared with
 HEADINGS = (*STAGES, "time", "memory", "log-likelihood", "mean error", "99.9 %", "clipped", "fitted on", "iterations")
 OURS, OTHERS, TEXT = "#1a9c8c", "#8c8c8c", "#808080"  # seen on light and on dark ground
 MARKS = {"fit": "o", "transform": "s", "inverse": "D"}
+PICTURE_LINES = [
+    "![Times of fit, transform and inverse, and the log-likelihood of what was fitted, of every side](peers.svg)",
+    "",
+    "*Green: gpuvgm. Hollow: fitted on a sample.*",
+]
 Results = dict[str, dict[str, Any]]
 
 
@@ -25,7 +30,11 @@ def sections(lines: Iterable[str]) -> dict[str, list[str]]:
     documents = last_run(lines)
     if not documents:
         return {}
-    return {"peers-machine": [machine_text(documents)], "peers": list(tables(documents))}
+    return {
+        "peers-machine": [machine_text(documents)],
+        "peers-picture": PICTURE_LINES,
+        "peers": list(tables(documents)),
+    }
 
 
 def last_run(lines: Iterable[str]) -> list[dict[str, Any]]:
@@ -129,8 +138,10 @@ def draw(lines: Iterable[str], path: Path) -> Path:
         for (times, likelihoods), ((job, rows), sides) in zip(panels, columns.items(), strict=True):
             draw_times(times, f"{job}, {rows:,} rows", sides, rows)
             draw_likelihoods(likelihoods, sides, rows)
-        told = machine_text(documents)
-        figure.savefig(path, transparent=True, metadata={"Date": None, "Description": told})
+        handles = [pyplot.Line2D([], [], linestyle="", marker=mark, color=OTHERS) for mark in MARKS.values()]
+        figure.legend(handles, list(MARKS), frameon=False, fontsize="small", ncols=3, loc="outside upper left")
+        metadata = {"Date": None, "Description": machine_text(documents)}
+        figure.savefig(path, transparent=True, metadata=metadata)
         pyplot.close(figure)
     return path
 
@@ -141,12 +152,10 @@ def draw_times(panel: Any, title: str, sides: Results, rows: int) -> None:
     for stage, mark in MARKS.items():
         for height, side in enumerate(order):
             panel.plot(sides[side]["seconds"][stage], height, mark, **paint(side, sides[side], rows))
-        panel.plot([], [], mark, color=OTHERS, label=stage)
     panel.set_yticks(range(len(order)), [KNOWN[side].words for side in order])
     panel.set(xscale="log", xlabel="seconds")
     panel.set_title(title, loc="left", fontsize="medium")
     panel.grid(axis="y", color=TEXT, alpha=0.2)
-    panel.legend(frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
 
 
 def draw_likelihoods(panel: Any, sides: Results, rows: int) -> None:
@@ -155,6 +164,7 @@ def draw_likelihoods(panel: Any, sides: Results, rows: int) -> None:
         panel.plot(sides[side]["accuracy"]["log_likelihood"], height, "o", **paint(side, sides[side], rows))
     panel.set(xlabel="log-likelihood a row, nats")
     panel.tick_params(left=False)
+    panel.locator_params(axis="x", nbins=4)
     panel.grid(axis="y", color=TEXT, alpha=0.2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +33,14 @@ class TorchMixture(Drawn):
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         torch.set_num_threads(1)
-        torch.manual_seed(0)
         return torch.from_numpy(numbers_of(table, self.names[0]).astype(np.float32)[:, None])
 
     def fit(self, rows: Any) -> None:
         import torch
         from torchgmm.bayes import GaussianMixture
 
+        random.seed(0)  # both generators choose the start
+        torch.manual_seed(0)
         trainer = TRAINER | {"max_epochs": self.most_iterations}
         self.fitted = GaussianMixture(COMPONENTS, covariance_type="diag", trainer_params=trainer).fit(rows)
         model, self.iterations = self.fitted.model_, int(self.fitted.num_iter_)
