@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tomllib
@@ -40,6 +41,7 @@ def your_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_the_code_of_a_page_runs(page: Path, your_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger("gpuvgm"), "handlers", [])
     shutil.copy(your_rows, tmp_path)
     for _ in run_page(page):
         pass
