@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ MOST_CONNECTIONS = 1000
 BACKLOG = 128
 KEEP_ALIVE_SECONDS = 30
 LOOK_SECONDS = 0.05
+SWITCH_SECONDS = 0.0005  # small requests pass through several threads, and wait for Python's lock in each
 GRACE_SECONDS = 5  # beyond the time limits of a request
 
 
@@ -122,11 +124,14 @@ def serve(
     server = Server(config, guard)
     host, port = opened.getsockname()[:2]
     tell(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with _uvicorn_logs_here():
         try:
             server.run([opened])
         finally:
             guard.gate.close()
+            sys.setswitchinterval(interval)
     return server.server_state.total_requests
 
 
