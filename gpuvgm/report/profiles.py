@@ -221,7 +221,7 @@ def components_by_mean(column: MixtureColumn) -> Ints:
 def without(pieces: Pieces, numbers: Sequence[float]) -> Pieces:
     """The pieces without those that hold given numbers only, which have pieces of their own."""
     keys = keys_of(pieces.frame.apply(np.array(numbers, np.float64)))
-    kept = ~np.isin(pieces.start, keys)
+    kept = ~np.isin(pieces.start, keys, kind="sort")  # NumPy 2.0 fails at tables of uint64 above 2^63
     if np.all(kept):
         return pieces
     parts = ("start", "last", "count", "mean", "scatter", "unit")
