@@ -22,7 +22,7 @@ ENV GPUVGM_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /build \
     && /build/bin/pip wheel --no-deps --wheel-dir /wheels .
-ARG EXTRAS=dask,s3
+ARG EXTRAS=dask,s3,serve
 # Bokeh draws Dask's dashboard.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /opt/gpuvgm \

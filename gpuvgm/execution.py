@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,6 +20,7 @@ from gpuvgm.errors import InputError
 
 READ_AHEAD = 2
 PORTION_ROWS = 1 << 26  # of one process
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of each period, as Kubernetes' limits.cpu sets them
 LEAST_ROWS = 1 << 12  # of the parts of a block that memory was too short for
 _LOG = logging.getLogger("gpuvgm")
 
@@ -35,8 +38,13 @@ R = TypeVar("R")
 
 
 def available_threads() -> int:
-    """Number of cores this process may run on."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Number of cores this process may run on, or of those that its container has time for where that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no quota, which is called max, or not Linux
+        return max(1, cores)
 
 
 class Executor(Protocol):

@@ -61,9 +61,18 @@ def test_commands_were_found_everywhere():
     programs = {command.words[:2] for command in COMMANDS}
     assert {("dask", "scheduler"), ("dask", "worker"), ("dask", "cuda"), ("gpuvgm", "fit")} <= programs
     origins = " ".join(command.origin for command in COMMANDS)
-    for name in ["fit.yaml", "nightly.yaml", "dask.yaml", "gpu.yaml", "compose job", "cpu.Dockerfile", "head of"]:
+    for name in [
+        "fit.yaml",
+        "nightly.yaml",
+        "dask.yaml",
+        "gpu.yaml",
+        "serve.yaml",
+        "compose job",
+        "cpu.Dockerfile",
+        "head of",
+    ]:
         assert name in origins
-    assert len(MANIFESTS) == 7
+    assert len(MANIFESTS) == 8
 
 
 def test_the_page_names_files_that_are_there():

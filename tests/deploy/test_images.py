@@ -78,7 +78,8 @@ def test_compose_services():
         assert (FOLDER / service["build"]["dockerfile"].removeprefix("docker/")).exists()
         devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
         assert [device["capabilities"] for device in devices] == ([["gpu"]] if name.endswith("-gpu") else [])
-    assert services["scheduler"]["ports"] == ["127.0.0.1:8787:8787"]  # the dashboard is for this machine alone
+    published = [port for service in services.values() for port in service.get("ports", ())]
+    assert published == ["127.0.0.1:8787:8787", "127.0.0.1:8080:8080"]  # for this machine alone
 
 
 def answering_builder():

@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 
 import gpuvgm
@@ -93,6 +95,30 @@ def test_kubernetes_dask(tmp_path, train):
         machine.healthy(8788)
         machine.run(job)
     assert rows_of(tmp_path / "tables" / "model.gpuvgm") == ROWS
+
+
+@pytest.mark.parametrize("place", ["compose", "kubernetes"])
+def test_the_service(tmp_path, place):
+    """It begins with a token only, and the probe's request is answered without."""
+    command, health = of_service("serve"), health_of("serve")
+    if place == "kubernetes":
+        (command,) = commands_of("kubernetes/serve.yaml")
+    machine = Machine(tmp_path, ports=(8080,))
+    models = tmp_path / "tables" / "models"
+    gpuvgm.TableTransformer().fit({"Amount": np.arange(500.0)}).save(models / "amount.gpuvgm")
+    gpuvgm.load(models / "amount.gpuvgm").save(models.parent / "amount.gpuvgm")
+    machine.environment["GPUVGM_TOKEN"] = ""
+    machine.run(command, code=2)
+    machine.environment["GPUVGM_TOKEN"] = token = "0123456789abcdef"
+    (tmp_path / "etc" / "gpuvgm" / "token").write_text(token)
+    with machine.running(command):
+        machine.healthy(8080)
+        machine.run(health)
+        asked = Request(
+            f"http://127.0.0.1:{machine.ports['8080']}/v1/models", headers={"authorization": f"Bearer {token}"}
+        )
+        with urlopen(asked, timeout=60) as answer:
+            assert [model["name"] for model in json.load(answer)["models"]] == ["amount"]
 
 
 SRUN = """#!/usr/bin/env bash

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from gpuvgm.service.limits import Limits
+from gpuvgm.service.server import GRACE_SECONDS
 from tests.deploy.commands import DOCKERFILES, FOLDER, MANIFESTS, containers, documents, instruction, pod_specs
 
 EVERY = [(path.name, document) for path in MANIFESTS for document in documents(path)]
-OWN = [(name, one) for name, one in EVERY if one["apiVersion"] in ("v1", "batch/v1")]
+OWN = [(name, one) for name, one in EVERY if one["apiVersion"] in ("v1", "apps/v1", "batch/v1")]
 CLUSTERS = [(name, one) for name, one in EVERY if one["kind"] == "DaskCluster"]
 PODS = [(name, pod) for name, one in EVERY for pod in pod_specs(one)]
 
@@ -120,7 +122,21 @@ def test_what_is_named_is_there():
         "kustomization.yaml",
         "dask.yaml",
         "gpu.yaml",
+        "serve.yaml",
     }
+
+
+def test_the_service_is_asked_how_it_is():
+    deployment, service = documents(FOLDER / "kubernetes" / "serve.yaml")
+    pod = deployment["spec"]["template"]
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"]
+    (container,) = pod["spec"]["containers"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+    assert container["readinessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == "/ready"
+    (port,) = container["ports"]
+    assert str(port["containerPort"]) == container["args"][container["args"].index("--port") + 1]
+    grace = pod["spec"]["terminationGracePeriodSeconds"] - container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert grace >= 2 * Limits().timeout + GRACE_SECONDS
 
 
 def test_secrets_are_references_only():

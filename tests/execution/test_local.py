@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from gpuvgm import execution
 from gpuvgm.errors import InputError
 from gpuvgm.execution import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.frames import open_source
@@ -258,6 +259,16 @@ def test_threads_are_counted_and_checked():
     assert LocalExecutor(3).threads == 3
     with pytest.raises(InputError, match="threads must be at least 1, got 0"):
         LocalExecutor(0)
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64)]
+)
+def test_threads_of_a_container(tmp_path, monkeypatch, quota, threads):
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(execution, "CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
+    assert available_threads() == threads
 
 
 class Rows:
