@@ -29,10 +29,9 @@ from gpuvgm.lazy_rows import decode_lazily, encode_lazily
 from gpuvgm.memory import Need, parse_memory
 from gpuvgm.output import MODEL_KEY, decoded_schema, target_of
 from gpuvgm.parts import PART_ROWS, Parts, write_rows
-from gpuvgm.report import Report
-from gpuvgm.report.distance import ModelDistance, model_distance
-from gpuvgm.report.evaluation import evaluate_table
+from gpuvgm.report import ModelDistance, Report, evaluate_table, model_distance
 from gpuvgm.run import Run, engine_for, executor_for
+from gpuvgm.schema import TableSchema
 from gpuvgm.store import fingerprint
 
 Path_ = str | PathLike[str]
@@ -48,6 +47,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         As for `TableTransformer`.
     model_ : TableModel
         The fitted columns.
+    schema_ : TableSchema
+        The columns of the source and their kinds.
     pandas_dtypes_ : dict of str to dtype or str
         dtypes that decoded columns get in pandas.
     """
@@ -59,6 +60,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     memory: int | str | None
     progress: Progress | None
     model_: TableModel
+    schema_: TableSchema
     pandas_dtypes_: dict[str, Any]
 
     def transform(
@@ -289,7 +291,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         table = open_source(source)
         check_columns(table, model)
         with self._run("evaluate", table, Need.evaluate(self._read(table))) as run:
-            return evaluate_table(model, table, run)
+            return replace(evaluate_table(model, table, run), reasons=self.schema_.reasons)
 
     def distance_to(self, other: FittedRows) -> ModelDistance:
         """How far this model is from another one of the same columns, as a fit on a sample from that on all rows.

@@ -162,6 +162,11 @@ class TableSchema:
 
     columns: tuple[ColumnSpec, ...]
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each column has its kind."""
+        return {column.name: column.reason for column in self.columns}
+
     def __getitem__(self, name: str) -> ColumnSpec:
         for column in self.columns:
             if column.name == name:

@@ -34,7 +34,7 @@ def run_line(run: Any, seconds: float) -> str:
 def model_document(fitted: TableTransformer) -> dict[str, Any]:
     """A fitted model."""
     model = fitted.model_
-    reasons = {spec.name: spec.reason for spec in fitted.schema_.columns}
+    reasons = fitted.schema_.reasons
     columns = {column.name: column_document(column, reasons.get(column.name, "")) for column in model.columns}
     dropped = {spec.name: spec.reason for spec in fitted.schema_.columns if spec.kind == "drop"}
     return {"rows": model.rows, "seed": model.seed, "source": model.source, "columns": columns, "dropped": dropped}

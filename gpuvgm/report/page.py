@@ -14,21 +14,25 @@ from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import remedy, section, tiles
 
 LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
-LISTED = 8  # columns whose problems are listed at the top
+LISTED = 8  # problems that are listed at the top
+ALIKE = 6  # other columns with one of them that are named
+_Rows = tuple[int, int]  # rows, and those with an invalid value
 _Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
 
 
-def page(title: str, rows: int, invalid: int, columns: Mapping[str, ColumnFigures]) -> str:
+def page(title: str, rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
     """The whole page.
 
     Parameters
     ----------
     title : str
         Heading.
-    rows, invalid : int
+    rows : pair of int
         Rows evaluated, and those with a value outside the fitted range in any column.
     columns : mapping of str to ColumnFigures
         The figures.
+    reasons : mapping of str to str
+        Why columns have their kinds, those that were left out too.
     """
     script = _beside("page.js")
     head = tag(
@@ -41,14 +45,14 @@ def page(title: str, rows: int, invalid: int, columns: Mapping[str, ColumnFigure
         tag("title", title),
         tag("style", Markup(_beside("page.css"))),
     )
-    body = tag("body", _content(title, (rows, invalid), columns, folded=False), tag("script", Markup(script)))
+    body = tag("body", _content(title, rows, columns, reasons, folded=False), tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def fragment(rows: int, invalid: int, columns: Mapping[str, ColumnFigures]) -> str:
+def fragment(rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
     """The same for a notebook: without a script, columns folded."""
     style = tag("style", Markup(_beside("page.css")))
-    return join(style, _content("Round trip", (rows, invalid), columns, folded=True))
+    return join(style, _content("Round trip", rows, columns, reasons, folded=True))
 
 
 def _policy(script: str) -> str:
@@ -61,23 +65,24 @@ def _beside(name: str) -> str:
     return resources.files("gpuvgm.report").joinpath(name).read_text(encoding="utf-8").strip()
 
 
-def _content(title: str, rows: tuple[int, int], columns: Mapping[str, ColumnFigures], *, folded: bool) -> Markup:
+def _content(
+    title: str, rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str], *, folded: bool
+) -> Markup:
     said = {name: advice(name, column) for name, column in columns.items()}
     mark = hashlib.sha256(repr((rows, columns)).encode()).hexdigest()[:8] if folded else "column"
     places = {name: f"{mark}-{i}" for i, name in enumerate(columns, 1)}
-    sections = [section(name, column, places[name], opened=not folded) for name, column in columns.items()]
+    sections = [
+        section(name, column, places[name], reasons.get(name), opened=not folded) for name, column in columns.items()
+    ]
     return tag(
         "main",
         tag("h1", title),
-        tag(
-            "p",
-            "What encoding and decoding do to these rows, and how well the fitted modes describe them.",
-            class_="lead",
-        ),
+        tag("p", LEAD, class_="lead"),
         tiles(_summary(*rows, columns, said)),
         _problems(said, places),
         _overview(columns, said, places),
         sections,
+        _left_out({name: reason for name, reason in reasons.items() if name not in columns}),
         tag("p", "Made by gpuvgm. Errors and distances are in standard deviations (sd) of each column.", class_="foot"),
         class_="gpuvgm",
     )
@@ -98,17 +103,35 @@ def _summary(
 
 
 def _problems(said: Mapping[str, list[Advice]], places: Mapping[str, str]) -> Markup:
-    """The first warning on each column; the others stand with the columns."""
+    """The first warning on each column, one line for those alike; the others stand with the columns."""
     noted = {name: warnings for name, found in said.items() if (warnings := _warnings(found))}
     if not noted:
         return tag("p", "Nothing stands out.", class_="fine")
-    items = [
-        tag("li", tag("a", name, href=f"#{places[name]}"), ": ", found[0].problem, " ", remedy(found[0]))
-        for name, found in list(noted.items())[:LISTED]
-    ]
-    if len(noted) > LISTED:
-        items.append(tag("li", f"and {len(noted) - LISTED:,} more columns: see their warnings below"))
+    alike: dict[str, list[str]] = {}
+    for name, warnings in noted.items():
+        alike.setdefault(warnings[0].remedy, []).append(name)
+    items = [_problem(names, noted[names[0]][0], places) for names in list(alike.values())[:LISTED]]
+    left = sum(map(len, list(alike.values())[LISTED:]))
+    if left:
+        items.append(tag("li", f"and {left:,} more columns: see their warnings below"))
     return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"))
+
+
+def _problem(names: list[str], warning: Advice, places: Mapping[str, str]) -> Markup:
+    """A warning on a column, and the others that have one like it, with other figures."""
+    links = [tag("a", name, href=f"#{places[name]}") for name in names[: 1 + ALIKE]]
+    others = join([join(", " if i else "", link) for i, link in enumerate(links[1:])])
+    more = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
+    also = join(" Much the same in ", others, more, ".") if others else None
+    return tag("li", links[0], ": ", warning.problem, also, " ", remedy(warning))
+
+
+def _left_out(reasons: Mapping[str, str]) -> Markup | None:
+    """Columns of the source that the model does not have."""
+    if not reasons:
+        return None
+    items = [tag("li", tag("b", name), f": {reason}") for name, reason in reasons.items()]
+    return join(tag("h2", "Left out"), tag("ul", items))
 
 
 def _warnings(found: list[Advice]) -> list[Advice]:

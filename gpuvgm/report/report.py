@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -57,11 +57,14 @@ class Report:
         Rows with a value outside the training range in any column.
     columns : dict of str to NumberFigures, LevelFigures or PassedFigures
         The figures, in the model's order.
+    reasons : dict of str to str
+        Why each column has its kind, for the page; those that are not in `columns` were left out.
     """
 
     rows: int
     invalid_rows: int
     columns: Mapping[str, ColumnFigures]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def invalid_share(self) -> float:
@@ -118,14 +121,14 @@ class Report:
             For a path that cannot be written.
         """
         target = None if path is None else check_document(path, PAGE_ENDINGS)
-        text = page(title, self.rows, self.invalid_rows, self.columns)
+        text = page(title, (self.rows, self.invalid_rows), self.columns, self.reasons)
         if target is not None:
             write_bytes(target, text.encode())
         return text
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return fragment(self.rows, self.invalid_rows, self.columns)
+        return fragment((self.rows, self.invalid_rows), self.columns, self.reasons)
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.

@@ -16,11 +16,12 @@ _MODE_TITLES = (
 _QUANTILES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
 
-def section(name: str, column: ColumnFigures, place: str, *, opened: bool) -> Markup:
-    """Everything about one column, to be folded; `place` is its id."""
+def section(name: str, column: ColumnFigures, place: str, reason: str | None, *, opened: bool) -> Markup:
+    """Everything about one column, to be folded; `place` is its id, `reason` why it has its kind."""
     said = advice(name, column)
     heading = tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), _missing(column))
-    body: list[Child] = [advice_list(said)]
+    why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
+    body: list[Child] = [why, advice_list(said)]
     if isinstance(column, NumberFigures):
         body += _numbers(name, column)
     elif isinstance(column, LevelFigures):

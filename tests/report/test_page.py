@@ -140,6 +140,30 @@ def test_what_comes_from_data_is_escaped() -> None:
         assert EVIL in [head.text for head in sections(found)["level"].all("th")]
 
 
+def test_kinds_have_reasons_and_what_was_left_out_is_named() -> None:
+    zeros = [0.0] * 120 + [i + 0.5 for i in range(120)]
+    table = pa.table({"zeros": zeros, EVIL: ["a", "b", "c"] * 80, "given": range(240)})
+    kinds = {EVIL: "drop", "given": {"kind": "continuous"}}
+    tree = parsed(gpuvgm.TableTransformer(kinds, effort="research").fit(table).evaluate(table).to_html())
+    found = sections(tree)
+    assert "Kind mixed: 50.0 % of the sampled values are 0" in found["zeros"].text
+    assert "Kind continuous: declared." in found["given"].text
+    assert EVIL not in found
+    assert f"Left out{EVIL}: declared" in tree.text
+
+
+def test_columns_with_the_same_problem_share_a_line() -> None:
+    values = {f"c{i}": np.full(40, float(i)) for i in range(10)} | {"other": np.full(40, np.nan)}
+    kinds = dict.fromkeys(values, "continuous")
+    report = gpuvgm.TableTransformer(kinds, effort="research").fit(values).evaluate(values)
+    (listed,) = [one for one in parsed(report.to_html()).all("ul", "warning") if one.all("a")]
+    same, other = listed.all("li")
+    assert [link.text for link in same.all("a")] == [f"c{i}" for i in range(7)]
+    assert same.text.startswith("c0: Every row holds the same value. Much the same in c1, c2, ")
+    assert " and 3 more. " in same.text
+    assert other.text.startswith("other: No row has a value. ")
+
+
 def test_columns_without_values_and_with_one() -> None:
     table = pa.table(
         {
