@@ -39,7 +39,7 @@ def job_table(job: str, measurements: Sequence[Measurement]) -> Table:
             f"{100 * accuracy['clipped']:.3f} %",
             f"{accuracy['log_likelihood']:.5f}",
             f"{own[0].details['fitted_rows']:,}",
-            mebibytes(own[0].details["added_memory"]),
+            mebibytes(own[0].details["peak_memory"]),
         )
         loop = own[0].details.get("row_loop")
         if loop:
@@ -91,6 +91,6 @@ def training_table(measurements: Sequence[Measurement]) -> Table:
             seconds_text(seconds["fit"]),
             seconds_text(seconds["transform"]),
             f"{100 * row.details['share']:.2f} %",
-            mebibytes(row.details["added_memory"]),
+            mebibytes(row.details["peak_memory"]),
         )
     return table
