@@ -39,7 +39,13 @@ def execute(source: Path, target: Path) -> None:
     notebook = nbformat.read(source, as_version=4)
     settings = Config({"KernelManager": {"transport": "ipc"}})  # no port is opened
     client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", record_timing=False, config=settings, startup_timeout=600
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        record_timing=False,
+        config=settings,
+        startup_timeout=600,
+        coalesce_streams=True,
     )
     with TemporaryDirectory(prefix="gpuvgm-kernel-") as folder:
         client.execute(env=os.environ | {"IPYTHONDIR": folder, "PYTHONPATH": _python_path()})
