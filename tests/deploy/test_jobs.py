@@ -105,6 +105,7 @@ def test_the_service(tmp_path, place):
         (command,) = commands_of("kubernetes/serve.yaml")
     machine = Machine(tmp_path, ports=(8080,))
     models = tmp_path / "tables" / "models"
+    models.mkdir()
     gpuvgm.TableTransformer().fit({"Amount": np.arange(500.0)}).save(models / "amount.gpuvgm")
     gpuvgm.load(models / "amount.gpuvgm").save(models.parent / "amount.gpuvgm")
     machine.environment["GPUVGM_TOKEN"] = ""
