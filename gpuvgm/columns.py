@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,39 @@ def falling(counts: Sequence[int] | Floats) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argsort(-np.asarray(counts, np.float64), kind="stable"))
 
 
+class Drawable:
+    """A column that draws itself."""
+
+    __slots__ = ()
+
+    def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
+        """Draw the column with matplotlib (extra ``report``): its modes, over its rows where they are given, or levels.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+        rows : ndarray of shape (rows,), or Summary, optional
+            Values of a continuous or mixed column; `TableTransformer.plot` takes those that it was fitted on.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            For a column that has neither modes nor levels.
+        EnvironmentProblem
+            Where matplotlib is missing.
+        """
+        from gpuvgm.report.plots import plot_column
+
+        return plot_column(cast("ColumnModel", self), rows, ax)
+
+
 @dataclass(frozen=True, slots=True)
-class MixtureColumn:
+class MixtureColumn(Drawable):
     """A continuous or mixed column: everything that transform and inverse need to know of it.
 
     Parameters
@@ -182,7 +213,7 @@ class MixtureColumn:
 
 
 @dataclass(frozen=True)  # no slots: `positions` is cached
-class CategoricalColumn:
+class CategoricalColumn(Drawable):
     """A categorical column: one cell a level.
 
     Parameters
@@ -242,7 +273,7 @@ class CategoricalColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class GeneralColumn:
+class GeneralColumn(Drawable):
     """A general column: its range laid on [-1, 1].
 
     Parameters
@@ -300,7 +331,7 @@ class GeneralColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class PassedColumn:
+class PassedColumn(Drawable):
     """A column that is handed through as it is; the onehot matrix leaves it out.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.codecs import LogCodec
@@ -18,14 +18,15 @@ from gpuvgm.summary import Summary
 
 PLOT_BINS = 120
 PLOT_LEVELS = 20
+_QUANTILES = 256  # of each component, where there are no rows
 
 
 def plot_column(column: ColumnModel, rows: Floats | Summary | None = None, ax: Any = None) -> Any:
     """Picture of a column; needs matplotlib (extra ``report``).
 
     A mixture is drawn over the histogram of its rows: the curves are the rows that each active mode expects in every
-    bin, and skewed columns get logarithmic bins. Of a categorical column the training rows of its levels are drawn, the
-    most frequent ones each and the others together.
+    bin, and skewed columns get logarithmic bins. Without rows the curves are drawn alone, as shares. Of a categorical
+    column the training rows of its levels are drawn, the most frequent ones each and the others together.
 
     Parameters
     ----------
@@ -43,17 +44,17 @@ def plot_column(column: ColumnModel, rows: Floats | Summary | None = None, ax: A
     Raises
     ------
     InputError
-        For columns of other kinds, and a mixture without rows.
+        For columns of other kinds, and those that had no value to fit.
     """
     if not isinstance(column, (MixtureColumn, CategoricalColumn)):
         raise InputError(f'column "{column.name}" is {column.kind}: only mixtures and levels can be drawn')
-    if isinstance(column, MixtureColumn) and rows is None:
-        raise InputError(f'column "{column.name}": give its rows, or what was summarised of them')
+    if isinstance(column, MixtureColumn) and column.mixture is None:
+        raise InputError(f'column "{column.name}" had no ordinary value, and has no modes to draw')
     if ax is None:
         ax = _new_axes()
     if isinstance(column, CategoricalColumn):
         _draw_levels(column, ax)
-    elif rows is not None:
+    else:
         _draw_mixture(column, rows, ax)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -91,7 +92,8 @@ class ColumnPlots:
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default a new figure.
         rows : ndarray of shape (rows,), optional
-            Values to draw; by default the training rows, which a model that was saved without summaries lacks.
+            Values to draw; by default the training rows. A model that was saved without summaries has none, and draws
+            its modes alone.
 
         Returns
         -------
@@ -110,11 +112,12 @@ class ColumnPlots:
         return plot_column(self.model_[name], self.summaries_.get(name) if rows is None else rows, ax)
 
 
-def _draw_mixture(column: MixtureColumn, rows: Floats | Summary, ax: Any) -> None:
-    x, weight = _points(column, rows)
+def _draw_mixture(column: MixtureColumn, rows: Floats | Summary | None, ax: Any) -> None:
+    x, weight = _expected_points(column) if rows is None else _points(column, rows)
     edges, logarithmic = _bin_edges(x, weight)
     middles = np.sqrt(edges[1:] * edges[:-1]) if logarithmic else 0.5 * (edges[1:] + edges[:-1])
-    ax.stairs(np.histogram(x, edges, weights=weight)[0], edges, fill=True, color="0.84", label="rows")
+    if rows is not None:
+        ax.stairs(np.histogram(x, edges, weights=weight)[0], edges, fill=True, color="0.84", label="rows")
     shares = column.weights[:, None] * np.diff(ndtr((edges - column.means[:, None]) / column.stds[:, None]))
     expected = np.sum(weight) * shares
     for k in sorted(column.active_components, key=lambda k: column.means[k]):
@@ -125,7 +128,12 @@ def _draw_mixture(column: MixtureColumn, rows: Floats | Summary, ax: Any) -> Non
     ax.set_xscale("log" if logarithmic else "linear")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,g}")
-    ax.set(xlabel=column.name, ylabel="rows per bin", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    ax.set(
+        xlabel=column.name,
+        ylabel="share of rows per bin" if rows is None else "rows per bin",
+        xlim=(edges[0], edges[-1]),
+        ylim=(0, None),
+    )
     ax.legend(title="mean ± sd   weight", frameon=False, fontsize="small")
 
 
@@ -141,6 +149,16 @@ def _draw_levels(column: CategoricalColumn, ax: Any) -> None:
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter("{x:,g}")
     ax.set(xlabel="rows", ylabel=column.name)
+
+
+def _expected_points(column: MixtureColumn) -> tuple[Floats, Floats]:
+    """Quantiles of every component within the column's range, and their weights, ascending."""
+    x = column.means[:, None] + column.stds[:, None] * ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    if not isinstance(column.codec, LogCodec):
+        x = np.clip(x, column.minimum, column.maximum)
+    weight = np.broadcast_to(column.weights[:, None] / _QUANTILES, x.shape).ravel()
+    order = np.argsort(x, axis=None)
+    return x.ravel()[order], weight[order]
 
 
 def _points(column: MixtureColumn, rows: Floats | Summary) -> tuple[Floats, Floats]:

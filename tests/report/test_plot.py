@@ -33,6 +33,24 @@ def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str
         pyplot.close(ax.figure)
 
 
+@pytest.mark.parametrize("values", [amount(0, 20_000), np.random.default_rng(0).normal(5, 1, 5000)])
+def test_a_column_draws_itself(values: np.ndarray) -> None:
+    """Without rows the curves are shares, on nearly the axis that the rows have."""
+    from matplotlib import pyplot
+
+    column = gpuvgm.TableTransformer({"x": "continuous"}).fit({"x": values}).columns_["x"]
+    _, (alone, over) = pyplot.subplots(1, 2)
+    assert column.plot(alone) is alone
+    assert column.plot(ax=over, rows=values) is over
+    assert alone.get_xscale() == over.get_xscale()
+    assert not alone.patches
+    assert over.patches
+    on_axis = np.log10 if alone.get_xscale() == "log" else np.asarray
+    np.testing.assert_allclose(on_axis(alone.get_xlim()), on_axis(over.get_xlim()), atol=0.3)
+    assert 0.9 < np.sum(alone.lines[-1].get_ydata()) < 1.001, "a logarithmic axis leaves out what is next to zero"
+    pyplot.close("all")
+
+
 def test_levels_are_bars() -> None:
     from matplotlib import pyplot
 
@@ -61,8 +79,9 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     fitted = gpuvgm.TableTransformer({"x": "general", "y": "continuous"}).fit({"x": [1.0, 2.0], "y": [1.0, 2.0]})
     with pytest.raises(InputError, match='column "x" is general'):
         plot_column(fitted.columns_["x"], np.ones(2))
-    with pytest.raises(InputError, match='column "y": give its rows'):
-        plot_column(fitted.columns_["y"])
+    empty = gpuvgm.TableTransformer({"z": "continuous"}).fit({"z": [np.nan, np.nan]})
+    with pytest.raises(InputError, match='column "z" had no ordinary value'):
+        empty.columns_["z"].plot()
 
 
 def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,8 +97,7 @@ def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.Mon
         fitted.plot("y")
     fitted.save(tmp_path / "model.gpuvgm")
     loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
-    with pytest.raises(InputError, match="give its rows"):
-        loaded.plot("x")
+    assert loaded.plot("x", right).get_ylabel() == "share of rows per bin"
     assert loaded.plot("x", left, rows=values) is left
     pyplot.close("all")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
