@@ -145,6 +145,18 @@ def test_constants_of_any_size(value: float) -> None:
     np.testing.assert_array_equal(transformer.inverse_transform(transformer.transform({"x": x}))["x"], x)
 
 
+@pytest.mark.parametrize("power", [990, -990])
+def test_exact_em_starts_well_where_squares_leave_the_range_of_floats(power: int) -> None:
+    x = np.concatenate([rng(0).normal(size=400), rng(1).normal(9, 2, 600)])
+    settings = {"algorithm": "exact", "effort": "research", "n_components": 4, "standardize": True}
+    here, far = (
+        TableTransformer({"x": "continuous"}, **settings).fit({"x": values}).columns_["x"]
+        for values in (x, np.ldexp(x, power))
+    )
+    np.testing.assert_allclose(far.weights, here.weights, rtol=1e-9)
+    np.testing.assert_allclose(np.ldexp(far.means, -power), here.means, rtol=1e-9)
+
+
 @pytest.mark.parametrize(("bulk", "outlier"), [(1.0, 1e160), (1e-160, 1.0), (1e-200, 1e300)])
 def test_rows_beyond_what_a_fit_can_span_are_refused(bulk: float, outlier: float) -> None:
     x = bulk * rng(0).normal(size=1 << 19)
