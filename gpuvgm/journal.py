@@ -29,7 +29,8 @@ from gpuvgm.kinds.base import Plan
 from gpuvgm.kinds.numbers import Lowest
 from gpuvgm.kinds.passing import RowCount
 from gpuvgm.levels import LevelCounts
-from gpuvgm.manifest import LOCK, NAME, Manifest, digest_of, locked, read_manifest, refuse_other_run, still_fits
+from gpuvgm.locks import LOCK, FolderInUse, locked
+from gpuvgm.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
 from gpuvgm.summary import Summary
 
 _LOG = logging.getLogger("gpuvgm")
@@ -127,6 +128,8 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
             found.write()
             begun = True
             yield Journal(folder, found)
+    except FolderInUse:
+        raise
     except (OSError, EnvironmentProblem, InputError, KeyboardInterrupt) as problem:
         is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
         if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
