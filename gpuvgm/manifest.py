@@ -12,7 +12,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.documents import from_plain, plain
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import Location, RemoteFile, location_of, open_binary, write_bytes
+from gpuvgm.frames import Location, location_of, open_binary, write_bytes
 
 FORMAT = 1
 NAME = "manifest.json"

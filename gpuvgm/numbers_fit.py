@@ -272,7 +272,7 @@ def _refuse_changed(column: Column, rows: int) -> None:
 def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
     """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
 
-    Where the offset would cost k-means its digits, or squares leave the range of floats, it runs on the frame's numbers.
+    Where the offset would cost k-means its digits, or squares overflow or vanish, it runs on the frame's numbers.
     """
     components, random_state = plan.config.n_components, plan.config.random_state
     scaled = plan.grid.frame.scale != 1
