@@ -14,7 +14,7 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from gpuvgm.kinds.base import Plan
 from gpuvgm.kinds.numbers import Lowest
 from gpuvgm.kinds.passing import RowCount
 from gpuvgm.levels import LevelCounts
-from gpuvgm.manifest import LOCK, NAME, Manifest, digest_of, locked, read_manifest, refuse_other_run, still_fits
+from gpuvgm.locks import LOCK, FolderInUse, locked
+from gpuvgm.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
 from gpuvgm.summary import Summary
 
 _LOG = logging.getLogger("gpuvgm")
@@ -112,7 +113,7 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
     asked = {"command": "fit", "inputs": source.fingerprint()}
     place = folder / NAME
     found = read_manifest(place)
-    if folder.exists() and found is None and any(path.name != LOCK for path in folder.iterdir()):
+    if folder.exists() and found is None and not all(map(_is_of_a_beginning, folder.iterdir())):
         raise InputError(f"{folder}: is no journal of a fit; choose another name")
     folder.mkdir(exist_ok=True)
     begun = False
@@ -127,10 +128,13 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
             found.write()
             begun = True
             yield Journal(folder, found)
+    except FolderInUse:
+        raise
     except (OSError, EnvironmentProblem, InputError, KeyboardInterrupt) as problem:
         is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
         if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                _remove(folder)
         elif begun:
             problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
         raise
@@ -139,7 +143,20 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
 def forget_journal(folder: Path) -> None:
     """Remove a journal."""
     if read_manifest(folder / NAME) is not None:
-        shutil.rmtree(folder)
+        _remove(folder)
+
+
+def _is_of_a_beginning(path: Path) -> bool:
+    """Whether a journal whose first manifest was not complete yet holds the file."""
+    return path.name == LOCK or (path.name.startswith(f".{NAME}.") and path.suffix == ".partial")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a journal, the manifest last: what is left when this is cut short is a journal still."""
+    for file in folder.iterdir():
+        if file.name != NAME:
+            file.unlink()
+    shutil.rmtree(folder)
 
 
 def through_journal(

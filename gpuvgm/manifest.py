@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,10 @@ from typing import Any
 import gpuvgm
 from gpuvgm.documents import from_plain, plain
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import Location, RemoteFile, location_of, open_binary, write_bytes
+from gpuvgm.frames import Location, location_of, open_binary, write_bytes
 
 FORMAT = 1
 NAME = "manifest.json"
-LOCK = "lock"
 _HASH_BYTES = 1 << 20
 
 
@@ -128,50 +125,3 @@ def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
 def inside(folder: Location, name: str) -> Location:
     """A file of a folder."""
     return folder / name if isinstance(folder, Path) else location_of(f"{str(folder).rstrip('/')}/{name}")
-
-
-@contextmanager
-def locked(folder: Location) -> Iterator[None]:
-    """One process at a time in a folder of this machine; the lock of one that has died is taken over.
-
-    Raises
-    ------
-    InputError
-        Where another process works there.
-    """
-    if isinstance(folder, RemoteFile):
-        yield
-        return
-    lock = folder / LOCK
-    _take(lock)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _take(lock: Path) -> None:
-    for _ in range(2):
-        try:
-            with lock.open("x") as file:
-                file.write(str(os.getpid()))
-            return
-        except FileExistsError:
-            holder = _holder(lock)
-            if holder is not None:
-                raise InputError(f"{lock.parent}: process {holder} works there; wait for it, or end it") from None
-            with suppress(FileNotFoundError):
-                lock.unlink()
-    raise InputError(f"{lock.parent}: another process works there; wait for it")
-
-
-def _holder(lock: Path) -> int | None:
-    """The living process that holds a lock."""
-    try:
-        holder = int(lock.read_text())
-        os.kill(holder, 0)
-    except (ValueError, FileNotFoundError, ProcessLookupError):
-        return None
-    except PermissionError:
-        pass
-    return None if holder == os.getpid() else holder

@@ -272,10 +272,11 @@ def _refuse_changed(column: Column, rows: int) -> None:
 def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
     """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
 
-    Where the offset would cost k-means its digits it runs on centred numbers.
+    Where the offset would cost k-means its digits, or squares overflow or vanish, it runs on the frame's numbers.
     """
     components, random_state = plan.config.n_components, plan.config.random_state
-    if is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
+    scaled = plan.grid.frame.scale != 1
+    if scaled or is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
         return k_means_seeds(y, components, random_state)
     seeds = k_means_seeds(numbers, components, random_state)
     return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)

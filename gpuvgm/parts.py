@@ -21,12 +21,12 @@ import pyarrow as pa
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution import CallerExecutor, LocalExecutor
 from gpuvgm.frames import DaskFrame, FileSource, Location, ParquetSink, Portion, RemoteFile, Source, lies_in_process
+from gpuvgm.locks import LOCK, FolderInUse, locked
 from gpuvgm.manifest import (
     NAME,
     Manifest,
     digest_of,
     inside,
-    locked,
     read_manifest,
     refuse_other_run,
     still_fits,
@@ -131,7 +131,7 @@ def write_parts(
             _check_rows(source, parts, manifest)
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
-        _clear(parts.place, {HIDDEN, *manifest.done})
+            _clear(parts.place, {HIDDEN, LOCK, *manifest.done})
         _publish(parts)
     summary = _summary(parts, manifest, began)
     _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
@@ -153,6 +153,8 @@ def _left_for_later(parts: Parts, manifest: Manifest) -> Iterator[None]:
     """Of a run that fails, keep what is complete and say so; nothing where nothing is, and the input is wrong."""
     try:
         yield
+    except FolderInUse:
+        raise
     except BaseException as problem:
         if manifest.done:
             problem.add_note(f"{len(manifest.done)} files are complete in {parts.place}: go on with resume=True")
@@ -362,7 +364,7 @@ def _begun(parts: Parts, *, resume: bool) -> Manifest:
         if parts.place.exists():
             with locked(parts.place):
                 _LOG.info("%s: what an unfinished run left is removed", parts.out)
-            shutil.rmtree(parts.place)
+                shutil.rmtree(parts.place)
         parts.place.mkdir()
     return Manifest(place, dict(parts.asked), {})
 

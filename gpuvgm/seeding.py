@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -49,6 +50,14 @@ def _single_threaded() -> AbstractContextManager[Any]:
 
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
     return limits
+
+
+@cache
+def _thread_pools() -> Any:
+    """The thread pools of the libraries, looked for once; scikit-learn's is among them after its import."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -109,7 +118,7 @@ def k_means(
     from sklearn.cluster import KMeans
 
     run = KMeans(n_clusters=min(components, len(x)), n_init=1, random_state=random)
-    with _one_thread():
+    with _one_thread(), _thread_pools().limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
         run.fit(x, sample_weight=weight)
     return run.cluster_centers_.astype(np.float64), run.labels_
 

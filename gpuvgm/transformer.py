@@ -18,7 +18,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
 from gpuvgm.frames import FileSource, Source, location_of, open_source
-from gpuvgm.frames.growth import new_files
+from gpuvgm.frames.growth import new_files, with_added
 from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
 from gpuvgm.memory import Need
@@ -250,7 +250,8 @@ class TableTransformer(ColumnPlots, FittedRows):
         if new is None:
             return self
         self.partial_fit(new)
-        self.model_ = replace(self.model_, source=table.fingerprint())
+        added = {"added": known["added"]} if "added" in known else {}
+        self.model_ = replace(self.model_, source=table.fingerprint() | added)
         return self
 
     def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
@@ -303,9 +304,8 @@ class TableTransformer(ColumnPlots, FittedRows):
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
-        grown = FittedTable(
-            self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, _without_sample(model.source)
-        )
+        origin = with_added(_without_sample(model.source), table)
+        grown = FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, origin)
         self._keep(grown.model, grown.final_schema, fitted.summaries)
         return self
 

@@ -157,7 +157,8 @@ def settled(client: Client, futures: Sequence[Future]) -> set[Future]:
 
     while True:
         try:
-            done: set[Future] = wait(futures, timeout=STEP, return_when="FIRST_COMPLETED").done
+            with client.as_current():  # `wait` asks the current client, which may be another or none
+                done: set[Future] = wait(futures, timeout=STEP, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             wait_for_workers(client)
         else:

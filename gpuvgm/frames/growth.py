@@ -15,7 +15,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 
 def new_files(source: Source, known: Mapping[str, Any]) -> FileSource | None:
-    """The files of a source that a fingerprint does not list; None where all are known.
+    """The files of a source that a fingerprint does not list, also not as added; None where all are known.
 
     Parameters
     ----------
@@ -33,7 +33,10 @@ def new_files(source: Source, known: Mapping[str, Any]) -> FileSource | None:
     """
     if not isinstance(source, FileSource) or known.get("kind") != "files":
         raise InputError(f"{source.name}: only files can be told apart from those that were fitted; use partial_fit")
-    new, gone = told_apart(known["files"], source.fingerprint()["files"])
+    now = source.fingerprint()["files"]
+    new, gone = told_apart(known["files"], now)
+    unknown, _ = told_apart(known.get("added", ()), [now[i] for i in new])
+    new = [new[i] for i in unknown]
     names = {source.parts[i].path.name for i in new}
     for file in gone:
         if file["name"] in names:
@@ -43,6 +46,13 @@ def new_files(source: Source, known: Mapping[str, Any]) -> FileSource | None:
         _LOG.info("%s: no file is new", source.name)
         return None
     return replace(source, parts=tuple(source.parts[i] for i in new), stamps=tuple(source.stamps[i] for i in new))
+
+
+def with_added(known: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """A fingerprint that also lists the files whose rows were added to those of the source."""
+    if not isinstance(source, FileSource):
+        return dict(known)
+    return {**known, "added": [*known.get("added", ()), *source.fingerprint()["files"]]}
 
 
 def note_changes(source: Source, known: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class Likeness:
     noise : float
         At least 0; with 0 rows are only drawn.
 
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of the small table's values.
+
     Raises
     ------
     InputError
@@ -47,7 +52,9 @@ class Likeness:
     def __init__(self, source: object, noise: float) -> None:
         if not 0 <= noise < np.inf:
             raise InputError(f"noise must be a number of at least 0, got {noise}")
-        self._columns = {name: blurred(column, noise) for name, column in _held(source).items()}
+        held = _held(source)
+        self.digest = digest_of(held)
+        self._columns = {name: blurred(column, noise) for name, column in held.items()}
         self._rows = len(next(iter(self._columns.values())).values)
         self.schema = pa.schema([(name, column.values.type) for name, column in self._columns.items()])
 
@@ -61,6 +68,16 @@ class Likeness:
             column.drawn(drawn, stream_of(seed, chunk, column_number(name))) for name, column in self._columns.items()
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def digest_of(columns: Mapping[str, Array]) -> str:
+    """SHA-256 over names, types and values; what lies in memory where values are missing does not count."""
+    digest = hashlib.sha256()
+    for name, column in columns.items():
+        digest.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
+        digest.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+        digest.update(pa.record_batch({"": column.drop_null()}).serialize())
+    return digest.hexdigest()
 
 
 def column_number(name: str) -> int:

@@ -167,6 +167,7 @@ def _generator(kind: str, like: object, noise: float, seed: int, block_rows: int
             raise InputError(f'kind="{kind}" and like exclude each other: give one of them')
         likeness = Likeness(like, noise)
         described = {"gpuvgm.kind": "like", "gpuvgm.noise": repr(float(noise)), "gpuvgm.seed": str(seed)}
+        described["gpuvgm.like"] = likeness.digest
         return Generator(likeness.rows, likeness.schema, seed, block_rows, described)
     if kind not in KINDS:
         raise InputError(f'kind "{kind}" cannot be generated; there is: {", ".join(KINDS)}')

@@ -15,7 +15,7 @@ from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid
+from gpuvgm.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.kinds.base import ColumnRequest
 from gpuvgm.multivariate import namespace_of
 from gpuvgm.rows import Rows, to_numpy
@@ -24,6 +24,7 @@ from gpuvgm.summary import Summary
 
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 ORDINARY = -1
+ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class NumberPlan:
     refinements : int
         How often the grid was refined.
     trusted : bool
-        False where the centres were found after the only pass, so that the grid knows nothing of them.
+        False where the grid knows nothing of the centres, which were found after it was made.
     """
 
     name: str
@@ -260,4 +261,20 @@ def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, gr
         return NumberPlan(column.name, column.kind, column.codec, (), request.config, rules, grid, None, clip)
     mixture, config = column.mixture, request.config
     seeds = None if mixture is None else Seeds(mixture.centres, np.empty(0, np.int64))
-    return NumberPlan(column.name, column.kind, column.codec, column.modal_values, config, column.rules, grid, seeds)
+    return NumberPlan(
+        name=column.name,
+        kind=column.kind,
+        codec=column.codec,
+        modal=column.modal_values,
+        config=config,
+        rules=column.rules,
+        grid=grid,
+        seeds=seeds,
+        trusted=seeds is not None and _is_split_between(grid, seeds.centres),
+    )
+
+
+def _is_split_between(grid: Grid, centres: Floats) -> bool:
+    """Whether the cells of a grid end at the midpoints between centres."""
+    wanted, found = values_of(midpoint_keys(centres)), values_of(grid.midpoints)
+    return len(wanted) == len(found) and bool(np.all(np.abs(wanted - found) <= ROUNDING * np.ptp(centres)))

@@ -103,6 +103,25 @@ def test_files_and_the_public_function(tmp_path):
     )
 
 
+def test_files_made_like_another_table_are_not_kept(tmp_path):
+    settings = {"file_rows": 50, "seed": 1, "resume": True}
+    first, other = ({"x": np.array(values)} for values in ([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]))
+    gpuvgm.generate(tmp_path / "large", 50, like=first, **settings)
+    assert gpuvgm.generate(tmp_path / "large", 100, like=first, **settings).kept == 1
+    with pytest.raises(InputError, match="holds other rows"):
+        gpuvgm.generate(tmp_path / "large", 100, like=other, **settings)
+
+
+def test_what_lies_under_missing_values_is_no_difference():
+    values = np.array([1.0, 2.0, 3.0])
+    there = np.array([True, False, True])
+    one, same, other = (
+        Likeness(pa.table({"x": pa.array(numbers, mask=~there)}), 0.1).digest
+        for numbers in (values, values + [0, 9, 0], values + [0, 0, 9])
+    )
+    assert one == same != other
+
+
 def test_large_tables_are_refused(monkeypatch):
     monkeypatch.setattr(likeness, "MOST_ROWS", 100)
     with pytest.raises(InputError, match="600 rows; blow up a sample"):

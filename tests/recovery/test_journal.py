@@ -252,6 +252,18 @@ def test_new_files_are_fitted_in_without_the_old_ones(grown, monkeypatch):
     assert fingerprint(fitted.fit(place / "data", resume=True).model_) == before and not opened
 
 
+def test_files_that_were_added_by_hand_are_not_fitted_in_again(grown):
+    place, expected = grown
+    expected.save(place / "by-hand.gpuvgm", summaries=True)
+    before = fingerprint(expected.model_)
+    fitted = gpuvgm.load(place / "by-hand.gpuvgm").fit(place / "data", resume=True)
+    assert fitted.model_.rows == ROWS + 5000 and fingerprint(fitted.model_) == before
+    pq.write_table(pq.read_table(place / "data" / "2.parquet").slice(0, 1000), place / "data" / "3.parquet")
+    for _ in range(2):
+        fitted.fit(place / "data", resume=True)
+        assert fitted.model_.rows == ROWS + 6000
+
+
 def test_the_command_line_adds_new_files_and_keeps_the_summaries(grown):
     place, expected = grown
     for _ in range(2):

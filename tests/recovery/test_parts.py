@@ -20,7 +20,7 @@ import gpuvgm
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames import ParquetSink
 from gpuvgm.generation.mixed_table import mixed_table_rows
-from gpuvgm.manifest import digest_of, locked, read_manifest
+from gpuvgm.manifest import digest_of, read_manifest
 
 ROWS, PART_ROWS = 50_000, 8192
 COLUMNS = ["amount", "balance", "city"]
@@ -257,22 +257,6 @@ def test_other_folders_are_not_replaced(place, transformer, tmp_path):
     with pytest.raises(InputError, match="part_rows must be at least 1"):
         transformer.transform(place / "data", out=tmp_path / "e", part_rows=0)
     assert os.listdir(tmp_path) == ["mine"]
-
-
-def test_two_processes_do_not_write_one_folder(place, transformer, cut):
-    holder = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    (cut / "lock").write_text(str(holder.pid))
-    with pytest.raises(InputError, match=f"process {holder.pid} works there"):
-        resume(transformer, place, cut)
-    holder.communicate(b"\n")
-    resume(transformer, place, cut)
-    assert bodies(cut.with_name("e")) == bodies(place / "whole")
-
-
-def test_locks_end_with_their_block(tmp_path):
-    with locked(tmp_path):
-        assert (tmp_path / "lock").read_text() == str(os.getpid())
-    assert os.listdir(tmp_path) == []
 
 
 def test_the_inverse_resumes_and_may_leave_rows_out(place, transformer, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import gpuvgm
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames.growth import told_apart
+from gpuvgm.journal import forget_journal
+from gpuvgm.manifest import Manifest
 from gpuvgm.store import fingerprint
 
 
@@ -23,11 +25,27 @@ def test_portions_of_another_length_are_counted_again(rows, tmp_path, monkeypatc
         assert again.summaries_["amount"].count.sum() == whole.summaries_["amount"].count.sum()
 
 
-def test_a_journal_that_was_cut_short_before_its_manifest(rows, tmp_path):
+@pytest.mark.parametrize("left", ["lock", ".manifest.json.21d01dd8.partial"])
+def test_a_journal_that_was_cut_short_before_its_manifest(rows, tmp_path, left):
     (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "lock").write_text("999999999")
+    (tmp_path / "journal" / left).write_text("9")
     gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "journal")
     assert (tmp_path / "journal" / "manifest.json").exists()
+
+
+def test_the_manifest_is_what_is_removed_last(tmp_path, monkeypatch):
+    Manifest(tmp_path / "manifest.json", {}, {}).write()
+    for number in range(50):
+        (tmp_path / f"{number}.zip").write_bytes(b"")
+    removed, unlink = [], os.unlink
+
+    def noted(path, **options):
+        removed.append(os.path.basename(path))
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", noted)
+    forget_journal(tmp_path)
+    assert len(removed) == 51 and removed[-1] == "manifest.json" and not tmp_path.exists()
 
 
 def test_files_of_one_name_in_several_folders_are_told_apart():

@@ -100,6 +100,22 @@ def test_added_rows_between_the_whole_numbers_of_the_fit(effort: str) -> None:
     assert transformer.columns_["x"].fit.fit_error > 1e-9
 
 
+def test_added_rows_do_not_hide_that_the_grid_was_made_for_other_centres() -> None:
+    x = rng(0).lognormal(size=40_000)
+    few = TableTransformer(effort="research").fit({"x": x[:1]})
+    exact = TableTransformer(effort="research", algorithm="exact", max_iter=2).fit({"x": x})
+    for rows in (slice(1, 100), slice(100, 200)):
+        assert few.partial_fit({"x": x[rows]}).columns_["x"].fit.fit_error == np.inf
+        assert exact.partial_fit({"x": x[rows]}).columns_["x"].fit.fit_error == np.inf
+
+
+@pytest.mark.parametrize("settings", [{"algorithm": "exact"}, {"algorithm": "exact", "effort": "best"}, {}])
+def test_added_rows_are_trusted_where_the_grid_was_made_for_these_centres(settings: dict[str, Any]) -> None:
+    x = rng(0).lognormal(size=1000)
+    transformer = TableTransformer(**{"effort": "research"} | settings).fit({"x": x[:800]})
+    assert transformer.partial_fit({"x": x[800:]}).columns_["x"].fit.fit_error < 1e-8
+
+
 @either_effort
 def test_a_stream_that_begins_without_values_is_owned_up_to(effort: str, caplog: pytest.LogCaptureFixture) -> None:
     x = np.concatenate([np.full(HEAD, np.nan), 1.6e9 + rng(0).normal(size=HEAD)])
@@ -143,6 +159,18 @@ def test_constants_of_any_size(value: float) -> None:
     transformer = TableTransformer({"x": "continuous"}).fit({"x": x})
     assert np.all(np.isfinite(transformer.columns_["x"].means))
     np.testing.assert_array_equal(transformer.inverse_transform(transformer.transform({"x": x}))["x"], x)
+
+
+@pytest.mark.parametrize("power", [990, -990])
+def test_exact_em_starts_well_where_squares_leave_the_range_of_floats(power: int) -> None:
+    x = np.concatenate([rng(0).normal(size=400), rng(1).normal(9, 2, 600)])
+    settings = {"algorithm": "exact", "effort": "research", "n_components": 4, "standardize": True}
+    here, far = (
+        TableTransformer({"x": "continuous"}, **settings).fit({"x": values}).columns_["x"]
+        for values in (x, np.ldexp(x, power))
+    )
+    np.testing.assert_allclose(far.weights, here.weights, rtol=1e-9)
+    np.testing.assert_allclose(np.ldexp(far.means, -power), here.means, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("bulk", "outlier"), [(1.0, 1e160), (1e-160, 1.0), (1e-200, 1e300)])
