@@ -22,7 +22,7 @@ def is_shared(type_: pa.DataType) -> bool:
     return not (pa.types.is_primitive(type_) or pa.types.is_null(type_) or _has_offsets(type_) or _is_fixed(type_))
 
 
-def viewed_bytes(array: pa.Array[Any]) -> int:
+def viewed_bytes(array: Any) -> int:
     """Bytes of the texts that views in an array stand for; those of missing rows count.
 
     Parameters
@@ -42,7 +42,7 @@ def written_bytes(array: pa.Array[Any]) -> int:
     return _written(array) if is_shared(array.type) else 0
 
 
-def _written(array: pa.Array[Any]) -> int:
+def _written(array: Any) -> int:
     type_ = array.type
     own = JSON_VALUE_BYTES * len(array)
     if pa.types.is_dictionary(type_):
@@ -60,7 +60,7 @@ def _written(array: pa.Array[Any]) -> int:
     return own + (array.nbytes if _has_offsets(type_) else 0)
 
 
-def _widest(array: pa.Array[Any]) -> int:
+def _widest(array: Any) -> int:
     """Bytes of one value in JSON at most."""
     if not len(array):
         return 0
