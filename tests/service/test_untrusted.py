@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import struct
 
@@ -154,3 +155,19 @@ def test_json_has_a_limit_of_its_own(client):
 def test_names_are_looked_up_and_nothing_else(client):
     for name in ("..%2ftable", "%2e%2e", "table.gpuvgm", "notes.txt", "", "%00"):
         assert client.post(f"{name}/transform", b"").status_code == 404
+
+
+def test_no_line_of_the_log_is_written_by_a_client(made, caplog):
+    nested = pa.StructArray.from_arrays([pa.array([1] * 3)], ["a\ngpuvgm: serving all\r\x1b[2J" + "b" * 50_000])
+    rows = table_of().slice(0, 3).set_column(2, "colour", nested)
+    with caplog.at_level(logging.INFO, "gpuvgm.service"):
+        made().post("table/transform", stream_of(rows))
+        made()("GRÜSSE" * 900, "/v1/models")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
+    assert all(record.message.isprintable() and len(record.message) < 2100 for record in caplog.records)
+    assert (caplog.records[-1].method, caplog.records[-1].status) == ("other", 405)
+
+
+def test_nobody_is_sent_to_where_a_client_says(client):
+    for path in ("/v1/models/", "/health/", "/v1/models/one/transform/"):
+        assert error_of(client("GET", path, headers={"host": "evil.example"}), 404)
