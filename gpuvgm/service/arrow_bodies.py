@@ -15,6 +15,7 @@ from gpuvgm.service.value_sizes import is_shared, viewed_bytes
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
+MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where the scale is far beyond
 
 
 def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Table:
@@ -62,10 +63,27 @@ def _table_of(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
     with pa.ipc.open_stream(stream, options=_reading()) as reader:
         schema = reader.schema
         check_width(len(schema))
+        for field in schema:
+            _check_type(field.name, field.type)
         for batch in reader:
             left -= _validate(batch, left, deadline)
             batches.append(batch)
     return pa.Table.from_batches(batches, schema)
+
+
+def _check_type(name: str, type_: Any) -> None:
+    """Refuse types that Arrow takes from a schema as they are, and stumbles over later."""
+    if pa.types.is_decimal(type_) and abs(type_.scale) > MOST_DIGITS:
+        raise InputError(f'column "{printable(name)}" has decimals of {type_.scale} places; {MOST_DIGITS} are the most')
+    if isinstance(type_, pa.BaseExtensionType):
+        _check_type(name, type_.storage_type)
+    elif pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
+        _check_type(name, type_.value_type)
+    elif pa.types.is_nested(type_):
+        for i in range(type_.num_fields):
+            _check_type(f"{name}.{type_.field(i).name}", type_.field(i).type)
+    elif pa.types.is_timestamp(type_):
+        type_.tz  # noqa: B018  # decodes the name, which may be no text
 
 
 def _reading() -> Any:

@@ -118,7 +118,7 @@ class Work:
         if rows.num_rows > most:
             told = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
             raise Refused(413, "TooLarge", f"{told}: send at most {most} rows at a time")
-        if self.wanted == json_bodies.MEDIA_TYPE and self.given != self.wanted:
+        if self.wanted == json_bodies.MEDIA_TYPE != self.given:
             self._check_written(rows)
 
     def _check_written(self, rows: pa.Table) -> None:
