@@ -6,6 +6,7 @@ stream of some bytes may so hold any number of letters and of values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,14 @@ def viewed_bytes(array: Any) -> int:
         lengths = words[::_VIEW_WORDS][array.offset : array.offset + len(array)]
         return int(np.sum(np.maximum(lengths, 0), dtype=np.int64))
     return sum(viewed_bytes(part) for part in _parts(array))
+
+
+def unmasked_views(array: Any) -> Iterator[pa.Array[Any]]:
+    """Arrays of views in an array, their missing rows as if they were there: Arrow's casts look at those, too."""
+    if _is_view(array.type):
+        yield pa.Array.from_buffers(array.type, len(array), [None, *array.buffers()[1:]], offset=array.offset)
+    for part in _parts(array):
+        yield from unmasked_views(part)
 
 
 def written_bytes(array: pa.Array[Any]) -> int:

@@ -79,3 +79,17 @@ def test_sizes():
     assert written_bytes(pa.array([1.0] * 9)) == written_bytes(pa.array(["a" * 99])) == 0
     assert written_bytes(pa.array([], pa.dictionary(pa.int8(), pa.string()))) == 0
     assert written_bytes(pa.array([[1, 2], [3]])) == 128 * 5
+
+
+def test_views_of_missing_rows_point_to_what_is_there(client):
+    """A cast follows them, and ends the process where they point to nothing."""
+    text = pa.array(["a" * 20, None, "b" * 20], pa.string_view())
+    missing, words, letters = text.buffers()
+    wrong = np.frombuffer(words, np.int32).copy()
+    wrong[4:8] = 13, 0, 2, 2**30
+    column = pa.Array.from_buffers(pa.string_view(), 3, [missing, pa.py_buffer(wrong), letters])
+    column.validate(full=True)
+    for values in (column, pa.StructArray.from_arrays([column], ["a"]), pa.DictionaryArray.from_arrays([0, 1], column)):
+        assert "holds no valid" in error_of(client.post("one/transform", body_of(values)), 400)
+    answer = client.post("one/transform", body_of(text), accept=JSON)
+    assert answer.json()["columns"]["key"] == ["a" * 20, None, "b" * 20]
