@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from http.client import HTTPException
 
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.monitoring.record import RunRecord
@@ -51,6 +52,8 @@ def push(record: RunRecord, gateway: str) -> None:
         push_to_gateway(gateway, JOB, registry, grouping_key={"command": record.command}, timeout=PATIENCE)
     except (OSError, ValueError) as problem:
         _LOG.warning("the run's figures could not be pushed: %s", problem)
+    except HTTPException as problem:  # its text is what was given, or what came back
+        _LOG.warning("the run's figures could not be pushed: no HTTP (%s)", type(problem).__name__)
 
 
 def trace(record: RunRecord) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.execution import available_threads
 from gpuvgm.frames.paths import expand, stamp_of
+from gpuvgm.monitoring.log_lines import plain
 from gpuvgm.monitoring.stages import Stages
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
@@ -68,12 +69,12 @@ class RunRecord:
             "command": self.command,
             "started": datetime.fromtimestamp(self.start / 1e9, UTC).isoformat(timespec="milliseconds"),
             "exit_code": self.exit_code,
-            "error": self.error,
+            "error": plain(self.error),
             **self.figures(),
             "rows": self.found.get("rows"),
             "bytes_in": self.bytes_in(),
             "bytes_out": self.found.get("bytes"),
-            "options": dict(self.options),
+            "options": plain(self.options),
             "versions": versions(),
             "machine": {"host": platform.node(), "system": platform.platform(), "cores": available_threads()},
         }
@@ -96,9 +97,11 @@ def peak_memory() -> int:
 
 def _own_peak() -> int:
     """Bytes that this process held at most; the system's `ru_maxrss` begins with what its parent held."""
-    if not _STATUS.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES
-    return next(int(line.split()[1]) << 10 for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+    lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
+    told = (
+        int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")
+    )  # some sandboxes have no such line
+    return next(told, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES)
 
 
 def versions() -> dict[str, str]:

@@ -74,7 +74,14 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
             "Fit again with rows like these.",
         )
     spike = column.profile.spike if column.profile is not None else None
-    if column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * spike.share if spike else 0.0):
+    heaviest = column.profile.heaviest if column.profile is not None else 1.0
+    if column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * heaviest):
+        yield Advice(
+            f"Most rows lie closer together than their errors, for a few far away set the scale: KS is "
+            f"{short(column.ks)}.",
+            "Look at the rows farthest out, or declare log=True for values of many magnitudes.",
+        )
+    elif column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * spike.share if spike else 0.0):
         yield Advice(
             f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
             "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",
@@ -104,7 +111,9 @@ def _of_fit(profile: NumberProfile) -> Iterator[Advice]:
     if not fit.converged:
         yield Advice(
             f"The fit stopped after {fit.iterations:,} iterations, before it had converged.",
-            'Fit with effort="best", or with a larger max_iter.',
+            "Look whether the curve follows the histogram."
+            if fit.effort == "best"
+            else 'Fit with effort="best", or with a larger max_iter.',
         )
     if fit.fit_error > FIT_ERROR:
         yield Advice(
@@ -135,7 +144,8 @@ def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]
         )
     modes = [mode for mode in profile.modes if mode.weight is not None]
     drawn = sum(mode.rows for mode in modes)
-    apart = [(abs(_drift(mode, drawn)), place, mode) for place, mode in enumerate(modes, 1)] if drawn else []
+    others = profile.other_weight
+    apart = [(_drift(mode, drawn, others), place, mode) for place, mode in enumerate(modes, 1)] if drawn else []
     drift, place, mode = max(apart, default=(0.0, 0, None), key=lambda found: found[0])
     if mode is not None and mode.weight is not None and drift >= DRIFT:
         yield Advice(
@@ -145,17 +155,20 @@ def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]
         )
 
 
-def _drift(mode: ModeProfile, drawn: int) -> float:
-    return mode.rows / drawn - (mode.weight or 0.0)
+def _drift(mode: ModeProfile, drawn: int, others: float) -> float:
+    """How far a mode's rows are from its weight, or from that and what it may get of components that are no modes."""
+    part, weight = mode.rows / drawn, mode.weight or 0.0
+    return max(weight - part, part - weight - others)
 
 
 def _of_spikes(name: str, profile: NumberProfile) -> Iterator[Advice]:
     spike = profile.spike
     if spike is not None:
         column = json.dumps(name, ensure_ascii=False)
+        more = "".join(f', "{option}": {value}' for option, value in spike.options.items())
         yield Advice(
             f"The value {spike.text} alone makes up {share(spike.share)} of the rows and stands out.",
-            f'Give it a cell of its own: columns={{{column}: {{"kind": "mixed", "modal": [{spike.declared}]}}}}.',
+            f'Give it a cell of its own: columns={{{column}: {{"kind": "mixed", "modal": {spike.declared}{more}}}}}.',
         )
 
 

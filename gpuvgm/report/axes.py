@@ -17,6 +17,7 @@ _SKEWED = 20.0  # times the median lies the upper end
 _MOST = 0.9
 _SCALES = (1, 10, 100, 1000)
 _ROUNDING, _EXACT = 1e-9, 2.0**53
+_CLOSE = 0.01  # of a step; what is further from a multiple is none, however large the values are
 _STEPS = 2.0**-50  # relative width of the bins of one large number
 _NEAR = 0.25  # of the axis: an extreme so close is taken in
 
@@ -40,12 +41,13 @@ class Binning:
     logarithmic: bool = False
 
     @classmethod
-    def of(cls, pieces: Pieces, base: float) -> Binning:
+    def of(cls, pieces: Pieces, base: float, *, has_zero: bool = True) -> Binning:
         """Bins over nearly all rows of at least one piece; on a logarithmic axis zeros are left out."""
         place, count = pieces.places(), pieces.count
         low, middle, high = _quantiles(place, count)
         steps = Steps.of(place, count)
-        if pieces.minimum + base >= 0 and middle + base > 0 and high + base > _SKEWED * (middle + base):
+        skewed = pieces.minimum + base >= 0 and middle + base > 0 and high + base > _SKEWED * (middle + base)
+        if has_zero and skewed:
             edges = _even_ratios(place + base, count) - base
             if steps:
                 edges = steps.between(np.concatenate((edges[:1] - steps.unit, edges)))
@@ -81,10 +83,12 @@ class Steps:
     @classmethod
     def of(cls, place: Floats, count: Floats) -> Steps | None:
         """The widest steps of at least a thousandth that 90 % of the rows lie on; None without any."""
+        usual = np.max(np.abs(_quantiles(place, count)))  # the values of a column may all be tiny
         for scale in _SCALES:
             scaled = place * scale
             whole = np.rint(scaled)
-            held = np.abs(scaled - whole) <= _ROUNDING * np.maximum(1.0, np.abs(scaled))
+            near = _ROUNDING * np.maximum(min(1.0, usual * scale), np.abs(scaled))
+            held = np.abs(scaled - whole) <= np.minimum(near, _CLOSE)
             if np.max(np.abs(scaled)) < _EXACT and np.sum(count[held]) >= _MOST * np.sum(count):
                 apart = np.diff(np.sort(whole[held])).astype(np.int64)
                 return cls(float(whole[held][0] / scale), float(np.gcd.reduce(apart) or 1) / scale)

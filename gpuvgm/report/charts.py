@@ -19,16 +19,17 @@ from gpuvgm.report.histogram import LEAST_EXPONENT
 from gpuvgm.report.markup import Markup
 from gpuvgm.report.profiles import Curve, Histogram, ModeProfile, NumberProfile
 from gpuvgm.report.svg import Label, chart, curve, line, path, rule, steps
-from gpuvgm.report.texts import tick_of
+from gpuvgm.report.texts import length_text, tick_of
 
 COLOURS = 10
 HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34
-SCALAR_SD = 0.25  # of scalars of a normally distributed mode, with the default scale of 4 sd
 _ROOM = 1.12  # of the highest curve or bar
 _TALL = 1.6  # times the highest curve: bars beyond are cut
 _DWARFING = 4.0  # times the next lower curve
 _SPARE = 0.97  # quantile of the bars that always have room
 _DAYS = 4 * 86_400.0
+_DECADE = 10.0
+_LONG = 12  # characters of a label under an axis
 
 
 def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> Markup:
@@ -110,15 +111,27 @@ def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
     """Ticks of a histogram, in the column's own values."""
     size, base = _unit(profile.type), float(histogram.base)
     low, high = ((histogram.edges[i] + base) * size for i in (0, -1))
-    if histogram.logarithmic:
-        ticks = logarithmic_ticks(low, high)
-        return [Label(math.log(tick / low) / math.log(high / low), number_text(tick)) for tick in ticks]
-    if tick_of(profile.type):
-        span = (high - low) * tick_of(profile.type)
-        return [Label((at - low) / (high - low), _moment(profile.type, at, span)) for at in spread_ticks(low, high)]
     if not high > low:
         return []
-    return [Label((tick - low) / (high - low), number_text(tick, high - low)) for tick in linear_ticks(low, high)]
+
+    def place(at: float) -> float:
+        return math.log(at / low) / math.log(high / low) if histogram.logarithmic else (at - low) / (high - low)
+
+    if tick_of(profile.type):
+        places = spread_ticks(math.log(low), math.log(high)) if histogram.logarithmic else spread_ticks(low, high)
+        moments = map(math.exp, places) if histogram.logarithmic else places
+        span = (high - low) * tick_of(profile.type)
+        return [Label(place(at), _moment(profile.type, at, span)) for at in moments]
+    if histogram.logarithmic:
+        width = high - low if high < _DECADE * low else None
+        return [Label(place(tick), number_text(tick, width)) for tick in logarithmic_ticks(low, high)]
+    return _with_room([Label(place(tick), number_text(tick, high - low)) for tick in linear_ticks(low, high)])
+
+
+def _with_room(labels: list[Label]) -> list[Label]:
+    """Every label, or every second or third where they are long."""
+    longest = max((len(label.text) for label in labels), default=0)
+    return labels[:: 1 + longest // _LONG]
 
 
 def _unit(type_: str) -> float:
@@ -129,6 +142,8 @@ def _unit(type_: str) -> float:
 
 def _moment(type_: str, at: float, span: float) -> str:
     """A datetime as short as its axis allows."""
+    if pa.types.is_duration(type_of(type_)):
+        return length_text(type_, at, 3)
     text = DatetimeCodec(type_, 0).show(round(at))
     if "T" in text:
         return text[:10] if span > _DAYS else text[5:16].replace("T", " ")
@@ -136,14 +151,18 @@ def _moment(type_: str, at: float, span: float) -> str:
 
 
 def number_text(value: float, span: float | None = None) -> str:
-    """A number on an axis; what is nothing beside the span of the axis is 0."""
+    """A number on an axis, with digits that tell it from those beside it; what is nothing beside the span is 0."""
     if span is not None and abs(value) < 1e-9 * span:
         return "0"
-    size = abs(value)
+    size, digits = abs(value), 4
+    if span is not None and size > 0:  # ticks are a fifth of the span apart, or more
+        digits = min(max(digits, math.floor(math.log10(size)) - math.floor(math.log10(span / 5.1)) + 1), 17)
     if 1e4 <= size < 1e15:
         power, sign = min(int(math.log10(size) + 1e-9) // 3, 4), ("", "", "M", "G", "T")
-        return f"{value:,.0f}" if power < 2 else f"{value / 1000.0**power:.4g} {sign[power]}"
-    return f"{value:.4g}"
+        if power >= 2:
+            return f"{value / 1000.0**power:.{digits}g} {sign[power]}"
+        return f"{value:,.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
+    return f"{value:.{digits}g}"
 
 
 def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Markup | None:
@@ -208,7 +227,7 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
     below, *inside, above = mode.scalars
     counts = np.array([inside[0] + below, *inside[1:-1], inside[-1] + above], np.float64)
     edges = np.linspace(-1, 1, SCALAR_BINS + 1)
-    normal = np.exp(-0.5 * ((edges[1:] + edges[:-1]) / 2 / SCALAR_SD) ** 2)
+    normal = np.exp(-0.5 * ((edges[1:] + edges[:-1]) / 2 / mode.scalar_sd) ** 2)
     normal *= max(mode.rows, 1) / np.sum(normal)
     top = _ROOM * max(float(np.max(normal)), min(float(np.max(counts)), _TALL * float(np.max(normal))))
     places = ((edges + 1) / 2).tolist()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
+from gpuvgm.errors import printable
+
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 VOID = frozenset({"meta", "link"})
 
 
@@ -34,9 +38,14 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
         if value is None or value is False:
             continue
         word = key.rstrip("_").replace("_", "-")
-        opened.append(word if value is True else f'{word}="{escape(str(value))}"')
+        opened.append(word if value is True else f'{word}="{escaped(str(value))}"')
     start = f"<{' '.join(opened)}>"
     return Markup(start if name in VOID else f"{start}{join(*children)}</{name}>")
+
+
+def escaped(text: str) -> str:
+    """Text as HTML can hold it; controls, halves of letters and what turns the direction of writing become visible."""
+    return escape(_HIDDEN.sub(lambda found: printable(found[0]), text))
 
 
 def join(*children: Child) -> Markup:
@@ -49,6 +58,6 @@ def _texts(children: Iterable[Child]) -> Iterable[str]:
         if isinstance(child, Markup):
             yield child
         elif isinstance(child, str):
-            yield escape(child)
+            yield escaped(child)
         elif child is not None:
             yield from _texts(child)

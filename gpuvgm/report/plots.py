@@ -129,7 +129,7 @@ def _draw_mixture(column: MixtureColumn, rows: Floats | Summary | None, ax: Any)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,g}")
     ax.set(
-        xlabel=column.name,
+        xlabel=_literal(column.name),
         ylabel="share of rows per bin" if rows is None else "rows per bin",
         xlim=(edges[0], edges[-1]),
         ylim=(0, None),
@@ -138,7 +138,7 @@ def _draw_mixture(column: MixtureColumn, rows: Floats | Summary | None, ax: Any)
 
 
 def _draw_levels(column: CategoricalColumn, ax: Any) -> None:
-    texts = [level_text(column.type, level).replace("$", r"\$") for level in column.levels[:PLOT_LEVELS]]
+    texts = [_literal(level_text(column.type, level)) for level in column.levels[:PLOT_LEVELS]]
     counts = list(column.counts[:PLOT_LEVELS])
     if column.width > PLOT_LEVELS:
         texts.append(f"{column.width - PLOT_LEVELS:,} others")
@@ -148,7 +148,12 @@ def _draw_levels(column: CategoricalColumn, ax: Any) -> None:
     ax.set_yticks(places, texts)
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter("{x:,g}")
-    ax.set(xlabel="rows", ylabel=column.name)
+    ax.set(xlabel="rows", ylabel=_literal(column.name))
+
+
+def _literal(text: str) -> str:
+    """A text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")
 
 
 def _expected_points(column: MixtureColumn) -> tuple[Floats, Floats]:
@@ -162,14 +167,21 @@ def _expected_points(column: MixtureColumn) -> tuple[Floats, Floats]:
 
 
 def _points(column: MixtureColumn, rows: Floats | Summary) -> tuple[Floats, Floats]:
-    """Values and their weights, ascending."""
+    """Values and their weights, ascending; at least one."""
     if isinstance(rows, Summary):
         cells = rows.cells()
-        return column.codec.base + rows.grid.frame.invert(cells.mean), cells.weight
-    if isinstance(column.codec, LogCodec):  # its modes are those of the logarithms
-        rows = column.codec.encode(pa.array(rows))
-    x = np.sort(rows[np.isfinite(rows)]).astype(np.float64)
-    return x, np.ones(len(x))
+        x, weight = column.codec.base + rows.grid.frame.invert(cells.mean), cells.weight
+    else:
+        given = np.asarray(rows)
+        if given.ndim != 1 or given.dtype.kind not in "biufmM":
+            raise InputError(f'column "{column.name}": rows must be an array of one dimension that holds numbers')
+        if isinstance(column.codec, LogCodec):  # its modes are those of the logarithms
+            given = column.codec.encode(pa.array(given))
+        x = np.sort(given[np.isfinite(given)]).astype(np.float64)
+        weight = np.ones(len(x))
+    if not len(x):
+        raise InputError(f'column "{column.name}": there is no value to draw but modal and missing ones')
+    return x, weight
 
 
 def _bin_edges(x: Floats, weight: Floats) -> tuple[Floats, bool]:

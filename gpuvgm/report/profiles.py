@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import ndtr
 
-from gpuvgm.codecs import Codec, LogCodec
+from gpuvgm.arrow_types import type_of
+from gpuvgm.codecs import Codec, LogCodec, Number
 from gpuvgm.columns import GeneralColumn, MixtureColumn
 from gpuvgm.grid import Floats, Ints, keys_of
 from gpuvgm.model import FitRecord
@@ -23,6 +25,7 @@ _BESIDE = 3
 _POINTS, _MOST_POINTS = 4, 64  # of a curve: for each bin, and in all
 _VISIBLE = 2e-3  # of a curve's height
 _NARROW = 1e-12
+_ROUNDINGS = 2  # a place counts from the middle of the frame: the difference and the sum are rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Histogram:
     curves : tuple of Curve
         For each active component, by rising mean, the rows that it expects.
     whole : Curve or None
-        The same of the whole mixture.
+        The same of the whole mixture, components that are no modes among it.
     """
 
     edges: tuple[float, ...]
@@ -80,13 +83,15 @@ class ModeProfile:
     sd : str
         Standard deviation, for people; empty for modal values.
     weight : float or None
-        Fitted weight among the active components; None for modal values.
+        Fitted weight; None for modal values.
     rows : int
         Rows that drew the cell.
     below, above : int
         How many of them were cut at the lower and the upper limit.
     scalars : tuple of int
         Rows by scalar: below -1, in `SCALAR_BINS` even bins, from 1 on; empty for modal values.
+    scalar_sd : float
+        Standard deviation of the scalars of rows that are distributed as the mode.
     """
 
     name: str
@@ -96,15 +101,29 @@ class ModeProfile:
     below: int
     above: int
     scalars: tuple[int, ...]
+    scalar_sd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """A value that many rows hold, though it is not modal; `declared` is how one would write it."""
+    """A value that many rows hold, though it is not modal.
+
+    Parameters
+    ----------
+    text : str
+        The value, for people.
+    share : float
+        Of the rows.
+    declared : str
+        How one would write the column's modal values with this one among them.
+    options : mapping of str to bool
+        What else was declared of the column, as far as its values need it.
+    """
 
     text: str
     share: float
     declared: str
+    options: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +154,10 @@ class NumberProfile:
         Unit of `errors`, in sd.
     spike : Spike or None
         The heaviest value that stands out.
+    heaviest : float
+        Share of the rows that hold the most frequent value, modal ones left out.
+    other_weight : float
+        Fitted weight of the components that are no modes; modes draw their rows.
     """
 
     type: str
@@ -149,6 +172,8 @@ class NumberProfile:
     no_errors: int
     error_unit: float
     spike: Spike | None
+    heaviest: float = 0.0
+    other_weight: float = 0.0
 
 
 def plain_of(column: MixtureColumn | GeneralColumn) -> Codec:
@@ -159,7 +184,7 @@ def plain_of(column: MixtureColumn | GeneralColumn) -> Codec:
 def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: Pieces) -> Histogram:
     """Histogram of a column with at least one ordinary row before and after."""
     base = plain_of(column).base
-    binning = Binning.of(before, base)
+    binning = Binning.of(before, base, has_zero=not _is_moment(type_of(column.type)))
     counts, below, above = binning.counts(before)
     curves = _curves(column, binning, before.rows) if isinstance(column, MixtureColumn) else [None]
     return Histogram(
@@ -176,15 +201,21 @@ def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: P
     )
 
 
+def _is_moment(type_: pa.DataType) -> bool:
+    """Whether the zero of a type is a day like others."""
+    return pa.types.is_timestamp(type_) or pa.types.is_date(type_)
+
+
 def _whole(counts: Floats) -> tuple[int, ...]:
     return tuple(round(count) for count in counts.tolist())
 
 
 def _curves(column: MixtureColumn, binning: Binning, rows: float) -> list[Curve]:
-    """Curves of the active components by rising mean, and of their sum, for so many rows."""
+    """Curves of the active components by rising mean, and of the whole mixture, for so many rows."""
     mixture = column.mixture
     assert mixture is not None
-    k = components_by_mean(column)
+    active = components_by_mean(column)
+    k = np.concatenate((active, np.flatnonzero(~column.active)))
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
     last = len(binning.edges) - 1
     bins = np.arange(-1, last + 2)
@@ -196,7 +227,8 @@ def _curves(column: MixtureColumn, binning: Binning, rows: float) -> list[Curve]
     below, above = (ndtr((end - means) / column.stds[k, None]) for end in numbers)
     low, at, high = (np.interp(place, bins, _extended(binning.places)) for place in (ends[0], at, ends[1]))
     heights = np.nan_to_num(rows * column.weights[k, None] * (above - below) / np.maximum(high - low, _NARROW))
-    return [*(_thinned(at, row) for row in heights), _thinned(at, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
+    modes = heights[: len(active)]
+    return [*(_thinned(at, row) for row in modes), _thinned(at, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
 
 
 def _extended(edges: Floats) -> Floats:
@@ -242,11 +274,12 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
             ModeProfile(
                 name=rounded_mean_text(column, float(column.means[k]), float(column.stds[k])),
                 sd=rounded_length_text(column, float(column.stds[k])),
-                weight=float(weights[k] / np.sum(weights[column.active])),
+                weight=float(weights[k]),
                 rows=int(rows[cell]),
                 below=int(counts.below[cell]),
                 above=int(counts.above[cell]),
                 scalars=tuple(counts.scalars[cell].tolist()),
+                scalar_sd=1 / column.rules.scale,
             )
         )
     for value, cell in zip(column.modal_values, positions[:modal].tolist(), strict=True):
@@ -271,8 +304,38 @@ def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: 
         return None
     codec = plain_of(column)
     value = codec.value(number)
-    text = value_text(codec, value)
-    return Spike(text, share, text if codec.name in ("float", "integer") else repr(text))
+    if codec.name == "float":
+        value = _shortest(float(value), _ROUNDINGS * np.spacing(max(abs(number), abs(pieces.frame.centre))))
+    modal = [_declared(codec, one) for one in (*column.modal_values, value)]
+    return Spike(value_text(codec, value), share, f"[{', '.join(modal)}]", _options(column))
+
+
+def _shortest(value: float, apart: float) -> float:
+    """The number of fewest digits that a rounding may have made the value of."""
+    texts = (f"{value:.{digits}g}" for digits in range(1, 17))
+    return next((float(text) for text in texts if abs(float(text) - value) <= apart), value)
+
+
+def _declared(codec: Codec, value: Number | None) -> str:
+    """A modal value as one would write it, with all its digits."""
+    if value is None:
+        return '"missing"'
+    text = codec.show(value)
+    return text if codec.name in ("float", "integer") else repr(text)
+
+
+def _options(column: MixtureColumn) -> Mapping[str, bool]:
+    """What was declared of a column's values."""
+    given = {
+        "log": isinstance(column.codec, LogCodec),
+        "integer": getattr(plain_of(column), "integer", False),
+    }
+    return {option: True for option, value in given.items() if value}
+
+
+def _heaviest(pieces: Pieces, rows: int) -> float:
+    """Share of the rows that hold the most frequent single value."""
+    return float(np.max(pieces.count[pieces.scatter == 0], initial=0.0)) / max(rows, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,4 +382,6 @@ def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> Number
         no_errors=int(seen.errors.counts[0]),
         error_unit=seen.error_unit,
         spike=spike_of(mixture, before, histogram, rows) if mixture and histogram else None,
+        heaviest=_heaviest(before, rows),
+        other_weight=float(np.sum(mixture.weights[~mixture.active])) if mixture else 0.0,
     )

@@ -98,7 +98,7 @@ def _number_figures(column: NumberFigures) -> Iterable[tuple[str, str, str]]:
 
 
 def _histogram_caption(column: NumberFigures, histogram: Histogram) -> str:
-    curves = ", curves: the fitted modes and their sum (dashed)" if histogram.curves else ""
+    curves = ", curves: the fitted modes, dashed: the whole mixture" if histogram.curves else ""
     parts = [f"Grey: the rows, thin line: after the round trip{curves}."]
     if histogram.logarithmic:
         parts.append("The axis is logarithmic.")

@@ -39,7 +39,14 @@ def create_app(models: Mapping[str, Served], limits: Limits | None = None, token
         What clients have to show, but for health and readiness.
     """
     routes = Routes(models, Gate(limits or Limits()), Metrics())
-    app = FastAPI(title="gpuvgm", version=gpuvgm.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="gpuvgm",
+        version=gpuvgm.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # to what the client says that this host is called
+    )
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _wrong_query)
     app.add_api_route("/health", routes.health, methods=["GET"])

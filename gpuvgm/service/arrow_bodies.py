@@ -9,11 +9,13 @@ import pyarrow as pa
 from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.source import reason
 from gpuvgm.service.ipc_sizes import decoded_bytes
-from gpuvgm.service.limits import Deadline, check_width
+from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
+from gpuvgm.service.value_sizes import is_shared, unmasked_views, viewed_bytes
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
+MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where the scale is far beyond
 
 
 def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Table:
@@ -38,7 +40,7 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
     stream = pa.py_buffer(body)
     try:
         _check_size(stream, most, deadline)
-        return _table_of(stream, deadline)
+        return _table_of(stream, most, deadline)
     except (pa.ArrowException, OSError, UnicodeError) as problem:
         if isinstance(problem, pa.ArrowMemoryError):
             raise
@@ -56,16 +58,32 @@ def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
             raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed: send fewer rows")
 
 
-def _table_of(stream: pa.Buffer, deadline: Deadline) -> pa.Table:
-    batches = []
+def _table_of(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
+    batches, left = [], ANSWER_SHARE * most
     with pa.ipc.open_stream(stream, options=_reading()) as reader:
         schema = reader.schema
         check_width(len(schema))
+        for field in schema:
+            _check_type(field.name, field.type)
         for batch in reader:
-            deadline.check()
-            _validate(batch)
+            left -= _validate(batch, left, deadline)
             batches.append(batch)
     return pa.Table.from_batches(batches, schema)
+
+
+def _check_type(name: str, type_: Any) -> None:
+    """Refuse types that Arrow takes from a schema as they are, and stumbles over later."""
+    if pa.types.is_decimal(type_) and abs(type_.scale) > MOST_DIGITS:
+        raise InputError(f'column "{printable(name)}" has decimals of {type_.scale} places; {MOST_DIGITS} are the most')
+    if isinstance(type_, pa.BaseExtensionType):
+        _check_type(name, type_.storage_type)
+    elif pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
+        _check_type(name, type_.value_type)
+    elif pa.types.is_nested(type_):
+        for i in range(type_.num_fields):
+            _check_type(f"{name}.{type_.field(i).name}", type_.field(i).type)
+    elif pa.types.is_timestamp(type_):
+        type_.tz  # noqa: B018  # decodes the name, which may be no text
 
 
 def _reading() -> Any:
@@ -74,14 +92,26 @@ def _reading() -> Any:
     return pa.ipc.IpcReadOptions(use_threads=False, **aligned)
 
 
-def _validate(batch: pa.RecordBatch) -> None:
+def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
+    """Bytes of the texts that views stand for: to look through all of them may take for ever, so they are bounded."""
+    viewed = 0
     for field, column in zip(batch.schema, batch.columns, strict=True):
+        deadline.check()
         try:
+            column.validate()
+            if is_shared(field.type):
+                viewed += viewed_bytes(column)
+                if viewed > most:
+                    text = f'views up to column "{printable(field.name)}" stand for too many bytes: send fewer rows'
+                    raise Refused(413, "TooLarge", text)
+                for views in unmasked_views(column):
+                    views.validate(full=True)
             column.validate(full=True)
         except pa.ArrowException as problem:
             raise InputError(
                 f'column "{printable(field.name)}" holds no valid {field.type}: {reason(problem)}'
             ) from None
+    return viewed
 
 
 def write_stream(table: pa.Table) -> memoryview:

@@ -18,6 +18,7 @@ from gpuvgm.service.refusals import Refused, refusal_of
 
 OPEN = ("/health", "/ready")  # no token is asked for: who watches a service need not be trusted with its models
 ROWS = ("transform", "inverse")
+METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
 GONE = 499  # the client has not waited; for the figures only
 _LOG = logging.getLogger("gpuvgm.service")
 
@@ -109,15 +110,16 @@ class Guard:
         metrics.received.labels(route).inc(exchange.received)
         metrics.sent.labels(route).inc(exchange.sent)
         level = logging.DEBUG if route in (*map(route_of, OPEN), "metrics") else logging.INFO
+        method = scope["method"] if scope["method"] in METHODS else "other"  # clients may send any word, of any length
         fields = {
-            "method": scope["method"],
+            "method": method,
             "route": route,
             "status": exchange.status,
             "seconds": round(seconds, 6),
             "bytes_in": exchange.received,
             "bytes_out": exchange.sent,
         }
-        _LOG.log(level, "%s %s: %d", scope["method"], route, exchange.status, extra=fields)
+        _LOG.log(level, "%s %s: %d", method, route, exchange.status, extra=fields)
 
 
 async def send_refusal(refused: Refused, send: Send) -> None:

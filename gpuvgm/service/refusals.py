@@ -36,9 +36,15 @@ class Refused(Exception):
     @property
     def body(self) -> bytes:
         """The error as JSON."""
-        text = self.message if len(self.message) <= MOST_LETTERS else self.message[: MOST_LETTERS - 1] + "…"
-        text = printable(" ".join(text.split()))
-        return json.dumps({"error": {"type": self.kind, "message": text}}, ensure_ascii=False).encode()
+        error = {"type": self.kind, "message": one_line(self.message)}
+        return json.dumps({"error": error}, ensure_ascii=False).encode()
+
+
+def one_line(message: object) -> str:
+    """A message that may hold what a client sent, as one line of bounded length."""
+    text = str(message)
+    text = text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+    return printable(" ".join(text.split()))
 
 
 def refusal_of(problem: BaseException) -> Refused:
@@ -48,13 +54,13 @@ def refusal_of(problem: BaseException) -> Refused:
     if isinstance(problem, InputError):
         return Refused(400, "InputError", str(problem))
     if isinstance(problem, MemoryError):
-        _LOG.error("out of memory: %s", problem)
+        _LOG.error("out of memory: %s", one_line(problem))
         return Refused(503, "OutOfMemory", "out of memory: send fewer rows at a time", {"retry-after": "1"})
     if isinstance(problem, (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)):
-        _LOG.warning("Arrow refused a request: %s", problem)
+        _LOG.warning("Arrow refused a request: %s", one_line(problem))
         return Refused(400, "InputError", f"the rows cannot be read: {problem}")
     if isinstance(problem, EnvironmentProblem):
-        _LOG.error("%s", problem)
+        _LOG.error("%s", one_line(problem))
         return Refused(503, "EnvironmentProblem", "the service lacks something that this request needs; see its log")
-    _LOG.error("a defect of gpuvgm: %s", problem, exc_info=problem)
+    _LOG.error("a defect of gpuvgm: %s", one_line(problem), exc_info=problem)
     return Refused(500, "InternalError", "a defect of gpuvgm; the service's log says more")

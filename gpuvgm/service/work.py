@@ -8,11 +8,13 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from gpuvgm.errors import printable
 from gpuvgm.frames.tables import TableSource
 from gpuvgm.service import arrow_bodies, json_bodies
 from gpuvgm.service.limits import JSON_VALUE_BYTES, Deadline, Limits
 from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused
+from gpuvgm.service.value_sizes import written_bytes
 
 SOURCE = "the request"
 VALID = "valid"
@@ -116,6 +118,18 @@ class Work:
         if rows.num_rows > most:
             told = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
             raise Refused(413, "TooLarge", f"{told}: send at most {most} rows at a time")
+        if self.wanted == json_bodies.MEDIA_TYPE != self.given:
+            self._check_written(rows)
+
+    def _check_written(self, rows: pa.Table) -> None:
+        """Refuse columns that are handed through and would become too large as text."""
+        left = self.limits.answer_bytes
+        for name, column in zip(rows.schema.names, rows.columns, strict=True):
+            self.deadline.check()
+            left -= sum(map(written_bytes, column.chunks))
+            if left < 0:
+                told = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
+                raise Refused(413, "TooLarge", f"{told}: send fewer rows, or ask for Arrow")
 
     def _written(self, table: pa.Table, rows: int, valid: Any = None) -> Answer:
         self.deadline.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from gpuvgm.monitoring import record
 from gpuvgm.monitoring.stages import Stages
 from tests.cli.conftest import ROWS
 from tests.cli.running import document, invoke
@@ -156,3 +158,40 @@ def test_spans_of_run_and_stages(tmp_path, monkeypatch):
     (stage, begun, ended), (whole, start, end) = spans
     assert (stage, whole) == ("generate", "gpuvgm generate")
     assert start <= begun < ended <= end
+
+
+def test_passwords_are_in_no_log_and_no_record(tmp_path):
+    written = tmp_path / "record.json"
+    arguments = ("fit", "https://me:hunter2@host/a.parquet", "--model", "m", "--record", written)
+    told = invoke(*arguments, "--log-format", "json", code=2).stderr
+    assert "hunter2" not in written.read_text() + told
+    assert json.loads(written.read_text())["options"]["source"] == "https://me:***@host/a.parquet"
+
+
+@pytest.mark.parametrize("answer", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 99999999 \r\n\r\n"])
+def test_a_gateway_that_speaks_something_else_fails_no_run(tmp_path, answer):
+    pytest.importorskip("prometheus_client")
+
+    def nonsense(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=nonsense, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        result = invoke("generate", tmp_path / "a.parquet", "--rows", "10", "--push-gateway", url)
+        thread.join(30)
+    assert "could not be pushed: no HTTP (BadStatusLine)" in result.stderr
+
+
+def test_peak_memory_where_the_system_does_not_tell_all(tmp_path, monkeypatch):
+    status = tmp_path / "status"
+    status.write_text("Name:\tpython\nVmRSS:\t5 kB\n")
+    monkeypatch.setattr(record, "_STATUS", status)
+    assert record.peak_memory() > 2**20

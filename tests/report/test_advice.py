@@ -47,12 +47,14 @@ def test_clipped_rows_and_where() -> None:
 
 def test_fits_that_stopped_early_or_are_not_exact(good: NumberFigures) -> None:
     assert good.profile is not None
-    fit = replace(good.profile.fit, converged=False, iterations=100, fit_error=1e-5)
+    fit = replace(good.profile.fit, converged=False, iterations=100, fit_error=1e-5, effort="research")
     one = replace(good, profile=replace(good.profile, fit=fit))
     text = " ".join(f"{found.problem} {found.remedy}" for found in advice("x", one))
     assert "stopped after 100 iterations" in text
     assert 'effort="best"' in text
     assert 'algorithm="exact"' in text
+    best = replace(one, profile=replace(good.profile, fit=replace(fit, effort="best")))
+    assert 'effort="best"' not in " ".join(found.remedy for found in advice("x", best))
 
 
 def test_rows_that_are_not_those_of_the_fit(good: NumberFigures) -> None:
@@ -66,6 +68,12 @@ def test_roundings_and_spikes() -> None:
     assert "come back a rounding apart" in text
     values = np.where(RANDOM.random(ROWS) < 0.2, -1.0, RANDOM.normal(10, 3, ROWS))
     assert 'columns={"x": {"kind": "mixed", "modal": [-1]}}' in said(evaluated(values))
+
+
+def test_a_few_rows_that_set_the_scale() -> None:
+    text = said(evaluated(np.r_[RANDOM.normal(size=ROWS), 1e12]))
+    assert "for a few far away set the scale" in text
+    assert "integer=True" not in text
 
 
 def test_unknown_levels() -> None:

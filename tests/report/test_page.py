@@ -140,6 +140,20 @@ def test_what_comes_from_data_is_escaped() -> None:
         assert EVIL in [head.text for head in sections(found)["level"].all("th")]
 
 
+def test_names_that_cannot_be_shown(tmp_path: Path) -> None:
+    names = {
+        "a\x00b": "a\\x00b",
+        "\x1b[31m": "\\x1b[31m",
+        "\u202egnp.exe": "\\u202egnp.exe",
+        "two\nlines": "two\nlines",
+    }
+    table = pa.table(dict.fromkeys(names, [0.5, 1.5, 2.5] * 20))
+    report = gpuvgm.TableTransformer(effort="research", n_components=1).fit(table).evaluate(table)
+    tree = parsed(report.to_html(tmp_path / "page.html", title="half \ud800"))
+    assert list(sections(tree)) == list(names.values())
+    assert tree.all("title")[0].text == "half \\ud800"
+
+
 def test_kinds_have_reasons_and_what_was_left_out_is_named() -> None:
     zeros = [0.0] * 120 + [i + 0.5 for i in range(120)]
     table = pa.table({"zeros": zeros, EVIL: ["a", "b", "c"] * 80, "given": range(240)})

@@ -105,3 +105,26 @@ def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.Mon
         fitted.plot("x")
     with pytest.raises(NotFittedError):
         gpuvgm.TableTransformer().plot("x")
+
+
+def test_names_are_no_formulas() -> None:
+    from matplotlib import pyplot
+
+    name = r"price in $\frac{$"
+    for values in (np.random.default_rng(0).normal(size=300), np.array(["a", "b", "c"] * 100)):
+        fitted = gpuvgm.TableTransformer(effort="research", n_components=2).fit({name: values})
+        ax = fitted.plot(name)
+        ax.figure.canvas.draw()
+        pyplot.close(ax.figure)
+
+
+def test_columns_without_values_and_rows_of_nonsense_are_refused() -> None:
+    empty = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit({"x": np.full(9, np.nan)})
+    with pytest.raises(InputError, match='column "x": there is no value to draw'):
+        empty.plot("x")
+    fitted = gpuvgm.TableTransformer(effort="research", n_components=2).fit({"x": np.arange(90.5)})
+    with pytest.raises(InputError, match="there is no value to draw"):
+        fitted.plot("x", rows=np.array([np.nan]))
+    for rows in (np.array(["a"]), np.zeros((3, 2))):
+        with pytest.raises(InputError, match="an array of one dimension that holds numbers"):
+            fitted.plot("x", rows=rows)

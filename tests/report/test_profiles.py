@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import gpuvgm
 from gpuvgm.generation import amount
+from gpuvgm.report.advice import advice
+from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.profiles import Histogram, NumberProfile
 
 ROWS = 20_000
@@ -99,7 +102,74 @@ def test_a_spike_is_found() -> None:
     values = np.where(RANDOM.random(ROWS) < 0.2, 7.25, RANDOM.normal(10, 3, ROWS))
     spike = profile_of(values).spike
     assert spike is not None
-    assert (spike.text, spike.declared) == ("7.25", "7.25")
+    assert (spike.text, spike.declared) == ("7.25", "[7.25]")
     assert spike.share == pytest.approx(np.mean(values == 7.25))
     assert profile_of(RANDOM.normal(10, 3, ROWS)).spike is None
     assert profile_of(RANDOM.poisson(3, ROWS)).spike is None, "heavy, but so is what lies beside it"
+
+
+@pytest.mark.parametrize(
+    ("spike", "others", "options", "declared"),
+    [
+        (1234567.891, RANDOM.normal(2e6, 3e5, ROWS), {}, "[1234567.891]"),
+        (0.1, RANDOM.normal(60, 10, ROWS), {}, "[0.1]"),
+        (7.25, np.where(RANDOM.random(ROWS) < 0.2, 0, RANDOM.normal(9, 3, ROWS)), {"modal": [0]}, "[0, 7.25]"),
+        (150, RANDOM.lognormal(3, 1, ROWS), {"log": True}, "[150]"),
+        (60, np.rint(RANDOM.normal(50, 20, ROWS)), {"integer": True}, "[60]"),
+    ],
+)
+def test_the_cell_that_is_advised_takes_the_spike(
+    spike: float, others: np.ndarray, options: dict[str, object], declared: str
+) -> None:
+    values = np.where(RANDOM.random(ROWS) < 0.2, spike, others)
+    found = profile_of(values, **options).spike
+    assert found is not None
+    assert found.declared == declared
+    assert dict(found.options) == {name: given for name, given in options.items() if name != "modal"}
+    (advised,) = advice("x", evaluated(values, **options))[-1:]
+    kinds = eval(advised.remedy.partition("columns=")[2].rstrip("."), {"__builtins__": {}})
+    fitted = gpuvgm.TableTransformer(kinds, effort="research", n_components=3).fit({"x": values})
+    modal = {count.value: count.rows_before for count in fitted.evaluate({"x": values}).columns["x"].modal}
+    assert modal[spike] == np.count_nonzero(values == spike)
+    assert modal.keys() >= set(options.get("modal", []))  # type: ignore[call-overload]
+
+
+def evaluated(values: np.ndarray, **options: object) -> NumberFigures:
+    fitted = gpuvgm.TableTransformer({"x": {"kind": "continuous", **options}}, effort="research").fit({"x": values})
+    figures = fitted.evaluate({"x": values}).columns["x"]
+    assert isinstance(figures, NumberFigures)
+    return figures
+
+
+@pytest.mark.parametrize(("middle", "sd"), [(0, 1e-11), (0, 1e-300), (2.4e9, 0.1)])
+def test_bins_are_as_narrow_as_the_values(middle: float, sd: float) -> None:
+    found = histogram_of(profile_of(middle + sd * RANDOM.normal(size=ROWS), n_components=2))
+    assert len(found.before) > 50
+    assert max(found.before) < 0.1 * ROWS
+
+
+def test_weights_and_curves_of_components_that_are_no_modes() -> None:
+    """Such components share a place with others that every row prefers; their rows go to those."""
+    draws = np.random.default_rng(3)
+    values = np.where(draws.random(5000) < 0.2, 1999, np.floor(draws.normal(5000, 1000, 5000)))
+    figures = evaluated(values)
+    found = figures.profile
+    assert found is not None
+    given = [mode.weight or 0.0 for mode in found.modes]
+    assert sum(given) + found.other_weight == pytest.approx(1)
+    assert found.other_weight > 0.05, "or this tests nothing"
+    assert found.modes[0].rows / 5000 == pytest.approx(given[0], abs=0.01)
+    whole = histogram_of(found).whole
+    assert whole is not None
+    assert np.trapezoid(whole.heights, whole.places) == pytest.approx(5000, rel=0.03)
+    assert "fitted weight" not in str(advice("x", figures))
+
+
+def test_dates_have_no_logarithmic_axis() -> None:
+    seconds = pa.array(RANDOM.lognormal(12, 2, ROWS).astype(np.int64), pa.timestamp("s"))
+    fitted = gpuvgm.TableTransformer({"x": "continuous"}, effort="research", n_components=2).fit(
+        pa.table({"x": seconds})
+    )
+    profile = fitted.evaluate(pa.table({"x": seconds})).columns["x"].profile
+    assert isinstance(profile, NumberProfile)
+    assert not histogram_of(profile).logarithmic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import struct
 
@@ -154,3 +155,40 @@ def test_json_has_a_limit_of_its_own(client):
 def test_names_are_looked_up_and_nothing_else(client):
     for name in ("..%2ftable", "%2e%2e", "table.gpuvgm", "notes.txt", "", "%00"):
         assert client.post(f"{name}/transform", b"").status_code == 404
+
+
+def test_no_line_of_the_log_is_written_by_a_client(made, caplog):
+    nested = pa.StructArray.from_arrays([pa.array([1] * 3)], ["a\ngpuvgm: serving all\r\x1b[2J" + "b" * 50_000])
+    rows = table_of().slice(0, 3).set_column(2, "colour", nested)
+    with caplog.at_level(logging.INFO, "gpuvgm.service"):
+        made().post("table/transform", stream_of(rows))
+        made()("GRÜSSE" * 900, "/v1/models")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
+    assert all(record.message.isprintable() and len(record.message) < 2100 for record in caplog.records)
+    assert (caplog.records[-1].method, caplog.records[-1].status) == ("other", 405)
+
+
+def test_nobody_is_sent_to_where_a_client_says(client):
+    for path in ("/v1/models/", "/health/", "/v1/models/one/transform/"):
+        assert error_of(client("GET", path, headers={"host": "evil.example"}), 404)
+
+
+@pytest.mark.parametrize("scale", [2**30, -(2**30), 77])
+def test_decimals_of_a_billion_places(client, scale):
+    """A cast of such a column ends the process."""
+    digits = pa.Array.from_buffers(pa.decimal128(8, scale), 3, [None, pa.py_buffer(b"\1" * 48)])
+    rows = table_of().slice(0, 3)
+    for column in (digits, pa.StructArray.from_arrays([digits], ["a"]), pa.array([[1]] * 3, pa.list_(pa.int8()))):
+        body = stream_of(rows.set_column(rows.schema.get_field_index("price"), "price", column))
+        message = error_of(client.post("table/transform", body), 400)
+        assert ("76 are the most" in message) == (not pa.types.is_list(column.type))
+
+
+def test_time_zones_and_names_that_are_no_text(client):
+    rows = table_of().slice(0, 3)
+    for part in (b"UTC", b"took", b"colour"):
+        body = stream_of(rows)
+        assert body.count(part) == 1
+        assert "no valid Arrow IPC stream" in error_of(
+            client.post("table/transform", body.replace(part, b"\xc9" * len(part))), 400
+        )
