@@ -215,8 +215,8 @@ class TableSchema:
         declared = _declarations(columns)
         for name in declared:
             if name not in arrow_schema.names:
-                hint = suggestion(name, arrow_schema.names)
-                raise InputError(f'{source_name}: no column "{name}"{hint}; it has {quoted(arrow_schema.names)}')
+                hint = suggestion(name, arrow_schema.names) or ";"
+                raise InputError(f'{source_name}: no column "{name}"{hint} columns: {quoted(arrow_schema.names)}')
         if isinstance(columns, Mapping) or columns is None:
             specs = [declared.get(name) or ColumnSpec.declare(name, INFER) for name in arrow_schema.names]
         else:
