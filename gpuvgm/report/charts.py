@@ -11,8 +11,8 @@ import pyarrow as pa
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.grid import Floats
-from gpuvgm.report.advice import share, short
-from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
+from gpuvgm.report.advice import counted, share, short
+from gpuvgm.report.axes import TICKS, linear_ticks, logarithmic_ticks, spread_ticks
 from gpuvgm.report.encoded import SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.histogram import LEAST_EXPONENT
@@ -29,6 +29,8 @@ _TALL = 1.6  # times the highest curve: bars beyond are cut
 _DWARFING = 4.0  # times the next lower curve
 _SPARE = 0.97  # quantile of the bars that always have room
 _DAYS = 4 * 86_400.0
+_FAR = 100.0  # times the span of an axis
+_LONG_TICK = 9  # characters
 
 
 def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> Markup:
@@ -103,7 +105,7 @@ def _described(profile: NumberProfile, histogram: Histogram) -> str:
         for i, mode in enumerate(profile.modes, 1)
         if mode.weight is not None
     ]
-    return f"{rows:,} rows on a {axis} axis. {'; '.join(modes)}"
+    return f"{counted(rows)} on a {axis} axis. {'; '.join(modes)}"
 
 
 def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
@@ -118,7 +120,18 @@ def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
         return [Label((at - low) / (high - low), _moment(profile.type, at, span)) for at in spread_ticks(low, high)]
     if not high > low:
         return []
-    return [Label((tick - low) / (high - low), number_text(tick, high - low)) for tick in linear_ticks(low, high)]
+    span = high - low
+    return [Label((tick - low) / span, number_text(tick, span)) for tick in _ticks(low, high)]
+
+
+def _ticks(low: float, high: float) -> Sequence[float]:
+    """Round numbers of a linear axis; as few as two where they are long and would run into each other."""
+    if len(number_text(high, high - low)) > _LONG_TICK:
+        for count in range(2, TICKS):
+            ticks = linear_ticks(low, high, count)
+            if len(ticks) > 1:
+                return ticks
+    return linear_ticks(low, high)
 
 
 def _unit(type_: str) -> float:
@@ -137,9 +150,11 @@ def _moment(type_: str, at: float, span: float) -> str:
 
 def number_text(value: float, span: float | None = None) -> str:
     """A number on an axis; what is nothing beside the span of the axis is 0."""
-    if span is not None and abs(value) < 1e-9 * span:
-        return "0"
     size = abs(value)
+    if span is not None and size < 1e-9 * span:
+        return "0"
+    if span is not None and _FAR * span < size < 1e16:  # four digits would be the same at all ticks
+        return f"{value:,.{max(0, -math.floor(math.log10(span / TICKS)))}f}"
     if 1e4 <= size < 1e15:
         power, sign = min(int(math.log10(size) + 1e-9) // 3, 4), ("", "", "M", "G", "T")
         return f"{value:,.0f}" if power < 2 else f"{value / 1000.0**power:.4g} {sign[power]}"
@@ -218,6 +233,6 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
         path(curve(middles, (normal / top).tolist()), "whole"),
         line(0.5, "grid"),
     ]
-    cut = f"; {mode.below:,} rows cut below and {mode.above:,} above" if mode.below + mode.above else ""
-    words = (f"Scalars of mode {place}", f"From -1 to 1, {mode.rows:,} rows{cut}; dashed: a normal distribution")
+    cut = f"; {counted(mode.below)} cut below and {mode.above:,} above" if mode.below + mode.above else ""
+    words = (f"Scalars of mode {place}", f"From -1 to 1, {counted(mode.rows)}{cut}; dashed: a normal distribution")
     return chart(words, SCALAR_HEIGHT, paths, (), "spark")

@@ -68,6 +68,13 @@ def test_roundings_and_spikes() -> None:
     assert 'columns={"x": {"kind": "mixed", "modal": [-1]}}' in said(evaluated(values))
 
 
+def test_small_tables_without_repeated_values_raise_no_word_of_roundings() -> None:
+    for seed in range(3):
+        report = evaluated(np.random.default_rng(seed).uniform(size=500), tails="exact")
+        assert report.columns["x"].ks > 1e-3
+        assert "a rounding apart" not in said(report)
+
+
 def test_unknown_levels() -> None:
     fitted = gpuvgm.TableTransformer({"x": "categorical"}, unknown="ignore").fit({"x": ["a", "b"] * 9})
     report = fitted.evaluate({"x": ["a", "z"] * 5})
