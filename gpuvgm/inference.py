@@ -108,7 +108,9 @@ def _without_dictionary(column: Column) -> Column:
 def _of_text(column: Column, name: str) -> Finding:
     """Categorical, or passed on where nearly every value is another one; blank text is missing."""
     text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
+    held = len(text)
     text = text.filter(pc.not_equal(pc.utf8_trim_whitespace(text), pa.scalar("", text.type)))
+    blank = " or blank" if len(text) < held else ""
     if len(text) == 0:
         return Finding("categorical", NO_VALUE)
     distinct = int(pc.count_distinct(text).as_py())
@@ -116,7 +118,7 @@ def _of_text(column: Column, name: str) -> Finding:
         reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text"
         return Finding("pass", reason, distinct=distinct)
     counted = _counted(distinct, "distinct value")
-    return Finding("categorical", f"{name} with {counted}{_missing(column, text)}", distinct=distinct)
+    return Finding("categorical", f"{name} with {counted}{_missing(column, text)}{blank}", distinct=distinct)
 
 
 def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:

@@ -91,6 +91,7 @@ def test_bad_models(folder, tmp_path):
     (tmp_path / "m.gpuvgm").write_bytes((folder / "m.gpuvgm").read_bytes()[:-50])
     for command in (["info"], ["evaluate", folder / "table.parquet", "--model"]):
         refused(*command, tmp_path / "m.gpuvgm", parts=["m.gpuvgm", "truncated"])
+        refused(*command, folder / "table.parquet", parts=["no model of gpuvgm", "give what fit wrote"])
         refused(*command, tmp_path / "absent", parts=["absent", "there is no model"])
 
 
