@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ LEAST_RATIO = 5
 #: Text with more different values than this, nearly all of them different, is an identifier or free text.
 MANY_TEXTS = 100
 DIFFERENT_TEXTS = 0.95
+_PARQUET_INDEX = re.compile(r"__index_level_\d+__")
 NO_VALUE = "no value in the sample"
 
 
@@ -95,6 +97,17 @@ def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True)
     if not is_plain_number_type(type_):
         return Finding("continuous", type_name(type_))
     return _of_numbers(column, categorical=categorical, spikes=spikes)
+
+
+def index_of_pandas(name: str, column: Column) -> Finding | None:
+    """What to do with the index that pandas writes beside a table's columns; None for other columns."""
+    if _PARQUET_INDEX.fullmatch(name):
+        return Finding("pass", "the index of a pandas table")
+    if name or not pa.types.is_integer(column.type) or column.null_count:
+        return None
+    if pc.count_distinct(column).as_py() < len(column):
+        return None
+    return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
 
 
 def _without_dictionary(column: Column) -> Column:
