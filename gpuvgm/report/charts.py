@@ -126,11 +126,12 @@ def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
 
 def _ticks(low: float, high: float) -> Sequence[float]:
     """Round numbers of a linear axis; as few as two where they are long and would run into each other."""
-    if len(number_text(high, high - low)) > _LONG_TICK:
+    length = len(number_text(high, high - low))
+    if length > _LONG_TICK:
         for count in range(2, TICKS):
             ticks = linear_ticks(low, high, count)
             if len(ticks) > 1:
-                return ticks
+                return [ticks[0], ticks[-1]] if length > 2 * _LONG_TICK else ticks
     return linear_ticks(low, high)
 
 
