@@ -26,7 +26,8 @@ def check_columns(table: Source, model: TableModel) -> None:
             type_ = table.schema.field(column.name).type
             if not is_number_type(type_):
                 raise InputError(
-                    f'{table.name}: column "{column.name}" holds {type_} values, but {column.type} was fitted'
+                    f'{table.name}: column "{column.name}" holds {type_} values, but {column.type} was fitted; '
+                    "convert it to numbers, or fit again with rows like these"
                 )
 
 

@@ -313,7 +313,10 @@ def evaluate(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Measure how well rows survive the round trip; exit code 1 when a bound is broken."""
+    """Measure how well rows survive the round trip.
+
+    The exit code is 1 when a bound is broken.
+    """
     target = None if report is None else check_document(report)
     page = None if html is None else check_document(html, PAGE_ENDINGS)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
@@ -383,7 +386,10 @@ def serve(
     ] = None,
     threads: Threads = None,
 ) -> Outcome:
-    """Transform and invert rows over HTTP until SIGTERM; needs the extra serve."""
+    """Transform and invert rows over HTTP.
+
+    It needs the extra serve, and runs until SIGTERM or Ctrl-C.
+    """
     from gpuvgm.memory import parse_memory
     from gpuvgm.service.start import Settings, run_service
 

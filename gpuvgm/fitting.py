@@ -71,7 +71,8 @@ class FittedTable:
         if column is None or column.kind == spec.kind:
             return spec
         options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
-        reason = f"{spec.reason}; {column.fit.missing:,} rows are missing"
+        missing = column.fit.missing
+        reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"
         return replace(spec, kind=column.kind, reason=reason, options=options)
 
 

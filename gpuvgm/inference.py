@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ LEAST_RATIO = 5
 #: Text with more different values than this, nearly all of them different, is an identifier or free text.
 MANY_TEXTS = 100
 DIFFERENT_TEXTS = 0.95
+_PARQUET_INDEX = re.compile(r"__index_level_\d+__")
 NO_VALUE = "no value in the sample"
 
 
@@ -97,6 +99,17 @@ def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True)
     return _of_numbers(column, categorical=categorical, spikes=spikes)
 
 
+def index_of_pandas(name: str, column: Column) -> Finding | None:
+    """What to do with the index that pandas writes beside a table's columns; None for other columns."""
+    if _PARQUET_INDEX.fullmatch(name):
+        return Finding("pass", "the index of a pandas table")
+    if name or not pa.types.is_integer(column.type) or column.null_count:
+        return None
+    if pc.count_distinct(column).as_py() < len(column):
+        return None
+    return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
+
+
 def _without_dictionary(column: Column) -> Column:
     """Values of a dictionary column; views of text as text, as Arrow cannot pick from the former."""
     type_: Any = column.type
@@ -108,7 +121,9 @@ def _without_dictionary(column: Column) -> Column:
 def _of_text(column: Column, name: str) -> Finding:
     """Categorical, or passed on where nearly every value is another one; blank text is missing."""
     text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
+    held = len(text)
     text = text.filter(pc.not_equal(pc.utf8_trim_whitespace(text), pa.scalar("", text.type)))
+    blank = " or blank" if len(text) < held else ""
     if len(text) == 0:
         return Finding("categorical", NO_VALUE)
     distinct = int(pc.count_distinct(text).as_py())
@@ -116,7 +131,7 @@ def _of_text(column: Column, name: str) -> Finding:
         reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text"
         return Finding("pass", reason, distinct=distinct)
     counted = _counted(distinct, "distinct value")
-    return Finding("categorical", f"{name} with {counted}{_missing(column, text)}", distinct=distinct)
+    return Finding("categorical", f"{name} with {counted}{_missing(column, text)}{blank}", distinct=distinct)
 
 
 def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:

@@ -51,12 +51,13 @@ class Commands(TyperGroup):
             if describe is None:
                 raise
             context = getattr(problem, "ctx", None)
-            hint = f'; see "{context.command_path} --help"' if context is not None else ""
-            message = " ".join(describe().split()).rstrip(".") + origin(problem)
-            for line in (*unknown_variables(), message + hint):
+            message = " ".join(describe().split()).rstrip(".").replace(": Value error, ", ": ", 1) + origin(problem)
+            if context is not None:
+                message += f'{" See" if message.endswith("?") else "; see"} "{context.command_path} --help"'
+            for line in (*unknown_variables(), message):
                 report_error(line)
             if "--json" in given:
-                write_json(error_document(message + hint, WRONG_INPUT, "UsageError"))
+                write_json(error_document(message, WRONG_INPUT, "UsageError"))
             code = WRONG_INPUT
         sys.exit(code if isinstance(code, int) else DONE)
 

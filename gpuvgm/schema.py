@@ -31,6 +31,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.inference import (
     Column,
     Finding,
+    index_of_pandas,
     infer_kind,
     is_level_type,
     type_name,
@@ -215,8 +216,8 @@ class TableSchema:
         declared = _declarations(columns)
         for name in declared:
             if name not in arrow_schema.names:
-                hint = suggestion(name, arrow_schema.names)
-                raise InputError(f'{source_name}: no column "{name}"{hint}; it has {quoted(arrow_schema.names)}')
+                hint = suggestion(name, arrow_schema.names) or ";"
+                raise InputError(f'{source_name}: no column "{name}"{hint} columns: {quoted(arrow_schema.names)}')
         if isinstance(columns, Mapping) or columns is None:
             specs = [declared.get(name) or ColumnSpec.declare(name, INFER) for name in arrow_schema.names]
         else:
@@ -310,7 +311,9 @@ def _settled(spec: ColumnSpec, column: Column, source_name: str, explain: Explai
 def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray) -> ColumnSpec:
     """Kind from the sample, among those that have the column's options."""
     options = spec.options
-    found = infer_kind(column, categorical="categorical" in kinds_with(options), spikes="modal" not in options)
+    found = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
+        column, categorical="categorical" in kinds_with(options), spikes="modal" not in options
+    )
     text = stray() if found.distinct > MANY_CODES or options else None
     foreign = [option for option in options if found.kind not in kinds_with([option])]
     if foreign:

@@ -148,7 +148,7 @@ def load_model(path: Given) -> StoredModel:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a damaged directory points outside the file
             raise
         raise ModelFileError(
-            f"{target}: no model of gpuvgm, or truncated or damaged ({error}); copy it again"
+            f"{target}: no model of gpuvgm, or truncated or damaged ({error}); give what fit wrote, or copy it again"
         ) from error
 
 

@@ -167,7 +167,7 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
             figures = (mode.get("text", ""), "", "")
             if "mean" in mode:
                 figures = (
-                    mean_text(column, mode["mean"]),
+                    mean_text(column, mode["mean"], mode["sd"]),
                     fitted_length_text(column, mode["sd"], 6),
                     f"{mode['weight']:.4f}",
                 )

@@ -24,6 +24,7 @@ _MAGIC = {
     b"ARRO": ("an Arrow file", ".arrow"),
     b"\x1f\x8b": ("a compressed file", ".csv.gz"),
 }
+_SEPARATORS = {b";": "semicolons", b"\t": "tabs", b"|": "vertical bars"}
 
 
 def csv_problem(
@@ -45,7 +46,7 @@ def refuse_binary(path: Location) -> None:
         Saying what it seems to be.
     """
     try:
-        found = foreign_bytes(path) or bad_header(path)
+        found = foreign_bytes(path) or bad_header(path) or other_separator(path)
     except OSError as problem:
         raise csv_problem(path, {}, (), problem) from problem
     if found:
@@ -75,6 +76,20 @@ def bad_header(path: Location) -> str | None:
             line.decode()
         except UnicodeDecodeError:
             return f"the header {_readable(line)!r} is {NOT_UTF8}"
+    return None
+
+
+def other_separator(path: Location) -> str | None:
+    """What seems to separate the fields, where the header has no comma."""
+    header, row, *_ = [*first_bytes(path).splitlines()[:2], b"", b""]
+    if b"," in header or b'"' in header:
+        return None
+    for separator, name in _SEPARATORS.items():
+        if separator in header and separator in row:
+            return (
+                f"the header {_readable(header)!r} has no comma, but {name}: fields are separated by commas, and "
+                "numbers have a point; convert the file, or read it with pandas and pass the frame"
+            )
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -97,4 +98,5 @@ def write_bytes(location: Location, body: bytes) -> None:
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(location)) from problem
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a read-only folder: what refused the writing is said already
+            partial.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ OTHER_MODE = 0.01
 DRIFT = 0.05  # difference of a fitted weight and a drawn share
 FIT_ERROR = 1e-8  # in sigma
 KS = 1e-3
+FEW_ROWS = 5  # a step of KS is one row: so many change places with their neighbours where no value repeats
 A_ROUNDING = 1e-4  # in sd: all rows but one in a thousand came back this close
 
 
@@ -75,13 +76,14 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
         )
     spike = column.profile.spike if column.profile is not None else None
     heaviest = column.profile.heaviest if column.profile is not None else 1.0
-    if column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * heaviest):
+    usual = max(KS, FEW_ROWS / column.rows)
+    if column.p999_error < A_ROUNDING and column.ks > max(usual, 2 * heaviest):
         yield Advice(
             f"Most rows lie closer together than their errors, for a few far away set the scale: KS is "
             f"{short(column.ks)}.",
             "Look at the rows farthest out, or declare log=True for values of many magnitudes.",
         )
-    elif column.p999_error < A_ROUNDING and column.ks > max(KS, 2 * spike.share if spike else 0.0):
+    elif column.p999_error < A_ROUNDING and column.ks > max(usual, 2 * spike.share if spike else 0.0):
         yield Advice(
             f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
             "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",
@@ -183,6 +185,11 @@ def share(part: float) -> str:
         return "> 99.999 %"
     digits = 3 if percent < 0.1 or percent > 99.9 else 2 if percent < 10 or percent > 99 else 1
     return f"{percent:.{digits}f} %"
+
+
+def counted(rows: int) -> str:
+    """A number of rows with its noun."""
+    return f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
 
 
 def short(value: float) -> str:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.grid import Floats
-from gpuvgm.report.advice import share, short
-from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
+from gpuvgm.report.advice import counted, share, short
+from gpuvgm.report.axes import TICKS, linear_ticks, logarithmic_ticks, spread_ticks
 from gpuvgm.report.encoded import SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.histogram import LEAST_EXPONENT
@@ -104,7 +104,7 @@ def _described(profile: NumberProfile, histogram: Histogram) -> str:
         for i, mode in enumerate(profile.modes, 1)
         if mode.weight is not None
     ]
-    return f"{rows:,} rows on a {axis} axis. {'; '.join(modes)}"
+    return f"{counted(rows)} on a {axis} axis. {'; '.join(modes)}"
 
 
 def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
@@ -237,6 +237,6 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
         path(curve(middles, (normal / top).tolist()), "whole"),
         line(0.5, "grid"),
     ]
-    cut = f"; {mode.below:,} rows cut below and {mode.above:,} above" if mode.below + mode.above else ""
-    words = (f"Scalars of mode {place}", f"From -1 to 1, {mode.rows:,} rows{cut}; dashed: a normal distribution")
+    cut = f"; {counted(mode.below)} cut below and {mode.above:,} above" if mode.below + mode.above else ""
+    words = (f"Scalars of mode {place}", f"From -1 to 1, {counted(mode.rows)}{cut}; dashed: a normal distribution")
     return chart(words, SCALAR_HEIGHT, paths, (), "spark")

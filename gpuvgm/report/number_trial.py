@@ -22,7 +22,7 @@ from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
 from gpuvgm.report.histogram import ErrorHistogram
 from gpuvgm.report.profiles import Evaluated, plain_of, profile_of
-from gpuvgm.report.texts import length_text, modal_text, tick_of, value_text, without_fractions
+from gpuvgm.report.texts import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
 from gpuvgm.summary import Summary
 
 _MINUTE = 60.0
@@ -240,7 +240,7 @@ class NumberTrial:
         values = tuple(plain.value(number) for number in pieces.quantiles(SHARES))
         mean_text = value_text(plain, plain.value(moments.mean))
         if plain.name == "integer":  # the mean of whole numbers is none
-            mean_text = f"{plain.base + moments.mean:.6g}"
+            mean_text = number_beside(plain.base + moments.mean, moments.sd)
         texts = [mean_text, *(value_text(plain, value) for value in values)]
         if moments.sd * tick_of(plain.type) > _MINUTE:
             texts = [without_fractions(text) for text in texts]

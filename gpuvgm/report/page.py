@@ -13,6 +13,10 @@ from gpuvgm.report.figures import ColumnFigures, LevelFigures, NumberFigures
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import remedy, section, tiles
 
+REMEDIES = (
+    'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
+    'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
+)
 LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
@@ -114,7 +118,8 @@ def _problems(said: Mapping[str, list[Advice]], places: Mapping[str, str]) -> Ma
     left = sum(map(len, list(alike.values())[LISTED:]))
     if left:
         items.append(tag("li", f"and {left:,} more columns: see their warnings below"))
-    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"))
+    meant = tag("p", REMEDIES, class_="caption")
+    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), meant)
 
 
 def _problem(names: list[str], warning: Advice, places: Mapping[str, str]) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gpuvgm.report.advice import Advice, advice, share, short
+from gpuvgm.report.advice import Advice, advice, counted, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
 from gpuvgm.report.figures import SHARES, ColumnFigures, LevelFigures, NumberFigures, PassedFigures, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
@@ -46,7 +46,7 @@ def remedy(one: Advice) -> Markup:
 
 
 def _missing(column: ColumnFigures) -> Markup:
-    words = f"{column.rows:,} rows"
+    words = counted(column.rows)
     if column.missing:
         words += f", {share(column.missing / column.rows)} missing"
     return tag("span", words, class_="rows")
@@ -71,7 +71,7 @@ def _numbers(name: str, column: NumberFigures) -> Iterable[Markup | None]:
     yield _modes_table(column, profile)
     errors = errors_chart(name, column, profile)
     if errors is not None:
-        exact = f" {profile.no_errors:,} rows come back exactly." if profile.no_errors else ""
+        exact = f" {_come_back(profile.no_errors)} exactly." if profile.no_errors else ""
         words = "Errors of the round trip, in standard deviations; a step up is ten times as many rows."
         yield _figure(errors, words + exact)
     elif profile.no_errors:
@@ -79,6 +79,10 @@ def _numbers(name: str, column: NumberFigures) -> Iterable[Markup | None]:
     yield _description(column)
     if column.kind != "general":
         yield tag("p", _fit_words(profile), class_="fit")
+
+
+def _come_back(rows: int) -> str:
+    return f"{counted(rows)} {'comes' if rows == 1 else 'come'} back"
 
 
 def _figure(drawn: Markup, caption: str) -> Markup:
@@ -103,7 +107,7 @@ def _histogram_caption(column: NumberFigures, histogram: Histogram) -> str:
     if histogram.logarithmic:
         parts.append("The axis is logarithmic.")
     beyond = ((histogram.below, "below"), (histogram.above, "above"))
-    left = " and ".join(f"{count:,} rows {side} it" for count, side in beyond if count)
+    left = " and ".join(f"{counted(count)} {side} it" for count, side in beyond if count)
     if left:
         parts.append(f"Not on the axis: {left}.")
     if column.modal:
@@ -173,9 +177,13 @@ def _fit_words(profile: NumberProfile) -> str:
         f"{'converged' if fit.converged else 'not converged'}; lower bound {fit.lower_bound:,.6g}"
     ]
     if fit.bound_with_fewer is not None and fit.bound_with_fewer == fit.bound_with_fewer:
-        words.append(f"{fit.bound_with_fewer - fit.lower_bound:+,.4g} with one mode fewer")
+        words.append(f"{_apart(fit.bound_with_fewer - fit.lower_bound)} with one mode fewer")
     words.append(f"estimated distance to the exact fit {short(fit.fit_error)} sigma")
     return ", ".join(words) + "."
+
+
+def _apart(difference: float) -> str:
+    return f"{abs(difference):,.4g} {'lower' if difference <= 0 else 'higher'}"
 
 
 def _level_tiles(column: LevelFigures) -> Markup:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len, chop_cells
+
 from gpuvgm.report.figures import SHARES, ColumnFigures, Description, LevelFigures, NumberFigures, Overall, ValueCount
 
 WIDTH = 80
@@ -195,18 +197,18 @@ def aligned(titles: Sequence[str], rows: Sequence[Row]) -> list[str]:
     """Lines of a table with the names on the left, broken where they are too long for it."""
     cells = [titles, *(beside for _, beside in rows)]
     names = ["column", *(name for name, _ in rows)]
-    widths, room = _widths(cells), max(1, _room(cells))
-    wide = max((len(name) for name in names if len(name) <= room), default=0)
+    widths, room = _widths(cells), max(2, _room(cells))  # a letter of some scripts takes two places
+    broken = [chop_cells(name, room) or [""] for name in names]
+    wide = max(cell_len(pieces[-1]) for pieces in broken)
     lines = []
-    for name, row in zip(names, cells, strict=True):
-        *above, last = [name[i : i + room] for i in range(0, len(name), room)] or [""]
-        figures = "".join(GAP + text.rjust(width) for text, width in zip(row, widths, strict=True))
-        lines += [*above, last.ljust(wide) + figures]
+    for (*above, last), row in zip(broken, cells, strict=True):
+        figures = "".join(GAP + " " * (width - cell_len(text)) + text for text, width in zip(row, widths, strict=True))
+        lines += [*above, last + " " * (wide - cell_len(last)) + figures]
     return lines
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
-    return [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
 
 
 def _room(cells: Sequence[Sequence[str]]) -> int:

@@ -19,6 +19,8 @@ LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
 LONGEST_LEVEL = 40
 _FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
 _LEAST_SD = 1e-12
+_SIX_DIGITS, _LONGEST_WHOLE = 1e6, 1e16  # between them numbers are written without a power of ten
+_FLOAT_DIGITS = 15  # beyond the first
 _FRACTIONS_END, _DAY = 60.0, 86_400.0  # seconds: means of wider modes need no fractions, no time of the day
 _SPANS = ((365.2425 * 86_400, "a"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "us"))
 
@@ -28,7 +30,9 @@ def value_text(codec: Codec, value: Number | None) -> str:
     if value is MISSING:
         return ""
     text = codec.show(value)
-    return f"{value:.6g}" if isinstance(value, float) and len(text) > LONGEST_FLOAT else text
+    if not isinstance(value, float) or len(text) <= LONGEST_FLOAT:
+        return text
+    return f"{value:.0f}" if _SIX_DIGITS <= abs(value) < _LONGEST_WHOLE else f"{value:.6g}"
 
 
 def modal_text(codec: Codec, value: Number | None) -> str:
@@ -59,13 +63,27 @@ def length_text(type_: str, length: float, digits: int = 4) -> str:
     return f"{seconds / size:.{digits}g} {unit}"
 
 
-def mean_text(column: MixtureColumn, mean: float, digits: int = 6) -> str:
+def mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
     """A component's mean as a value; of log columns as the logarithm that it is."""
     if isinstance(column.codec, LogCodec):
-        return f"exp({mean:.{digits}g})"
+        return f"exp({mean:.6g})"
     if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
         return value_text(column.codec, column.codec.value(mean - column.codec.base))
-    return f"{mean:.{digits}g}"
+    return number_beside(mean, sd)
+
+
+def number_beside(value: float, sd: float) -> str:
+    """A number of six digits, or of as many as tell it from those a hundredth of a standard deviation away."""
+    decimals = _decimals_beside(value, sd)
+    return f"{value:.6g}" if decimals is None else f"{value:.{max(0, decimals)}f}"
+
+
+def _decimals_beside(value: float, sd: float) -> int | None:
+    """Place of the third digit of the standard deviation; None where six digits of the value reach it."""
+    if not _LEAST_SD < sd < 1 / _LEAST_SD or not 1 <= abs(value) < _LONGEST_WHOLE:
+        return None
+    size, decimals = math.floor(math.log10(abs(value))), 2 - math.floor(math.log10(sd))
+    return min(decimals, _FLOAT_DIGITS - size) if size + 1 + decimals > 6 else None
 
 
 def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
@@ -78,11 +96,14 @@ def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, dig
 def rounded_mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
     """A component's mean with the digits that its standard deviation leaves of interest."""
     apart = sd * tick_of(column.type)
-    text = mean_text(column, mean)
+    text = mean_text(column, mean, sd)
     if isinstance(column.codec, DatetimeCodec) and apart > _FRACTIONS_END:
         return text.partition("T")[0] if apart > _DAY else without_fractions(text)
     if isinstance(column.codec, (DatetimeCodec, DecimalCodec, LogCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
         return text
+    decimals = _decimals_beside(mean, sd)
+    if decimals is not None:
+        return f"{round(mean, decimals):,.{max(0, decimals)}f}"
     return plain_number(round(mean, 2 - math.floor(math.log10(sd))))
 
 

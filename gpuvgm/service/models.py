@@ -113,7 +113,7 @@ def load_models(place: Path) -> dict[str, Served]:
 
 def _paths(place: Path) -> Iterator[Path]:
     if not place.exists():
-        raise InputError(f"{place}: is not there")
+        raise InputError(f"{place}: there is no such file or folder; give a model, or a folder of models")
     if place.is_file() or _is_model(place):
         yield place.resolve()
         return

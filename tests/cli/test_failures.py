@@ -37,8 +37,8 @@ def test_wrong_usage(folder, tmp_path):
     refused("fit", parts=["argument", 'see "gpuvgm fit --help"'])
     refused("fit", "a.parquet", parts=["--model"])
     refused("fit", "a.parquet", "--modle", "m", parts=["--modle", "--model"])
-    refused("fti", parts=["fti", "fit"])
-    refused("fit", "a.parquet", "--model", "m", "--engine", "turbo", parts=["turbo", "native", "cuda"])
+    refused("fti", parts=["Did you mean 'fit'? See \"gpuvgm --help\""])
+    refused("fit", "a.parquet", "--model", "m", "--engine", "turbo", parts=["'--engine': 'turbo' is", "native", "cuda"])
     refused("fit", "a.parquet", "--model", "m", "--threads", "0", parts=["--threads"])
 
 
@@ -62,7 +62,9 @@ def test_bad_sources(folder, tmp_path):
     refused("fit", tmp_path / "absent.parquet", *model, parts=["absent.parquet"])
     no_number = ["table.parquet", '"word" holds string values', 'declare it "categorical"']
     refused("fit", folder / "table.parquet", *model, "--columns", "word=continuous", parts=no_number)
-    refused("fit", folder / "table.parquet", *model, "--columns", "y", parts=["table.parquet", '"y"'])
+    refused("fit", folder / "table.parquet", *model, "--columns", "y", parts=["table.parquet", 'no column "y"'])
+    close = 'no column "wrd"; did you mean "word"? columns: "'
+    refused("fit", folder / "table.parquet", *model, "--columns", "wrd", parts=[close])
     (tmp_path / "empty.parquet").write_bytes(b"")
     refused("fit", tmp_path / "empty.parquet", *model, parts=["empty.parquet"])
     (tmp_path / "cut.parquet").write_bytes((folder / "table.parquet").read_bytes()[:-100])
@@ -89,6 +91,7 @@ def test_bad_models(folder, tmp_path):
     (tmp_path / "m.gpuvgm").write_bytes((folder / "m.gpuvgm").read_bytes()[:-50])
     for command in (["info"], ["evaluate", folder / "table.parquet", "--model"]):
         refused(*command, tmp_path / "m.gpuvgm", parts=["m.gpuvgm", "truncated"])
+        refused(*command, folder / "table.parquet", parts=["no model of gpuvgm", "give what fit wrote"])
         refused(*command, tmp_path / "absent", parts=["absent", "there is no model"])
 
 

@@ -30,6 +30,9 @@ def read(path):
         ("a,b\n1,x\n2,café,3\n".encode("latin1"), r"row 2 has 3 values, the header has 2"),
         ("a,b\n1,x\n2,café,3\n".encode(), r"row 2 has 3 values, the header has 2 \('2,café,3'\)"),
         (b"a,b\n1\n", r"row 1 has 1 value, the header has 2"),
+        (b"a;b\n1;2\n", r"the header 'a;b' has no comma, but semicolons: fields are separated by commas"),
+        (b"a;b\r\n1,5;2\n", r"the header 'a;b' has no comma, but semicolons"),
+        (b"a\tb\n1\t2\n", r"has no comma, but tabs"),
         (b"a,b\n1,\0\n", r"it holds NUL bytes: is this a Parquet file\?"),
         ("a,b\n1,2\n".encode("utf-16"), r"UTF-16 text; convert it"),
         (gzip.compress(b"a,b\n1,2\n"), r"is this a compressed file\? rename it so that it ends in \.csv\.gz"),
@@ -39,6 +42,11 @@ def test_foreign_text_is_refused(tmp_path, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / "t.csv")
+
+
+def test_a_column_may_have_a_semicolon_in_its_name(tmp_path):
+    (tmp_path / "t.csv").write_text("size; cm\n1.5\n2.5\n")
+    assert open_source(tmp_path / "t.csv").schema.names == ["size; cm"]
 
 
 def test_a_parquet_file_with_a_csv_name(tmp_path):

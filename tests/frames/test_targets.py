@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink, open_source, refuse_overwriting
+from gpuvgm.frames import ParquetSink, open_source, refuse_overwriting, write_bytes
 
 TABLE = pa.table({"x": [1.0, 2.0]})
 
@@ -26,6 +28,17 @@ def test_the_file_behind_a_link_is_written(tmp_path):
     assert (tmp_path / "link.parquet").is_symlink()
     assert pq.read_table(tmp_path / "far" / "a.parquet").equals(TABLE)
     assert sorted(os.listdir(tmp_path)) == ["far", "link.parquet"]
+
+
+def test_a_read_only_folder_is_told_with_the_name_that_was_given(tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        write_bytes(tmp_path / "page.html", b"")
+    assert caught.value.filename == str(tmp_path / "page.html")
 
 
 def test_what_is_no_file_is_refused(tmp_path):

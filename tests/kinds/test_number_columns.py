@@ -189,7 +189,7 @@ def test_a_general_column_with_missing_values_becomes_mixed() -> None:
         x[where] = np.nan
         transformer = TableTransformer({"x": "general"}, effort="research").fit({"x": x})
         assert transformer.columns_["x"].kind == "mixed"
-        assert transformer.schema_["x"].reason == "declared; 1 rows are missing"
+        assert transformer.schema_["x"].reason == "declared; 1 row is missing"
         assert transformer.columns_["x"].fit.fit_error < 1e-8
 
 

@@ -76,6 +76,13 @@ def test_a_few_rows_that_set_the_scale() -> None:
     assert "integer=True" not in text
 
 
+def test_small_tables_without_repeated_values_raise_no_word_of_roundings() -> None:
+    for seed in range(3):
+        report = evaluated(np.random.default_rng(seed).uniform(size=500), tails="exact")
+        assert report.columns["x"].ks > 1e-3
+        assert "a rounding apart" not in said(report)
+
+
 def test_unknown_levels() -> None:
     fitted = gpuvgm.TableTransformer({"x": "categorical"}, unknown="ignore").fit({"x": ["a", "b"] * 9})
     report = fitted.evaluate({"x": ["a", "z"] * 5})

@@ -5,12 +5,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.generation import amount
 from gpuvgm.report import Report
 from gpuvgm.report.histogram import ErrorHistogram
+from gpuvgm.report.text import aligned
 
 RESOLUTION = 1 + 2.0**-4
 ERRORS = st.lists(st.floats(0, 1e9), max_size=50).map(np.array)
@@ -137,6 +139,13 @@ def test_long_names_are_broken_to_fit(report: Report) -> None:
     lines = Report(report.rows, 0, {name: report.columns["Amount"]}).to_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.count("n" * 10) for line in lines) > 2
+
+
+def test_letters_of_two_places_keep_tables_straight() -> None:
+    lines = aligned(["rows"], [("顧客番号", ["1"]), ("age", ["22"]), ("value", ["数"]), ("番" * 100, ["3"])])
+    places = [cell_len(line) for line in lines]
+    assert max(places) <= 80
+    assert len({places[i] for i in (0, 1, 2, 3, -1)}) == 1
 
 
 def test_no_rows(transformer: gpuvgm.TableTransformer, table: pa.Table) -> None:

@@ -113,6 +113,38 @@ def test_ticks_are_values_of_the_column(tree: Node) -> None:
     assert {"200", "800"} <= set(cents), "0.01 to 1000.00, not in hundredths"
 
 
+@pytest.mark.parametrize(("first", "unit"), [(10**15, 1.0), (1_700_000_000, 1.0), (48, 1e-6)])
+def test_numbers_far_from_zero_can_be_told_apart(first: int, unit: float) -> None:
+    values = first + unit * np.random.default_rng(0).permutation(4000)
+    rows = {"x": values.astype(np.int64) if unit == 1 else values}
+    text = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit(rows).evaluate(rows).to_html()
+    (found,) = sections(parsed(text)).values()
+    ticks = [tick.text for tick in found.all("svg", "histogram")[0].all("text", "tick")]
+    modes = [row.all("td")[0].text for row in found.all("tbody")[0].all("tr")]
+    mean = next(row.all("td")[0].text for row in found.all("tbody")[-1].all("tr") if row.all("th")[0].text == "mean")
+    for texts in (ticks, modes):
+        assert 1 < len(set(texts)) == len(texts)
+    assert abs(float(mean) - float(np.mean(values))) < 20 * unit
+
+
+def test_one_row_is_not_one_rows() -> None:
+    rows = {"x": np.append(np.nan, np.random.default_rng(0).normal(size=999))}
+    fitted = gpuvgm.TableTransformer(effort="research").fit(rows)
+    assert "1 row is missing" in fitted.schema_["x"].reason
+    (found,) = sections(parsed(fitted.evaluate({"x": rows["x"][1:2]}).to_html())).values()
+    assert "continuous1 row" in found.text.replace("mixed", "continuous")
+    assert not re.search(r"\b1 rows", found.text)
+
+
+def test_remedies_are_told_for_the_command_line_where_there_are_any(report: Report) -> None:
+    nothing = {"x": np.full(50, np.nan)}
+    page = gpuvgm.TableTransformer({"x": "continuous"}).fit(nothing).evaluate(nothing).to_html()
+    assert "--columns NAME=drop" in parsed(page).text
+    fine = {"x": np.random.default_rng(0).uniform(size=500)}
+    page = gpuvgm.TableTransformer(tails="exact").fit(fine).evaluate(fine).to_html()
+    assert "--columns NAME=drop" not in parsed(page).text
+
+
 @pytest.mark.parametrize(("block_rows", "threads"), [(4096, 1), (4096, 3), (1 << 20, 2)])
 def test_blocks_and_threads_change_nothing(report: Report, table: pa.Table, block_rows: int, threads: int) -> None:
     fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", block_rows=block_rows, threads=threads).fit(table)
@@ -122,7 +154,7 @@ def test_blocks_and_threads_change_nothing(report: Report, table: pa.Table, bloc
 def test_workers_change_nothing() -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
     table = make_table(3000)
-    with gpuvgm.cluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+    with gpuvgm.cluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
         alone = gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table)
         spread = alone.evaluate(table)
         alone.set_params(executor=gpuvgm.DaskExecutor(client), block_rows=4096)

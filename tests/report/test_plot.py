@@ -120,7 +120,7 @@ def test_names_are_no_formulas() -> None:
 
 def test_columns_without_values_and_rows_of_nonsense_are_refused() -> None:
     empty = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit({"x": np.full(9, np.nan)})
-    with pytest.raises(InputError, match='column "x": there is no value to draw'):
+    with pytest.raises(InputError, match='column "x" had no ordinary value'):
         empty.plot("x")
     fitted = gpuvgm.TableTransformer(effort="research", n_components=2).fit({"x": np.arange(90.5)})
     with pytest.raises(InputError, match="there is no value to draw"):

@@ -132,7 +132,7 @@ def test_text_is_categorical(type_):
 
 
 def test_blank_text_is_missing():
-    assert found(["a", "", "  ", None]).reason == "string with 1 distinct value, 3 of 4 missing"
+    assert found(["a", "", "  ", None]).reason == "string with 1 distinct value, 3 of 4 missing or blank"
     assert found(["", None]) == Finding("categorical", "no value in the sample")
 
 

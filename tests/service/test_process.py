@@ -107,7 +107,7 @@ def test_models_are_found_by_their_names(folder, tmp_path):
     assert list(load_models(folder / "one")) == ["one"]
     assert list(load_models(folder / "table.gpuvgm")) == ["table"]
     assert "holds no model" in invoke("serve", "--model", tmp_path, code=2).stderr
-    assert "is not there" in invoke("serve", "--model", tmp_path / "a", code=2).stderr
+    assert "there is no such file or folder" in invoke("serve", "--model", tmp_path / "a", code=2).stderr
     (tmp_path / "m.gpuvgm").write_bytes((folder / "table.gpuvgm").read_bytes())
     (tmp_path / "m").symlink_to(folder / "one")
     assert 'two models are called "m"' in invoke("serve", "--model", tmp_path, code=2).stderr

@@ -175,7 +175,7 @@ def test_a_general_column_that_gets_missing_rows_becomes_mixed_with_the_settings
     transformer.save(tmp_path / "m.gpuvgm", summaries=True)
     again = load(tmp_path / "m.gpuvgm")
     assert (again.schema_["x"].kind, again.schema_["x"].options) == ("mixed", {})
-    assert again.schema_["x"].reason == "declared; 1 rows are missing"
+    assert again.schema_["x"].reason == "declared; 1 row is missing"
     np.testing.assert_array_equal(again.transform({"x": x})["x.mode"], transformer.transform({"x": x})["x.mode"])
 
 
