@@ -19,6 +19,7 @@ from gpuvgm.options import (
     Algorithm,
     BlockRows,
     Columns,
+    Concurrency,
     Effort,
     Engine,
     GoOn,
@@ -36,6 +37,7 @@ from gpuvgm.options import (
     Summaries,
     Tails,
     Threads,
+    TokenFile,
     Unknown,
     Workers,
     app,
@@ -374,16 +376,10 @@ def serve(
     model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR", show_default=False)],
     host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("--port", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
-    token_file: Annotated[
-        Path | None,
-        option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),
-    ] = None,
+    token_file: TokenFile = None,
     max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", metavar="SIZE")] = "64MiB",
     timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", min=0.1)] = 30,
-    concurrency: Annotated[
-        int | None,
-        option("--concurrency", "Requests under way; by default 8 a core.", min=1, show_default=False),
-    ] = None,
+    concurrency: Concurrency = None,
     threads: Threads = None,
 ) -> Outcome:
     """Transform and invert rows over HTTP.

@@ -28,7 +28,8 @@ from gpuvgm.layouts import OnehotLayout, Span, compact_names, onehot_names, span
 from gpuvgm.lazy_rows import decode_lazily, encode_lazily
 from gpuvgm.memory import Need, parse_memory
 from gpuvgm.output import MODEL_KEY, decoded_schema, target_of
-from gpuvgm.parts import PART_ROWS, Parts, write_rows
+from gpuvgm.part_files import PART_ROWS, Parts
+from gpuvgm.parts import write_rows
 from gpuvgm.report import ModelDistance, Report, evaluate_table, model_distance
 from gpuvgm.run import Run, engine_for, executor_for
 from gpuvgm.schema import TableSchema
@@ -287,8 +288,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         InputError
             For rows that the model cannot encode, or when there are none.
         """
-        model = self._fitted()
-        table = open_source(source)
+        model, table = self._fitted(), open_source(source)
         check_columns(table, model)
         with self._run("evaluate", table, Need.evaluate(self._read(table))) as run:
             return replace(evaluate_table(model, table, run), reasons=self.schema_.reasons)

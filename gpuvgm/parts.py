@@ -7,77 +7,31 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.execution import CallerExecutor, LocalExecutor
-from gpuvgm.frames import DaskFrame, FileSource, Location, ParquetSink, Portion, RemoteFile, Source, lies_in_process
+from gpuvgm.frames import DaskFrame, FileSource, Location, RemoteFile, Source, lies_in_process
 from gpuvgm.locks import LOCK, FolderInUse, locked
 from gpuvgm.manifest import (
     NAME,
     Manifest,
-    digest_of,
     inside,
     read_manifest,
     refuse_other_run,
     still_fits,
 )
 from gpuvgm.output import RunSummary, write_parquet
+from gpuvgm.part_files import Cut, Encode, PartFiles, Parts, write_part
 from gpuvgm.run import Run
 
-PART_ROWS = 1 << 24
 HIDDEN = f"_{NAME}"  # readers of folders leave out names that begin like this
 _LOG = logging.getLogger("gpuvgm")
-Encode = Callable[[Any], pa.RecordBatch]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is written.
-
-    Parameters
-    ----------
-    out : Location
-        The folder.
-    schema : pyarrow.Schema
-        Columns and metadata of the files.
-    asked : mapping
-        What decides the rows: command, model, options and inputs.
-    part_rows : int
-        Rows of each file but the last.
-    root : pathlib.Path
-        Folder that the name counts from; workers may stand in another.
-    """
-
-    out: Location
-    schema: pa.Schema
-    asked: Mapping[str, Any]
-    part_rows: int = PART_ROWS
-    root: Path = field(default_factory=Path.cwd)
-
-    def __post_init__(self) -> None:
-        if self.part_rows < 1:
-            raise InputError(f"part_rows must be at least 1, got {self.part_rows}")
-
-    @property
-    def place(self) -> Location:
-        """Where the files are written: beside the folder until all are there; in a store, in the folder."""
-        if isinstance(self.out, RemoteFile):
-            return self.out
-        return (self.root / self.out).with_name(f".{self.out.name}.unfinished")
-
-    def name(self, first_row: int) -> str:
-        """Name of the file that begins with a row."""
-        return f"part-{first_row // self.part_rows:05d}.parquet"
 
 
 def write_rows(
@@ -199,124 +153,6 @@ def _left(source: FileSource, columns: Sequence[str], block_rows: int, cut: Cut)
     for _, neighbours in groupby(enumerate(missing), lambda pair: pair[1] - pair[0] * part_rows):
         firsts = [first for _, first in neighbours]
         yield from source.between(list(columns), firsts[0], min(firsts[-1] + part_rows, rows), block_rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Works blocks, cut at the borders of parts.
-
-    Parameters
-    ----------
-    parts : Parts
-        The files.
-    encode : callable
-        From blocks to Arrow batches.
-    done : frozenset of str
-        Names of the files that are there.
-    """
-
-    parts: Parts
-    encode: Encode
-    done: frozenset[str]
-
-    def __call__(self, block: Any) -> list[tuple[int, pa.RecordBatch]]:
-        """First row of each part that is missing, and its batch."""
-        size, stop = self.parts.part_rows, block.first_row + block.rows
-        firsts = range(block.first_row - block.first_row % size, stop, size)
-        wanted = [first for first in firsts if self.parts.name(first) not in self.done]
-        return [(first, self.encode(self._within(block, first, first + size))) for first in wanted]
-
-    @staticmethod
-    def _within(block: Any, first: int, stop: int) -> Any:
-        low, high = max(0, first - block.first_row), min(block.rows, stop - block.first_row)
-        return block if high - low == block.rows else block.between(low, high)
-
-
-class PartFiles:
-    """Takes batches in the order of rows and puts each into the file of its part.
-
-    Checksums are computed while the next part is written.
-
-    Parameters
-    ----------
-    parts : Parts
-        The files.
-    manifest : Manifest
-        Where those that are complete are noted.
-    """
-
-    def __init__(self, parts: Parts, manifest: Manifest) -> None:
-        self._parts, self._manifest = parts, manifest
-        self._sink: ParquetSink | None = None
-        self._first = 0
-        self._ended: dict[str, Future[dict[str, Any]]] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gpuvgm-checksum")
-
-    def __enter__(self) -> PartFiles:
-        return self
-
-    def take(self, pieces: Sequence[tuple[int, pa.RecordBatch]]) -> None:
-        """Batches of some parts, by the first row of these."""
-        for first, batch in pieces:
-            if self._sink is None or first != self._first:
-                self._close()
-                self._open(first)
-            assert self._sink is not None
-            self._sink.write(batch)
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        try:
-            if kind is not None:
-                if self._sink is not None:
-                    self._sink.__exit__(kind, value, trace)
-                return
-            self._close()
-            if not self._ended and not self._manifest.done:
-                self._open(0)  # no rows at all: a file that has the columns
-                self._close()
-        finally:
-            self._pool.shutdown(wait=True)
-            self._note_ended()
-
-    def _open(self, first: int) -> None:
-        self._first = first
-        self._sink = _sink(self._parts, self._path).__enter__()
-
-    @property
-    def _path(self) -> Location:
-        return inside(self._parts.place, self._parts.name(self._first))
-
-    def _close(self) -> None:
-        sink, self._sink = self._sink, None
-        if sink is None:
-            return
-        sink.__exit__(None, None, None)
-        self._ended[self._path.name] = self._pool.submit(_entry, self._path, self._first, sink.rows)
-        self._note_ended()
-
-    def _note_ended(self) -> None:
-        for name in [name for name, entry in self._ended.items() if entry.done()]:
-            self._manifest.add(name, self._ended.pop(name).result())
-
-
-def write_part(parts: Parts, encode: Encode, portion: Portion, executor: LocalExecutor) -> dict[str, Any]:
-    """One file from its portion: its rows, size and SHA-256."""
-    path = inside(parts.place, parts.name(portion.first_row))
-    opened = portion.opened()
-    chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
-    with _sink(parts, path) as sink:
-        chosen.map_blocks(encode, opened.blocks, sink.write)
-    return _entry(path, portion.first_row, sink.rows)
-
-
-def _sink(parts: Parts, path: Location) -> ParquetSink:
-    metadata = {key.decode(): value.decode() for key, value in (parts.schema.metadata or {}).items()}
-    return ParquetSink(path, parts.schema, metadata)
-
-
-def _entry(path: Location, first_row: int, rows: int) -> dict[str, Any]:
-    size, digest = digest_of(path)
-    return {"first_row": first_row, "rows": rows, "bytes": size, "sha256": digest}
 
 
 def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:

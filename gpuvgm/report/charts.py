@@ -12,7 +12,7 @@ from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.grid import Floats
 from gpuvgm.report.advice import counted, share, short
-from gpuvgm.report.axes import TICKS, linear_ticks, logarithmic_ticks, spread_ticks
+from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
 from gpuvgm.report.encoded import SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.histogram import LEAST_EXPONENT
