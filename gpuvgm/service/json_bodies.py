@@ -124,15 +124,24 @@ def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any
     try:
         if pa.types.is_decimal(type_):
             values = [str(value) if isinstance(value, (int, float)) else value for value in values]
-        return pa.array(values, spelt).cast(type_)
+        return _read_as(pa.array(values, spelt), type_)
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
         pass
     for row, value in enumerate(values):
         try:
-            pa.array([value], spelt).cast(type_)
+            _read_as(pa.array([value], spelt), type_)
         except (pa.ArrowException, OverflowError, ValueError, TypeError) as problem:
             raise InputError(f'column "{name}", row {row} holds no {type_}: {reason(problem)}') from None
     raise InputError(f'column "{name}" cannot be read as {type_}: send Arrow')
+
+
+def _read_as(values: pa.Array[Any], type_: Any) -> pa.Array[Any]:
+    """Values as those of a type; Arrow reads no times of the day, but moments."""
+    if pa.types.is_time(type_):
+        day: Any = "1970-01-01"
+        moments: Any = pc.binary_join_element_wise(day, values, " ")
+        values = moments.cast(pa.timestamp(type_.unit))
+    return values.cast(type_)
 
 
 def _spelt(type_: pa.DataType) -> pa.DataType:

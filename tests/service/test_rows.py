@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.service import json_bodies
 from tests.service.conftest import ARROW, error_of, stream_of, table_from, table_of
 
 JSON = "application/json"
@@ -123,3 +125,13 @@ def test_errors_name_column_and_row(client):
     assert message.startswith('column "x": 1 values are missing')
     assert "the request, row 1" in message
     assert 'no column "x"' in error_of(client.post("one/transform", stream_of(rows.rename_columns(["y"]))), 400)
+
+
+@pytest.mark.parametrize("type_", [pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")])
+def test_times_of_the_day_as_json(type_):
+    values = pa.array([0, 3_600, None, 86_399], type_)
+    document = json.loads(json_bodies.write_document(pa.table({"x": values})))
+    body = json.dumps({"columns": document["columns"]}).encode()
+    assert json_bodies.read_document(body, {"x": type_}).column("x").combine_chunks() == values
+    with pytest.raises(InputError, match=r'column "x", row 1 holds no time'):
+        json_bodies.read_document(b'{"columns": {"x": ["00:00:01", "25:00:00"]}}', {"x": type_})
