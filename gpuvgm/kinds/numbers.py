@@ -118,7 +118,7 @@ class LowestPlan:
         values = rows_for(self.codec, values)
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)
         finite = numbers[namespace_of(numbers).isfinite(numbers)]
-        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (np.inf, -np.inf)
+        low, high = (float(finite.min()) + 0.0, float(finite.max())) if len(finite) else (np.inf, -np.inf)  # no -0.0
         ends = ends_of(self.codec, values, numbers, low, high)
         return Lowest(len(numbers), None if ends is None else ends[0])
 

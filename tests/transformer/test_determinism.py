@@ -143,3 +143,11 @@ def test_partial_fit_equals_one_fit_on_the_same_grid() -> None:
     direct = Summary.from_array(x["a"], grown.summaries_["a"].grid)
     for part in ("cell", "count", "first", "second"):
         np.testing.assert_array_equal(getattr(direct, part), getattr(grown.summaries_["a"], part))
+
+
+@pytest.mark.parametrize("zeros", [(0.0, -0.0), (-0.0, 0.0)])
+def test_the_sign_of_a_least_zero_does_not_depend_on_blocks(zeros: tuple[float, float]) -> None:
+    x = np.random.default_rng(0).lognormal(size=5000)
+    x[[0, -1]] = zeros
+    fitted = TableTransformer({"x": {"kind": "continuous", "log": True}}, effort="research", block_rows=4096)
+    assert str(fitted.fit({"x": x}).columns_["x"].codec.low) == "0.0"
