@@ -232,7 +232,12 @@ class _Step:
     def take(self) -> Any:
         """Wait for the result; the step holds it no longer."""
         future, self.future = self.future, Future()
-        return future.result()
+        try:
+            return future.result()
+        except RuntimeError as problem:
+            if isinstance(problem.__context__, KeyboardInterrupt):  # Ctrl-C met Python's condition between its locks
+                raise KeyboardInterrupt from None
+            raise
 
 
 @dataclass(slots=True)

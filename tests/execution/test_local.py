@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -252,6 +253,24 @@ def test_ctrl_c_leaves_no_thread_and_no_file(tmp_path):
     assert process.returncode == 130, left
     assert left == "[] []\n"
     assert time.monotonic() - sent < 5
+
+
+def test_ctrl_c_between_the_locks_of_a_condition_is_still_ctrl_c():
+    """Python's `Condition.wait` may lose it: the lock that its `with` lets go was not taken yet."""
+
+    class Interrupted(Future):
+        def result(self, timeout=None):
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("cannot release un-acquired lock")
+
+    with pytest.raises(KeyboardInterrupt):
+        execution._Step(1, Interrupted()).take()
+    failed = Future()
+    failed.set_exception(RuntimeError("of the function"))
+    with pytest.raises(RuntimeError, match="of the function"):
+        execution._Step(1, failed).take()
 
 
 def test_threads_are_counted_and_checked():
