@@ -11,7 +11,7 @@ from gpuvgm.frames.source import reason
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
-from gpuvgm.service.value_sizes import is_shared, unmasked_views, viewed_bytes
+from gpuvgm.service.value_sizes import check_views, is_shared, viewed_bytes
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
@@ -104,8 +104,7 @@ def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
                 if viewed > most:
                     text = f'views up to column "{printable(field.name)}" stand for too many bytes: send fewer rows'
                     raise Refused(413, "TooLarge", text)
-                for views in unmasked_views(column):
-                    views.validate(full=True)
+                check_views(column)
             column.validate(full=True)
         except pa.ArrowException as problem:
             raise InputError(

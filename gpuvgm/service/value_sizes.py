@@ -6,16 +6,17 @@ stream of some bytes may so hold any number of letters and of values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gpuvgm.service.limits import JSON_VALUE_BYTES
 
-_VIEW_WORDS = 4  # of 32 bits in a view; the first is its length
+_VIEW_WORDS = 4  # of 32 bits in a view
+_INLINE_BYTES = 12  # of texts that stand in the view itself
 
 
 def is_shared(type_: pa.DataType) -> bool:
@@ -32,18 +33,34 @@ def viewed_bytes(array: Any) -> int:
         One whose buffers have the lengths that they need.
     """
     if _is_view(array.type):
-        words = np.frombuffer(array.buffers()[1], np.int32)
-        lengths = words[::_VIEW_WORDS][array.offset : array.offset + len(array)]
-        return int(np.sum(np.maximum(lengths, 0), dtype=np.int64))
+        return int(np.sum(np.maximum(_words(array)[:, 0], 0), dtype=np.int64))
     return sum(viewed_bytes(part) for part in _parts(array))
 
 
-def unmasked_views(array: Any) -> Iterator[pa.Array[Any]]:
-    """Arrays of views in an array, their missing rows as if they were there: Arrow's casts look at those, too."""
+def check_views(array: Any) -> None:
+    """Refuse views that point out of their buffers, those of missing rows too: Arrow's casts follow them.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        Where there are any.
+    """
     if _is_view(array.type):
-        yield pa.Array.from_buffers(array.type, len(array), [None, *array.buffers()[1:]], offset=array.offset)
+        words = _words(array).astype(np.int64)
+        length, _, index, start = words[words[:, 0] > _INLINE_BYTES].T
+        sizes = np.array([buffer.size for buffer in array.buffers()[2:]] or [0])
+        is_there = (index >= 0) & (index < len(sizes)) & (start >= 0)
+        ends = sizes[np.clip(index, 0, len(sizes) - 1)]
+        if np.any(words[:, 0] < 0) or not np.all(is_there & (start + length <= ends)):
+            raise pa.ArrowInvalid("a view points to what is not there")
     for part in _parts(array):
-        yield from unmasked_views(part)
+        check_views(part)
+
+
+def _words(array: Any) -> NDArray[np.int32]:
+    """Length, prefix, buffer and place of each view."""
+    words = np.frombuffer(array.buffers()[1] or b"", np.int32)
+    return words[: len(words) // _VIEW_WORDS * _VIEW_WORDS].reshape(-1, _VIEW_WORDS)[array.offset :][: len(array)]
 
 
 def written_bytes(array: pa.Array[Any]) -> int:

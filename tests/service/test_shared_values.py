@@ -24,17 +24,25 @@ def views(length: int = len(LONG)) -> pa.Array:
     """Views of one text, as many as there are rows."""
     words = np.zeros((ROWS, 4), np.int32)
     words[:, 0], words[:, 1] = length, 0x61616161
-    return pa.Array.from_buffers(pa.string_view(), ROWS, [None, pa.py_buffer(words), pa.py_buffer(LONG.encode())])
+    return of_buffers(ROWS, [None, pa.py_buffer(words), pa.py_buffer(LONG.encode())])
+
+
+def of_buffers(rows: int, buffers: list[pa.Buffer | None]) -> pa.Array:
+    """Views made by hand."""
+    try:
+        return pa.Array.from_buffers(pa.string_view(), rows, buffers)
+    except ValueError as problem:
+        pytest.skip(f"this pyarrow makes no views of buffers: {problem}")
 
 
 def shared() -> dict[str, pa.Array]:
     many = pa.DictionaryArray.from_arrays(ZEROS, pa.array([LONG]))
-    one = pa.array(range(ROWS + 1), pa.int32())
+    one, five_thousand = (pa.array(range(0, (ROWS + 1) * size, size), pa.int32()) for size in (1, 5000))
     return {
         "dictionary": many,
         "runs": pa.RunEndEncodedArray.from_arrays(pa.array([ROWS], pa.int32()), pa.array([LONG])),
         "lists of a dictionary": pa.ListArray.from_arrays(one, many),
-        "lists of nothing": pa.ListArray.from_arrays(one * 5000, pa.nulls(ROWS * 5000)),
+        "lists of nothing": pa.ListArray.from_arrays(five_thousand, pa.nulls(ROWS * 5000)),
         "one list": pa.ListViewArray.from_arrays(ZEROS, pa.array([5000] * ROWS, pa.int32()), pa.nulls(5000)),
         "a union": pa.UnionArray.from_dense(ZEROS.cast(pa.int8()), ZEROS, [pa.array([LONG])], ["a"]),
     }
@@ -53,8 +61,9 @@ def body_of(column: pa.Array) -> bytes:
     return stream_of(pa.table({"x": np.ones(len(column)), "key": column}))
 
 
-@pytest.mark.parametrize("column", [views(), pa.StructArray.from_arrays([views()], ["a"])])
-def test_views_are_counted_before_they_are_looked_through(client, column):
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_views_are_counted_before_they_are_looked_through(client, is_inside):
+    column = pa.StructArray.from_arrays([views()], ["a"]) if is_inside else views()
     assert "stand for too many bytes" in error_of(client.post("one/transform", body_of(column)), 413)
 
 
@@ -87,7 +96,7 @@ def test_views_of_missing_rows_point_to_what_is_there(client):
     missing, words, letters = text.buffers()
     wrong = np.frombuffer(words, np.int32).copy()
     wrong[4:8] = 13, 0, 2, 2**30
-    column = pa.Array.from_buffers(pa.string_view(), 3, [missing, pa.py_buffer(wrong), letters])
+    column = of_buffers(3, [missing, pa.py_buffer(wrong), letters])
     column.validate(full=True)
     for values in (column, pa.StructArray.from_arrays([column], ["a"]), pa.DictionaryArray.from_arrays([0, 1], column)):
         assert "holds no valid" in error_of(client.post("one/transform", body_of(values)), 400)
