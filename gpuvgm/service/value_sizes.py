@@ -59,8 +59,10 @@ def check_views(array: Any) -> None:
 
 def _words(array: Any) -> NDArray[np.int32]:
     """Length, prefix, buffer and place of each view."""
-    words = np.frombuffer(array.buffers()[1] or b"", np.int32)
-    return words[: len(words) // _VIEW_WORDS * _VIEW_WORDS].reshape(-1, _VIEW_WORDS)[array.offset :][: len(array)]
+    buffer = array.buffers()[1]
+    count = _VIEW_WORDS * (array.offset + len(array)) if buffer is not None else 0
+    words = np.frombuffer(buffer or b"", np.int32, count)
+    return words.reshape(-1, _VIEW_WORDS)[array.offset :]
 
 
 def written_bytes(array: pa.Array[Any]) -> int:

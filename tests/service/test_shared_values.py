@@ -10,7 +10,7 @@ import gpuvgm
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served
-from gpuvgm.service.value_sizes import viewed_bytes, written_bytes
+from gpuvgm.service.value_sizes import check_views, viewed_bytes, written_bytes
 from tests.service.conftest import Client, error_of, stream_of
 
 MOST = 1 << 20
@@ -81,6 +81,13 @@ def test_columns_of_a_usual_size_come_back(client, type_):
     values = [["a"], ["b" * 40]] * 20 if pa.types.is_list(type_) else ["a", "b" * 40] * 20
     answer = client.post("one/transform", body_of(pa.array(values, type_)), accept=JSON)
     assert answer.json()["columns"]["key"] == values
+
+
+def test_a_buffer_of_views_may_have_any_length():
+    words = pa.py_buffer(np.array([1, 97, 0, 0], np.int32).tobytes() + b"abc")
+    column = of_buffers(1, [None, words])
+    assert viewed_bytes(column) == 1
+    check_views(column)
 
 
 def test_sizes():
