@@ -46,6 +46,7 @@ from gpuvgm.options import (
     parse_columns,
     parse_count,
 )
+from gpuvgm.report.texts import counted
 
 
 def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
@@ -338,7 +339,7 @@ def evaluate(
         }
     )
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
-    view = [f"{source}: {views.counted(found.rows, 'row')}", str(found)]
+    view = [f"{source}: {counted(found.rows, 'row')}", str(found)]
     if distance is not None:
         document["against"] = {"model": against, **distance.to_dict()}
         view += [f"{model} beside {against}:", str(distance)]
@@ -357,7 +358,7 @@ def info(
     """Print what a model holds."""
     fitted = gpuvgm.load(model)
     columns = list(fitted.columns_.values())
-    line = f"{model}: {views.counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
+    line = f"{model}: {counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
     document = {"model": model, **views.model_document(fitted)}
     return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
 

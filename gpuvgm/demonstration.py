@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import gpuvgm
 from gpuvgm import views
 from gpuvgm.console import Outcome, Report, speed
+from gpuvgm.report.texts import counted
 
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
@@ -108,7 +109,7 @@ def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: d
     times = [(stage, f"{s:.2f} s", speed(given.rows, s)) for stage, s in document["seconds"].items()]
     files = [(name, views.size(size)) for name, size in document["files"].items()]
     return [
-        f"{views.counted(given.rows, 'row')}: {given.origin}",
+        f"{counted(given.rows, 'row')}: {given.origin}",
         "\nEvery column gets the modes that its values fall into:",
         *views.modes_tables(fitted),
         *views.model_tables(fitted),

@@ -286,6 +286,13 @@ Unknown = Annotated[
     Literal["error", "ignore"], option("--unknown", "Refuse values that are no level, or give them no cell.")
 ]
 Tails = Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")]
+TokenFile = Annotated[
+    Path | None,
+    option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),
+]
+Concurrency = Annotated[
+    int | None, option("--concurrency", "Requests under way; by default 8 a core.", min=1, show_default=False)
+]
 
 JSON = option("--json", "Print one JSON document.")
 QUIET = option("--quiet", "Print errors only.")
@@ -346,12 +353,3 @@ VERSION = typer.Option("--version", help="Print the version.", is_eager=True, ca
 @app.callback()
 def _root(*, version: Annotated[bool, VERSION] = False) -> None:
     """Options that stand before the command."""
-
-
-TokenFile = Annotated[
-    Path | None,
-    option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),
-]
-Concurrency = Annotated[
-    int | None, option("--concurrency", "Requests under way; by default 8 a core.", min=1, show_default=False)
-]

@@ -12,7 +12,7 @@ from rich.table import Table
 from gpuvgm.codecs import codec_document
 from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.console import speed
-from gpuvgm.report.texts import fitted_length_text, level_text, mean_text, modal_text, value_text
+from gpuvgm.report.texts import counted, fitted_length_text, level_text, mean_text, modal_text, value_text
 
 if TYPE_CHECKING:
     from gpuvgm import TableTransformer
@@ -210,11 +210,6 @@ def _table(*titles: str, loose: Sequence[str] = ()) -> Table:
 def number(value: float | None, digits: int = 6) -> str:
     """A number for people."""
     return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-
-
-def counted(count: int, word: str) -> str:
-    """So many of something."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def training_rows(model: TableModel) -> str:

@@ -187,11 +187,6 @@ def share(part: float) -> str:
     return f"{percent:.{digits}f} %"
 
 
-def counted(rows: int) -> str:
-    """A number of rows with its noun."""
-    return f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
-
-
 def short(value: float) -> str:
     """A figure for people: two digits, powers of ten where it is small or large."""
     if value == 0 or 1e-3 <= abs(value) < 1e4:

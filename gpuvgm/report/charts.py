@@ -11,7 +11,7 @@ import pyarrow as pa
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.grid import Floats
-from gpuvgm.report.advice import counted, share, short
+from gpuvgm.report.advice import share, short
 from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
 from gpuvgm.report.encoded import SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
@@ -19,7 +19,7 @@ from gpuvgm.report.histogram import LEAST_EXPONENT
 from gpuvgm.report.markup import Markup
 from gpuvgm.report.profiles import Curve, Histogram, ModeProfile, NumberProfile
 from gpuvgm.report.svg import Label, chart, curve, line, path, rule, steps
-from gpuvgm.report.texts import length_text, tick_of
+from gpuvgm.report.texts import counted, length_text, tick_of
 
 COLOURS = 10
 HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34
@@ -104,7 +104,7 @@ def _described(profile: NumberProfile, histogram: Histogram) -> str:
         for i, mode in enumerate(profile.modes, 1)
         if mode.weight is not None
     ]
-    return f"{counted(rows)} on a {axis} axis. {'; '.join(modes)}"
+    return f"{counted(rows, 'row')} on a {axis} axis. {'; '.join(modes)}"
 
 
 def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
@@ -237,6 +237,9 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
         path(curve(middles, (normal / top).tolist()), "whole"),
         line(0.5, "grid"),
     ]
-    cut = f"; {counted(mode.below)} cut below and {mode.above:,} above" if mode.below + mode.above else ""
-    words = (f"Scalars of mode {place}", f"From -1 to 1, {counted(mode.rows)}{cut}; dashed: a normal distribution")
+    cut = f"; {counted(mode.below, 'row')} cut below and {mode.above:,} above" if mode.below + mode.above else ""
+    words = (
+        f"Scalars of mode {place}",
+        f"From -1 to 1, {counted(mode.rows, 'row')}{cut}; dashed: a normal distribution",
+    )
     return chart(words, SCALAR_HEIGHT, paths, (), "spark")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gpuvgm.report.advice import Advice, advice, counted, share, short
+from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
 from gpuvgm.report.figures import SHARES, ColumnFigures, LevelFigures, NumberFigures, PassedFigures, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
+from gpuvgm.report.texts import counted
 
 _MODE_TITLES = (
     "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
@@ -46,7 +47,7 @@ def remedy(one: Advice) -> Markup:
 
 
 def _missing(column: ColumnFigures) -> Markup:
-    words = counted(column.rows)
+    words = counted(column.rows, "row")
     if column.missing:
         words += f", {share(column.missing / column.rows)} missing"
     return tag("span", words, class_="rows")
@@ -82,7 +83,7 @@ def _numbers(name: str, column: NumberFigures) -> Iterable[Markup | None]:
 
 
 def _come_back(rows: int) -> str:
-    return f"{counted(rows)} {'comes' if rows == 1 else 'come'} back"
+    return f"{counted(rows, 'row')} {'comes' if rows == 1 else 'come'} back"
 
 
 def _figure(drawn: Markup, caption: str) -> Markup:
@@ -107,7 +108,7 @@ def _histogram_caption(column: NumberFigures, histogram: Histogram) -> str:
     if histogram.logarithmic:
         parts.append("The axis is logarithmic.")
     beyond = ((histogram.below, "below"), (histogram.above, "above"))
-    left = " and ".join(f"{counted(count)} {side} it" for count, side in beyond if count)
+    left = " and ".join(f"{counted(count, 'row')} {side} it" for count, side in beyond if count)
     if left:
         parts.append(f"Not on the axis: {left}.")
     if column.modal:
