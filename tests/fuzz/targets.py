@@ -1,0 +1,8 @@
+"""What the harness spoils: every border at which bytes from outside come in."""
+
+from __future__ import annotations
+
+from tests.fuzz.encoded import TARGETS as ENCODED
+from tests.fuzz.harness import Target
+
+TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED,)}
