@@ -78,25 +78,48 @@ def joined_arrays(arrays: Sequence[Array], type_: pa.DataType) -> Array:
         return arrays[0]
     if not arrays:
         return pa.nulls(0, type_)
-    try:
+    if not pa.types.is_dictionary(type_) or all(arrays[0].dictionary.equals(array.dictionary) for array in arrays[1:]):
         return pa.concat_arrays(arrays)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        if not pa.types.is_dictionary(type_):
-            raise
+    held = _comparable(type_.value_type)
+    if held != type_.value_type:
+        joined = joined_arrays([_with_entries(array, held) for array in arrays], pa.dictionary(type_.index_type, held))
+        return _with_entries(joined, type_.value_type, ordered=type_.ordered)
     try:
         return pa.concat_arrays([tidied(array) for array in arrays])
     except pa.ArrowNotImplementedError:  # entries that Arrow cannot compare, such as lists
         return _one_behind_the_other(arrays, type_)
 
 
+def _comparable(type_: Any) -> pa.DataType:
+    """The type of which Arrow puts different dictionaries together; those of halves come out wrong (Arrow 26)."""
+    if pa.types.is_float16(type_):
+        return pa.uint16()
+    held: pa.DataType = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
+    return held
+
+
+def _with_entries(values: Array, type_: Any, *, ordered: bool = False) -> Array:
+    """A dictionary array with the same entries, or what they are stored as, as another type."""
+    entries = values.dictionary
+    if isinstance(entries.type, pa.BaseExtensionType):
+        entries = entries.storage
+    elif isinstance(type_, pa.BaseExtensionType):
+        entries = pa.ExtensionArray.from_storage(type_, entries)
+    else:
+        entries = entries.view(type_)
+    return pa.DictionaryArray.from_arrays(values.indices, entries, ordered=ordered)
+
+
 def _one_behind_the_other(arrays: Sequence[Array], type_: Any) -> Array:
-    """Dictionary arrays as one whose dictionary holds the entries of all."""
-    starts = np.cumsum([0, *(len(array.dictionary) for array in arrays)])
-    indices = [
-        pc.add(array.indices.cast(pa.int64()), int(start)).cast(type_.index_type)
-        for array, start in zip(arrays, starts, strict=False)
-    ]
-    entries = pa.concat_arrays([array.dictionary for array in arrays])
+    """Dictionary arrays as one whose dictionary holds the different dictionaries of all."""
+    dictionaries: list[Array] = []
+    indices = []
+    for array in arrays:
+        at = next((i for i, known in enumerate(dictionaries) if known.equals(array.dictionary)), len(dictionaries))
+        dictionaries[at:] = dictionaries[at:] or [array.dictionary]
+        start = sum(map(len, dictionaries[:at]))
+        indices.append(pc.add(array.indices.cast(pa.int64()), start).cast(type_.index_type))
+    entries = pa.concat_arrays(dictionaries)
     return pa.DictionaryArray.from_arrays(pa.concat_arrays(indices), entries, ordered=type_.ordered)
 
 
@@ -111,3 +134,28 @@ def taken(values: Array, rows: NDArray[np.int64]) -> Array:
     if chunked:
         return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], values.type)
     return pa.concat_arrays(pieces or [values.slice(0, 0)])
+
+
+def exactly_cast(values: Array, type_: pa.DataType) -> Array:
+    """An array as another type that holds all its values.
+
+    Raises
+    ------
+    pyarrow.ArrowException
+        Where it does not; Arrow itself rounds floats, decimals and datetimes.
+    """
+    cast, kind = values.cast(type_), values.type
+    if kind == type_ or is_text_type(type_) or not _is_rounded(kind):
+        return cast
+    same = pc.equal(cast.cast(kind), values).fill_null(fill_value=True)
+    if pa.types.is_floating(kind):
+        same = pc.or_(same, pc.is_nan(values).fill_null(fill_value=True))
+    if not pc.all(same, min_count=0).as_py():
+        raise pa.ArrowInvalid(f"{type_} does not hold all values of {kind}")
+    return cast
+
+
+def _is_rounded(type_: pa.DataType) -> bool:
+    """Whether Arrow casts a type to others that do not hold its values; every type of floats holds 16 bits."""
+    floats = pa.types.is_floating(type_) and not pa.types.is_float16(type_)
+    return bool(floats or pa.types.is_decimal(type_) or pa.types.is_temporal(type_))

@@ -68,6 +68,7 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
     import polars
 
     try:
+        column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
         return polars.from_arrow(pa.table({name: column.cast(_polars_type(column.type))}))
     except (pa.ArrowException, polars.exceptions.PolarsError) as problem:
         raise InputError(
@@ -77,12 +78,10 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
 
 
 def _polars_type(type_: Any) -> pa.DataType:
-    """The type that polars can take: no views of text, no runs, no seconds (it multiplies them unchecked)."""
+    """The type that polars can take: no views of text, no seconds (it multiplies them unchecked)."""
     if pa.types.is_dictionary(type_):
         entries: Any = _polars_type(type_.value_type)
         return pa.dictionary(type_.index_type, entries, type_.ordered)
-    if pa.types.is_run_end_encoded(type_):
-        return _polars_type(type_.value_type)
     if pa.types.is_decimal256(type_):
         return pa.decimal128(38, type_.scale)
     if pa.types.is_timestamp(type_) and type_.unit == "s":
@@ -181,7 +180,7 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
     try:
         if not loses_digits(column):
             return column.to_pandas()
-    except (pa.ArrowException, ValueError, OverflowError):  # nanoseconds of a time, dates after the year 9999
+    except (pa.ArrowException, NotImplementedError, ValueError, OverflowError):  # such as dates after the year 9999
         pass
     return pandas.Series(pandas.arrays.ArrowExtensionArray(column))
 
@@ -190,7 +189,10 @@ def _is_of_integers(type_: pa.DataType) -> bool:
     """Whether an extension type, of which pandas knows nothing, stands for integers."""
     if not isinstance(type_, pa.BaseExtensionType) or not pa.types.is_integer(type_.storage_type):
         return False
-    return not hasattr(type_.to_pandas_dtype(), "__from_arrow__")
+    try:
+        return not hasattr(type_.to_pandas_dtype(), "__from_arrow__")
+    except NotImplementedError:
+        return True
 
 
 def _nullable(name: str) -> Any:
