@@ -135,7 +135,8 @@ class IteratorSource:
             return batch if batch.schema.equals(wanted) else pa.RecordBatch.from_arrays(batch.columns, schema=wanted)
         try:
             return pa.RecordBatch.from_arrays(
-                [exactly_cast(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)], schema=wanted
+                [exactly_cast(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)],
+                schema=wanted,
             )
         except pa.ArrowException:
             check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)

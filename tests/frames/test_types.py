@@ -14,8 +14,10 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.arrow_types import is_number_type
 from gpuvgm.errors import InputError
+from gpuvgm.frames import open_source
 from gpuvgm.inference import is_level_type
 from tests.frames.arrow_types import MISSING, ROWS, SHAPES, arrow_columns, python_values
+
 
 def table_of(missing="some", shape="whole"):
     """Every column thrice, as far as kinds can hold it: categorical, as a number, passed on."""
@@ -149,7 +151,9 @@ def test_batches_put_together_are_what_transform_gives():
 
 def test_frames_of_dask_give_the_same():
     table = table_of("some")
-    kept = [name for name in table.schema.names if "_view" not in name and "run ends" not in name]  # Dask itself picks none
+    kept = [
+        name for name in table.schema.names if "_view" not in name and "run ends" not in name
+    ]  # Dask itself picks none
     frame = table.select(kept).to_pandas(types_mapper=pd.ArrowDtype)
     transformer = TableTransformer(kinds_of(kept), effort="research").fit(table.select(kept))
     lazy = transformer.transform(dd.from_pandas(frame, npartitions=3, sort=False))
@@ -188,3 +192,52 @@ def test_samples_by_strata_take_rows_of_every_type():
         {name: {"kind": "pass"} for name in table.schema.names}, sample_rows=20, stratified=True
     )
     assert transformer.fit(table).model_.rows == 20
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [2**60 + 3, None, 5],
+        [2**60 + 3, float("nan"), 5],
+        np.array([2**60 + 3, None, 5], object),
+        np.ma.MaskedArray([2**60 + 3, 9, 5], [False, True, False]),
+        pd.array([2**60 + 3, None, 5], "Int64"),
+    ],
+    ids=["list", "list with NaN", "objects", "masked", "nullable"],
+)
+def test_whole_numbers_keep_their_digits_on_the_way_in(given):
+    source = open_source({"n": given})
+    (block,) = source.blocks(["n"], 10)
+    assert block.column("n").to_pylist() == [2**60 + 3, None, 5]
+
+
+def test_masked_cells_of_an_encoded_matrix_are_missing():
+    transformer = TableTransformer({"x": {"kind": "continuous"}}, effort="research").fit({"x": np.arange(50.0)})
+    matrix = transformer.transform({"x": np.arange(3.0)}, layout="onehot", dtype="float64")
+    masked = np.ma.MaskedArray(matrix, np.zeros(matrix.shape, bool))
+    np.testing.assert_array_equal(
+        transformer.inverse_transform(masked)["x"], transformer.inverse_transform(matrix)["x"]
+    )
+    masked[1, 0] = np.ma.masked
+    hidden = np.ma.filled(masked, np.nan)
+    np.testing.assert_array_equal(
+        transformer.inverse_transform(masked)["x"], transformer.inverse_transform(hidden)["x"]
+    )
+
+
+@pytest.mark.parametrize("type_", [pa.dictionary(pa.int8(), pa.uint8()), pa.bool_()])
+def test_modes_that_are_missing_are_refused(type_):
+    transformer = TableTransformer(effort="research").fit({"c": ["a", "b"] * 20})
+    modes = pa.array([0, 1, None], pa.uint8())
+    given = pa.table({"c.mode": modes.dictionary_encode().cast(type_) if type_ != pa.bool_() else modes.cast(type_)})
+    with pytest.raises(InputError, match=r"row 2.*nan"):
+        transformer.inverse_transform(given)
+
+
+def test_a_dictionary_may_fill_its_indices_beside_missing_rows():
+    entries = pa.array([f"{i:03}" for i in range(128)])
+    codes = pa.array([*range(128), None] * 2, pa.int8())
+    table = pa.table({"c": pa.DictionaryArray.from_arrays(codes, entries)})
+    transformer = TableTransformer({"c": {"kind": "categorical"}}, effort="research").fit(table)
+    back = transformer.inverse_transform(transformer.transform(table))
+    assert python_values(back["c"]) == python_values(table["c"])
