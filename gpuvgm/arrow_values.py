@@ -17,7 +17,7 @@ Array = Any  # a pyarrow.Array: the stubs know no array of any type
 
 def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     """A column as the values that it stands for: no dictionary, no runs, and the storage of extension types."""
-    type_ = plain_type(column.type)
+    type_: Any = plain_type(column.type)
     return column if type_ == column.type else pa.chunked_array([plain_values_of(c) for c in column.chunks], type_)
 
 
@@ -36,7 +36,7 @@ def plain_values_of(values: Array) -> Array:
     if pa.types.is_dictionary(values.type):
         return plain_values_of(out_of_dictionary(values))
     if pa.types.is_run_end_encoded(values.type):
-        return plain_values_of(pc.run_end_decode(values))
+        return plain_values_of(pc.call_function("run_end_decode", [values]))
     return plain_values_of(values.storage) if isinstance(values.type, pa.BaseExtensionType) else values
 
 
@@ -66,7 +66,7 @@ def tidied(values: Array) -> Array:
     return pa.DictionaryArray.from_arrays(indices, codes.dictionary, ordered=values.type.ordered)
 
 
-def joined_arrays(arrays: Sequence[Array], type_: pa.DataType) -> Array:
+def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
     """Arrays of one type as one, also where their dictionaries differ and hold missing entries.
 
     Raises
@@ -82,7 +82,9 @@ def joined_arrays(arrays: Sequence[Array], type_: pa.DataType) -> Array:
         return pa.concat_arrays(arrays)
     held = _comparable(type_.value_type)
     if held != type_.value_type:
-        joined = joined_arrays([_with_entries(array, held) for array in arrays], pa.dictionary(type_.index_type, held))
+        entries: Any = held  # the stubs know no dictionary of any type
+        coded = pa.dictionary(type_.index_type, entries)
+        joined = joined_arrays([_with_entries(array, held) for array in arrays], coded)
         return _with_entries(joined, type_.value_type, ordered=type_.ordered)
     try:
         return pa.concat_arrays([tidied(array) for array in arrays])
@@ -147,7 +149,8 @@ def exactly_cast(values: Array, type_: pa.DataType) -> Array:
     cast, kind = values.cast(type_), values.type
     if kind == type_ or is_text_type(type_) or not _is_rounded(kind):
         return cast
-    same = pc.equal(cast.cast(kind), values).fill_null(fill_value=True)
+    compared: Any = pc.equal(cast.cast(kind), values)
+    same = compared.fill_null(fill_value=True)
     if pa.types.is_floating(kind):
         same = pc.or_(same, pc.is_nan(values).fill_null(fill_value=True))
     if not pc.all(same, min_count=0).as_py():

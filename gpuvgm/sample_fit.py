@@ -100,7 +100,7 @@ def _unified(column: Column) -> Column:
     )
 
 
-def _taken(column: Column, count: int, offset: float) -> Column:
+def _taken(column: Column, count: int, offset: float) -> Any:
     order = _order(column)
     if order is None:
         return taken(column, _steps(len(column), count, offset))

@@ -32,7 +32,8 @@ def _joined(parts: Sequence[Column]) -> Column:
     here = [part for part in parts if isinstance(part, DeviceColumn)]
     if len(here) < len(parts):
         together: Any = parts
-        return joined_arrays(together, parts[0].type)
+        whole: Column = joined_arrays(together, parts[0].type)
+        return whole
     xp = namespace_of(here[0].values)
     missing = None
     if any(part.missing is not None for part in here):

@@ -130,6 +130,8 @@ def array_column(source: str, name: str, values: Any) -> Column:
         return series_column(source, name, values)
     if hasattr(values, "__arrow_c_stream__"):
         return array_column(source, name, pa.chunked_array(values))
+    if hasattr(values, "__arrow_array__"):
+        return extension_column(source, name, values)
     array = _as_array(values)
     if array.ndim != 1:
         raise InputError(f'{source}: column "{name}" has {array.ndim} dimensions, a column has one')
@@ -149,7 +151,7 @@ def array_column(source: str, name: str, values: Any) -> Column:
 
 def _as_array(values: Any) -> np.ndarray[Any, Any]:
     """The values as an array; integers of a list that floats would change stay Python's."""
-    array = np.asanyarray(values)
+    array: np.ndarray[Any, Any] = np.asanyarray(values)
     if array.dtype.kind != "f" or hasattr(values, "dtype"):
         return array
     changed = any(isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in values)
@@ -181,14 +183,19 @@ def series_column(source: str, name: str, series: Any) -> Column:
     """A column over a pandas Series: NumPy memory as it is, extension types through Arrow."""
     if isinstance(series.dtype, np.dtype):
         return array_column(source, name, series.to_numpy())
+    return extension_column(source, name, series.array)
+
+
+def extension_column(source: str, name: str, values: Any) -> Column:
+    """A column over an array of pandas' extension types, through Arrow."""
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
-        return flat(pa.array(series.iloc[start:stop], from_pandas=True))
+        return flat(pa.array(values[start:stop], from_pandas=True))
 
     try:
         return Column(convert(0, 0).type, convert)
     except (pa.ArrowException, TypeError, ValueError):
-        return refused_column(source, name, series.dtype)
+        return refused_column(source, name, values.dtype)
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:

@@ -69,8 +69,8 @@ def _leaves(values: Any) -> Iterator[Any]:
 def _beyond_floats(values: Any) -> bool:
     if not values.null_count or values.type not in (pa.int64(), pa.uint64()):
         return False
-    ends = pc.min_max(values).as_py()
-    return ends["min"] is not None and max(-ends["min"], ends["max"]) > LARGEST_WHOLE
+    ends: Any = pc.min_max(values).as_py()
+    return ends["min"] is not None and bool(max(-ends["min"], ends["max"]) > LARGEST_WHOLE)
 
 
 def _objects(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:

@@ -69,7 +69,7 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
 
     try:
         column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
-        return polars.from_arrow(pa.table({name: column.cast(_polars_type(column.type))}))
+        return polars.from_arrow(pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name]))
     except (pa.ArrowException, polars.exceptions.PolarsError) as problem:
         raise InputError(
             f'column "{name}" holds {column.type} values that polars cannot have ({reason(problem)}); '

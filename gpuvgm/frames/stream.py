@@ -134,10 +134,8 @@ class IteratorSource:
         if batch.schema.types == wanted.types:
             return batch if batch.schema.equals(wanted) else pa.RecordBatch.from_arrays(batch.columns, schema=wanted)
         try:
-            return pa.RecordBatch.from_arrays(
-                [exactly_cast(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)],
-                schema=wanted,
-            )
+            columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
+            return pa.RecordBatch.from_arrays(columns, schema=wanted)
         except pa.ArrowException:
             check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)
             raise

@@ -148,8 +148,8 @@ def python_values(column: Any) -> list[Any]:
     if isinstance(column, np.ndarray):
         return _of_numpy(column)
     if isinstance(column, pd.Series):
-        return python_values(pa.chunked_array([pa.array(column, from_pandas=True)])
-                             if not isinstance(column.dtype, pd.ArrowDtype) else column.array.__arrow_array__())  # fmt: skip
+        of_arrow = isinstance(column.dtype, pd.ArrowDtype)
+        return python_values(column.array.__arrow_array__() if of_arrow else pa.array(column, from_pandas=True))
     if hasattr(column, "to_arrow"):
         return python_values(column.to_arrow())
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]

@@ -156,7 +156,7 @@ def test_frames_of_dask_give_the_same():
     ]  # Dask itself picks none
     frame = table.select(kept).to_pandas(types_mapper=pd.ArrowDtype)
     transformer = TableTransformer(kinds_of(kept), effort="research").fit(table.select(kept))
-    lazy = transformer.transform(dd.from_pandas(frame, npartitions=3, sort=False))
+    lazy = transformer.transform(dd.from_pandas(frame, npartitions=2, sort=False))
     back = transformer.inverse_transform(lazy)
     assert_same(lazy.compute(), transformer.transform(table))
     assert_same(back.compute(), table, [name for name in kept if not name.endswith("continuous")])
@@ -181,7 +181,7 @@ def test_types_that_a_kind_cannot_hold_are_refused_by_name(kind):
     holds = is_level_type if kind == "categorical" else is_number_type
     refused = {name: values for name, values in arrow_columns("some").items() if not holds(values.type)}
     assert {"list", "uuid", "binary"} <= set(refused)
-    for name, values in refused.items():
+    for values in refused.values():
         with pytest.raises(InputError, match="own name"):
             TableTransformer({"own name": {"kind": kind}}, effort="research").fit(pa.table({"own name": values}))
 
@@ -230,7 +230,7 @@ def test_modes_that_are_missing_are_refused(type_):
     transformer = TableTransformer(effort="research").fit({"c": ["a", "b"] * 20})
     modes = pa.array([0, 1, None], pa.uint8())
     given = pa.table({"c.mode": modes.dictionary_encode().cast(type_) if type_ != pa.bool_() else modes.cast(type_)})
-    with pytest.raises(InputError, match=r"row 2.*nan"):
+    with pytest.raises(InputError, match="nan at row 2"):
         transformer.inverse_transform(given)
 
 
