@@ -152,7 +152,8 @@ def exactly_cast(values: Array, type_: pa.DataType) -> Array:
     compared: Any = pc.equal(cast.cast(kind), values)
     same = compared.fill_null(fill_value=True)
     if pa.types.is_floating(kind):
-        same = pc.or_(same, pc.is_nan(values).fill_null(fill_value=True))
+        nan: Any = pc.is_nan(values)
+        same = pc.or_(same, nan.fill_null(fill_value=True))
     if not pc.all(same, min_count=0).as_py():
         raise pa.ArrowInvalid(f"{type_} does not hold all values of {kind}")
     return cast
