@@ -14,7 +14,7 @@ from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, is_on_dev
 from gpuvgm.columns import MixtureColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, naming
-from gpuvgm.frames import Block, DeviceTable, device_array, host_batch, lies_on_device
+from gpuvgm.frames import Block, DeviceTable, device_array, host_batch, kept_rows, lies_on_device
 from gpuvgm.grid import Floats
 from gpuvgm.kinds import decoder_of, encoder_of
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
@@ -47,8 +47,9 @@ class Decoded:
         """The valid rows alone."""
         if self.valid.all():
             return self
-        chosen: Any = self.valid if isinstance(self.table, DeviceTable) else pa.array(to_numpy(self.valid))
-        return Decoded(self.table.filter(chosen), self.valid[self.valid])
+        table = self.table
+        kept = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
+        return Decoded(kept, self.valid[self.valid])
 
 
 class TableEncoder:
