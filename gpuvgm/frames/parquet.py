@@ -141,9 +141,7 @@ def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def open_parquet(
-    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()
-) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()) -> Iterator[pq.ParquetFile]:
     """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
 
     Raises
