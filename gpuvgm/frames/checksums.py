@@ -1,6 +1,6 @@
-"""Checksums of files: those that Parquet files hold of themselves, and files that are checked once before they are read.
+"""Checksums of files: those that Parquet files hold of themselves, and files that are checked once before reading.
 
-The metadata of a Parquet file that gpuvgm wrote has the SHA-256 of all bytes before the footer, and of the footer itself
+The metadata of a Parquet file that gpuvgm wrote has the SHA-256 of all bytes before the footer, and of the footer
 with 64 zeros where that digest stands. So every byte is covered; the checksums of pages leave out headers and offsets.
 """
 
