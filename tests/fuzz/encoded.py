@@ -24,7 +24,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.parts import HIDDEN
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.mutations import spoil
-from tests.fuzz.tables import same
+from tests.fuzz.tables import difference
 
 ROWS = 9_000
 PART_ROWS = ROWS // 3 + 1
@@ -148,8 +148,8 @@ def attempt(
         if left:
             raise WrongResult(f"{', '.join(left)} is there after an error") from None
         raise
-    if not same(found, written.expected[number]):
-        raise WrongResult(f"{written.uses[number].__name__}: another result than for what was written")
+    if found_difference := difference(found, written.expected[number]):
+        raise WrongResult(f"{written.uses[number].__name__}: {found_difference}")
 
 
 def spoil_file(written: Written, random: random.Random, copy: Path) -> None:

@@ -78,16 +78,27 @@ def unfitted(columns: tuple[str, ...] | None = None) -> gpuvgm.TableTransformer:
     return gpuvgm.TableTransformer(None if columns is None else list(columns), effort="research", threads=1)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two results are equal; NaN equals NaN."""
+def difference(one: Any, other: Any) -> str | None:
+    """Where two results differ, if they do; NaN equals NaN."""
     if isinstance(one, pa.Table) and isinstance(other, pa.Table):
-        return one.schema.equals(other.schema) and (
-            one.equals(other) or all(map(_same_column, one.columns, other.columns))
-        )
+        if one.num_rows != other.num_rows or not one.schema.equals(other.schema):
+            return f"{one.num_rows} rows of {one.schema.types}, not {other.num_rows} of {other.schema.types}"
+        return next((text for name in one.column_names if (text := _differs(name, one[name], other[name]))), None)
     if isinstance(one, np.ndarray):
-        return np.array_equal(one, other, equal_nan=True)
-    return bool(one == other)
+        return None if np.array_equal(one, other, equal_nan=True) else "the matrix"
+    return None if one == other else f"{_around(one, other)}, not {_around(other, one)}"
 
 
-def _same_column(one: pa.ChunkedArray[Any], other: pa.ChunkedArray[Any]) -> bool:
-    return one.equals(other) or repr(one.to_pylist()) == repr(other.to_pylist())
+def _differs(name: str, one: pa.ChunkedArray[Any], other: pa.ChunkedArray[Any]) -> str | None:
+    if one.equals(other):
+        return None
+    for row, (value, expected) in enumerate(zip(one.to_pylist(), other.to_pylist(), strict=True)):
+        if repr(value) != repr(expected):
+            return f'column "{name}", row {row}: {value!r}, not {expected!r}'
+    return None
+
+
+def _around(one: str, other: str) -> str:
+    """A text from shortly before the first letter that another does not share."""
+    start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    return one[max(0, start - 100) : start + 50]

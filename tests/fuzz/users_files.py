@@ -23,7 +23,7 @@ from gpuvgm.documents import column_document
 from gpuvgm.errors import InputError
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.mutations import spoil
-from tests.fuzz.tables import FEW, fitted, same, table_of_users, unfitted
+from tests.fuzz.tables import FEW, difference, fitted, table_of_users, unfitted
 
 Read = Callable[[Path, Sequence[str]], pa.Table]
 Use = Callable[[object], Any]
@@ -63,8 +63,8 @@ def compare(use: Use, path: Path, read: Callable[[], pa.Table]) -> None:
         expected = use(rows)
     except InputError as problem:
         raise WrongResult(f"taken, but its rows are refused: {problem}") from problem
-    if not same(found, expected):
-        raise WrongResult("another result than for the rows that pyarrow reads")
+    if found_difference := difference(found, expected):
+        raise WrongResult(f"another result than for the rows that pyarrow reads: {found_difference}")
 
 
 def chosen_use(prepared: Prepared, random: random.Random) -> tuple[Sequence[str], Use]:
@@ -76,7 +76,7 @@ def chosen_use(prepared: Prepared, random: random.Random) -> tuple[Sequence[str]
     if chosen < 0.6:
         return prepared.every.model_.names, partial(_batches, prepared.every)
     if chosen < 0.75:
-        return FEW, partial(_evaluated, prepared.few)
+        return prepared.few.model_.names, partial(_evaluated, prepared.few)
     columns = tuple(random.sample(prepared.every.model_.names, 3))
     return columns, partial(_fitted, columns)
 
