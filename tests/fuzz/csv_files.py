@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -67,13 +67,19 @@ def read_at_once(path: Path, columns: Sequence[str]) -> pa.Table:
     """The rows, parsed as one block, whose types are those of all values."""
     body = path.read_bytes()
     text = gzip.decompress(body) if path.suffix == ".gz" else body
-    rows = pyarrow.csv.read_csv(
+    rows = _parsed(text, columns, {})
+    times = {field.name: pa.string() for field in rows.schema if pa.types.is_time(field.type)}  # stay text in gpuvgm
+    rows = _parsed(text, columns, times) if times else rows
+    return pa.table({name: blank_to_null(rows.column(name)) for name in columns})
+
+
+def _parsed(text: bytes, columns: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+    return pyarrow.csv.read_csv(
         pa.BufferReader(text),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, 2 * len(text))),
         pyarrow.csv.ParseOptions(newlines_in_values=True),
-        pyarrow.csv.ConvertOptions(null_values=NULLS, include_columns=list(columns)),
+        pyarrow.csv.ConvertOptions(null_values=NULLS, include_columns=list(columns), column_types=types),
     )
-    return pa.table({name: blank_to_null(rows.column(name)) for name in columns})
 
 
 def blank_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -81,8 +81,9 @@ def chosen_use(prepared: Prepared, random: random.Random) -> tuple[Sequence[str]
     return columns, partial(_fitted, columns)
 
 
-def _batches(transformer: gpuvgm.TableTransformer, source: object) -> pa.Table:
-    return pa.concat_tables(transformer.iter_batches(source, 150, layout="compact"))
+def _batches(transformer: gpuvgm.TableTransformer, source: object) -> pa.Table | None:
+    batches = [*transformer.iter_batches(source, 150, layout="compact")]
+    return pa.concat_tables(batches) if batches else None
 
 
 def _evaluated(transformer: gpuvgm.TableTransformer, source: object) -> str:
