@@ -18,7 +18,7 @@ from gpuvgm.frames.locations import Location
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
 from gpuvgm.frames.paths import Stamp, expand, format_of, stamp_of, unchanged
 from gpuvgm.frames.sampled import SampleSource
-from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
+from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same, text_of_metadata
 
 Paths = Sequence[str | os.PathLike[str]]
 
@@ -164,8 +164,7 @@ def metadata_of(source: Source) -> dict[str, dict[str, str]]:
     """Key/value metadata of what a source holds: by file for Parquet files, else that of the schema."""
     if isinstance(source, FileSource):
         return {str(part.path): read_metadata(part.path) for part in source.parts if isinstance(part, ParquetPart)}
-    pairs = source.schema.metadata or {}
-    return {source.name: {key.decode(): value.decode(errors="replace") for key, value in pairs.items()}}
+    return {source.name: text_of_metadata(source.name, source.schema.metadata or {})}
 
 
 def locate(source: Source, row: int) -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.arrow_checks import check_schema
 from gpuvgm.frames.block import trimmed
-from gpuvgm.frames.locations import Location, location_of, range_reader
+from gpuvgm.frames.checksums import MAGIC, Content, check_footer, footer_of, without_checksums
+from gpuvgm.frames.locations import Location, location_of, open_binary
+from gpuvgm.frames.ranges import RangeReader
 from gpuvgm.frames.remote import RemoteFile
-from gpuvgm.frames.source import Runs, reason
+from gpuvgm.frames.source import UNREADABLE, Runs, reason, text_of_metadata
 
 BUFFER_BYTES = 1 << 20
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
@@ -35,16 +40,24 @@ class ParquetPart:
         Its columns and types.
     group_rows : tuple of int
         Rows of each row group.
+    content : Content, optional
+        What its bytes are, where that is known; they are checked once, before the first row is read.
     """
 
     path: Location
     schema: pa.Schema
     group_rows: tuple[int, ...]
+    content: Content | None = None
 
     @property
     def rows(self) -> int:
         """Number of rows."""
         return sum(self.group_rows)
+
+    def check(self) -> None:
+        """Refuse a file that holds other bytes than were written, where those are known."""
+        if self.content is not None and isinstance(self.path, Path):
+            self.content.check(self.path)
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; a batch has at most `batch_rows` rows."""
@@ -89,12 +102,13 @@ class ParquetPart:
 
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         done = 0
+        self.check()
         try:
             with open_parquet(self.path, columns, groups) as file:
                 for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                     yield batch
                     done += batch.num_rows
-        except (pa.ArrowException, OSError) as problem:
+        except UNREADABLE as problem:
             if isinstance(problem, OSError) and problem.errno:
                 raise
             raise self._damage(columns, groups, done, problem) from problem
@@ -112,7 +126,7 @@ class ParquetPart:
             with open_parquet(self.path, [column], groups) as file:
                 for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
                     pass
-        except (pa.ArrowException, OSError):
+        except UNREADABLE:
             return False
         return True
 
@@ -126,22 +140,46 @@ def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=batch.schema) if arrays else part
 
 
+@contextmanager
 def open_parquet(
     path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()
-) -> AbstractContextManager[pq.ParquetFile]:
-    """The file, read through a small buffer; what is said of columns and row groups spares a store requests."""
-    if isinstance(path, RemoteFile):
-        return _open_remote(path, columns, groups)
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, memory_map=False)
+) -> Iterator[pq.ParquetFile]:
+    """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
 
-
-@contextmanager
-def _open_remote(path: RemoteFile, columns: Sequence[str], groups: Sequence[int]) -> Iterator[pq.ParquetFile]:
-    with range_reader(path) as reader:
-        file = pq.ParquetFile(pa.PythonFile(reader, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES)
-        with file:
-            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
+    Raises
+    ------
+    InputError
+        For a footer that is not the one that gpuvgm wrote.
+    """
+    with open_binary(path) as source:
+        footer = _checked_footer(path, source)
+        metadata = None if footer is None else pq.read_metadata(pa.BufferReader(MAGIC + footer))
+        if not isinstance(path, RemoteFile):
+            source.close()
+        with _parquet_file(path if source.closed else pa.PythonFile(source, mode="r"), metadata) as file:
+            if isinstance(source, RangeReader):
+                source.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
             yield file
+
+
+def _parquet_file(source: Any, metadata: pq.FileMetaData | None) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        source,
+        metadata=metadata,
+        pre_buffer=False,
+        buffer_size=BUFFER_BYTES,
+        memory_map=False,
+        page_checksum_verification=True,
+    )
+
+
+def _checked_footer(path: Location, source: BinaryIO) -> bytes | None:
+    """The footer; None where there is none, which pyarrow refuses in words."""
+    footer = footer_of(source, source.seek(0, os.SEEK_END))
+    source.seek(0)
+    if footer is not None:
+        check_footer(str(path), footer)
+    return footer
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
@@ -167,15 +205,26 @@ def parquet_part(path: Location) -> ParquetPart:
     """
     try:
         with open_parquet(path) as file:
-            footer = file.metadata
+            footer, schema = file.metadata, file.schema_arrow.remove_metadata()
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
-            return ParquetPart(path, file.schema_arrow.remove_metadata(), groups)
-    except (pa.ArrowException, OSError) as problem:
+        check_schema(schema)
+        return ParquetPart(path, schema, groups, _content(path))
+    except UNREADABLE as problem:
         if isinstance(problem, OSError) and problem.errno:
             raise InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}") from problem
         raise InputError(
             f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
         ) from problem
+
+
+def _content(path: Location) -> Content | None:
+    """What a file of this machine holds, as its footer says."""
+    if isinstance(path, RemoteFile):
+        return None
+    with open_binary(path) as source:
+        footer = _checked_footer(path, source)
+        sha256 = None if footer is None else check_footer(str(path), footer)
+        return None if footer is None or sha256 is None else Content(path.stat().st_size - len(footer), sha256)
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -196,15 +245,16 @@ def read_metadata(path: str | Location) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Without the Arrow schema that pyarrow stores beside it.
+        Without the Arrow schema that pyarrow stores beside it, and without checksums.
 
     Raises
     ------
     InputError
-        When the file is not there or not a Parquet file.
+        When the file is not there, not a Parquet file, or its metadata is no text.
     """
     location = location_of(path)
     parquet_part(location)
     with open_parquet(location) as file:
         pairs = file.metadata.metadata or {}
-    return {key.decode(): value.decode() for key, value in pairs.items() if key != b"ARROW:schema"}
+    stored = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
+    return without_checksums(text_of_metadata(str(location), stored))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -57,6 +57,20 @@ class Source(Protocol):
 def reason(problem: Exception) -> str:
     """What a library said, on one line."""
     return printable(" ".join(str(problem).split()).rstrip("."))
+
+
+def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Metadata as text.
+
+    Raises
+    ------
+    InputError
+        For a key or value that is no UTF-8, naming what holds it.
+    """
+    try:
+        return {key.decode(): value.decode() for key, value in pairs.items()}
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{name}: its metadata is no text in UTF-8 ({reason(problem)}); write it without") from problem
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:
