@@ -316,7 +316,7 @@ def test_modes_that_do_not_exist_are_refused() -> None:
     transformer = TableTransformer().fit({"x": np.arange(100.0)})
     encoded = transformer.transform({"x": np.arange(100.0)})
     encoded["x.mode"][[40, 50]] = 200
-    with pytest.raises(InputError, match=r'column "x\.mode": 200 at row 40'):
+    with pytest.raises(InputError, match=r'dict: column "x\.mode": 200 at row 40'):
         transformer.inverse_transform(encoded)
     with pytest.raises(InputError, match=r"0\.5 at row 1"):
         transformer.inverse_transform({"x.scalar": np.zeros(2), "x.mode": np.array([0.0, 0.5])})
