@@ -6,9 +6,11 @@ from gpuvgm.frames.dask_frames import DaskFrame, is_dask_frame
 from gpuvgm.frames.device import DeviceSource, device_array, lies_on_device
 from gpuvgm.frames.device_results import joined
 from gpuvgm.frames.files import FileSource, locate, metadata_of, place_in
+from gpuvgm.frames.folders import manifest_document, manifest_text
 from gpuvgm.frames.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.frames.opening import open_source
 from gpuvgm.frames.parquet import read_metadata
+from gpuvgm.frames.paths import MANIFEST
 from gpuvgm.frames.portions import HeldRows, OpenPortion, Portion, Reading, as_read_by, portions, stays_on_device
 from gpuvgm.frames.remote import RemoteFile, lies_in_process
 from gpuvgm.frames.restore import restore
@@ -32,6 +34,7 @@ __all__ = [
     "as_read_by",
     "Given",
     "Location",
+    "MANIFEST",
     "PAGE_ENDINGS",
     "ParquetSink",
     "RemoteFile",
@@ -46,6 +49,8 @@ __all__ = [
     "lies_on_device",
     "locate",
     "location_of",
+    "manifest_document",
+    "manifest_text",
     "metadata_of",
     "open_binary",
     "open_source",

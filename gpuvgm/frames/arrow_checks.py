@@ -1,4 +1,4 @@
-"""What is checked of Arrow from outside before it is used: Arrow follows offsets, indices and views wherever they lead."""
+"""Checks of Arrow data from outside: Arrow itself follows offsets, indices and views wherever they lead."""
 
 from __future__ import annotations
 

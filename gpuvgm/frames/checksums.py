@@ -1,7 +1,7 @@
-"""Checksums: those that a Parquet file of gpuvgm's holds of itself, and files that are checked once before they are read.
+"""Checksums of files: those that Parquet files hold of themselves, and files that are checked once before reading.
 
-The file's metadata has SHA-256 of all bytes before the footer, and of the footer itself: of its bytes with 64 zeros where
-that digest stands. So every byte is covered, page headers and offsets too, which the checksums of pages leave out.
+The metadata of a Parquet file that gpuvgm wrote has the SHA-256 of all bytes before the footer, and of the footer
+with 64 zeros where that digest stands. So every byte is covered; the checksums of pages leave out headers and offsets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped where it lies on this machine.
 
-Every record batch is checked whole before its rows are used: these files carry no checksums, and Arrow follows a damaged
-offset or index out of the file.
+Every record batch is checked whole before its rows are used: these files carry no checksums, and Arrow follows damaged
+offsets and indices out of the file.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import IOBase
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,9 +142,7 @@ def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def open_parquet(
-    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()
-) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()) -> Iterator[pq.ParquetFile]:
     """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
 
     Raises
@@ -156,7 +155,7 @@ def open_parquet(
         metadata = None if footer is None else pq.read_metadata(pa.BufferReader(MAGIC + footer))
         if not isinstance(path, RemoteFile):
             source.close()
-        with _parquet_file(path if source.closed else pa.PythonFile(source, mode="r"), metadata) as file:
+        with _parquet_file(path if source.closed else pa.PythonFile(cast(IOBase, source), mode="r"), metadata) as file:
             if isinstance(source, RangeReader):
                 source.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
             yield file
