@@ -115,21 +115,16 @@ CSV_MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )
 
 
-def spoil_csv(text: bytes, random: random.Random, *, zipped: bool) -> bytes:
-    """A copy of the text with one to three faults, plain or zipped; the zip may be what is spoilt."""
+def spoil_csv(text: bytes, random: random.Random, *, faults: int, zipped: bool) -> bytes:
+    """A copy of the text with so many faults; where it is zipped, the zip may be what is spoilt."""
     spoilt = bytearray(text)
-    of_bytes = random.random() < 0.3
-    for _ in range(1 if of_bytes else random.choice((1, 1, 2, 3))):
-        if spoilt and not (of_bytes and zipped):
-            random.choice(MUTATIONS if of_bytes else CSV_MUTATIONS)(spoilt, random)
-    if not zipped:
-        return bytes(spoilt)
-    halves = (
-        [bytes(spoilt)]
-        if random.random() < 0.7
-        else [bytes(spoilt[: len(spoilt) // 2]), bytes(spoilt[len(spoilt) // 2 :])]
-    )
-    body = bytearray(b"".join(gzip.compress(half, 1, mtime=0) for half in halves))
+    of_bytes = faults > 0 and random.random() < 0.3
+    for _ in range(0 if of_bytes else faults):
+        if spoilt:
+            random.choice(CSV_MUTATIONS)(spoilt, random)
+    if zipped:
+        half = random.choice((0, len(spoilt) // 2))  # a zip may have several members
+        spoilt = bytearray(b"".join(gzip.compress(part, 1, mtime=0) for part in (spoilt[:half], spoilt[half:])))
     if of_bytes:
-        random.choice(MUTATIONS)(body, random)
-    return bytes(body)
+        random.choice(MUTATIONS)(spoilt, random)
+    return bytes(spoilt)

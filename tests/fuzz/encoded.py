@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,8 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.parts import HIDDEN
-from tests.fuzz.harness import Target, WrongResult
+from gpuvgm.frames import MANIFEST
+from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import difference
 
@@ -31,6 +32,7 @@ PART_ROWS = ROWS // 3 + 1
 PAGE_BYTES = 4096  # so that a row group has several pages
 METADATA = b"gpuvgm.model"
 Use = Callable[[gpuvgm.TableTransformer, Path, Path], Any]
+SpoilCopy = Callable[["Written", random.Random, Path], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +136,46 @@ def encoded_to_file(model: gpuvgm.TableTransformer, path: Path, folder: Path) ->
     return pq.read_table(folder / "again.parquet")
 
 
-def attempt(
-    spoil_copy: Callable[[Written, random.Random, Path], None], written: Written, random: random.Random, folder: Path
-) -> None:
-    """Spoil a copy, use it and compare."""
-    copy = folder / written.whole.name
-    spoil_copy(written, random, copy)
+def attempt(spoil_copy: SpoilCopy, written: Written, random: random.Random, folder: Path) -> None:
+    """Spoil a copy, or copy what is whole, use it and compare."""
+    whole, copy = random.random() < WHOLE, folder / written.whole.name
+    copy_of(written.whole, copy)
+    if not whole:
+        spoil_copy(written, random, copy)
     number = random.randrange(len(written.uses))
-    try:
+    with taken_if(whole), nothing_left(folder, copy):
         found = written.uses[number](written.model, copy, folder)
-    except InputError:
-        left = [path.name for path in folder.iterdir() if path != copy and not path.name.startswith(".")]
-        if left:
-            raise WrongResult(f"{', '.join(left)} is there after an error") from None
-        raise
     if found_difference := difference(found, written.expected[number]):
         raise WrongResult(f"{written.uses[number].__name__}: {found_difference}")
 
 
+def copy_of(whole: Path, copy: Path) -> None:
+    """Copy a file or a folder."""
+    if whole.is_dir():
+        shutil.copytree(whole, copy)
+    else:
+        shutil.copyfile(whole, copy)
+
+
+@contextmanager
+def nothing_left(folder: Path, copy: Path) -> Iterator[None]:
+    """After an error there must be no result; what is hidden is there to be resumed."""
+    try:
+        yield
+    except InputError as problem:
+        left = [path.name for path in folder.iterdir() if path != copy and not path.name.startswith(".")]
+        if left:
+            raise WrongResult(f"{', '.join(left)} is there after an error: {problem}") from problem
+        raise
+
+
 def spoil_file(written: Written, random: random.Random, copy: Path) -> None:
     """One fault in a file."""
-    copy.write_bytes(spoil(written.whole.read_bytes(), random, near=METADATA))
+    copy.write_bytes(spoil(copy.read_bytes(), random, near=METADATA))
 
 
 def spoil_folder(written: Written, random: random.Random, copy: Path) -> None:
     """One fault in a file of a folder, its manifest among them, or a folder that does not hold what it says."""
-    shutil.copytree(written.whole, copy)
     if random.random() < 0.3:
         random.choice(LIES)(written, random, copy)
         return
@@ -200,7 +216,7 @@ def add_part(written: Written, random: random.Random, copy: Path) -> None:
 
 def take_manifest_of_another_run(written: Written, random: random.Random, copy: Path) -> None:
     """A manifest that belongs to other files."""
-    (copy / HIDDEN).write_bytes((written.other / HIDDEN).read_bytes())
+    (copy / MANIFEST).write_bytes((written.other / MANIFEST).read_bytes())
 
 
 LIES = (exchange_parts, repeat_part, take_part_of_another_run, remove_part, add_part, take_manifest_of_another_run)

@@ -17,8 +17,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError
 
 SECONDS = 60  # of one case; more is a hang
 MEMORY = 6 << 30  # bytes of address space of one case
+WHOLE = 0.05  # share of cases in which nothing is spoilt, and an error is wrong
 LONGEST = 500  # letters of a clear message, without the folder of the case
 _INNARDS = re.compile(r"Traceback|\b0x[0-9a-f]{6,}|<\S+ object|\.cc:\d+")
 
@@ -46,6 +49,17 @@ ALLOWED = frozenset({Outcome.CORRECT, Outcome.CLEAR_ERROR})
 
 class WrongResult(AssertionError):
     """Raised by a case whose result is wrong though nothing was said."""
+
+
+@contextmanager
+def taken_if(whole: bool) -> Iterator[None]:
+    """Turn a refusal of what is whole into a wrong result."""
+    try:
+        yield
+    except InputError as problem:
+        if whole:
+            raise WrongResult(f"refused, though nothing was spoilt: {problem}") from problem
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +123,18 @@ def run_target(
     side_by_side: int = 1,
     keep: Path | None = None,
 ) -> Iterator[Result]:
-    """Run cases of one target until a moment of `time.monotonic`; with `keep` their files are left in that folder."""
+    """Run cases of one target, the first in any case, the others until a moment of `time.monotonic`.
+
+    With `keep` their files are left in that folder.
+    """
     home = keep or Path(tempfile.mkdtemp(prefix=f"fuzz-{target.name}-"))
     running: dict[int, _Case] = {}
-    left = iter(numbers)
+    left: Iterator[int] = iter(numbers)
     try:
         (home / "prepared").mkdir(parents=True)
         prepared = target.prepare(home / "prepared")
         while True:
-            while len(running) < side_by_side and time.monotonic() < until:
-                number = next(left, None)
-                if number is None:
-                    break
+            for number in islice(left, side_by_side - len(running)):
                 case = _start(target, prepared, number, home / str(number))
                 running[case.process] = case
             if not running:
@@ -129,6 +143,8 @@ def run_target(
                 yield _result(target, running.pop(case.process))
                 if keep is None:
                     shutil.rmtree(case.folder, ignore_errors=True)
+            if time.monotonic() > until:
+                left = iter(())
     finally:
         for case in running.values():
             _result(target, case)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import gpuvgm
 from gpuvgm.documents import column_document
 from gpuvgm.errors import InputError
-from tests.fuzz.harness import Target, WrongResult
+from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import FEW, difference, fitted, table_of_users, unfitted
 
@@ -44,11 +44,13 @@ def prepared_files(files: Sequence[Path]) -> Prepared:
 
 
 def attempt(read: Read, name: str, prepared: Prepared, random: random.Random, folder: Path) -> None:
-    """Spoil one of the files and use it."""
-    path = folder / name
-    path.write_bytes(spoil(random.choice(prepared.files).read_bytes(), random))
+    """Spoil one of the files, or none, and use it."""
+    whole, path = random.random() < WHOLE, folder / name
+    body = random.choice(prepared.files).read_bytes()
+    path.write_bytes(body if whole else spoil(body, random))
     columns, use = chosen_use(prepared, random)
-    compare(use, path, partial(read, path, columns))
+    with taken_if(whole):
+        compare(use, path, partial(read, path, columns))
 
 
 def compare(use: Use, path: Path, read: Callable[[], pa.Table]) -> None:
