@@ -73,6 +73,11 @@ def _turn(path: Path, opening: str) -> Lock:
 
 @lru_cache(_FILES_KNOWN)
 def _digest(path: Path, stop: int, opening: str) -> str:
+    return sha256_of(path, stop)
+
+
+def sha256_of(path: Path, stop: int) -> str:
+    """SHA-256 of the first bytes of a file."""
     growing = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         _take(growing, file, stop)
