@@ -15,7 +15,7 @@ ODD_VALUES = (
     *(b"2020-01-01T00:00:00Z", b"2020-01-01T00:00:00+02:00", "١٢".encode(), "\u2028".encode(), "\ufeff1".encode()),
     *(
         b"\xff\xfe",
-        b"caf\xe9",
+        b"\xe9t\xe9",
         b"\0",
         b'"',
         b'""',

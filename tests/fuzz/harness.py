@@ -30,7 +30,7 @@ SECONDS = 60  # of one case; more is a hang
 MEMORY = 6 << 30  # bytes of address space of one case
 WHOLE = 0.05  # share of cases in which nothing is spoilt, and an error is wrong
 LONGEST = 500  # letters of a clear message, without the folder of the case
-_INNARDS = re.compile(r"Traceback|\b0x[0-9a-f]{6,}|<\S+ object|\.cc:\d+")
+_INNARDS = re.compile(r"Traceback|\bat 0x[0-9a-f]{6,}|<\S+ object|\.cc:\d+")
 
 
 class Outcome(StrEnum):
