@@ -22,14 +22,15 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import MANIFEST
+from gpuvgm.frames import MANIFEST, sinks
 from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import difference
 
 ROWS = 9_000
 PART_ROWS = ROWS // 3 + 1
-PAGE_BYTES = 4096  # so that a row group has several pages
+GROUP_ROWS = 2_000  # so that files have several row groups
+PAGE_BYTES = 2048  # and these several pages
 METADATA = b"gpuvgm.model"
 Use = Callable[[gpuvgm.TableTransformer, Path, Path], Any]
 SpoilCopy = Callable[["Written", random.Random, Path], None]
@@ -84,7 +85,10 @@ def prepare(write: Callable[..., Path], uses: tuple[Use, ...], suffix: str, fold
     columns = {"share": "general"}
     model = gpuvgm.TableTransformer(columns, effort="research", threads=1).fit(rows_of_every_kind(0))
     small_pages = partial(pq.ParquetWriter, data_page_size=PAGE_BYTES, write_batch_size=256)
-    with mock.patch.object(pq, "ParquetWriter", small_pages):
+    with (
+        mock.patch.object(pq, "ParquetWriter", small_pages),
+        mock.patch.object(sinks, "rows_of_group", return_value=GROUP_ROWS),
+    ):
         whole = write(model, rows_of_every_kind(0), folder / f"written{suffix}")
         other = write(model, rows_of_every_kind(1), folder / f"other{suffix}")
     (folder / "results").mkdir()
