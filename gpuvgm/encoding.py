@@ -77,6 +77,7 @@ class TableEncoder:
         rows = get_engine(engine)
         self._encoders = {column.name: encoder_of(rows, column, options) for column in model.columns}
         self._uniforms = uniforms or {}
+        self._place = options.place
 
     def __call__(self, block: Block) -> Encoded:
         """Scalars and cells of a block.
@@ -92,7 +93,10 @@ class TableEncoder:
             try:
                 columns[name] = encoder(part)
             except InputError as problem:
-                raise naming(name, problem) from None
+                named = naming(name, problem)
+                if named is not problem:  # of a codec, which knows no rows
+                    named = InputError(f"{named} (in the rows from {self._place(block.first_row)} on)")
+                raise named from None
         return Encoded(block.first_row, block.rows, columns)
 
     def _drawn(self, name: str, block: Block) -> Floats | None:

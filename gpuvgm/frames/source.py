@@ -76,7 +76,7 @@ def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
 def listed(names: Iterable[str], limit: int = 20) -> str:
     """Names for a message, the first `limit` of them."""
     names = list(names)
-    text = ", ".join(f'"{name}"' for name in names[:limit])
+    text = ", ".join(f'"{printable(name)}"' for name in names[:limit])
     return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
