@@ -44,6 +44,7 @@ from gpuvgm.members import (
 )
 from gpuvgm.partial_files import partial_of, replace_folder
 from gpuvgm.schema import TableSchema
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Summary
 
 __all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
@@ -275,7 +276,7 @@ def _load(target: Location, read: Reader, held: list[str] | None = None) -> Stor
         return _stored(target, document, bodies)
     except ModelFileError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
+    except (KeyError, TypeError, ValueError, IndexError, *ARROW_PROBLEMS) as error:
         detail = f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.grid import DIRECTORY_DTYPE, CellGeometry, Floats, Frame, Grid, Ints, Keys, Masses, keys_of, values_of
 from gpuvgm.partial_files import partial_of
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 _WORD = 1 << 64
 _UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
@@ -289,7 +290,7 @@ class Summary:
         try:
             with pa.OSFile(str(path), "rb") as file:
                 table = pa.ipc.open_file(file).read_all()
-        except pa.ArrowInvalid as error:
+        except ARROW_PROBLEMS as error:
             raise ModelFileError(f"{path}: not a summary, or damaged ({error})") from error
         return cls.from_table(table, str(path))
 
