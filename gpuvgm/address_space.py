@@ -2,7 +2,8 @@
 
 Measured with ``ulimit -v`` on Linux, two cores, NumPy 2 and SciPy 1 with an OpenBLAS of their own each: the command
 line maps 450 MiB, and 80 MiB for every thread of OpenBLAS (in each of the two a stack of 8 MiB and a buffer of 32 MiB).
-Below that imports fail or OpenBLAS retries for ever; so it does up to 250 MiB above, when a fit asks it for buffers.
+Below that imports fail or OpenBLAS waits for memory, for a minute or for ever; a fit still met that at 900 MiB with two
+threads, and from 950 on ended with a clear error or well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import resource
 from gpuvgm.errors import EnvironmentProblem
 
 MIB = 1 << 20
-BASE, WORK, PER_THREAD = 450 * MIB, 250 * MIB, 80 * MIB
+BASE, WORK, PER_THREAD = 450 * MIB, 400 * MIB, 80 * MIB
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 

@@ -46,7 +46,6 @@ class IpcPart:
         """Read the columns through, one record batch of the file after the other."""
         done = 0
 
-
         def told(problem: Exception) -> InputError:
             return InputError(f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)})")
 

@@ -92,7 +92,6 @@ class ParquetPart:
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         done = 0
 
-
         def told(problem: Exception) -> Exception:
             return self._damage(columns, groups, done, problem)
 
