@@ -15,6 +15,7 @@ from gpuvgm.arrow_types import is_plain_number_type, is_text_type, type_of
 from gpuvgm.arrow_values import out_of_dictionary
 from gpuvgm.columns import CategoricalColumn, Level
 from gpuvgm.errors import InputError
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
 
@@ -82,7 +83,7 @@ def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
     try:
         array = pa.array([one.item() if isinstance(one, np.generic) else one for one in given])
         levels = levels_of(plain_values(array.cast(type_)))
-    except (pa.ArrowException, TypeError) as problem:
+    except (*ARROW_PROBLEMS, TypeError) as problem:
         raise ValueError(f"not all are values of a column of type {type_}") from problem
     if len(set(levels)) < len(levels):
         raise ValueError("one of them is given twice")
@@ -210,7 +211,7 @@ class LevelCounts:
         try:
             cast = plain_values(values.cast(type_))
             same = LevelIndex(levels_of(cast), type_).find(values)
-        except pa.ArrowException:
+        except ARROW_PROBLEMS:
             same = np.full(len(self.levels), -1)
         if np.any(same < 0):
             raise InputError(

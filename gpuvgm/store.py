@@ -12,12 +12,9 @@ import io
 import json
 import os
 import re
-import secrets
-import shutil
 import struct
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +23,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.document_checks import check_model
 from gpuvgm.documents import column_document, column_of, fingerprint, plain
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.frames import Given, Location, RemoteFile, location_of, refuse_read_only
@@ -45,7 +43,10 @@ from gpuvgm.members import (
     verified,
     zip_reader,
 )
+from gpuvgm.model_trial import try_column
+from gpuvgm.partial_files import partial_of, replace_folder
 from gpuvgm.schema import TableSchema
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Summary
 
 __all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
@@ -109,20 +110,19 @@ def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> L
         target.write_bytes(body.getvalue())
         return target
     final = Path(os.path.realpath(target))
-    partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
+    is_file = target.suffix == SUFFIX
     try:
-        if target.suffix == SUFFIX:
-            _write_zip(partial, files)
-            partial.replace(final)
-        else:
-            _write_directory(partial, files)
-            _swap(partial, final)
+        with partial_of(final, folder=not is_file) as partial:
+            if is_file:
+                _write_zip(partial, files)
+                partial.replace(final)
+            else:
+                _write_directory(partial, files)
+                replace_folder(partial, final)
     except OSError as problem:
         if problem.errno is None:
             raise
         raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the partial one's name
-    finally:
-        _remove(partial)
     return target
 
 
@@ -186,7 +186,6 @@ def _with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.mkdir()
     for name, body in files.items():
         file = folder / name
         file.parent.mkdir(exist_ok=True)
@@ -197,7 +196,7 @@ def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_zip(file: Path, files: Mapping[str, bytes]) -> None:
-    with file.open("xb") as sink:
+    with file.open("wb") as sink:
         _write_members(sink, files)
         sink.flush()
         os.fsync(sink.fileno())
@@ -264,29 +263,6 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: also holds {sorted(held - known)[0]}, which a model does not; choose another name")
 
 
-def _swap(new: Path, final: Path) -> None:
-    """Give the new directory its name; the old one goes after, or comes back if that fails."""
-    if not final.exists():
-        new.rename(final)
-        return
-    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-    final.rename(old)
-    try:
-        new.rename(final)
-    except BaseException:
-        old.rename(final)
-        raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # the failure that led here is the one to report
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
 # -- reading
 
 
@@ -302,17 +278,37 @@ def _load(target: Location, read: Reader, held: list[str] | None = None) -> Stor
         return _stored(target, document, bodies)
     except ModelFileError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
-        detail = f"{type(error).__name__}: {error}"
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as error:
+        detail = str(error) if type(error) in (ValueError, InputError) else f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
 
 
 def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
-    columns = tuple(column_of(column) for column in document["columns"])
-    model = TableModel(columns, int(document["seed"]), int(document["rows"]), document["source"])
+    check_model(document)
+    model = TableModel(
+        tuple(column_of(column) for column in document["columns"]),
+        document["seed"],
+        document["rows"],
+        document["source"],
+    )
+    for column in model.columns:
+        try_column(column)
     summaries = {}
-    for column, name in document["summaries"].items():
-        table = pa.ipc.open_file(pa.BufferReader(bodies[name])).read_all()
-        summaries[column] = Summary.from_table(table, f"{target}: {name}")
+    for name, file in document["summaries"].items():
+        table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
+        summaries[name] = Summary.from_table(table, f"{target}: {file}")
+        _check_summary(model, name, summaries[name])
     schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
+    unknown = [name for name in model.names if name not in {column.name for column in schema.columns}]
+    if unknown:
+        raise ValueError(f'the schema lacks column "{unknown[0]}"')
     return StoredModel(model, document["settings"], schema, summaries, failed)
+
+
+def _check_summary(model: TableModel, name: str, summary: Summary) -> None:
+    """Refuse a summary that is none of its column."""
+    column = model[name] if name in model.names else None
+    if not isinstance(column, (MixtureColumn, GeneralColumn)):
+        raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
+    if isinstance(column, MixtureColumn) and len(summary.modal) > len(column.modal_values):
+        raise ValueError(f'the summary of "{name}" counts more modal values than the column has')

@@ -9,6 +9,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.shared_values import check_views, is_shared
 from gpuvgm.frames.source import reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where the scale is far beyond
 
@@ -71,7 +72,7 @@ def check_buffers(field: pa.Field[Any], column: pa.Array[Any]) -> None:
     """
     try:
         column.validate()
-    except pa.ArrowException as problem:
+    except ARROW_PROBLEMS as problem:
         raise _invalid(field, problem) from None
 
 
@@ -87,7 +88,7 @@ def check_values(field: pa.Field[Any], column: pa.Array[Any]) -> None:
         if is_shared(field.type):
             check_views(column)
         column.validate(full=True)
-    except pa.ArrowException as problem:
+    except ARROW_PROBLEMS as problem:
         raise _invalid(field, problem) from None
 
 

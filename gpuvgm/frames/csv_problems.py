@@ -15,6 +15,7 @@ import pyarrow.csv
 from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.locations import Location, arrow_input, open_binary
 from gpuvgm.frames.source import reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 SHOWN = 60
 HEAD = 1 << 16
@@ -125,7 +126,7 @@ def ragged_row(path: Location) -> str | None:
         ) as reader:
             for batch in reader:
                 done += batch.num_rows
-    except (pa.ArrowException, OSError) as problem:
+    except (*ARROW_PROBLEMS, OSError) as problem:
         if "straddling" in str(problem):
             found.append(
                 f"a row after row {done} is longer than the 1 MiB of text that are read at a time; is a quote "
@@ -154,7 +155,7 @@ def bad_value(path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[
                     if at is not None:
                         return _described(name, row + at, batch.column(name)[at].as_py(), kind)
                 row += batch.num_rows
-    except (pa.ArrowException, OSError):
+    except (*ARROW_PROBLEMS, OSError):
         pass
     return None
 
@@ -178,7 +179,7 @@ def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
         return values.null_count == len(values)
     try:
         pc.utf8_trim_whitespace(values.cast(pa.string())).cast(kind)
-    except pa.ArrowException:
+    except ARROW_PROBLEMS:
         return False
     return True
 

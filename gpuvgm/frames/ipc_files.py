@@ -19,7 +19,8 @@ from gpuvgm.frames.arrow_checks import check_batch, check_schema, reading_option
 from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.remote import RemoteFile
-from gpuvgm.frames.source import UNREADABLE, Runs, reason
+from gpuvgm.frames.source import Runs, reason
+from gpuvgm.shortage import damage_told
 
 FILE_MAGIC = b"ARROW1"
 
@@ -73,20 +74,21 @@ class IpcPart:
     def _read(self, columns: Sequence[str], numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Record batches, all or those of some numbers, checked."""
         done = 0
-        try:
-            with open_ipc(self.path, self._positions(columns)) as reader:
-                for order, batch in enumerate(each_batch(reader, numbers)):
-                    if numbers is not None:
-                        done = sum((self.batch_rows or ())[: numbers[order]])
-                    chosen = batch.select(list(columns))
-                    check_batch(chosen)
-                    yield chosen
-                    done += batch.num_rows
-        except (*UNREADABLE, InputError) as problem:
-            raise InputError(
+
+        def told(problem: Exception) -> InputError:
+            return InputError(
                 f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)}); write or copy "
                 "the file again"
-            ) from problem
+            )
+
+        with damage_told(told, InputError), open_ipc(self.path, self._positions(columns)) as reader:
+            for order, batch in enumerate(each_batch(reader, numbers)):
+                if numbers is not None:
+                    done = sum((self.batch_rows or ())[: numbers[order]])
+                chosen = batch.select(list(columns))
+                check_batch(chosen)
+                yield chosen
+                done += batch.num_rows
 
     def _positions(self, columns: Sequence[str]) -> list[int]:
         return [self.schema.get_field_index(name) for name in columns]
@@ -118,14 +120,14 @@ def ipc_part(path: Location) -> IpcPart:
     InputError
         Naming the file, when it is truncated or of another kind.
     """
-    try:
+    with damage_told(
+        lambda problem: InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})"), InputError
+    ):
         with open_ipc(path) as reader:
             schema = reader.schema.remove_metadata()
             indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
         check_schema(schema)
         rows = _rows_of_batches(path) if indexed else None
-    except (*UNREADABLE, InputError) as problem:
-        raise InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})") from problem
     return IpcPart(path, schema, rows)
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from gpuvgm.arrow_values import plain_column
 from gpuvgm.errors import InputError
 from gpuvgm.frames.source import reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 
@@ -43,7 +44,7 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
         column = _times(column)
     try:
         values = _objects(column) if loses_digits(column) else np.asarray(column.to_numpy())
-    except (pa.ArrowException, ValueError, OverflowError) as problem:
+    except (*ARROW_PROBLEMS, ValueError, OverflowError) as problem:
         raise InputError(
             f'column "{name}" holds {column.type} values that NumPy cannot have ({reason(problem)}); '
             "take the result as a pyarrow table"

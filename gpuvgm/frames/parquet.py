@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import IOBase
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,7 +22,8 @@ from gpuvgm.frames.checksums import MAGIC, Content, check_footer, footer_of, wit
 from gpuvgm.frames.locations import Location, location_of, open_binary
 from gpuvgm.frames.ranges import RangeReader
 from gpuvgm.frames.remote import RemoteFile
-from gpuvgm.frames.source import UNREADABLE, Runs, reason, text_of_metadata
+from gpuvgm.frames.source import Runs, reason, text_of_metadata
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
 
 BUFFER_BYTES = 1 << 20
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
@@ -104,17 +106,18 @@ class ParquetPart:
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         done = 0
         self.check()
-        try:
-            with open_parquet(self.path, columns, groups) as file:
-                for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
-                    yield batch
-                    done += batch.num_rows
-        except UNREADABLE as problem:
-            if isinstance(problem, OSError) and problem.errno:
-                raise
-            raise self._damage(columns, groups, done, problem) from problem
 
-    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> InputError:
+        def told(problem: Exception) -> Exception:
+            return self._damage(columns, groups, done, problem)
+
+        with damage_told(told), open_parquet(self.path, columns, groups) as file:
+            for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
+                yield batch
+                done += batch.num_rows
+
+    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> Exception:
+        if isinstance(problem, OSError) and problem.errno:
+            return problem
         column = next((name for name in columns if not self._readable(name, groups)), columns[0] if columns else "")
         row = sum(self.group_rows[: groups[0]]) + done
         return InputError(
@@ -127,7 +130,7 @@ class ParquetPart:
             with open_parquet(self.path, [column], groups) as file:
                 for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
                     pass
-        except UNREADABLE:
+        except (*ARROW_PROBLEMS, OSError, UnicodeError):
             return False
         return True
 
@@ -202,18 +205,20 @@ def parquet_part(path: Location) -> ParquetPart:
     InputError
         Naming the file, when it is empty, truncated or no Parquet file.
     """
-    try:
+    with damage_told(partial(_incomplete, path)):
         with open_parquet(path) as file:
             footer, schema = file.metadata, file.schema_arrow.remove_metadata()
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
         check_schema(schema)
         return ParquetPart(path, schema, groups, _content(path))
-    except UNREADABLE as problem:
-        if isinstance(problem, OSError) and problem.errno:
-            raise InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}") from problem
-        raise InputError(
-            f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
-        ) from problem
+
+
+def _incomplete(path: Location, problem: Exception) -> InputError:
+    if isinstance(problem, OSError) and problem.errno:
+        return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
+    return InputError(
+        f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
+    )
 
 
 def _content(path: Location) -> Content | None:

@@ -14,6 +14,7 @@ from gpuvgm.frames.device import DeviceSource
 from gpuvgm.frames.device_results import Table, host_table, to_device
 from gpuvgm.frames.numpy_arrays import loses_digits, numpy_array
 from gpuvgm.frames.source import Source, reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 
 def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None) -> Any:
@@ -70,7 +71,7 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
     try:
         column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
         return polars.from_arrow(pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name]))
-    except (pa.ArrowException, polars.exceptions.PolarsError) as problem:
+    except (*ARROW_PROBLEMS, polars.exceptions.PolarsError) as problem:
         raise InputError(
             f'column "{name}" holds {column.type} values that polars cannot have ({reason(problem)}); '
             "take the result as a pyarrow table"
@@ -133,7 +134,7 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
         if hasattr(dtype, "__from_arrow__"):
             return pandas.Series(dtype.__from_arrow__(column))
         return plain.astype(dtype)
-    except (TypeError, ValueError, AttributeError, pa.ArrowException):
+    except (TypeError, ValueError, AttributeError, *ARROW_PROBLEMS):
         return plain
 
 
@@ -180,7 +181,7 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
     try:
         if not loses_digits(column):
             return column.to_pandas()
-    except (pa.ArrowException, NotImplementedError, ValueError, OverflowError):  # such as dates after the year 9999
+    except (*ARROW_PROBLEMS, NotImplementedError, ValueError, OverflowError):  # such as dates after the year 9999
         pass
     return pandas.Series(pandas.arrays.ArrowExtensionArray(column))
 

@@ -13,8 +13,6 @@ from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.block import Block
 
 Runs = Sequence[tuple[int, int]]
-#: What pyarrow raises for files that are damaged; names and metadata that are no UTF-8 among it.
-UNREADABLE = (pa.ArrowException, OSError, UnicodeError)
 
 
 @runtime_checkable

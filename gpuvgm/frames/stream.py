@@ -12,6 +12,7 @@ from gpuvgm.arrow_values import exactly_cast
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames.block import Block, reblock
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same, reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 
 class StreamSource:
@@ -60,7 +61,7 @@ class StreamSource:
             return self._stream
         try:
             return pa.RecordBatchReader.from_stream(self._stream)
-        except (pa.ArrowException, TypeError, ValueError, RuntimeError) as problem:
+        except (*ARROW_PROBLEMS, TypeError, ValueError, RuntimeError) as problem:
             raise InputError(
                 f"{self.name}: its Arrow stream is not a table ({reason(problem)}); it needs columns"
             ) from problem
@@ -136,7 +137,7 @@ class IteratorSource:
         try:
             columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
             return pa.RecordBatch.from_arrays(columns, schema=wanted)
-        except pa.ArrowException:
+        except ARROW_PROBLEMS:
             check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)
             raise
 
