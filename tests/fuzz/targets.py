@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tests.fuzz.encoded import TARGETS as ENCODED
 from tests.fuzz.harness import Target
+from tests.fuzz.runs import TARGETS as RUNS
 
-TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED,)}
+TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED, *RUNS)}
