@@ -29,7 +29,7 @@ from gpuvgm.kinds.base import Plan
 from gpuvgm.kinds.numbers import Lowest
 from gpuvgm.kinds.passing import RowCount
 from gpuvgm.levels import LevelCounts
-from gpuvgm.locks import LOCK, FolderInUse, locked
+from gpuvgm.locks import FolderInUse, locked
 from gpuvgm.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
 from gpuvgm.summary import Summary
 
@@ -110,6 +110,13 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
     InputError
         For a folder that is no journal.
     """
+    with locked(folder), _begun(folder, source, resume=resume) as journal:
+        yield journal
+
+
+@contextmanager
+def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
+    """The journal of a folder that is locked; what is worth nothing after a failure is removed."""
     asked = {"command": "fit", "inputs": source.fingerprint()}
     place = folder / NAME
     found = read_manifest(place)
@@ -118,18 +125,17 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
     folder.mkdir(exist_ok=True)
     begun = False
     try:
-        with locked(folder):
-            if found is not None and resume:
-                refuse_other_run(found, asked, source.name)
-            else:
-                found = Manifest(place, asked, {})
-                for file in folder.glob("*.zip"):
-                    file.unlink()
-            found.write()
-            begun = True
-            yield Journal(folder, found)
-    except FolderInUse:
-        raise
+        if found is not None and resume:
+            refuse_other_run(found, asked, source.name)
+        else:
+            found = Manifest(place, asked, {})
+            for file in folder.glob("*.zip"):
+                file.unlink()
+        for file in folder.glob("*.partial"):
+            file.unlink()
+        found.write()
+        begun = True
+        yield Journal(folder, found)
     except (OSError, EnvironmentProblem, InputError, KeyboardInterrupt) as problem:
         is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
         if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
@@ -141,14 +147,15 @@ def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Jour
 
 
 def forget_journal(folder: Path) -> None:
-    """Remove a journal."""
+    """Remove a journal, but that of another run which has begun since."""
     if read_manifest(folder / NAME) is not None:
-        _remove(folder)
+        with suppress(FolderInUse), locked(folder):
+            _remove(folder)
 
 
 def _is_of_a_beginning(path: Path) -> bool:
     """Whether a journal whose first manifest was not complete yet holds the file."""
-    return path.name == LOCK or (path.name.startswith(f".{NAME}.") and path.suffix == ".partial")
+    return path.name.startswith(f".{NAME}.") and path.suffix == ".partial"
 
 
 def _remove(folder: Path) -> None:

@@ -1,10 +1,11 @@
-"""Folders that one run at a time works in."""
+"""Names that one run at a time writes to, or one run each of their numbered files."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,62 +13,74 @@ from typing import IO
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Location, RemoteFile
+from gpuvgm.partial_files import has_name
 
-LOCK = "lock"
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems that know none
 
 
 class FolderInUse(InputError):
-    """Another run works in the folder, which is its own."""
+    """Another run writes to the name, which is its own."""
 
 
 @contextmanager
-def locked(folder: Location) -> Iterator[None]:
-    """One run at a time in a folder of this machine; a lock ends with the process that holds it.
+def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
+    """One run at a time that writes to a name of this machine; a lock ends with the process that holds it.
+
+    The lock lies beside the name, so that the folder or file of this name can be removed and renamed under it.
+
+    Parameters
+    ----------
+    target : Location
+        The folder or file that is going to be written; in stores nothing is locked.
+    numbers : range, optional
+        Of a folder these numbered files alone, which runs on several machines may share between them; by default all.
 
     Raises
     ------
     FolderInUse
-        Where another run works there.
+        Where another run writes there.
     """
-    if isinstance(folder, RemoteFile):
+    if isinstance(target, RemoteFile):
         yield
         return
-    place = folder / LOCK
-    with _taken(place):
+    final = Path(os.path.realpath(target))
+    place = final.with_name(f".{final.name}.lock")
+    span = range(0, 0) if numbers is None else numbers
+    with _taken(place, target, span) as file:
         try:
             yield
         finally:
-            place.unlink(missing_ok=True)
+            if _lock(file, range(0, 0)):  # no other run holds a part of it
+                place.unlink(missing_ok=True)
 
 
-def _taken(place: Path) -> IO[str]:
+def _taken(place: Path, target: Path, span: range) -> IO[str]:
     """The file of a lock that no other run holds; closing it lets the lock go."""
     while True:
         file = place.open("a+")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(file, place):
+            if not _lock(file, span):
+                file.seek(0)
+                raise FolderInUse(f"{target}: process {file.read()} works there; wait for it, or end it")
+            if has_name(file.fileno(), place):
                 file.truncate(0)
                 file.write(str(os.getpid()))
                 file.flush()
                 return file
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read()
-            file.close()
-            raise FolderInUse(f"{place.parent}: process {holder} works there; wait for it, or end it") from None
-        except OSError as problem:
-            if problem.errno in _NO_LOCKS:
-                return file
+        except BaseException:
             file.close()
             raise
         file.close()  # of a run that has ended in between
 
 
-def _is_at(file: IO[str], place: Path) -> bool:
-    """Whether an open file still has its name."""
+def _lock(file: IO[str], span: range) -> bool:
+    """Lock some bytes of a file, all where there are none in the span; false where another run holds one of them."""
+    asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
     try:
-        return os.path.samestat(os.fstat(file.fileno()), place.stat())
-    except FileNotFoundError:
-        return False
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, asked)
+    except OSError as problem:
+        if problem.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        if problem.errno not in _NO_LOCKS:
+            raise
+    return True

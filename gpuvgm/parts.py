@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames import DaskFrame, FileSource, Location, RemoteFile, Source, lies_in_process
-from gpuvgm.locks import LOCK, FolderInUse, locked
+from gpuvgm.locks import locked
 from gpuvgm.manifest import (
     NAME,
     Manifest,
@@ -28,6 +27,7 @@ from gpuvgm.manifest import (
 )
 from gpuvgm.output import RunSummary, write_parquet
 from gpuvgm.part_files import Cut, Encode, PartFiles, Parts, write_part
+from gpuvgm.partial_files import replace_folder
 from gpuvgm.run import Run
 
 HIDDEN = f"_{NAME}"  # readers of folders leave out names that begin like this
@@ -71,12 +71,13 @@ def write_parts(
     """
     began = time.perf_counter()
     _check_run(run, source, parts, resume=resume)
-    finished = _finished(parts) if resume else None
-    if finished is not None:
-        return _summary(parts, finished, began)
-    manifest = _begun(parts, resume=resume)
-    with _left_for_later(parts, manifest):
-        with locked(parts.place):
+    _check_folder(parts.out)
+    with locked(parts.out):
+        finished = _finished(parts) if resume else None
+        if finished is not None:
+            return _summary(parts, finished, began)
+        manifest = _begun(parts, resume=resume)
+        with _left_for_later(parts, manifest):
             manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
             if manifest.done:
                 _LOG.info("%s: going on after %d parts", parts.out, len(manifest.done))
@@ -85,8 +86,8 @@ def write_parts(
             _check_rows(source, parts, manifest)
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
-            _clear(parts.place, {HIDDEN, LOCK, *manifest.done})
-        _publish(parts)
+            _clear(parts.place, {HIDDEN, *manifest.done})
+            _publish(parts)
     summary = _summary(parts, manifest, began)
     _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
     return summary
@@ -107,8 +108,6 @@ def _left_for_later(parts: Parts, manifest: Manifest) -> Iterator[None]:
     """Of a run that fails, keep what is complete and say so; nothing where nothing is, and the input is wrong."""
     try:
         yield
-    except FolderInUse:
-        raise
     except BaseException as problem:
         if manifest.done:
             problem.add_note(f"{len(manifest.done)} files are complete in {parts.place}: go on with resume=True")
@@ -198,9 +197,8 @@ def _begun(parts: Parts, *, resume: bool) -> Manifest:
         _empty_store(parts.out)
     elif isinstance(parts.place, Path):
         if parts.place.exists():
-            with locked(parts.place):
-                _LOG.info("%s: what an unfinished run left is removed", parts.out)
-                shutil.rmtree(parts.place)
+            _LOG.info("%s: what an unfinished run left is removed", parts.out)
+            shutil.rmtree(parts.place)
         parts.place.mkdir()
     return Manifest(place, dict(parts.asked), {})
 
@@ -253,12 +251,7 @@ def _publish(parts: Parts) -> None:
     """Give the finished folder its name; what it replaces goes after."""
     if not isinstance(parts.place, Path) or not isinstance(parts.out, Path):
         return
-    final = Path(os.path.realpath(parts.out))
-    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-    if final.exists():
-        final.rename(old)
-    parts.place.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+    replace_folder(parts.place, Path(os.path.realpath(parts.out)))
 
 
 def _summary(parts: Parts, manifest: Manifest, began: float) -> RunSummary:

@@ -12,12 +12,9 @@ import io
 import json
 import os
 import re
-import secrets
-import shutil
 import struct
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +42,7 @@ from gpuvgm.members import (
     verified,
     zip_reader,
 )
+from gpuvgm.partial_files import partial_of, replace_folder
 from gpuvgm.schema import TableSchema
 from gpuvgm.summary import Summary
 
@@ -109,20 +107,19 @@ def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> L
         target.write_bytes(body.getvalue())
         return target
     final = Path(os.path.realpath(target))
-    partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
+    is_file = target.suffix == SUFFIX
     try:
-        if target.suffix == SUFFIX:
-            _write_zip(partial, files)
-            partial.replace(final)
-        else:
-            _write_directory(partial, files)
-            _swap(partial, final)
+        with partial_of(final, folder=not is_file) as partial:
+            if is_file:
+                _write_zip(partial, files)
+                partial.replace(final)
+            else:
+                _write_directory(partial, files)
+                replace_folder(partial, final)
     except OSError as problem:
         if problem.errno is None:
             raise
         raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the partial one's name
-    finally:
-        _remove(partial)
     return target
 
 
@@ -186,7 +183,6 @@ def _with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.mkdir()
     for name, body in files.items():
         file = folder / name
         file.parent.mkdir(exist_ok=True)
@@ -197,7 +193,7 @@ def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_zip(file: Path, files: Mapping[str, bytes]) -> None:
-    with file.open("xb") as sink:
+    with file.open("wb") as sink:
         _write_members(sink, files)
         sink.flush()
         os.fsync(sink.fileno())
@@ -262,29 +258,6 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
     if held - known:
         raise InputError(f"{target}: also holds {sorted(held - known)[0]}, which a model does not; choose another name")
-
-
-def _swap(new: Path, final: Path) -> None:
-    """Give the new directory its name; the old one goes after, or comes back if that fails."""
-    if not final.exists():
-        new.rename(final)
-        return
-    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-    final.rename(old)
-    try:
-        new.rename(final)
-    except BaseException:
-        old.rename(final)
-        raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # the failure that led here is the one to report
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 # -- reading

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.grid import DIRECTORY_DTYPE, CellGeometry, Floats, Frame, Grid, Ints, Keys, Masses, keys_of, values_of
+from gpuvgm.partial_files import partial_of
 
 _WORD = 1 << 64
 _UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
@@ -265,13 +266,10 @@ class Summary:
             File to write; it is replaced at once when complete.
         """
         target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
-        try:
+        with partial_of(target) as partial:
             with pa.OSFile(str(partial), "wb") as sink:
                 self.write(sink)
             partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def write(self, sink: pa.NativeFile) -> None:
         """Write the summary into an open Arrow file."""

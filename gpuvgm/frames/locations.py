@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import unquote
@@ -14,6 +12,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.frames.ranges import RangeReader
 from gpuvgm.frames.remote import READ_ONLY, RemoteFile, missing, remote_file, scheme_of
+from gpuvgm.partial_files import partial_of
 
 Location: TypeAlias = Path | RemoteFile
 Given = str | os.PathLike[str] | RemoteFile
@@ -88,15 +87,11 @@ def write_bytes(location: Location, body: bytes) -> None:
         location.write_bytes(body)
         return
     final = Path(os.path.realpath(location))
-    partial = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("xb") as file:
+        with partial_of(final) as partial, partial.open("wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(final)
+            partial.replace(final)
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(location)) from problem
-    finally:
-        with contextlib.suppress(OSError):  # of a read-only folder: what refused the writing is said already
-            partial.unlink(missing_ok=True)

@@ -6,10 +6,9 @@ What goes into a store is written to a temporary file of this machine, and put t
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +22,9 @@ from gpuvgm.frames.block import Gatherer, join_batches
 from gpuvgm.frames.locations import Given, Location, location_of
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.targets import check_target
+from gpuvgm.partial_files import partial_of, remove_temporary
 
+TEMPORARY = "gpuvgm"  # begins the names of what is on its way to a store
 ROW_GROUP_ROWS = 1 << 20
 LEAST_GROUP_ROWS = 1 << 12
 ROW_GROUP_BYTES = 1 << 26  # of wide tables: a row group is gathered in memory before it is written
@@ -64,11 +65,12 @@ class ParquetSink:
     ) -> None:
         self.path, self.rows, self.bytes = location_of(path), 0, 0
         self._final = check_target(self.path)
-        self._partial = partial_of(self._final)
-        self._place = f"{self._partial} (on its way to {self.path})" if isinstance(self.path, RemoteFile) else self.path
+        self._beside = _beside(self._final)
+        self._place = f"{self._beside} (on its way to {self.path})" if isinstance(self.path, RemoteFile) else self.path
         self._schema = schema.with_metadata(dict(metadata or {}))
         self._options = {"compression": compression} if compression else column_options(schema)
         self._gatherer = Gatherer(row_group_rows or rows_of_group(schema), join_batches)
+        self._opened = ExitStack()
         self._file: pa.OSFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
@@ -76,6 +78,7 @@ class ParquetSink:
         """Create the partial file."""
         try:
             with naming(self._place):
+                self._partial = self._opened.enter_context(partial_of(self._beside))
                 self._file = pa.OSFile(str(self._partial), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, **self._options)
         except BaseException:
@@ -106,7 +109,7 @@ class ParquetSink:
                     self._partial.replace(self._final)
             if isinstance(self._final, RemoteFile):
                 self._final.put(self._partial)
-                self._partial.unlink()
+            self._opened.close()
         except BaseException:
             self._abandon()
             raise
@@ -135,14 +138,16 @@ class ParquetSink:
         except (OSError, pa.ArrowException):
             pass  # the failure that led here is the one to report
         finally:
-            with suppress(OSError):  # there is none where none could be made
-                self._partial.unlink(missing_ok=True)
+            self._opened.close()
 
 
-def partial_of(final: Location) -> Path:
-    """Where a file is written until it is complete."""
-    name = f".{final.name}.{secrets.token_hex(4)}.partial"
-    return Path(tempfile.gettempdir(), f"gpuvgm{name}") if isinstance(final, RemoteFile) else final.with_name(name)
+def _beside(final: Location) -> Path:
+    """The name that a file is written beside: of what goes to a store one in the temporary folder."""
+    if isinstance(final, Path):
+        return final
+    folder = Path(tempfile.gettempdir())
+    remove_temporary(folder, f".{TEMPORARY}.")
+    return folder / f"{TEMPORARY}.{final.name}"
 
 
 def rows_of_group(schema: pa.Schema) -> int:

@@ -20,6 +20,7 @@ from gpuvgm.generation.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.generation.likeness import Likeness
 from gpuvgm.generation.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.generation.ranges import RowRange, check_range
+from gpuvgm.locks import locked
 from gpuvgm.manifest import inside
 
 BLOCK_ROWS = 1 << 20
@@ -111,7 +112,8 @@ def generate(
     ----------
     path : path or URL
         A name that ends in ``.parquet`` (or another ending) is one file, of which nothing is left under this name
-        unless all rows were written. Any other name is a folder, of files ``part-00000.parquet`` and so on.
+        unless all rows were written. Any other name is a folder, of files ``part-00000.parquet`` and so on. One run
+        at a time writes a file, or a file of a folder.
     rows : int
         Number of rows.
     kind : {"amount", "mixed-table"}
@@ -144,6 +146,8 @@ def generate(
     ------
     InputError
         For an unknown kind, negative rows, a folder that does not exist or holds something else.
+    FolderInUse
+        Where another run writes the same file, or some of the same files.
     """
     generator = _generator(kind, like, noise, seed, block_rows)
     check_range(first_row, rows, seed)
@@ -156,7 +160,9 @@ def generate(
             f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
         )
     local = chosen if isinstance(chosen, LocalExecutor) else LocalExecutor(progress=chosen.progress)
-    return GeneratedFile(target, *generator.write(target, part, local))
+    _check_parent(target)
+    with locked(target):
+        return GeneratedFile(target, *generator.write(target, part, local))
 
 
 def _generator(kind: str, like: object, noise: float, seed: int, block_rows: int) -> Generator:
@@ -186,12 +192,23 @@ def _write_folder(
     files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
     if executor.spread and lies_in_process(folder):
         raise InputError(f"{folder}: lies in the memory of one process, where workers cannot write")
-    held = _held_files(generator, folder, files, resume=resume)
-    missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
-    place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
-    written = executor.each(partial(_write_part, generator, place), missing)
-    sizes = list(held.values()) + [size for _, size in written]
+    _check_parent(folder)
+    with locked(folder, _numbers_of(files)):
+        held = _held_files(generator, folder, files, resume=resume)
+        missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
+        place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
+        written = executor.each(partial(_write_part, generator, place), missing)
+        sizes = list(held.values()) + [size for _, size in written]
     return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
+
+
+def _numbers_of(files: Mapping[int, RowRange]) -> range:
+    return range(min(files, default=0), max(files, default=0) + 1)
+
+
+def _check_parent(target: Location) -> None:
+    if isinstance(target, Path) and not target.parent.is_dir():
+        raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +240,7 @@ def _held_files(
     if isinstance(folder, Path):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give a name that ends in .parquet, or that of a folder")
-        if not folder.parent.is_dir():
-            raise InputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
         folder.mkdir(exist_ok=True)
-        for left in [path for number in files for path in folder.glob(f".part-{number:05d}.parquet.*.partial")]:
-            left.unlink()  # of a process that was killed
     there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
     if there and not resume:
         raise InputError(f"{next(iter(there.values()))}: is there already; pass resume=True to keep what is complete")

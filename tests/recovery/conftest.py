@@ -20,7 +20,7 @@ def table(rows, seed=0):
 
 def contents(folder):
     """Names and bytes of all files but the manifest."""
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name not in ("_manifest.json", "lock")}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "_manifest.json"}
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import gpuvgm
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.frames.growth import told_apart
 from gpuvgm.journal import forget_journal
+from gpuvgm.locks import locked
 from gpuvgm.manifest import Manifest
 from gpuvgm.store import fingerprint
 
@@ -25,12 +26,21 @@ def test_portions_of_another_length_are_counted_again(rows, tmp_path, monkeypatc
         assert again.summaries_["amount"].count.sum() == whole.summaries_["amount"].count.sum()
 
 
-@pytest.mark.parametrize("left", ["lock", ".manifest.json.21d01dd8.partial"])
-def test_a_journal_that_was_cut_short_before_its_manifest(rows, tmp_path, left):
+def test_a_journal_that_was_cut_short_before_its_manifest(rows, tmp_path):
     (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / left).write_text("9")
+    (tmp_path / "journal" / ".manifest.json.21d01dd8.partial").write_text("9")
     gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "journal")
-    assert (tmp_path / "journal" / "manifest.json").exists()
+    assert sorted(path.suffix for path in (tmp_path / "journal").iterdir()) == [".json", ".zip"]
+
+
+def test_a_journal_that_another_run_has_begun_since_is_not_removed(tmp_path):
+    (tmp_path / "journal").mkdir()
+    Manifest(tmp_path / "journal" / "manifest.json", {}, {}).write()
+    with locked(tmp_path / "journal"):
+        forget_journal(tmp_path / "journal")
+        assert (tmp_path / "journal" / "manifest.json").exists()
+    forget_journal(tmp_path / "journal")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_manifest_is_what_is_removed_last(tmp_path, monkeypatch):
@@ -45,7 +55,7 @@ def test_the_manifest_is_what_is_removed_last(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "unlink", noted)
     forget_journal(tmp_path)
-    assert len(removed) == 51 and removed[-1] == "manifest.json" and not tmp_path.exists()
+    assert len(removed) == 52 and removed[-2] == "manifest.json" and not tmp_path.exists()  # and the lock beside it
 
 
 def test_files_of_one_name_in_several_folders_are_told_apart():

@@ -1,0 +1,131 @@
+"""Files and folders on their way: written beside their name, locked by the process that writes them, then renamed.
+
+A lock ends with the process that holds it. What a process that was killed has left therefore has none, and the next
+that writes to the same name removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
+
+
+@contextmanager
+def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
+    """A new file, or folder, beside a name, for what is going to be renamed to it; removed where it still is there.
+
+    Parameters
+    ----------
+    final : pathlib.Path
+        The name that it is going to have.
+    folder : bool
+        Make a folder.
+    """
+    remove_left_over(final)
+    partial, lock = _new(final, folder=folder)
+    try:
+        yield partial
+    finally:
+        remove(partial)
+        os.close(lock)
+
+
+def replace_folder(new: Path, final: Path) -> None:
+    """Give a new folder its name; the old one goes after, or comes back if that fails."""
+    while True:
+        old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+        with suppress(FileNotFoundError):
+            final.rename(old)
+        try:
+            new.rename(final)
+            break
+        except BaseException as problem:
+            if getattr(problem, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST):
+                with suppress(FileNotFoundError):
+                    old.rename(final)
+                raise
+            remove(old)  # another process gave its folder the name in between
+    remove(old)
+    remove_left_over(final)
+
+
+def remove_left_over(final: Path) -> None:
+    """Remove what processes that have ended left beside a name; old folders only where there is a newer one."""
+    start = f".{final.name}"
+    for name in _names_in(final.parent):
+        found = _LEFT_OVER.fullmatch(name.removeprefix(start)) if name.startswith(start) else None
+        if found is not None and (found[1] == "partial" or final.exists()):
+            _remove_unowned(final.with_name(name))
+
+
+def remove_temporary(folder: Path, start: str) -> None:
+    """Remove all partial files of a folder whose names begin so, of processes that have ended."""
+    for name in _names_in(folder):
+        if name.startswith(start) and _LEFT_OVER.search(name) and name.endswith(".partial"):
+            _remove_unowned(folder / name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder as far as that is possible."""
+    with suppress(OSError):  # the failure that led here is the one to report
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # writing says what is wrong with it
+        return []
+
+
+def _new(final: Path, *, folder: bool) -> tuple[Path, int]:
+    """A partial file that no other process may remove, and the descriptor that holds its lock."""
+    while True:
+        path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
+        if folder:
+            path.mkdir()
+        try:
+            lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileNotFoundError:
+            if folder:
+                continue  # taken for one that was left over, in the moment before it was locked
+            raise
+        with suppress(OSError):  # on file systems without locks nothing is taken for left over
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if has_name(lock, path):
+            return path, lock
+        os.close(lock)
+
+
+def has_name(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_unowned(path: Path) -> None:
+    """Remove a file or folder that no process holds the lock of."""
+    with suppress(OSError):
+        if not (stat.S_ISREG(kind := path.lstat().st_mode) or stat.S_ISDIR(kind)):
+            return
+        lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(path)
+        finally:
+            os.close(lock)

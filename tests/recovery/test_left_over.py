@@ -1,0 +1,137 @@
+"""What processes that were killed leave on their way to a name is removed by the next that writes there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.frames import ParquetSink, write_bytes
+from gpuvgm.partial_files import partial_of, remove_left_over, replace_folder
+
+BEGIN = """
+import pathlib, sys
+from gpuvgm.partial_files import partial_of
+with partial_of(pathlib.Path(sys.argv[1]), folder=sys.argv[2] == "folder"):
+    print(1, flush=True)
+    input()
+"""
+
+
+def killed(target: Path, sort: str = "file") -> None:
+    """Let a process begin to write, and kill it."""
+    with begun(target, sort) as process:
+        process.send_signal(signal.SIGKILL)
+
+
+def begun(target: Path, sort: str = "file") -> subprocess.Popen:
+    """A process that writes to a name."""
+    command = [sys.executable, "-c", BEGIN, str(target), sort]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("sort", ["file", "folder"])
+def test_only_what_no_living_process_owns_is_removed(tmp_path, sort):
+    target = tmp_path / "x"
+    killed(target, sort)
+    assert len(os.listdir(tmp_path)) == 1
+    with begun(target, sort) as process:
+        (held,) = os.listdir(tmp_path)  # the one that was left is gone
+        remove_left_over(target)
+        assert os.listdir(tmp_path) == [held]
+        process.send_signal(signal.SIGKILL)
+    remove_left_over(target)
+    assert os.listdir(tmp_path) == []
+
+
+def test_every_writer_of_one_file_removes_what_is_left_over(tmp_path):
+    model = gpuvgm.TableTransformer(effort="research").fit({"x": [1.0, 2.5, 2.5]})
+    writers = {
+        "a.json": lambda path: write_bytes(path, b"{}"),
+        "a.parquet": lambda path: gpuvgm.generate(path, 10),
+        "b.parquet": lambda path: model.transform({"x": [1.0]}, out=path),
+        "m.gpuvgm": model.save,
+        "folder": model.save,
+        "s.arrow": model.summaries_["x"].save,
+    }
+    for name, write in writers.items():
+        killed(tmp_path / name)
+        (tmp_path / f".{name}.01234567.partial").mkdir()
+        write(tmp_path / name)
+        assert os.listdir(tmp_path) == [name], name
+        write(tmp_path / name)
+        assert os.listdir(tmp_path) == [name], name
+        (tmp_path / name).rename(tmp_path.parent / name)
+
+
+def test_names_that_only_look_alike_stay(tmp_path):
+    names = [".x.partial", ".x.0123456g.partial", ".xx.01234567.partial", "x.01234567.partial", ".x.01234567.old"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    os.mkfifo(tmp_path / ".x.89abcdef.partial")
+    (tmp_path / ".x.76543210.partial").symlink_to(tmp_path / ".x.partial")
+    remove_left_over(tmp_path / "x")
+    assert set(names) < set(os.listdir(tmp_path))
+
+
+def test_an_old_folder_goes_when_there_is_a_new_one(tmp_path):
+    target = tmp_path / "x"
+    for name in (".x.01234567.old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    remove_left_over(target)  # it may be all that is left of the folder
+    assert (tmp_path / ".x.01234567.old").exists()
+    replace_folder(tmp_path / "new", target)
+    assert os.listdir(tmp_path) == ["x"] and (target / "file").read_text() == "new"
+
+
+def test_two_that_replace_a_folder_at_once_both_succeed(tmp_path, monkeypatch):
+    target, rename, met = tmp_path / "x", Path.rename, []
+    for name in ("x", "one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+
+    def meeting(self, to):
+        if self.name == "one" and not met:
+            met.append(None)
+            replace_folder(tmp_path / "two", target)
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", meeting)
+    replace_folder(tmp_path / "one", target)
+    assert os.listdir(tmp_path) == ["x"] and (target / "file").read_text() == "one"
+
+
+def test_what_was_on_its_way_to_a_store_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed(tmp_path / "gpuvgm.other.parquet")
+    with ParquetSink("memory://left/a.parquet", pa.schema([("x", pa.int64())])) as sink:
+        (held,) = os.listdir(tmp_path)
+        gpuvgm.generate("memory://left/b.parquet", 10)
+        assert os.listdir(tmp_path) == [held]
+        sink.write(pa.record_batch({"x": [1]}))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_partial_file_that_cannot_be_made_is_told_with_its_target(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("this user writes everywhere")
+    with pytest.raises(PermissionError, match=r"closed/x\.json"):
+        write_bytes(tmp_path / "closed" / "x.json", b"")
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    with pytest.raises(InputError), partial_of(tmp_path / "x") as partial:
+        partial.write_text("half")
+        raise InputError
+    assert os.listdir(tmp_path) == []
