@@ -13,6 +13,7 @@ from typing import IO
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Location, RemoteFile
+from gpuvgm.interruptions import undisturbed
 from gpuvgm.partial_files import has_name
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems that know none
@@ -46,12 +47,17 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     final = Path(os.path.realpath(target))
     place = final.with_name(f".{final.name}.lock")
     span = range(0, 0) if numbers is None else numbers
-    with _taken(place, target, span) as file:
-        try:
-            yield
-        finally:
-            if _lock(file, range(0, 0)):  # no other run holds a part of it
-                place.unlink(missing_ok=True)
+    held: list[IO[str]] = []
+    try:
+        with undisturbed():
+            held.append(_taken(place, target, span))
+        yield
+    finally:
+        with undisturbed():
+            for file in held:
+                if _lock(file, range(0, 0)):  # no other run holds a part of it
+                    place.unlink(missing_ok=True)
+                file.close()
 
 
 def _taken(place: Path, target: Path, span: range) -> IO[str]:

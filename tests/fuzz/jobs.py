@@ -157,6 +157,7 @@ def start(
     temporary = work.with_name("tmp")
     temporary.mkdir(exist_ok=True)
     handle, errors = tempfile.mkstemp(prefix="said-", dir=work.parent)
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     pid = os.fork()
     if pid == 0:
         os.dup2(handle, 2)
@@ -164,6 +165,8 @@ def start(
         os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
         _run(arguments, hook or StepHook(), before)
     os.close(handle)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     return Process(pid, Path(errors))
 
 
@@ -171,9 +174,6 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
     """The command from its entry point to the end of the interpreter."""
     code: Any = 70
     try:
-        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-            signal.signal(number, handler)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         _same_for_every_run()
         if before is not None:
             before()
@@ -181,6 +181,7 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
         sys.addaudithook(hook)
         from gpuvgm.__main__ import main
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
     except SystemExit as ended:
         code = ended.code

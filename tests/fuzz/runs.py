@@ -307,7 +307,9 @@ def change(prepared: Prepared, random: random.Random, folder: Path) -> None:
     if code:
         if code != 2 or not re.fullmatch(r"gpuvgm: .*\n", said) or source.name not in said:
             raise Unclean(f"{' '.join(run.job.arguments)}, {alter.__name__}: exit code {code}\n{said}")
-        return check_left(run, work, {}, said)
+        check_left(run, work, {}, f"{said}; go on with --resume where the source comes back")
+        code, said = finish(run.job.arguments, work)
+        return None if code else check_left(run, work, {}, said)
     check_old_or_new(run, snapshot(work), work, alter.__name__)
     return None
 
