@@ -61,7 +61,8 @@ class Job:
     def left_unfinished(self, work: Path) -> bool:
         """Whether something is there to go on with."""
         (name, *_) = self.outputs
-        return (work / f".{name}.unfinished").exists() or (work / f".{name}.journal" / "manifest.json").exists()
+        manifests = (work / f".{name}.unfinished" / "_manifest.json", work / f".{name}.journal" / "manifest.json")
+        return any(manifest.exists() for manifest in manifests)
 
 
 @dataclass(frozen=True, slots=True)
