@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import time
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NoReturn
@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 import gpuvgm
-from gpuvgm import unfinished, views
+from gpuvgm import interruptions, unfinished, views
 from gpuvgm.cluster_options import executor_of
-from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, Terminated, json_text, speed
+from gpuvgm.console import BOUND_FAILED, DONE, Outcome, Terminal, exit_code, explained, json_text, report_error, speed
 from gpuvgm.frames import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.options import (
     Against,
@@ -55,14 +55,16 @@ def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None =
 
 
 def main() -> NoReturn:
-    """Run the command line; SIGTERM cleans up as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run the command line; SIGTERM and SIGHUP clear up as Ctrl-C does."""
+    interruptions.listen(_end)
     app(prog_name="gpuvgm")
     raise SystemExit(DONE)
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise Terminated
+def _end(problem: KeyboardInterrupt) -> NoReturn:
+    """End by a signal that came when nothing was done yet, or all was."""
+    report_error(explained(problem))
+    os._exit(exit_code(problem))
 
 
 @command
@@ -201,8 +203,7 @@ def fit(
             progress=progress,
         )
         fitted = unfinished.fit(transformer, source, model, resume=resume, journal=journal)
-    fitted.save(model, summaries=summaries or fitted is not transformer)
-    unfinished.forget(model)
+    unfinished.complete(fitted, model, summaries=summaries or fitted is not transformer)
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"

@@ -22,11 +22,13 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from gpuvgm.errors import EnvironmentProblem, InputError, printable
+from gpuvgm.interruptions import HungUp, Terminated
 from gpuvgm.monitoring.log_lines import JsonLines
 from gpuvgm.monitoring.stages import Stages
 from gpuvgm.shortage import is_shortage, lacks_memory, lacks_threads
 
-DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 70, 130, 143
+DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
+HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
 #: Problems of the operating system that another name or another choice of file solves.
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
 #: What messages call things in Python, and what they are called here.
@@ -41,10 +43,6 @@ LEAST_SECONDS = 0.2  # before this a rate says nothing
 
 Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
 _LOG = logging.getLogger("gpuvgm")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM; everything is cleaned up as after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +214,12 @@ class _Stage:
 
 
 def exit_code(problem: BaseException) -> int:
-    """Exit code: 2 wrong input or usage, 3 environment, 130 interrupted, 143 terminated, 70 a defect of gpuvgm."""
+    """Exit code: 2 wrong input or usage, 3 environment, 70 a defect of gpuvgm, and of signals.
+
+    129 is for a terminal that was closed, 130 interrupted, 143 terminated.
+    """
+    if isinstance(problem, HungUp):
+        return HUNG_UP
     if isinstance(problem, Terminated):
         return TERMINATED
     if isinstance(problem, KeyboardInterrupt):

@@ -235,8 +235,8 @@ class _Step:
         try:
             return future.result()
         except RuntimeError as problem:
-            if isinstance(problem.__context__, KeyboardInterrupt):  # Ctrl-C met Python's condition between its locks
-                raise KeyboardInterrupt from None
+            if isinstance(problem.__context__, KeyboardInterrupt):  # a signal met Python's condition between its locks
+                raise problem.__context__ from None
             raise
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuvgm.console import Outcome, Terminal, explained, json_text, jsonable
 from gpuvgm.frames import Location, check_document, write_bytes
+from gpuvgm.interruptions import working
 from gpuvgm.monitoring.export import check_push, push, trace
 from gpuvgm.monitoring.record import RunRecord
 from gpuvgm.monitoring.stages import Stages
@@ -43,10 +44,11 @@ def run_command(
         for line in warnings:
             _LOG.warning("%s", line)
         try:
-            target = _checked(common)
-            outcome = function(terminal, **options)
-            code, found = outcome.code, outcome.document
-            terminal.show(replace(outcome, document={**found, "run": record.figures()}))
+            with working():
+                target = _checked(common)
+                outcome = function(terminal, **options)
+                code, found = outcome.code, outcome.document
+                terminal.show(replace(outcome, document={**found, "run": record.figures()}))
         except (Exception, KeyboardInterrupt) as problem:
             code, error = terminal.fail(problem), {"kind": type(problem).__name__, "message": explained(problem)}
         record.finish(code, found, error)

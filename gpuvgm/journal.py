@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from gpuvgm.documents import from_plain, plain
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.frames import Portion, Source
+from gpuvgm.frames import Portion, Source, write_bytes
 from gpuvgm.kinds.base import Plan
 from gpuvgm.kinds.numbers import Lowest
 from gpuvgm.kinds.passing import RowCount
@@ -83,9 +83,7 @@ class Pass:
     def keep(self, portion: Portion, tallies: Tallies) -> None:
         """Keep what was counted of a portion."""
         path = self.journal.folder / self.name(portion)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(packed(tallies))
-        partial.replace(path)
+        write_bytes(path, packed(tallies))
         size, digest = digest_of(path)
         self.journal.manifest.add(path.name, {"first_row": portion.first_row, "bytes": size, "sha256": digest})
 
@@ -131,7 +129,7 @@ def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
             found = Manifest(place, asked, {})
             for file in folder.glob("*.zip"):
                 file.unlink()
-        for file in folder.glob("*.partial"):
+        for file in folder.glob(".*.partial"):
             file.unlink()
         found.write()
         begun = True
@@ -142,8 +140,13 @@ def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
             with suppress(OSError):
                 _remove(folder)
         elif begun:
-            problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
+            note_journal(problem, folder)
         raise
+
+
+def note_journal(problem: BaseException, folder: Path) -> None:
+    """Let the end of a run that was cut short say that its journal is kept."""
+    problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
 
 
 def forget_journal(folder: Path) -> None:

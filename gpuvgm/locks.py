@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Location, RemoteFile
+from gpuvgm.interruptions import undisturbed
 from gpuvgm.partial_files import has_name
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems that know none
@@ -45,13 +46,17 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     final = Path(os.path.realpath(target))
     place = final.with_name(f".{final.name}.lock")
     span = range(0, 0) if numbers is None else numbers
-    lock = _taken(place, target, span)
+    held: list[int] = []
     try:
+        with undisturbed():
+            held.append(_taken(place, target, span))
         yield
     finally:
-        if _lock(lock, range(0, 0)):  # no other run holds a part of it
-            place.unlink(missing_ok=True)
-        os.close(lock)
+        with undisturbed():
+            for lock in held:
+                if _lock(lock, range(0, 0)):  # no other run holds a part of it
+                    place.unlink(missing_ok=True)
+                os.close(lock)
 
 
 def _taken(place: Path, target: Path, span: range) -> int:

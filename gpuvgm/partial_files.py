@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gpuvgm.interruptions import undisturbed
+
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
 
 
@@ -32,16 +34,25 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         Make a folder.
     """
     remove_left_over(final)
-    partial, lock = _new(final, folder=folder)
+    made: list[tuple[Path, int]] = []
     try:
-        yield partial
+        with undisturbed():
+            made.append(_new(final, folder=folder))
+        yield made[0][0]
     finally:
-        remove(partial)
-        os.close(lock)
+        with undisturbed():
+            for partial, lock in made:
+                remove(partial)
+                os.close(lock)
 
 
 def replace_folder(new: Path, final: Path) -> None:
     """Give a new folder its name; the old one goes after, or comes back if that fails."""
+    with undisturbed():
+        _replace(new, final)
+
+
+def _replace(new: Path, final: Path) -> None:
     while True:
         old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
         with suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.frames import MANIFEST, DaskFrame, FileSource, Location, RemoteFile, Source, lies_in_process
 from gpuvgm.locks import locked
 from gpuvgm.manifest import (
@@ -29,6 +29,7 @@ from gpuvgm.part_files import Cut, Encode, PartFiles, Parts, write_part
 from gpuvgm.partial_files import replace_folder
 from gpuvgm.run import Run
 
+_ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -103,13 +104,13 @@ def _check_run(run: Run, source: Source, parts: Parts, *, resume: bool) -> None:
 
 @contextmanager
 def _left_for_later(parts: Parts, manifest: Manifest) -> Iterator[None]:
-    """Of a run that fails, keep what is complete and say so; nothing where nothing is, and the input is wrong."""
+    """Of a run that fails, keep what is complete and say so; nothing where nothing is."""
     try:
         yield
     except BaseException as problem:
         if manifest.done:
             problem.add_note(f"{len(manifest.done)} files are complete in {parts.place}: go on with resume=True")
-        elif isinstance(problem, InputError) and isinstance(parts.place, Path):
+        elif isinstance(problem, _ENDS) and isinstance(parts.place, Path):
             shutil.rmtree(parts.place, ignore_errors=True)
         raise
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.frames import Location, location_of
-from gpuvgm.journal import forget_journal
+from gpuvgm.journal import forget_journal, note_journal
 from gpuvgm.store import SUFFIX
 from gpuvgm.transformer import OF_THIS_MACHINE, TableTransformer, load
 
@@ -64,7 +64,10 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool,
     except OSError as problem:
         if notes is None or not str(problem.filename or "").startswith(str(notes)):
             raise
-        raise OSError(problem.errno, problem.strerror, model) from problem  # not the journal's name
+        named = OSError(problem.errno, problem.strerror, model)  # not the journal's name
+        for note in getattr(problem, "__notes__", ()):
+            named.add_note(note)
+        raise named from problem
 
 
 def _grown(transformer: TableTransformer, source: str, model: str) -> TableTransformer:
@@ -78,8 +81,19 @@ def _grown(transformer: TableTransformer, source: str, model: str) -> TableTrans
     return grown.fit(source, resume=True)
 
 
-def forget(model: str) -> None:
-    """Remove what was kept of an unfinished fit: the model is complete."""
+def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:
+    """Write the model, and remove what was kept of its unfinished fit; where that fails, the journal is kept still."""
+    try:
+        fitted.save(model, summaries=summaries)
+        _forget(model)
+    except (OSError, KeyboardInterrupt) as problem:
+        notes = journal_of(model)
+        if notes is not None and notes.exists():
+            note_journal(problem, notes)
+        raise
+
+
+def _forget(model: str) -> None:
     path_of(model).unlink(missing_ok=True)
     notes = journal_of(model)
     if notes is not None:

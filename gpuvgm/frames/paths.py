@@ -146,7 +146,7 @@ def stamp_of(path: Location) -> Stamp:
 
 @contextmanager
 def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
-    """While a file is read: refuse one that is not what was opened; in a store it may change between two requests.
+    """While a file is read: refuse one that is not what was opened, or is written to, in a store between two requests.
 
     Raises
     ------
@@ -154,15 +154,22 @@ def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
         Naming the file.
     """
     check_unchanged(path, stamp)
-    if not isinstance(path, RemoteFile):
-        yield
-        return
+    number = _number_of(path)
     try:
         yield
     except (InputError, EnvironmentProblem):
         check_unchanged(path, stamp)
         raise
-    check_unchanged(path, stamp)
+    if isinstance(path, RemoteFile) or _number_of(path) == number:  # else the one that was read is whole, under no name
+        check_unchanged(path, stamp)
+
+
+def _number_of(path: Location) -> int | None:
+    """The file that has a name of this machine now."""
+    try:
+        return None if isinstance(path, RemoteFile) else path.stat().st_ino
+    except OSError:
+        return None
 
 
 def check_unchanged(path: Location, stamp: Stamp) -> None:
