@@ -70,9 +70,9 @@ def test_an_answer_that_nobody_takes(made, monkeypatch):
     """The work has all its time, which a loaded machine may need; of sending the rest is waited for 0.2 s."""
     client, sent, given = made(timeout=60), [], []
 
-    def answer_for_a_moment(answer, seconds):
+    def answer_for_a_moment(answer, seconds, held):
         given.append(seconds)
-        return RowsResponse(answer, 0.2)
+        return RowsResponse(answer, 0.2, held)
 
     monkeypatch.setattr(app, "RowsResponse", answer_for_a_moment)
 
