@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tests.fuzz.encoded import TARGETS as ENCODED
 from tests.fuzz.harness import Target
+from tests.fuzz.http_bodies import TARGETS as HTTP_BODIES
 
-TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED,)}
+TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED, *HTTP_BODIES)}
