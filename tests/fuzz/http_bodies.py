@@ -57,7 +57,7 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any] | None], ...]] = {
 }
 #: Headers beside a right content type, and the status that they alone ask for.
 HEADERS: tuple[tuple[dict[str, str], int], ...] = (
-    *[({}, 200)] * 60,
+    *[({}, 200)] * 120,
     ({"accept": JSON}, 200),
     ({"accept": ARROW}, 200),
     ({"accept": "text/html"}, 406),
@@ -141,7 +141,7 @@ def check_refusal(status: int, content: bytes) -> None:
 
 def answer_and_judge(prepared: Prepared, kind: str, route: str, body: bytes, random: random.Random) -> None:
     """Send a body with some options, and compare the answer with the library's."""
-    query, arguments = random.choice(QUERIES[route][:4] * 4 + QUERIES[route])
+    query, arguments = random.choice(QUERIES[route][:4] * 12 + QUERIES[route])
     headers, asked = random.choice(HEADERS)
     headers = {"content-type": kind, **headers}
     status, given, content = ask(prepared.app, f"/v1/models/table/{route}", query, headers, body)
