@@ -61,7 +61,7 @@ class Connection(H11Protocol):
         self.waited()
 
     def doing(self) -> tuple[str, object]:
-        """What it does, and for the which request."""
+        """What it does, and in which request."""
         if self.transport is not None and self.transport.is_closing():
             return _CLOSING, None
         if self.cycle is not None and not self.cycle.response_complete:
@@ -86,7 +86,7 @@ class Connection(H11Protocol):
         if doing == _CLOSING:
             self.transport.abort()  # the client does not take what it has asked for
             return
-        if self.conn.trailing_data[0]:
+        if doing == _HEAD and self.conn.trailing_data[0]:
             self.transport.write(_LATE)
         self.transport.close()
 

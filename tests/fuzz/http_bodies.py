@@ -12,7 +12,6 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -320,19 +319,15 @@ def arrow_case(prepared: Prepared, random: random.Random, _: Path) -> None:
     answer_and_judge(prepared, ARROW, route, spoilt, random)
 
 
-def whole(prepared: Prepared, random: random.Random, folder: Path, kind: str) -> None:
+def whole(prepared: Prepared, kind: str, route: str, random: random.Random) -> None:
     """A body that is not spoilt."""
-    for route, rows in prepared.rows.items():
-        body = json.dumps({"columns": document_of(rows)}).encode() if kind == JSON else stream_of(rows, random)
-        status, given, content = ask(prepared.app, f"/v1/models/table/{route}", "", {"content-type": kind}, body)
-        if status != 200:
-            raise RuntimeError(content)
-        read = read_json(body, prepared.served.types) if kind == JSON else read_arrow(body)
-        judge(expected_of(prepared.served, route, read, {}), given, content)
+    rows = prepared.rows[route]
+    body = json.dumps({"columns": document_of(rows)}).encode() if kind == JSON else stream_of(rows, random)
+    status, given, content = ask(prepared.app, f"/v1/models/table/{route}", "", {"content-type": kind}, body)
+    if status != 200:
+        raise RuntimeError(content)
+    read = read_json(body, prepared.served.types) if kind == JSON else read_arrow(body)
+    judge(expected_of(prepared.served, route, read, {}), given, content)
 
 
 TARGETS = (Target("json-body", prepare, json_case), Target("arrow-body", prepare, arrow_case))
-WHOLE = (
-    Target("json-whole", prepare, partial(whole, kind=JSON)),
-    Target("arrow-whole", prepare, partial(whole, kind=ARROW)),
-)
