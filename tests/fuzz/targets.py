@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fuzz.csv_files import TARGETS as CSV_FILES
-from tests.fuzz.encoded import TARGETS as ENCODED
+from tests.fuzz import csv_files, encoded, http_bodies, models, runs, users_files
 from tests.fuzz.harness import Target
-from tests.fuzz.models import TARGETS as MODELS
-from tests.fuzz.runs import TARGETS as RUNS
-from tests.fuzz.users_files import TARGETS as USERS_FILES
 
-TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED, *USERS_FILES, *CSV_FILES, *MODELS, *RUNS)}
+_ROOMS = (encoded, users_files, csv_files, http_bodies, models, runs)
+
+TARGETS: dict[str, Target] = {target.name: target for room in _ROOMS for target in room.TARGETS}
