@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import Codec, Number
-from gpuvgm.config import EncodingRules
+from gpuvgm.config import EncodingRules, Precision
 from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import DrawTable, FitRecord, InverseTable, KernelTable, MixtureModel, NarrowTable
 
@@ -162,11 +162,28 @@ class MixtureColumn(Drawable):
         return np.asarray(counts[list(self.order)], np.float64)
 
     @property
-    def resolution(self) -> float:
+    def scalar_step(self) -> float:
         """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
         if self.mixture is None:
             return 0.0
         return float(self.rules.scale * np.max(self.stds[self.active]) / 2.0**FLOAT32_BITS)
+
+    @property
+    def resolution(self) -> float:
+        """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
+
+        That is of ordinary values within the training range whose scalars, as float32, were not cut (float64 is closer):
+        half a step of the largest scalar, and the rounding of float64. Of log columns it is that of the largest values;
+        of columns that give whole numbers, of such.
+        """
+        if self.mixture is None or self.minimum is None or self.maximum is None:
+            return 0.0
+        low, high = (self.codec.number(end) for end in (self.minimum, self.maximum))
+        means = self.mixture.frame.invert(self.mixture.posterior.means)[self.active]
+        distance = np.maximum(np.abs(low - means), np.abs(high - means))
+        distance = np.minimum(distance, self.rules.scalar_limit * self.rules.scale * self.stds[self.active])
+        error = _error_of(float(np.max(distance)), low, high, self.rules.precision)
+        return self.codec.value_error(error, self.minimum, self.maximum)
 
     @property
     def column_id(self) -> int:
@@ -326,8 +343,28 @@ class GeneralColumn(Drawable):
 
     @property
     def resolution(self) -> float:
-        """Step of a float64 scalar, in the unit of the codec's numbers."""
-        return (self.high - self.low) * 2.0**-53
+        """Largest distance of a training value from what comes back for it, as for `MixtureColumn`."""
+        if self.minimum is None or self.maximum is None:
+            return 0.0
+        error = _error_of((self.high - self.low) / 2, self.low, self.high)
+        return self.codec.value_error(error, self.minimum, self.maximum)
+
+
+def _error_of(distance: float, low: float, high: float, precision: Precision = "float64") -> float:
+    """Largest error of a number that was a float32 scalar.
+
+    Parameters
+    ----------
+    distance : float
+        From where the scalar is 0 to the furthest number.
+    low, high : float
+        Ends of the numbers.
+    precision : {"float64", "float32"}
+        Of the arithmetic that made the scalar; that of `NarrowTable` rounds numbers to 2^-48 and a scalar five times.
+    """
+    size = max(abs(low), abs(high))
+    steps, rounding = (1, 2.0**-50) if precision == "float64" else (6, 2.0**-46)
+    return steps * distance * 2.0**-FLOAT32_BITS + rounding * (size + distance)
 
 
 @dataclass(frozen=True, slots=True)
