@@ -17,7 +17,7 @@ from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import DrawTable, FitRecord, InverseTable, KernelTable, MixtureModel, NarrowTable
 
 MISSING = None  # the modal value, or the level, that stands for "missing"
-FLOAT32_BITS = 24
+FLOAT32_STEP = 2.0**-24  # relative, of a scalar of 24 bits
 
 Level = str | int | float | bool | None
 
@@ -166,23 +166,24 @@ class MixtureColumn(Drawable):
         """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
         if self.mixture is None:
             return 0.0
-        return float(self.rules.scale * np.max(self.stds[self.active]) / 2.0**FLOAT32_BITS)
+        return float(self.rules.scale * np.max(self.stds[self.active]) * FLOAT32_STEP)
 
     @property
     def resolution(self) -> float:
         """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
 
-        That is of ordinary values within the training range whose scalars, as float32, were not cut (float64 is closer):
-        half a step of the largest scalar, and the rounding of float64. Of log columns it is that of the largest values;
-        of columns that give whole numbers, of such.
+        That is of ordinary values within the training range whose scalars, as float32, were not cut; as float64 they
+        come back closer. It is a step of the largest scalar, and the rounding of float64 and of the column's type; for
+        log columns, what that comes to at the largest value. Columns of whole numbers on request hold such values only.
         """
         if self.mixture is None or self.minimum is None or self.maximum is None:
             return 0.0
         low, high = (self.codec.number(end) for end in (self.minimum, self.maximum))
-        means = self.mixture.frame.invert(self.mixture.posterior.means)[self.active]
-        distance = np.maximum(np.abs(low - means), np.abs(high - means))
-        distance = np.minimum(distance, self.rules.scalar_limit * self.rules.scale * self.stds[self.active])
-        error = _error_of(float(np.max(distance)), low, high, self.rules.precision)
+        means = self.mixture.frame.invert(self.mixture.posterior.means)[self.active] * FLOAT32_STEP
+        steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
+        with np.errstate(over="ignore"):
+            cut = self.rules.scalar_limit * (self.rules.scale * (self.stds[self.active] * FLOAT32_STEP))
+        error = _error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
     @property
@@ -346,25 +347,24 @@ class GeneralColumn(Drawable):
         """Largest distance of a training value from what comes back for it, as for `MixtureColumn`."""
         if self.minimum is None or self.maximum is None:
             return 0.0
-        error = _error_of((self.high - self.low) / 2, self.low, self.high)
+        error = _error_of((self.high - self.low) / 2 * FLOAT32_STEP, self.low, self.high)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
 
-def _error_of(distance: float, low: float, high: float, precision: Precision = "float64") -> float:
+def _error_of(step: float, low: float, high: float, precision: Precision = "float64") -> float:
     """Largest error of a number that was a float32 scalar.
 
     Parameters
     ----------
-    distance : float
-        From where the scalar is 0 to the furthest number.
+    step : float
+        Step of the largest scalar: 2^-24 of the distance from where it is 0 to the furthest number.
     low, high : float
         Ends of the numbers.
     precision : {"float64", "float32"}
         Of the arithmetic that made the scalar; that of `NarrowTable` rounds numbers to 2^-48 and a scalar five times.
     """
-    size = max(abs(low), abs(high))
     steps, rounding = (1, 2.0**-50) if precision == "float64" else (6, 2.0**-46)
-    return steps * distance * 2.0**-FLOAT32_BITS + rounding * (size + distance)
+    return (steps + rounding / FLOAT32_STEP) * step + rounding * max(abs(low), abs(high))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ COLUMNS: dict[str, Make] = {
     "offset": lambda random: pa.array(1e12 + two_modes(random)),
     "tiny": lambda random: pa.array(1e-300 * (3 + two_modes(random))),
     "huge": lambda random: pa.array(1e200 * two_modes(random)),
+    "widest": lambda random: pa.array(1.7e308 * random.uniform(-1, 1, ROWS)),
+    "subnormal": lambda random: pa.array(random.integers(1, 1000, ROWS) * 5e-324),
     "one value": lambda random: pa.array(np.full(ROWS, 0.1)),
     "cents": lambda random: pa.array(np.round(random.lognormal(3, 1, ROWS), 2)),
     "float32": lambda random: pa.array(random.lognormal(0, 3, ROWS).astype(np.float32)),
@@ -55,7 +57,7 @@ COLUMNS: dict[str, Make] = {
     "long decimals": lambda random: decimals(random.integers(1, 10**18, ROWS), 38, 10),
 }
 
-WITHOUT_LOGARITHM = ("two modes", "far rows", "huge", "float16")
+WITHOUT_LOGARITHM = ("two modes", "far rows", "huge", "widest", "float16")
 FORMS: dict[str, dict[str, Any]] = {
     "cut": {"kind": "continuous"},
     "exact tails": {"kind": "continuous", "tails": "exact"},
@@ -75,8 +77,10 @@ def forms(name: str, column: pa.Array) -> dict[str, dict[str, Any]]:
     refused = set()
     if pa.types.is_temporal(column.type) or name in WITHOUT_LOGARITHM:
         refused |= {"logarithms", "range of logarithms"}
-    if name in ("offset", "far rows", "tiny"):
+    if name in ("offset", "far rows", "tiny", "subnormal"):
         refused.add("float32 arithmetic")  # which says so
+    if name == "widest":
+        refused.add("range")  # further than a range can span
     if name != "whole floats":
         refused.add("whole")
     return {form: options for form, options in FORMS.items() if form not in refused}
@@ -104,7 +108,7 @@ def largest_errors(transformer: TableTransformer, rows: pa.Table, **options: Any
     table = transformer.inverse_transform(encoded)
     matrix = transformer.inverse_transform(transformer.transform(rows, layout="onehot", **options))
     found = {}
-    for name, column in transformer.columns_.items():
+    for name in transformer.columns_:
         before = rows[name].combine_chunks()
         cut = np.abs(encoded[f"{name}.scalar"].to_numpy()) > 0.98999 if name == "cut" else np.zeros(len(before), bool)
         error = np.maximum(
