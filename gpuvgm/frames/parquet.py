@@ -105,7 +105,7 @@ class ParquetPart:
         done = 0
         self.check()
         try:
-            with open_parquet(self.path, columns, groups) as file:
+            with open_parquet(self.path, columns, groups, check_pages=self.content is None) as file:
                 for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                     yield batch
                     done += batch.num_rows
@@ -142,8 +142,12 @@ def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def open_parquet(path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()) -> Iterator[pq.ParquetFile]:
+def open_parquet(
+    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = (), *, check_pages: bool = True
+) -> Iterator[pq.ParquetFile]:
     """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
+
+    The checksums of pages are checked as far as there are any, unless all bytes were checked before.
 
     Raises
     ------
@@ -155,21 +159,17 @@ def open_parquet(path: Location, columns: Sequence[str] = (), groups: Sequence[i
         metadata = None if footer is None else pq.read_metadata(pa.BufferReader(MAGIC + footer))
         if not isinstance(path, RemoteFile):
             source.close()
-        with _parquet_file(path if source.closed else pa.PythonFile(cast(IOBase, source), mode="r"), metadata) as file:
+        opened: Any = path if source.closed else pa.PythonFile(cast(IOBase, source), mode="r")
+        with pq.ParquetFile(
+            opened,
+            metadata=metadata,
+            pre_buffer=False,
+            buffer_size=BUFFER_BYTES,
+            page_checksum_verification=check_pages,
+        ) as file:
             if isinstance(source, RangeReader):
                 source.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
             yield file
-
-
-def _parquet_file(source: Any, metadata: pq.FileMetaData | None) -> pq.ParquetFile:
-    return pq.ParquetFile(
-        source,
-        metadata=metadata,
-        pre_buffer=False,
-        buffer_size=BUFFER_BYTES,
-        memory_map=False,
-        page_checksum_verification=True,
-    )
 
 
 def _checked_footer(path: Location, source: BinaryIO) -> bytes | None:

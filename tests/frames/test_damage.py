@@ -27,7 +27,6 @@ def rows():
             "mode": np.arange(ROWS).astype("u1"),
             "word": words,
             "level": words.dictionary_encode(),
-            "view": words.cast(pa.string_view()),
             "exact": decimals,
         }
     )
@@ -58,7 +57,10 @@ def followed(source):
 
 @pytest.mark.parametrize(("kind", "codec"), FORMATS)
 def test_flipped_bits_of_arrow_files_are_refused_or_read(tmp_path, kind, codec):
-    body, chance = written(tmp_path / "whole.arrow", kind=kind, codec=codec).read_bytes(), random.Random(f"{kind}{codec}")
+    table, chance = rows(), random.Random(f"{kind}{codec}")
+    if codec is None:  # Arrow 18 crashes where it compresses views
+        table = table.append_column("view", table["word"].cast(pa.string_view()))
+    body = written(tmp_path / "whole.arrow", table, kind=kind, codec=codec).read_bytes()
     spoilt, refused = tmp_path / "spoilt.arrow", 0
     for _ in range(40):
         spoilt.write_bytes(flipped(body, chance.randrange(len(body)), chance.randrange(8)))
@@ -143,7 +145,7 @@ def test_metadata_that_is_no_utf8_is_refused(tmp_path, pairs):
 @pytest.fixture
 def sealed(tmp_path):
     """A file of several row groups and pages, as gpuvgm writes it."""
-    path, table = tmp_path / "x.parquet", rows().drop_columns(["view"])
+    path, table = tmp_path / "x.parquet", rows()
     with ParquetSink(path, table.schema, {"gpuvgm.model": "abc"}, row_group_rows=400) as sink:
         for batch in table.to_batches(max_chunksize=170):
             sink.write(batch)
