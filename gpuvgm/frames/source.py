@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, printable
+from gpuvgm.errors import InputError, listed, printable
 from gpuvgm.frames.block import Block
 
 Runs = Sequence[tuple[int, int]]
@@ -69,13 +69,6 @@ def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
         return {key.decode(): value.decode() for key, value in pairs.items()}
     except UnicodeDecodeError as problem:
         raise InputError(f"{name}: its metadata is no text in UTF-8 ({reason(problem)}); write it without") from problem
-
-
-def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Names for a message, the first `limit` of them."""
-    names = list(names)
-    text = ", ".join(f'"{printable(name)}"' for name in names[:limit])
-    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def check_names(source: str, names: Iterable[str]) -> None:
