@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import naming
 from gpuvgm.execution import CallerExecutor, LocalExecutor
