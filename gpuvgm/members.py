@@ -125,17 +125,10 @@ def _opened(folder: Path, name: str) -> BinaryIO:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ModelFileError(f"{folder}: {name} is a link to elsewhere; copy the model again")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _no_file(folder, name)
-    return os.fdopen(descriptor, "rb")
-
-
-def _no_file(folder: Path, name: str) -> ModelFileError:
-    return ModelFileError(
-        f"{folder}: {name} is no ordinary file (a folder, pipe, socket or device); copy the model again"
-    )
+    if not stat.S_ISREG(path.stat().st_mode):
+        what = "no ordinary file (a folder, pipe, socket or device)"
+        raise ModelFileError(f"{folder}: {name} is {what}; copy the model again")
+    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | os.O_NONBLOCK))
 
 
 def zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> Reader:

@@ -282,7 +282,7 @@ def change_summary(file: Path, random: random.Random) -> None:
 def other_numbers(table: pa.Table, random: random.Random) -> pa.Table:
     """Extreme numbers in one column."""
     at = random.randrange(table.num_columns)
-    column = np.array(table.column(at), copy=True)
+    column = table.column(at).to_numpy().copy()
     if len(column):
         column[random.randrange(len(column))] = random.choice((0, 1, 2**22, 2**40, 2**63 - 1))
     return table.set_column(at, table.column_names[at], pa.array(column))
