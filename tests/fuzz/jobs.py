@@ -175,7 +175,7 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
     """The command from its entry point to the end of the interpreter."""
     code: Any = 70
     try:
-        _same_for_every_run()
+        same_for_every_run()
         if before is not None:
             before()
         sys.argv = ["gpuvgm", *arguments]
@@ -196,7 +196,7 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
     os._exit(code or 0)
 
 
-def _same_for_every_run() -> None:
+def same_for_every_run() -> None:
     """Small portions of journals, and models that say they were made at one and the same time."""
     from gpuvgm import execution, store
 
@@ -262,17 +262,18 @@ def healthy(job: Job, folder: Path) -> Healthy:
         seconds = time.monotonic() - began
         made.append(snapshot(work))
         shutil.rmtree(work)
-        figures = json.loads((folder / "figures.json").read_text())
-        _import(figures["modules"])
-    return Healthy(job, seconds, figures["steps"], made[1], made[0])
+        steps = steps_of_the_last(folder)
+    return Healthy(job, seconds, steps, made[1], made[0])
 
 
-def _import(modules: list[str]) -> None:
-    """Have what a command imports, so that its forks have it."""
-    for name in modules:
+def steps_of_the_last(folder: Path) -> int:
+    """Steps of the last command that ran to its end here; what it imported is imported, so that forks have it."""
+    figures = json.loads((folder / "figures.json").read_text())
+    for name in figures["modules"]:
         if name not in sys.modules and not name.startswith("__"):
             with suppress(Exception):
                 import_module(name)
+    return int(figures["steps"])
 
 
 def check_right(found: Snapshot, expected: Snapshot) -> None:

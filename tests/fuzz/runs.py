@@ -41,6 +41,7 @@ from tests.fuzz.jobs import (
     of,
     snapshot,
     start,
+    steps_of_the_last,
 )
 
 DRAWS = 8  # moments that are tried until one comes before the end of the run
@@ -100,6 +101,7 @@ def lay_inputs(inputs: Path) -> None:
     work = inputs.with_name("work")
     work.mkdir()
     must((*FIT, "../inputs/model.gpuvgm", "--no-journal"), work)
+    steps_of_the_last(work.parent)
     for out in ("encoded", "encoded.parquet"):
         must(("transform", "../inputs/rows", f"../inputs/{out}", *MODEL, "--part-rows", "6000"), work)
     work.rmdir()
