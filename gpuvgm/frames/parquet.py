@@ -113,7 +113,7 @@ class ParquetPart:
         opened = open_parquet(self.path, columns, groups, check_pages=self.content is None)
         with damage_told(told), opened as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
-                yield batch
+                yield _checked(batch)
                 done += batch.num_rows
 
     def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> Exception:
@@ -129,11 +129,19 @@ class ParquetPart:
     def _readable(self, column: str, groups: Sequence[int]) -> bool:
         try:
             with open_parquet(self.path, [column], groups) as file:
-                for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
-                    pass
+                for batch in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
+                    _checked(batch)
         except (*ARROW_PROBLEMS, OSError, UnicodeError):
             return False
         return True
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch itself; a file may hold decimals of more digits than their type has, and Arrow reads them as they are."""
+    for column in batch.columns:
+        if pa.types.is_decimal(column.type):
+            column.validate(full=True)
+    return batch
 
 
 def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:

@@ -172,6 +172,18 @@ def test_metadata_is_what_was_given(sealed):
     assert read_metadata(sealed) == {"gpuvgm.model": "abc"}
 
 
+def test_decimals_of_more_digits_than_their_type_has_are_refused(tmp_path):
+    words = np.zeros((3, 2), "i8")
+    words[:, 0] = 5 * 10**12
+    exact = pa.Array.from_buffers(pa.decimal128(12, 2), 3, [None, pa.py_buffer(words.tobytes())])
+    table = pa.table({"fine": [1.0, 2.0, 3.0], "exact": exact})
+    pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False)
+    with pytest.raises(
+        InputError, match=r't\.parquet: damaged Parquet file: column "exact" cannot be read after row 0'
+    ):
+        read(tmp_path / "t.parquet")
+
+
 def test_files_without_checksums_are_read(tmp_path):
     pq.write_table(rows(), tmp_path / "x.parquet")
     assert read_first(tmp_path / "x.parquet").rows == 1
