@@ -41,6 +41,7 @@ OF_THIS_MACHINE = (
     "memory",
     "progress",
 )  # parameters that a model file leaves out
+HELD_BY_FORMAT_1 = ("block_rows", "engine", "threads")  # of these
 
 
 class TableTransformer(ColumnPlots, FittedRows):
@@ -368,10 +369,7 @@ def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
 
 def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
     """Refuse settings that no transformer has."""
-    known = {*TableTransformer._get_param_names()} - {*OF_THIS_MACHINE} | {
-        "block_rows",
-        "engine",
-    }  # format 1 held these
+    known = {*TableTransformer._get_param_names()} - {*OF_THIS_MACHINE} | {*HELD_BY_FORMAT_1}
     unknown = sorted(set(settings) - known)
     try:
         if unknown:
@@ -379,7 +377,8 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
         if not isinstance(dtypes, dict) or not all(isinstance(dtype, str) for dtype in dtypes.values()):
             raise InputError("its dtypes of pandas are no texts")
         check_settings(settings)
-        optional(whole(1))(settings.get("block_rows"), "block_rows")
+        for name in ("block_rows", "threads"):
+            optional(whole(1))(settings.get(name), name)
         optional(one_of("auto", "native", "cuda", "reference"))(settings.get("engine"), "engine")
     except ValueError as problem:
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
