@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.fuzz.clusters import TARGETS as CLUSTERS
 from tests.fuzz.encoded import TARGETS as ENCODED
 from tests.fuzz.harness import Target
 from tests.fuzz.runs import TARGETS as RUNS
 from tests.fuzz.storage import TARGETS as STORAGE
 
-TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED, *RUNS, *STORAGE)}
+TARGETS: dict[str, Target] = {target.name: target for target in (*ENCODED, *RUNS, *CLUSTERS, *STORAGE)}
