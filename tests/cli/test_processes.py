@@ -34,14 +34,15 @@ def test_a_full_device(option):
     assert stderr.count("\n") == 1
 
 
-def test_sigterm_leaves_nothing(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_leaves_nothing(tmp_path, number, code):
     with start("generate", tmp_path / "a.parquet", "--rows", "1e10") as process:
         deadline = time.monotonic() + 30
         while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (143, "", "gpuvgm: terminated; nothing partial was left\n")
+    assert (process.returncode, stdout, stderr) == (code, "", "gpuvgm: terminated; nothing partial was left\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fuzz import csv_files, encoded, http_bodies, models, runs, storage, users_files
+from tests.fuzz import clusters, csv_files, encoded, http_bodies, models, runs, storage, users_files
 from tests.fuzz.harness import Target
 
-_ROOMS = (encoded, users_files, csv_files, http_bodies, models, runs, storage)
+_ROOMS = (encoded, users_files, csv_files, http_bodies, models, runs, clusters, storage)
 
 TARGETS: dict[str, Target] = {target.name: target for room in _ROOMS for target in room.TARGETS}

@@ -186,6 +186,11 @@ def test_a_full_disk_says_what_is_kept(transformer, rows, tmp_path, monkeypatch)
     assert explained(problem).endswith(f"3 files are complete in {tmp_path}/.enc.unfinished: go on with --resume")
 
 
+def test_a_run_that_ends_in_its_first_part_leaves_nothing(transformer, rows, tmp_path, monkeypatch):
+    cut_short(transformer, rows, tmp_path / "enc", monkeypatch, after=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows"]
+
+
 def test_a_thousand_small_files_and_an_empty_one(transformer, tmp_path, monkeypatch):
     whole, folder = table(3_000), tmp_path / "small"
     folder.mkdir()

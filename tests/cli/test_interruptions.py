@@ -1,0 +1,77 @@
+"""Signals end a command once, and not while names are made or removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+import pytest
+
+import gpuvgm
+from gpuvgm import interruptions
+from gpuvgm.interruptions import HungUp, Terminated, undisturbed, working
+from gpuvgm.partial_files import partial_of
+from tests.cli.running import invoke
+
+
+@pytest.fixture
+def signals(monkeypatch):
+    """What receives signals, for this test alone; they are not sent."""
+    monkeypatch.setattr(interruptions, "_SIGNALS", interruptions._Signals())
+    return interruptions._SIGNALS
+
+
+def test_a_signal_waits_for_what_must_not_be_disturbed(signals):
+    done = []
+    with pytest.raises(Terminated), undisturbed(), undisturbed():
+        signals.receive(signal.SIGTERM, None)
+        done.append(1)
+    assert done
+
+
+def test_what_comes_while_a_run_clears_up_changes_nothing(signals, monkeypatch):
+    with pytest.raises(HungUp):
+        signals.receive(signal.SIGHUP, None)
+    signals.receive(signal.SIGINT, None)
+    monkeypatch.setattr(interruptions, "PATIENCE", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        signals.receive(signal.SIGINT, None)
+
+
+def test_before_and_after_the_work_a_signal_ends_the_process(signals):
+    ended = []
+    signals.outside = ended.append
+    with working(), pytest.raises(KeyboardInterrupt):
+        signals.receive(signal.SIGINT, None)
+    signals.told = None
+    signals.receive(signal.SIGTERM, None)
+    assert [type(problem) for problem in ended] == [Terminated]
+
+
+def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, monkeypatch):
+    opened = os.open
+
+    def interrupted(*arguments):
+        signals.receive(signal.SIGINT, None)
+        return opened(*arguments)
+
+    monkeypatch.setattr("gpuvgm.partial_files.os.open", interrupted)
+    with pytest.raises(KeyboardInterrupt), partial_of(tmp_path / "x"):
+        pytest.fail("the body ran")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device", "m")])
+def test_a_fit_that_cannot_write_its_model_says_that_its_journal_is_kept(folder, tmp_path, monkeypatch, problem):
+    def fail(*_, **__):
+        raise problem
+
+    monkeypatch.setattr(gpuvgm.TableTransformer, "save", fail)
+    code = 130 if isinstance(problem, KeyboardInterrupt) else 3
+    arguments = ("fit", folder / "table.parquet", "--columns", "n", "--model", tmp_path / "m")
+    said = invoke(*arguments, code=code).stderr
+    assert said.endswith(f"what was counted so far is kept in {tmp_path}/.m.journal: go on with --resume\n")
+    monkeypatch.undo()
+    invoke(*arguments, "--resume")
+    assert os.listdir(tmp_path) == ["m"]
