@@ -137,7 +137,7 @@ class ParquetPart:
 
 
 def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch itself; a file may hold decimals of more digits than their type has, and Arrow reads them as they are."""
+    """The batch itself; Arrow reads decimals as they are, those of more digits than their type has too."""
     for column in batch.columns:
         if pa.types.is_decimal(column.type):
             column.validate(full=True)
