@@ -18,9 +18,13 @@ FUZZ_ARGS ?=
 GPU_RESULTS ?= build/gpu.jsonl
 PEERS_RESULTS ?= build/peers.jsonl
 PEERS_ROWS ?= 200000
+# Tests of one file run in one process, files side by side on up to four cores; TEST_PROCESSES=0 runs all in one.
+TEST_PROCESSES ?= auto
 BENCHMARKS ?= fit estimator transform inverse pipeline
 
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 STAMP := $(VENV)/.gpuvgm
 CPLUSPLUS := $(wildcard gpuvgm/kernels/*.cuh gpuvgm/kernels/*/*.cpp gpuvgm/kernels/*/*.hpp gpuvgm/kernels/*/*.cuh)
 
@@ -44,16 +48,16 @@ docs: $(STAMP)-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 test: $(STAMP)-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-faults: $(STAMP)-test
-	$(BIN)/python -m pytest tests/faults tests/recovery tests/storage $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/faults tests/recovery tests/storage $(PYTEST_ARGS)
 
 fuzz: $(STAMP)-test
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --side-by-side 2 $(FUZZ_ARGS)
 
 test-gpu: $(STAMP)-test
-	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+	$(PYTEST) -m gpu $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
 
 test-integrations:
@@ -61,13 +65,13 @@ test-integrations:
 	$(MAKE) test-one-integration VENV=$(VENV)-rdt1 EXTRA=test-rdt1
 
 test-one-integration: $(STAMP)-$(EXTRA)
-	$(BIN)/python -m pytest tests/integrations $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/integrations $(PYTEST_ARGS)
 
 peers:
 	$(MAKE) measure-peers VENV=$(VENV)-peers
 
 measure-peers: $(STAMP)-test-peers
-	$(BIN)/python -m pytest tests/benchmarks/test_peers_sides.py $(PYTEST_ARGS)
+	$(PYTEST) tests/benchmarks/test_peers_sides.py $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks peers --rows $(PEERS_ROWS) --json $(PEERS_RESULTS)
 
 # The second one trains CTGAN, in the environment that has it.

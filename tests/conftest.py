@@ -12,9 +12,11 @@ from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from tests.kernels.emulated import EmulatedDevice, needs_compiler
 
-# In the background signals may be ignored, and the processes that tests start would inherit that.
+# In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def gpu_is_usable() -> bool:
@@ -34,18 +36,22 @@ EXHAUSTIVE = (
     "deploy/",
     "distributed/test_fit.py",
     "distributed/test_frames.py",
+    "distributed/test_worker_rows.py",
     "engines/test_engines.py",
     "engines/test_features.py",
     "estimator/test_faults.py",
     "estimator/test_parity.py",
     "faults/",
+    "frames/test_types.py",
     "fuzz/",
     "generation/",
     "kernels/test_budgets.py",
     "kernels/test_compiled.py",
+    "kinds/test_resolution.py",
     "maths/test_search.py",
     "recovery/",
     "reference/",
+    "service/test_slow_clients.py",
     "storage/",
     "transformer/test_effort.py",
     "transformer/test_round_trip.py",
