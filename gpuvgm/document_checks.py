@@ -171,6 +171,8 @@ def arrow_type(value: Any, where: str) -> None:
     text(value, where)
     if len(value) > MOST_TYPE:
         refuse(value, where, "an Arrow type")
+    if "extension<" in value:  # of another library, such as pandas' intervals: told when its values are decoded
+        return
     try:
         type_of(value)
     except RecursionError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def make_engine(name: str) -> Engine:
     host = get_engine("native" if native_is_built() else "reference")
     engine: Any = CudaEngine(host, device, cells_on_device=choice.endswith("resident"))
     return ResidentEngine(engine) if choice.endswith("resident") else engine  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def emulated_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedDevice]:
+    """The device that engine="cuda" runs on in the test, and no other."""
+    from tests.frames.device_arrays import use_emulated_device
+
+    yield use_emulated_device(monkeypatch)
+    get_engine.cache_clear()
 
 
 @pytest.fixture(params=["reference", *native_names(), *cuda_names()])

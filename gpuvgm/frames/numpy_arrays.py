@@ -32,7 +32,7 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
     ndarray of shape (rows,)
         The column's own dtype where nothing is missing. Missing is NaN in numbers, NaT in datetimes and durations, and
         None in all others. Integers with missing values are float64 while all lie from -2^53 to 2^53, else objects
-        (int and None); times of the day are `datetime.time`, or timedelta64 from midnight where some have nanoseconds.
+        (int and None); times of the day are `datetime.time`, those in nanoseconds timedelta64 from midnight.
 
     Raises
     ------
@@ -40,8 +40,8 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
         For values that neither NumPy nor Python has.
     """
     column = plain_column(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
-    if pa.types.is_time64(column.type):
-        column = _times(column)
+    if column.type == pa.time64("ns"):  # Python's times have no nanoseconds
+        column = column.cast(pa.int64()).cast(pa.duration("ns"))
     try:
         values = _objects(column) if loses_digits(column) else np.asarray(column.to_numpy())
     except (*ARROW_PROBLEMS, ValueError, OverflowError) as problem:
@@ -76,11 +76,3 @@ def _beyond_floats(values: Any) -> bool:
 
 def _objects(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
     return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
-
-
-def _times(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Times of the day in microseconds, as Python has them, or as durations where some have nanoseconds."""
-    coarse = column.cast(pa.time64("us"), safe=False)
-    if pc.all(pc.equal(coarse.cast(column.type), column)).as_py() is not False:
-        return coarse
-    return column.cast(pa.int64()).cast(pa.duration("ns"))

@@ -9,7 +9,7 @@ from gpuvgm import BayesianGaussianMixture
 from tests.conftest import needs_gpu
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_same_parameters
-from tests.frames.device_arrays import up, use_emulated_device
+from tests.frames.device_arrays import up
 from tests.kernels.emulated import EmulatedDevice, needs_compiler
 
 
@@ -29,8 +29,8 @@ def assert_same(one: BayesianGaussianMixture, other: BayesianGaussianMixture) ->
 
 
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> EmulatedDevice:
-    return use_emulated_device(monkeypatch)
+def device(emulated_device: EmulatedDevice) -> EmulatedDevice:
+    return emulated_device
 
 
 @needs_compiler

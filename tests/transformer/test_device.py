@@ -15,7 +15,7 @@ from gpuvgm import TableTransformer, sampling
 from gpuvgm.codecs.device_columns import DeviceColumn
 from gpuvgm.errors import InputError
 from tests.conftest import needs_gpu
-from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_emulated_device, use_fake_cudf
+from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_fake_cudf
 from tests.kernels.emulated import needs_compiler
 
 pytestmark = needs_compiler
@@ -57,10 +57,9 @@ COLUMNS = {
 
 
 @pytest.fixture(name="device")
-def _device(monkeypatch: pytest.MonkeyPatch) -> Any:
+def _device(emulated_device: Any) -> Any:
     """The emulated device, for tests that look into it."""
-    yield use_emulated_device(monkeypatch)
-    gpuvgm.engines.get_engine.cache_clear()
+    return emulated_device
 
 
 class Place:
@@ -77,15 +76,13 @@ class Place:
 
 
 @pytest.fixture(name="place", params=["emulated", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
-def _place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+def _place(request: pytest.FixtureRequest) -> Any:
     """Every device in turn."""
     if request.param == "gpu":
         import cupy
 
-        yield Place(cupy, [])
-        return
-    yield Place(NAMESPACE, use_emulated_device(monkeypatch).launches)
-    gpuvgm.engines.get_engine.cache_clear()
+        return Place(cupy, [])
+    return Place(NAMESPACE, request.getfixturevalue("emulated_device").launches)
 
 
 def fitted(source: Any, **settings: Any) -> TableTransformer:
@@ -426,8 +423,8 @@ def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("modal", [2**60 + 7, 2**60])
-def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_emulated_device(monkeypatch)
+@pytest.mark.usefixtures("emulated_device")
+def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int) -> None:
     values = 2**60 + np.random.default_rng(0).integers(0, 50, 3000)
     declared = {"i": {"kind": "mixed", "modal": [modal]}}
     transformer = TableTransformer(declared, engine="cuda", tails="exact").fit({"i": up(values)})
@@ -437,8 +434,8 @@ def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int, monkeyp
 
 
 @needs_compiler
-def test_scalars_and_modes_may_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_emulated_device(monkeypatch)
+@pytest.mark.usefixtures("emulated_device")
+def test_scalars_and_modes_may_lie_apart() -> None:
     values = np.random.default_rng(0).normal(size=3000)
     transformer = TableTransformer({"f": "continuous"}, engine="cuda").fit({"f": up(values)})
     encoded = transformer.transform({"f": up(values)})
