@@ -5,13 +5,20 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from gpuvgm.address_space import check_address_space
+from gpuvgm.errors import EnvironmentProblem
+
 
 def main() -> NoReturn:
     """Entry point; Ctrl-C while modules are loaded is as quiet as later."""
     try:
+        check_address_space()
         from gpuvgm.cli import main as run
 
         run()
+    except EnvironmentProblem as problem:
+        sys.stderr.write(f"gpuvgm: {problem}\n")
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.stderr.write("gpuvgm: interrupted; nothing partial was left\n")
         sys.exit(130)

@@ -25,6 +25,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError, printable
 from gpuvgm.interruptions import HungUp, Terminated
 from gpuvgm.monitoring.log_lines import JsonLines
 from gpuvgm.monitoring.stages import Stages
+from gpuvgm.shortage import is_shortage, lacks_memory, lacks_threads
 
 DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
@@ -230,7 +231,8 @@ def exit_code(problem: BaseException) -> int:
         return WRONG_INPUT
     if isinstance(problem, OSError) and problem.errno in WRONG_NAMES:
         return WRONG_INPUT
-    return ENVIRONMENT if isinstance(problem, (EnvironmentProblem, OSError, MemoryError, ImportError)) else INTERNAL
+    is_of_machine = isinstance(problem, (EnvironmentProblem, OSError, ImportError)) or is_shortage(problem)
+    return ENVIRONMENT if is_of_machine else INTERNAL
 
 
 def explained(problem: BaseException) -> str:
@@ -242,8 +244,10 @@ def explained(problem: BaseException) -> str:
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
         return f"disk full: {place}; free some space or write elsewhere; {left_of(problem)}"
-    if isinstance(problem, MemoryError):
-        return f"out of memory: {text}; take a smaller --block-rows or fewer --threads"
+    if lacks_memory(problem):
+        return f"out of memory: {text}; give a --memory, or take a smaller --block-rows or fewer --threads"
+    if lacks_threads(problem):
+        return f"no more threads can be started: {text}; take fewer --threads, or raise the limit (ulimit -u, -v)"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
         return f"{problem.filename}: {problem.strerror}"
     if exit_code(problem) == INTERNAL:

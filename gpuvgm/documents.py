@@ -14,6 +14,7 @@ from gpuvgm.codecs import codec_document, codec_of
 from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, PassedColumn, TableModel
 from gpuvgm.concentration import StickBreaking
 from gpuvgm.config import EncodingRules
+from gpuvgm.document_checks import check_column
 from gpuvgm.errors import InputError
 from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import FitRecord, MixtureModel
@@ -83,7 +84,11 @@ def plain(value: Any, where: str = "model") -> Any:
 
 def from_plain(document: dict[str, Any]) -> Any:
     """What `plain` wrote; for ``json.loads(..., object_hook=from_plain)``."""
-    return float(document["$float"]) if document.keys() == {"$float"} else document
+    if document.keys() != {"$float"}:
+        return document
+    if document["$float"] not in ("inf", "-inf", "nan"):
+        raise ValueError(f"{document['$float']!r:.60} is no number")
+    return float(document["$float"])
 
 
 def column_document(column: ColumnModel) -> dict[str, Any]:
@@ -134,9 +139,10 @@ def column_of(document: dict[str, Any]) -> ColumnModel:
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    ValueError
         Where the document is not one that `column_document` wrote.
     """
+    check_column(document, "a column")
     return _READERS[document["kind"]](document)
 
 

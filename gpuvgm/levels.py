@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrow_types import is_plain_number_type, is_text_type, type_of
 from gpuvgm.columns import CategoricalColumn, Level
 from gpuvgm.errors import InputError
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
 
@@ -81,7 +82,7 @@ def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
     try:
         array = pa.array([one.item() if isinstance(one, np.generic) else one for one in given])
         levels = levels_of(plain_values(array.cast(type_)))
-    except (pa.ArrowException, TypeError) as problem:
+    except (*ARROW_PROBLEMS, TypeError) as problem:
         raise ValueError(f"not all are values of a column of type {type_}") from problem
     if len(set(levels)) < len(levels):
         raise ValueError("one of them is given twice")
@@ -208,7 +209,7 @@ class LevelCounts:
         try:
             cast = plain_values(values.cast(type_))
             same = LevelIndex(levels_of(cast), type_).find(values)
-        except pa.ArrowException:
+        except ARROW_PROBLEMS:
             same = np.full(len(self.levels), -1)
         if np.any(same < 0):
             raise InputError(

@@ -7,9 +7,8 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from gpuvgm.errors import InputError
 from gpuvgm.frames import Location, RemoteFile
@@ -47,43 +46,46 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     final = Path(os.path.realpath(target))
     place = final.with_name(f".{final.name}.lock")
     span = range(0, 0) if numbers is None else numbers
-    held: list[IO[str]] = []
+    held: list[int] = []
     try:
         with undisturbed():
             held.append(_taken(place, target, span))
         yield
     finally:
         with undisturbed():
-            for file in held:
-                if _lock(file, range(0, 0)):  # no other run holds a part of it
+            for lock in held:
+                if _lock(lock, range(0, 0)):  # no other run holds a part of it
                     place.unlink(missing_ok=True)
-                file.close()
+                os.close(lock)
 
 
-def _taken(place: Path, target: Path, span: range) -> IO[str]:
-    """The file of a lock that no other run holds; closing it lets the lock go."""
+def _taken(place: Path, target: Path, span: range) -> int:
+    """The descriptor of a lock that no other run holds; closing it lets the lock go."""
     while True:
-        file = place.open("a+")
         try:
-            if not _lock(file, span):
-                file.seek(0)
-                raise FolderInUse(f"{target}: process {file.read()} works there; wait for it, or end it")
-            if has_name(file.fileno(), place):
-                file.truncate(0)
-                file.write(str(os.getpid()))
-                file.flush()
-                return file
+            lock = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as problem:
+            raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the lock's name
+        try:
+            if not _lock(lock, span):
+                holder = os.pread(lock, 20, 0).decode(errors="replace")
+                raise FolderInUse(f"{target}: process {holder} works there; wait for it, or end it")
+            if has_name(lock, place):
+                with suppress(OSError):  # a full disk is told of when there is more to write
+                    os.ftruncate(lock, 0)
+                    os.pwrite(lock, str(os.getpid()).encode(), 0)
+                return lock
         except BaseException:
-            file.close()
+            os.close(lock)
             raise
-        file.close()  # of a run that has ended in between
+        os.close(lock)  # of a run that has ended in between
 
 
-def _lock(file: IO[str], span: range) -> bool:
+def _lock(lock: int, span: range) -> bool:
     """Lock some bytes of a file, all where there are none in the span; false where another run holds one of them."""
     asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, asked)
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, asked)
     except OSError as problem:
         if problem.errno in (errno.EAGAIN, errno.EACCES):
             return False

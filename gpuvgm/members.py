@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NoReturn, cast
 
 import gpuvgm
 from gpuvgm.documents import from_plain
@@ -44,7 +46,8 @@ def opened_file(target: Location) -> tuple[BinaryIO, int]:
         return cast(BinaryIO, io.BytesIO(target.read_range(0, entry.size) if entry.size else b"")), entry.size
     if not target.is_file():
         raise _no_model(target)
-    return target.open("rb"), target.stat().st_size
+    file = target.open("rb")
+    return file, os.fstat(file.fileno()).st_size
 
 
 def _no_model(target: Location) -> ModelFileError:
@@ -58,7 +61,9 @@ def listed_files(target: Location, body: bytes) -> dict[str, tuple[int, str]]:
         raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
     check_format(target, document.get("format"))
     try:
-        listed = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in document["files"].items()}
+        listed = {str(name): (entry["size"], entry["sha256"]) for name, entry in document["files"].items()}
+        if not all(type(size) is int and size >= 0 and isinstance(digest, str) for size, digest in listed.values()):
+            raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{target}: {MANIFEST} is damaged; copy the model again") from error
     wrong = [name for name in listed if not _MEMBER.fullmatch(name)]
@@ -81,12 +86,16 @@ def check_format(target: Location, found: object) -> None:
 def parsed(target: Location, name: str, body: bytes) -> dict[str, Any]:
     """A member that is JSON."""
     try:
-        document = json.loads(body, object_hook=from_plain)
-    except (ValueError, RecursionError) as error:
+        document = json.loads(body, object_hook=from_plain, parse_constant=_refuse_constant)
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
     if not isinstance(document, dict):
         raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
     return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def verified(target: Location, name: str, entry: tuple[int, str], read: Reader) -> bytes:
@@ -103,12 +112,23 @@ def verified(target: Location, name: str, entry: tuple[int, str], read: Reader) 
 def read_file(folder: Path, name: str, most: int) -> bytes:
     """A member of a folder, and no more than one byte above what it may have."""
     try:
-        with (folder / name).open("rb") as file:
+        with _opened(folder, name) as file:
             return file.read(most + 1)
     except FileNotFoundError:
         if name == MANIFEST:
             raise ModelFileError(f"{folder}: no gpuvgm model, {MANIFEST} is not there") from None
         raise ModelFileError(f"{folder}: {name} is missing; copy the model again") from None
+
+
+def _opened(folder: Path, name: str) -> BinaryIO:
+    """An ordinary file that lies in the folder; nothing else is opened, since a pipe would wait for ever."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelFileError(f"{folder}: {name} is a link to elsewhere; copy the model again")
+    if not stat.S_ISREG(path.stat().st_mode):
+        what = "no ordinary file (a folder, pipe, socket or device)"
+        raise ModelFileError(f"{folder}: {name} is {what}; copy the model again")
+    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | os.O_NONBLOCK))
 
 
 def zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> Reader:

@@ -23,7 +23,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.document_checks import check_model
 from gpuvgm.documents import column_document, column_of, fingerprint, plain
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.frames import Given, Location, RemoteFile, location_of, refuse_read_only
@@ -42,8 +43,10 @@ from gpuvgm.members import (
     verified,
     zip_reader,
 )
+from gpuvgm.model_trial import try_column
 from gpuvgm.partial_files import partial_of, replace_folder
 from gpuvgm.schema import TableSchema
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Summary
 
 __all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
@@ -275,17 +278,37 @@ def _load(target: Location, read: Reader, held: list[str] | None = None) -> Stor
         return _stored(target, document, bodies)
     except ModelFileError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
-        detail = f"{type(error).__name__}: {error}"
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as error:
+        detail = str(error) if type(error) in (ValueError, InputError) else f"{type(error).__name__}: {error}"
         raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
 
 
 def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
-    columns = tuple(column_of(column) for column in document["columns"])
-    model = TableModel(columns, int(document["seed"]), int(document["rows"]), document["source"])
+    check_model(document)
+    model = TableModel(
+        tuple(column_of(column) for column in document["columns"]),
+        document["seed"],
+        document["rows"],
+        document["source"],
+    )
+    for column in model.columns:
+        try_column(column)
     summaries = {}
-    for column, name in document["summaries"].items():
-        table = pa.ipc.open_file(pa.BufferReader(bodies[name])).read_all()
-        summaries[column] = Summary.from_table(table, f"{target}: {name}")
+    for name, file in document["summaries"].items():
+        table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
+        summaries[name] = Summary.from_table(table, f"{target}: {file}")
+        _check_summary(model, name, summaries[name])
     schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
+    unknown = [name for name in model.names if name not in {column.name for column in schema.columns}]
+    if unknown:
+        raise ValueError(f'the schema lacks column "{unknown[0]}"')
     return StoredModel(model, document["settings"], schema, summaries, failed)
+
+
+def _check_summary(model: TableModel, name: str, summary: Summary) -> None:
+    """Refuse a summary that is none of its column."""
+    column = model[name] if name in model.names else None
+    if not isinstance(column, (MixtureColumn, GeneralColumn)):
+        raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
+    if isinstance(column, MixtureColumn) and len(summary.modal) > len(column.modal_values):
+        raise ValueError(f'the summary of "{name}" counts more modal values than the column has')

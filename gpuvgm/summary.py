@@ -8,17 +8,35 @@ change a bit of the model.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.grid import DIRECTORY_DTYPE, CellGeometry, Floats, Frame, Grid, Ints, Keys, Masses, keys_of, values_of
+from gpuvgm.grid import (
+    DIRECTORY_DTYPE,
+    NO_HOT_KEY,
+    OUTER_CELLS,
+    POSITION_BITS,
+    CellGeometry,
+    Floats,
+    Frame,
+    Grid,
+    Ints,
+    Keys,
+    Masses,
+    keys_of,
+    values_of,
+)
 from gpuvgm.partial_files import partial_of
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 _WORD = 1 << 64
 _UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
@@ -289,17 +307,35 @@ class Summary:
         try:
             with pa.OSFile(str(path), "rb") as file:
                 table = pa.ipc.open_file(file).read_all()
-        except pa.ArrowInvalid as error:
+        except ARROW_PROBLEMS as error:
             raise ModelFileError(f"{path}: not a summary, or damaged ({error})") from error
         return cls.from_table(table, str(path))
 
     @classmethod
     def from_table(cls, table: pa.Table, name: str) -> Summary:
         """Summary from the Arrow table that holds it; `name` is used in messages."""
-        header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
-        if header.get("format", FORMAT + 1) > FORMAT:
-            raise ModelFileError(f"{name}: no summary of this version of gpuvgm (format {header.get('format')})")
-        cell, count, first, second, second_high = (table[name].to_numpy() for name in table.column_names)
+        try:
+            header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
+            found = header.get("format")
+            if not isinstance(found, int) or found > FORMAT:
+                raise ModelFileError(f"{name}: no summary of this version of gpuvgm (format {found!r:.60})")
+            return cls._of_parts(_numbers_of(table), header)
+        except ModelFileError:
+            raise
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
+            detail = str(error) or type(error).__name__
+            raise ModelFileError(f"{name}: a summary that is damaged or inconsistent ({detail})") from error
+
+    @classmethod
+    def _of_parts(cls, numbers: Sequence[NDArray[Any]], header: Mapping[str, Any]) -> Summary:
+        """Summary from its five columns and its header.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError, ArithmeticError
+            Where they are none.
+        """
+        cell, count, first, second, second_high = numbers
         frame = Frame(float.fromhex(header["scale"]), float.fromhex(header["centre"]))
         windows = np.frombuffer(bytes.fromhex(header["windows"]), DIRECTORY_DTYPE)
         rests = np.frombuffer(bytes.fromhex(header["rests"]), np.float64)
@@ -310,8 +346,11 @@ class Summary:
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
         ends = header.get("ends")
         modal, ends = tuple(header.get("modal", ())), None if ends is None else (ends[0], ends[1])
-        apart = (int(header["missing"]), int(header["infinite"]), low, high, modal, ends)
-        return cls(grid, cell, count, first, second, second_high, *apart)
+        apart = (header["missing"], header["infinite"], low, high, modal, ends)
+        summary = cls(grid, cell, count, first, second, second_high, *apart)
+        _check_grid(grid)
+        _check_sums(summary)
+        return summary
 
     def _table(self) -> pa.Table:
         header = {
@@ -358,6 +397,59 @@ class Summary:
         found = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
         held = self.cell[found] == cell
         return found[held], anchors[held]
+
+
+def _numbers_of(table: pa.Table) -> list[NDArray[Any]]:
+    """The five columns of a summary's table."""
+    types = [("cell", pa.int64()), *((name, pa.uint64()) for name in ("count", "first", "second", "second_high"))]
+    wanted = pa.schema(types)
+    if not table.schema.equals(wanted, check_metadata=False):
+        raise ValueError("its columns are not those of a summary")
+    if any(column.null_count for column in table.columns):
+        raise ValueError("it holds missing numbers")
+    return [column.to_numpy() for column in table.columns]
+
+
+def _check_grid(grid: Grid) -> None:
+    """Refuse windows that overlap, lie out of order, or count their cells otherwise than one after the other."""
+    windows = grid.windows
+    sizes, bits = windows["last"].astype(np.int64) + 1, windows["drop"].astype(np.int64) + windows["bits"]
+    firsts = OUTER_CELLS + np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(windows) else np.empty(0)
+    if len(grid.rests) != len(windows) or not np.all(np.isfinite(grid.rests)) or np.any(np.diff(grid.entries) <= 0):
+        raise ValueError("the windows of its grid are out of order")
+    if not np.array_equal(windows["first"], firsts) or np.any(bits >= 64) or np.any(windows["bits"] > POSITION_BITS):
+        raise ValueError("the windows of its grid do not follow each other")
+    exponent = math.frexp(grid.frame.scale)[0]
+    if exponent != 0.5 or not math.isfinite(grid.frame.centre) or not 0 <= grid.hot_key <= NO_HOT_KEY:
+        raise ValueError("its grid has no frame")
+    for keys in (grid.midpoints, grid.anchors):
+        if np.any(keys[1:] <= keys[:-1]) or not np.all(np.isfinite(values_of(keys))):
+            raise ValueError("its grid has midpoints or anchors that are out of order")
+
+
+def _check_sums(summary: Summary) -> None:
+    """Refuse sums that no rows have."""
+    counts = [summary.missing, summary.infinite, *summary.modal]
+    if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):
+        raise ValueError("it has counts that are no whole numbers from 0 on")
+    cell, count, first = summary.cell, summary.count, summary.first
+    most = OUTER_CELLS + summary.grid.inner_cells + len(summary.grid.splits.parent)
+    if len(cell) and (cell[0] < 0 or cell[-1] >= most or np.any(np.diff(cell) <= 0)):
+        raise ValueError("its cells are out of order, or none of its grid")
+    positions = np.ldexp(1.0, summary.grid.geometry(cell).bits)
+    if np.any(count == 0) or np.any(count >> np.uint64(62)) or np.any(first.astype(float) >= count * positions):
+        raise ValueError("its cells hold sums that no rows have")
+    if (
+        math.isnan(summary.minimum)
+        or math.isnan(summary.maximum)
+        or (len(cell) and summary.ends is not None and not _is_range(summary.ends))
+    ):
+        raise ValueError("its range is none")
+
+
+def _is_range(ends: Sequence[Any]) -> bool:
+    numbers = [type(end) in (int, float) for end in ends]
+    return all(numbers) and bool(ends[0] <= ends[1])
 
 
 def check_range(kept: int, finite: int) -> None:

@@ -9,8 +9,6 @@ from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-import pyarrow as pa
-
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import naming
 from gpuvgm.execution import CallerExecutor, LocalExecutor
@@ -18,8 +16,9 @@ from gpuvgm.frames import Block, Portion
 from gpuvgm.journal import Journal, through_journal
 from gpuvgm.kinds.base import Plan
 from gpuvgm.run import Run
+from gpuvgm.shortage import ARROW_PROBLEMS
 
-COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, pa.ArrowException)  # what one column's values may lead to
+COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, *ARROW_PROBLEMS)  # what one column's values may lead to
 Count = Callable[[Block], dict[str, Any]]
 T = TypeVar("T")
 

@@ -13,8 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.checks import check_columns, checked_seed
+from gpuvgm.column_options import check_settings
 from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
-from gpuvgm.errors import InputError
+from gpuvgm.document_checks import one_of, optional, whole
+from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
 from gpuvgm.frames import FileSource, Source, location_of, open_source
@@ -39,6 +41,7 @@ OF_THIS_MACHINE = (
     "memory",
     "progress",
 )  # parameters that a model file leaves out
+HELD_BY_FORMAT_1 = ("block_rows", "engine", "threads")  # of these
 
 
 class TableTransformer(ColumnPlots, FittedRows):
@@ -364,6 +367,23 @@ def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
 
+def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
+    """Refuse settings that no transformer has."""
+    known = {*TableTransformer._get_param_names()} - {*OF_THIS_MACHINE} | {*HELD_BY_FORMAT_1}
+    unknown = sorted(set(settings) - known)
+    try:
+        if unknown:
+            raise InputError(f"it has a setting {unknown[0]!r:.60}, which is unknown")
+        if not isinstance(dtypes, dict) or not all(isinstance(dtype, str) for dtype in dtypes.values()):
+            raise InputError("its dtypes of pandas are no texts")
+        check_settings(settings)
+        for name in ("block_rows", "threads"):
+            optional(whole(1))(settings.get(name), name)
+        optional(one_of("auto", "native", "cuda", "reference"))(settings.get("engine"), "engine")
+    except ValueError as problem:
+        raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
+
+
 def load(path: Path_) -> TableTransformer:
     """Read a model that `TableTransformer.save` wrote.
 
@@ -381,6 +401,7 @@ def load(path: Path_) -> TableTransformer:
     settings = dict(stored.settings)
     dtypes = settings.pop("pandas_dtypes", {})
     settings.setdefault("effort", "research")  # models of format 1 knew no other
+    _check_stored(path, settings, dtypes)
     transformer = TableTransformer(**settings)
     transformer.pandas_dtypes_ = dtypes
     model, summaries = stored.model, dict(stored.summaries)

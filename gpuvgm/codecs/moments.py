@@ -111,7 +111,7 @@ def moment_text(value: int, unit: str, zone: str | None) -> str:
     except (OverflowError, ValueError):
         offset = timedelta(0)
     seconds = int(offset.total_seconds())
-    if seconds == 0:
+    if seconds == 0 or abs(value + seconds * per_second) >= 2**63:  # at the ends of the type
         return _moment(value, unit) + "Z"
     size = abs(seconds)
     text = f"{'-' if seconds < 0 else '+'}{size // 3600:02}:{size // 60 % 60:02}"

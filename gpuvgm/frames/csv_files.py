@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.csv_problems import csv_problem, refuse_binary
 from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.source import Runs, check_runs
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
 
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
@@ -54,12 +56,9 @@ class CsvPart:
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        try:
-            with open_csv(self.path, types) as reader:
-                for batch in reader:
-                    yield blank_to_missing(batch)
-        except (pa.ArrowException, OSError) as problem:
-            raise csv_problem(self.path, types, NULLS, problem) from problem
+        with damage_told(partial(csv_problem, self.path, types, NULLS)), open_csv(self.path, types) as reader:
+            for batch in reader:
+                yield blank_to_missing(batch)
 
     def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Read rows [start, stop), and those before them."""
@@ -122,11 +121,8 @@ def csv_parts(paths: Sequence[Location]) -> list[CsvPart]:
 def first_types(path: Location) -> pa.Schema:
     """Columns of a file and the types of their first values."""
     refuse_binary(path)
-    try:
-        with open_csv(path) as reader:
-            schema = reader.schema
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
-        raise csv_problem(path, {}, NULLS, problem) from problem
+    with damage_told(partial(csv_problem, path, {}, NULLS)), open_csv(path) as reader:
+        schema = reader.schema
     foreign = {field.name: pa.string() for field in schema if pa.types.is_binary(field.type)}
     if foreign:  # what pyarrow makes of text that is not UTF-8
         raise csv_problem(path, foreign, NULLS, InputError("not UTF-8 text"))
@@ -145,15 +141,12 @@ def starting_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
 
 def settled_types(path: Location, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
     """Widen the types until they hold every value of the file; memory holds one block of text."""
-    settled = dict(types)
-    try:
-        with open_csv(path, dict.fromkeys(types, pa.string()), as_text=True) as reader:
-            for batch in reader:
-                for name, kind in settled.items():
-                    if kind in WIDER:
-                        settled[name] = widened(pc.utf8_trim_whitespace(batch.column(name)), kind)
-    except (pa.ArrowException, OSError) as problem:
-        raise csv_problem(path, dict.fromkeys(types, pa.string()), NULLS, problem) from problem
+    settled, as_text = dict(types), dict.fromkeys(types, pa.string())
+    with damage_told(partial(csv_problem, path, as_text, NULLS)), open_csv(path, as_text, as_text=True) as reader:
+        for batch in reader:
+            for name, kind in settled.items():
+                if kind in WIDER:
+                    settled[name] = widened(pc.utf8_trim_whitespace(batch.column(name)), kind)
     return settled
 
 
@@ -171,6 +164,6 @@ def fits(text: pa.Array[Any], kind: pa.DataType) -> bool:
     """Whether every value can be read as this type."""
     try:
         text.cast(kind)
-    except pa.ArrowException:
+    except ARROW_PROBLEMS:
         return False
     return True

@@ -15,6 +15,7 @@ import pyarrow.csv
 from gpuvgm.errors import InputError
 from gpuvgm.frames.locations import Location, arrow_input, open_binary
 from gpuvgm.frames.source import reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 SHOWN = 60
 HEAD = 1 << 16
@@ -124,7 +125,7 @@ def ragged_row(path: Location) -> str | None:
         ) as reader:
             for _ in reader:
                 pass
-    except (pa.ArrowException, OSError):
+    except (*ARROW_PROBLEMS, OSError):
         pass
     return found[0] if found else None
 
@@ -149,7 +150,7 @@ def bad_value(path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[
                     if at is not None:
                         return _described(name, row + at, batch.column(name)[at].as_py(), kind)
                 row += batch.num_rows
-    except (pa.ArrowException, OSError):
+    except (*ARROW_PROBLEMS, OSError):
         pass
     return None
 
@@ -171,7 +172,7 @@ def first_unfit(values: pa.Array[Any], kind: pa.DataType) -> int | None:
 def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
     try:
         pc.utf8_trim_whitespace(values.cast(pa.string())).cast(kind)
-    except pa.ArrowException:
+    except ARROW_PROBLEMS:
         return False
     return True
 

@@ -14,6 +14,7 @@ from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason
+from gpuvgm.shortage import damage_told
 
 FILE_MAGIC = b"ARROW1"
 
@@ -44,15 +45,14 @@ class IpcPart:
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through, one record batch of the file after the other."""
         done = 0
-        try:
-            with open_ipc(self.path, self._positions(columns)) as reader:
-                for batch in each_batch(reader):
-                    yield batch.select(list(columns))
-                    done += batch.num_rows
-        except (pa.ArrowException, OSError) as problem:
-            raise InputError(
-                f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)})"
-            ) from problem
+
+        def told(problem: Exception) -> InputError:
+            return InputError(f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)})")
+
+        with damage_told(told), open_ipc(self.path, self._positions(columns)) as reader:
+            for batch in each_batch(reader):
+                yield batch.select(list(columns))
+                done += batch.num_rows
 
     def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Read rows [start, stop), and of the stream format those before them."""
@@ -103,12 +103,10 @@ def ipc_part(path: Location) -> IpcPart:
     InputError
         Naming the file, when it is truncated or of another kind.
     """
-    try:
+    with damage_told(lambda problem: InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})")):
         with open_ipc(path) as reader:
             schema = reader.schema.remove_metadata()
             indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
         with open_ipc(path, [0]) as reader:
             rows = tuple(batch.num_rows for batch in each_batch(reader)) if indexed else None
-    except (pa.ArrowException, OSError) as problem:
-        raise InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})") from problem
     return IpcPart(path, schema, rows)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Block, rows_only
 from gpuvgm.frames.source import Runs, check_names, check_request, check_runs, reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 infer_type: Any = pa.infer_type  # its stub asks for a mask
 
@@ -93,7 +94,7 @@ class ArraySource:
             return column.slice(start, stop)
         except InputError:
             raise
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as problem:
+        except (*ARROW_PROBLEMS, TypeError, ValueError, OverflowError) as problem:
             row = first_failure(column, start, stop)
             raise InputError(
                 f'{self.name}: column "{name}", row {row} does not fit the type {column.type} of the rows before '
@@ -107,7 +108,7 @@ def first_failure(column: Column, start: int, stop: int) -> int:
         middle = (start + stop) // 2
         try:
             column.slice(start, middle)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        except (*ARROW_PROBLEMS, TypeError, ValueError, OverflowError):
             stop = middle
         else:
             start = middle
@@ -136,7 +137,7 @@ def array_column(source: str, name: str, values: Any) -> Column:
     native = array.dtype.newbyteorder("=")
     try:
         arrow_type = pa.from_numpy_dtype(native)
-    except pa.ArrowException:
+    except ARROW_PROBLEMS:
         return refused_column(source, name, array.dtype)
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
@@ -149,7 +150,7 @@ def object_column(array: np.ndarray[Any, Any]) -> Column:
     """A column over Python objects: one Arrow type for all rows, None and NaN are missing."""
     try:
         arrow_type = infer_type(array, from_pandas=True)
-    except (pa.ArrowException, TypeError):
+    except (*ARROW_PROBLEMS, TypeError):
         known = next((value for value in array if value is not None and value == value), None)
         arrow_type = infer_type([known]) if isinstance(known, (bool, int, float, str, bytes)) else pa.string()
     return Column(arrow_type, lambda start, stop: flat(pa.array(array[start:stop], type=arrow_type, from_pandas=True)))
@@ -176,7 +177,7 @@ def series_column(source: str, name: str, series: Any) -> Column:
 
     try:
         return Column(convert(0, 0).type, convert)
-    except (pa.ArrowException, TypeError, ValueError):
+    except (*ARROW_PROBLEMS, TypeError, ValueError):
         return refused_column(source, name, series.dtype)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.locations import Location, location_of, range_reader
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
 
 BUFFER_BYTES = 1 << 20
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
@@ -89,17 +91,18 @@ class ParquetPart:
 
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         done = 0
-        try:
-            with open_parquet(self.path, columns, groups) as file:
-                for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
-                    yield batch
-                    done += batch.num_rows
-        except (pa.ArrowException, OSError) as problem:
-            if isinstance(problem, OSError) and problem.errno:
-                raise
-            raise self._damage(columns, groups, done, problem) from problem
 
-    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> InputError:
+        def told(problem: Exception) -> Exception:
+            return self._damage(columns, groups, done, problem)
+
+        with damage_told(told), open_parquet(self.path, columns, groups) as file:
+            for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
+                yield batch
+                done += batch.num_rows
+
+    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> Exception:
+        if isinstance(problem, OSError) and problem.errno:
+            return problem
         column = next((name for name in columns if not self._readable(name, groups)), columns[0] if columns else "")
         row = sum(self.group_rows[: groups[0]]) + done
         return InputError(
@@ -112,7 +115,7 @@ class ParquetPart:
             with open_parquet(self.path, [column], groups) as file:
                 for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
                     pass
-        except (pa.ArrowException, OSError):
+        except (*ARROW_PROBLEMS, OSError):
             return False
         return True
 
@@ -165,17 +168,18 @@ def parquet_part(path: Location) -> ParquetPart:
     InputError
         Naming the file, when it is empty, truncated or no Parquet file.
     """
-    try:
-        with open_parquet(path) as file:
-            footer = file.metadata
-            groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
-            return ParquetPart(path, file.schema_arrow.remove_metadata(), groups)
-    except (pa.ArrowException, OSError) as problem:
-        if isinstance(problem, OSError) and problem.errno:
-            raise InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}") from problem
-        raise InputError(
-            f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
-        ) from problem
+    with damage_told(partial(_incomplete, path)), open_parquet(path) as file:
+        footer = file.metadata
+        groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+        return ParquetPart(path, file.schema_arrow.remove_metadata(), groups)
+
+
+def _incomplete(path: Location, problem: Exception) -> InputError:
+    if isinstance(problem, OSError) and problem.errno:
+        return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
+    return InputError(
+        f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
+    )
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:

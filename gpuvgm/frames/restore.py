@@ -11,6 +11,7 @@ import pyarrow as pa
 from gpuvgm.frames.device import DeviceSource
 from gpuvgm.frames.device_results import Table, host_table, to_device
 from gpuvgm.frames.source import Source
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 
 def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None) -> Any:
@@ -112,7 +113,7 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
         if hasattr(dtype, "__from_arrow__"):
             return pandas.Series(dtype.__from_arrow__(column))
         return plain.astype(dtype)
-    except (TypeError, ValueError, AttributeError, pa.ArrowException):
+    except (TypeError, ValueError, AttributeError, *ARROW_PROBLEMS):
         return plain
 
 

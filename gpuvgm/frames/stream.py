@@ -11,6 +11,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames.block import Block, reblock
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same, reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 
 class StreamSource:
@@ -59,7 +60,7 @@ class StreamSource:
             return self._stream
         try:
             return pa.RecordBatchReader.from_stream(self._stream)
-        except (pa.ArrowException, TypeError, ValueError, RuntimeError) as problem:
+        except (*ARROW_PROBLEMS, TypeError, ValueError, RuntimeError) as problem:
             raise InputError(
                 f"{self.name}: its Arrow stream is not a table ({reason(problem)}); it needs columns"
             ) from problem
@@ -136,7 +137,7 @@ class IteratorSource:
             return pa.RecordBatch.from_arrays(
                 [column.cast(field.type) for column, field in zip(batch.columns, wanted, strict=True)], schema=wanted
             )
-        except pa.ArrowException:
+        except ARROW_PROBLEMS:
             check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)
             raise
 

@@ -12,6 +12,7 @@ from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
 from gpuvgm.service.value_sizes import check_views, is_shared, viewed_bytes
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
@@ -38,13 +39,9 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
         For one that is too large, or takes too long.
     """
     stream = pa.py_buffer(body)
-    try:
+    with damage_told(lambda problem: InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}")):
         _check_size(stream, most, deadline)
         return _table_of(stream, most, deadline)
-    except (pa.ArrowException, OSError, UnicodeError) as problem:
-        if isinstance(problem, pa.ArrowMemoryError):
-            raise
-        raise InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}") from problem
 
 
 def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
@@ -106,7 +103,7 @@ def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
                     raise Refused(413, "TooLarge", text)
                 check_views(column)
             column.validate(full=True)
-        except pa.ArrowException as problem:
+        except ARROW_PROBLEMS as problem:
             raise InputError(
                 f'column "{printable(field.name)}" holds no valid {field.type}: {reason(problem)}'
             ) from None

@@ -17,6 +17,7 @@ from gpuvgm.arrow_types import is_plain_number_type, is_text_type
 from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.source import reason
 from gpuvgm.service.limits import check_width
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 MEDIA_TYPE = "application/json"
 PIECE_VALUES = 1 << 13  # written at a time: Python does nothing else meanwhile
@@ -92,7 +93,7 @@ def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
         return _converted(name, values, type_)
     try:
         array: pa.Array[Any] = pa.array(values)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+    except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
         if type_ != pa.uint64():
             _refuse_mixture(name, values)
         return _unsigned(name, values)
@@ -107,7 +108,7 @@ def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
 def _unsigned(name: str, values: list[Any]) -> pa.Array[Any]:
     try:
         return pa.array(values, pa.uint64())
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+    except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
         _refuse_mixture(name, values)
 
 
@@ -125,12 +126,12 @@ def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any
         if pa.types.is_decimal(type_):
             values = [str(value) if isinstance(value, (int, float)) else value for value in values]
         return _read_as(pa.array(values, spelt), type_)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+    except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
         pass
     for row, value in enumerate(values):
         try:
             _read_as(pa.array([value], spelt), type_)
-        except (pa.ArrowException, OverflowError, ValueError, TypeError) as problem:
+        except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError) as problem:
             raise InputError(f'column "{name}", row {row} holds no {type_}: {reason(problem)}') from None
     raise InputError(f'column "{name}" cannot be read as {type_}: send Arrow')
 
@@ -157,7 +158,7 @@ def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
         try:
             pa.array(values[:middle])
             low = middle
-        except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
             high = middle
     told = printable(repr(values[low])[:40])
     raise InputError(f'column "{name}", row {low}: {told} is out of range, or does not go with the values before it')
@@ -175,7 +176,7 @@ def write_document(table: pa.Table, valid: list[bool] | None = None) -> bytes:
     for name in table.schema.names:
         try:
             columns[name] = _values(table.column(name))
-        except (pa.ArrowException, UnicodeDecodeError) as problem:
+        except (*ARROW_PROBLEMS, UnicodeDecodeError) as problem:
             told = f'column "{name}" holds {table.schema.field(name).type}, which JSON has not'
             raise InputError(f"{told}: ask for Arrow ({reason(problem)})") from None
     if valid is None:

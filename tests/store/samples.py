@@ -30,9 +30,9 @@ OPTIONS = {
 
 def make_mixture(values, active):
     k = len(values)
-    posterior = Posterior(
-        StickBreaking(np.stack((values, values[::-1]))), values + 1, values, values + 2, np.abs(values) + 1e-300
-    )
+    sticks = np.abs(np.arctan(values)) + 0.1
+    covariances = np.abs(values) / 4 + 1e-290
+    posterior = Posterior(StickBreaking(np.stack((sticks, sticks[::-1]))), sticks, values, sticks / 3 + 1, covariances)
     active = np.asarray(active, np.bool_)
     counts = np.arange(k, dtype=np.float64)
     return MixtureModel(Frame(0.5, -1e300), posterior, values * 0.5, counts, active, counts[active])
@@ -47,7 +47,7 @@ def mixture_columns():
     )  # fmt: skip
     whole = MixtureColumn(
         "id", "continuous", IntegerCodec("uint64", 2**63 + 1), EncodingRules(),
-        make_mixture(AWKWARD[:1], [True]), (), (), (0,), -(2**63), 2**64 - 1, FitRecord("exact", 5, 0),
+        make_mixture(AWKWARD[:1], [True]), (), (), (0,), 0, 2**64 - 1, FitRecord("exact", 5, 0),
     )  # fmt: skip
     return [
         mixed,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 import zipfile
 from pathlib import Path
 
@@ -227,3 +229,60 @@ def test_extra_files_in_a_folder_do_not_matter(tmp_path):
     path = save_model(make_stored(), tmp_path / "model")
     (path / ".DS_Store").write_text("")
     assert load_model(path).settings["n_components"] == 10
+
+
+def test_what_is_no_ordinary_file_is_refused_and_never_opened(tmp_path):
+    for name in ("model.json", "manifest.json", "summaries/0.arrow"):
+        for sort, make in SORTS.items():
+            folder = tmp_path / f"{sort}-{name.replace('/', '-').partition('.')[0]}"
+            save_model(make_stored(), folder)
+            (folder / name).rename(tmp_path / "elsewhere")
+            make(folder / name, tmp_path / "elsewhere")
+            refuse(folder, "is no ordinary file|is a link to elsewhere")
+
+
+SORTS = {
+    "pipe": lambda path, elsewhere: os.mkfifo(path),
+    "folder": lambda path, elsewhere: path.mkdir(),
+    "link": lambda path, elsewhere: path.symlink_to(elsewhere),
+    "device": lambda path, elsewhere: path.symlink_to("/dev/zero"),
+    "socket": lambda path, elsewhere: os.mknod(path, stat.S_IFSOCK | 0o600),
+}
+
+
+def _posterior(content, name="spikes"):
+    return held(content, name)["mixture"]["posterior"]
+
+
+HOSTILE = {
+    "nothing": lambda content: content.clear(),
+    "a list of columns": lambda content: content.update(columns=7),
+    "a column twice": lambda content: content["columns"].append(content["columns"][0]),
+    "a schema without it": lambda content: content["schema"].pop(0),
+    "a surrogate": lambda content: held(content, "note").update(name="\ud800"),
+    "deep lists": lambda content: content.update(settings={"a": json.loads("[" * 900 + "]" * 900)}),
+    "a huge number": lambda content: held(content, "spikes").update(maximum=10**400),
+    "an infinite mean": lambda content: _posterior(content)["means"].__setitem__(0, {"$float": "inf"}),
+    "a mean that is text": lambda content: _posterior(content)["means"].__setitem__(0, "1"),
+    "a negative variance": lambda content: _posterior(content)["covariances"].__setitem__(0, -1.0),
+    "no active component": lambda content: (
+        held(content, "id").update(order=[]),
+        held(content, "id")["mixture"].update(active=[False], active_counts=[]),
+    ),
+    "a modal value beyond the type": lambda content: held(content, "when").update(modal_values=[2**70]),
+    "a modal value that is text": lambda content: held(content, "spikes").update(modal_values=["a", 1.0, None]),
+    "another type of levels": lambda content: held(content, "town é").update(type="int64"),
+    "levels that are equal in their type": lambda content: held(content, "size").update(type="double"),
+    "a range upside down": lambda content: held(content, "day").update(minimum=5, maximum=4),
+    "an unknown option": lambda content: held(content, "day").update(clip="yes"),
+    "a negative count": lambda content: held(content, "town é")["fit"].update(rows=-1),
+    "rows that are text": lambda content: content.update(rows="7"),
+    "a seed below 0": lambda content: content.update(seed=-1),
+    "a number that is none": lambda content: content["settings"].update(tol={"$float": []}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_contents_that_no_fit_wrote_are_refused(edit, name):
+    path = edit(lambda files: document(files, "model.json", HOSTILE[name]), seal=True)
+    refuse(path, "model.json is (inconsistent|damaged)|no valid format number")

@@ -66,10 +66,11 @@ def test_no_pickle_and_plain_json(tmp_path, name):
     assert set(json.loads(read("manifest.json"))["files"]) == names
 
 
-FLOATS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
+FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=4)
+WHOLE = st.integers(-(2**63), 2**63 - 1)
 
 
-@given(FLOATS, st.integers(-(2**63), 2**64 - 1), st.integers(-(2**63), 2**64 - 1), st.integers(0, 15))
+@given(FLOATS, WHOLE, WHOLE, st.integers(0, 15))
 def test_columns_survive_json(values, base, end, active):
     mask = [bool(active >> i & 1) for i in range(len(values))]
     with np.errstate(over="ignore"):
@@ -80,8 +81,8 @@ def test_columns_survive_json(values, base, end, active):
         codec=IntegerCodec("int64", base),
         mixture=mixture,
         order=order,
-        minimum=base,
-        maximum=end,
+        minimum=min(base, end),
+        maximum=max(base, end),
     )
     text = json.dumps(plain(column_document(column)), allow_nan=False)
     assert bits(column_of(json.loads(text, object_hook=from_plain))) == bits(column)

@@ -1,0 +1,47 @@
+"""A limit of address space that is too small, refused before OpenBLAS is loaded, which hangs or ends the process in it.
+
+Measured with ``ulimit -v`` on Linux, two cores, NumPy 2 and SciPy 1 with an OpenBLAS of their own each: the command
+line maps 450 MiB, and 80 MiB for every thread of OpenBLAS (in each of the two a stack of 8 MiB and a buffer of 32 MiB).
+Below that imports fail or OpenBLAS waits for memory, for a minute or for ever; a fit still met that at 900 MiB with two
+threads, and from 950 on ended with a clear error or well.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from gpuvgm.errors import EnvironmentProblem
+
+MIB = 1 << 20
+BASE, WORK, PER_THREAD = 450 * MIB, 400 * MIB, 80 * MIB
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def check_address_space() -> None:
+    """Refuse a limit in which OpenBLAS finds no memory.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Naming the limit, and what is needed.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    threads = _blas_threads()
+    if limit == resource.RLIM_INFINITY or limit >= needed(threads):
+        return
+    told = f"the limit of address space (ulimit -v) is {limit // MIB} MiB, and {needed(threads) // MIB} MiB are needed"
+    fewer = f", or set OPENBLAS_NUM_THREADS=1, with which {needed(1) // MIB} MiB do" if threads > 1 else ""
+    raise EnvironmentProblem(f"{told} with {threads} threads of OpenBLAS: raise it{fewer}")
+
+
+def needed(threads: int) -> int:
+    """Bytes of address space below which OpenBLAS with so many threads hangs or ends the process."""
+    return BASE + WORK + threads * PER_THREAD
+
+
+def _blas_threads() -> int:
+    """Threads that OpenBLAS starts: one a core that the process may run on, or fewer where it is told so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = [int(value) for name in _THREADS if (value := os.environ.get(name, "")).isdecimal() and int(value)]
+    return min([cores, *asked[:1]])
