@@ -311,7 +311,10 @@ def change(prepared: Prepared, random: random.Random, folder: Path) -> None:
             raise Unclean(f"{' '.join(run.job.arguments)}, {alter.__name__}: exit code {code}\n{said}")
         check_left(run, work, {}, f"{said}; go on with --resume where the source comes back")
         code, said = finish(run.job.arguments, work)
-        return None if code else check_left(run, work, {}, said)
+        left = [name for name in snapshot(work) if name.startswith(".")]
+        if not code and left:
+            raise Unclean(f"left behind by the run after a refused one: {left}")
+        return None
     check_old_or_new(run, snapshot(work), work, alter.__name__)
     return None
 
