@@ -1,5 +1,6 @@
 # make demo       the main job on real data          make test        the whole suite
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
+# make fuzz       files, bodies and runs that are spoilt, for MINUTES=30; FUZZ_ARGS="--only csv", "--only csv --case 7"
 # make lint       every static check                 make format      apply the formatters
 # make docs       the documentation as a site in build/site, every link checked
 # make benchmarks tables and JSON lines              make clean       remove what was built
@@ -12,6 +13,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+MINUTES ?= 30
+FUZZ_ARGS ?=
 GPU_RESULTS ?= build/gpu.jsonl
 PEERS_RESULTS ?= build/peers.jsonl
 PEERS_ROWS ?= 200000
@@ -28,7 +31,7 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-faults test-gpu test-integrations test-one-integration peers measure-peers
+.PHONY: help demo docs test test-faults fuzz test-gpu test-integrations test-one-integration peers measure-peers
 .PHONY: notebooks notebooks-update run-notebooks lint format benchmarks install install-dev clean distclean
 
 help:
@@ -45,6 +48,9 @@ test: $(STAMP)-test
 
 test-faults: $(STAMP)-test
 	$(BIN)/python -m pytest tests/faults tests/recovery tests/storage $(PYTEST_ARGS)
+
+fuzz: $(STAMP)-test
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --side-by-side 2 $(FUZZ_ARGS)
 
 test-gpu: $(STAMP)-test
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)

@@ -62,20 +62,21 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = KernelTable.of(posterior, frame)
-        return statistics_of(sums_of_rows(engine, placed, table, pool), table)
+        partials = sums_of_chunks(engine, placed, table, pool)
+        return statistics_of(added_chunks(engine, partials, 3 * len(table.means) + 1), table)
 
     return accumulate
 
 
-def sums_of_rows(engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None) -> Floats:
-    """Sums of an E-step over the rows of one feature where they lie, shape (1, 3 K + 1)."""
+def sums_of_chunks(engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None) -> Iterator[Floats]:
+    """Sums of an E-step over the rows of one feature where they lie, per chunk, block by block in row order."""
 
     def sums(part: slice) -> Floats:
         if _stay(engine, rows):
             return engine.e_step(rows.resident_column(part), rows.weights(part), None, table)
         return engine.e_step(rows.column(part), rows.column_weights(part), None, table)
 
-    return _total(engine, _in_parts(engine, sums, rows, pool), 3 * len(table.means) + 1)
+    return _in_parts(engine, sums, rows, pool)
 
 
 def over_features(
@@ -118,7 +119,7 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
     def sums(part: slice) -> Floats:
         return np.asarray(to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table)))
 
-    return _total(engine, _in_parts(engine, sums, rows, pool), table.width)
+    return added_chunks(engine, _in_parts(engine, sums, rows, pool), table.width)
 
 
 def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
@@ -160,8 +161,22 @@ def _in_parts(engine: Engine, sums: Callable[[slice], Floats], rows: Rows, pool:
     return in_order(sums, rows.parts(), pool)
 
 
-def _total(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats:
-    """Sum of the chunks of all blocks, one after the other: no grouping that blocks or threads could change."""
+def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats:
+    """Sum of the chunks of all blocks, one after the other: no grouping that blocks or threads could change.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who adds.
+    blocks : iterable of ndarray of shape (chunks, width)
+        Sums of the chunks of each block, in row order.
+    width : int
+        Number of sums.
+
+    Returns
+    -------
+    ndarray of shape (1, width)
+    """
     total = np.zeros((1, width))
     for partials in blocks:
         total = engine.add_chunks(total, partials)

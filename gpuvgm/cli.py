@@ -18,6 +18,7 @@ from gpuvgm.options import (
     Against,
     Algorithm,
     BlockRows,
+    ClientTimeout,
     Columns,
     Concurrency,
     Effort,
@@ -25,6 +26,7 @@ from gpuvgm.options import (
     GoOn,
     Infinities,
     Memory,
+    MinRate,
     Model,
     PartRows,
     Precision,
@@ -383,6 +385,9 @@ def serve(
     timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", min=0.1)] = 30,
     concurrency: Concurrency = None,
     threads: Threads = None,
+    connections: Annotated[int, option("--connections", "Connections at a time.", min=1)] = 1000,
+    client_timeout: ClientTimeout = 10,
+    min_rate: MinRate = 1024,
 ) -> Outcome:
     """Transform and invert rows over HTTP.
 
@@ -391,7 +396,19 @@ def serve(
     from gpuvgm.memory import parse_memory
     from gpuvgm.service.start import Settings, run_service
 
-    settings = Settings(model, host, port, token_file, parse_memory(max_bytes), timeout, concurrency, threads)
+    settings = Settings(
+        model,
+        host,
+        port,
+        token_file,
+        parse_memory(max_bytes),
+        timeout,
+        concurrency,
+        threads,
+        connections,
+        client_timeout,
+        min_rate,
+    )
     return run_service(settings, terminal)
 
 

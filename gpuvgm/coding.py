@@ -14,6 +14,7 @@ from gpuvgm.columns import TableModel
 from gpuvgm.documents import document_digest
 from gpuvgm.encoding import Decoded, TableDecoder, TableEncoder
 from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError
 from gpuvgm.frames import Source
 from gpuvgm.kinds.base import EncodingOptions
 from gpuvgm.layouts import CompactLayout, Layout, OnehotLayout
@@ -165,9 +166,15 @@ class Decoding:
         """From blocks to decoded rows."""
         read = self.reader()
         decode = TableDecoder(self.engine, self.model, check=self.check or self.drop)
-        if self.drop:
-            return lambda block: decode(read(block)).kept()
-        return lambda block: decode(read(block))
+
+        def decoded(block: Any) -> Decoded:
+            try:
+                rows = decode(read(block))
+            except InputError as problem:
+                raise InputError(f"{self.table.name}: {problem}") from problem
+            return rows.kept() if self.drop else rows
+
+        return decoded
 
     def batches(self) -> Callable[[Any], pa.RecordBatch]:
         """From blocks to Arrow batches of decoded rows."""

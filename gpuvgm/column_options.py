@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, listed
 
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
@@ -212,7 +212,7 @@ def narrowed_kind(name: str, options: Mapping[str, Setting]) -> tuple[str, str]:
 def holders(option: str) -> str:
     """The kinds that have an option, for messages: '"continuous" and "mixed" columns'."""
     kinds = _OPTIONS[option].kinds
-    first = quoted(kinds[:-1])
+    first = listed(kinds[:-1])
     return f'{first + " and " if first else ""}"{kinds[-1]}" columns'
 
 
@@ -296,10 +296,4 @@ def _distinct(values: list[Value]) -> list[Value]:
 def suggestion(name: str, names: Sequence[str]) -> str:
     """Names close to a wrong one, as the end of a message; may be empty."""
     close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {quoted(close)}?" if close else ""
-
-
-def quoted(names: Sequence[str], limit: int = 20) -> str:
-    """Names in quotes with commas between, at most `limit` of them."""
-    text = ", ".join(f'"{name}"' for name in names[:limit])
-    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return f"; did you mean {listed(close)}?" if close else ""

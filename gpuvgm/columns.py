@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import Codec, Number
-from gpuvgm.config import EncodingRules
+from gpuvgm.config import EncodingRules, Precision
 from gpuvgm.grid import Floats, Frame
 from gpuvgm.model import DrawTable, FitRecord, InverseTable, KernelTable, MixtureModel, NarrowTable
 
 MISSING = None  # the modal value, or the level, that stands for "missing"
-FLOAT32_BITS = 24
+FLOAT32_STEP = 2.0**-24  # relative, of a scalar of 24 bits
 
 Level = str | int | float | bool | None
 
@@ -162,11 +162,29 @@ class MixtureColumn(Drawable):
         return np.asarray(counts[list(self.order)], np.float64)
 
     @property
-    def resolution(self) -> float:
+    def scalar_step(self) -> float:
         """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
         if self.mixture is None:
             return 0.0
-        return float(self.rules.scale * np.max(self.stds[self.active]) / 2.0**FLOAT32_BITS)
+        return float(self.rules.scale * np.max(self.stds[self.active]) * FLOAT32_STEP)
+
+    @property
+    def resolution(self) -> float:
+        """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
+
+        That is of ordinary values within the training range whose scalars, as float32, were not cut; as float64 they
+        come back closer. It is a step of the largest scalar, and the rounding of float64 and of the column's type; for
+        log columns, what that comes to at the largest value. Columns of whole numbers on request hold such values only.
+        """
+        if self.mixture is None or self.minimum is None or self.maximum is None:
+            return 0.0
+        low, high = (self.codec.number(end) for end in (self.minimum, self.maximum))
+        means = self.mixture.frame.invert(self.mixture.posterior.means)[self.active] * FLOAT32_STEP
+        steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
+        with np.errstate(over="ignore"):
+            cut = self.rules.scalar_limit * (self.rules.scale * (self.stds[self.active] * FLOAT32_STEP))
+        error = _error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision)
+        return self.codec.value_error(error, self.minimum, self.maximum)
 
     @property
     def column_id(self) -> int:
@@ -326,8 +344,27 @@ class GeneralColumn(Drawable):
 
     @property
     def resolution(self) -> float:
-        """Step of a float64 scalar, in the unit of the codec's numbers."""
-        return (self.high - self.low) * 2.0**-53
+        """Largest distance of a training value from what comes back for it, as for `MixtureColumn`."""
+        if self.minimum is None or self.maximum is None:
+            return 0.0
+        error = _error_of((self.high - self.low) / 2 * FLOAT32_STEP, self.low, self.high)
+        return self.codec.value_error(error, self.minimum, self.maximum)
+
+
+def _error_of(step: float, low: float, high: float, precision: Precision = "float64") -> float:
+    """Largest error of a number that was a float32 scalar.
+
+    Parameters
+    ----------
+    step : float
+        Step of the largest scalar: 2^-24 of the distance from where it is 0 to the furthest number.
+    low, high : float
+        Ends of the numbers.
+    precision : {"float64", "float32"}
+        Of the arithmetic that made the scalar; that of `NarrowTable` rounds numbers to 2^-48 and a scalar five times.
+    """
+    steps, rounding = (1, 2.0**-50) if precision == "float64" else (6, 2.0**-46)
+    return (steps + rounding / FLOAT32_STEP) * step + rounding * max(abs(low), abs(high))
 
 
 @dataclass(frozen=True, slots=True)

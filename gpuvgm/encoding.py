@@ -14,7 +14,7 @@ from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, is_on_dev
 from gpuvgm.columns import MixtureColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, naming
-from gpuvgm.frames import Block, DeviceTable, device_array, host_batch, lies_on_device
+from gpuvgm.frames import Block, DeviceTable, device_array, host_batch, kept_rows, lies_on_device
 from gpuvgm.grid import Floats
 from gpuvgm.kinds import decoder_of, encoder_of
 from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
@@ -47,8 +47,9 @@ class Decoded:
         """The valid rows alone."""
         if self.valid.all():
             return self
-        chosen: Any = self.valid if isinstance(self.table, DeviceTable) else pa.array(to_numpy(self.valid))
-        return Decoded(self.table.filter(chosen), self.valid[self.valid])
+        table = self.table
+        kept = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
+        return Decoded(kept, self.valid[self.valid])
 
 
 class TableEncoder:
@@ -76,6 +77,7 @@ class TableEncoder:
         rows = get_engine(engine)
         self._encoders = {column.name: encoder_of(rows, column, options) for column in model.columns}
         self._uniforms = uniforms or {}
+        self._place = options.place
 
     def __call__(self, block: Block) -> Encoded:
         """Scalars and cells of a block.
@@ -91,7 +93,10 @@ class TableEncoder:
             try:
                 columns[name] = encoder(part)
             except InputError as problem:
-                raise naming(name, problem) from None
+                named = naming(name, problem)
+                if named is not problem:  # of a codec, which knows no rows
+                    named = InputError(f"{named} (in the rows from {self._place(block.first_row)} on)")
+                raise named from None
         return Encoded(block.first_row, block.rows, columns)
 
     def _drawn(self, name: str, block: Block) -> Floats | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Wrong input or wrong usage; the message names column, file and row where they exist (exit code 2)."""
@@ -62,3 +64,10 @@ class SourceChangedError(InputError):
 def printable(text: str) -> str:
     """The text with escapes for what cannot be shown."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def listed(names: Iterable[str], limit: int = 20) -> str:
+    """Names in quotes for a message, the first `limit` of them."""
+    names = list(names)
+    text = ", ".join(f'"{printable(name)}"' for name in names[:limit])
+    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")

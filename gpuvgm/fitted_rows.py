@@ -251,7 +251,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         -------
         object
             The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an array of
-            bool, which lies on the device where the values do.
+            bool, which lies on the device where the values do. Arrays of integers with missing values are float64 with
+            NaN while all lie from -2^53 to 2^53, else objects (int and None); see docs/how-to/missing.md.
         """
         model = self._fitted()
         check_choice("invalid", invalid, ("mask", "drop"))

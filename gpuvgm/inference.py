@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import is_number_type, is_plain_number_type, is_text_type
+from gpuvgm.arrow_values import plain_column
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 
@@ -86,7 +87,7 @@ def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True)
     type_ = column.type
     if not is_level_type(type_):
         return Finding("pass", f"{type_name(type_)} values, which only pass through")
-    held = _without_dictionary(column) if pa.types.is_dictionary(type_) else column
+    held = plain_column(column)
     if is_text_type(held.type):
         return _of_text(held, type_name(type_))
     number = is_number_type(type_)
@@ -108,14 +109,6 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
     if pc.count_distinct(column).as_py() < len(column):
         return None
     return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
-
-
-def _without_dictionary(column: Column) -> Column:
-    """Values of a dictionary column; views of text as text, as Arrow cannot pick from the former."""
-    type_: Any = column.type
-    held = pa.large_string() if pa.types.is_string_view(type_.value_type) else type_.value_type
-    chunks: list[Any] = column.chunks
-    return pa.chunked_array([chunk.dictionary.cast(held).take(chunk.indices) for chunk in chunks], held)
 
 
 def _of_text(column: Column, name: str) -> Finding:

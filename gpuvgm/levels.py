@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import is_plain_number_type, is_text_type, type_of
+from gpuvgm.arrow_values import out_of_dictionary
 from gpuvgm.columns import CategoricalColumn, Level
 from gpuvgm.errors import InputError
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -37,8 +38,8 @@ def value_type(type_: pa.DataType) -> pa.DataType:
 def plain_values(values: Array) -> Array:
     """Values with one form of each: no dictionary, NaN and blank text missing, no negative zero."""
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary.cast(value_type(values.type)).take(values.indices)
-    elif values.type != value_type(values.type):
+        values = out_of_dictionary(values)
+    if values.type != value_type(values.type):
         values = values.cast(value_type(values.type))
     if pa.types.is_floating(values.type):
         wide = values.to_numpy(zero_copy_only=False)
@@ -101,7 +102,8 @@ def cell_of(column: CategoricalColumn, value: object) -> int | None:
 def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int64]:
     """`known` of each index into a dictionary, shape (rows,); `missing` where there is no index."""
     codes = np.append(known, missing).astype(np.int64)
-    return np.asarray(codes[indices.fill_null(len(known)).to_numpy(zero_copy_only=False)])
+    rows = indices.cast(pa.int64()).fill_null(len(known))  # 8 bits may number the entries, but not one more
+    return np.asarray(codes[rows.to_numpy(zero_copy_only=False)])
 
 
 def check_levels(count: int) -> None:

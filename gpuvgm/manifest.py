@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from gpuvgm.documents import from_plain, plain
+from gpuvgm.documents import plain
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import Location, location_of, open_binary, write_bytes
+from gpuvgm.frames import Location, location_of, manifest_document, manifest_text, open_binary, write_bytes
 
-FORMAT = 1
 NAME = "manifest.json"
 _HASH_BYTES = 1 << 20
 
@@ -42,9 +41,9 @@ class Manifest:
 
     def write(self) -> None:
         """Write it; the old one is there until the new one is."""
-        header = {"format": FORMAT, "library": "gpuvgm", "version": gpuvgm.__version__}
+        header = {"library": "gpuvgm", "version": gpuvgm.__version__}
         document = {**header, "complete": self.complete, "asked": self.asked, "done": self.done}
-        write_bytes(self.place, json.dumps(plain(document, "manifest"), indent=1).encode())
+        write_bytes(self.place, manifest_text(plain(document, "manifest")))
 
     def add(self, name: str, entry: Mapping[str, Any]) -> None:
         """Note what is done."""
@@ -55,12 +54,11 @@ class Manifest:
 def read_manifest(place: Location) -> Manifest | None:
     """A manifest that was written there; None where there is none, or no whole one."""
     try:
-        body = place.read_bytes()
-        document = json.loads(body, object_hook=from_plain)
-        if document["library"] != "gpuvgm" or document["format"] > FORMAT:
+        document = manifest_document(place)
+        if document is None or document["library"] != "gpuvgm":
             return None
         return Manifest(place, document["asked"], document["done"], document["complete"])
-    except (OSError, InputError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, KeyError):
         return None
 
 

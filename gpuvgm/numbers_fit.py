@@ -43,7 +43,7 @@ from gpuvgm.run import Run
 from gpuvgm.seeding import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.summary import Summary
 from gpuvgm.tallies import COLUMN_PROBLEMS, Failure, Results, side_by_side, tally_columns
-from gpuvgm.workers_fit import fit_over_workers
+from gpuvgm.workers_fit import SEEDING_ROWS, WorkerRows, rows_on_workers
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
@@ -206,8 +206,8 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     up keeps its centres.
     """
     if run.spread:
-        plan, outcome = fit_over_workers(source, column.plan, column.summary, run, _seeds_of_rows)
-        return Column(plan, column.summary, outcome)
+        with rows_on_workers(source, column.plan, run) as held:
+            return fit_over_workers(held, column)
     if run.room is not None and column.summary.rows * exact_row_bytes(column.plan) > run.room:
         return _fit_over_blocks(source, column, run)
     plan, engine = column.plan, get_engine(run.engine)
@@ -221,26 +221,54 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     parts.clear()
     numbers = to_numpy(rows).astype(np.float64, copy=False)
     start = None
-    if plan.config.algorithm == "exact" and plan.config.effort == "research":
-        ordinary = numbers[np.isfinite(numbers)]
-        y = plan.grid.frame.apply(ordinary)
-        _refuse_changed(column, len(y))
-        plan = replace(plan, seeds=_seeds_of_rows(plan, ordinary, y))
-        start = mixture.row_start(plan, y)
+    if _starts_from_rows(plan):
+        column, start = _started(column, numbers[np.isfinite(numbers)])
     with ThreadPoolExecutor(run.executor.threads) as pool:
         accumulate = over_rows(engine, Rows.of(rows), plan.grid.frame, None if run.on_device else pool)
-        return _climbed(engine, replace(column, plan=plan), over_array(engine, numbers, pool), accumulate, start)
+        return _climbed(engine, column, over_array(engine, numbers, pool), accumulate, start)
+
+
+def fit_over_workers(rows: WorkerRows, column: Column) -> Column:
+    """The same with the column in the workers' memory, and the same bits.
+
+    k-means takes all rows up to 2^24, which come to this process for it; of more, the centres are the plan's.
+
+    Parameters
+    ----------
+    rows : WorkerRows
+        The column's numbers.
+    column : Column
+        The column, without a fit.
+    """
+    start = None
+    if _starts_from_rows(column.plan) and column.summary.ordinary <= SEEDING_ROWS:
+        column, start = _started(column, rows.ordinary())
+    return _climbed(rows.here, column, rows.through, rows.accumulate(column.plan.grid.frame), start)
+
+
+def _starts_from_rows(plan: NumberPlan) -> bool:
+    """Whether k-means runs on all rows."""
+    return plan.config.algorithm == "exact" and plan.config.effort == "research"
+
+
+def _started(column: Column, numbers: Floats) -> tuple[Column, ComponentStatistics]:
+    """The column with centres from k-means on its ordinary numbers, and what these rows start from."""
+    plan = column.plan
+    y = plan.grid.frame.apply(numbers)
+    _refuse_changed(column, len(y))
+    plan = replace(plan, seeds=_seeds_of_rows(plan, numbers, y))
+    return replace(column, plan=plan), mixture.row_start(plan, y)
 
 
 def exact_row_bytes(plan: NumberPlan) -> int:
     """Bytes a row that exact EM in memory takes: k-means on all rows has many copies of them."""
-    return EXACT_BYTES + K_MEANS_BYTES * (plan.config.algorithm == "exact" and plan.config.effort == "research")
+    return EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)
 
 
 def _fit_over_blocks(source: Source, column: Column, run: Run) -> Column:
     """The same without the column in memory: every E-step reads the source again."""
     plan, engine = column.plan, get_engine(run.engine)
-    if plan.config.algorithm == "exact" and plan.config.effort == "research":
+    if _starts_from_rows(plan):
         _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
     through = over_source(source, plan, run, engine)
     return _climbed(engine, column, through, over_blocks(engine, through, plan.grid.frame), None)

@@ -293,6 +293,10 @@ TokenFile = Annotated[
 Concurrency = Annotated[
     int | None, option("--concurrency", "Requests under way; by default 8 a core.", min=1, show_default=False)
 ]
+ClientTimeout = Annotated[
+    float, option("--client-timeout", "Seconds for a request's head, and in which --min-rate is counted.", min=0.1)
+]
+MinRate = Annotated[int, option("--min-rate", "Bytes a second of a body at the least; 0 for any.", min=0)]
 
 JSON = option("--json", "Print one JSON document.")
 QUIET = option("--quiet", "Print errors only.")

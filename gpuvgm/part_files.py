@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.execution import CallerExecutor, LocalExecutor
 from gpuvgm.frames import Location, ParquetSink, Portion, RemoteFile
-from gpuvgm.manifest import Manifest, digest_of, inside
+from gpuvgm.manifest import Manifest, inside
 
 PART_ROWS = 1 << 24
 Encode = Callable[[Any], pa.RecordBatch]
@@ -93,8 +92,6 @@ class Cut:
 class PartFiles:
     """Takes batches in the order of rows and puts each into the file of its part.
 
-    Checksums are computed while the next part is written.
-
     Parameters
     ----------
     parts : Parts
@@ -107,8 +104,6 @@ class PartFiles:
         self._parts, self._manifest = parts, manifest
         self._sink: ParquetSink | None = None
         self._first = 0
-        self._ended: dict[str, Future[dict[str, Any]]] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gpuvgm-checksum")
 
     def __enter__(self) -> PartFiles:
         return self
@@ -123,18 +118,14 @@ class PartFiles:
             self._sink.write(batch)
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        try:
-            if kind is not None:
-                if self._sink is not None:
-                    self._sink.__exit__(kind, value, trace)
-                return
+        if kind is not None:
+            if self._sink is not None:
+                self._sink.__exit__(kind, value, trace)
+            return
+        self._close()
+        if not self._manifest.done:
+            self._open(0)  # no rows at all: a file that has the columns
             self._close()
-            if not self._ended and not self._manifest.done:
-                self._open(0)  # no rows at all: a file that has the columns
-                self._close()
-        finally:
-            self._pool.shutdown(wait=True)
-            self._note_ended()
 
     def _open(self, first: int) -> None:
         self._first = first
@@ -149,12 +140,7 @@ class PartFiles:
         if sink is None:
             return
         sink.__exit__(None, None, None)
-        self._ended[self._path.name] = self._pool.submit(_entry, self._path, self._first, sink.rows)
-        self._note_ended()
-
-    def _note_ended(self) -> None:
-        for name in [name for name, entry in self._ended.items() if entry.done()]:
-            self._manifest.add(name, self._ended.pop(name).result())
+        self._manifest.add(self._path.name, _entry(sink, self._first))
 
 
 def write_part(parts: Parts, encode: Encode, portion: Portion, executor: LocalExecutor) -> dict[str, Any]:
@@ -164,7 +150,7 @@ def write_part(parts: Parts, encode: Encode, portion: Portion, executor: LocalEx
     chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
     with _sink(parts, path) as sink:
         chosen.map_blocks(encode, opened.blocks, sink.write)
-    return _entry(path, portion.first_row, sink.rows)
+    return _entry(sink, portion.first_row)
 
 
 def _sink(parts: Parts, path: Location) -> ParquetSink:
@@ -172,6 +158,5 @@ def _sink(parts: Parts, path: Location) -> ParquetSink:
     return ParquetSink(path, parts.schema, metadata)
 
 
-def _entry(path: Location, first_row: int, rows: int) -> dict[str, Any]:
-    size, digest = digest_of(path)
-    return {"first_row": first_row, "rows": rows, "bytes": size, "sha256": digest}
+def _entry(sink: ParquetSink, first_row: int) -> dict[str, Any]:
+    return {"first_row": first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}

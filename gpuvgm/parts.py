@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.frames import DaskFrame, FileSource, Location, RemoteFile, Source, lies_in_process
+from gpuvgm.frames import MANIFEST, DaskFrame, FileSource, Location, RemoteFile, Source, lies_in_process
 from gpuvgm.locks import locked
 from gpuvgm.manifest import (
-    NAME,
     Manifest,
     inside,
     read_manifest,
@@ -30,7 +29,6 @@ from gpuvgm.part_files import Cut, Encode, PartFiles, Parts, write_part
 from gpuvgm.partial_files import replace_folder
 from gpuvgm.run import Run
 
-HIDDEN = f"_{NAME}"  # readers of folders leave out names that begin like this
 _ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
 _LOG = logging.getLogger("gpuvgm")
 
@@ -87,7 +85,7 @@ def write_parts(
             _check_rows(source, parts, manifest)
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
-            _clear(parts.place, {HIDDEN, *manifest.done})
+            _clear(parts.place, {MANIFEST, *manifest.done})
             _publish(parts)
     summary = _summary(parts, manifest, began)
     _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
@@ -169,9 +167,9 @@ def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
 
 def _finished(parts: Parts) -> Manifest | None:
     """The manifest of a folder that is complete already; where files of it are damaged, it becomes unfinished."""
-    if parts.place != parts.out and read_manifest(inside(parts.place, HIDDEN)) is not None:
+    if parts.place != parts.out and read_manifest(inside(parts.place, MANIFEST)) is not None:
         return None
-    found = read_manifest(inside(parts.out, HIDDEN))
+    found = read_manifest(inside(parts.out, MANIFEST))
     if found is None or not found.complete:
         return None
     refuse_other_run(found, parts.asked, str(parts.out))
@@ -187,7 +185,7 @@ def _finished(parts: Parts) -> Manifest | None:
 def _begun(parts: Parts, *, resume: bool) -> Manifest:
     """The manifest of the run to resume, or a new one in a folder of its own."""
     _check_folder(parts.out)
-    place = inside(parts.place, HIDDEN)
+    place = inside(parts.place, MANIFEST)
     found = read_manifest(place) if resume else None
     if found is not None:
         refuse_other_run(found, parts.asked, str(parts.out))
@@ -206,8 +204,8 @@ def _begun(parts: Parts, *, resume: bool) -> Manifest:
 
 def _empty_store(out: RemoteFile) -> None:
     """Remove what an earlier run wrote to a folder of a store, and refuse one that holds something else."""
-    manifest = read_manifest(inside(out, HIDDEN))
-    known = {HIDDEN, *(manifest.done if manifest else ())}
+    manifest = read_manifest(inside(out, MANIFEST))
+    known = {MANIFEST, *(manifest.done if manifest else ())}
     held = out.files()
     foreign = sorted(file.name for file in held if file.name not in known)
     if foreign:
@@ -233,10 +231,10 @@ def _check_folder(out: Location) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
     held = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    manifest = read_manifest(out / HIDDEN)
+    manifest = read_manifest(out / MANIFEST)
     if held and manifest is None:
         raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
-    foreign = sorted(held - {HIDDEN, *(manifest.done if manifest else ())})
+    foreign = sorted(held - {MANIFEST, *(manifest.done if manifest else ())})
     if foreign:
         raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
 

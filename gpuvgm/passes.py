@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gpuvgm.accumulation import Accumulate
+from gpuvgm.accumulation import Accumulate, added_chunks
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, statistics_of
 from gpuvgm.frames import Source
@@ -25,6 +26,7 @@ from gpuvgm.run import Run
 from gpuvgm.seeding import Seeds
 
 #: Numbers of some rows to the sums of each chunk of them, shape (chunks, width); then all added up, shape (width,).
+#: The function may go to the workers of a cluster.
 Pass = Callable[[Callable[[Floats], Floats], int], Floats]
 
 
@@ -43,10 +45,8 @@ def over_array(engine: Engine, numbers: Floats, pool: Executor | None = None) ->
     rows = Rows.of(numbers)
 
     def run_through(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        total = np.zeros((1, width))
-        for partials in in_order(lambda part: sums(numbers[part]), rows.parts(), pool):
-            total = engine.add_chunks(total, partials)
-        return np.asarray(total[0])
+        blocks = in_order(lambda part: sums(numbers[part]), rows.parts(), pool)
+        return np.asarray(added_chunks(engine, blocks, width)[0])
 
     return run_through
 
@@ -117,17 +117,18 @@ def moments_over(through: Pass, frame: Frame) -> ColumnMoments:
 
     Chan, Golub & LeVeque 1983, The American Statistician 37 (3), equation 1.7.
     """
-    count, total = through(lambda numbers: _sums(frame.apply(numbers), 0.0)[:, :2], 2)
+    count, total, _ = through(partial(_sums, frame, 0.0), 3)
     rough = total / max(count, 1.0)
-    _, shift, squares = through(lambda numbers: _sums(frame.apply(numbers), rough), 3)
+    _, shift, squares = through(partial(_sums, frame, rough), 3)
     squares -= shift * shift / max(count, 1.0)
     return ColumnMoments(
         int(count), float(rough + shift / max(count, 1.0)), float(squares / (count - 1) if count > 1 else 1.0)
     )
 
 
-def _sums(y: Floats, centre: float) -> Floats:
+def _sums(frame: Frame, centre: float, numbers: Floats) -> Floats:
     """Count, and sums of the distance to a centre and of its square, of each chunk."""
+    y = frame.apply(numbers)
     there = np.isfinite(y)
     d = np.where(there, y - centre, 0.0)
     return np.stack([np.sum(_chunks(part), axis=1) for part in (there.astype(np.float64), d, d * d)], axis=1)
@@ -153,16 +154,17 @@ def start_over(through: Pass, frame: Frame, seeds: Seeds) -> ComponentStatistics
     seeds : Seeds
         The centres.
     """
-    centres = seeds.centres
-    width = 3 * len(centres)
+    alone = Seeds(seeds.centres, seeds.labels[:0])
+    counts, first, second = through(partial(_starts, frame, alone), 3 * len(seeds.centres)).reshape(3, -1)
+    return ComponentStatistics(seeds.centres, counts, first, second, 0.0)
 
-    def sums(numbers: Floats) -> Floats:
-        y = frame.apply(numbers)
-        chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
-        return np.array([_start(chunk[np.isfinite(chunk)], seeds) for chunk in chunks]).reshape(-1, width)
 
-    counts, first, second = through(sums, width).reshape(3, -1)
-    return ComponentStatistics(centres, counts, first, second, 0.0)
+def _starts(frame: Frame, seeds: Seeds, numbers: Floats) -> Floats:
+    """Counts and moments of the components, of each chunk."""
+    y = frame.apply(numbers)
+    chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
+    sums = [_start(chunk[np.isfinite(chunk)], seeds) for chunk in chunks]
+    return np.array(sums).reshape(-1, 3 * len(seeds.centres))
 
 
 def _start(y: Floats, seeds: Seeds) -> Floats:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import is_plain_number_type
-from gpuvgm.codecs.arrays import floats
+from gpuvgm.arrow_values import plain_values_of
+from gpuvgm.codecs.arrays import as_numbers, floats
 from gpuvgm.codecs.device_columns import DeviceColumn, beside, is_on_device
 from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
 from gpuvgm.encoding import Encoded
@@ -99,9 +100,7 @@ def _array(block: Block, name: str) -> Array:
     """A column of a block as an array where it lies; floats with NaN where values are missing."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn):
-        if pa.types.is_null(column.type):
-            return np.full(len(column), np.nan)
-        return np.asarray(column.to_numpy(zero_copy_only=False))
+        return floats(as_numbers(plain_values_of(column), "numeric"))
     if column.missing is None:
         return column.values
     values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)

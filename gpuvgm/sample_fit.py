@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import row_bytes
+from gpuvgm.arrow_values import joined_arrays, plain_column, taken
 from gpuvgm.errors import InputError
 from gpuvgm.frames import SampleSource, Source
 from gpuvgm.sampling import sample_runs
@@ -88,14 +89,21 @@ def stratify(table: pa.Table, count: int, seed: int) -> pa.Table:
         Seed of the offset.
     """
     offset = float(np.random.Generator(np.random.PCG64(seed)).random())
-    columns = [_taken(column, count, offset) for column in table.unify_dictionaries().columns]
+    columns = [_taken(_unified(column), count, offset) for column in table.columns]
     return pa.Table.from_arrays(columns, names=table.schema.names)
 
 
-def _taken(column: Column, count: int, offset: float) -> Column:
+def _unified(column: Column) -> Column:
+    """The column with one dictionary, where it has such."""
+    return (
+        pa.chunked_array([joined_arrays(column.chunks, column.type)]) if pa.types.is_dictionary(column.type) else column
+    )
+
+
+def _taken(column: Column, count: int, offset: float) -> Any:
     order = _order(column)
     if order is None:
-        return _rows_of(column, _steps(len(column), count, offset))
+        return taken(column, _steps(len(column), count, offset))
     missing = len(column) - int(np.sum(_is_there(column)))
     left = _share_of_missing(missing, len(column), count)
     there, gone = order[: len(order) - missing], order[len(order) - missing :]
@@ -103,16 +111,7 @@ def _taken(column: Column, count: int, offset: float) -> Column:
     if len(chosen) > 1:
         chosen[0], chosen[-1] = 0, len(there) - 1
     rows = np.concatenate((there[chosen], gone[_steps(missing, left, offset)]))
-    return _rows_of(column, np.sort(rows))
-
-
-def _rows_of(column: Column, rows: NDArray[np.int64]) -> Column:
-    """Rows of a column; one after the other for types that Arrow picks none of."""
-    try:
-        return column.take(rows)
-    except pa.ArrowNotImplementedError:
-        chunks = [chunk for row in rows.tolist() for chunk in column.slice(row, 1).chunks]
-        return pa.chunked_array(chunks, column.type)
+    return taken(column, np.sort(rows))
 
 
 def _share_of_missing(missing: int, rows: int, count: int) -> int:
@@ -148,8 +147,7 @@ def _order(column: Column) -> NDArray[np.int64] | None:
 
 def _sortable(column: Column) -> Column:
     """The same values in a type that Arrow sorts."""
-    if pa.types.is_dictionary(column.type):
-        return column.cast(column.type.value_type)
+    column = plain_column(column)
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column

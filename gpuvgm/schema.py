@@ -21,13 +21,12 @@ from gpuvgm.column_options import (
     holders,
     kinds_with,
     narrowed_kind,
-    quoted,
     suggestion,
 )
 from gpuvgm.column_options import KINDS as KINDS
 from gpuvgm.column_options import check_settings as check_settings
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, listed
 from gpuvgm.inference import (
     Column,
     Finding,
@@ -217,14 +216,14 @@ class TableSchema:
         for name in declared:
             if name not in arrow_schema.names:
                 hint = suggestion(name, arrow_schema.names) or ";"
-                raise InputError(f'{source_name}: no column "{name}"{hint} columns: {quoted(arrow_schema.names)}')
+                raise InputError(f'{source_name}: no column "{name}"{hint} columns: {listed(arrow_schema.names)}')
         if isinstance(columns, Mapping) or columns is None:
             specs = [declared.get(name) or ColumnSpec.declare(name, INFER) for name in arrow_schema.names]
         else:
             specs = list(declared.values())
         schema = cls(tuple(specs))
         if not schema.used:
-            raise InputError(f"{source_name}: no column is left to fit; it has {quoted(arrow_schema.names)}")
+            raise InputError(f"{source_name}: no column is left to fit; it has {listed(arrow_schema.names)}")
         return schema
 
     def inferred(self, sample: pa.Table, source_name: str, explain: Explain | None = None) -> TableSchema:
@@ -278,14 +277,14 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
             raise InputError(f"columns: names are strings, got {name!r}")
     double = [name for name, count in Counter(name for name, _ in items).items() if count > 1]
     if double:
-        raise InputError(f"columns: {quoted(double)} given more than once; name every column once")
+        raise InputError(f"columns: {listed(double)} given more than once; name every column once")
     return {name: ColumnSpec.declare(name, declared) for name, declared in items}
 
 
 def _checked_kind(name: str, kind: object) -> str:
     if not isinstance(kind, str) or kind not in (*KINDS, INFER):
         hint = suggestion(str(kind), KINDS)
-        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint}; kinds: {quoted(KINDS)}')
+        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint}; kinds: {listed(KINDS)}')
     return kind
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ ARROW_PROBLEMS = (
 )
 _ERRORS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 _MEMORY = re.compile("not enough memory|cannot allocate memory|failed to map segment|memory allocation", re.IGNORECASE)
+_ASKED = re.compile(r"alloc of size (\d+) failed")
 _THREADS = re.compile("can't start new thread|failed to launch worker thread", re.IGNORECASE)
 
 
@@ -44,17 +46,27 @@ def is_shortage(problem: BaseException) -> bool:
 
 
 @contextmanager
-def damage_told(told: Callable[[Exception], Exception]) -> Iterator[None]:
+def damage_told(told: Callable[[Exception], Exception], *others: type[Exception]) -> Iterator[None]:
     """While a file is read: what Arrow finds wrong with it becomes an error that says so; a shortage stays what it is.
+
+    A buffer for which the file claims more bytes than the machine has in all is damage: nothing makes room for it.
 
     Parameters
     ----------
     told : callable
         From what Arrow raised to what is raised.
+    *others : type of exception
+        What else says that the file is damaged.
     """
+    damage: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeError, *others)
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
-        if is_shortage(problem):
+    except damage as problem:
+        if is_shortage(problem) and not _asks_too_much(problem):
             raise
         raise told(problem) from problem
+
+
+def _asks_too_much(problem: Exception) -> bool:
+    asked = _ASKED.search(str(problem))
+    return asked is not None and int(asked[1]) > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -12,7 +12,7 @@ from rich.table import Table
 from gpuvgm.codecs import codec_document
 from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.console import speed
-from gpuvgm.report.texts import counted, fitted_length_text, level_text, mean_text, modal_text, value_text
+from gpuvgm.report.texts import counted, fitted_length_text, length_text, level_text, mean_text, modal_text, value_text
 
 if TYPE_CHECKING:
     from gpuvgm import TableTransformer
@@ -134,7 +134,7 @@ def _ranges_table(columns: Iterable[MixtureColumn | GeneralColumn]) -> Table:
     table = _table("column", "minimum", "maximum", "resolution", loose=("minimum", "maximum"))
     for column in columns:
         ends = (value_text(column.codec, end) for end in (column.minimum, column.maximum))
-        table.add_row(column.name, *ends, fitted_length_text(column, column.resolution, 3))
+        table.add_row(column.name, *ends, length_text(column.type, column.resolution, 3))
     return table
 
 

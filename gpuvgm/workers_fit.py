@@ -1,160 +1,173 @@
-"""Exact EM over rows that the workers of a cluster hold: K-vectors come up, parameters go down."""
+"""The rows of exact EM in the memory of a cluster's workers: sums of chunks come up, parameters go down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from gpuvgm.accumulation import Accumulate, sums_of_rows
-from gpuvgm.cells_fit import climbed
+from gpuvgm.accumulation import Accumulate, added_chunks, sums_of_chunks
+from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.distributed import DaskExecutor, Held
-from gpuvgm.engines import get_engine, statistics_of
-from gpuvgm.errors import SourceChangedError
-from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, hard_start, prior_of
+from gpuvgm.engines import Engine, get_engine, statistics_of
 from gpuvgm.frames import Block, Source
 from gpuvgm.grid import Floats, Frame
-from gpuvgm.kinds import mixture
-from gpuvgm.kinds.mixture import Outcome
 from gpuvgm.kinds.numbers import NumberPlan, ordinary_numbers
 from gpuvgm.model import KernelTable
 from gpuvgm.multivariate import Array, namespace_of
-from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
+from gpuvgm.posterior import ComponentStatistics, Posterior
 from gpuvgm.rows import Rows, to_numpy
 from gpuvgm.run import Run
-from gpuvgm.seeding import Seeds
-from gpuvgm.summary import Summary
 
 SEEDING_ROWS = 1 << 24  # k-means runs on all rows up to so many, which come to this process for it: 128 MiB
-SeedsOf = Callable[[NumberPlan, Floats, Floats], Seeds]
+Completion = tuple[int, Floats]
 
 
-def fit_over_workers(
-    source: Source, plan: NumberPlan, summary: Summary, run: Run, seeds_of: SeedsOf
-) -> tuple[NumberPlan, Outcome]:
-    """EM with every E-step over every row, one task a worker and iteration.
+@dataclass(frozen=True, slots=True)
+class WorkerRows:
+    """A column's numbers in the workers' memory, float64, and on their devices where they lie there.
 
-    Parameters
-    ----------
-    source : Source
-        The rows; the workers keep the column as float64, and on their devices where it lies there.
-    plan : NumberPlan
-        The column.
-    summary : Summary
-        Its summary.
-    run : Run
-        The cluster.
-    seeds_of : callable
-        k-means on rows, for algorithm="exact" with effort="research" and at most 2^24 rows; else the centres are the
-        plan's.
-
-    Returns
-    -------
-    plan : NumberPlan
-        With the centres that the fit started from.
-    outcome : Outcome
-        The fit. Sums are added in the order of portions: it is within 1e-12 of that over the rows in one process.
-    """
-    assert isinstance(run.executor, DaskExecutor)
-    with run.executor.hold(partial(ordinary_rows, plan), run.blocks(source, [plan.name])) as held:
-        counts = held.map(len)
-        if sum(counts) != summary.ordinary:
-            raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
-        frame = plan.grid.frame
-        starts_from_rows = plan.config.algorithm == "exact" and plan.config.effort == "research"
-        if starts_from_rows and summary.ordinary <= SEEDING_ROWS:
-            rows = np.concatenate(held.map(to_numpy))
-            plan = replace(plan, seeds=seeds_of(plan, rows, frame.apply(rows)))
-        prior = _prior(held, frame, plan)
-        accumulate = over_workers(held, run.engine, frame)
-        return plan, _climbed(held, plan, summary, run, prior, accumulate)
-
-
-def _climbed(held: Held, plan: NumberPlan, summary: Summary, run: Run, prior: Prior, accumulate: Accumulate) -> Outcome:
-    """The fit from where its effort begins."""
-    if plan.config.effort == "best":
-        found = mixture.fit_summary(get_engine(run.here.engine), plan, summary)
-        end: MixtureFit[Posterior] = climbed(accumulate, prior, found.fit.posterior, summary.ordinary)
-        return Outcome(end, 0.0, exact=True, bound_with_fewer=found.bound_with_fewer)
-    assert plan.seeds is not None
-    seeds = Seeds(plan.seeds.centres, plan.seeds.labels[:0])
-    start = prior.update(_added(held.map(nearest_start, plan.grid.frame, seeds)))
-    return Outcome(fit_mixture(accumulate, prior, start, Stopping.of(plan.config, summary.ordinary)), 0.0, exact=True)
-
-
-def over_workers(held: Held, engine: str, frame: Frame) -> Accumulate:
-    """E-step over the rows that workers hold.
+    Sums of each 4,096 rows of the table come up, 3 K + 1 numbers, and are added here in row order: the result has the
+    bits of one process that has all rows.
 
     Parameters
     ----------
     held : Held
-        A column's ordinary numbers, by portion.
+        Numbers by portion, NaN for rows without one; a portion holds whole chunks, but for the table's last one.
     engine : str
         Name of the workers' engine.
-    frame : Frame
-        Coordinates of the posterior.
+    here : Engine
+        Who adds the chunks up.
     """
 
-    def accumulate(posterior: Posterior) -> ComponentStatistics:
-        table = KernelTable.of(posterior, frame)
-        total = np.zeros((1, 3 * len(table.means) + 1))
-        for part in held.map(portion_sums, engine, table):
-            total += part
-        return statistics_of(total, table)
+    held: Held
+    engine: str
+    here: Engine
 
-    return accumulate
+    def ordinary(self) -> Floats:
+        """The ordinary numbers of all rows, brought to this process."""
+        return np.concatenate([np.empty(0), *self.held.map(ordinary_of)])
+
+    def through(self, sums: Callable[[Floats], Floats], width: int) -> Floats:
+        """A pass over the rows; see `passes.Pass`."""
+        return np.asarray(added_chunks(self.here, self.held.map(chunk_sums, sums, width), width)[0])
+
+    def accumulate(self, frame: Frame) -> Accumulate:
+        """E-step over the rows.
+
+        Parameters
+        ----------
+        frame : Frame
+            Coordinates of the posterior.
+        """
+
+        def accumulate(posterior: Posterior) -> ComponentStatistics:
+            table = KernelTable.of(posterior, frame)
+            partials = self.held.map(e_step_sums, self.engine, table)
+            return statistics_of(added_chunks(self.here, partials, 3 * len(table.means) + 1), table)
+
+        return accumulate
 
 
-def ordinary_rows(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
-    """The ordinary numbers of a portion, shape (rows,), float64, where they lie."""
+@contextmanager
+def rows_on_workers(source: Source, plan: NumberPlan, run: Run) -> Iterator[WorkerRows]:
+    """Have the workers of a cluster hold the numbers of a column.
+
+    Parameters
+    ----------
+    source : Source
+        The rows.
+    plan : NumberPlan
+        The column.
+    run : Run
+        The cluster.
+    """
+    assert isinstance(run.executor, DaskExecutor)
+    with run.executor.hold(partial(numbers_of, plan), run.blocks(source, [plan.name])) as held:
+        held = in_whole_chunks(held)  # the workers drop what nobody holds any more
+        yield WorkerRows(held, run.engine, get_engine(run.here.engine))
+
+
+def in_whole_chunks(held: Held) -> Held:
+    """The same rows, those of a chunk all in the portion that its first row is in.
+
+    Parameters
+    ----------
+    held : Held
+        A column's numbers, by portion, in row order.
+    """
+    counts = held.map(len)
+    firsts = np.cumsum([0, *counts])[:-1]
+    if not np.any(firsts % CHUNK_ROWS):
+        return held
+    return held.amended(completed, completions(counts, held.map(first_rows)))
+
+
+def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completion | None]:
+    """What makes the chunks of each portion whole: how many rows it gives away, and the rows that it gets at its end.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Rows of each portion.
+    rows : sequence of ndarray
+        The first rows of each, as far as they may belong to a chunk that begins before it.
+
+    Returns
+    -------
+    list of (int, ndarray) or None
+        None for a portion that stays as it is.
+    """
+    firsts = np.cumsum([0, *counts])[:-1]
+    found: list[Completion | None] = []
+    following: list[Floats] = []  # rows after the portion, of a chunk that begins in it or before
+    for count, first, leading in reversed(list(zip(counts, firsts, rows, strict=True))):
+        given = min(int(-first % CHUNK_ROWS), count)
+        got = following if given < count else []
+        found.append((given, np.concatenate([np.empty(0), *got])) if given or got else None)
+        kept = [] if given < count else following
+        following = [leading[:given], *kept] if given else kept
+    return found[::-1]
+
+
+def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
+    """The numbers of a portion, shape (rows,), float64, where they lie; NaN for rows without one."""
     parts = []
     for block in blocks:
         numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
         xp = namespace_of(numbers)
-        parts.append(xp.asarray(numbers[xp.isfinite(numbers)], dtype=xp.float64))
+        parts.append(xp.asarray(numbers, dtype=xp.float64))
     return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
 
 
-def portion_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
-    """Sums of an E-step over a portion, shape (1, width), on the host."""
-    return sums_of_rows(get_engine(engine), Rows.of(numbers), table)
+def first_rows(numbers: Array) -> Floats:
+    """The rows of a portion that may belong to a chunk before it, on the host."""
+    return np.asarray(to_numpy(numbers[: CHUNK_ROWS - 1]))
 
 
-def moments(numbers: Array, frame: Frame, centre: float) -> tuple[int, float, float]:
-    """Rows, sum and sum of squares about a centre, in the frame."""
-    d: Any = to_numpy(frame.apply(numbers)) - centre
-    return len(d), float(np.sum(d)), float(np.sum(d * d))
+def completed(numbers: Array, completion: Completion) -> Array:
+    """A portion without the rows that it gives away, and with those that it gets."""
+    given, got = completion
+    xp = namespace_of(numbers)
+    return xp.concatenate([numbers[given:], xp.asarray(got)])
 
 
-def nearest_start(numbers: Array, frame: Frame, seeds: Seeds) -> ComponentStatistics:
-    """Statistics of rows given to their nearest centre."""
-    y = frame.apply(to_numpy(numbers))
-    return hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.nearest(y), seeds.centres)
+def ordinary_of(numbers: Array) -> Floats:
+    """The ordinary numbers of a portion, on the host."""
+    there = to_numpy(numbers)
+    return np.asarray(there[np.isfinite(there)])
 
 
-def _prior(held: Held, frame: Frame, plan: NumberPlan) -> Prior:
-    """Prior from the moments of all rows, taken about their mean."""
-    first = held.map(moments, frame, 0.0)
-    total = sum(count for count, _, _ in first)
-    mean = sum(part for _, part, _ in first) / total
-    about = held.map(moments, frame, mean)
-    mean += sum(part for _, part, _ in about) / total
-    squares = sum(part for _, _, part in held.map(moments, frame, mean))
-    return prior_of(mean, squares / (total - 1) if total > 1 else 1.0, frame, plan.config)
+def chunk_sums(numbers: Array, sums: Callable[[Floats], Floats], width: int) -> Floats:
+    """What a function of numbers gives for each chunk of a portion, shape (chunks, width)."""
+    there = to_numpy(numbers)
+    return np.concatenate([np.empty((0, width)), *(sums(there[part]) for part in Rows.of(there).parts())])
 
 
-def _added(parts: list[ComponentStatistics]) -> ComponentStatistics:
-    """Statistics about the same points, together."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = replace(
-            total,
-            counts=total.counts + part.counts,
-            first=total.first + part.first,
-            second=total.second + part.second,
-            entropy=total.entropy + part.entropy,
-        )
-    return total
+def e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
+    """Sums of an E-step over each chunk of a portion, shape (chunks, 3 K + 1), on the host."""
+    blocks = sums_of_chunks(get_engine(engine), Rows.of(numbers), table)
+    return np.concatenate([np.empty((0, 3 * len(table.means) + 1)), *map(to_numpy, blocks)])

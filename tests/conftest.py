@@ -39,6 +39,7 @@ EXHAUSTIVE = (
     "estimator/test_faults.py",
     "estimator/test_parity.py",
     "faults/",
+    "fuzz/",
     "generation/",
     "kernels/test_budgets.py",
     "kernels/test_compiled.py",

@@ -15,6 +15,11 @@ Number = int | float
 Bools = NDArray[np.bool_]
 
 
+def error_in_steps(error: float, step: float) -> float:
+    """How far a multiple of a step may be from the one nearest to where an error put it."""
+    return step * float(np.floor(error / step + 0.5))
+
+
 class Codec(Protocol):
     """How one column's values become float64 numbers and come back.
 
@@ -58,6 +63,22 @@ class Codec(Protocol):
 
     def number(self, value: Number) -> float:
         """The inverse of `value`."""
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """Largest distance of a value from the one that `decode` gives for its number, which is off by some error.
+
+        Parameters
+        ----------
+        error : float
+            Of the number.
+        low, high : int or float
+            Ends of the values, in the column's own unit. Where it gives whole numbers only, the values are such, too.
+
+        Returns
+        -------
+        float
+            In the column's own unit; 0 where the values come back exactly.
+        """
 
     def parse(self, given: object) -> Number:
         """What a user writes for one value, in the column's own unit.

@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.arrow_types import is_datetime_type, type_of
 from gpuvgm.codecs import moments
 from gpuvgm.codecs.arrays import filled, missing_rows, no_rows, present
-from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.codecs.device_columns import Column, DeviceColumn, column_of
 from gpuvgm.codecs.given import decimal_of, scaled, within
 from gpuvgm.codecs.integers import difference, whole_numbers
@@ -142,6 +142,10 @@ class DatetimeCodec:
     def number(self, value: Number) -> float:
         """Value - base."""
         return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding; see `Codec.value_error`."""
+        return error_in_steps(error, self.whole)
 
     def parse(self, given: object) -> Number:
         """A value in the unit of the type.

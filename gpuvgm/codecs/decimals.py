@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs.arrays import as_numbers, decimal_floats, equal_rows, floats, missing_rows, power_of_ten, present
-from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.codecs.device_columns import Column, on_host
 from gpuvgm.codecs.given import decimal_of, scaled, within
 from gpuvgm.codecs.integers import difference, total
@@ -140,6 +140,12 @@ class DecimalCodec:
     def number(self, value: Number) -> float:
         """Value - base."""
         return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding, twice where whole numbers are asked for."""
+        if self.integer and self.scale > 0:
+            return error_in_steps(error + 0.5, 10**self.scale)
+        return error_in_steps(error, 1)
 
     def parse(self, given: object) -> Number:
         """The value without its decimal point; a float counts as it is printed.

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs.arrays import as_numbers, equal_rows, floats, no_rows
-from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.codecs.device_columns import Column, DeviceColumn, is_on_device, narrowed
 from gpuvgm.grid import Floats
 from gpuvgm.multivariate import Array, namespace_of
@@ -108,6 +108,16 @@ class FloatCodec:
     def number(self, value: Number) -> float:
         """The value itself."""
         return float(value)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """A number's error, rounded to whole numbers where they are asked for, and then to the column's precision."""
+        if self.integer:
+            error = error_in_steps(error, 1)
+        if self._precision is np.float64:
+            return error
+        largest = min(max(abs(low), abs(high)) + error, self.limits[1])
+        # the value itself is one of the precision, so that rounding to the nearest moves no further than the error
+        return error + min(error, float(np.spacing(self._precision(largest))) / 2)
 
     def parse(self, given: object) -> Number:
         """The nearest value of the column's precision.

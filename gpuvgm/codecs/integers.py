@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.arrow_types import type_of
 from gpuvgm.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows
-from gpuvgm.codecs.base import Bools, Number
+from gpuvgm.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.codecs.device_columns import Column, column_of
 from gpuvgm.codecs.given import decimal_of, scaled, within
 from gpuvgm.grid import Floats
@@ -110,6 +110,10 @@ class IntegerCodec:
     def number(self, value: Number) -> float:
         """Value - base."""
         return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding; see `Codec.value_error`."""
+        return error_in_steps(error, 1)
 
     def parse(self, given: object) -> Number:
         """The integer, from an integer, a whole float or a text.

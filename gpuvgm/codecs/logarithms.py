@@ -15,6 +15,8 @@ from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.grid import Floats
 from gpuvgm.rows import to_numpy
 
+ROUNDING = 2.0**-49  # of logarithms and of what they are taken of, there and back
+
 
 @dataclass(frozen=True, slots=True)
 class LogCodec:
@@ -106,6 +108,14 @@ class LogCodec:
         if isinstance(self.inner, FloatCodec):
             shifted -= self._origin
         return float(self._logarithms(np.array([shifted / self.unit]))[0])
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What a logarithm's error comes to at the largest value; see `Codec.value_error`."""
+        ends = self.number(low), self.number(high)
+        error += ROUNDING * (1 + max(map(abs, ends)))
+        linear = float(np.exp(ends[1] + np.log(np.expm1(error)))) * self.unit
+        size = max(abs(float(low)), abs(float(high)))
+        return self.inner.value_error(linear + ROUNDING * size, low, high)
 
     def parse(self, given: object) -> Number:
         """A value, not its logarithm, as the inner codec reads it."""

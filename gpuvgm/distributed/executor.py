@@ -205,7 +205,15 @@ class Held:
     """Values in the workers' memory, one for each portion; a lost one is made again from its rows."""
 
     def __init__(self, executor: DaskExecutor, tasks: Tasks, futures: list[Future], sizes: list[int]) -> None:
-        self._client, self._tasks, self._futures, self._bytes = executor.client, tasks, futures, sizes
+        self._executor, self._tasks, self._futures, self._bytes = executor, tasks, futures, sizes
+
+    def amended(self, function: Callable[[Any, Any], Any], arguments: Sequence[Any]) -> Held:
+        """Values held in the place of these: `function(value, argument)` where there is an argument, else the same."""
+        pairs = zip(self._futures, arguments, strict=True)
+        futures = [
+            future if argument is None else self._tasks.submit(function, future, argument) for future, argument in pairs
+        ]
+        return Held(self._executor, self._tasks, futures, self._bytes)
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
         """What `function(value, *arguments)` gives for each value, in row order.
@@ -223,10 +231,11 @@ class Held:
 
     def _shares(self) -> Iterator[tuple[list[int], dict[str, Any]]]:
         """The values that one task works on, and which worker should run it: one that holds them."""
-        holders = self._client.who_has(self._futures)
+        client = self._executor.client
+        holders = client.who_has(self._futures)
         limits = {
             address: HELD_SHARE * (worker["memory_limit"] or float("inf")) / worker["nthreads"]
-            for address, worker in self._client.scheduler_info()["workers"].items()
+            for address, worker in client.scheduler_info()["workers"].items()
         }
         places: dict[str, list[int]] = {}
         for i, future in enumerate(self._futures):

@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from gpuvgm.arrow_values import joined_arrays, taken
 from gpuvgm.codecs.device_columns import Column, DeviceColumn, beside, on_host
+from gpuvgm.errors import InputError
 from gpuvgm.multivariate import Array
 from gpuvgm.rows import to_numpy
 
@@ -48,12 +52,12 @@ class DeviceTable:
 
     def filter(self, rows: Array) -> DeviceTable:
         """The rows of a mask, which lies on the device or on the host."""
-        here: Any = to_numpy(rows)
+        chosen = np.flatnonzero(to_numpy(rows))
         columns: dict[str, Column] = {
-            name: one.filter(beside(rows, one.values)) if isinstance(one, DeviceColumn) else one.filter(pa.array(here))
+            name: one.filter(beside(rows, one.values)) if isinstance(one, DeviceColumn) else taken(one, chosen)
             for name, one in self.columns.items()
         }
-        return DeviceTable(columns, int(here.sum()))
+        return DeviceTable(columns, len(chosen))
 
     def to_arrow(self) -> pa.RecordBatch:
         """The rows in the memory of the host."""
@@ -169,8 +173,28 @@ def join_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     schema = parts[0].schema
     if not schema.names:
         return rows_only(sum(part.num_rows for part in parts))
-    arrays = [pa.concat_arrays([part.column(i) for part in parts]) for i in range(len(schema.names))]
+    arrays = [_joined_column(field, [part.column(i) for part in parts]) for i, field in enumerate(schema)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _joined_column(field: pa.Field[Any], arrays: list[pa.Array[Any]]) -> pa.Array[Any]:
+    try:
+        joined: pa.Array[Any] = joined_arrays(arrays, field.type)
+    except pa.ArrowInvalid as problem:
+        raise InputError(
+            f'column "{field.name}": its dictionaries cannot be put together ({problem}); '
+            "cast it to a dictionary with wider indices, or to its values"
+        ) from problem
+    return joined
+
+
+def kept_rows(batch: pa.RecordBatch, rows: NDArray[np.bool_]) -> pa.RecordBatch:
+    """The rows of a mask."""
+    try:
+        return batch.filter(pa.array(rows))
+    except pa.ArrowNotImplementedError:  # Arrow picks no rows of views and runs
+        columns = [taken(column, np.flatnonzero(rows)) for column in batch.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def rows_only(rows: int) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, printable
 from gpuvgm.frames.locations import Location, arrow_input, open_binary
 from gpuvgm.frames.source import reason
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -105,8 +105,9 @@ def first_bytes(path: Location) -> bytes:
 
 
 def ragged_row(path: Location) -> str | None:
-    """The first row with more or fewer values than the header."""
+    """The first row with more or fewer values than the header, or that is longer than what is read at a time."""
     found: list[str] = []
+    done = 0
 
     def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
         at = "a row" if row.number is None else f"row {row.number - 1}"
@@ -123,10 +124,14 @@ def ragged_row(path: Location) -> str | None:
         with pyarrow.csv.open_csv(
             arrow_input(path), read, parse, pyarrow.csv.ConvertOptions(column_types={})
         ) as reader:
-            for _ in reader:
-                pass
-    except (*ARROW_PROBLEMS, OSError):
-        pass
+            for batch in reader:
+                done += batch.num_rows
+    except (*ARROW_PROBLEMS, OSError) as problem:
+        if "straddling" in str(problem):
+            found.append(
+                f"a row after row {done} is longer than the 1 MiB of text that are read at a time; is a quote "
+                "not closed?"
+            )
     return found[0] if found else None
 
 
@@ -170,6 +175,8 @@ def first_unfit(values: pa.Array[Any], kind: pa.DataType) -> int | None:
 
 
 def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
+    if pa.types.is_null(kind):
+        return values.null_count == len(values)
     try:
         pc.utf8_trim_whitespace(values.cast(pa.string())).cast(kind)
     except ARROW_PROBLEMS:
@@ -178,7 +185,7 @@ def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
 
 
 def _described(column: str, row: int, value: bytes, kind: pa.DataType) -> str:
-    shown = _readable(value)
+    shown, column = _readable(value), printable(column)
     if pa.types.is_string(kind):
         return f'column "{column}", row {row}: {shown!r} is {NOT_UTF8}'
     wanted = "a number" if kind in (pa.int64(), pa.float64()) else f"of type {kind}"
@@ -189,7 +196,7 @@ def _described(column: str, row: int, value: bytes, kind: pa.DataType) -> str:
 
 
 def _readable(text: bytes) -> str:
-    return text.decode("utf-8", "replace")[:SHOWN]
+    return text[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
 
 
 def _counted(number: int, word: str) -> str:

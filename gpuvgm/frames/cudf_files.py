@@ -75,6 +75,7 @@ class CudfFiles:
         for part, stamp in zip(self.files.parts, self.files.stamps, strict=True):
             assert isinstance(part, ParquetPart)
             check_unchanged(part.path, stamp)
+            part.check()
             for groups in grouped(part.group_rows, rows):
                 yield self._read(part, columns, groups)
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.arrow_values import joined_arrays
 from gpuvgm.codecs.device_columns import Column, DeviceColumn
 from gpuvgm.frames.block import DeviceTable
 from gpuvgm.frames.device import DeviceSource, is_plain
+from gpuvgm.frames.numpy_arrays import LARGEST_WHOLE, numpy_array
 from gpuvgm.multivariate import Array, namespace_of
 
 Table = pa.Table | DeviceTable
@@ -30,7 +32,8 @@ def _joined(parts: Sequence[Column]) -> Column:
     here = [part for part in parts if isinstance(part, DeviceColumn)]
     if len(here) < len(parts):
         together: Any = parts
-        return pa.concat_arrays(together)  # type: ignore[no-any-return]
+        whole: Column = joined_arrays(together, parts[0].type)
+        return whole
     xp = namespace_of(here[0].values)
     missing = None
     if any(part.missing is not None for part in here):
@@ -51,26 +54,37 @@ def host_table(table: Table) -> pa.Table:
 def to_device(table: Table, like: DeviceSource) -> Any:
     """A table as what lay on the device: a cuDF frame with its index, or a dict of arrays.
 
-    A dict has the device's arrays for numbers (float64 with NaN where values are missing) and NumPy's for everything
-    that the device's arrays cannot hold.
+    A dict has the device's arrays for numbers (float64 with NaN where values are missing) and NumPy's, as
+    `numpy_array` makes them, for everything that the device's arrays cannot hold.
     """
     if like.flavour == "cudf":
         return to_cudf(table, like)
-    return {name: to_array(table.column(name), like.namespace) for name in table.schema.names}
+    return {name: to_array(name, table.column(name), like.namespace) for name in table.schema.names}
 
 
-def to_array(column: Any, namespace: Any) -> Any:
+def to_array(name: str, column: Any, namespace: Any) -> Any:
     """One column as an array of the device, where the device has such."""
     if not isinstance(column, DeviceColumn):
-        values = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+        values = numpy_array(name, column)
         return namespace.asarray(values) if values.dtype.kind in "fiub" else values
-    if pa.types.is_temporal(column.type):
-        return column.to_arrow().to_numpy(zero_copy_only=False)
+    if pa.types.is_temporal(column.type) or _beyond_floats(column):
+        return numpy_array(name, column.to_arrow())
     values = column.values
     if column.missing is None or not column.missing.any():
         return values
     wide = values if values.dtype.kind == "f" else values.astype(np.float64)
     return namespace.where(column.missing, wide.dtype.type(np.nan), wide)
+
+
+def _beyond_floats(column: DeviceColumn) -> bool:
+    """Whether a column has missing values, and integers that float64 may not hold."""
+    values, missing = column.values, column.missing
+    if missing is None or values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not missing.any():
+        return False
+    beyond = values > LARGEST_WHOLE
+    if values.dtype.kind == "i":
+        beyond |= values < -LARGEST_WHOLE
+    return bool((beyond & ~missing).any())
 
 
 def to_cudf(table: Table, like: DeviceSource) -> Any:

@@ -13,12 +13,13 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Block, reblock
 from gpuvgm.frames.csv_files import csv_parts
+from gpuvgm.frames.folders import as_recorded, recorded_files
 from gpuvgm.frames.ipc_files import ipc_part
 from gpuvgm.frames.locations import Location
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
-from gpuvgm.frames.paths import Stamp, expand, format_of, stamp_of, unchanged
+from gpuvgm.frames.paths import Stamp, expand, format_of, nothing_in, stamp_of, unchanged
 from gpuvgm.frames.sampled import SampleSource
-from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same
+from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same, text_of_metadata
 
 Paths = Sequence[str | os.PathLike[str]]
 
@@ -164,8 +165,7 @@ def metadata_of(source: Source) -> dict[str, dict[str, str]]:
     """Key/value metadata of what a source holds: by file for Parquet files, else that of the schema."""
     if isinstance(source, FileSource):
         return {str(part.path): read_metadata(part.path) for part in source.parts if isinstance(part, ParquetPart)}
-    pairs = source.schema.metadata or {}
-    return {source.name: {key.decode(): value.decode(errors="replace") for key, value in pairs.items()}}
+    return {source.name: text_of_metadata(source.name, source.schema.metadata or {})}
 
 
 def locate(source: Source, row: int) -> str:
@@ -220,17 +220,22 @@ def file_source(paths: Paths) -> FileSource:
     InputError
         When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
     """
-    found = [path for given in paths for path in expand(os.fspath(given))]
+    found = [expand(os.fspath(given)) for given in paths]
+    files = [file for one in found for file in one.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
-    stamps = tuple(stamp_of(path) for path in found)
-    for path, (size, _) in zip(found, stamps, strict=True):
+    stamps = tuple(stamp_of(path) for path in files)
+    manifests = [place for one in found for place in one.manifests]
+    recorded = recorded_files(manifests, dict(zip(files, stamps, strict=True)))
+    if not files:
+        raise nothing_in(name)
+    for path, (size, _) in zip(files, stamps, strict=True):
         if size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
-    parts = open_parts(found)
+    parts = tuple(as_recorded(part, recorded) for part in open_parts(files))
     check_names(str(parts[0].path), parts[0].schema.names)
     for part in parts[1:]:
         check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
-    return FileSource(name, tuple(parts), stamps, given=tuple(os.fspath(given) for given in paths))
+    return FileSource(name, parts, stamps, given=tuple(os.fspath(given) for given in paths))
 
 
 def open_parts(paths: Sequence[Location]) -> list[Part]:

@@ -1,15 +1,21 @@
-"""One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped where it lies on this machine."""
+"""One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped where it lies on this machine.
+
+Every record batch is checked whole before its rows are used: these files carry no checksums, and Arrow follows damaged
+offsets and indices out of the file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.arrow_checks import check_batch, check_schema, reading_options
 from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.remote import RemoteFile
@@ -44,15 +50,7 @@ class IpcPart:
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through, one record batch of the file after the other."""
-        done = 0
-
-        def told(problem: Exception) -> InputError:
-            return InputError(f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)})")
-
-        with damage_told(told), open_ipc(self.path, self._positions(columns)) as reader:
-            for batch in each_batch(reader):
-                yield batch.select(list(columns))
-                done += batch.num_rows
+        return self._read(columns)
 
     def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Read rows [start, stop), and of the stream format those before them."""
@@ -61,26 +59,45 @@ class IpcPart:
         return iter(self.sample(columns, [(start, stop - start)]))
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Rows of each run; only the record batches that hold some are read."""
-        found = []
-        with open_ipc(self.path, self._positions(columns)) as reader:
-            for start, length in runs:
-                first = 0
-                for number, rows in enumerate(self.batch_rows or ()):
-                    low, high = max(start, first), min(start + length, first + rows)
-                    if low < high:
-                        found.append(reader.get_batch(number).select(list(columns)).slice(low - first, high - low))
-                    first += rows
-        return found
+        """Rows of each run; only the record batches that hold some are read, each once."""
+        pieces: dict[int, list[tuple[int, int, int]]] = {}
+        for number, (first, stop) in enumerate(pairwise(accumulate(self.batch_rows or (), initial=0))):
+            for order, (start, length) in enumerate(runs):
+                low, high = max(start, first), min(start + length, stop)
+                if low < high:
+                    pieces.setdefault(number, []).append((order, low - first, high - low))
+        found: list[tuple[int, int, pa.RecordBatch]] = []
+        for number, batch in zip(pieces, self._read(columns, [*pieces]), strict=True):
+            found += [(order, number, batch.slice(start, length)) for order, start, length in pieces[number]]
+        return [batch for _, _, batch in sorted(found, key=lambda piece: piece[:2])]
+
+    def _read(self, columns: Sequence[str], numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Record batches, all or those of some numbers, checked."""
+        done = 0
+
+        def told(problem: Exception) -> InputError:
+            return InputError(
+                f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)}); write or copy "
+                "the file again"
+            )
+
+        with damage_told(told, InputError), open_ipc(self.path, self._positions(columns)) as reader:
+            for order, batch in enumerate(each_batch(reader, numbers)):
+                if numbers is not None:
+                    done = sum((self.batch_rows or ())[: numbers[order]])
+                chosen = batch.select(list(columns))
+                check_batch(chosen)
+                yield chosen
+                done += batch.num_rows
 
     def _positions(self, columns: Sequence[str]) -> list[int]:
         return [self.schema.get_field_index(name) for name in columns]
 
 
-def each_batch(reader: Any) -> Iterator[pa.RecordBatch]:
-    """The record batches of a reader of either format."""
+def each_batch(reader: Any, numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    """The record batches of a reader of either format; those of some numbers where it has an index."""
     if isinstance(reader, pa.ipc.RecordBatchFileReader):
-        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+        return map(reader.get_batch, range(reader.num_record_batches) if numbers is None else numbers)
     return iter(reader)
 
 
@@ -91,7 +108,7 @@ def open_ipc(path: Location, fields: list[int] | None = None) -> Iterator[Any]:
         is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
         file.seek(0)
         opener = pa.ipc.open_file if is_file else pa.ipc.open_stream
-        with opener(file, options=pa.ipc.IpcReadOptions(included_fields=fields)) as reader:
+        with opener(file, options=reading_options(included_fields=fields)) as reader:
             yield reader
 
 
@@ -103,10 +120,22 @@ def ipc_part(path: Location) -> IpcPart:
     InputError
         Naming the file, when it is truncated or of another kind.
     """
-    with damage_told(lambda problem: InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})")):
+    with damage_told(
+        lambda problem: InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})"), InputError
+    ):
         with open_ipc(path) as reader:
             schema = reader.schema.remove_metadata()
             indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
-        with open_ipc(path, [0]) as reader:
-            rows = tuple(batch.num_rows for batch in each_batch(reader)) if indexed else None
+        check_schema(schema)
+        rows = _rows_of_batches(path) if indexed else None
     return IpcPart(path, schema, rows)
+
+
+def _rows_of_batches(path: Location) -> tuple[int, ...]:
+    """Rows of each record batch of the file format; that its first column has so many is checked."""
+    rows = []
+    with open_ipc(path, [0]) as reader:
+        for batch in each_batch(reader):
+            batch.validate()
+            rows.append(batch.num_rows)
+    return tuple(rows)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.arrow_values import joined_arrays
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Block, rows_only
+from gpuvgm.frames.numpy_arrays import LARGEST_WHOLE
 from gpuvgm.frames.source import Runs, check_names, check_request, check_runs, reason
 from gpuvgm.shortage import ARROW_PROBLEMS
 
@@ -129,7 +131,9 @@ def array_column(source: str, name: str, values: Any) -> Column:
         return series_column(source, name, values)
     if hasattr(values, "__arrow_c_stream__"):
         return array_column(source, name, pa.chunked_array(values))
-    array = np.asanyarray(values)
+    if hasattr(values, "__arrow_array__"):
+        return extension_column(source, name, values)
+    array = _as_array(values)
     if array.ndim != 1:
         raise InputError(f'{source}: column "{name}" has {array.ndim} dimensions, a column has one')
     if array.dtype.hasobject:
@@ -144,6 +148,15 @@ def array_column(source: str, name: str, values: Any) -> Column:
         return flat(pa.array(array[start:stop].astype(native, copy=False), type=arrow_type))
 
     return Column(arrow_type, convert)
+
+
+def _as_array(values: Any) -> np.ndarray[Any, Any]:
+    """The values as an array; integers of a list that floats would change stay Python's."""
+    array: np.ndarray[Any, Any] = np.asanyarray(values)
+    if array.dtype.kind != "f" or hasattr(values, "dtype"):
+        return array
+    changed = any(isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in values)
+    return np.array(values, dtype=object) if changed else array
 
 
 def object_column(array: np.ndarray[Any, Any]) -> Column:
@@ -171,22 +184,26 @@ def series_column(source: str, name: str, series: Any) -> Column:
     """A column over a pandas Series: NumPy memory as it is, extension types through Arrow."""
     if isinstance(series.dtype, np.dtype):
         return array_column(source, name, series.to_numpy())
+    return extension_column(source, name, series.array)
+
+
+def extension_column(source: str, name: str, values: Any) -> Column:
+    """A column over an array of pandas' extension types, through Arrow."""
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
-        return flat(pa.array(series.iloc[start:stop], from_pandas=True))
+        return flat(pa.array(values[start:stop], from_pandas=True))
 
     try:
         return Column(convert(0, 0).type, convert)
     except (*ARROW_PROBLEMS, TypeError, ValueError):
-        return refused_column(source, name, series.dtype)
+        return refused_column(source, name, values.dtype)
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
     """One contiguous array."""
     chunks: list[pa.Array[Any]] = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
-    if len(chunks) == 1:
-        return chunks[0]
-    return pa.concat_arrays(chunks or [pa.nulls(0, values.type)])
+    whole: pa.Array[Any] = joined_arrays(chunks, values.type)
+    return whole
 
 
 def pandas_source(frame: Any) -> ArraySource:
@@ -230,4 +247,5 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     """A source over a two-dimensional array; columns are named "0", "1" and so on."""
     name = "numpy.ndarray"
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
-    return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=matrix)
+    whole = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
+    return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=whole)

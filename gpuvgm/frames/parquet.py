@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import IOBase
 from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
+from gpuvgm.frames.arrow_checks import check_schema
 from gpuvgm.frames.block import trimmed
-from gpuvgm.frames.locations import Location, location_of, range_reader
+from gpuvgm.frames.checksums import MAGIC, Content, check_footer, footer_of, without_checksums
+from gpuvgm.frames.locations import Location, location_of, open_binary
+from gpuvgm.frames.ranges import RangeReader
 from gpuvgm.frames.remote import RemoteFile
-from gpuvgm.frames.source import Runs, reason
+from gpuvgm.frames.source import Runs, reason, text_of_metadata
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
 
 BUFFER_BYTES = 1 << 20
@@ -37,16 +43,24 @@ class ParquetPart:
         Its columns and types.
     group_rows : tuple of int
         Rows of each row group.
+    content : Content, optional
+        What its bytes are, where that is known; they are checked once, before the first row is read.
     """
 
     path: Location
     schema: pa.Schema
     group_rows: tuple[int, ...]
+    content: Content | None = None
 
     @property
     def rows(self) -> int:
         """Number of rows."""
         return sum(self.group_rows)
+
+    def check(self) -> None:
+        """Refuse a file that holds other bytes than were written, where those are known."""
+        if self.content is not None and isinstance(self.path, Path):
+            self.content.check(self.path)
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; a batch has at most `batch_rows` rows."""
@@ -91,13 +105,15 @@ class ParquetPart:
 
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         done = 0
+        self.check()
 
         def told(problem: Exception) -> Exception:
             return self._damage(columns, groups, done, problem)
 
-        with damage_told(told), open_parquet(self.path, columns, groups) as file:
+        opened = open_parquet(self.path, columns, groups, check_pages=self.content is None)
+        with damage_told(told), opened as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
-                yield batch
+                yield _checked(batch)
                 done += batch.num_rows
 
     def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> Exception:
@@ -113,11 +129,19 @@ class ParquetPart:
     def _readable(self, column: str, groups: Sequence[int]) -> bool:
         try:
             with open_parquet(self.path, [column], groups) as file:
-                for _ in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
-                    pass
-        except (*ARROW_PROBLEMS, OSError):
+                for batch in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
+                    _checked(batch)
+        except (*ARROW_PROBLEMS, OSError, UnicodeError):
             return False
         return True
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch itself; Arrow reads decimals as they are, those of more digits than their type has too."""
+    for column in batch.columns:
+        if pa.types.is_decimal(column.type):
+            column.validate(full=True)
+    return batch
 
 
 def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
@@ -129,22 +153,44 @@ def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=batch.schema) if arrays else part
 
 
-def open_parquet(
-    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = ()
-) -> AbstractContextManager[pq.ParquetFile]:
-    """The file, read through a small buffer; what is said of columns and row groups spares a store requests."""
-    if isinstance(path, RemoteFile):
-        return _open_remote(path, columns, groups)
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, memory_map=False)
-
-
 @contextmanager
-def _open_remote(path: RemoteFile, columns: Sequence[str], groups: Sequence[int]) -> Iterator[pq.ParquetFile]:
-    with range_reader(path) as reader:
-        file = pq.ParquetFile(pa.PythonFile(reader, mode="r"), pre_buffer=False, buffer_size=BUFFER_BYTES)
-        with file:
-            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
+def open_parquet(
+    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = (), *, check_pages: bool = True
+) -> Iterator[pq.ParquetFile]:
+    """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
+
+    The checksums of pages are checked as far as there are any, unless all bytes were checked before.
+
+    Raises
+    ------
+    InputError
+        For a footer that is not the one that gpuvgm wrote.
+    """
+    with open_binary(path) as source:
+        footer = _checked_footer(path, source)
+        metadata = None if footer is None else pq.read_metadata(pa.BufferReader(MAGIC + footer))
+        if not isinstance(path, RemoteFile):
+            source.close()
+        opened: Any = path if source.closed else pa.PythonFile(cast(IOBase, source), mode="r")
+        with pq.ParquetFile(
+            opened,
+            metadata=metadata,
+            pre_buffer=False,
+            buffer_size=BUFFER_BYTES,
+            page_checksum_verification=check_pages,
+        ) as file:
+            if isinstance(source, RangeReader):
+                source.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
             yield file
+
+
+def _checked_footer(path: Location, source: BinaryIO) -> bytes | None:
+    """The footer; None where there is none, which pyarrow refuses in words."""
+    footer = footer_of(source, source.seek(0, os.SEEK_END))
+    source.seek(0)
+    if footer is not None:
+        check_footer(str(path), footer)
+    return footer
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
@@ -168,10 +214,12 @@ def parquet_part(path: Location) -> ParquetPart:
     InputError
         Naming the file, when it is empty, truncated or no Parquet file.
     """
-    with damage_told(partial(_incomplete, path)), open_parquet(path) as file:
-        footer = file.metadata
-        groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
-        return ParquetPart(path, file.schema_arrow.remove_metadata(), groups)
+    with damage_told(partial(_incomplete, path)):
+        with open_parquet(path) as file:
+            footer, schema = file.metadata, file.schema_arrow.remove_metadata()
+            groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+        check_schema(schema)
+        return ParquetPart(path, schema, groups, _content(path))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:
@@ -180,6 +228,16 @@ def _incomplete(path: Location, problem: Exception) -> InputError:
     return InputError(
         f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
     )
+
+
+def _content(path: Location) -> Content | None:
+    """What a file of this machine holds, as its footer says."""
+    if isinstance(path, RemoteFile):
+        return None
+    with open_binary(path) as source:
+        footer = _checked_footer(path, source)
+        sha256 = None if footer is None else check_footer(str(path), footer)
+        return None if footer is None or sha256 is None else Content(path.stat().st_size - len(footer), sha256)
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -200,15 +258,16 @@ def read_metadata(path: str | Location) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Without the Arrow schema that pyarrow stores beside it.
+        Without the Arrow schema that pyarrow stores beside it, and without checksums.
 
     Raises
     ------
     InputError
-        When the file is not there or not a Parquet file.
+        When the file is not there, not a Parquet file, or its metadata is no text.
     """
     location = location_of(path)
     parquet_part(location)
     with open_parquet(location) as file:
         pairs = file.metadata.metadata or {}
-    return {key.decode(): value.decode() for key, value in pairs.items() if key != b"ARROW:schema"}
+    stored = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
+    return without_checksums(text_of_metadata(str(location), stored))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
@@ -16,13 +17,23 @@ FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".csv", ".csv.gz"), "csv"),
     **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "ipc"),
 }
+#: Beside the files of a folder that gpuvgm wrote; readers of folders leave out names that begin like this.
+MANIFEST = "_manifest.json"
 #: Size, and time of change in nanoseconds; of files in stores the ETag, or what stands for it.
 Stamp = tuple[int, int | str]
 MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 
 
-def expand(given: str) -> list[Location]:
-    """The files that a path, URL, glob or folder stands for, sorted.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files to read, sorted, and the manifests of the folders that they were found in."""
+
+    files: list[Location]
+    manifests: list[Location]
+
+
+def expand(given: str) -> Found:
+    """The files that a path, URL, glob or folder stands for.
 
     Raises
     ------
@@ -31,38 +42,47 @@ def expand(given: str) -> list[Location]:
     """
     location = location_of(given)
     if isinstance(location, RemoteFile):
-        return [*_expand_remote(location)]
+        return _expand_remote(location)
     path = location.expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and belongs(file, path))
-        if not files:
-            raise nothing_in(given)
-        return [*files]
+        return _within(given, [(file, file.relative_to(path)) for file in path.rglob("*") if file.is_file()])
     if path.exists():
-        return [path]
+        return Found([path], [])
     if glob.has_magic(str(path)):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise InputError(f"{given}: no file matches this pattern")
-        return [file for match in matches for file in (expand(str(match)) if match.is_dir() else [match])]
+        return _together([expand(str(match)) if match.is_dir() else Found([match], []) for match in matches])
     raise missing(given)
 
 
-def _expand_remote(given: RemoteFile) -> list[RemoteFile]:
+def _expand_remote(given: RemoteFile) -> Found:
     entry = given.entry()
     if entry is not None and not entry.is_folder:
-        return [given]
+        return Found([given], [])
     if entry is not None:
-        files = [file for file in given.files() if belongs(PurePosixPath(file.path), PurePosixPath(given.path))]
-        if not files:
-            raise nothing_in(given.url)
-        return files
+        folder = PurePosixPath(given.path)
+        return _within(given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
     if not glob.has_magic(given.path):
         raise missing(given.url)
     matches = [match for match in given.matches() if not match.name.startswith(".")]
     if not matches:
         raise InputError(f"{given}: no file matches this pattern")
-    return [file for match in matches for file in _expand_remote(match)]
+    return _together([_expand_remote(match) for match in matches])
+
+
+def _within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Found:
+    """Of the files in a folder, with their names in it, those to read."""
+    inside = sorted(files, key=lambda pair: pair[1].parts)
+    chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
+    manifests = [file for file, name in inside if name.name == MANIFEST and not _is_hidden(name.parent)]
+    if not chosen and not manifests:
+        raise nothing_in(folder)
+    return Found(chosen, manifests)
+
+
+def _together(found: Sequence[Found]) -> Found:
+    return Found([file for one in found for file in one.files], [place for one in found for place in one.manifests])
 
 
 def nothing_in(folder: str) -> InputError:
@@ -72,8 +92,12 @@ def nothing_in(folder: str) -> InputError:
 
 def belongs(file: PurePath, folder: PurePath) -> bool:
     """Whether a file in a folder is read when the folder is the source."""
-    hidden = any(step.startswith((".", "_")) for step in file.relative_to(folder).parts)
-    return not hidden and ending_of(file) in FORMATS
+    name = file.relative_to(folder)
+    return not _is_hidden(name) and ending_of(name) in FORMATS
+
+
+def _is_hidden(name: PurePath) -> bool:
+    return any(step.startswith((".", "_")) for step in name.parts)
 
 
 def ending_of(path: PurePath | RemoteFile) -> str:

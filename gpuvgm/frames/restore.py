@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.arrow_values import joined_arrays, plain_column, tidied
+from gpuvgm.errors import InputError
 from gpuvgm.frames.device import DeviceSource
 from gpuvgm.frames.device_results import Table, host_table, to_device
-from gpuvgm.frames.source import Source
+from gpuvgm.frames.numpy_arrays import loses_digits, numpy_array
+from gpuvgm.frames.source import Source, reason
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 
@@ -34,7 +37,12 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
     Returns
     -------
     object
-        Missing values are NaN in floats, pandas.NA in integers and booleans of pandas.
+        Missing values are NaN in floats, pandas.NA in integers and booleans of pandas; of arrays see `numpy_array`.
+
+    Raises
+    ------
+    InputError
+        For values that the library of the result cannot have.
     """
     if flavour is None and isinstance(like, DeviceSource):
         return to_device(table, like)
@@ -52,29 +60,40 @@ def to_polars(table: pa.Table) -> Any:
     """A polars DataFrame; it gets plain text, not the views of text that some of its versions cannot take."""
     import polars
 
-    return polars.from_arrow(table.cast(pa.schema([(field.name, _plain_text(field.type)) for field in table.schema])))
+    frames = [_polars_column(name, table.column(name)) for name in table.schema.names]
+    return polars.concat(frames, how="horizontal") if frames else polars.from_arrow(table)
 
 
-def _plain_text(type_: Any) -> pa.DataType:
-    """The type with text in the place of views of text."""
+def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
+    """A polars DataFrame of one column."""
+    import polars
+
+    try:
+        column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
+        return polars.from_arrow(pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name]))
+    except (*ARROW_PROBLEMS, polars.exceptions.PolarsError) as problem:
+        raise InputError(
+            f'column "{name}" holds {column.type} values that polars cannot have ({reason(problem)}); '
+            "take the result as a pyarrow table"
+        ) from problem
+
+
+def _polars_type(type_: Any) -> pa.DataType:
+    """The type that polars can take: no views of text, no seconds (it multiplies them unchecked)."""
     if pa.types.is_dictionary(type_):
-        plain: Any = _plain_text(type_.value_type)
-        return pa.dictionary(type_.index_type, plain, type_.ordered)
-    plain_type: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
-    return plain_type
+        entries: Any = _polars_type(type_.value_type)
+        return pa.dictionary(type_.index_type, entries, type_.ordered)
+    if pa.types.is_decimal256(type_):
+        return pa.decimal128(38, type_.scale)
+    if pa.types.is_timestamp(type_) and type_.unit == "s":
+        return pa.timestamp("ms", type_.tz)
+    taken: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
+    return pa.duration("ms") if pa.types.is_duration(type_) and type_.unit == "s" else taken
 
 
 def to_arrays(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
-    """A dict of NumPy arrays; numbers with missing values become float64 with NaN."""
-    return {name: to_array(table.column(name)) for name in table.schema.names}
-
-
-def to_array(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
-    """A NumPy array of the column's own dtype where nothing is missing."""
-    if pa.types.is_time64(column.type):  # Python's times have no nanoseconds
-        column = column.cast(pa.time64("us"), safe=False)
-    values = np.asarray(column.to_numpy())
-    return values if values.flags.writeable else values.copy()
+    """A dict of NumPy arrays, as `numpy_array` makes them."""
+    return {name: numpy_array(name, table.column(name)) for name in table.schema.names}
 
 
 def to_pandas(table: pa.Table, like: Source, dtypes: Mapping[str, object]) -> Any:
@@ -101,9 +120,11 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
     import pandas
 
     dtype = None if dtype is None else _dtype_of(dtype, column.type)
-    entry = column.type.value_type if pa.types.is_dictionary(column.type) else None
-    if isinstance(entry, pa.BaseExtensionType) or (entry is not None and pa.types.is_nested(entry)):
-        return _nested_categories(column, dtype)
+    if pa.types.is_dictionary(column.type):
+        column = pa.chunked_array([_one_dictionary(column)])
+        entry = column.type.value_type
+        if isinstance(entry, pa.BaseExtensionType) or pa.types.is_nested(entry):
+            return _nested_categories(column.chunk(0), dtype)
     plain = _plain_series(column)
     if dtype is None:
         return plain
@@ -127,12 +148,19 @@ def _dtype_of(dtype: Any, type_: pa.DataType) -> Any:
         return pandas.ArrowDtype(type_) if str(dtype).endswith("[pyarrow]") else None
 
 
-def _nested_categories(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
+def _one_dictionary(column: pa.ChunkedArray[Any]) -> Any:
+    """A column with one dictionary, without missing or double entries; with wider indices where it needs them."""
+    try:
+        return tidied(joined_arrays(column.chunks, column.type))
+    except pa.ArrowInvalid:
+        wide: Any = pa.dictionary(pa.int64(), column.type.value_type, column.type.ordered)
+        return tidied(joined_arrays([chunk.cast(wide) for chunk in column.chunks], wide))
+
+
+def _nested_categories(whole: Any, dtype: Any) -> Any:
     """Categories such as intervals, by their codes where the dtype knows them; else the entries as dicts."""
     import pandas
 
-    whole: Any = column.combine_chunks()
-    whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
     if isinstance(dtype, pandas.CategoricalDtype) and dtype.categories is not None:
         codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         if len(whole.dictionary) == len(dtype.categories):
@@ -141,13 +169,31 @@ def _nested_categories(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
 
 
 def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
+    """A Series of pandas' own dtype for the values, or of Arrow's where pandas has none that holds them."""
     import pandas
 
+    if pa.types.is_run_end_encoded(column.type) or _is_of_integers(column.type):
+        column = plain_column(column)
     if column.null_count and pa.types.is_integer(column.type):
         return pandas.Series(_nullable(str(column.type)).__from_arrow__(column))
     if column.null_count and pa.types.is_boolean(column.type):
         return pandas.Series(_nullable("boolean").__from_arrow__(column))
-    return column.to_pandas()
+    try:
+        if not loses_digits(column):
+            return column.to_pandas()
+    except (*ARROW_PROBLEMS, NotImplementedError, ValueError, OverflowError):  # such as dates after the year 9999
+        pass
+    return pandas.Series(pandas.arrays.ArrowExtensionArray(column))
+
+
+def _is_of_integers(type_: pa.DataType) -> bool:
+    """Whether an extension type, of which pandas knows nothing, stands for integers."""
+    if not isinstance(type_, pa.BaseExtensionType) or not pa.types.is_integer(type_.storage_type):
+        return False
+    try:
+        return not hasattr(type_.to_pandas_dtype(), "__from_arrow__")
+    except NotImplementedError:
+        return True
 
 
 def _nullable(name: str) -> Any:

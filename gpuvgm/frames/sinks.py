@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from gpuvgm.arrow_types import row_bytes
 from gpuvgm.errors import InputError
 from gpuvgm.frames.block import Gatherer, join_batches
+from gpuvgm.frames.checksums import WrittenDigest
 from gpuvgm.frames.locations import Given, Location, location_of
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.targets import check_target
@@ -52,6 +53,8 @@ class ParquetSink:
     ----------
     rows, bytes : int
         Rows taken so far; size of the file, known after closing.
+    sha256 : str
+        Of the whole file, as hexadecimal digits, known after closing.
     """
 
     def __init__(
@@ -63,12 +66,13 @@ class ParquetSink:
         row_group_rows: int | None = None,
         compression: str | None = None,
     ) -> None:
-        self.path, self.rows, self.bytes = location_of(path), 0, 0
+        self.path, self.rows, self.bytes, self.sha256 = location_of(path), 0, 0, ""
         self._final = check_target(self.path)
         self._beside = _beside(self._final)
         self._place = f"{self._beside} (on its way to {self.path})" if isinstance(self.path, RemoteFile) else self.path
         self._schema = schema.with_metadata(dict(metadata or {}))
         self._options = {"compression": compression} if compression else column_options(schema)
+        self._digest: WrittenDigest | None = None
         self._gatherer = Gatherer(row_group_rows or rows_of_group(schema), join_batches)
         self._opened = ExitStack()
         self._file: pa.OSFile | None = None
@@ -80,7 +84,8 @@ class ParquetSink:
             with naming(self._place):
                 self._partial = self._opened.enter_context(partial_of(self._beside))
                 self._file = pa.OSFile(str(self._partial), "wb")
-            self._writer = pq.ParquetWriter(self._file, self._schema, **self._options)
+                self._digest = WrittenDigest(self._partial)
+            self._writer = pq.ParquetWriter(self._file, self._schema, write_page_checksum=True, **self._options)
         except BaseException:
             self._abandon()
             raise
@@ -103,7 +108,7 @@ class ParquetSink:
             for group in self._gatherer.rest():
                 self._put(group)
             with naming(self._place):
-                self._close()
+                self._finish()
                 self.bytes = self._partial.stat().st_size
                 if not isinstance(self._final, RemoteFile):
                     self._partial.replace(self._final)
@@ -120,6 +125,20 @@ class ParquetSink:
         table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
         with naming(self._place):
             self._writer.write_table(table, row_group_size=max(1, group.num_rows))
+            self._hash()
+
+    def _hash(self) -> None:
+        assert self._digest is not None and self._file is not None
+        self._digest.reach(self._file.tell())
+
+    def _finish(self) -> None:
+        """Write the footer with the file's checksums."""
+        assert self._digest is not None and self._writer is not None
+        self._hash()
+        self._writer.add_key_value_metadata(self._digest.metadata())
+        self._close()
+        self.sha256 = self._digest.seal()
+        self._digest.close()
 
     def _close(self) -> None:
         writer, self._writer = self._writer, None
@@ -138,6 +157,8 @@ class ParquetSink:
         except (OSError, pa.ArrowException):
             pass  # the failure that led here is the one to report
         finally:
+            if self._digest is not None:
+                self._digest.close()
             self._opened.close()
 
 

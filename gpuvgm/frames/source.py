@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, printable
+from gpuvgm.errors import InputError, listed, printable
 from gpuvgm.frames.block import Block
 
 Runs = Sequence[tuple[int, int]]
@@ -57,11 +57,18 @@ def reason(problem: Exception) -> str:
     return printable(" ".join(str(problem).split()).rstrip("."))
 
 
-def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Names for a message, the first `limit` of them."""
-    names = list(names)
-    text = ", ".join(f'"{name}"' for name in names[:limit])
-    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Metadata as text.
+
+    Raises
+    ------
+    InputError
+        For a key or value that is no UTF-8, naming what holds it.
+    """
+    try:
+        return {key.decode(): value.decode() for key, value in pairs.items()}
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{name}: its metadata is no text in UTF-8 ({reason(problem)}); write it without") from problem
 
 
 def check_names(source: str, names: Iterable[str]) -> None:

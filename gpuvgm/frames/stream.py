@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.arrow_values import exactly_cast
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames.block import Block, reblock
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same, reason
@@ -134,9 +135,8 @@ class IteratorSource:
         if batch.schema.types == wanted.types:
             return batch if batch.schema.equals(wanted) else pa.RecordBatch.from_arrays(batch.columns, schema=wanted)
         try:
-            return pa.RecordBatch.from_arrays(
-                [column.cast(field.type) for column, field in zip(batch.columns, wanted, strict=True)], schema=wanted
-            )
+            columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
+            return pa.RecordBatch.from_arrays(columns, schema=wanted)
         except ARROW_PROBLEMS:
             check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)
             raise

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrow_values import taken
 from gpuvgm.errors import InputError
-from gpuvgm.frames import open_source
+from gpuvgm.frames import join_batches, open_source
 from gpuvgm.generation.ranges import CHUNK_ROWS, decimals_of, rows_of_chunks, stream_of
 
 MOST_ROWS = 1 << 24  # of the small table, which is held in memory
@@ -75,8 +76,9 @@ def digest_of(columns: Mapping[str, Array]) -> str:
     digest = hashlib.sha256()
     for name, column in columns.items():
         digest.update(f"{name}\0{column.type}\0{len(column)}\0".encode())
-        digest.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-        digest.update(pa.record_batch({"": column.drop_null()}).serialize())
+        valid = column.is_valid().to_numpy(zero_copy_only=False)
+        digest.update(np.packbits(valid).tobytes())
+        digest.update(pa.record_batch({"": taken(column, np.flatnonzero(valid))}).serialize())
     return digest.hexdigest()
 
 
@@ -98,14 +100,8 @@ def _held(source: object) -> dict[str, Array]:
             raise InputError(f"{table.name}: more than {MOST_ROWS:,} rows; blow up a sample of it instead")
     if not rows:
         raise InputError(f"{table.name}: there are no rows to blow up")
-    held = pa.Table.from_batches(blocks).combine_chunks()
-    return {name: _one(held.column(name)) for name in names}
-
-
-def _one(column: Any) -> Array:
-    """A column as one array."""
-    whole = column.combine_chunks()
-    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+    held = join_batches(blocks)
+    return {name: held.column(name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +121,7 @@ class Blurred:
 
     def drawn(self, rows: NDArray[np.int64], draws: np.random.Generator) -> Array:
         """Values of drawn rows, moved."""
-        values: Array = self.values.take(pa.array(rows))
+        values: Array = taken(self.values, rows)
         return values if self.move is None else self.move(values, draws.standard_normal(len(rows)))
 
 

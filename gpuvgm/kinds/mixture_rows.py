@@ -135,7 +135,7 @@ def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArra
     low, high = column.codec.number(column.minimum), column.codec.number(column.maximum)
     base = column.codec.base
     tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
-    tolerance += SCALAR_STEP * max(high - low, column.resolution / SCALAR_STEP)
+    tolerance += SCALAR_STEP * max(high - low, column.scalar_step / SCALAR_STEP)
     numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
     inside |= (numbers >= low - tolerance) & (numbers <= high + tolerance)
     return inside

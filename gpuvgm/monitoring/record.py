@@ -85,7 +85,7 @@ class RunRecord:
         if given is None:
             return None
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
-            return sum(stamp_of(file)[0] for file in expand(given))
+            return sum(stamp_of(file)[0] for file in expand(given).files)
         return None
 
 

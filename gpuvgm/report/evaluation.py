@@ -80,7 +80,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     blocks = sampled.blocks(model.names)
     tally = run.executor.map_merge(partial(tally_block, trials), blocks, TableTally.merge)
     if tally is None or tally.rows == 0:
-        raise InputError("there are no rows to evaluate")
+        raise InputError(f"{source.name}: there are no rows to evaluate")
     pairs = {name: (trial, tally.columns[name]) for name, trial in trials.items()}
     return Report(tally.rows, tally.invalid, _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 import gpuvgm
 from gpuvgm.service import json_bodies
-from gpuvgm.service.bodies import RowsResponse, answer_type, body_type, read_body
+from gpuvgm.service.bodies import Pace, RowsResponse, answer_type, body_type, read_body
 from gpuvgm.service.guard import Guard
 from gpuvgm.service.limits import Deadline, Gate, Limits
 from gpuvgm.service.metrics import Metrics
@@ -120,13 +121,20 @@ class Routes:
             served, given = self._model(name), body_type(request.headers)
             work = Work(served, options, given, answer_type(request.headers, given), limits, deadline)
             most = limits.json_bytes if given == json_bodies.MEDIA_TYPE else limits.max_bytes
-            answer = await self._answer(work, await read_body(request, most, deadline))
+            with self.gate.bodies.share() as share:
+                answer = await self._answer(work, await read_body(request, most, share, Pace.of(limits, deadline)))
+            return self._sent(route, name, answer)
         except ClientDisconnect:
             raise
         except Exception as problem:
             return _error(refusal_of(problem))
-        self.metrics.rows.labels(route, name).inc(answer.rows)
-        return RowsResponse(answer, limits.timeout)
+
+    def _sent(self, route: str, name: str, answer: Answer) -> Response:
+        """An answer that has found room among those that clients have yet to take."""
+        with ExitStack() as held:
+            held.enter_context(self.gate.answers.share()).grow(len(answer.body))
+            self.metrics.rows.labels(route, name).inc(answer.rows)
+            return RowsResponse(answer, self.gate.limits.timeout, held.pop_all())
 
     async def _answer(self, work: Work, body: bytearray) -> Answer:
         """Do the work in the pool, and wait for it no longer than there is time."""
@@ -134,8 +142,7 @@ class Routes:
         waiting = asyncio.wrap_future(future)
         done, _ = await asyncio.wait([waiting], timeout=work.deadline.left)
         if not done:
-            self.gate.abandon(future)
-            waiting.cancel()
+            waiting.cancel()  # what has begun goes on
             raise work.deadline.passed()
         answer: Answer = waiting.result()
         return answer

@@ -7,16 +7,16 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
+from gpuvgm.frames.arrow_checks import check_buffers, check_schema, check_values, reading_options
+from gpuvgm.frames.shared_values import is_shared, viewed_bytes
 from gpuvgm.frames.source import reason
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
-from gpuvgm.service.value_sizes import check_views, is_shared, viewed_bytes
-from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
+from gpuvgm.shortage import damage_told
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
-MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where the scale is far beyond
 
 
 def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Table:
@@ -57,36 +57,14 @@ def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
 
 def _table_of(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
     batches, left = [], ANSWER_SHARE * most
-    with pa.ipc.open_stream(stream, options=_reading()) as reader:
+    with pa.ipc.open_stream(stream, options=reading_options(use_threads=False)) as reader:
         schema = reader.schema
         check_width(len(schema))
-        for field in schema:
-            _check_type(field.name, field.type)
+        check_schema(schema)
         for batch in reader:
             left -= _validate(batch, left, deadline)
             batches.append(batch)
     return pa.Table.from_batches(batches, schema)
-
-
-def _check_type(name: str, type_: Any) -> None:
-    """Refuse types that Arrow takes from a schema as they are, and stumbles over later."""
-    if pa.types.is_decimal(type_) and abs(type_.scale) > MOST_DIGITS:
-        raise InputError(f'column "{printable(name)}" has decimals of {type_.scale} places; {MOST_DIGITS} are the most')
-    if isinstance(type_, pa.BaseExtensionType):
-        _check_type(name, type_.storage_type)
-    elif pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
-        _check_type(name, type_.value_type)
-    elif pa.types.is_nested(type_):
-        for i in range(type_.num_fields):
-            _check_type(f"{name}.{type_.field(i).name}", type_.field(i).type)
-    elif pa.types.is_timestamp(type_):
-        type_.tz  # noqa: B018  # decodes the name, which may be no text
-
-
-def _reading() -> Any:
-    """Options of reading: one thread, and memory aligned as the types want it, where this Arrow can see to that."""
-    aligned = {"ensure_alignment": pa.ipc.Alignment.DataTypeSpecific} if hasattr(pa.ipc, "Alignment") else {}
-    return pa.ipc.IpcReadOptions(use_threads=False, **aligned)
 
 
 def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
@@ -94,19 +72,13 @@ def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
     viewed = 0
     for field, column in zip(batch.schema, batch.columns, strict=True):
         deadline.check()
-        try:
-            column.validate()
-            if is_shared(field.type):
-                viewed += viewed_bytes(column)
-                if viewed > most:
-                    text = f'views up to column "{printable(field.name)}" stand for too many bytes: send fewer rows'
-                    raise Refused(413, "TooLarge", text)
-                check_views(column)
-            column.validate(full=True)
-        except ARROW_PROBLEMS as problem:
-            raise InputError(
-                f'column "{printable(field.name)}" holds no valid {field.type}: {reason(problem)}'
-            ) from None
+        check_buffers(field, column)
+        if is_shared(field.type):
+            viewed += viewed_bytes(column)
+        if viewed > most:
+            text = f'views up to column "{printable(field.name)}" stand for too many bytes: send fewer rows'
+            raise Refused(413, "TooLarge", text)
+        check_values(field, column)
     return viewed
 
 

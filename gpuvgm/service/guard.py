@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gpuvgm.service.limits import Gate
+from gpuvgm.service.connections import CROWDED
+from gpuvgm.service.limits import RETRY_SECONDS, Gate
 from gpuvgm.service.metrics import Metrics
 from gpuvgm.service.refusals import Refused, refusal_of
 
@@ -85,8 +86,9 @@ class Guard:
             exchange.sent += len(message.get("body", b""))
 
         try:
+            _check_room(scope)
             self._check_token(scope["path"], scope["headers"])
-            with self.gate.slot() if exchange.route in ROWS else nullcontext():
+            with self.gate.admission() if exchange.route in ROWS else nullcontext():
                 await self._app(scope, counted_receive, counted_send)
         except ClientDisconnect:
             exchange.status = GONE
@@ -120,6 +122,14 @@ class Guard:
             "bytes_out": exchange.sent,
         }
         _LOG.log(level, "%s %s: %d", method, route, exchange.status, extra=fields)
+
+
+def _check_room(scope: Scope) -> None:
+    """Refuse requests where clients have more of them under way than there may be connections; not those for health."""
+    is_crowded = scope.get("state", {}).get(CROWDED)
+    if scope["path"] not in OPEN and is_crowded is not None and is_crowded():
+        headers = {"retry-after": str(RETRY_SECONDS), "connection": "close"}
+        raise Refused(503, "TooManyConnections", "there are as many connections as there may be: try again", headers)
 
 
 async def send_refusal(refused: Refused, send: Send) -> None:

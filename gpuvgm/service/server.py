@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from gpuvgm.errors import InputError
 from gpuvgm.service.app import create_app
-from gpuvgm.service.guard import Guard
-from gpuvgm.service.limits import Limits
+from gpuvgm.service.connections import SPARE, Connection, Connections
+from gpuvgm.service.limits import Gate, Limits
 from gpuvgm.service.models import Served
 
-MOST_CONNECTIONS = 1000
 BACKLOG = 128
+OTHER_FILES = 128  # files that a process has open beside its connections
 KEEP_ALIVE_SECONDS = 30
 LOOK_SECONDS = 0.05
 SWITCH_SECONDS = 0.0005  # small requests pass through several threads, and wait for Python's lock in each
 GRACE_SECONDS = 5  # beyond the time limits of a request
+_LOG = logging.getLogger("gpuvgm.service")
 
 
 class Server(uvicorn.Server):
@@ -34,14 +39,22 @@ class Server(uvicorn.Server):
     ----------
     config : uvicorn.Config
         Its settings.
-    guard : Guard
-        The application.
+    gate : Gate
+        Knows of requests under way.
+    connections : Connections
+        All of them.
     """
 
-    def __init__(self, config: uvicorn.Config, guard: Guard) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate, connections: Connections) -> None:
         super().__init__(config)
-        self._gate = guard.gate
+        self._gate, self._connections = gate, connections
         self._stop: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and to look after connections."""
+        await super().startup(sockets)
+        self._sweeping = asyncio.create_task(self._connections.sweep_for_ever())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does; /ready says 503 from the first one on."""
@@ -53,7 +66,7 @@ class Server(uvicorn.Server):
 
     async def _stop_when_idle(self) -> None:
         end = time.monotonic() + 2 * self._gate.limits.timeout + GRACE_SECONDS
-        while self._gate.under_way and time.monotonic() < end:
+        while not self._gate.idle and time.monotonic() < end:
             await asyncio.sleep(LOOK_SECONDS)
         self.should_exit = True
 
@@ -109,19 +122,21 @@ def serve(
         Requests answered.
     """
     guard = create_app(models, limits, token)
+    connections = Connections(replace(limits, connections=_open_files_for(limits.connections)))
+    protocol: Any = partial(Connection, connections)
     config = uvicorn.Config(
         guard,
+        http=protocol,
         log_config=None,
         log_level="warning",
         access_log=False,
         ws="none",
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = Server(config, guard)
+    server = Server(config, guard.gate, connections)
     host, port = opened.getsockname()[:2]
     tell(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}")
     interval = sys.getswitchinterval()
@@ -133,6 +148,19 @@ def serve(
             guard.gate.close()
             sys.setswitchinterval(interval)
     return server.server_state.total_requests
+
+
+def _open_files_for(connections: int) -> int:
+    """Have the system allow files for some connections; for how many it does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = connections + SPARE + OTHER_FILES
+    if soft < asked:
+        soft = min(asked, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    allowed = max(1, min(connections, soft - SPARE - OTHER_FILES))
+    if allowed < connections:
+        _LOG.warning("the system allows %d open files, which is %d connections: raise ulimit -n", soft, allowed)
+    return allowed
 
 
 @contextmanager

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 from gpuvgm.console import Outcome, Terminal
 from gpuvgm.errors import EnvironmentProblem, InputError
@@ -36,6 +35,12 @@ class Settings:
         Seconds of a request.
     concurrency, threads : int, optional
         Requests under way, and those that compute.
+    connections : int
+        Open at a time.
+    client_timeout : float
+        Seconds for the head of a request, and over which `min_rate` is measured.
+    min_rate : int
+        Bytes a second of a body.
     """
 
     model: Path
@@ -46,6 +51,9 @@ class Settings:
     timeout: float
     concurrency: int | None
     threads: int | None
+    connections: int
+    client_timeout: float
+    min_rate: int
 
 
 def run_service(settings: Settings, terminal: Terminal) -> Outcome:
@@ -65,11 +73,8 @@ def run_service(settings: Settings, terminal: Terminal) -> Outcome:
     except ModuleNotFoundError as problem:
         raise EnvironmentProblem(f'serve needs {problem.name}: pip install "gpuvgm[serve]"') from problem
     token = token_of(settings.token_file)
-    given: dict[str, Any] = {"concurrency": settings.concurrency, "threads": settings.threads}
-    limits = replace(
-        Limits(settings.max_bytes, settings.timeout),
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    asked = {limit.name: getattr(settings, limit.name) for limit in fields(Limits)}
+    limits = Limits(**{name: value for name, value in asked.items() if value is not None})
     models = load_models(settings.model)
     if token is None and not _is_loopback(settings.host):
         _LOG.warning("anyone who reaches %s may use the models: give a token (--token-file)", settings.host)

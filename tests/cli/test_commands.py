@@ -80,7 +80,10 @@ def test_the_commands_and_options_are_those_that_work():
         },
         "info": set(),
         "doctor": set(),
-        "serve": {"model", "host", "port", "token_file", "max_bytes", "timeout", "concurrency", "threads"},
+        "serve": {
+            *{"model", "host", "port", "token_file", "max_bytes", "timeout", "concurrency", "threads"},
+            *{"connections", "client_timeout", "min_rate"},
+        },
     }
 
 

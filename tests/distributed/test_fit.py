@@ -17,7 +17,7 @@ import gpuvgm
 from gpuvgm.distributed import DaskExecutor
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.store import fingerprint
-from tests.distributed.working import assert_close, is_clean, wait_until
+from tests.distributed.working import is_clean, wait_until
 from tests.kinds import tables
 
 ROWS = 7001
@@ -217,14 +217,14 @@ def test_rows_are_added(client, path, tmp_path):
 
 
 @pytest.mark.parametrize(("effort", "workers", "portion_rows"), [("best", 3, 1001), ("research", 2, 71)])
-def test_exact_fits_are_the_same_to_1e_12(clusters, path, effort, workers, portion_rows):
+def test_exact_fits_are_the_same_to_the_bit(clusters, path, effort, workers, portion_rows):
     names = {"delay": DECLARED["delay"]}
     settings = {"columns": names, "algorithm": "exact", "effort": effort, "max_iter": 20}
     theirs = transformer(**settings).fit(path)
     ours = transformer(DaskExecutor(clusters[workers], portion_rows=portion_rows), **settings).fit(path)
-    for name in names:
-        assert_close(ours.columns_[name], theirs.columns_[name])
-        assert ours.columns_[name].fit.rows == theirs.columns_[name].fit.rows == ROWS
+    assert_same(ours, theirs)
+    assert ours.columns_["delay"].fit.algorithm == "exact"
+    assert ours.columns_["delay"].fit.rows == ROWS
     wait_until(lambda: is_clean(clusters[workers]))
 
 

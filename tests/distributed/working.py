@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.frames import OpenPortion
@@ -75,13 +73,6 @@ def of_portion(portion: Piece, executor: Any) -> tuple[int, bool, int]:
     """What each() hands over: the portion, an executor of the worker, and its process."""
     portion.opened()
     return portion.number, executor.spread, os.getpid()
-
-
-def assert_close(ours: Any, theirs: Any) -> None:
-    """Two mixtures are equal to 1e-12: means in standard deviations, these relative, and weights."""
-    np.testing.assert_array_less(np.abs(ours.means - theirs.means), 1e-12 * theirs.stds + 1e-300)
-    np.testing.assert_allclose(ours.stds, theirs.stds, rtol=1e-12)
-    np.testing.assert_allclose(ours.weights, theirs.weights, rtol=0, atol=1e-12)
 
 
 def wait_until(condition: Any, seconds: float = 20.0) -> None:

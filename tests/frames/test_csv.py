@@ -143,3 +143,21 @@ def test_a_cut_gzip_is_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(InputError, match=r"t\.csv\.gz: not a readable CSV file \(Truncated compressed stream\)"):
         columns_of(open_source(path))
+
+
+def test_text_among_numbers_is_located_beside_a_column_without_values(tmp_path):
+    rows = "".join(f"{row},\n" for row in range(FIRST_BLOCK))
+    with pytest.raises(InputError, match=rf't\.csv: column "n", row {FIRST_BLOCK + 1}: \'x\' is not a number'):
+        columns_of(open_source(write(tmp_path, f"n,nothing\n{rows}x,\n")))
+
+
+def test_a_quote_that_is_never_closed_is_said(tmp_path):
+    rows = "1,a\n" * FIRST_BLOCK
+    with pytest.raises(InputError, match=r"t\.csv: a row after row \d+ is longer .* is a quote not closed\?"):
+        columns_of(open_source(write(tmp_path, f'n,text\n{rows}2,"b\n{rows}')))
+
+
+def test_names_of_columns_are_printable_in_messages(tmp_path):
+    source = open_source(write(tmp_path, '"a\tb",c\n1,2\n'))
+    with pytest.raises(InputError, match=r'columns: "a\\tb", "c"$'):
+        source.blocks(["x"], 10)

@@ -228,6 +228,20 @@ def test_blocks_are_joined_with_their_missing_rows() -> None:
     assert restore(table, source(5), flavour="pyarrow").to_pydict() == host_table(table).to_pydict()
 
 
+def test_integers_that_floats_do_not_hold_come_to_the_host_beside_missing_ones() -> None:
+    far, missing = up(np.array([2**60 + 3, 5], np.int64)), up(np.array([False, True]))
+    table = DeviceTable({"n": DeviceColumn(far, pa.int64(), missing), "m": DeviceColumn(far, pa.int64(), ~missing)}, 2)
+    arrays = restore(table, source(2))
+    assert arrays["n"].tolist() == [2**60 + 3, None]
+    assert arrays["m"].dtype == np.float64 and arrays["m"].get()[1] == 5.0
+
+
+def test_missing_categories_stay_missing_beside_arrays_on_the_device() -> None:
+    column = pa.array(["a", None, "b"]).dictionary_encode()
+    numbers = DeviceColumn(up(np.arange(3.0)), pa.float64(), None)
+    assert restore(DeviceTable({"x": numbers, "c": column}, 3), source(3))["c"].tolist() == ["a", None, "b"]
+
+
 def test_cudf_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_cudf(monkeypatch)
     columns = {

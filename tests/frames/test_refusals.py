@@ -45,6 +45,12 @@ def read(source):
         (iter([]), r"list_iterator: the iterator gave nothing"),
         (iter([3]), r"list_iterator, part 0: int cannot be read as a table"),
         (iter([pa.table({"a": [1]}), pa.table({"a": [1.5]})]), r'part 1: column "a" has type double, in part 0 int64'),
+        (
+            iter([pa.table({"a": pa.array([1], pa.float32())}), pa.table({"a": [0.1]})]),
+            'part 1: column "a" has type double',
+        ),
+        ({"a": [2**63 + 5, None]}, 'column "a", row 0 does not fit the type int64'),
+        ({"a": [2**60 + 3, 0.5]}, 'column "a", row 0 does not fit the type double'),
         (iter([pa.table({"a": [1]}), pa.table({"b": [1]})]), r'list_iterator, part 1: no column "a"; columns: "b"'),
         ("nowhere.parquet", r"nowhere\.parquet: no such file or folder"),
         ("nowhere-*.parquet", r"nowhere-\*\.parquet: no file matches this pattern"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import time
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from gpuvgm import TableTransformer
+from gpuvgm.errors import InputError
 from gpuvgm.frames import open_source, restore
 
 
@@ -124,3 +129,82 @@ def test_missing_in_dicts_is_nan():
     got = restore(pa.table({"n": pa.array([1, None])}), open_source({"n": np.zeros(2)}))
     assert got["n"].dtype == np.float64
     assert np.isnan(got["n"][1])
+
+
+FAR = 2**60 + 3  # between two floats
+
+
+def arrays_of(table):
+    return restore(table, open_source({"any": np.zeros(1)}))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"c": pd.Categorical(["a", None, "b"] * 20)}),
+        pl.DataFrame({"c": pl.Series(["a", None, "b"] * 20, dtype=pl.Categorical)}),
+        pl.DataFrame({"c": pl.Series(["a", None, "b"] * 20, dtype=pl.Enum(["b", "a"]))}),
+        pa.table({"c": pa.array(["a", None, "b"] * 20).dictionary_encode()}),
+    ],
+    ids=["pandas", "polars categorical", "polars enum", "arrow"],
+)
+def test_missing_categories_stay_missing_in_arrays(frame):
+    transformer = TableTransformer(effort="research").fit(frame)
+    matrix = transformer.transform(frame, layout="onehot")
+    assert transformer.inverse_transform(matrix)["c"].tolist() == ["a", None, "b"] * 20
+
+
+@pytest.mark.parametrize("type_", [pa.int64(), pa.uint64()])
+def test_integers_past_two_to_the_53_keep_their_digits_beside_missing_ones(type_):
+    far = 2**64 - 3 if type_ == pa.uint64() else -FAR
+    got = arrays_of(pa.table({"n": pa.array([far, None, 7], type_)}))["n"]
+    assert got.dtype == object
+    assert got.tolist() == [far, None, 7]
+    assert arrays_of(pa.table({"n": pa.array([far, 7], type_)}))["n"].dtype == np.dtype(str(type_))
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(2**53, "f8"), (2**53 + 2, "O")])
+def test_integers_with_missing_ones_are_floats_up_to_two_to_the_53(value, dtype):
+    got = arrays_of(pa.table({"n": pa.array([value, None])}))["n"]
+    assert got.dtype == dtype
+    assert got[0] == value
+
+
+def test_fitted_integers_past_two_to_the_53_come_back_whole_from_a_matrix():
+    rows = [FAR, None, FAR + 2, FAR + 5] * 20
+    transformer = TableTransformer({"n": {"kind": "categorical"}}, effort="research").fit({"n": rows})
+    assert transformer.inverse_transform(transformer.transform({"n": rows}, layout="onehot"))["n"].tolist() == rows
+
+
+def test_times_with_nanoseconds_are_durations_in_arrays():
+    whole = pa.array([1_000, None], pa.int64()).view(pa.time64("ns"))
+    fine = pa.array([1_001, None], pa.int64()).view(pa.time64("ns"))
+    got = arrays_of(pa.table({"whole": whole, "fine": fine}))
+    assert got["whole"].tolist() == [time(microsecond=1), None]
+    np.testing.assert_array_equal(got["fine"], np.array([1_001, "NaT"], "m8[ns]"))
+    frame = restore(pa.table({"fine": fine}), open_source(pd.DataFrame({"any": [1]})))
+    assert frame["fine"].dtype == pd.ArrowDtype(pa.time64("ns"))
+
+
+def test_values_that_polars_cannot_have_are_refused():
+    huge = pa.array([Decimal(10) ** 45], pa.decimal256(50, 0))
+    far = pa.array([2**61], pa.int64()).view(pa.timestamp("s"))  # polars has no seconds, and would multiply them
+    interval = pa.array([pa.MonthDayNano((1, 2, 3))])
+    for values in (huge, far, far.view(pa.int64()).view(pa.duration("s")), interval):
+        with pytest.raises(InputError, match='column "x" holds .* polars cannot have'):
+            restore(pa.table({"x": values}), open_source(pl.DataFrame({"any": [1]})))
+
+
+def test_dates_that_python_does_not_have_come_back_in_pandas():
+    far = pa.array([2**30], pa.int32()).view(pa.date32())
+    frame = restore(pa.table({"x": far}), open_source(pd.DataFrame({"any": [1]})))
+    assert frame["x"].dtype == pd.ArrowDtype(pa.date32())
+    assert arrays_of(pa.table({"x": far}))["x"].astype(np.int64).tolist() == [2**30]
+
+
+def test_entries_of_a_dictionary_may_be_missing_or_repeated_in_pandas():
+    entries = pa.array(["a", None, "b", "a"])
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 3, None], pa.int8()), entries)
+    frame = restore(pa.table({"x": column}), open_source(pd.DataFrame({"any": [1]})))
+    assert frame["x"].cat.categories.tolist() == ["a", "b"]
+    assert frame["x"].astype(object).where(frame["x"].notna(), None).tolist() == ["a", None, "b", "a", None]

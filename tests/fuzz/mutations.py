@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 Mutation = Callable[[bytearray, random.Random], None]
+BORDER = 4096  # bytes at either end of a file, where formats keep what they say of the rest
 
 
 def flip_bit(data: bytearray, random: random.Random) -> None:
@@ -54,8 +55,15 @@ def extreme_word(data: bytearray, random: random.Random) -> None:
 MUTATIONS: tuple[Mutation, ...] = (flip_bit, flip_bit, flip_bits, cut, remove_run, zero_run, repeat_run, extreme_word)
 
 
-def spoil(data: bytes, random: random.Random) -> bytes:
-    """A copy of the data with one fault; single bits are the most frequent."""
-    spoilt = bytearray(data)
+def spoil(data: bytes, random: random.Random, near: bytes = b"") -> bytes:
+    """A copy of the data with one fault; single bits are the most frequent.
+
+    Half of the faults lie anywhere, the others at the start, at the end, or around a place where `near` stands.
+    """
+    start, stop = 0, len(data)
+    if random.random() < 0.5:
+        middle = random.choice((0, len(data), max(0, data.rfind(near)) if near else 0))
+        start, stop = max(0, middle - BORDER), min(len(data), middle + BORDER)
+    spoilt = bytearray(data[start:stop])
     random.choice(MUTATIONS)(spoilt, random)
-    return bytes(spoilt)
+    return data[:start] + bytes(spoilt) + data[stop:]

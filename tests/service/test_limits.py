@@ -66,13 +66,86 @@ def test_a_body_that_does_not_arrive(made):
     assert time.monotonic() - start < 20
 
 
+async def half_of_a_body(size, sent):
+    yield bytes(size)
+    sent.set()
+    await asyncio.sleep(60)
+
+
+def test_a_body_that_is_sent_slowly(made):
+    client, sent = made(timeout=60, client_timeout=0.2, min_rate=5000), asyncio.Event()
+    response = client("POST", PATH, content=half_of_a_body(900, sent), headers={"content-type": ARROW})
+    assert "slower than 5000 bytes a second" in error_of(response, 408)
+    assert response.headers["connection"] == "close"
+    unhurried = made(timeout=0.5, client_timeout=0.1, min_rate=0)
+    response = unhurried("POST", PATH, content=half_of_a_body(900, sent), headers={"content-type": ARROW})
+    assert "did not arrive within 0.5 s" in error_of(response, 408)
+
+
+def test_bodies_have_room_together(made):
+    """Large ones under way take the room of other large ones, not that of small ones, nor any slot."""
+    client, most = made(max_bytes=1 << 20, concurrency=1, client_timeout=60), 1 << 20
+
+    async def ask():
+        sent = asyncio.Event()
+        transport, headers = httpx.ASGITransport(client.app), {"content-type": ARROW}
+        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as many:
+            slow = asyncio.create_task(many.post(PATH, content=half_of_a_body(most - 1, sent), headers=headers))
+            await sent.wait()
+            large = await many.post(PATH, content=bytes(most - 1), headers=headers)
+            small = await many.post(PATH, content=ROWS, headers=headers)
+            slow.cancel()
+            await asyncio.wait([slow])
+            return large, small, await many.post(PATH, content=bytes(most - 1), headers=headers)
+
+    large, small, later = asyncio.run(ask())
+    assert "fill the memory" in error_of(large, 429)
+    assert small.status_code == 200
+    assert "no valid Arrow IPC stream" in error_of(later, 400)
+    assert client.app.gate.idle
+
+
+def test_answers_have_room_together(made):
+    """An answer that its client is slow to take holds no slot, but memory."""
+    client = made(max_bytes=1 << 17, concurrency=1, timeout=60)
+    rows, path = stream_of(pa.table({"x": [1.0] * 14_000})), f"{PATH}?dtype=float64"
+
+    async def ask():
+        begun, let_go, first = asyncio.Event(), asyncio.Event(), []
+
+        async def receive():
+            return {"type": "http.request", "body": rows, "more_body": False}
+
+        async def send(message):
+            first.append(message)
+            begun.set()
+            await let_go.wait()
+
+        headers = [(b"content-type", ARROW.encode())]
+        scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"dtype=float64", "headers": headers}
+        slow = asyncio.create_task(client.app(scope, receive, send))
+        await begun.wait()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(client.app), base_url="http://service") as many:
+            refused = await many.post(path, content=rows, headers={"content-type": ARROW})
+            small = await many.post(PATH, content=ROWS, headers={"content-type": ARROW})
+            let_go.set()
+            await slow
+            return first, refused, small, await many.post(path, content=rows, headers={"content-type": ARROW})
+
+    with client.app.gate.answers.share() as others:
+        others.grow(client.app.gate.limits.answer_bytes - (1 << 15))
+        first, refused, small, later = asyncio.run(ask())
+    assert "fill the memory" in error_of(refused, 429)
+    assert [first[0]["status"], small.status_code, later.status_code] == [200, 200, 200]
+
+
 def test_an_answer_that_nobody_takes(made, monkeypatch):
     """The work has all its time, which a loaded machine may need; of sending the rest is waited for 0.2 s."""
     client, sent, given = made(timeout=60), [], []
 
-    def answer_for_a_moment(answer, seconds):
+    def answer_for_a_moment(answer, seconds, held):
         given.append(seconds)
-        return RowsResponse(answer, 0.2)
+        return RowsResponse(answer, 0.2, held)
 
     monkeypatch.setattr(app, "RowsResponse", answer_for_a_moment)
 

@@ -23,6 +23,7 @@ def test_a_process_serves_and_stops(folder, tmp_path):
     """Requests under way when SIGTERM comes are answered; then the process ends with exit code 0."""
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     arguments = ("--model", folder, "--port", "0", "--token-file", tmp_path / "token", "--log-format", "json", "--json")
+    arguments += ("--client-timeout", "60")
     with start("serve", *arguments) as process:
         try:
             out = _answered_until_its_end(process)

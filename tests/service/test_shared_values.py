@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.frames.shared_values import check_views, viewed_bytes
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served
-from gpuvgm.service.value_sizes import check_views, viewed_bytes, written_bytes
+from gpuvgm.service.value_sizes import written_bytes
 from tests.service.conftest import Client, error_of, stream_of
 
 MOST = 1 << 20

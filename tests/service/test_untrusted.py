@@ -192,3 +192,10 @@ def test_time_zones_and_names_that_are_no_text(client):
         assert "no valid Arrow IPC stream" in error_of(
             client.post("table/transform", body.replace(part, b"\xc9" * len(part))), 400
         )
+
+
+@pytest.mark.parametrize("pairs", [{b"\xff": b"1"}, {b"key": b"\xff"}])
+def test_metadata_that_is_no_text_is_refused(client, pairs):
+    rows = pa.table({"x.scalar": [0.5], "x.mode": pa.array([0], pa.uint8())})
+    message = error_of(client.post("one/inverse", stream_of(rows.replace_schema_metadata(pairs))), 400)
+    assert "its metadata is no text in UTF-8" in message

@@ -1,0 +1,189 @@
+"""Checksums of files: those that Parquet files hold of themselves, and files that are checked once before reading.
+
+The metadata of a Parquet file that gpuvgm wrote has the SHA-256 of all bytes before the footer, and of the footer
+with 64 zeros where that digest stands. So every byte is covered; the checksums of pages leave out headers and offsets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO
+
+from gpuvgm.errors import InputError
+
+DATA_KEY, FOOTER_KEY = "gpuvgm.data", "gpuvgm.footer"
+_VALUE = rb"\x18\x40([0-9a-f]{64})"  # a second field that is a text of 64 bytes, in Thrift's compact protocol
+_DATA = re.compile(re.escape(DATA_KEY.encode()) + _VALUE)
+_FOOTER = re.compile(re.escape(FOOTER_KEY.encode()) + _VALUE)
+_NO_DIGEST = b"0" * 64
+MAGIC = b"PAR1"
+_TAIL_BYTES = 1 << 16  # footers that are no longer come with one request
+_BUFFER_BYTES = 1 << 20
+_FILES_KNOWN = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the first bytes of a file of this machine are.
+
+    Parameters
+    ----------
+    stop : int
+        How many bytes.
+    sha256 : str
+        Their SHA-256, as hexadecimal digits.
+    remedy : str
+        What to do where they are others.
+    opening : str
+        Tells one opening of the file from the next: each checks once.
+    """
+
+    stop: int
+    sha256: str
+    remedy: str = "write or copy the file again"
+    opening: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def check(self, path: Path) -> None:
+        """Refuse a file that holds other bytes.
+
+        Raises
+        ------
+        InputError
+            Naming the file.
+        """
+        with _turn(path, self.opening):
+            found = _digest(path, self.stop, self.opening)
+        if found != self.sha256:
+            raise InputError(f"{path}: damaged: its bytes are not those that were written (SHA-256); {self.remedy}")
+
+
+@lru_cache(_FILES_KNOWN)
+def _turn(path: Path, opening: str) -> Lock:
+    """Held by who computes the digest, while others wait for it."""
+    return Lock()
+
+
+@lru_cache(_FILES_KNOWN)
+def _digest(path: Path, stop: int, opening: str) -> str:
+    return sha256_of(path, stop)
+
+
+def sha256_of(path: Path, stop: int) -> str:
+    """SHA-256 of the first bytes of a file."""
+    growing = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        _take(growing, file, stop)
+    return growing.hexdigest()
+
+
+def _take(growing: Any, file: Any, stop: int) -> None:
+    """Put what a file holds from where it stands up to a position into a digest."""
+    buffer = memoryview(bytearray(_BUFFER_BYTES))
+    left = stop - file.tell()
+    while left > 0 and (count := file.readinto(buffer[: min(left, _BUFFER_BYTES)])):
+        growing.update(buffer[:count])
+        left -= count
+
+
+class WrittenDigest:
+    """SHA-256 of a file of this machine while it grows, computed beside the writing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._sha256 = path, hashlib.sha256()
+        self._file = path.open("rb", buffering=0)
+        self._thread = ThreadPoolExecutor(1, "gpuvgm-checksum")
+        self._last: Future[None] | None = None
+
+    def reach(self, stop: int) -> None:
+        """Go on to a position up to which the file is written."""
+        self._last = self._thread.submit(_take, self._sha256, self._file, stop)
+
+    def metadata(self) -> dict[str, str]:
+        """What goes into the footer of the file, which is written up to it."""
+        if self._last is not None:
+            self._last.result()
+        return {DATA_KEY: self._sha256.hexdigest(), FOOTER_KEY: _NO_DIGEST.decode()}
+
+    def seal(self) -> str:
+        """Put the digest of the footer into it; gives SHA-256 of the whole file."""
+        start = self._file.tell()
+        footer = self._file.read()
+        place = _FOOTER.search(footer)
+        assert place is not None
+        digest = hashlib.sha256(footer).hexdigest().encode()
+        with self._path.open("r+b", buffering=0) as file:
+            file.seek(start + place.start(1))
+            file.write(digest)
+        self._sha256.update(footer[: place.start(1)] + digest + footer[place.end(1) :])
+        return str(self._sha256.hexdigest())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._thread.shutdown(cancel_futures=True)
+        self._file.close()
+
+
+def footer_of(file: BinaryIO, size: int) -> bytes | None:
+    """The footer of a Parquet file with the length and magic after it; None where there is no such."""
+    tail = _end_of(file, size, min(size, _TAIL_BYTES))
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if tail[-4:] != MAGIC or not 8 < length <= size - len(MAGIC):
+        return None
+    return tail[-length:] if length <= len(tail) else _end_of(file, size, length)
+
+
+def _end_of(file: BinaryIO, size: int, length: int) -> bytes:
+    file.seek(size - length)
+    return file.read(length)
+
+
+def check_footer(name: str, footer: bytes) -> str | None:
+    """Refuse a footer that is not the one that was written.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    footer : bytes
+        Its footer.
+
+    Returns
+    -------
+    str or None
+        SHA-256 of all bytes before the footer; None for files that hold no checksums of themselves.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    data, place = _DATA.search(footer), _FOOTER.search(footer)
+    if data is not None and place is not None:
+        whole = footer[: place.start(1)] + _NO_DIGEST + footer[place.end(1) :]
+        if hashlib.sha256(whole).hexdigest().encode() == place[1]:
+            return data[1].decode()
+    elif DATA_KEY.encode() not in footer and FOOTER_KEY.encode() not in footer:
+        return None
+    raise InputError(
+        f"{name}: damaged Parquet file: its footer is not the one that was written (SHA-256); write or copy the file "
+        "again"
+    )
+
+
+def without_checksums(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Metadata without the checksums."""
+    return {key: value for key, value in pairs.items() if key not in (DATA_KEY, FOOTER_KEY)}

@@ -1,0 +1,164 @@
+"""Exact EM over portions: the bits of one process for any column and any cut, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuvgm
+from gpuvgm import numbers_fit
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import SourceChangedError
+from gpuvgm.workers_fit import WorkerRows, completed, completions, first_rows, in_whole_chunks
+
+ROWS = 9000
+
+
+@dataclass(frozen=True)
+class InThisProcess:
+    """What stands in for `Held`."""
+
+    values: Sequence[Any]
+
+    def map(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """What a function gives for each value."""
+        return [function(value, *arguments) for value in self.values]
+
+    def amended(self, function: Callable[..., Any], arguments: Sequence[Any]) -> InThisProcess:
+        """Values in the place of these, where there is an argument."""
+        pairs = zip(self.values, arguments, strict=True)
+        return InThisProcess([value if by is None else function(value, by) for value, by in pairs])
+
+
+def two_modes(random: np.random.Generator) -> np.ndarray:
+    return np.concatenate([random.normal(-1, 0.2, ROWS // 2), random.normal(1, 0.3, ROWS - ROWS // 2)])
+
+
+def spikes(random: np.random.Generator) -> np.ndarray:
+    return random.choice([0.0, 1e3, 1e6, 1e6 + 1], ROWS) + 1e-3 * random.normal(size=ROWS)
+
+
+def whole_cents(random: np.random.Generator) -> np.ndarray:
+    return np.round(random.lognormal(3, 1, ROWS), 2)
+
+
+def zeros_of_both_signs(random: np.random.Generator) -> np.ndarray:
+    x = two_modes(random)
+    x[random.random(ROWS) < 0.7] = 0.0
+    return np.where(random.random(ROWS) < 0.5, x, -x)
+
+
+COLUMNS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "1e9 ± 6e5": lambda random: 1e9 + 6e5 * two_modes(random),
+    "1e12 ± 1": lambda random: 1e12 + two_modes(random),
+    "nanoseconds": lambda random: 1.7e18 + 1e12 * two_modes(random),
+    "heavy tails": lambda random: random.lognormal(0, 3, ROWS),
+    "tiny": lambda random: 1e-300 * two_modes(random),
+    "subnormal": lambda random: random.integers(0, 1000, ROWS) * 5e-324,
+    "zeros": zeros_of_both_signs,
+    "spikes": spikes,
+    "cents": whole_cents,
+    "float32": lambda random: two_modes(random).astype(np.float32),
+    "one value": lambda random: np.full(ROWS, 0.1),
+}
+
+CUTS = {
+    "1": [],
+    "2": [4097],
+    "7, uneven, some empty": [0, 100, 101, 101, 4095, 8999],
+    "many, smaller than a chunk": list(range(71, ROWS, 71)),
+    "whole chunks": [4096, 4096, 8192],
+}
+
+
+def settings(effort: str) -> dict[str, Any]:
+    return {"columns": {"x": "continuous"}, "algorithm": "exact", "effort": effort, "n_components": 5}
+
+
+def bits(column: Any) -> list[Any]:
+    """Everything that a fit decides."""
+    posterior = column.mixture.posterior
+    parts = (posterior.means, posterior.covariances, posterior.weights, posterior.counts, column.mixture.centres)
+    return [column.fit, *(part.tobytes() for part in parts)]
+
+
+def fitted_over(monkeypatch: pytest.MonkeyPatch, x: np.ndarray, cuts: Sequence[int], effort: str) -> Any:
+    """The column, fitted over portions cut at these rows."""
+
+    def fit(source: Any, column: Any, run: Any) -> Any:
+        held: Any = InThisProcess(np.split(x.astype(np.float64), cuts))
+        rows = WorkerRows(in_whole_chunks(held), run.engine, get_engine(run.engine))
+        return numbers_fit.fit_over_workers(rows, column)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(numbers_fit, "fit_exactly", fit)
+        return gpuvgm.TableTransformer(**settings(effort)).fit({"x": x}).columns_["x"]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_hard_columns_have_the_bits_of_one_process(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    x = COLUMNS[name](np.random.default_rng(0))
+    one = gpuvgm.TableTransformer(**settings("research")).fit({"x": x}).columns_["x"]
+    assert one.fit.algorithm == "exact"
+    for cuts in ("2", "7, uneven, some empty"):
+        assert bits(fitted_over(monkeypatch, x, CUTS[cuts], "research")) == bits(one)
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+def test_missing_rows_and_best_effort(monkeypatch: pytest.MonkeyPatch, cuts: str) -> None:
+    x = whole_cents(np.random.default_rng(1))
+    x[np.random.default_rng(2).random(ROWS) < 0.3] = np.nan
+    x[60:300] = np.nan  # portions of nothing else
+    for effort in ("best", "research"):
+        one = gpuvgm.TableTransformer(**settings(effort)).fit({"x": x}).columns_["x"]
+        assert bits(fitted_over(monkeypatch, x, CUTS[cuts], effort)) == bits(one)
+
+
+def test_more_rows_than_k_means_takes_start_from_the_samples_centres(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers_fit, "SEEDING_ROWS", ROWS - 1)
+    x = two_modes(np.random.default_rng(0))
+    found = [bits(fitted_over(monkeypatch, x, cuts, "research")) for cuts in CUTS.values()]
+    assert all(other == found[0] for other in found)
+
+
+def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fewer(rows: WorkerRows, column: Any, original: Any = numbers_fit.fit_over_workers) -> Any:
+        short: Any = InThisProcess(rows.held.values[:-1])
+        return original(WorkerRows(short, rows.engine, rows.here), column)
+
+    monkeypatch.setattr(numbers_fit, "fit_over_workers", fewer)
+    with pytest.raises(SourceChangedError, match='column "x" changed while it was read'):
+        fitted_over(monkeypatch, two_modes(np.random.default_rng(0)), [5000], "best")
+
+
+def cuttings() -> Iterator[list[int]]:
+    """Rows of portions: empty, tiny, longer than a chunk, and of whole chunks."""
+    random = np.random.default_rng(4)
+    sizes = [0, 1, 5, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS]
+    for portions in (1, 2, 3, 8, 30):
+        for _ in range(20):
+            yield [int(random.choice([*sizes, random.integers(2 * CHUNK_ROWS)])) for _ in range(portions)]
+
+
+def test_portions_come_to_hold_whole_chunks() -> None:
+    for counts in cuttings():
+        rows = np.arange(float(sum(counts)))
+        portions = np.split(rows, np.cumsum(counts)[:-1])
+        held = in_whole_chunks(InThisProcess(portions)).values  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.concatenate(held), rows)
+        filled = [portion for portion in held if len(portion)]
+        assert all(len(portion) % CHUNK_ROWS == 0 for portion in filled[:-1])
+
+
+def test_portions_of_whole_chunks_stay_where_they_are() -> None:
+    portions = [np.zeros(CHUNK_ROWS), np.zeros(2 * CHUNK_ROWS), np.zeros(7)]
+    held: Any = InThisProcess(portions)
+    assert in_whole_chunks(held) is held
+    given = completions([len(part) for part in portions], [first_rows(part) for part in portions])
+    assert given == [None, None, None]
+    assert completed(portions[2], (2, np.ones(1))).tolist() == [0.0] * 5 + [1.0]
