@@ -100,9 +100,9 @@ def settle(run: Healthy, work: Path) -> None:
         time.sleep(0.1)
 
 
-def prepare_all(folder: Path) -> Prepared:
+def prepare_all(_: Path) -> Prepared:
     """Inputs, and healthy runs of every job in one process."""
-    return prepare(*COMMANDS, folder=folder)
+    return prepare(*COMMANDS)
 
 
 TARGETS = (

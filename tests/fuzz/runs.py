@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import io
 import json
@@ -11,10 +12,11 @@ import re
 import resource
 import shutil
 import signal
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,8 @@ JOBS: dict[str, tuple[Job, ...]] = {
 }
 
 
+Prepared = tuple[Path, list[Healthy]]
+
 # -- inputs, and what comes of them
 
 
@@ -120,13 +124,29 @@ def lay_inputs(inputs: Path) -> None:
     work.rmdir()
 
 
-def prepare(*commands: str, folder: Path) -> tuple[Path, list[Healthy]]:
-    """The inputs, and healthy runs of the jobs of some commands."""
+@cache
+def inputs_of_all() -> Path:
+    """The inputs of every target, laid once; they are removed where this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-runs-"))
+    atexit.register(_remove_in, os.getpid(), folder)
     lay_inputs(folder / "inputs")
-    return folder / "inputs", [healthy(job, folder) for command in commands for job in JOBS[command]]
+    return folder / "inputs"
 
 
-Prepared = tuple[Path, list[Healthy]]
+def _remove_in(process: int, folder: Path) -> None:
+    if os.getpid() == process:  # and not in its forks
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def healthy_runs(command: str) -> tuple[Healthy, ...]:
+    """Healthy runs of the jobs of a command, once for all targets."""
+    return tuple(healthy(job, inputs_of_all().parent) for job in JOBS[command])
+
+
+def prepare(*commands: str) -> Prepared:
+    """The inputs, and healthy runs of the jobs of some commands."""
+    return inputs_of_all(), [run for command in commands for run in healthy_runs(command)]
 
 
 def place_of(prepared: Prepared, run: Healthy, random: random.Random, folder: Path) -> Path:
@@ -439,7 +459,7 @@ BUSY = r"gpuvgm: .*(process \d+ works there|is there already).*\n"
 
 def target(name: str, attempt: Callable[[Prepared, random.Random, Path], None], *commands: str) -> Target:
     """A target over the jobs of some commands."""
-    return Target(name, lambda folder: prepare(*commands, folder=folder), attempt, memory=None)
+    return Target(name, lambda _: prepare(*commands), attempt, memory=None)
 
 
 TARGETS = (
