@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from tests.fuzz.harness import Target
 from tests.fuzz.jobs import Healthy, Unclean, again, check_readers, finish, snapshot, start
@@ -21,11 +23,29 @@ SPREAD_SECONDS = 0.6  # that a run takes longer on a cluster: it connects, and t
 
 @contextmanager
 def cluster() -> Iterator[tuple[str, list[int]]]:
-    """A cluster of two worker processes: its address, and where their numbers are."""
+    """A cluster of two worker processes, held by a process of its own: its address, and the workers' numbers."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _hold_cluster(write)
+    os.close(write)
+    with open(read) as told:
+        address, workers = json.loads(told.readline())
+    try:
+        yield address, workers
+    finally:
+        os.kill(pid, signal.SIGKILL)  # workers end where it ends
+        os.waitpid(pid, 0)
+
+
+def _hold_cluster(write: int) -> NoReturn:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="2GiB") as started:
-        yield started.scheduler_address, [nanny.pid for nanny in started.workers.values()]
+    started = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="2GiB")
+    told = [started.scheduler_address, [nanny.pid for nanny in started.workers.values()]]
+    os.write(write, f"{json.dumps(told)}\n".encode())
+    while True:
+        signal.pause()
 
 
 def kill_client(prepared: Prepared, random: random.Random, folder: Path) -> None:
@@ -80,9 +100,9 @@ def settle(run: Healthy, work: Path) -> None:
         time.sleep(0.1)
 
 
-def prepare_all(folder: Path) -> Prepared:
+def prepare_all(_: Path) -> Prepared:
     """Inputs, and healthy runs of every job in one process."""
-    return prepare(*COMMANDS, folder=folder)
+    return prepare(*COMMANDS)
 
 
 TARGETS = (

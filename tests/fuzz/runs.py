@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import io
 import json
@@ -11,16 +12,17 @@ import re
 import resource
 import shutil
 import signal
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.fuzz.encoded import rows_of_every_kind
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.jobs import (
     FILES,
@@ -87,12 +89,27 @@ JOBS: dict[str, tuple[Job, ...]] = {
 }
 
 
+Prepared = tuple[Path, list[Healthy]]
+
 # -- inputs, and what comes of them
+
+
+def rows_to_encode() -> pa.Table:
+    """Numbers, whole numbers with gaps, text with gaps and booleans."""
+    draws = np.random.default_rng(0)
+    return pa.table(
+        {
+            "amount": draws.lognormal(2, 1, ROWS).round(2),
+            "count": pa.array(draws.integers(0, 500, ROWS), mask=draws.random(ROWS) < 0.1),
+            "word": pa.array(draws.choice(["a", "bb", "ccc"], ROWS), mask=draws.random(ROWS) < 0.1),
+            "yes": draws.random(ROWS) < 0.3,
+        }
+    )
 
 
 def lay_inputs(inputs: Path) -> None:
     """Rows as a folder of files and as CSV, a model of them, and encoded rows."""
-    table, folder = rows_of_every_kind(ROWS), inputs / "rows"
+    table, folder = rows_to_encode(), inputs / "rows"
     folder.mkdir(parents=True)
     for number in range(FILES):
         low, high = (ROWS * part // FILES for part in (number, number + 1))
@@ -107,13 +124,29 @@ def lay_inputs(inputs: Path) -> None:
     work.rmdir()
 
 
-def prepare(*commands: str, folder: Path) -> tuple[Path, list[Healthy]]:
-    """The inputs, and healthy runs of the jobs of some commands."""
+@cache
+def inputs_of_all() -> Path:
+    """The inputs of every target, laid once; they are removed where this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-runs-"))
+    atexit.register(_remove_in, os.getpid(), folder)
     lay_inputs(folder / "inputs")
-    return folder / "inputs", [healthy(job, folder) for command in commands for job in JOBS[command]]
+    return folder / "inputs"
 
 
-Prepared = tuple[Path, list[Healthy]]
+def _remove_in(process: int, folder: Path) -> None:
+    if os.getpid() == process:  # and not in its forks
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def healthy_runs(command: str) -> tuple[Healthy, ...]:
+    """Healthy runs of the jobs of a command, once for all targets."""
+    return tuple(healthy(job, inputs_of_all().parent) for job in JOBS[command])
+
+
+def prepare(*commands: str) -> Prepared:
+    """The inputs, and healthy runs of the jobs of some commands."""
+    return inputs_of_all(), [run for command in commands for run in healthy_runs(command)]
 
 
 def place_of(prepared: Prepared, run: Healthy, random: random.Random, folder: Path) -> Path:
@@ -311,7 +344,10 @@ def change(prepared: Prepared, random: random.Random, folder: Path) -> None:
             raise Unclean(f"{' '.join(run.job.arguments)}, {alter.__name__}: exit code {code}\n{said}")
         check_left(run, work, {}, f"{said}; go on with --resume where the source comes back")
         code, said = finish(run.job.arguments, work)
-        return None if code else check_left(run, work, {}, said)
+        left = [name for name in snapshot(work) if name.startswith(".")]
+        if not code and left:
+            raise Unclean(f"left behind by the run after a refused one: {left}")
+        return None
     check_old_or_new(run, snapshot(work), work, alter.__name__)
     return None
 
@@ -423,7 +459,7 @@ BUSY = r"gpuvgm: .*(process \d+ works there|is there already).*\n"
 
 def target(name: str, attempt: Callable[[Prepared, random.Random, Path], None], *commands: str) -> Target:
     """A target over the jobs of some commands."""
-    return Target(name, lambda folder: prepare(*commands, folder=folder), attempt, memory=None)
+    return Target(name, lambda _: prepare(*commands), attempt, memory=None)
 
 
 TARGETS = (

@@ -24,7 +24,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.frames import retries
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.jobs import PORTION_ROWS, Unclean, same_for_every_run
-from tests.fuzz.runs import changed_content, lay_inputs, without_source
+from tests.fuzz.runs import changed_content, inputs_of_all, without_source
 from tests.storage.faults import Faults
 
 BUCKET = "fuzz"
@@ -156,13 +156,12 @@ JOBS = (
 )
 
 
-def prepare(folder: Path) -> Path:
+def prepare(_: Path) -> Path:
     """Files that the store gets."""
     for name in ("moto.server", "moto.s3.models", "moto.s3.responses", "werkzeug.serving", "s3fs"):
         import_module(name)  # once for all cases
 
-    lay_inputs(folder / "inputs")
-    return folder / "inputs"
+    return inputs_of_all()
 
 
 def put_all(folder: Path) -> None:
