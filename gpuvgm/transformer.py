@@ -16,6 +16,7 @@ from gpuvgm.checks import check_columns, checked_seed
 from gpuvgm.column_options import check_settings
 from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.document_checks import one_of, optional, whole
+from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
@@ -379,7 +380,7 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
         check_settings(settings)
         for name in ("block_rows", "threads"):
             optional(whole(1))(settings.get(name), name)
-        optional(one_of("auto", "native", "cuda", "reference"))(settings.get("engine"), "engine")
+        optional(one_of(*ENGINES))(settings.get("engine"), "engine")
     except ValueError as problem:
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
 

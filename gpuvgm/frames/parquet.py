@@ -29,7 +29,7 @@ from gpuvgm.frames.checksums import (
 from gpuvgm.frames.locations import Location, location_of, range_reader
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason, text_of_metadata
-from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
 
 BUFFER_BYTES = 1 << 20
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
@@ -113,11 +113,11 @@ class ParquetPart:
         done = 0
         self.check()
 
-        def told(problem: Exception) -> Exception:
+        def explain(problem: Exception) -> Exception:
             return self._damage(columns, groups, done, problem)
 
         opened = open_parquet(self.path, columns, groups, check_pages=self.content is None)
-        with damage_told(told), opened as file:
+        with damage_as(explain), opened as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                 yield _checked(batch)
                 done += batch.num_rows
@@ -219,7 +219,7 @@ def parquet_part(path: Location) -> ParquetPart:
     InputError
         Naming the file, when it is empty, truncated or no Parquet file.
     """
-    with damage_told(partial(_incomplete, path)):
+    with damage_as(partial(_incomplete, path)):
         with open_parquet(path) as file:
             footer, schema = file.metadata, file.schema_arrow.remove_metadata()
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
@@ -269,7 +269,7 @@ def read_metadata(path: str | Location) -> dict[str, str]:
         When the file is not there, not a Parquet file, or its metadata is no text.
     """
     location = location_of(path)
-    with damage_told(partial(_incomplete, location)), open_parquet(location) as file:
+    with damage_as(partial(_incomplete, location)), open_parquet(location) as file:
         pairs = file.metadata.metadata or {}
     stored = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
     return without_checksums(text_of_metadata(str(location), stored))
