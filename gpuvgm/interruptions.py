@@ -8,8 +8,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
@@ -37,15 +37,15 @@ class _Signals:
     def __init__(self) -> None:
         self.shields = 0
         self.waiting: KeyboardInterrupt | None = None
-        self.told: float | None = None
+        self.last: float | None = None
         self.outside: Callable[[KeyboardInterrupt], Any] | None = None
 
     def receive(self, number: int, _: object) -> None:
         """Handle a signal; further ones are ignored while the run cleans up."""
         now = time.monotonic()
-        if self.told is not None and now < self.told + PATIENCE:
+        if self.last is not None and now < self.last + PATIENCE:
             return
-        self.told, problem = now, RAISED[number]()
+        self.last, problem = now, RAISED[number]()
         if self.outside is not None:
             self.outside(problem)
         elif self.shields:
@@ -71,32 +71,28 @@ def listen(outside: Callable[[KeyboardInterrupt], Any]) -> None:
             signal.signal(number, _SIGNALS.receive)
 
 
-class working:  # noqa: N801  # used as a function
+@contextmanager
+def working() -> Iterator[None]:
     """In the body, signals raise an exception."""
-
-    def __enter__(self) -> None:
-        self.outside, _SIGNALS.outside = _SIGNALS.outside, None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _SIGNALS.outside = self.outside
+    outside, _SIGNALS.outside = _SIGNALS.outside, None
+    try:
+        yield
+    finally:
+        _SIGNALS.outside = outside
 
 
-class undisturbed:  # noqa: N801  # used as a function
+@contextmanager
+def undisturbed() -> Iterator[None]:
     """In the body, signals wait: it makes or removes files that the code around it keeps track of.
 
     It has an effect only after `listen`, and in the main thread.
     """
-
-    def __enter__(self) -> None:
-        self.here = threading.current_thread() is threading.main_thread()
-        _SIGNALS.shields += self.here
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _SIGNALS.shields -= self.here
-        if self.here and not _SIGNALS.shields and _SIGNALS.waiting is not None:
+    here = threading.current_thread() is threading.main_thread()
+    _SIGNALS.shields += here
+    try:
+        yield
+    finally:
+        _SIGNALS.shields -= here
+        if here and not _SIGNALS.shields and _SIGNALS.waiting is not None:
             problem, _SIGNALS.waiting = _SIGNALS.waiting, None
             raise problem

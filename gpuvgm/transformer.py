@@ -20,7 +20,7 @@ from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.frames import FileSource, Source, location_of, open_source
+from gpuvgm.frames import FileSource, Source, check_folder_of, location_of, open_source
 from gpuvgm.frames.growth import new_files, with_added
 from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
@@ -353,8 +353,7 @@ def _journalled(run: Run, given: Path_ | None, table: Source, *, resume: bool) -
     folder = location_of(given)
     if not isinstance(folder, Path):
         raise InputError(f"{folder}: a journal lies on this machine; give a path")
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    check_folder_of(folder)
     with open_journal(folder, table, resume=resume) as journal:
         yield replace(run, journal=journal)
 
