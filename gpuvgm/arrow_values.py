@@ -22,13 +22,13 @@ def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
 
 
 def plain_type(type_: Any) -> pa.DataType:
-    """Type of the values that a column of a type stands for; views of text and bytes lose them in dictionaries."""
+    """Type of the values that a column of a type stands for; within dictionaries, text instead of views of text."""
     if pa.types.is_dictionary(type_):
         return plain_type(_taken_type(type_.value_type))
     if pa.types.is_run_end_encoded(type_):
         return plain_type(type_.value_type)
-    held: pa.DataType = plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else type_
-    return held
+    plain: pa.DataType = plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else type_
+    return plain
 
 
 def plain_values_of(values: Array) -> Array:
@@ -47,14 +47,14 @@ def out_of_dictionary(values: Array) -> Array:
 
 
 def _taken_type(type_: pa.DataType) -> pa.DataType:
-    """The type that Arrow picks values of: it picks none of views."""
+    """The type as which Arrow's `take` works: it does not take views."""
     if is_text_type(type_) and not pa.types.is_string(type_):
         return pa.large_string()
     return pa.large_binary() if pa.types.is_binary_view(type_) else type_
 
 
 def tidied(values: Array) -> Array:
-    """A dictionary array whose entries are there and all different, as pandas and Arrow's joins need them."""
+    """A dictionary array whose entries are neither missing nor double, as pandas and Arrow's joins need them."""
     entries = values.dictionary
     try:
         codes = entries.dictionary_encode()
@@ -72,7 +72,7 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
     Raises
     ------
     pyarrow.ArrowInvalid
-        For dictionaries of more entries together than the type numbers.
+        For dictionaries that have more entries together than the index type can number.
     """
     if len(arrays) == 1:
         return arrays[0]
@@ -80,11 +80,11 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
         return pa.nulls(0, type_)
     if not pa.types.is_dictionary(type_) or all(arrays[0].dictionary.equals(array.dictionary) for array in arrays[1:]):
         return pa.concat_arrays(arrays)
-    held = _comparable(type_.value_type)
-    if held != type_.value_type:
-        entries: Any = held  # the stubs know no dictionary of any type
+    comparable = _comparable(type_.value_type)
+    if comparable != type_.value_type:
+        entries: Any = comparable  # the stubs know no dictionary of any type
         coded = pa.dictionary(type_.index_type, entries)
-        joined = joined_arrays([_with_entries(array, held) for array in arrays], coded)
+        joined = joined_arrays([_with_entries(array, comparable) for array in arrays], coded)
         return _with_entries(joined, type_.value_type, ordered=type_.ordered)
     try:
         return pa.concat_arrays([tidied(array) for array in arrays])
@@ -93,11 +93,11 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
 
 
 def _comparable(type_: Any) -> pa.DataType:
-    """The type of which Arrow puts different dictionaries together; those of halves come out wrong (Arrow 26)."""
+    """The type as which Arrow joins different dictionaries; Arrow 26 joins those of float16 wrongly."""
     if pa.types.is_float16(type_):
         return pa.uint16()
-    held: pa.DataType = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
-    return held
+    stored: pa.DataType = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
+    return stored
 
 
 def _with_entries(values: Array, type_: Any, *, ordered: bool = False) -> Array:
@@ -126,7 +126,7 @@ def _one_behind_the_other(arrays: Sequence[Array], type_: Any) -> Array:
 
 
 def taken(values: Array, rows: NDArray[np.int64]) -> Array:
-    """Rows of an array or a chunked array; of types that Arrow picks none of, one after the other."""
+    """Rows of an array or a chunked array; one after the other for types that Arrow's `take` does not know."""
     try:
         return values.take(pa.array(rows, pa.int64()))
     except pa.ArrowNotImplementedError:
@@ -160,6 +160,6 @@ def exactly_cast(values: Array, type_: pa.DataType) -> Array:
 
 
 def _is_rounded(type_: pa.DataType) -> bool:
-    """Whether Arrow casts a type to others that do not hold its values; every type of floats holds 16 bits."""
+    """Whether Arrow's casts of a type may round; float16 fits into every float type."""
     floats = pa.types.is_floating(type_) and not pa.types.is_float16(type_)
     return bool(floats or pa.types.is_decimal(type_) or pa.types.is_temporal(type_))

@@ -1,4 +1,4 @@
-"""What every part of a column's document may be: types, lengths, ranges and names, said once and checked at load."""
+"""Checks of a model's document when it is loaded: names, types, lengths and ranges of every part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.arrow_types import is_number_type, type_of
 
 MOST = 2**63 - 1
-MOST_TYPE = 100_000  # letters of a type
+MOST_TYPE = 100_000  # letters of the text of a type
 _SHOWN = 60
 
 Check = Callable[[Any, str], None]  # the value, and where it stands
@@ -35,23 +35,23 @@ def text(value: Any, where: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        refuse(value, where, "text of whole letters")
+        refuse(value, where, "text that can be written as UTF-8")
 
 
-def flag(value: Any, where: str) -> None:
+def boolean(value: Any, where: str) -> None:
     """True or false."""
     if not isinstance(value, bool):
         refuse(value, where, "true or false")
 
 
 def number(value: Any, where: str) -> None:
-    """Any number that a float holds, infinite and undefined ones too."""
+    """Any number that a float holds, infinities and NaN too."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, int) and abs(value) > MOST):
         refuse(value, where, "a number")
 
 
 def anything(value: Any, where: str) -> None:
-    """No check: it is checked with what stands beside it."""
+    """No check here: it is checked together with what stands beside it."""
 
 
 def finite(value: Any, where: str) -> None:
@@ -187,7 +187,7 @@ def number_type(value: Any, where: str) -> None:
 
 
 def level(value: Any, where: str) -> None:
-    """A level: text, a truth value, a number but NaN, or None for missing values."""
+    """A level: text, a boolean, a number other than NaN, or None for missing values."""
     if isinstance(value, str):
         text(value, where)
     elif value is not None and not isinstance(value, bool):
@@ -198,12 +198,13 @@ def level(value: Any, where: str) -> None:
 WIDE = 10**38  # a decimal of 38 digits
 CODECS = {
     "float": Record(
-        {"name": text, "type": number_type, "infinite_is_missing": flag, "integer": flag}, frozenset({"integer"})
+        {"name": text, "type": number_type, "infinite_is_missing": boolean, "integer": boolean}, frozenset({"integer"})
     ),
     "integer": Record({"name": text, "type": number_type, "base": whole(-(2**63), 2**64 - 1)}),
     "datetime": Record({"name": text, "type": number_type, "base": whole(-MOST)}),
     "decimal": Record(
-        {"name": text, "type": number_type, "base": whole(1 - WIDE, WIDE - 1), "integer": flag}, frozenset({"integer"})
+        {"name": text, "type": number_type, "base": whole(1 - WIDE, WIDE - 1), "integer": boolean},
+        frozenset({"integer"}),
     ),
 }
 
@@ -228,7 +229,7 @@ def plain_codec(value: Any, where: str) -> None:
 
 
 def codec_value(document: Mapping[str, Any], value: Any, where: str, *, infinite: bool = False) -> None:
-    """A value in the unit of a codec whose document is checked: a float for floats, else an integer of the type."""
+    """A value in the unit of a codec, whose document was checked: a float for floats, else an integer of the type."""
     inner = document["inner"] if document["name"] == "log" else document
     if inner["name"] == "float":
         number(value, where)
@@ -254,7 +255,7 @@ FIT = Record(
         "rows": whole(),
         "missing": whole(),
         "iterations": whole(),
-        "converged": flag,
+        "converged": boolean,
         "lower_bound": number,
         "fit_error": number,
         "cells": whole(),
@@ -290,7 +291,7 @@ MIXTURE = Record(
         "posterior": POSTERIOR,
         "centres": listed(finite),
         "counts": listed(not_negative),
-        "active": listed(flag),
+        "active": listed(boolean),
         "active_counts": listed(not_negative),
     }
 )
@@ -310,7 +311,7 @@ NUMBERS = Record(
     },
     frozenset({"modal_counts"}),
 )
-WRITTEN_BESIDE = {"has_scalar": flag, "width": whole()}  # of the kind, not of the column: not read
+WRITTEN_BESIDE = {"has_scalar": boolean, "width": whole()}  # of the kind, not of the column: not read
 LEVELS = Record(
     {
         **WRITTEN_BESIDE,
@@ -322,7 +323,7 @@ LEVELS = Record(
         "first_rows": listed(whole(-1)),
         "unknown": one_of("error", "ignore"),
         "dictionary": optional(listed(level)),
-        "declared": flag,
+        "declared": boolean,
         "fit": FIT,
     },
     frozenset(WRITTEN_BESIDE),
@@ -336,7 +337,7 @@ RANGE = Record(
         "minimum": anything,
         "maximum": anything,
         "margin": not_negative,
-        "clip": flag,
+        "clip": boolean,
         "fit": FIT,
     },
     frozenset(WRITTEN_BESIDE),
@@ -354,7 +355,7 @@ COLUMNS: Mapping[str, Record] = {
 
 
 def check_column(document: Any, where: str) -> None:
-    """Check all of a column's document but what only its fitted form tells.
+    """Check a column's document; `model_trial` checks whether its parts fit together.
 
     Raises
     ------

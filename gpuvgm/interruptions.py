@@ -1,46 +1,51 @@
-"""Signals that end a command: each ends it once, and not in the middle of clearing up."""
+"""Signals that end a command: it ends once, and finishes cleaning up.
+
+Only the command line installs handlers (`listen`); in other programs nothing here changes what a signal does.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 5.0  # seconds that a run which was told to end has for clearing up, before a signal ends that too
+PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM; everything is cleared up as after Ctrl-C."""
+    """SIGTERM; everything is cleaned up as after Ctrl-C."""
 
 
 class HungUp(Terminated):
-    """SIGHUP, of a terminal that was closed; everything is cleared up as after Ctrl-C."""
+    """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
 
 
-#: What the signals that end a command raise; Windows has no SIGHUP.
-RAISED: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-if hasattr(signal, "SIGHUP"):
-    RAISED[signal.SIGHUP] = HungUp
+#: What the signals that end a command raise.
+RAISED: dict[int, type[KeyboardInterrupt]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+    signal.SIGHUP: HungUp,
+}
 
 
 class _Signals:
-    """What came, in the main thread, which alone runs handlers of signals."""
+    """State of the handler; Python runs handlers in the main thread alone."""
 
     def __init__(self) -> None:
         self.shields = 0
         self.waiting: KeyboardInterrupt | None = None
-        self.told: float | None = None
+        self.last: float | None = None
         self.outside: Callable[[KeyboardInterrupt], Any] | None = None
 
     def receive(self, number: int, _: object) -> None:
-        """Handler of the signals; what comes while a run clears up changes nothing."""
+        """Handle a signal; further ones are ignored while the run cleans up."""
         now = time.monotonic()
-        if self.told is not None and now < self.told + PATIENCE:
+        if self.last is not None and now < self.last + PATIENCE:
             return
-        self.told, problem = now, RAISED[number]()
+        self.last, problem = now, RAISED[number]()
         if self.outside is not None:
             self.outside(problem)
         elif self.shields:
@@ -53,12 +58,12 @@ _SIGNALS = _Signals()
 
 
 def listen(outside: Callable[[KeyboardInterrupt], Any]) -> None:
-    """Have signals end the command from now on; SIGHUP only where it is not ignored, as after ``nohup``.
+    """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
 
     Parameters
     ----------
     outside : callable
-        Ends the process where a signal comes before the work begins or after its end; see `working`.
+        Called where a signal comes before the work begins or after its end (see `working`); ends the process.
     """
     _SIGNALS.outside = outside
     for number in RAISED:
@@ -66,32 +71,28 @@ def listen(outside: Callable[[KeyboardInterrupt], Any]) -> None:
             signal.signal(number, _SIGNALS.receive)
 
 
-class working:  # noqa: N801  # used as a function
-    """While the body runs, signals are raised in it."""
-
-    def __enter__(self) -> None:
-        self.outside, _SIGNALS.outside = _SIGNALS.outside, None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _SIGNALS.outside = self.outside
+@contextmanager
+def working() -> Iterator[None]:
+    """In the body, signals raise an exception."""
+    outside, _SIGNALS.outside = _SIGNALS.outside, None
+    try:
+        yield
+    finally:
+        _SIGNALS.outside = outside
 
 
-class undisturbed:  # noqa: N801  # used as a function
-    """While the body runs, signals wait: it makes or removes what the code around it must know of.
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """In the body, signals wait: it makes or removes files that the code around it keeps track of.
 
-    Only where `listen` was called, and in the main thread: no other runs handlers of signals.
+    It has an effect only after `listen`, and in the main thread.
     """
-
-    def __enter__(self) -> None:
-        self.here = threading.current_thread() is threading.main_thread()
-        _SIGNALS.shields += self.here
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _SIGNALS.shields -= self.here
-        if self.here and not _SIGNALS.shields and _SIGNALS.waiting is not None:
+    here = threading.current_thread() is threading.main_thread()
+    _SIGNALS.shields += here
+    try:
+        yield
+    finally:
+        _SIGNALS.shields -= here
+        if here and not _SIGNALS.shields and _SIGNALS.waiting is not None:
             problem, _SIGNALS.waiting = _SIGNALS.waiting, None
             raise problem

@@ -1,7 +1,7 @@
-"""Files and folders on their way: written beside their name, locked by the process that writes them, then renamed.
+"""Partial files and folders: written beside the final name, locked by the process that writes them, then renamed.
 
-A lock ends with the process that holds it. What a process that was killed has left therefore has none, and the next
-that writes to the same name removes it.
+A lock ends with the process that holds it, so what a killed process left has none. The next process that writes to the
+same name removes it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
 
 @contextmanager
 def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A new file, or folder, beside a name, for what is going to be renamed to it; removed where it still is there.
+    """Make a partial file, or folder, beside a final name; it is removed at the end unless it was renamed.
 
     Parameters
     ----------
     final : pathlib.Path
-        The name that it is going to have.
+        The final name.
     folder : bool
         Make a folder.
     """
@@ -47,31 +47,33 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, final: Path) -> None:
-    """Give a new folder its name; the old one goes after, or comes back if that fails."""
+    """Give a new folder its name; the old one is removed afterwards, or gets its name back if that fails."""
     with undisturbed():
-        _replace(new, final)
+        while not _renamed(new, final):
+            pass
+        remove_left_over(final)
 
 
-def _replace(new: Path, final: Path) -> None:
-    while True:
-        old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+def _renamed(new: Path, final: Path) -> bool:
+    """Rename a folder; false where another process gave its own folder the name in between."""
+    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+    with suppress(FileNotFoundError):
+        final.rename(old)
+    try:
+        new.rename(final)
+    except BaseException as problem:
+        if getattr(problem, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+            remove(old)
+            return False
         with suppress(FileNotFoundError):
-            final.rename(old)
-        try:
-            new.rename(final)
-            break
-        except BaseException as problem:
-            if getattr(problem, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST):
-                with suppress(FileNotFoundError):
-                    old.rename(final)
-                raise
-            remove(old)  # another process gave its folder the name in between
+            old.rename(final)
+        raise
     remove(old)
-    remove_left_over(final)
+    return True
 
 
 def remove_left_over(final: Path) -> None:
-    """Remove what processes that have ended left beside a name; old folders only where there is a newer one."""
+    """Remove what ended processes left beside a name; an old folder only where there is a newer one."""
     start = f".{final.name}"
     for name in _names_in(final.parent):
         found = _LEFT_OVER.fullmatch(name.removeprefix(start)) if name.startswith(start) else None
@@ -80,7 +82,7 @@ def remove_left_over(final: Path) -> None:
 
 
 def remove_temporary(folder: Path, start: str) -> None:
-    """Remove all partial files of a folder whose names begin so, of processes that have ended."""
+    """Remove the partial files of ended processes in a folder, of all names with a prefix."""
     for name in _names_in(folder):
         if name.startswith(start) and _LEFT_OVER.search(name) and name.endswith(".partial"):
             _remove_unowned(folder / name)
@@ -112,9 +114,9 @@ def _new(final: Path, *, folder: bool) -> tuple[Path, int]:
             lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileNotFoundError:
             if folder:
-                continue  # taken for one that was left over, in the moment before it was locked
+                continue  # another process took it for left over before it was locked
             raise
-        with suppress(OSError):  # on file systems without locks nothing is taken for left over
+        with suppress(OSError):  # on file systems without locks nothing counts as left over
             fcntl.flock(lock, fcntl.LOCK_EX)
         if has_name(lock, path):
             return path, lock

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.frames import MANIFEST, DaskFrame, FileSource, Location, RemoteFile, Source, lies_in_process
+from gpuvgm.frames import (
+    MANIFEST,
+    DaskFrame,
+    FileSource,
+    Location,
+    RemoteFile,
+    Source,
+    check_folder_of,
+    lies_in_process,
+)
 from gpuvgm.locks import locked
 from gpuvgm.manifest import (
     Manifest,
@@ -226,8 +235,7 @@ def _check_folder(out: Location) -> None:
     """
     if isinstance(out, RemoteFile):
         return
-    if not out.parent.is_dir():
-        raise InputError(f"{out}: the folder {out.parent} does not exist; create it first")
+    check_folder_of(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
     held = {path.name for path in out.iterdir()} if out.is_dir() else set()

@@ -1,4 +1,4 @@
-"""What a machine runs out of, memory above all, told apart from input that is wrong or damaged."""
+"""Tell a lack of memory, threads or open files from input that is wrong or damaged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-#: What Arrow raises for values and bytes: all but `ArrowMemoryError` and `ArrowCancelled`, which say nothing of them.
+#: What Arrow raises for wrong values and bytes: all but `ArrowMemoryError` and `ArrowCancelled`.
 ARROW_PROBLEMS = (
     pa.ArrowInvalid,
     pa.ArrowKeyError,
@@ -46,17 +46,17 @@ def is_shortage(problem: BaseException) -> bool:
 
 
 @contextmanager
-def damage_told(told: Callable[[Exception], Exception], *others: type[Exception]) -> Iterator[None]:
-    """While a file is read: what Arrow finds wrong with it becomes an error that says so; a shortage stays what it is.
+def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception]) -> Iterator[None]:
+    """Raise errors that Arrow meets in a damaged file as errors that explain it; a shortage is raised as it is.
 
     A buffer for which the file claims more bytes than the machine has in all is damage: nothing makes room for it.
 
     Parameters
     ----------
-    told : callable
+    explain : callable
         From what Arrow raised to what is raised.
     *others : type of exception
-        What else says that the file is damaged.
+        Other errors that a damaged file leads to.
     """
     damage: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeError, *others)
     try:
@@ -64,7 +64,7 @@ def damage_told(told: Callable[[Exception], Exception], *others: type[Exception]
     except damage as problem:
         if is_shortage(problem) and not _asks_too_much(problem):
             raise
-        raise told(problem) from problem
+        raise explain(problem) from problem
 
 
 def _asks_too_much(problem: Exception) -> bool:

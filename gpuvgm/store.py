@@ -27,7 +27,7 @@ from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.document_checks import check_model
 from gpuvgm.documents import column_document, column_of, fingerprint, plain
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.frames import Given, Location, RemoteFile, location_of, refuse_read_only
+from gpuvgm.frames import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
 from gpuvgm.members import (
     FORMAT,
     MANIFEST,
@@ -223,8 +223,7 @@ def check_target(path: Given, *, overwrite: bool = True) -> Location:
     if _FOREIGN.fullmatch(target.suffix) and not target.exists():
         wanted = f"a file ending in {SUFFIX}, or a folder without an ending"
         raise InputError(f"{target}: a model is {wanted}: name it {target.stem}{SUFFIX}")
-    if not target.parent.is_dir():
-        raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
+    check_folder_of(target)
     if target.exists():
         _check_replaceable(target, overwrite=overwrite)
     return target

@@ -16,10 +16,11 @@ from gpuvgm.checks import check_columns, checked_seed
 from gpuvgm.column_options import check_settings
 from gpuvgm.columns import GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.document_checks import one_of, optional, whole
+from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.fitted_rows import FittedRows, Path_, Progress
 from gpuvgm.fitting import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.frames import FileSource, Source, location_of, open_source
+from gpuvgm.frames import FileSource, Source, check_folder_of, location_of, open_source
 from gpuvgm.frames.growth import new_files, with_added
 from gpuvgm.journal import open_journal
 from gpuvgm.kinds.numbers import plan_again
@@ -352,8 +353,7 @@ def _journalled(run: Run, given: Path_ | None, table: Source, *, resume: bool) -
     folder = location_of(given)
     if not isinstance(folder, Path):
         raise InputError(f"{folder}: a journal lies on this machine; give a path")
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    check_folder_of(folder)
     with open_journal(folder, table, resume=resume) as journal:
         yield replace(run, journal=journal)
 
@@ -379,7 +379,7 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
         check_settings(settings)
         for name in ("block_rows", "threads"):
             optional(whole(1))(settings.get(name), name)
-        optional(one_of("auto", "native", "cuda", "reference"))(settings.get("engine"), "engine")
+        optional(one_of(*ENGINES))(settings.get("engine"), "engine")
     except ValueError as problem:
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
 

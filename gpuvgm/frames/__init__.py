@@ -19,7 +19,7 @@ from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.sinks import ParquetSink, rows_of_group
 from gpuvgm.frames.source import Source
 from gpuvgm.frames.stray_text import stray_text
-from gpuvgm.frames.targets import PAGE_ENDINGS, check_document, refuse_overwriting
+from gpuvgm.frames.targets import PAGE_ENDINGS, check_document, check_folder_of, refuse_overwriting
 
 __all__ = [
     "Block",
@@ -42,6 +42,7 @@ __all__ = [
     "SampleSource",
     "Source",
     "check_document",
+    "check_folder_of",
     "device_array",
     "device_files",
     "is_dask_frame",

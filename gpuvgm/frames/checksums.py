@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
+
+import pyarrow as pa
 
 from gpuvgm.errors import InputError
 
@@ -25,6 +27,7 @@ _DATA = re.compile(re.escape(DATA_KEY.encode()) + _VALUE)
 _FOOTER = re.compile(re.escape(FOOTER_KEY.encode()) + _VALUE)
 _NO_DIGEST = b"0" * 64
 MAGIC = b"PAR1"
+TRAILER_BYTES = 8  # after the footer: its length, and the magic
 _TAIL_BYTES = 1 << 16  # footers that are no longer come with one request
 _BUFFER_BYTES = 1 << 20
 _FILES_KNOWN = 1 << 12
@@ -137,22 +140,23 @@ class WrittenDigest:
         self._file.close()
 
 
-def footer_of(file: BinaryIO, size: int) -> bytes | None:
+def footer_of(file: pa.NativeFile) -> bytes | None:
     """The footer of a Parquet file with the length and magic after it; None where there is no such."""
+    size = file.size()
     tail = _end_of(file, size, min(size, _TAIL_BYTES))
-    length = int.from_bytes(tail[-8:-4], "little") + 8
-    if tail[-4:] != MAGIC or not 8 < length <= size - len(MAGIC):
+    length = int.from_bytes(tail[-TRAILER_BYTES:-4], "little") + TRAILER_BYTES
+    if tail[-4:] != MAGIC or not TRAILER_BYTES < length <= size - len(MAGIC):
         return None
     return tail[-length:] if length <= len(tail) else _end_of(file, size, length)
 
 
-def _end_of(file: BinaryIO, size: int, length: int) -> bytes:
+def _end_of(file: pa.NativeFile, size: int, length: int) -> bytes:
     file.seek(size - length)
     return file.read(length)
 
 
-def check_footer(name: str, footer: bytes) -> str | None:
-    """Refuse a footer that is not the one that was written.
+def check_footer(name: str, footer: bytes) -> None:
+    """Refuse a footer that is not the one that was written; those without checksums are taken as they are.
 
     Parameters
     ----------
@@ -160,11 +164,6 @@ def check_footer(name: str, footer: bytes) -> str | None:
         Of the file.
     footer : bytes
         Its footer.
-
-    Returns
-    -------
-    str or None
-        SHA-256 of all bytes before the footer; None for files that hold no checksums of themselves.
 
     Raises
     ------
@@ -175,9 +174,9 @@ def check_footer(name: str, footer: bytes) -> str | None:
     if data is not None and place is not None:
         whole = footer[: place.start(1)] + _NO_DIGEST + footer[place.end(1) :]
         if hashlib.sha256(whole).hexdigest().encode() == place[1]:
-            return data[1].decode()
+            return
     elif DATA_KEY.encode() not in footer and FOOTER_KEY.encode() not in footer:
-        return None
+        return
     raise InputError(
         f"{name}: damaged Parquet file: its footer is not the one that was written (SHA-256); write or copy the file "
         "again"

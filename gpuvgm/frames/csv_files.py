@@ -22,7 +22,7 @@ from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.csv_problems import csv_problem, refuse_binary
 from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.source import Runs, check_runs
-from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
 
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
@@ -56,7 +56,7 @@ class CsvPart:
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        with damage_told(partial(csv_problem, self.path, types, NULLS)), open_csv(self.path, types) as reader:
+        with damage_as(partial(csv_problem, self.path, types, NULLS)), open_csv(self.path, types) as reader:
             for batch in reader:
                 yield blank_to_missing(batch)
 
@@ -121,7 +121,7 @@ def csv_parts(paths: Sequence[Location]) -> list[CsvPart]:
 def first_types(path: Location) -> pa.Schema:
     """Columns of a file and the types of their first values."""
     refuse_binary(path)
-    with damage_told(partial(csv_problem, path, {}, NULLS)), open_csv(path) as reader:
+    with damage_as(partial(csv_problem, path, {}, NULLS)), open_csv(path) as reader:
         schema = reader.schema
     foreign = {field.name: pa.string() for field in schema if pa.types.is_binary(field.type)}
     if foreign:  # what pyarrow makes of text that is not UTF-8
@@ -141,8 +141,8 @@ def starting_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
 
 def settled_types(path: Location, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
     """Widen the types until they hold every value of the file; memory holds one block of text."""
-    settled, as_text = dict(types), dict.fromkeys(types, pa.string())
-    with damage_told(partial(csv_problem, path, as_text, NULLS)), open_csv(path, as_text, as_text=True) as reader:
+    settled, strings = dict(types), dict.fromkeys(types, pa.string())
+    with damage_as(partial(csv_problem, path, strings, NULLS)), open_csv(path, strings, as_text=True) as reader:
         for batch in reader:
             for name, kind in settled.items():
                 if kind in WIDER:

@@ -17,7 +17,7 @@ from gpuvgm.frames.folders import as_recorded, recorded_files
 from gpuvgm.frames.ipc_files import ipc_part
 from gpuvgm.frames.locations import Location
 from gpuvgm.frames.parquet import ParquetPart, parquet_part, read_metadata
-from gpuvgm.frames.paths import Stamp, expand, format_of, nothing_in, stamp_of, unchanged
+from gpuvgm.frames.paths import Stamp, expand, format_of, nothing_in, stamp_of, together, unchanged
 from gpuvgm.frames.sampled import SampleSource
 from gpuvgm.frames.source import Runs, Source, check_names, check_request, check_runs, check_same, text_of_metadata
 
@@ -220,12 +220,11 @@ def file_source(paths: Paths) -> FileSource:
     InputError
         When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
     """
-    found = [expand(os.fspath(given)) for given in paths]
-    files = [file for one in found for file in one.files]
+    listing = together([expand(os.fspath(given)) for given in paths])
+    files = listing.files
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
     stamps = tuple(stamp_of(path) for path in files)
-    manifests = [place for one in found for place in one.manifests]
-    recorded = recorded_files(manifests, dict(zip(files, stamps, strict=True)))
+    recorded = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
     if not files:
         raise nothing_in(name)
     for path, (size, _) in zip(files, stamps, strict=True):

@@ -1,4 +1,4 @@
-"""Folders of files that gpuvgm wrote: their manifests, and a refusal of files that are not as these say."""
+"""Folders that gpuvgm wrote: their manifests, and refusal of files that differ from what the manifest says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARTS = {"library", "asked", "done"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ManifestEntry:
     """What a manifest says of a file."""
 
     rows: int
@@ -69,13 +69,13 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 def _damaged(place: Location, why: str) -> InputError:
     return InputError(
-        f"{place}: damaged manifest ({why}), the files beside it cannot be checked; write the rows to another folder, "
-        f"{_AS_IT_IS}"
+        f"{place}: damaged manifest ({why}), so the files beside it cannot be checked; write the rows to "
+        f"another folder, {_AS_IT_IS}"
     )
 
 
-def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp]) -> dict[Location, Recorded]:
-    """What manifests say of files; those are all there, have the sizes that they had, and no other is beside them.
+def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp]) -> dict[Location, ManifestEntry]:
+    """What manifests say of files; every file must be there with its size, and no other may lie beside it.
 
     Parameters
     ----------
@@ -99,10 +99,10 @@ def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp
     return found
 
 
-def _entries(place: Location, document: Mapping[str, Any]) -> dict[str, Recorded]:
+def _entries(place: Location, document: Mapping[str, Any]) -> dict[str, ManifestEntry]:
     try:
         entries = {
-            name: Recorded(int(entry["rows"]), int(entry["bytes"]), str(entry["sha256"]))
+            name: ManifestEntry(int(entry["rows"]), int(entry["bytes"]), str(entry["sha256"]))
             for name, entry in document["done"].items()
         }
         is_complete = document["complete"]
@@ -114,8 +114,11 @@ def _entries(place: Location, document: Mapping[str, Any]) -> dict[str, Recorded
 
 
 def _compared(
-    place: Location, entries: Mapping[str, Recorded], beside: Mapping[str, Location], files: Mapping[Location, Stamp]
-) -> dict[Location, Recorded]:
+    place: Location,
+    entries: Mapping[str, ManifestEntry],
+    beside: Mapping[str, Location],
+    files: Mapping[Location, Stamp],
+) -> dict[Location, ManifestEntry]:
     for name in sorted({*entries, *beside}):
         if name not in beside:
             raise InputError(f"{place.with_name(name)}: is missing; {_AGAIN}, {_AS_IT_IS}")
@@ -129,7 +132,7 @@ def _compared(
     return {beside[name]: recorded for name, recorded in entries.items()}
 
 
-def as_recorded(part: Any, recorded: Mapping[Location, Recorded]) -> Any:
+def as_recorded(part: Any, recorded: Mapping[Location, ManifestEntry]) -> Any:
     """A file that is checked against its manifest, if it has one: its rows now, its bytes when they are read.
 
     Raises

@@ -20,7 +20,7 @@ from gpuvgm.frames.block import trimmed
 from gpuvgm.frames.locations import Location, arrow_input
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason
-from gpuvgm.shortage import damage_told
+from gpuvgm.shortage import damage_as
 
 FILE_MAGIC = b"ARROW1"
 
@@ -75,13 +75,13 @@ class IpcPart:
         """Record batches, all or those of some numbers, checked."""
         done = 0
 
-        def told(problem: Exception) -> InputError:
+        def explain(problem: Exception) -> InputError:
             return InputError(
                 f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)}); write or copy "
                 "the file again"
             )
 
-        with damage_told(told, InputError), open_ipc(self.path, self._positions(columns)) as reader:
+        with damage_as(explain, InputError), open_ipc(self.path, self._positions(columns)) as reader:
             for order, batch in enumerate(each_batch(reader, numbers)):
                 if numbers is not None:
                     done = sum((self.batch_rows or ())[: numbers[order]])
@@ -120,7 +120,7 @@ def ipc_part(path: Location) -> IpcPart:
     InputError
         Naming the file, when it is truncated or of another kind.
     """
-    with damage_told(
+    with damage_as(
         lambda problem: InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})"), InputError
     ):
         with open_ipc(path) as reader:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import IOBase
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,12 +17,19 @@ import pyarrow.parquet as pq
 from gpuvgm.errors import InputError
 from gpuvgm.frames.arrow_checks import check_schema
 from gpuvgm.frames.block import trimmed
-from gpuvgm.frames.checksums import MAGIC, Content, check_footer, footer_of, without_checksums
-from gpuvgm.frames.locations import Location, location_of, open_binary
-from gpuvgm.frames.ranges import RangeReader
+from gpuvgm.frames.checksums import (
+    DATA_KEY,
+    MAGIC,
+    TRAILER_BYTES,
+    Content,
+    check_footer,
+    footer_of,
+    without_checksums,
+)
+from gpuvgm.frames.locations import Location, location_of, range_reader
 from gpuvgm.frames.remote import RemoteFile
 from gpuvgm.frames.source import Runs, reason, text_of_metadata
-from gpuvgm.shortage import ARROW_PROBLEMS, damage_told
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
 
 BUFFER_BYTES = 1 << 20
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
@@ -107,11 +113,11 @@ class ParquetPart:
         done = 0
         self.check()
 
-        def told(problem: Exception) -> Exception:
+        def explain(problem: Exception) -> Exception:
             return self._damage(columns, groups, done, problem)
 
         opened = open_parquet(self.path, columns, groups, check_pages=self.content is None)
-        with damage_told(told), opened as file:
+        with damage_as(explain), opened as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                 yield _checked(batch)
                 done += batch.num_rows
@@ -166,31 +172,30 @@ def open_parquet(
     InputError
         For a footer that is not the one that gpuvgm wrote.
     """
-    with open_binary(path) as source:
-        footer = _checked_footer(path, source)
-        metadata = None if footer is None else pq.read_metadata(pa.BufferReader(MAGIC + footer))
-        if not isinstance(path, RemoteFile):
-            source.close()
-        opened: Any = path if source.closed else pa.PythonFile(cast(IOBase, source), mode="r")
-        with pq.ParquetFile(
-            opened,
-            metadata=metadata,
+    reader = range_reader(path) if isinstance(path, RemoteFile) else None
+    source: Any = pa.OSFile(str(path), "rb") if reader is None else pa.PythonFile(reader, mode="r")
+    with (
+        source,
+        pq.ParquetFile(
+            source,
+            metadata=_checked_metadata(path, source),
             pre_buffer=False,
             buffer_size=BUFFER_BYTES,
             page_checksum_verification=check_pages,
-        ) as file:
-            if isinstance(source, RangeReader):
-                source.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
-            yield file
+        ) as file,
+    ):
+        if reader is not None:
+            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
+        yield file
 
 
-def _checked_footer(path: Location, source: BinaryIO) -> bytes | None:
-    """The footer; None where there is none, which pyarrow refuses in words."""
-    footer = footer_of(source, source.seek(0, os.SEEK_END))
-    source.seek(0)
-    if footer is not None:
-        check_footer(str(path), footer)
-    return footer
+def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData | None:
+    """What the footer says; None where there is none, which pyarrow refuses in words."""
+    footer = footer_of(source)
+    if footer is None:
+        return None
+    check_footer(str(path), footer)
+    return pq.read_metadata(pa.BufferReader(MAGIC + footer))
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
@@ -214,12 +219,12 @@ def parquet_part(path: Location) -> ParquetPart:
     InputError
         Naming the file, when it is empty, truncated or no Parquet file.
     """
-    with damage_told(partial(_incomplete, path)):
+    with damage_as(partial(_incomplete, path)):
         with open_parquet(path) as file:
             footer, schema = file.metadata, file.schema_arrow.remove_metadata()
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
         check_schema(schema)
-        return ParquetPart(path, schema, groups, _content(path))
+        return ParquetPart(path, schema, groups, _content(path, footer))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:
@@ -230,14 +235,12 @@ def _incomplete(path: Location, problem: Exception) -> InputError:
     )
 
 
-def _content(path: Location) -> Content | None:
-    """What a file of this machine holds, as its footer says."""
-    if isinstance(path, RemoteFile):
+def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
+    """What a file of this machine holds before its footer, where that says it."""
+    sha256 = (footer.metadata or {}).get(DATA_KEY.encode())
+    if sha256 is None or isinstance(path, RemoteFile):
         return None
-    with open_binary(path) as source:
-        footer = _checked_footer(path, source)
-        sha256 = None if footer is None else check_footer(str(path), footer)
-        return None if footer is None or sha256 is None else Content(path.stat().st_size - len(footer), sha256)
+    return Content(path.stat().st_size - footer.serialized_size - TRAILER_BYTES, sha256.decode())
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -266,8 +269,7 @@ def read_metadata(path: str | Location) -> dict[str, str]:
         When the file is not there, not a Parquet file, or its metadata is no text.
     """
     location = location_of(path)
-    parquet_part(location)
-    with open_parquet(location) as file:
+    with damage_as(partial(_incomplete, location)), open_parquet(location) as file:
         pairs = file.metadata.metadata or {}
     stored = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
     return without_checksums(text_of_metadata(str(location), stored))

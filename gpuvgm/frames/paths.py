@@ -17,7 +17,7 @@ FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".csv", ".csv.gz"), "csv"),
     **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "ipc"),
 }
-#: Beside the files of a folder that gpuvgm wrote; readers of folders leave out names that begin like this.
+#: Lies beside the files of a folder that gpuvgm wrote; readers of folders skip names that begin with "_" or ".".
 MANIFEST = "_manifest.json"
 #: Size, and time of change in nanoseconds; of files in stores the ETag, or what stands for it.
 Stamp = tuple[int, int | str]
@@ -25,14 +25,14 @@ MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Listing:
     """Files to read, sorted, and the manifests of the folders that they were found in."""
 
     files: list[Location]
     manifests: list[Location]
 
 
-def expand(given: str) -> Found:
+def expand(given: str) -> Listing:
     """The files that a path, URL, glob or folder stands for.
 
     Raises
@@ -47,19 +47,19 @@ def expand(given: str) -> Found:
     if path.is_dir():
         return _within(given, [(file, file.relative_to(path)) for file in path.rglob("*") if file.is_file()])
     if path.exists():
-        return Found([path], [])
+        return Listing([path], [])
     if glob.has_magic(str(path)):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise InputError(f"{given}: no file matches this pattern")
-        return _together([expand(str(match)) if match.is_dir() else Found([match], []) for match in matches])
+        return together([expand(str(match)) if match.is_dir() else Listing([match], []) for match in matches])
     raise missing(given)
 
 
-def _expand_remote(given: RemoteFile) -> Found:
+def _expand_remote(given: RemoteFile) -> Listing:
     entry = given.entry()
     if entry is not None and not entry.is_folder:
-        return Found([given], [])
+        return Listing([given], [])
     if entry is not None:
         folder = PurePosixPath(given.path)
         return _within(given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
@@ -68,21 +68,25 @@ def _expand_remote(given: RemoteFile) -> Found:
     matches = [match for match in given.matches() if not match.name.startswith(".")]
     if not matches:
         raise InputError(f"{given}: no file matches this pattern")
-    return _together([_expand_remote(match) for match in matches])
+    return together([_expand_remote(match) for match in matches])
 
 
-def _within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Found:
+def _within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
     """Of the files in a folder, with their names in it, those to read."""
     inside = sorted(files, key=lambda pair: pair[1].parts)
     chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
     manifests = [file for file, name in inside if name.name == MANIFEST and not _is_hidden(name.parent)]
     if not chosen and not manifests:
         raise nothing_in(folder)
-    return Found(chosen, manifests)
+    return Listing(chosen, manifests)
 
 
-def _together(found: Sequence[Found]) -> Found:
-    return Found([file for one in found for file in one.files], [place for one in found for place in one.manifests])
+def together(listings: Sequence[Listing]) -> Listing:
+    """Listings as one, in their order."""
+    return Listing(
+        [file for listing in listings for file in listing.files],
+        [place for listing in listings for place in listing.manifests],
+    )
 
 
 def nothing_in(folder: str) -> InputError:
@@ -146,7 +150,7 @@ def stamp_of(path: Location) -> Stamp:
 
 @contextmanager
 def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
-    """While a file is read: refuse one that is not what was opened, or is written to, in a store between two requests.
+    """While a file is read, refuse one that was changed since it was opened, or is changed now.
 
     Raises
     ------
@@ -154,18 +158,18 @@ def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
         Naming the file.
     """
     check_unchanged(path, stamp)
-    number = _number_of(path)
+    inode = _inode_of(path)
     try:
         yield
     except (InputError, EnvironmentProblem):
         check_unchanged(path, stamp)
         raise
-    if isinstance(path, RemoteFile) or _number_of(path) == number:  # else the one that was read is whole, under no name
+    if isinstance(path, RemoteFile) or _inode_of(path) == inode:  # else it was replaced, and read as it was before
         check_unchanged(path, stamp)
 
 
-def _number_of(path: Location) -> int | None:
-    """The file that has a name of this machine now."""
+def _inode_of(path: Location) -> int | None:
+    """Number of the file that has a name of this machine now."""
     try:
         return None if isinstance(path, RemoteFile) else path.stat().st_ino
     except OSError:

@@ -51,6 +51,12 @@ def _check_place(path: Location) -> Location:
     return final
 
 
+def check_folder_of(path: Location) -> None:
+    """Refuse a name in a folder of this machine that does not exist."""
+    if isinstance(path, Path) and not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+
+
 def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> Location:
     """The report to write: JSON, or a page.
 

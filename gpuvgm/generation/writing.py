@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Executor, LocalExecutor
-from gpuvgm.frames import Given, Location, ParquetSink, lies_in_process, location_of, read_metadata
+from gpuvgm.frames import Given, Location, ParquetSink, check_folder_of, lies_in_process, location_of, read_metadata
 from gpuvgm.frames.parquet import parquet_part, stored_schema
 from gpuvgm.frames.paths import stamp_of
 from gpuvgm.generation.amounts import AMOUNT_SCHEMA, amount_rows
@@ -160,7 +160,7 @@ def generate(
             f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
         )
     local = chosen if isinstance(chosen, LocalExecutor) else LocalExecutor(progress=chosen.progress)
-    _check_parent(target)
+    check_folder_of(target)
     with locked(target):
         return GeneratedFile(target, *generator.write(target, part, local))
 
@@ -192,7 +192,7 @@ def _write_folder(
     files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
     if executor.spread and lies_in_process(folder):
         raise InputError(f"{folder}: lies in the memory of one process, where workers cannot write")
-    _check_parent(folder)
+    check_folder_of(folder)
     with locked(folder, _numbers_of(files)):
         held = _held_files(generator, folder, files, resume=resume)
         missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
@@ -204,11 +204,6 @@ def _write_folder(
 
 def _numbers_of(files: Mapping[int, RowRange]) -> range:
     return range(min(files, default=0), max(files, default=0) + 1)
-
-
-def _check_parent(target: Location) -> None:
-    if isinstance(target, Path) and not target.parent.is_dir():
-        raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gpuvgm.frames.source import reason
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
-from gpuvgm.shortage import damage_told
+from gpuvgm.shortage import damage_as
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
@@ -39,7 +39,7 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
         For one that is too large, or takes too long.
     """
     stream = pa.py_buffer(body)
-    with damage_told(lambda problem: InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}")):
+    with damage_as(lambda problem: InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}")):
         _check_size(stream, most, deadline)
         return _table_of(stream, most, deadline)
 

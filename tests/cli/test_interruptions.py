@@ -44,7 +44,7 @@ def test_before_and_after_the_work_a_signal_ends_the_process(signals):
     signals.outside = ended.append
     with working(), pytest.raises(KeyboardInterrupt):
         signals.receive(signal.SIGINT, None)
-    signals.told = None
+    signals.last = None
     signals.receive(signal.SIGTERM, None)
     assert [type(problem) for problem in ended] == [Terminated]
 

@@ -32,6 +32,7 @@ PART_ROWS = ROWS // 3 + 1
 GROUP_ROWS = 2_000  # so that files have several row groups
 PAGE_BYTES = 2048  # and these several pages
 METADATA = b"gpuvgm.model"
+QUICK = ("amount", "count", "word", "yes")  # columns that are fitted in a moment
 Use = Callable[[gpuvgm.TableTransformer, Path, Path], Any]
 SpoilCopy = Callable[["Written", random.Random, Path], None]
 
@@ -61,7 +62,7 @@ class Written:
     expected: tuple[Any, ...]
 
 
-def rows_of_every_kind(seed: int, rows: int = ROWS) -> pa.Table:
+def rows_of_every_kind(rows: int = ROWS, *, seed: int = 0) -> pa.Table:
     """Numbers, decimals, times, text to pass on, and levels; most of them with gaps."""
     random = np.random.default_rng(seed)
     gaps = random.random(rows) < 0.1
@@ -83,14 +84,14 @@ def rows_of_every_kind(seed: int, rows: int = ROWS) -> pa.Table:
 def prepare(write: Callable[..., Path], uses: tuple[Use, ...], suffix: str, folder: Path) -> Written:
     """Write rows with a model, use them while they are whole, and write those of another run."""
     columns = {"share": "general"}
-    model = gpuvgm.TableTransformer(columns, effort="research", threads=1).fit(rows_of_every_kind(0))
+    model = gpuvgm.TableTransformer(columns, effort="research", threads=1).fit(rows_of_every_kind())
     small_pages = partial(pq.ParquetWriter, data_page_size=PAGE_BYTES, write_batch_size=256)
     with (
         mock.patch.object(pq, "ParquetWriter", small_pages),
         mock.patch.object(sinks, "rows_of_group", return_value=GROUP_ROWS),
     ):
-        whole = write(model, rows_of_every_kind(0), folder / f"written{suffix}")
-        other = write(model, rows_of_every_kind(1), folder / f"other{suffix}")
+        whole = write(model, rows_of_every_kind(), folder / f"written{suffix}")
+        other = write(model, rows_of_every_kind(seed=1), folder / f"other{suffix}")
     (folder / "results").mkdir()
     return Written(model, whole, other, uses, tuple(use(model, whole, folder / "results") for use in uses))
 

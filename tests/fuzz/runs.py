@@ -19,10 +19,10 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.fuzz.encoded import QUICK, rows_of_every_kind
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.jobs import (
     FILES,
@@ -94,22 +94,9 @@ Prepared = tuple[Path, list[Healthy]]
 # -- inputs, and what comes of them
 
 
-def rows_to_encode() -> pa.Table:
-    """Numbers, whole numbers with gaps, text with gaps and booleans."""
-    draws = np.random.default_rng(0)
-    return pa.table(
-        {
-            "amount": draws.lognormal(2, 1, ROWS).round(2),
-            "count": pa.array(draws.integers(0, 500, ROWS), mask=draws.random(ROWS) < 0.1),
-            "word": pa.array(draws.choice(["a", "bb", "ccc"], ROWS), mask=draws.random(ROWS) < 0.1),
-            "yes": draws.random(ROWS) < 0.3,
-        }
-    )
-
-
 def lay_inputs(inputs: Path) -> None:
     """Rows as a folder of files and as CSV, a model of them, and encoded rows."""
-    table, folder = rows_to_encode(), inputs / "rows"
+    table, folder = rows_of_every_kind(ROWS).select(QUICK), inputs / "rows"
     folder.mkdir(parents=True)
     for number in range(FILES):
         low, high = (ROWS * part // FILES for part in (number, number + 1))

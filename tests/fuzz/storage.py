@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import random
 import re
-import threading
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,19 +22,11 @@ from gpuvgm.frames import retries
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.jobs import PORTION_ROWS, Unclean, same_for_every_run
 from tests.fuzz.runs import changed_content, inputs_of_all, without_source
-from tests.storage.faults import Faults
+from tests.storage.faults import Faults, running
 
 BUCKET = "fuzz"
 ROOT = f"s3://{BUCKET}"
 LARGEST_SHARE = 0.3  # of answers that are spoilt
-SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": "/nonexistent/config",
-    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent/credentials",
-}
 Result = Mapping[str, Any]
 
 
@@ -81,19 +70,11 @@ def _with_etag(start_response: Any, etag: str, status: str, headers: Any, *rest:
 @contextmanager
 def served() -> Iterator[Moody]:
     """A server with an empty bucket, to which the environment leads."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of what moto imports
-        from moto.server import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import make_server
-    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    moody = Moody(DomainDispatcherApplication(create_backend_app))
-    listening = make_server("127.0.0.1", 0, moody, threaded=True)
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    os.environ.update(SETTINGS, AWS_ENDPOINT_URL=f"http://127.0.0.1:{listening.port}")
-    retries.RETRIES = Retries(first_delay=0.002, longest_delay=0.02)
-    store().mkdir(BUCKET)
-    yield moody
-    listening.shutdown()
+    with running(Moody) as (moody, settings):
+        os.environ.update(settings)
+        retries.RETRIES = Retries(first_delay=0.002, longest_delay=0.02)
+        store().mkdir(BUCKET)
+        yield moody
 
 
 def store() -> Any:

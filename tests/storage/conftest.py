@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
 from itertools import count
 
 import numpy as np
@@ -14,41 +11,21 @@ import pytest
 
 from gpuvgm.config import Retries
 from gpuvgm.frames import retries
-from tests.storage.faults import Faults
+from tests.storage.faults import Faults, running
 
 ROWS = 20_000
-SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": "/nonexistent/config",
-    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent/credentials",
-}
 
 
 @pytest.fixture(scope="session")
 def server():
     """The middleware before moto's server, to which the environment leads."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of what moto imports
-        from moto.server import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import make_server
-    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    faults = Faults(DomainDispatcherApplication(create_backend_app))
-    listening = make_server("127.0.0.1", 0, faults, threaded=True)
-    thread = threading.Thread(target=listening.serve_forever, daemon=True)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**SETTINGS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{listening.port}"}.items():
+    with running(Faults) as (faults, settings), pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
             patch.setenv(name, value)
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             patch.delenv(name, raising=False)
         yield faults
         forget_connections()
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
 
 
 @pytest.fixture(autouse=True)

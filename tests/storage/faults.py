@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import socket
 import threading
 import time
-from contextlib import suppress
+import warnings
+from contextlib import contextmanager, suppress
 
 ERROR = b'<?xml version="1.0"?><Error><Code>%s</Code><Message>as a test wants</Message></Error>'
 STATUS = {"500": ("500 Internal Server Error", b"InternalError"), "503": ("503 Slow Down", b"SlowDown")}
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/nonexistent/config",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent/credentials",
+}
 KINDS = ("500", "503", "dropped", "truncated", "late")
 
 
@@ -64,3 +74,21 @@ def drain(environ):
     """Take what the client sends, or it does not listen to the answer."""
     left = int(re.sub(r"\D", "", environ.get("CONTENT_LENGTH") or "0") or 0)
     environ["wsgi.input"].read(left)
+
+
+@contextmanager
+def running(middleware):
+    """A server of moto's behind middleware of this type: the middleware, and the settings that lead to the server."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of what moto imports
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    before = middleware(DomainDispatcherApplication(create_backend_app))
+    listening = make_server("127.0.0.1", 0, before, threaded=True)
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    yield before, {**SETTINGS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{listening.port}"}
+    listening.shutdown()
+    listening.server_close()
+    thread.join()
