@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +131,7 @@ def array_column(source: str, name: str, values: Any) -> Column:
     if hasattr(values, "iloc"):
         return series_column(source, name, values)
     if hasattr(values, "__arrow_c_stream__"):
-        return array_column(source, name, pa.chunked_array(values))
+        return stream_column(source, name, values)
     if hasattr(values, "__arrow_array__"):
         return extension_column(source, name, values)
     array = _as_array(values)
@@ -143,11 +144,22 @@ def array_column(source: str, name: str, values: Any) -> Column:
         arrow_type = pa.from_numpy_dtype(native)
     except ARROW_PROBLEMS:
         return refused_column(source, name, array.dtype)
+    if native.kind in "mM" and np.datetime_data(native)[1] != 1:  # such as datetime64[10s], of which Arrow sees [s]
+        return refused_column(source, name, array.dtype)
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
         return flat(pa.array(array[start:stop].astype(native, copy=False), type=arrow_type))
 
     return Column(arrow_type, convert)
+
+
+def stream_column(source: str, name: str, values: Any) -> Column:
+    """A column over what gives a stream of Arrow's, such as a polars Series; of objects polars gives the addresses."""
+    dtype = str(getattr(values, "dtype", type(values).__name__))
+    if dtype != "Object":
+        with suppress(*ARROW_PROBLEMS):  # of Int128, which Arrow does not have
+            return array_column(source, name, pa.chunked_array(values))
+    return refused_column(source, name, dtype)
 
 
 def _as_array(values: Any) -> np.ndarray[Any, Any]:

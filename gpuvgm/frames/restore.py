@@ -174,6 +174,8 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
 
     if pa.types.is_run_end_encoded(column.type) or _is_of_integers(column.type):
         column = plain_column(column)
+    if pa.types.is_dictionary(column.type) and getattr(column.type.value_type, "tz", None):
+        return _zoned_categories(column.chunk(0))
     if column.null_count and pa.types.is_integer(column.type):
         return pandas.Series(_nullable(str(column.type)).__from_arrow__(column))
     if column.null_count and pa.types.is_boolean(column.type):
@@ -184,6 +186,15 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
     except (*ARROW_PROBLEMS, NotImplementedError, ValueError, OverflowError):  # such as dates after the year 9999
         pass
     return pandas.Series(pandas.arrays.ArrowExtensionArray(column))
+
+
+def _zoned_categories(whole: Any) -> Any:
+    """Categories of datetimes in their time zone, which Arrow's own conversion leaves out."""
+    import pandas
+
+    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    categories = pandas.Index(_plain_series(pa.chunked_array([whole.dictionary])))
+    return pandas.Series(pandas.Categorical.from_codes(codes, categories, ordered=whole.type.ordered))
 
 
 def _is_of_integers(type_: pa.DataType) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.frames.block import Block, reblock
+from gpuvgm.frames.memory import ArraySource, stream_column
 from gpuvgm.frames.source import Runs, check_names, check_request, check_runs
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ class TableSource:
         return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names)}
 
 
-def polars_source(frame: Any) -> TableSource:
-    """A source over a polars DataFrame, through the Arrow C stream."""
-    return TableSource("polars.DataFrame", "polars", pa.table(frame))
+def polars_source(frame: Any) -> TableSource | ArraySource:
+    """A source over a polars DataFrame, through the Arrow C stream; what Arrow has no type for is refused when read."""
+    name = "polars.DataFrame"
+    if "Object" not in map(str, frame.dtypes):
+        with suppress(*ARROW_PROBLEMS):
+            return TableSource(name, "polars", pa.table(frame))
+    columns = {one.name: stream_column(name, one.name, one) for one in frame.get_columns()}
+    return ArraySource(name, "polars", columns, len(frame))

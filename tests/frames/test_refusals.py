@@ -75,6 +75,25 @@ def test_an_unsupported_column_does_not_stop_the_others():
     assert [block.rows for block in source.blocks(["b"], 2)] == [2, 1]
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (pl.Series([object(), None], dtype=pl.Object), "Object"),
+        (pl.Series([2**100, None], dtype=pl.Int128), "Int128"),
+        (np.array([1, 2], "M8[10s]"), r"datetime64\[10s\]"),
+        (np.array([1, 2], "m8[25us]"), r"timedelta64\[25us\]"),
+    ],
+)
+def test_values_that_arrow_would_take_for_others_are_refused(values, dtype):
+    frames = [{"a": [1, 2], "b": values}]
+    if isinstance(values, pl.Series):
+        frames.append(pl.DataFrame(frames[0]))
+    for frame in frames:
+        assert [block.table.to_pydict() for block in open_source(frame).blocks(["a"], 2)] == [{"a": [1, 2]}]
+        with pytest.raises(InputError, match=f'column "b" has dtype {dtype}, which is not supported'):
+            read(frame)
+
+
 def test_an_open_file_is_refused(forms):
     with forms.parquet().open("rb") as file, pytest.raises(InputError, match="an open file .* pass its path"):
         open_source(file)

@@ -52,6 +52,17 @@ def test_pandas_comes_back_with_dtypes_and_index(frame):
     pd.testing.assert_frame_equal(through(frame), frame, check_column_type=False)
 
 
+def test_categories_keep_their_time_zone():
+    days = pd.to_datetime(["2024-01-01", None, "2024-07-01"]).tz_localize("Europe/Rome")
+    frame = pd.DataFrame({"day": pd.Categorical(days, ordered=True)})
+    pd.testing.assert_frame_equal(through(frame, 2), frame)
+    encoded = TableTransformer().fit(frame)
+    back = encoded.inverse_transform(encoded.transform(frame))
+    pd.testing.assert_frame_equal(back, frame)
+    bare = restore(pa.table({"new": pa.array(frame["day"])}), open_source(frame))
+    assert bare["new"].tolist() == frame["day"].tolist()
+
+
 def test_an_index_of_another_length_is_not_forced(frame):
     source = open_source(frame)
     assert restore(pa.table({"a": [1.0, 2.0]}), source).index.equals(pd.RangeIndex(2))
