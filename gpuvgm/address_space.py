@@ -1,9 +1,9 @@
-"""A limit of address space that is too small, refused before OpenBLAS is loaded, which hangs or ends the process in it.
+"""Refuse a limit of address space that is too small for OpenBLAS, before it is imported and hangs or ends the process.
 
 Measured with ``ulimit -v`` on Linux, two cores, NumPy 2 and SciPy 1 with an OpenBLAS of their own each: the command
 line maps 450 MiB, and 80 MiB for every thread of OpenBLAS (in each of the two a stack of 8 MiB and a buffer of 32 MiB).
-Below that imports fail or OpenBLAS waits for memory, for a minute or for ever; a fit still met that at 900 MiB with two
-threads, and from 950 on ended with a clear error or well.
+Below that imports fail, or OpenBLAS waits for memory, for a minute or for ever. With two threads a fit still hung at
+900 MiB; from 950 MiB on it succeeded or ended with a clear error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def check_address_space() -> None:
-    """Refuse a limit in which OpenBLAS finds no memory.
+    """Refuse a limit in which OpenBLAS does not find enough memory.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def needed(threads: int) -> int:
 
 
 def _blas_threads() -> int:
-    """Threads that OpenBLAS starts: one a core that the process may run on, or fewer where it is told so."""
+    """Threads that OpenBLAS starts: one for each core that the process may use, or fewer on request."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = [int(value) for name in _THREADS if (value := os.environ.get(name, "")).isdecimal() and int(value)]
     return min([cores, *asked[:1]])

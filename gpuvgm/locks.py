@@ -1,4 +1,4 @@
-"""Names that one run at a time writes to, or one run each of their numbered files."""
+"""Locks: one run at a time writes to a name, or to each of a folder's numbered files."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems th
 
 
 class FolderInUse(InputError):
-    """Another run writes to the name, which is its own."""
+    """Another run writes to the name."""
 
 
 @contextmanager
 def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
-    """One run at a time that writes to a name of this machine; a lock ends with the process that holds it.
+    """Let one run at a time write to a name on this machine; a lock ends with the process that holds it.
 
-    The lock lies beside the name, so that the folder or file of this name can be removed and renamed under it.
+    The lock file lies beside the name, so that what has the name can be removed and renamed meanwhile.
 
     Parameters
     ----------
     target : Location
         The folder or file that is going to be written; in stores nothing is locked.
     numbers : range, optional
-        Of a folder these numbered files alone, which runs on several machines may share between them; by default all.
+        Lock only these numbered files of a folder, so that several runs can share it; by default all of it.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _taken(place: Path, target: Path, span: range) -> int:
                 holder = os.pread(lock, 20, 0).decode(errors="replace")
                 raise FolderInUse(f"{target}: process {holder} works there; wait for it, or end it")
             if has_name(lock, place):
-                with suppress(OSError):  # a full disk is told of when there is more to write
+                with suppress(OSError):  # of a full disk: the run fails when it writes more
                     os.ftruncate(lock, 0)
                     os.pwrite(lock, str(os.getpid()).encode(), 0)
                 return lock

@@ -1,4 +1,4 @@
-"""A fitted column that was read is tried once before it is used: tables, a value of every cell, and what it shows."""
+"""Try every column of a loaded model once: its tables, a value of every cell, and how its values are shown."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _try_values(codec: Codec, *values: int | float | None) -> None:
 
 
 def _check_tables(column: MixtureColumn) -> None:
-    """Refuse parameters whose tables hold what is no number."""
+    """Refuse parameters whose tables hold NaN or infinities."""
     draw, inverse = column.draw_table(), column.inverse_table()
     if draw is None:
         return
@@ -66,7 +66,7 @@ def _check_tables(column: MixtureColumn) -> None:
 
 
 def _try_cells(column: MixtureColumn | CategoricalColumn, scalar: Any) -> Any:
-    """Cells of the values of all cells."""
+    """Decode a value of every cell, encode these again, and return their cells."""
     engine, cells = get_engine("reference"), np.arange(column.width).astype(column.cell_dtype)
     encode = encoder_of(engine, column, EncodingOptions(seed=0))
     decoded = decoder_of(engine, column, check=True)(Coded(scalar, cells), 0)
@@ -74,7 +74,7 @@ def _try_cells(column: MixtureColumn | CategoricalColumn, scalar: Any) -> Any:
 
 
 def _try_levels(column: CategoricalColumn) -> None:
-    """Refuse levels that are none of the column's type, or that are the same in it."""
+    """Refuse levels that are not distinct values of the column's type."""
     check_levels(column.width)
     found = _try_cells(column, None)
     if not np.array_equal(found, np.arange(column.width)):

@@ -229,9 +229,9 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
 
 
 def fit_over_workers(rows: WorkerRows, column: Column) -> Column:
-    """The same with the column in the workers' memory, and the same bits.
+    """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
 
-    k-means takes all rows up to 2^24, which come to this process for it; of more, the centres are the plan's.
+    For k-means up to 2^24 rows come to this process; with more rows the centres are the plan's.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
 
 
 def _started(column: Column, numbers: Floats) -> tuple[Column, ComponentStatistics]:
-    """The column with centres from k-means on its ordinary numbers, and what these rows start from."""
+    """The column with centres from k-means on its ordinary numbers, and the statistics that EM starts from."""
     plan = column.plan
     y = plan.grid.frame.apply(numbers)
     _refuse_changed(column, len(y))

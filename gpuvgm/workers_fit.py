@@ -87,12 +87,12 @@ def rows_on_workers(source: Source, plan: NumberPlan, run: Run) -> Iterator[Work
     """
     assert isinstance(run.executor, DaskExecutor)
     with run.executor.hold(partial(numbers_of, plan), run.blocks(source, [plan.name])) as held:
-        held = in_whole_chunks(held)  # the workers drop what nobody holds any more
+        held = in_whole_chunks(held)  # the workers drop the portions of before
         yield WorkerRows(held, run.engine, get_engine(run.here.engine))
 
 
 def in_whole_chunks(held: Held) -> Held:
-    """The same rows, those of a chunk all in the portion that its first row is in.
+    """The same rows, with all rows of a chunk in the portion that holds its first row.
 
     Parameters
     ----------
@@ -122,15 +122,15 @@ def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completio
         None for a portion that stays as it is.
     """
     firsts = np.cumsum([0, *counts])[:-1]
-    found: list[Completion | None] = []
+    amendments: list[Completion | None] = []
     following: list[Floats] = []  # rows after the portion, of a chunk that begins in it or before
     for count, first, leading in reversed(list(zip(counts, firsts, rows, strict=True))):
-        given = min(int(-first % CHUNK_ROWS), count)
-        got = following if given < count else []
-        found.append((given, np.concatenate([np.empty(0), *got])) if given or got else None)
-        kept = [] if given < count else following
-        following = [leading[:given], *kept] if given else kept
-    return found[::-1]
+        surplus = min(int(-first % CHUNK_ROWS), count)
+        arriving = following if surplus < count else []
+        amendments.append((surplus, np.concatenate([np.empty(0), *arriving])) if surplus or arriving else None)
+        passing = [] if surplus < count else following
+        following = [leading[:surplus], *passing] if surplus else passing
+    return amendments[::-1]
 
 
 def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
@@ -150,9 +150,9 @@ def first_rows(numbers: Array) -> Floats:
 
 def completed(numbers: Array, completion: Completion) -> Array:
     """A portion without the rows that it gives away, and with those that it gets."""
-    given, got = completion
+    surplus, arriving = completion
     xp = namespace_of(numbers)
-    return xp.concatenate([numbers[given:], xp.asarray(got)])
+    return xp.concatenate([numbers[surplus:], xp.asarray(arriving)])
 
 
 def ordinary_of(numbers: Array) -> Floats:

@@ -15,14 +15,14 @@ MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where th
 
 
 def check_schema(schema: pa.Schema) -> None:
-    """Refuse types that Arrow takes from a schema as they are, and stumbles over later.
+    """Refuse types that Arrow accepts in a schema and fails on later.
 
     Raises
     ------
     InputError
-        For decimals of impossible scale, naming the column.
+        For decimals of an impossible scale, naming the column.
     UnicodeError
-        For names that are no UTF-8.
+        For names that are not UTF-8.
     """
     for field in schema:
         _check_type(field.name, field.type)

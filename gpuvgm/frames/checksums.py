@@ -1,4 +1,4 @@
-"""Checksums of files: those that Parquet files hold of themselves, and files that are checked once before reading.
+"""SHA-256 of files: written into the Parquet files that gpuvgm makes, and checked before a file is read.
 
 The metadata of a Parquet file that gpuvgm wrote has the SHA-256 of all bytes before the footer, and of the footer
 with 64 zeros where that digest stands. So every byte is covered; the checksums of pages leave out headers and offsets.
@@ -35,7 +35,7 @@ _FILES_KNOWN = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the first bytes of a file of this machine are.
+    """What the first bytes of a file on this machine must be.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Content:
     sha256 : str
         Their SHA-256, as hexadecimal digits.
     remedy : str
-        What to do where they are others.
+        What to do where they differ.
     opening : str
-        Tells one opening of the file from the next: each checks once.
+        Identifies one opening of the file; the bytes are checked once for each.
     """
 
     stop: int
@@ -70,7 +70,7 @@ class Content:
 
 @lru_cache(_FILES_KNOWN)
 def _turn(path: Path, opening: str) -> Lock:
-    """Held by who computes the digest, while others wait for it."""
+    """Lock of a digest: one thread computes it, and the others wait."""
     return Lock()
 
 
@@ -88,7 +88,7 @@ def sha256_of(path: Path, stop: int) -> str:
 
 
 def _take(growing: Any, file: Any, stop: int) -> None:
-    """Put what a file holds from where it stands up to a position into a digest."""
+    """Update a digest with the bytes of a file from its current position up to another."""
     buffer = memoryview(bytearray(_BUFFER_BYTES))
     left = stop - file.tell()
     while left > 0 and (count := file.readinto(buffer[: min(left, _BUFFER_BYTES)])):
@@ -97,7 +97,7 @@ def _take(growing: Any, file: Any, stop: int) -> None:
 
 
 class WrittenDigest:
-    """SHA-256 of a file of this machine while it grows, computed beside the writing.
+    """SHA-256 of a file on this machine, computed in a thread while the file is written.
 
     Parameters
     ----------
@@ -112,17 +112,17 @@ class WrittenDigest:
         self._last: Future[None] | None = None
 
     def reach(self, stop: int) -> None:
-        """Go on to a position up to which the file is written."""
+        """Hash up to a position; the file must be written so far."""
         self._last = self._thread.submit(_take, self._sha256, self._file, stop)
 
     def metadata(self) -> dict[str, str]:
-        """What goes into the footer of the file, which is written up to it."""
+        """Key/value metadata for the footer, once all before it is written."""
         if self._last is not None:
             self._last.result()
         return {DATA_KEY: self._sha256.hexdigest(), FOOTER_KEY: _NO_DIGEST.decode()}
 
     def seal(self) -> str:
-        """Put the digest of the footer into it; gives SHA-256 of the whole file."""
+        """Write the digest of the footer into it; returns the SHA-256 of the whole file."""
         start = self._file.tell()
         footer = self._file.read()
         place = _FOOTER.search(footer)
@@ -135,7 +135,7 @@ class WrittenDigest:
         return str(self._sha256.hexdigest())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """End the thread and close the file."""
         self._thread.shutdown(cancel_futures=True)
         self._file.close()
 

@@ -1,4 +1,4 @@
-"""Arrow columns as NumPy arrays: what is missing stays missing, and no digit is lost without a word."""
+"""Arrow columns as NumPy arrays: what is missing stays missing, and integers keep their digits."""
 
 from __future__ import annotations
 

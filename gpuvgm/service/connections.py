@@ -1,7 +1,7 @@
 """Connections: how many there are, and how long each may take to ask for something.
 
-Uvicorn waits for ever for the head of a request, and for a client to take the end of an answer. Whoever opens enough
-connections and says nothing would so keep everybody else out.
+Uvicorn waits without limit for the head of a request, and for a client to take the end of an answer. A client that
+opens enough connections and sends nothing would keep all others out.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from gpuvgm.service.limits import Limits
 
 CROWDED = "gpuvgm.crowded"  # in the state of every request: says whether there are more than there may be
-SPARE = 32  # connections more, on which a client has not asked for anything yet, or asks for the service's health
-SWEEPS = 4  # in a client's time
-CLOSED_SHARE = 16  # of the connections that wait, so many are closed together
+SPARE = 32  # further connections, for clients that ask for /health or have not asked for anything yet
+SWEEPS = 4  # looks for late connections within `client_timeout`
+CLOSED_SHARE = 16  # one in so many of the connections that wait is closed at a time
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _BUSY, _CLOSING, _DRAINING, _HEAD, _KEPT = "busy", "closing", "draining", "head", "kept"
 

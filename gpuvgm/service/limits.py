@@ -202,7 +202,7 @@ class Gate:
 
     @contextmanager
     def admission(self) -> Iterator[None]:
-        """A request, from its head to the end of its answer; its body is not worth reading where no work can begin.
+        """Count a request from its head to the end of its answer; refuse it, its body unread, if no work could begin.
 
         Raises
         ------
