@@ -143,9 +143,9 @@ class ParquetPart:
 
 
 def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch itself; Arrow reads decimals as they are, those of more digits than their type has too."""
+    """The batch itself; Arrow reads decimals of more digits than their type has, and times past the end of the day."""
     for column in batch.columns:
-        if pa.types.is_decimal(column.type):
+        if pa.types.is_decimal(column.type) or pa.types.is_time(column.type):
             column.validate(full=True)
     return batch
 
