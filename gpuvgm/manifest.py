@@ -15,7 +15,6 @@ from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.frames import Location, location_of, manifest_document, manifest_text, open_binary, write_bytes
 
 NAME = "manifest.json"
-_HASH_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -101,15 +100,9 @@ def changed_input(known: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def digest_of(location: Location) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
-    if isinstance(location, Path):
-        with location.open("rb", buffering=0) as local:
-            return location.stat().st_size, hashlib.file_digest(local, "sha256").hexdigest()
-    digest, size = hashlib.sha256(), 0
     with open_binary(location) as file:
-        while body := file.read(_HASH_BYTES):
-            digest.update(body)
-            size += len(body)
-    return size, digest.hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return file.tell(), sha256
 
 
 def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
