@@ -249,7 +249,8 @@ def explained(problem: BaseException) -> str:
     if lacks_threads(problem):
         return f"no more threads can be started: {text}; take fewer --threads, or raise the limit (ulimit -u, -v)"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
-        return f"{problem.filename}: {problem.strerror}"
+        kept = f"; {left_of(problem)}" if hasattr(problem, "__notes__") else ""
+        return f"{problem.filename}: {problem.strerror}{kept}"
     if exit_code(problem) == INTERNAL:
         return f"a defect of gpuvgm, {type(problem).__name__}: {text}; --debug shows where, please report it"
     return on_command_line(text)

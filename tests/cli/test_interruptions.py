@@ -62,7 +62,15 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("problem", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device", "m")])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        KeyboardInterrupt(),
+        OSError(errno.ENOSPC, "No space left on device", "m"),
+        OSError(errno.EFBIG, "File too large", "m"),
+    ],
+    ids=["interrupted", "full", "limited"],
+)
 def test_a_fit_that_cannot_write_its_model_says_that_its_journal_is_kept(folder, tmp_path, monkeypatch, problem):
     def fail(*_, **__):
         raise problem
