@@ -32,6 +32,7 @@ from gpuvgm.frames.source import Runs, reason, text_of_metadata
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
 
 BUFFER_BYTES = 1 << 20
+MOST_HASHED_BYTES = 1 << 30  # of a file that is read twice, from the page cache; larger ones are checked by page
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
 # is resident (20 million float64 rows in one group: 210 MiB against 62 MiB), and the buffer costs no speed.
 SAMPLE_ROWS = 1 << 16
@@ -236,11 +237,11 @@ def _incomplete(path: Location, problem: Exception) -> InputError:
 
 
 def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
-    """What a file of this machine holds before its footer, where that says it."""
+    """What a file of this machine holds before its footer, where that says it and the file is not read twice for it."""
     sha256 = (footer.metadata or {}).get(DATA_KEY.encode())
-    if sha256 is None or isinstance(path, RemoteFile):
+    if sha256 is None or isinstance(path, RemoteFile) or (size := path.stat().st_size) > MOST_HASHED_BYTES:
         return None
-    return Content(path.stat().st_size - footer.serialized_size - TRAILER_BYTES, sha256.decode())
+    return Content(size - footer.serialized_size - TRAILER_BYTES, sha256.decode())
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:

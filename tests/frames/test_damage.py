@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink, checksums, open_source, read_metadata
+from gpuvgm.frames import ParquetSink, checksums, open_source, parquet, read_metadata
 from tests.frames.test_refusals import read
 
 ROWS = 1_000
@@ -160,6 +160,17 @@ def test_every_flipped_bit_of_a_written_file_is_found(sealed):
         sealed.write_bytes(flipped(body, place, chance.randrange(8)))
         with pytest.raises(InputError, match=r"x\.parquet: "):
             read_first(sealed)
+
+
+def test_a_large_file_is_checked_by_its_pages_and_not_read_twice(sealed, monkeypatch):
+    monkeypatch.setattr(parquet, "MOST_HASHED_BYTES", 0)
+    monkeypatch.setattr(checksums, "sha256_of", None)
+    followed(sealed)
+    body = sealed.read_bytes()
+    chunk = pq.read_metadata(sealed).row_group(1).column(0)
+    sealed.write_bytes(flipped(body, chunk.data_page_offset + chunk.total_compressed_size - 9, 3))
+    with pytest.raises(InputError, match=r'x\.parquet: damaged Parquet file: column "number" cannot be read after row'):
+        followed(sealed)
 
 
 def read_first(path):
