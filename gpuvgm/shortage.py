@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -49,7 +50,7 @@ def is_shortage(problem: BaseException) -> bool:
 def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception]) -> Iterator[None]:
     """Raise errors that Arrow meets in a damaged file as errors that explain it; a shortage is raised as it is.
 
-    A buffer for which the file claims more bytes than the machine has in all is damage: nothing makes room for it.
+    A buffer for which the file claims more bytes than the process can ever have is damage: nothing makes room for it.
 
     Parameters
     ----------
@@ -68,5 +69,11 @@ def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception
 
 
 def _asks_too_much(problem: Exception) -> bool:
+    """Whether one buffer was to have more bytes than the machine, or than the process may ever have."""
     asked = _ASKED.search(str(problem))
-    return asked is not None and int(asked[1]) > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine, (limit, _) = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        resource.getrlimit(resource.RLIMIT_AS),
+    )
+    most = machine if limit == resource.RLIM_INFINITY else min(machine, limit)
+    return asked is not None and int(asked[1]) > most

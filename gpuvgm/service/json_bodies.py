@@ -20,6 +20,7 @@ from gpuvgm.service.limits import check_width
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 MEDIA_TYPE = "application/json"
+DECIMAL_LETTERS = 40  # of the text of a decimal; more only for types that have more digits
 PIECE_VALUES = 1 << 13  # written at a time: Python does nothing else meanwhile
 _TOP = "columns"
 
@@ -122,9 +123,9 @@ def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any
     if pa.types.is_dictionary(type_):
         return _array(name, values, type_.value_type).cast(type_)
     spelt = type_ if pa.types.is_nested(type_) else _spelt(type_)
+    if pa.types.is_decimal(type_):
+        values = _decimal_texts(name, values, type_)
     try:
-        if pa.types.is_decimal(type_):
-            values = [str(value) if isinstance(value, (int, float)) else value for value in values]
         return _read_as(pa.array(values, spelt), type_)
     except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
         pass
@@ -134,6 +135,16 @@ def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any
         except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError) as problem:
             raise InputError(f'column "{name}", row {row} holds no {type_}: {reason(problem)}') from None
     raise InputError(f'column "{name}" cannot be read as {type_}: send Arrow')
+
+
+def _decimal_texts(name: str, values: list[Any], type_: Any) -> list[Any]:
+    """Decimals as text that Arrow reads right; of very many digits it makes other numbers without a word (Arrow 26)."""
+    texts = [str(value) if isinstance(value, (int, float)) else value for value in values]
+    most = max(DECIMAL_LETTERS, type_.precision + 2)  # a sign and a point
+    for row, text in enumerate(texts):
+        if isinstance(text, str) and len(text) > most:
+            raise InputError(f'column "{name}", row {row} holds no {type_}: it has {len(text)} digits')
+    return texts
 
 
 def _read_as(values: pa.Array[Any], type_: Any) -> pa.Array[Any]:

@@ -162,6 +162,18 @@ def test_every_flipped_bit_of_a_written_file_is_found(sealed):
             read_first(sealed)
 
 
+def test_indices_of_a_parquet_file_that_lead_out_of_its_dictionary_are_refused(tmp_path, monkeypatch):
+    batch = rows().select(["level"]).combine_chunks().to_batches()[0]
+    indices = pa.array(np.full(ROWS, 77, "i4"))
+    wrong = pa.DictionaryArray.from_arrays(indices, batch.column(0).dictionary, safe=False)
+    pq.write_table(rows(), tmp_path / "t.parquet")
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: [pa.record_batch([wrong], ["level"])])
+    with pytest.raises(
+        InputError, match=r't\.parquet: damaged Parquet file: column "level" cannot be read after row 0'
+    ):
+        list(open_source(tmp_path / "t.parquet").blocks(["level"], 100))
+
+
 def test_a_large_file_is_checked_by_its_pages_and_not_read_twice(sealed, monkeypatch):
     monkeypatch.setattr(parquet, "MOST_HASHED_BYTES", 0)
     monkeypatch.setattr(checksums, "sha256_of", None)

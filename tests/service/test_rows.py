@@ -135,3 +135,14 @@ def test_times_of_the_day_as_json(type_):
     assert json_bodies.read_document(body, {"x": type_}).column("x").combine_chunks() == values
     with pytest.raises(InputError, match=r'column "x", row 1 holds no time'):
         json_bodies.read_document(b'{"columns": {"x": ["00:00:01", "25:00:00"]}}', {"x": type_})
+
+
+@pytest.mark.parametrize("value", ["9" * 400, 10**400 - 1, f"0.{'0' * 40}1", f"-{'9' * 200}.5"])
+def test_decimals_of_very_many_digits_are_refused(value):
+    """Arrow reads the first as -1.00."""
+    body = json.dumps({"columns": {"x": ["1.25", value]}}).encode()
+    with pytest.raises(InputError, match=r'column "x", row 1 holds no decimal128\(10, 2\): it has 4?\d\d+ digits'):
+        json_bodies.read_document(body, {"x": pa.decimal128(10, 2)})
+    longest = f"-{'9' * 36}.25"
+    read = json_bodies.read_document(json.dumps({"columns": {"x": [longest]}}).encode(), {"x": pa.decimal128(38, 2)})
+    assert str(read.column("x")[0]) == longest
