@@ -56,6 +56,8 @@ def _storage(type_: pa.DataType) -> pa.DataType:
     """Type with Python values that JSON has: integers for datetimes, text for decimals."""
     if pa.types.is_decimal(type_):
         return pa.string()
+    if pa.types.is_float16(type_):  # which Arrow 18 makes of NumPy's numbers only
+        return pa.float32()
     if pa.types.is_temporal(type_):
         return pa.int32() if type_.bit_width == 32 else pa.int64()
     return type_

@@ -203,12 +203,20 @@ def extension_column(source: str, name: str, values: Any) -> Column:
     """A column over an array of pandas' extension types, through Arrow."""
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
-        return flat(pa.array(values[start:stop], from_pandas=True))
+        return flat(_arrow_array(values[start:stop]))
 
     try:
         return Column(convert(0, 0).type, convert)
     except (*ARROW_PROBLEMS, TypeError, ValueError):
         return refused_column(source, name, values.dtype)
+
+
+def _arrow_array(values: Any) -> Any:
+    """An array of pandas' extension types as one of Arrow; Arrow 18 leaves out the time zone of categories."""
+    if getattr(getattr(values, "categories", None), "tz", None) is None:
+        return pa.array(values, from_pandas=True)
+    entries, codes = pa.array(values.categories, from_pandas=True), values.codes
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), entries, ordered=values.ordered)
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:

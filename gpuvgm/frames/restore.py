@@ -70,7 +70,10 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
 
     try:
         column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
-        return polars.from_arrow(pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name]))
+        try:
+            return polars.from_arrow(_polars_table(name, column))
+        except polars.exceptions.ComputeError:  # older versions have no extension types, but what these are stored as
+            return polars.from_arrow(_polars_table(name, plain_column(column)))
     except (*ARROW_PROBLEMS, polars.exceptions.PolarsError) as problem:
         raise InputError(
             f'column "{name}" holds {column.type} values that polars cannot have ({reason(problem)}); '
@@ -78,8 +81,12 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
         ) from problem
 
 
+def _polars_table(name: str, column: pa.ChunkedArray[Any]) -> pa.Table:
+    return pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name])
+
+
 def _polars_type(type_: Any) -> pa.DataType:
-    """The type that polars can take: no views of text, no seconds (it multiplies them unchecked)."""
+    """The type that polars can take: no views, of which 1.20 crashes, no seconds (it multiplies them unchecked)."""
     if pa.types.is_dictionary(type_):
         entries: Any = _polars_type(type_.value_type)
         return pa.dictionary(type_.index_type, entries, type_.ordered)
@@ -87,6 +94,8 @@ def _polars_type(type_: Any) -> pa.DataType:
         return pa.decimal128(38, type_.scale)
     if pa.types.is_timestamp(type_) and type_.unit == "s":
         return pa.timestamp("ms", type_.tz)
+    if pa.types.is_binary_view(type_):
+        return pa.large_binary()
     taken: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
     return pa.duration("ms") if pa.types.is_duration(type_) and type_.unit == "s" else taken
 

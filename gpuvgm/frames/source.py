@@ -13,6 +13,7 @@ from gpuvgm.errors import InputError, listed, printable
 from gpuvgm.frames.block import Block
 
 Runs = Sequence[tuple[int, int]]
+MOST_SAID = 250  # letters of a message of another library
 
 
 @runtime_checkable
@@ -53,8 +54,9 @@ class Source(Protocol):
 
 
 def reason(problem: Exception) -> str:
-    """What a library said, on one line."""
-    return printable(" ".join(str(problem).split()).rstrip("."))
+    """What a library said, on one line; it may repeat a value of any length."""
+    said = printable(" ".join(str(problem).split()).rstrip("."))
+    return said if len(said) <= MOST_SAID else f"{said[: MOST_SAID - 1]}…"
 
 
 def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -59,8 +59,9 @@ def test_categories_keep_their_time_zone():
     encoded = TableTransformer().fit(frame)
     back = encoded.inverse_transform(encoded.transform(frame))
     pd.testing.assert_frame_equal(back, frame)
-    bare = restore(pa.table({"new": pa.array(frame["day"])}), open_source(frame))
-    assert bare["new"].tolist() == frame["day"].tolist()
+    block = next(open_source(frame).blocks(["day"], 3))
+    bare = restore(pa.Table.from_batches([block.batch]), open_source({"other": [1]}), flavour="pandas")
+    assert bare["day"].tolist() == frame["day"].tolist()
 
 
 def test_an_index_of_another_length_is_not_forced(frame):
