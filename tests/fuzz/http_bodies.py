@@ -27,6 +27,7 @@ from gpuvgm.service.models import Served, load_models
 from tests.fuzz.encoded import QUICK, rows_of_every_kind
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.mutations import spoil
+from tests.fuzz.tables import VIEW
 
 ARROW, JSON = "application/vnd.apache.arrow.stream", "application/json"
 ROWS = 40  # of a body
@@ -293,7 +294,7 @@ def json_case(prepared: Prepared, random: random.Random, _: Path) -> None:
 def stream_of(rows: pa.Table, random: random.Random) -> bytes:
     """Rows as a stream, in one of the many ways to write one."""
     if "word" in rows.schema.names:
-        type_ = random.choice([pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()), pa.string_view()])
+        type_ = random.choice([pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()), VIEW])
         rows = rows.set_column(rows.schema.get_field_index("word"), "word", rows["word"].cast(type_))
     options = pa.ipc.IpcWriteOptions(compression=random.choice([None, None, "lz4", "zstd"]))
     sink = pa.BufferOutputStream()
