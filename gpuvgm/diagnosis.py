@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from gpuvgm.config import environment
 from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution import available_threads
+from gpuvgm.shortage import machine_memory
 
 REQUIRED = ("numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich")
 #: Optional packages, and the distributions that may bring them.
@@ -259,7 +259,7 @@ def _version(distributions: tuple[str, ...]) -> str | None:
 
 def _memory() -> int:
     """Memory of the machine, or of the container where that is less."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = machine_memory()
     try:
         return min(memory, int(CGROUP_LIMIT.read_text()))
     except (OSError, ValueError):  # no limit, or not Linux

@@ -27,6 +27,11 @@ _ASKED = re.compile(r"alloc of size (\d+) failed")
 _THREADS = re.compile("can't start new thread|failed to launch worker thread", re.IGNORECASE)
 
 
+def machine_memory() -> int:
+    """Bytes of memory that the machine has in all."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def lacks_memory(problem: BaseException) -> bool:
     """Whether memory ran out; some libraries say so only in their message."""
     if isinstance(problem, MemoryError) or (isinstance(problem, OSError) and problem.errno == errno.ENOMEM):
@@ -71,9 +76,6 @@ def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception
 def _asks_too_much(problem: Exception) -> bool:
     """Whether one buffer was to have more bytes than the machine, or than the process may ever have."""
     asked = _ASKED.search(str(problem))
-    machine, (limit, _) = (
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        resource.getrlimit(resource.RLIMIT_AS),
-    )
-    most = machine if limit == resource.RLIM_INFINITY else min(machine, limit)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    most = machine_memory() if limit == resource.RLIM_INFINITY else min(machine_memory(), limit)
     return asked is not None and int(asked[1]) > most
