@@ -26,7 +26,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 STAMP := $(VENV)/.gpuvgm
-CPLUSPLUS := $(wildcard gpuvgm/kernels/*.cuh gpuvgm/kernels/*/*.cpp gpuvgm/kernels/*/*.hpp gpuvgm/kernels/*/*.cuh)
+CPLUSPLUS := $(wildcard gpuvgm/engines/kernels/*.cuh gpuvgm/engines/kernels/*/*.cpp gpuvgm/engines/kernels/*/*.hpp gpuvgm/engines/kernels/*/*.cuh)
 
 # Where there is a compiler, a failed build is an error; without one the NumPy engine is installed alone.
 COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) c++ g++ clang++,$(shell command -v $(name) 2>/dev/null)))

@@ -12,15 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks import inputs
-from gpuvgm.accumulation import CELL_FRAME, over_cells, over_rows
-from gpuvgm.cells_fit import distance, start_components
+from gpuvgm.columns.numeric import NumberPlan, nearest_seeds
 from gpuvgm.engines import get_engine
-from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.kinds.numbers import NumberPlan, nearest_seeds
-from gpuvgm.model import KernelTable
-from gpuvgm.posterior import Posterior
-from gpuvgm.rows import Rows
-from gpuvgm.summary import Cells
+from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells, over_rows
+from gpuvgm.mixture.cell_fit import distance, start_components
+from gpuvgm.mixture.em import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.rows import Rows
+from gpuvgm.summary.summary import Cells
 
 ITERATIONS = 100
 TOGETHER = (1, 4, 16, 64, 256)  # neighbouring occupied cells that are put together; a fit takes the first
@@ -76,7 +75,7 @@ def one_step(x: np.ndarray) -> Iterator[tuple[int, float, float]]:
     """Cells and the largest shifts of a mean, in sd, of one E-step on cells of equal widths beside one on all rows."""
     engine, plan = get_engine("auto"), inputs.plan_for(x)
     posterior, y = fit_rows(plan, x), plan.grid.frame.apply(x)
-    table, deviations = KernelTable.of(posterior, CELL_FRAME), np.sqrt(posterior.covariances)
+    table, deviations = posterior.kernel_table(CELL_FRAME), np.sqrt(posterior.covariances)
     k = len(deviations)
 
     def shifts(at: np.ndarray, weight: np.ndarray | None, scatter: np.ndarray | None) -> np.ndarray:

@@ -12,15 +12,14 @@ from benchmarks.fit import SCIKIT_LEARN, scikit_learn_fit
 from benchmarks.inputs import FITTED_ROWS, amounts, fitted_column, plan_for
 from benchmarks.machine import aim
 from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
-from gpuvgm.accumulation import over_rows
+from gpuvgm.columns.mixture import row_start
+from gpuvgm.columns.numeric import nearest_seeds
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.fit import MixtureFit, Stopping, fit_mixture, mean_and_variance, prior_of
-from gpuvgm.kinds.mixture import row_start
-from gpuvgm.kinds.numbers import nearest_seeds
-from gpuvgm.model import KernelTable
-from gpuvgm.posterior import Posterior
-from gpuvgm.rows import Rows
+from gpuvgm.mixture.accumulate import over_rows
+from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture, mean_and_variance, prior_of
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.rows import Rows
 
 ITERATIONS = 100
 
@@ -34,7 +33,7 @@ def e_step(x: np.ndarray) -> list[Measurement]:
     """One E-step with ten components."""
     mixture = fitted_column(len(x)).mixture
     assert mixture is not None
-    engine, table = get_engine("auto"), KernelTable.of(mixture.posterior, mixture.frame)
+    engine, table = get_engine("auto"), mixture.posterior.kernel_table(mixture.frame)
     case = "exact E-step, 10 components"
     return beside_yardsticks(x, {case: lambda: engine.e_step(x, None, None, table)}, {case: aim(0.04, 0.025)})
 

@@ -21,7 +21,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import CudaEngine, every_program
 from gpuvgm.engines.cuda.device import CupyDevice, Device
 from gpuvgm.engines.cuda.programs import OPTIONS
-from gpuvgm.model import Draw, DrawTable, KernelTable
+from gpuvgm.engines.tables import Draw, DrawTable
 
 REPEATS = 7
 COPY = "copy on the device"
@@ -214,7 +214,7 @@ def ten_components(rows: int) -> DrawTable:
     mixture = column.mixture
     assert mixture is not None
     widths = column.rules.scale * mixture.deviations * mixture.frame.scale
-    table = KernelTable.of(mixture.posterior, mixture.frame)
+    table = mixture.posterior.kernel_table(mixture.frame)
     return DrawTable(table, widths, np.arange(len(widths), dtype=np.float64), 1e-6, 0.99, len(widths))
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns import MixtureColumn
+from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.numeric import NumberPlan, plan_numbers
+from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.generation import amount
-from gpuvgm.kinds.base import ColumnRequest
-from gpuvgm.kinds.numbers import NumberPlan, plan_numbers
-from gpuvgm.sampling import sample_runs
-from gpuvgm.schema import ColumnSpec
+from gpuvgm.datasets import amount
+from gpuvgm.execution.sampling import sample_runs
 
 COLUMN = "Amount"
 CONTINUOUS = {COLUMN: "continuous"}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory FILE [--stages fit,transform,inverse,evaluate] [--block-rows 65536] [--threads 1,2]
 
-`gpuvgm/memory.py` takes its constants from these figures: see there.
+`gpuvgm/execution/memory.py` takes its constants from these figures: see there.
 """
 
 from __future__ import annotations

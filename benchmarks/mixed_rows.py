@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.generation import amount
+from gpuvgm.datasets import amount
 
 #: Columns of each sort in fifty.
 SORTS = {"continuous": 30, "mixed": 5, "integer": 5, "categorical": 6, "datetime": 2, "general": 2}

@@ -8,8 +8,8 @@ from typing import Any
 import gpuvgm
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts
 from benchmarks.machine import ROOT
-from gpuvgm.columns import MixtureColumn
-from gpuvgm.report.plots import plot_column
+from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.plots import plot_column
 
 PICTURE = ROOT / "docs" / "modes.svg"
 

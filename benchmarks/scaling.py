@@ -22,7 +22,7 @@ from scipy.optimize import nnls
 import gpuvgm
 from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
-from gpuvgm.frames.sinks import ParquetSink
+from gpuvgm.io.sinks import ParquetSink
 
 LEAST_ROWS = 1_000_000
 WORKERS = (1, 2)
@@ -76,7 +76,7 @@ def _sized(rows: int, folder: Path) -> Iterator[tuple[str, Watched]]:
     gpuvgm.generate(source, rows)
     for workers in WORKERS:
         with gpuvgm.cluster(workers=workers, threads=1, gpus=False) as client:
-            client.run(lambda: __import__("gpuvgm.run"))  # imports are not what is measured
+            client.run(lambda: __import__("gpuvgm.execution.context"))  # imports are not what is measured
             executor = gpuvgm.DaskExecutor(client)
             for stage, function in STAGES.items():
                 work = partial(function, source, folder / "encoded", executor)

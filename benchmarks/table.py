@@ -25,7 +25,7 @@ from benchmarks.mixed_rows import mixed_table, real_tables
 from benchmarks.one_core import repeated
 from benchmarks.output import mebibytes
 from benchmarks.table_side import ONE_BY_ONE
-from gpuvgm.execution import available_threads
+from gpuvgm.execution.local import available_threads
 
 COLUMNS = 50
 PLACES = {"memory": "in memory", "parquet": "Parquet to Parquet"}

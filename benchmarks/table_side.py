@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import gpuvgm
 from benchmarks.machine import peak_memory
 from benchmarks.one_core import bind_to_one_core
-from gpuvgm.run import Run
+from gpuvgm.execution.context import Run
 
 WARM_ROWS = 1_000
 LAYOUTS = ("compact", "onehot")

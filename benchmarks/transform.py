@@ -11,7 +11,7 @@ from benchmarks.inputs import FITTED_ROWS, amounts, fitted_column
 from benchmarks.machine import aim, instruction_sets
 from benchmarks.measure import Measurement, beside_yardsticks, best_times
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.model import Draw
+from gpuvgm.engines.tables import Draw
 
 NUMPY = "NumPy formula"
 BLOCK_ROWS = 1 << 20

@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpuvgm.conditions import Conditions
-    from gpuvgm.diagnosis import doctor
-    from gpuvgm.distributed import DaskExecutor, cluster
-    from gpuvgm.generation import generate
-    from gpuvgm.mixture import BayesianGaussianMixture
-    from gpuvgm.summary import Summary
-    from gpuvgm.transformer import TableTransformer, load
+    from gpuvgm.cli.doctor import doctor
+    from gpuvgm.datasets import generate
+    from gpuvgm.execution.cluster import cluster
+    from gpuvgm.execution.dask import DaskExecutor
+    from gpuvgm.mixture.estimator import BayesianGaussianMixture
+    from gpuvgm.summary.summary import Summary
+    from gpuvgm.table.conditions import Conditions
+    from gpuvgm.table.transformer import TableTransformer, load
 
 __version__ = "0.1.0"
 
@@ -33,15 +34,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BayesianGaussianMixture": "gpuvgm.mixture",
-    "Conditions": "gpuvgm.conditions",
-    "DaskExecutor": "gpuvgm.distributed",
-    "Summary": "gpuvgm.summary",
-    "TableTransformer": "gpuvgm.transformer",
-    "cluster": "gpuvgm.distributed",
-    "doctor": "gpuvgm.diagnosis",
-    "generate": "gpuvgm.generation",
-    "load": "gpuvgm.transformer",
+    "BayesianGaussianMixture": "gpuvgm.mixture.estimator",
+    "Conditions": "gpuvgm.table.conditions",
+    "DaskExecutor": "gpuvgm.execution.dask",
+    "Summary": "gpuvgm.summary.summary",
+    "TableTransformer": "gpuvgm.table.transformer",
+    "cluster": "gpuvgm.execution.cluster",
+    "doctor": "gpuvgm.cli.doctor",
+    "generate": "gpuvgm.datasets",
+    "load": "gpuvgm.table.transformer",
 }
 
 

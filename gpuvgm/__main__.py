@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from gpuvgm.address_space import check_address_space
+from gpuvgm.cli.address_space import check_address_space
 from gpuvgm.errors import EnvironmentProblem
 
 
@@ -13,7 +13,7 @@ def main() -> NoReturn:
     """Entry point; Ctrl-C while modules are loaded is as quiet as later."""
     try:
         check_address_space()
-        from gpuvgm.cli import main as run
+        from gpuvgm.cli.commands import main as run
 
         run()
     except EnvironmentProblem as problem:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import Floats, Ints, Keys
-from gpuvgm.model import Floats32
+from gpuvgm.engines.tables import Floats32
+from gpuvgm.summary.grid import Floats, Ints, Keys
 
 def instruction_sets() -> list[str]: ...
 def log(x: Floats) -> Floats: ...

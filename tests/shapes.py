@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gpuvgm.generation import amount
+from gpuvgm.datasets import amount
 
 Maker = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from gpuvgm.cli import app
-from gpuvgm.options import OPTIONS
+from gpuvgm.cli.commands import app
+from gpuvgm.cli.options import OPTIONS
 
 MARK = "<!-- commands -->"
 

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpuvgm.config import environment
-from gpuvgm.engines.base import Engine, statistics_of
+from gpuvgm.engines.base import Engine
 from gpuvgm.errors import EnvironmentProblem
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "get_engine",
     "native_is_built",
     "runs_on_device",
-    "statistics_of",
 ]
 
 ENGINES = ("auto", "reference", "native", "cuda")

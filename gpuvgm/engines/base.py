@@ -8,12 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import Floats, Grid, Ints
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
-from gpuvgm.multivariate import Array, GaussianTable
-from gpuvgm.posterior import ComponentStatistics
-from gpuvgm.special import LOG_2
-from gpuvgm.summary import Summary
+from gpuvgm.arrays import Array
+from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.summary.grid import Floats, Grid, Ints
+from gpuvgm.summary.summary import Summary
 
 OnehotPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, int]
 ReadPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, Ints, bool]
@@ -145,15 +144,3 @@ class Engine(Protocol):
 def added_in_order(total: Floats, partials: Floats) -> Floats:
     """A total of shape (1, width) with the sums of chunks added one after the other."""
     return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
-
-
-def statistics_of(partials: Floats, table: KernelTable) -> ComponentStatistics:
-    """Statistics from the chunks' sums, added in row order whatever the blocks and threads were.
-
-    The entropy of the responsibilities follows from the sums: sum of ln density - sum_k (c_k N_k - h_k S_k).
-    """
-    k = len(table.means)
-    total = np.add.accumulate(partials, axis=0)[-1] if len(partials) else np.zeros(3 * k + 1)
-    counts, first, second = total[:k], total[k : 2 * k], total[2 * k : 3 * k]
-    expected = np.add.accumulate(table.coefficients * counts - table.half_precisions * second)[-1]
-    return ComponentStatistics(table.means, counts, first, second, float((total[3 * k] - expected) * LOG_2))

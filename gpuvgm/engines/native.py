@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import _native
+from gpuvgm.arrays import Array
 from gpuvgm.engines.base import OnehotPart, ReadPart, added_in_order
+from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, narrow_uniforms
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.grid import Floats, Grid
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, narrow_uniforms
-from gpuvgm.multivariate import Array, GaussianTable
-from gpuvgm.summary import Summary, check_range
+from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.summary import Summary, check_range
 
 
 class NativeEngine:

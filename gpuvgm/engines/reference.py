@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm import multivariate
+from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import OnehotPart, ReadPart, added_in_order
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.reference32 import transform_narrow
-from gpuvgm.grid import Floats, Grid
-from gpuvgm.model import Draw, DrawTable, Floats32, InverseTable, KernelTable, NarrowTable, narrow_uniforms
-from gpuvgm.multivariate import Array, GaussianTable
-from gpuvgm.summary import Summary
+from gpuvgm.engines.tables import Draw, DrawTable, Floats32, InverseTable, KernelTable, NarrowTable, narrow_uniforms
+from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.summary import Summary
 
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)

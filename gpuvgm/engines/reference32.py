@@ -1,12 +1,12 @@
-"""The law of float32 in NumPy, operation by operation; `gpuvgm.model.NarrowTable` states it."""
+"""The law of float32 in NumPy, operation by operation; `gpuvgm.engines.tables.NarrowTable` states it."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import Floats
-from gpuvgm.model import Floats32, NarrowTable, parts_of
+from gpuvgm.engines.tables import Floats32, NarrowTable, parts_of
+from gpuvgm.summary.grid import Floats
 
 #: 2^r on [-1/2, 1/2], relative error at most 1e-7, from the highest power down.
 EXP2 = tuple(np.float32(c) for c in (0.00132695155, 0.00967129041, 0.0555071086, 0.240222469, 0.693147004, 1.0))

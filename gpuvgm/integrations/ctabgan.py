@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.checks import check_choice
-from gpuvgm.columns import ColumnModel, MixtureColumn
+from gpuvgm.columns.model import ColumnModel, MixtureColumn
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Source, open_source
-from gpuvgm.transformer import TableTransformer
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io import Source
+from gpuvgm.table.checks import check_choice
+from gpuvgm.table.transformer import TableTransformer
 
 
 class DataTransformer:

@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.column_options import plain
-from gpuvgm.columns import CategoricalColumn, ColumnModel, MixtureColumn
+from gpuvgm.columns.categories import cell_of
+from gpuvgm.columns.model import CategoricalColumn, ColumnModel, MixtureColumn
+from gpuvgm.columns.options import plain
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Source, locate, open_source
-from gpuvgm.frames.source import check_request
-from gpuvgm.layouts import MODE, SCALAR
-from gpuvgm.levels import cell_of
-from gpuvgm.readers import real_scalars
-from gpuvgm.transformer import TableTransformer
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io import Source, locate
+from gpuvgm.io.source import check_request
+from gpuvgm.table.decode import real_scalars
+from gpuvgm.table.layout import MODE, SCALAR
+from gpuvgm.table.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"

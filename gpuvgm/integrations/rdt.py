@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.cells_fit import end_error
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import get_engine
+from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError
-from gpuvgm.estimator.one_feature import best_start, estimate_of, plan, summarise_rows
-from gpuvgm.estimator.problem import Estimate, Problem
-from gpuvgm.estimator.univariate import coordinates_of, one_posterior, one_prior
-from gpuvgm.grid import Floats, Frame
-from gpuvgm.mixture import BayesianGaussianMixture
-from gpuvgm.model import Draw, DrawTable, KernelTable
+from gpuvgm.mixture.cell_fit import end_error
+from gpuvgm.mixture.estimator import BayesianGaussianMixture
+from gpuvgm.mixture.one_feature import best_start, estimate_of, plan, summarise_rows
+from gpuvgm.mixture.problem import Estimate, Problem
+from gpuvgm.mixture.univariate import coordinates_of, one_posterior, one_prior
+from gpuvgm.summary.grid import Floats, Frame
 
 try:
     from rdt import transformers
@@ -210,7 +210,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         valid = np.flatnonzero(self.valid_component_indicator)
         others = np.flatnonzero(~self.valid_component_indicator)
         return DrawTable(
-            mixture=KernelTable.of(posterior, ROWS).take(np.concatenate((valid, others))),
+            mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, others))),
             widths=self.STD_MULTIPLIER * np.sqrt(posterior.covariances[valid]),
             cells=np.arange(len(valid), dtype=np.float64),
             floor=FLOOR,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuvgm.grid import Floats
 from gpuvgm.report.distributions import Pieces
+from gpuvgm.summary.grid import Floats
 
 BINS = 96
 TICKS = 5

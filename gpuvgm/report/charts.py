@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs import DatetimeCodec
-from gpuvgm.grid import Floats
+from gpuvgm.columns.codecs import DatetimeCodec
+from gpuvgm.columns.text import counted, length_text, tick_of
+from gpuvgm.io.arrow_types import type_of
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
 from gpuvgm.report.encoded import SCALAR_BINS
@@ -19,7 +19,7 @@ from gpuvgm.report.histogram import LEAST_EXPONENT
 from gpuvgm.report.markup import Markup
 from gpuvgm.report.profiles import Curve, Histogram, ModeProfile, NumberProfile
 from gpuvgm.report.svg import Label, chart, curve, line, path, rule, steps
-from gpuvgm.report.texts import counted, length_text, tick_of
+from gpuvgm.summary.grid import Floats
 
 COLOURS = 10
 HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34

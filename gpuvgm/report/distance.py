@@ -10,11 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.codecs import Codec, LogCodec
-from gpuvgm.columns import MISSING, CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.codecs import Codec, LogCodec
+from gpuvgm.columns.model import (
+    MISSING,
+    CategoricalColumn,
+    ColumnModel,
+    GeneralColumn,
+    MixtureColumn,
+    TableModel,
+)
 from gpuvgm.errors import InputError
-from gpuvgm.grid import Floats
 from gpuvgm.report.text import Row, aligned
+from gpuvgm.summary.grid import Floats
 
 POINTS = 513  # of the grid within each component of either model
 LEAST = -1 + 2.0**-53  # of what log1p takes

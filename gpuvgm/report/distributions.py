@@ -12,8 +12,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import ENTRY_SHIFT, OUTER_SHIFT, Floats, Frame, Grid, Keys, Masses, build_grid, keys_of, values_of
-from gpuvgm.summary import Summary
+from gpuvgm.summary.grid import (
+    ENTRY_SHIFT,
+    OUTER_SHIFT,
+    Floats,
+    Frame,
+    Grid,
+    Keys,
+    Masses,
+    build_grid,
+    keys_of,
+    values_of,
+)
+from gpuvgm.summary.summary import Summary
 
 MOST_ATOMS = 32  # single values that get a piece of their own
 LEAST_SHARE = 2.0**-10  # share of the sample that makes such a value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats, Ints
 
 SCALAR_BINS = 64  # even ones over [-1, 1); one more on either side for scalars beyond
 _WIDTH = SCALAR_BINS + 2

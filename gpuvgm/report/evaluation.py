@@ -15,18 +15,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, PassedColumn, TableModel
+from gpuvgm.columns.base import EncodingOptions
+from gpuvgm.columns.model import (
+    CategoricalColumn,
+    ColumnModel,
+    GeneralColumn,
+    MixtureColumn,
+    PassedColumn,
+    TableModel,
+)
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Block, Source, locate
-from gpuvgm.kinds.base import EncodingOptions, Merged
+from gpuvgm.execution.aggregate import Merged, Results, side_by_side
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.sampling import Sampled, take_sample
+from gpuvgm.io import Block, Source, locate
 from gpuvgm.report.figures import ColumnFigures
 from gpuvgm.report.level_trial import LevelTrial, PassedTrial
 from gpuvgm.report.number_trial import NumberTrial
 from gpuvgm.report.report import Report
-from gpuvgm.run import Run
-from gpuvgm.sampling import Sampled, take_sample
-from gpuvgm.tallies import Results, side_by_side
 
 GRID_ROWS = 1 << 15  # rows of the sample that grids are built from
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gpuvgm.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats, Ints
 
 MANTISSA_BITS = 4  # a bin of the histogram spans 2^-4 of its lower end
 LEAST_EXPONENT, MOST_EXPONENT = -64, 64

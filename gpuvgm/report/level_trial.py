@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrow_types import type_of
-from gpuvgm.columns import MISSING, CategoricalColumn
+from gpuvgm.columns.base import EncodingOptions, Slice
+from gpuvgm.columns.categories import LevelIndex, plain_values, value_type
+from gpuvgm.columns.kinds import decoder_of, encoder_of
+from gpuvgm.columns.model import MISSING, CategoricalColumn
+from gpuvgm.columns.passthrough import RowCount
+from gpuvgm.columns.text import level_text
 from gpuvgm.engines import Engine
-from gpuvgm.kinds import decoder_of, encoder_of
-from gpuvgm.kinds.base import EncodingOptions, Slice
-from gpuvgm.kinds.passing import RowCount
-from gpuvgm.levels import LevelIndex, plain_values, value_type
+from gpuvgm.io.arrow_types import type_of
 from gpuvgm.report.figures import LevelFigures, PassedFigures, ValueCount
-from gpuvgm.report.texts import level_text
 
 LISTED_LEVELS = 20
 

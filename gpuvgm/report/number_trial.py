@@ -9,21 +9,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.codecs import Codec, LogCodec
-from gpuvgm.codecs.device_columns import on_host
-from gpuvgm.columns import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.arrays import on_host
+from gpuvgm.columns.base import Coded, EncodingOptions, Slice
+from gpuvgm.columns.codecs import Codec, LogCodec
+from gpuvgm.columns.kinds import decoder_of, encoder_of
+from gpuvgm.columns.model import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
 from gpuvgm.engines import Engine
-from gpuvgm.grid import Floats, Grid
-from gpuvgm.kinds import decoder_of, encoder_of
-from gpuvgm.kinds.base import Coded, EncodingOptions, Slice
-from gpuvgm.model import KernelTable
 from gpuvgm.report.distributions import Distances, Pieces, distances, grid_around
 from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
 from gpuvgm.report.histogram import ErrorHistogram
 from gpuvgm.report.profiles import Evaluated, plain_of, profile_of
-from gpuvgm.report.texts import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
-from gpuvgm.summary import Summary
+from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.summary import Summary
 
 _MINUTE = 60.0
 CACHED_ROWS = 1 << 15
@@ -196,7 +195,7 @@ class NumberTrial:
             assert coded.cell is not None
             cells = column.cell_positions()[: len(column.modal_values)]
             numbers = np.where(np.isin(coded.cell, cells), np.nan, numbers)
-        table = KernelTable.of(column.mixture.posterior, column.mixture.frame)
+        table = column.mixture.posterior.kernel_table(column.mixture.frame)
         return int(np.sum(self._engine.count_most_probable(numbers, None, table)[~column.active]))
 
     def figures(self, tally: NumberTally) -> NumberFigures:

@@ -9,16 +9,15 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
 
-from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs import Codec, LogCodec, Number
-from gpuvgm.columns import GeneralColumn, MixtureColumn
-from gpuvgm.grid import Floats, Ints, keys_of
-from gpuvgm.model import FitRecord
+from gpuvgm.columns.codecs import Codec, LogCodec, Number
+from gpuvgm.columns.model import FitRecord, GeneralColumn, MixtureColumn
+from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
+from gpuvgm.io.arrow_types import type_of
 from gpuvgm.report.axes import Binning
 from gpuvgm.report.distributions import Pieces
 from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.histogram import ErrorHistogram
-from gpuvgm.report.texts import modal_text, rounded_length_text, rounded_mean_text, value_text
+from gpuvgm.summary.grid import Floats, Ints, keys_of
 
 _SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
 _BESIDE = 3

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import PAGE_ENDINGS, check_document, write_bytes
+from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.figures import ColumnFigures, NumberFigures, Overall, figures_document
 from gpuvgm.report.page import fragment, page
 from gpuvgm.report.text import overall_text, report_text

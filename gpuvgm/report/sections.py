@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gpuvgm.columns.text import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
 from gpuvgm.report.figures import SHARES, ColumnFigures, LevelFigures, NumberFigures, PassedFigures, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
-from gpuvgm.report.texts import counted
 
 _MODE_TITLES = (
     "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",

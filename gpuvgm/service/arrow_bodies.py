@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.frames.arrow_checks import check_buffers, check_schema, check_values, reading_options
-from gpuvgm.frames.shared_values import is_shared, viewed_bytes
-from gpuvgm.frames.source import reason
+from gpuvgm.io.arrow_checks import check_buffers, check_schema, check_values, reading_options
+from gpuvgm.io.shared_values import is_shared, viewed_bytes
+from gpuvgm.io.source import reason
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused

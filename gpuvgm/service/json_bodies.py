@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrow_types import is_plain_number_type, is_text_type
 from gpuvgm.errors import InputError, printable
-from gpuvgm.frames.source import reason
+from gpuvgm.io.arrow_types import is_plain_number_type, is_text_type
+from gpuvgm.io.source import reason
 from gpuvgm.service.limits import check_width
 from gpuvgm.shortage import ARROW_PROBLEMS
 

@@ -11,13 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.arrow_types import is_text_type, row_bytes, type_of
-from gpuvgm.columns import CategoricalColumn, TableModel
-from gpuvgm.console import jsonable
+from gpuvgm.columns.model import CategoricalColumn, TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.layouts import MODE, SCALAR
-from gpuvgm.output import decoded_schema
-from gpuvgm.views import model_document
+from gpuvgm.io.arrow_types import is_text_type, row_bytes, type_of
+from gpuvgm.table.description import jsonable, model_document
+from gpuvgm.table.layout import MODE, SCALAR
+from gpuvgm.table.write import decoded_schema
 
 MANIFEST = "manifest.json"  # in every model that is a folder
 ENDING = ".gpuvgm"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 import gpuvgm
-from gpuvgm.cli import app
+from gpuvgm.cli.commands import app
 
 ROOT = Path(gpuvgm.__file__).parents[1]
 

@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from gpuvgm.console import Bars, Terminal, jsonable, rendered, speed
-from gpuvgm.views import number, size
+from gpuvgm.cli.console import Bars, Terminal, rendered, speed
+from gpuvgm.cli.tables import number, size
+from gpuvgm.table.description import jsonable
 from tests.cli.running import start
 
 

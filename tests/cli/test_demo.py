@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuvgm import demonstration
+from gpuvgm.cli import demo as demonstration
 from tests.cli.running import document, invoke
 
 FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html"}

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import gpuvgm
-from gpuvgm import diagnosis, engines
-from gpuvgm.diagnosis import OPTIONAL, REQUIRED, doctor
+from gpuvgm import engines
+from gpuvgm.cli import doctor as diagnosis
+from gpuvgm.cli.doctor import OPTIONAL, REQUIRED, doctor
 from gpuvgm.engines import native_is_built
 from tests.cli.running import ROOT
 

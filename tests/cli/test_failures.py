@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpuvgm import cli
+from gpuvgm.cli import commands as cli
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from tests.cli.running import document, invoke, run, start
 from tests.conftest import gpu_is_usable

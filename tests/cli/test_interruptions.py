@@ -9,9 +9,8 @@ import signal
 import pytest
 
 import gpuvgm
-from gpuvgm import interruptions
-from gpuvgm.interruptions import HungUp, Terminated, undisturbed, working
-from gpuvgm.partial_files import partial_of
+from gpuvgm import files as interruptions
+from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
 from tests.cli.running import invoke
 
 
@@ -56,7 +55,7 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
         signals.receive(signal.SIGINT, None)
         return opened(*arguments)
 
-    monkeypatch.setattr("gpuvgm.partial_files.os.open", interrupted)
+    monkeypatch.setattr("gpuvgm.files.os.open", interrupted)
     with pytest.raises(KeyboardInterrupt), partial_of(tmp_path / "x"):
         pytest.fail("the body ran")
     assert os.listdir(tmp_path) == []

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from gpuvgm.monitoring import record
-from gpuvgm.monitoring.stages import Stages
+from gpuvgm.cli import record
+from gpuvgm.cli.stages import Stages
 from tests.cli.conftest import ROWS
 from tests.cli.running import document, invoke
 

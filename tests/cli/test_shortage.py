@@ -12,12 +12,12 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
-from gpuvgm import address_space
-from gpuvgm.address_space import MIB, check_address_space, needed
-from gpuvgm.console import exit_code, explained
+from gpuvgm.cli import address_space
+from gpuvgm.cli.address_space import MIB, check_address_space, needed
+from gpuvgm.cli.console import exit_code, explained
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.frames import open_source
-from gpuvgm.tallies import COLUMN_PROBLEMS
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS
+from gpuvgm.io import open_source
 
 SHORTAGES = [
     pa.ArrowMemoryError("malloc of size 9 failed"),
@@ -51,9 +51,9 @@ def source(request, tmp_path):
 
 
 READERS = {
-    "parquet": "gpuvgm.frames.parquet.open_parquet",
-    "csv": "gpuvgm.frames.csv_files.open_csv",
-    "arrow": "gpuvgm.frames.ipc_files.open_ipc",
+    "parquet": "gpuvgm.io.parquet.open_parquet",
+    "csv": "gpuvgm.io.csv_files.open_csv",
+    "arrow": "gpuvgm.io.ipc_files.open_ipc",
 }
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs import CodecRules, DecimalCodec, codec_for
-from gpuvgm.codecs.words import Words
+from gpuvgm.columns.codecs import CodecRules, DecimalCodec, codec_for
+from gpuvgm.columns.codecs.words import Words
 from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_types import type_of
 
 NARROW = [(32, 9), (64, 18)] if hasattr(pa, "decimal32") else []
 INT128 = st.integers(-(2**127), 2**127 - 1)

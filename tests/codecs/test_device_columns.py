@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
-from gpuvgm.codecs.device_columns import DeviceColumn, beside, column_of, narrowed, on_host, widened
+from gpuvgm.arrays import DeviceColumn, beside, column_of, narrowed, on_host, widened
+from gpuvgm.columns.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
+from gpuvgm.columns.mixture_rows import within_bounds
 from gpuvgm.errors import InputError
-from gpuvgm.kinds.mixture_rows import within_bounds
 from tests.frames.device_arrays import OnDevice, up
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]

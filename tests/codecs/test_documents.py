@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.arrow_types import is_number_type
-from gpuvgm.codecs import (
+from gpuvgm.columns.codecs import (
     Codec,
     CodecRules,
     DatetimeCodec,
@@ -23,6 +22,7 @@ from gpuvgm.codecs import (
     codec_of,
 )
 from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_types import is_number_type
 
 CODECS: list[Codec] = [
     FloatCodec("float", infinite_is_missing=True),

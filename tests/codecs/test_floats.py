@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.arrow_types import type_of
-from gpuvgm.codecs import FloatCodec
+from gpuvgm.columns.codecs import FloatCodec
 from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_types import type_of
 
 EDGES = [-0.0, 0.0, 5e-324, -5e-324, 1e300, -1e300, 0.1, np.inf, -np.inf]
 WIDTHS = {"halffloat": 16, "float": 32, "double": 64}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.codecs import CodecRules, IntegerCodec, codec_for
+from gpuvgm.columns.codecs import CodecRules, IntegerCodec, codec_for
 from gpuvgm.errors import InputError
 
 TYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec, with_log
+from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec, with_log
 
 EPSILON = 2.0**-52
 

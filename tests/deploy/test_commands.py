@@ -8,7 +8,7 @@ from importlib import import_module, util
 import pytest
 import typer
 
-from gpuvgm.cli import app
+from gpuvgm.cli.commands import app
 from tests.deploy.commands import FOLDER, MANIFESTS, Command, documents, every_command
 from tests.deploy.processes import Machine
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor, clusters
 from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.execution import cluster as clusters
+from gpuvgm.execution.dask import DaskExecutor
 from tests.cli.running import document, invoke, run
 from tests.distributed.working import wait_until
 

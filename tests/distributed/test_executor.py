@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor, tasks
-from gpuvgm.distributed.executor import Tree, in_shares
-from gpuvgm.distributed.tasks import WINDOW
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.frames import open_source
+from gpuvgm.execution import dask_tasks as tasks
+from gpuvgm.execution.dask import DaskExecutor, Tree, in_shares
+from gpuvgm.execution.dask_tasks import WINDOW
+from gpuvgm.execution.sources import open_source
 from tests.distributed.working import Piece, is_clean, joined, of_portion, pieces, refusing, uneven, wait_until
 
 
@@ -294,6 +294,6 @@ def test_a_portion_has_rows(client):
 
 
 def test_without_a_client_it_says_how_to_get_one(monkeypatch):
-    monkeypatch.setattr("gpuvgm.distributed.executor.client_if_any", lambda: None)
+    monkeypatch.setattr("gpuvgm.execution.dask.client_if_any", lambda: None)
     with pytest.raises(EnvironmentProblem, match=r"start one with gpuvgm\.cluster\(\)"):
         DaskExecutor()

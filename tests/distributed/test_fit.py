@@ -14,9 +14,9 @@ import pytest
 from sklearn.base import clone
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.store import fingerprint
+from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.table.model_file import fingerprint
 from tests.distributed.working import is_clean, wait_until
 from tests.kinds import tables
 

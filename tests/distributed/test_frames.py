@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor
 from gpuvgm.errors import InputError
-from gpuvgm.frames import DaskFrame, open_source
-from gpuvgm.store import fingerprint
+from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.sources import open_source
+from gpuvgm.table.model_file import fingerprint
 from tests.kinds import tables
 
 dd = pytest.importorskip("dask.dataframe")
@@ -163,7 +164,7 @@ def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, m
     def refuse(*_, **__):
         raise AssertionError("a partition was read")
 
-    monkeypatch.setattr("gpuvgm.frames.dask_frames._count", refuse)
+    monkeypatch.setattr("gpuvgm.execution.dask_frames._count", refuse)
     assert open_source(lazy).rows == ROWS
     encoded = one.transform(lazy)
     with dask.config.set(scheduler="threads"):

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm.frames import Reading, open_source, portions
-from gpuvgm.frames.files import FileSource
-from gpuvgm.frames.portions import files_of, rows_of_file, with_known_rows
+from gpuvgm.execution.partitions import Reading, files_of, portions, rows_of_file, with_known_rows
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io.files import FileSource
 
 ROWS = 1003
 SIZES = (0, 1, 400, 0, 2, 599, 1, 0)  # rows of files one after the other

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import gpuvgm
-from gpuvgm import numbers_fit
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
-from gpuvgm.workers_fit import WorkerRows, completed, completions, first_rows, in_whole_chunks
+from gpuvgm.table import numeric_fit as numbers_fit
+from gpuvgm.table.workers_fit import WorkerRows, completed, completions, first_rows, in_whole_chunks
 
 ROWS = 9000
 

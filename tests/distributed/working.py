@@ -11,7 +11,7 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import OpenPortion
+from gpuvgm.execution.partitions import OpenPortion
 
 
 class Clusters(dict[int, Any]):

@@ -16,8 +16,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import gpuvgm
-from gpuvgm.options import OPTIONS, OTHER_VARIABLES
-from gpuvgm.schema import TableSchema
+from gpuvgm.cli.options import OPTIONS, OTHER_VARIABLES
+from gpuvgm.columns.schema import TableSchema
 from tests.conftest import needs_gpu
 from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_blocks, run_page, run_python
 

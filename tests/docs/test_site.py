@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from gpuvgm.options import OPTIONS
+from gpuvgm.cli.options import OPTIONS
 from tests.docs.pages import DOCS
 
 pytest.importorskip("mkdocs", reason='the site is not built here: pip install -e ".[docs]"')

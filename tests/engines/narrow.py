@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-import gpuvgm.kernels
+import gpuvgm.engines.kernels
 from gpuvgm import TableTransformer
-from gpuvgm.columns import MixtureColumn
+from gpuvgm.columns.model import MixtureColumn
 from gpuvgm.engines.base import Engine
-from gpuvgm.model import Draw, DrawTable, NarrowTable
+from gpuvgm.engines.tables import Draw, DrawTable, NarrowTable
 from tests.kernels.emulated import COMPILER
 from tests.shapes import shape
 
@@ -70,7 +70,7 @@ class DeviceRows:
     """narrow_rows.cpp, compiled; `flush` says whether subnormal floats are taken as 0, as CuPy has it."""
 
     def __init__(self, folder: Path) -> None:
-        sources = Path(gpuvgm.kernels.__file__).parent
+        sources = Path(gpuvgm.engines.kernels.__file__).parent
         library = folder / "narrow_rows.so"
         command = [str(COMPILER), *FLAGS, f"-I{sources}", str(HERE / "narrow_rows.cpp"), "-o", str(library)]
         subprocess.run(command, check=True)

@@ -13,8 +13,8 @@ import pytest
 from gpuvgm import TableTransformer, engines
 from gpuvgm.engines import DEVICE_VALUES, choose_engine, cuda_problem, get_engine, native_is_built, runs_on_device
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.frames import open_source
-from gpuvgm.run import Run, engine_for
+from gpuvgm.execution.context import Run, engine_for
+from gpuvgm.execution.sources import open_source
 
 HOST = "native" if native_is_built() else "auto"
 

@@ -7,12 +7,13 @@ import inspect
 import numpy as np
 import pytest
 
-from gpuvgm.engines import get_engine, native_is_built, statistics_of
+from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.reference import ReferenceEngine, philox_uniforms
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.grid import Frame
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.mixture.statistics import statistics_of
+from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
 from tests.maths.test_grid import grid_of
 from tests.maths.test_summary import same

@@ -7,10 +7,10 @@ import pytest
 
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.reference import ReferenceEngine
-from gpuvgm.grid import Frame
-from gpuvgm.model import KernelTable
-from gpuvgm.multivariate import GaussianTable
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
 from tests.maths.test_multivariate import gaussian_rows, gaussian_table
 

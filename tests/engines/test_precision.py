@@ -10,9 +10,9 @@ import pytest
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.reference32 import exp2, fused
+from gpuvgm.engines.tables import Draw, DrawTable, KernelTable, NarrowTable, narrow_uniforms, parts_of
 from gpuvgm.errors import InputError
-from gpuvgm.grid import Frame
-from gpuvgm.model import Draw, DrawTable, KernelTable, NarrowTable, narrow_uniforms, parts_of
+from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
 from tests.engines.narrow import DeviceRows, bits, column_of, encode, rows_of, tables_of
 from tests.kernels.emulated import needs_compiler

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.engines import native_is_built
-from gpuvgm.execution import LocalExecutor
+from gpuvgm.execution.local import LocalExecutor
 from tests.estimator.cases import COVARIANCE_TYPES, PRIOR_TYPES, blobs, skewed
 from tests.estimator.closeness import assert_array_close, assert_identical, assert_same_bounds, assert_same_parameters
 from tests.estimator.closeness import counts as counts_of

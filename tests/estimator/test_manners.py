@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from gpuvgm import BayesianGaussianMixture
-from gpuvgm.execution import LocalExecutor
+from gpuvgm.execution.local import LocalExecutor
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_identical, assert_same_parameters
 

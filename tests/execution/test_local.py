@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from gpuvgm import execution
 from gpuvgm.errors import InputError
-from gpuvgm.execution import CallerExecutor, LocalExecutor, available_threads
-from gpuvgm.frames import open_source
+from gpuvgm.execution import local as execution
+from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
+from gpuvgm.io import open_source
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,8 @@ INTERRUPTED = """
 import signal, sys, threading, time
 from pathlib import Path
 import pyarrow as pa
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import ParquetSink, open_source
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.io import ParquetSink, open_source
 source = open_source({"x": __import__("numpy").zeros(10**6)})
 def compute(block):
     time.sleep(0.05)

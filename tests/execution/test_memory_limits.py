@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpuvgm import TableTransformer, generate, numbers_fit
-from gpuvgm.arrow_threads import ArrowThreads
+from gpuvgm import TableTransformer, generate
 from gpuvgm.errors import InputError
-from gpuvgm.memory import MIB, Need, limits_of, parse_memory
+from gpuvgm.execution.arrow_threads import ArrowThreads
+from gpuvgm.execution.memory import MIB, Need, limits_of, parse_memory
+from gpuvgm.table import numeric_fit as numbers_fit
 
 SETTINGS = {"effort": "research", "max_iter": 10}
 WIDE = pa.schema([(f"x{i}", pa.float64()) for i in range(50)])
@@ -161,7 +162,7 @@ def test_arrow_is_bounded_during_a_run_only(tmp_path: Path) -> None:
 
 THREADS = """
 import os, sys, threading, time
-import gpuvgm, sklearn.cluster, scipy.special, gpuvgm.transformer
+import gpuvgm, sklearn.cluster, scipy.special, gpuvgm.table.transformer
 gpuvgm.TableTransformer(threads=1, effort="research", max_iter=2, sample_rows=100).fit(sys.argv[1])  # loads the rest
 before = len(os.listdir("/proc/self/task"))
 most, ended = [0], threading.Event()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from gpuvgm.distributed import DaskExecutor
+from gpuvgm.execution.dask import DaskExecutor
 
 
 def kill_workers(client: Any, count: int = 1) -> list[int]:

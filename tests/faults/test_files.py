@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import open_source
-from gpuvgm.store import fingerprint
+from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.io import open_source
+from gpuvgm.table.model_file import fingerprint
 
 ROWS = 6000
 

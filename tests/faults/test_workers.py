@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.distributed import DaskExecutor, Held
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.store import fingerprint
+from gpuvgm.execution.dask import DaskExecutor, Held
+from gpuvgm.table.model_file import fingerprint
 from tests.faults.killing import Dying, dying_at
 from tests.kinds.tables import DECLARED, table
 
@@ -84,7 +84,7 @@ def test_the_only_worker_dies_and_is_started_again(cluster, rows, fitted):
 
 @pytest.mark.parametrize("call", ["fit", "transform"])
 def test_all_workers_are_lost_and_none_comes(cluster, rows, fitted, monkeypatch, call, tmp_path):
-    monkeypatch.setattr("gpuvgm.distributed.tasks.WITHOUT_WORKERS", 2.0)
+    monkeypatch.setattr("gpuvgm.execution.dask_tasks.WITHOUT_WORKERS", 2.0)
     client = cluster(workers=1)
     executor = Dying(client, ROWS // 4, PORTION)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.frames.block import join_batches, reblock, rows_only
+from gpuvgm.io.block import join_batches, reblock, rows_only
 
 
 @given(lengths=st.lists(st.integers(0, 40), max_size=12), block_rows=st.integers(1, 50))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import SourceChangedError
-from gpuvgm.frames import open_source
+from gpuvgm.io import open_source
 
 ROWS, BLOCK_ROWS = 100_000, 4096
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import open_source
+from gpuvgm.io import open_source
 
 FIRST_BLOCK = 400_000  # rows of "1,2.5": beyond the 1 MiB that types are inferred from
 

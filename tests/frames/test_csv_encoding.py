@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import InputError
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import open_source, stray_text
-from gpuvgm.run import Run
-from gpuvgm.sampling import take_sample
-from gpuvgm.schema import TableSchema
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sampling import take_sample
+from gpuvgm.io import open_source, stray_text
 
 
 def read(path):

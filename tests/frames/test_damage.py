@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink, checksums, open_source, parquet, read_metadata
+from gpuvgm.io import ParquetSink, checksums, open_source, parquet, read_metadata
 from tests.frames.test_refusals import read
 
 ROWS = 1_000

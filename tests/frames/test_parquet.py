@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import open_source
-from gpuvgm.frames.parquet import ParquetPart
+from gpuvgm.io import open_source
+from gpuvgm.io.parquet import ParquetPart
 
 # VmHWM, not ru_maxrss: the latter starts at what the parent process held when it forked.
 PEAK = """
 import sys
-from gpuvgm.frames import open_source
+from gpuvgm.io import open_source
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import open_source
+from gpuvgm.io import open_source
 
 
 def read(source):

@@ -13,7 +13,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
-from gpuvgm.frames import open_source, restore
+from gpuvgm.io import open_source, restore
 
 
 def through(given, block_rows=3):

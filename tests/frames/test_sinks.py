@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink, read_metadata
+from gpuvgm.io import ParquetSink, read_metadata
 
 ROWS = 5000
 
@@ -114,7 +114,7 @@ def test_a_full_disk_is_an_os_error_and_leaves_nothing(tmp_path, encoded, monkey
 LIMITED = """
 import resource, signal, sys
 import numpy as np, pyarrow as pa
-from gpuvgm.frames import ParquetSink
+from gpuvgm.io import ParquetSink
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 batch = pa.record_batch({"a": np.random.default_rng(0).random(100_000)})

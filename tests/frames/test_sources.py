@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import Source, locate, open_source, restore
+from gpuvgm.io import Source, locate, open_source, restore
 
 ONCE = ("reader", "iterator_of_frames", "iterator_of_mixed")
 UNCOUNTED = (*ONCE, "capsule", "arrow_stream")
@@ -223,7 +223,7 @@ def test_no_rows_are_legal_in_memory(empty):
 
 def test_importing_frames_loads_no_frame_library():
     code = (
-        "import sys, gpuvgm.frames, gpuvgm.execution, gpuvgm.generation;"
+        "import sys, gpuvgm.io, gpuvgm.execution.local, gpuvgm.datasets;"
         "assert not {'pandas', 'polars', 'sklearn', 'dask'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink, open_source, refuse_overwriting, write_bytes
+from gpuvgm.io import ParquetSink, open_source, refuse_overwriting, write_bytes
 
 TABLE = pa.table({"x": [1.0, 2.0]})
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import MANIFEST, sinks
+from gpuvgm.io import MANIFEST, sinks
 from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import difference

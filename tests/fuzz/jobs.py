@@ -198,7 +198,8 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
 
 def same_for_every_run() -> None:
     """Small portions of journals, and models that say they were made at one and the same time."""
-    from gpuvgm import execution, store
+    from gpuvgm.execution import local as execution
+    from gpuvgm.table import model_file as store
 
     class Now(datetime):
         @classmethod

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import gpuvgm
-from gpuvgm import views
-from gpuvgm.console import json_text
+from gpuvgm.cli import tables as views
+from gpuvgm.cli.console import json_text
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.store import load_model
+from gpuvgm.table.model_file import load_model
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.mutations import spoil
 

@@ -18,7 +18,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.config import Retries
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.frames import retries
+from gpuvgm.io import retries
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.jobs import PORTION_ROWS, Unclean, same_for_every_run
 from tests.fuzz.runs import changed_content, inputs_of_all, without_source

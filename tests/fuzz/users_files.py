@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import gpuvgm
-from gpuvgm.documents import column_document
 from gpuvgm.errors import InputError
+from gpuvgm.table.serialization import column_document
 from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import FEW, difference, fitted, table_of_users, unfitted

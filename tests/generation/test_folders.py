@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.datasets.amounts import amount_rows
+from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
+from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.generation.amounts import amount_rows
-from gpuvgm.generation.mixed_table import TABLE_SCHEMA, mixed_table_rows
-from gpuvgm.generation.ranges import CHUNK_ROWS
-from gpuvgm.manifest import digest_of
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.io.manifest import digest_of
 
 ROWS, FILE_ROWS = 250_000, 100_000
 

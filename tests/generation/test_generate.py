@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from gpuvgm.datasets import amount, amounts, generate
+from gpuvgm.datasets.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS, AMOUNT_WEIGHTS
+from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import read_metadata
-from gpuvgm.generation import amount, amounts, generate
-from gpuvgm.generation.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS, AMOUNT_WEIGHTS
-from gpuvgm.generation.ranges import CHUNK_ROWS
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.io import read_metadata
 
 ROWS = 3 * CHUNK_ROWS
 ALL = amount(0, ROWS, seed=7)
@@ -122,7 +122,7 @@ def test_an_interruption_leaves_nothing(tmp_path):
 
 PEAK = """
 import sys
-from gpuvgm.generation import generate
+from gpuvgm.datasets import generate
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.datasets import likeness
+from gpuvgm.datasets.likeness import Likeness
+from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.generation import likeness
-from gpuvgm.generation.likeness import Likeness
-from gpuvgm.generation.ranges import CHUNK_ROWS
 
 ROWS = 600
 RANDOM = np.random.default_rng(0)

@@ -19,8 +19,8 @@ from gpuvgm.engines.cuda.e_step import (
     rows_program,
 )
 from gpuvgm.engines.reference import ReferenceEngine
-from gpuvgm.grid import Frame
-from gpuvgm.model import KernelTable
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Frame
 from tests.engines.test_engines import mixture, rows
 from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
 

@@ -12,8 +12,8 @@ from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.cuda import CudaEngine, pieces, started
 from gpuvgm.engines.cuda.device import Lane
 from gpuvgm.engines.cuda.pieces import in_pieces, uploaded
-from gpuvgm.grid import Frame
-from gpuvgm.model import Draw, InverseTable
+from gpuvgm.engines.tables import Draw, InverseTable
+from gpuvgm.summary.grid import Frame
 from tests.engines.test_engines import draw_table, encode
 from tests.kernels.emulated import EmulatedDevice, OutOfMemory, Resident, needs_compiler
 from tests.maths.test_grid import grid_of

@@ -10,8 +10,8 @@ import pytest
 
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import rows
-from gpuvgm.grid import Frame
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.summary.grid import Frame
 from tests.engines.test_engines import draw_table
 from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
 

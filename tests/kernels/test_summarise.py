@@ -11,8 +11,8 @@ from gpuvgm.engines.cuda import summary
 from gpuvgm.engines.cuda.summary import CellTable, summarise
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.errors import InputError
-from gpuvgm.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
-from gpuvgm.summary import Summary
+from gpuvgm.summary.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
+from gpuvgm.summary.summary import Summary
 from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
 from tests.maths.test_grid import grid_of
 from tests.maths.test_summary import same

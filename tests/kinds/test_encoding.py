@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn
+from gpuvgm.columns.model import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn
 from tests.kinds.tables import DECLARED, ENCODED, table
 
 ROWS = 3000

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns import GeneralColumn, MixtureColumn
+from gpuvgm.columns.model import GeneralColumn, MixtureColumn
 from gpuvgm.errors import InputError
 
 FLOATS = st.floats(-1e6, 1e6, allow_subnormal=False)

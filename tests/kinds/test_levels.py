@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
+from gpuvgm.columns.categories import LevelCounts, LevelIndex, array_of, levels_of, plain_values
 from gpuvgm.errors import InputError
-from gpuvgm.levels import LevelCounts, LevelIndex, array_of, levels_of, plain_values
 
 CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "text": (pa.string(), ["b", "a", None, "b", "", "  ", "ä"]),

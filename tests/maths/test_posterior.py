@@ -7,8 +7,9 @@ import pytest
 from scipy.special import betaln, digamma, gammaln
 from sklearn.mixture import BayesianGaussianMixture
 
-from gpuvgm.concentration import StickBreaking
-from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
+from gpuvgm.mixture.concentration import StickBreaking
+from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.statistics import ComponentStatistics
 
 K, ROWS = 4, 500
 

@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from gpuvgm.acceleration import Climb, Ground, quasi_newton
-from gpuvgm.accumulation import over_cells
-from gpuvgm.cell_search import cell_starts, coarse_cells, search_cells
 from gpuvgm.config import FitConfig
+from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
-from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.generation import amount
-from gpuvgm.grid import Frame, Masses, build_grid
-from gpuvgm.posterior import ComponentStatistics, Posterior, Prior
-from gpuvgm.search import Effort, SearchResult
-from gpuvgm.summary import Cells
+from gpuvgm.mixture.acceleration import Climb, Ground, quasi_newton
+from gpuvgm.mixture.accumulate import over_cells
+from gpuvgm.mixture.cell_search import cell_starts, coarse_cells, search_cells
+from gpuvgm.mixture.em import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.search import Effort, SearchResult
+from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.summary import Cells
 
 Result = SearchResult[ComponentStatistics, Posterior]
 QUICK = Effort(contest=10, trial=4, rough_iter=40, max_iter=200, rounds=1)

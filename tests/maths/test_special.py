@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special as scipy_special
 
-from gpuvgm import special
+from gpuvgm.mixture import special
 
 ARGUMENTS = np.concatenate([10.0 ** np.linspace(-6, 12, 4001), np.linspace(0.5, 3, 1001), [1.0, 2.0]])
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.grid import Grid, keys_of
-from gpuvgm.summary import Cells, Summary
+from gpuvgm.summary.grid import Grid, keys_of
+from gpuvgm.summary.summary import Cells, Summary
 from tests.maths.test_grid import grid_of
 from tests.shapes import SHAPES, shape
 

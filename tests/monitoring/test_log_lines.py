@@ -8,8 +8,8 @@ import logging
 import numpy as np
 import pytest
 
-from gpuvgm.monitoring.credentials import without_credentials
-from gpuvgm.monitoring.log_lines import JsonLines
+from gpuvgm.cli.credentials import without_credentials
+from gpuvgm.cli.log_lines import JsonLines
 
 
 def line_of(message: object, **fields: object) -> str:

@@ -59,7 +59,7 @@ def test_source_tree_imports_without_the_extension(tmp_path):
 import importlib, importlib.util, json, pkgutil, gpuvgm
 assert importlib.util.find_spec("gpuvgm._native") is None
 names = [m.name for m in pkgutil.walk_packages(gpuvgm.__path__, "gpuvgm.")]
-needs_more = {"gpuvgm.__main__", "gpuvgm.engines.native", "gpuvgm.engines.cuda", "gpuvgm.distributed"}
+needs_more = {"gpuvgm.__main__", "gpuvgm.engines.native", "gpuvgm.engines.cuda", "gpuvgm.execution"}
 for name in names:
     if name not in needs_more and not name.startswith(("gpuvgm.integrations", "gpuvgm.service")):
         importlib.import_module(name)

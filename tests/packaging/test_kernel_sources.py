@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 import gpuvgm
-from gpuvgm import kernels
+from gpuvgm.engines import kernels
 
 SUFFIXES = {".cuh", ".hpp", ".cpp"}
-FOLDER = Path(gpuvgm.__file__).parent / "kernels"
+FOLDER = Path(gpuvgm.__file__).parent / "engines" / "kernels"
 IN_TREE = sorted(str(file.relative_to(FOLDER)) for file in FOLDER.rglob("*") if file.suffix in SUFFIXES)
 
 
 def test_sources_are_listed_as_resources():
-    folder = resources.files("gpuvgm.kernels")
+    folder = resources.files("gpuvgm.engines.kernels")
     listed = [{file.name for file in folder.joinpath(name).iterdir()} for name in (".", "host", "cuda")]
     for name, found in zip(["vgm_math.cuh", "native.cpp", "transform.cuh"], listed, strict=True):
         assert name in found

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.console import explained
+from gpuvgm.cli.console import explained
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink
-from gpuvgm.frames.parquet import ParquetPart
+from gpuvgm.io import ParquetSink
+from gpuvgm.io.parquet import ParquetPart
 from tests.recovery.conftest import contents, table
 
 PARTS = 2_500  # rows: borders lie within blocks and across files

@@ -14,16 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm import execution, tallies
+from gpuvgm.columns.categories import LevelCounts
+from gpuvgm.columns.numeric import Lowest
+from gpuvgm.columns.passthrough import RowCount
+from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, ModelFileError, SourceChangedError
-from gpuvgm.generation.mixed_table import mixed_table_rows
-from gpuvgm.journal import packed, unpacked
-from gpuvgm.kinds.numbers import Lowest
-from gpuvgm.kinds.passing import RowCount
-from gpuvgm.levels import LevelCounts
-from gpuvgm.manifest import NAME, read_manifest
-from gpuvgm.store import fingerprint
-from gpuvgm.summary import Summary
+from gpuvgm.execution import aggregate as tallies
+from gpuvgm.execution import local as execution
+from gpuvgm.io.manifest import NAME, read_manifest
+from gpuvgm.summary.summary import Summary
+from gpuvgm.table.checkpoint import packed, unpacked
+from gpuvgm.table.model_file import fingerprint
 
 ROWS, PORTION_ROWS = 40_000, 7000
 PORTIONS = -(-ROWS // PORTION_ROWS)
@@ -205,7 +206,7 @@ def test_a_killed_process_is_resumed(data, tmp_path):
     fit = ("fit", data, "--effort", "research", "--quiet", "--model")
     assert exit_code(*fit, tmp_path / "whole.gpuvgm") == 0
     process = started(*fit, tmp_path / "cut.gpuvgm")
-    manifest, end = tmp_path / ".cut.gpuvgm.journal" / NAME, time.monotonic() + 60
+    manifest, end = tmp_path / ".cut.gpuvgm.table.checkpoint" / NAME, time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
         found = read_manifest(manifest)
         if found is not None and len(found.done) >= 2:
@@ -236,9 +237,9 @@ def grown(data, tmp_path):
 def test_new_files_are_fitted_in_without_the_old_ones(grown, monkeypatch):
     place, expected = grown
     opened = []
-    read = gpuvgm.frames.parquet.ParquetPart._read
+    read = gpuvgm.io.parquet.ParquetPart._read
     monkeypatch.setattr(
-        gpuvgm.frames.parquet.ParquetPart,
+        gpuvgm.io.parquet.ParquetPart,
         "_read",
         lambda part, *rest: opened.append(part.path.name) or read(part, *rest),
     )

@@ -13,8 +13,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink, write_bytes
-from gpuvgm.partial_files import partial_of, remove_left_over, replace_folder
+from gpuvgm.files import partial_of, remove_left_over, replace_folder
+from gpuvgm.io import ParquetSink, write_bytes
 
 BEGIN = """
 import pathlib, sys

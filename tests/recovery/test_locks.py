@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 import gpuvgm
-from gpuvgm import journal, parts
+from gpuvgm.datasets import writing
 from gpuvgm.errors import InputError
-from gpuvgm.frames import ParquetSink
-from gpuvgm.generation import writing
-from gpuvgm.locks import FolderInUse, locked
+from gpuvgm.io import ParquetSink
+from gpuvgm.io.locks import FolderInUse, locked
+from gpuvgm.table import checkpoint as journal
+from gpuvgm.table import parts
 from tests.recovery.conftest import contents
 
-HOLD = "import pathlib, sys; from gpuvgm.locks import locked\nwith locked(pathlib.Path(sys.argv[1])): print(1); input()"
+HOLD = (
+    "import pathlib, sys; from gpuvgm.io.locks import locked\nwith locked(pathlib.Path(sys.argv[1])): print(1); input()"
+)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.frames import open_source
+from gpuvgm.io import open_source
 
 PARTS = 5_000
 

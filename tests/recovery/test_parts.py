@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import ParquetSink
-from gpuvgm.generation.mixed_table import mixed_table_rows
-from gpuvgm.manifest import digest_of, read_manifest
+from gpuvgm.io import ParquetSink
+from gpuvgm.io.manifest import digest_of, read_manifest
 
 ROWS, PART_ROWS = 50_000, 8192
 COLUMNS = ["amount", "balance", "city"]

@@ -7,12 +7,12 @@ import os
 import pytest
 
 import gpuvgm
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames.growth import told_apart
-from gpuvgm.journal import forget_journal
-from gpuvgm.locks import locked
-from gpuvgm.manifest import Manifest
-from gpuvgm.store import fingerprint
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.io.growth import told_apart
+from gpuvgm.io.locks import locked
+from gpuvgm.io.manifest import Manifest
+from gpuvgm.table.checkpoint import forget_journal
+from gpuvgm.table.model_file import fingerprint
 
 
 @pytest.mark.parametrize("lengths", [(8_192, 4_096), (4_096, 12_288)])

@@ -10,7 +10,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.manifest import NAME
+from gpuvgm.io.manifest import NAME
 
 ROWS = 20_000
 
@@ -77,7 +77,7 @@ def test_a_sample_does_not_grow(place):
 def test_wrong_input_leaves_no_journal(place):
     x = np.ones(ROWS)
     x[5] = np.inf
-    pq.write_table(gpuvgm.frames.open_source({"x": x}).sample(["x"], [(0, ROWS)]), "bad.parquet")
+    pq.write_table(gpuvgm.io.open_source({"x": x}).sample(["x"], [(0, ROWS)]), "bad.parquet")
     with pytest.raises(InputError, match="infinite"):
         gpuvgm.TableTransformer().fit("bad.parquet", journal="j")
     assert not os.path.exists("j")
@@ -122,6 +122,6 @@ def test_workers_that_stand_elsewhere_find_relative_paths(place, transformer, tm
 
 def test_a_local_executor_brings_its_threads_and_listener(place):
     seen = []
-    executor = gpuvgm.execution.LocalExecutor(1, seen.append)
+    executor = gpuvgm.execution.local.LocalExecutor(1, seen.append)
     gpuvgm.TableTransformer(effort="research", executor=executor).fit("a.parquet")
     assert seen and seen[-1] == ROWS

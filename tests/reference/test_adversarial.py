@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.accumulation import over_rows
-from gpuvgm.cells_fit import CHECKED_ITERATIONS, distance
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.fit import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
-from gpuvgm.rows import Rows
-from gpuvgm.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
-from gpuvgm.seeding import Seeds
-from gpuvgm.summary import Summary
+from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
+from gpuvgm.mixture.accumulate import over_rows
+from gpuvgm.mixture.cell_fit import CHECKED_ITERATIONS, distance
+from gpuvgm.mixture.em import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.mixture.kmeans import Seeds
+from gpuvgm.mixture.rows import Rows
+from gpuvgm.summary.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
+from gpuvgm.summary.summary import Summary
 
 HEAD = UNKNOWN_SAMPLE_ROWS
 either_effort = pytest.mark.parametrize("effort", ["research", "best"])

@@ -10,15 +10,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
-from gpuvgm.columns import MixtureColumn
+from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.frames import open_source
-from gpuvgm.kinds.base import ColumnRequest
-from gpuvgm.run import Run
-from gpuvgm.sampling import take_sample
-from gpuvgm.schema import ColumnSpec
-from gpuvgm.table_fit import fit_table
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sampling import take_sample
+from gpuvgm.io import open_source
+from gpuvgm.table.columns_fit import fit_table
 from tests.shapes import SHAPES, shape
 
 ROWS = 8_000

@@ -9,22 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.accumulation import CELL_FRAME, over_rows
+from gpuvgm.columns import mixture
+from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.numeric import NumberPlan, nearest_seeds, plan_numbers
+from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.execution import LocalExecutor
-from gpuvgm.fit import Stopping, fit_mixture, mean_and_variance, prior_of
-from gpuvgm.frames import open_source
-from gpuvgm.kinds import mixture
-from gpuvgm.kinds.base import ColumnRequest
-from gpuvgm.kinds.numbers import NumberPlan, nearest_seeds, plan_numbers
-from gpuvgm.model import KernelTable
-from gpuvgm.posterior import Posterior
-from gpuvgm.rows import Rows
-from gpuvgm.run import Run
-from gpuvgm.sampling import take_sample
-from gpuvgm.schema import ColumnSpec
-from gpuvgm.table_fit import FittedColumns, fit_table
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sampling import take_sample
+from gpuvgm.io import open_source
+from gpuvgm.mixture.accumulate import CELL_FRAME, over_rows
+from gpuvgm.mixture.em import Stopping, fit_mixture, mean_and_variance, prior_of
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.rows import Rows
+from gpuvgm.table.columns_fit import FittedColumns, fit_table
 from tests.shapes import SHAPES, shape
 
 ROWS = 200_000
@@ -73,7 +72,7 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
     engine = get_engine("auto")
     cells = engine.summarise(x, plan.grid).cells()
     posterior = fit_rows(plan, x)
-    table = KernelTable.of(posterior, CELL_FRAME)
+    table = posterior.kernel_table(CELL_FRAME)
     k = len(posterior.means)
 
     def mean_shifts(sums: np.ndarray) -> np.ndarray:
@@ -111,7 +110,7 @@ def test_a_misleading_sample_is_noticed_in_a_stream(caplog: pytest.LogCaptureFix
 
 
 def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpuvgm import sampling
+    from gpuvgm.execution import sampling
 
     monkeypatch.setattr(sampling, "sample_runs", lambda rows, seed: [(0, 4096)])
     refined = fit_table_of(drifting(), repeatable=True).columns["x"]
@@ -122,7 +121,7 @@ def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) ->
 def test_exact_takes_over_where_refining_does_not_help(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from gpuvgm.numbers_fit import Column
+    from gpuvgm.table.numeric_fit import Column
 
     monkeypatch.setattr(Column, "is_good", property(lambda column: column.outcome is None))
     with caplog.at_level(logging.WARNING, "gpuvgm"):

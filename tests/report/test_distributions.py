@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
-from gpuvgm.generation import amount
-from gpuvgm.grid import Grid
 from gpuvgm.report.distributions import Pieces, distances, grid_around
 from gpuvgm.report.figures import SHARES
-from gpuvgm.summary import Summary
+from gpuvgm.summary.grid import Grid
+from gpuvgm.summary.summary import Summary
 
 ROWS = 30_000
 SAMPLE = 5000
@@ -114,7 +114,7 @@ def test_quantiles_lie_in_the_piece_of_the_exact_ones(case: str) -> None:
 
 
 def pieces_of_value(pieces: Pieces, values: np.ndarray) -> np.ndarray:
-    from gpuvgm.grid import keys_of
+    from gpuvgm.summary.grid import keys_of
 
     return keys_of(pieces.frame.apply(values))
 

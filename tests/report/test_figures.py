@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import gpuvgm
+from gpuvgm.datasets import amount
 from gpuvgm.errors import InputError
-from gpuvgm.generation import amount
 from gpuvgm.report import Report
 from gpuvgm.report.histogram import ErrorHistogram
 from gpuvgm.report.text import aligned

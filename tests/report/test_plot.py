@@ -8,9 +8,9 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import gpuvgm
+from gpuvgm.columns.plots import plot_column
+from gpuvgm.datasets import amount
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.generation import amount
-from gpuvgm.report.plots import plot_column
 
 pytest.importorskip("matplotlib").use("agg")
 

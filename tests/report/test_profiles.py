@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.generation import amount
+from gpuvgm.datasets import amount
 from gpuvgm.report.advice import advice
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.profiles import Histogram, NumberProfile

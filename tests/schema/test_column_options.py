@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpuvgm.column_options import KINDS, checked_option, kinds_with
+from gpuvgm.columns.options import KINDS, checked_option, kinds_with
 from gpuvgm.errors import InputError
 
 DAY = datetime.date(2024, 1, 31)

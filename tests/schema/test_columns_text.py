@@ -6,9 +6,9 @@ import datetime
 
 import pytest
 
+from gpuvgm.cli.options import parse_columns
+from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.errors import InputError
-from gpuvgm.options import parse_columns
-from gpuvgm.schema import ColumnSpec
 
 
 @pytest.mark.parametrize(

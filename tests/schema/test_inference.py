@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.inference import Finding, infer_kind, is_level_type
+from gpuvgm.columns.inference import Finding, infer_kind, is_level_type
 
 ROWS = 10_000
 

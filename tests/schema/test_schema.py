@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.arrow_types import is_number_type
+from gpuvgm.columns.schema import KINDS, ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError
-from gpuvgm.schema import KINDS, ColumnSpec, TableSchema, check_settings
+from gpuvgm.io.arrow_types import is_number_type
 
 ROWS = 300
 SOURCE = "trips.parquet"

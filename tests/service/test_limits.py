@@ -16,7 +16,7 @@ from gpuvgm.service import app
 from gpuvgm.service.bodies import RowsResponse
 from gpuvgm.service.limits import Deadline, Limits
 from gpuvgm.service.work import Work
-from gpuvgm.views import model_document
+from gpuvgm.table.description import model_document
 from tests.service.conftest import ARROW, TOKEN, error_of, stream_of, table_of
 
 ROWS = stream_of(table_of().select(["x"]))

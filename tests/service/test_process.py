@@ -13,8 +13,8 @@ from contextlib import closing
 
 import pytest
 
+from gpuvgm.cli.serve import token_of
 from gpuvgm.service.models import load_models
-from gpuvgm.service.start import token_of
 from tests.cli.running import invoke, start
 from tests.service.conftest import ARROW, TOKEN, stream_of, table_of
 

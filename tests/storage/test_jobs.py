@@ -7,8 +7,8 @@ import json
 import pytest
 
 import gpuvgm
-from gpuvgm.documents import fingerprint
-from gpuvgm.frames import open_source
+from gpuvgm.io import open_source
+from gpuvgm.table.serialization import fingerprint
 from tests.cli.running import invoke
 from tests.storage.conftest import keys, store
 

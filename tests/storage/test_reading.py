@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.frames import cudf_files, open_source, read_metadata
+from gpuvgm.io import cudf_files, open_source, read_metadata
 from tests.storage.conftest import ROWS, store
 
 
@@ -149,7 +149,7 @@ def test_an_object_replaced_while_it_is_read_is_named(wide, shorter):
 
 def test_files_of_this_machine_need_no_fsspec(folder):
     code = (
-        "import sys; from gpuvgm.frames import ParquetSink, open_source; s = open_source(sys.argv[1]); "
+        "import sys; from gpuvgm.io import ParquetSink, open_source; s = open_source(sys.argv[1]); "
         "ParquetSink(sys.argv[1] + '.parquet', s.schema); print([m for m in sys.modules if m.startswith('fsspec')])"
     )
     command = [sys.executable, "-c", code, str(folder / "rows.parquet")]

@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.frames import location_of, open_source
+from gpuvgm.io import location_of, open_source
 from tests.cli.running import invoke
 from tests.storage.conftest import ROWS, forget_connections, keys, store
 

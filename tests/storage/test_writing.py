@@ -10,8 +10,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
-from gpuvgm.frames import ParquetSink, location_of, open_source, refuse_overwriting, remote
-from gpuvgm.store import check_target, fingerprint
+from gpuvgm.io import ParquetSink, location_of, open_source, refuse_overwriting, remote
+from gpuvgm.table.model_file import check_target, fingerprint
 from tests.storage.conftest import keys, store
 
 TABLE = pa.table({"x": [1.0, 2.0, 3.0]})
@@ -183,7 +183,7 @@ def test_a_model_that_is_not_there(bucket, fitted, monkeypatch):
     fitted.save(f"{bucket}/folder/m.gpuvgm")
     with pytest.raises(ModelFileError, match=rf"^{bucket}/folder: is a folder; a model at a URL is one file"):
         gpuvgm.load(f"{bucket}/folder")
-    monkeypatch.setattr("gpuvgm.members.MOST_REMOTE_BYTES", 100)
+    monkeypatch.setattr("gpuvgm.table.archive.MOST_REMOTE_BYTES", 100)
     with pytest.raises(ModelFileError, match=r"m.gpuvgm: has [\d,]+ bytes; this is no model"):
         gpuvgm.load(f"{bucket}/folder/m.gpuvgm")
 

@@ -6,16 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from gpuvgm.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
-from gpuvgm.columns import CategoricalColumn, GeneralColumn, MixtureColumn, PassedColumn, TableModel
-from gpuvgm.concentration import StickBreaking
+from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.columns.model import (
+    CategoricalColumn,
+    FitRecord,
+    GeneralColumn,
+    MixtureColumn,
+    MixtureModel,
+    PassedColumn,
+    TableModel,
+)
+from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
-from gpuvgm.grid import Frame, Masses, build_grid
-from gpuvgm.model import FitRecord, MixtureModel
-from gpuvgm.posterior import Posterior
-from gpuvgm.schema import ColumnSpec, TableSchema
-from gpuvgm.store import StoredModel
-from gpuvgm.summary import Summary
+from gpuvgm.mixture.concentration import StickBreaking
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.summary import Summary
+from gpuvgm.table.model_file import StoredModel
 
 AWKWARD = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, -2.2250738585072014e-308])
 COUNTED = FitRecord("none", 40, 3)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.store import FORMAT, fingerprint, load_model
+from gpuvgm.table.model_file import FORMAT, fingerprint, load_model
 
 DATA = Path(__file__).parent / "data"
 ROWS = {"Amount": [0.0, 1.5, None, 2.25, 900.0, -3.0], "id": [2**60, 2**60 + 1, 2**60 + 500, None, 2**60 + 7, 2**60]}

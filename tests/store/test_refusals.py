@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm import members
 from gpuvgm.errors import ModelFileError
-from gpuvgm.store import FORMAT, load_model, save_model
+from gpuvgm.table import archive as members
+from gpuvgm.table.model_file import FORMAT, load_model, save_model
 from tests.store.samples import make_stored
 
 FORMS = ["model", "model.gpuvgm"]

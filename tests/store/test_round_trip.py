@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuvgm
-from gpuvgm.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
-from gpuvgm.columns import CategoricalColumn, GeneralColumn, MixtureColumn, PassedColumn
-from gpuvgm.concentration import StickBreaking
-from gpuvgm.documents import column_document, column_of, from_plain, plain
+from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.columns.model import CategoricalColumn, FitRecord, GeneralColumn, MixtureColumn, PassedColumn
+from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
-from gpuvgm.model import FitRecord
-from gpuvgm.posterior import Posterior
-from gpuvgm.schema import KINDS
-from gpuvgm.store import StoredModel, fingerprint, load_model, save_model
+from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.mixture.concentration import StickBreaking
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.table.model_file import StoredModel, fingerprint, load_model, save_model
+from gpuvgm.table.serialization import column_document, column_of
 from tests.store.samples import make_mixture, make_model, make_stored
 
 FORMS = ["model", "model.gpuvgm"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gpuvgm import store
 from gpuvgm.errors import InputError
-from gpuvgm.store import check_target, load_model, save_model
+from gpuvgm.table import model_file as store
+from gpuvgm.table.model_file import check_target, load_model, save_model
 from tests.store.samples import make_stored
 
 FORMS = ["model", "model.gpuvgm"]

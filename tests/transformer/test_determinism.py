@@ -104,7 +104,7 @@ def test_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in native_names():
         chosen = make_engine(name)
         monkeypatch.setattr(engines, "get_engine", lambda _="auto", chosen=chosen: chosen)
-        for module in ("gpuvgm.numbers_fit", "gpuvgm.tallies", "gpuvgm.encoding"):
+        for module in ("gpuvgm.table.numeric_fit", "gpuvgm.execution.aggregate", "gpuvgm.table.encode"):
             monkeypatch.setattr(f"{module}.get_engine", lambda _="auto", chosen=chosen: chosen)
         transformer = TableTransformer(["a"]).fit({"a": table()["a"][:5000]})
         encoded = transformer.transform(table())
@@ -138,7 +138,7 @@ def test_partial_fit_equals_one_fit_on_the_same_grid() -> None:
         other = whole.columns_[name]
         assert column.fit.rows == other.fit.rows == ROWS
         assert grown.summaries_[name].ordinary == whole.summaries_[name].ordinary
-    from gpuvgm.summary import Summary
+    from gpuvgm.summary.summary import Summary
 
     direct = Summary.from_array(x["a"], grown.summaries_["a"].grid)
     for part in ("cell", "count", "first", "second"):

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm import TableTransformer, sampling
-from gpuvgm.codecs.device_columns import DeviceColumn
+from gpuvgm import TableTransformer
+from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import InputError
+from gpuvgm.execution import sampling
 from tests.conftest import needs_gpu
 from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_fake_cudf
 from tests.kernels.emulated import needs_compiler

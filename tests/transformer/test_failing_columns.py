@@ -11,8 +11,9 @@ from sklearn.exceptions import NotFittedError
 
 import gpuvgm
 from gpuvgm import TableTransformer
-from gpuvgm.documents import column_document, plain
 from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.io.plain_json import plain
+from gpuvgm.table.serialization import column_document
 
 ROWS = 3000
 

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from gpuvgm import BayesianGaussianMixture, TableTransformer, load
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.store import fingerprint
+from gpuvgm.table.model_file import fingerprint
 from tests.cli.running import document, invoke
 from tests.shapes import shape
 

@@ -13,9 +13,9 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.frames import open_source
-from gpuvgm.sample_fit import sampled_source, stratify
-from gpuvgm.sampling import sample_runs
+from gpuvgm.execution.sampling import sample_runs
+from gpuvgm.io import open_source
+from gpuvgm.table.stratify import sampled_source, stratify
 
 ROWS = 50_000
 SETTINGS = {"effort": "research", "max_iter": 10}

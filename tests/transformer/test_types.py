@@ -11,9 +11,9 @@ import pytest
 
 from gpuvgm import TableTransformer, load
 from gpuvgm.engines.base import Engine
+from gpuvgm.engines.tables import InverseTable
 from gpuvgm.errors import InputError
-from gpuvgm.grid import Frame
-from gpuvgm.model import InverseTable
+from gpuvgm.summary.grid import Frame
 from tests.shapes import shape
 
 

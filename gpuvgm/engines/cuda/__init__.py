@@ -17,16 +17,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm import multivariate
+from gpuvgm.arrays import Array
+from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import Engine, OnehotPart, ReadPart
 from gpuvgm.engines.cuda import e_step, rows, summary
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
-from gpuvgm.grid import Floats, Frame, Grid
-from gpuvgm.model import Draw, DrawTable, InverseTable, KernelTable
-from gpuvgm.multivariate import Array, GaussianTable
-from gpuvgm.summary import Summary
+from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.summary.grid import Floats, Frame, Grid
+from gpuvgm.summary.summary import Summary
 
 T = TypeVar("T")
 _LOG = logging.getLogger("gpuvgm")

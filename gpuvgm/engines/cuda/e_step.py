@@ -11,8 +11,8 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.narrow import NarrowMixture
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.grid import Floats
-from gpuvgm.model import KernelTable
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Floats
 
 MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
 TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.grid import Floats
-from gpuvgm.model import FLOAT32_EXPONENTS, KernelTable
+from gpuvgm.engines.tables import FLOAT32_EXPONENTS, KernelTable
+from gpuvgm.summary.grid import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from gpuvgm.kernels import source
+from gpuvgm.engines.kernels import source
 
 #: Options of the compiler beside CuPy's own: products and sums are contracted nowhere but where the source says fma.
 OPTIONS = ("--std=c++17", "--fmad=false")
@@ -68,7 +68,7 @@ class Program:
     name : str
         Name of the kernel, another for every variant.
     sources : tuple of str
-        Files of `gpuvgm.kernels`, in the order they build on each other.
+        Files of `gpuvgm.engines.kernels`, in the order they build on each other.
     constants : tuple of (str, str)
         Names that the text is compiled with.
     parameters : tuple of Parameter

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.grid import Floats
-from gpuvgm.model import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
+from gpuvgm.summary.grid import Floats
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor

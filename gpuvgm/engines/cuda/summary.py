@@ -9,8 +9,8 @@ import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
-from gpuvgm.summary import Summary, check_range
+from gpuvgm.summary.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
+from gpuvgm.summary.summary import Summary, check_range
 
 WINDOW_ROWS = (1 << 22) - 4096  # rows whose count and first moment fit one 64-bit word of a cell
 WINDOWS = 5  # of a launch; a multiprocessor has a block of each at a time

@@ -1,0 +1,132 @@
+"""Arrays of any namespace, columns whose values lie on a device, and the way between device and host."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Array = Any  # an array of any namespace; mypy knows no protocol of the array API standard
+
+
+def namespace_of(x: Array) -> Any:
+    """Namespace of an array's functions: what the array itself names; CuPy's arrays name none, their module serves."""
+    if hasattr(x, "__array_namespace__"):
+        return x.__array_namespace__()
+    return sys.modules[type(x).__module__.partition(".")[0]]
+
+
+def to_numpy(x: Array) -> Any:
+    """An array on the host."""
+    if hasattr(x, "get"):
+        return x.get()
+    return x if isinstance(x, np.ndarray) else np.from_dlpack(x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceColumn:
+    """Consecutive rows of a column of numbers, datetimes or truth values on a device.
+
+    Parameters
+    ----------
+    values : array of shape (rows,)
+        One contiguous array of the device's namespace: floats, integers or bool; datetimes and durations as the
+        integers that they are stored as.
+    type : pyarrow.DataType
+        Arrow type of the column.
+    missing : array of shape (rows,), bool, optional
+        Rows without a value, whose `values` may be anything; None where every row has one. NaN is missing too.
+    """
+
+    values: Array
+    type: pa.DataType
+    missing: Array | None = None
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def to_arrow(self) -> pa.Array[Any]:
+        """The same rows in the memory of the host."""
+        values = to_numpy(self.values)
+        if pa.types.is_boolean(self.type):
+            values = values.astype(np.bool_, copy=False)
+        mask = None if self.missing is None else to_numpy(self.missing)
+        array: pa.Array[Any] = pa.array(values, mask=mask)
+        return array if array.type == self.type else array.view(self.type)
+
+    def filter(self, rows: Any) -> DeviceColumn:
+        """The rows of a mask of the device, or of a slice."""
+        return DeviceColumn(self.values[rows], self.type, None if self.missing is None else self.missing[rows])
+
+    def stored(self) -> DeviceColumn:
+        """The column as the integers or floats that it is stored as."""
+        return DeviceColumn(self.values, pa.from_numpy_dtype(self.values.dtype), self.missing)
+
+    def replaced(self, rows: Array, value: int | float) -> DeviceColumn:
+        """The column with one value, in the unit of its type, in some rows."""
+        xp = namespace_of(self.values)
+        missing = None if self.missing is None else self.missing & ~rows
+        if missing is not None and not missing.any():
+            missing = None  # what is missing nowhere keeps its type
+        return DeviceColumn(xp.where(rows, self.values.dtype.type(value), self.values), self.type, missing)
+
+
+#: Rows of a column, wherever they lie.
+Column: TypeAlias = "pa.Array[Any] | DeviceColumn"
+
+
+def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:
+    """Column of stored values where these lie: an Arrow array on the host, a `DeviceColumn` elsewhere."""
+    column = DeviceColumn(values, type_, missing)
+    return column if is_on_device(values) else column.to_arrow()
+
+
+def on_host(column: Column) -> pa.Array[Any]:
+    """The column in the memory of the host."""
+    return column.to_arrow() if isinstance(column, DeviceColumn) else column
+
+
+def is_on_device(array: Array) -> bool:
+    """Whether an array lies anywhere but in the memory of the host."""
+    return namespace_of(array) is not np
+
+
+def beside(array: Array, other: Array) -> Array:
+    """An array where the other one lies."""
+    xp = namespace_of(other)
+    if xp is np:
+        return to_numpy(array)
+    return array if is_on_device(array) else xp.asarray(array)
+
+
+def widened(numbers: Array) -> Array:
+    """Floats in float64, exactly: on a device a plain conversion takes subnormal float32 for 0."""
+    if not is_on_device(numbers) or numbers.dtype != np.float32:
+        return numbers.astype(np.float64, copy=False)
+    bits = numbers.view(np.uint32)
+    sign = 1.0 - 2.0 * (bits >> np.uint32(31)).astype(np.float64)
+    subnormal = (bits & np.uint32(0x007FFFFF)).astype(np.float64) * 2.0**-149
+    small = (bits & np.uint32(0x7F800000)) == 0
+    return namespace_of(numbers).where(small, sign * subnormal, numbers.astype(np.float64))
+
+
+def narrowed(numbers: Array) -> Array:
+    """Float64 rounded to the nearest float32, subnormal ones too; see `widened`."""
+    if not is_on_device(numbers) or numbers.dtype == np.float32:
+        return numbers.astype(np.float32, copy=False)
+    xp = namespace_of(numbers)
+    size = xp.abs(numbers)
+    small = size < 2.0**-126
+    steps = xp.rint(xp.where(small, size, 0.0) * 2.0**149).astype(np.uint32)  # 2^23 of them are the least normal one
+    signs = xp.signbit(numbers).astype(np.uint32) << np.uint32(31)
+    return xp.where(small, (steps | signs).view(np.float32), numbers.astype(np.float32))
+
+
+def host_rows(rows: Array) -> NDArray[np.bool_]:
+    """A mask of rows in the memory of the host, where messages are made."""
+    found: NDArray[np.bool_] = to_numpy(rows)
+    return found

@@ -1,0 +1,44 @@
+"""The cluster that a command asks for, from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gpuvgm.cli.console import Terminal
+from gpuvgm.errors import InputError
+from gpuvgm.execution.cluster import cluster
+from gpuvgm.execution.dask import DaskExecutor
+
+
+@contextmanager
+def executor_of(
+    terminal: Terminal, scheduler: str | None, workers: int | None, threads: int | None
+) -> Iterator[DaskExecutor | None]:
+    """The executor of a command: None for this process alone.
+
+    Parameters
+    ----------
+    terminal : Terminal
+        Where the address of the dashboard is told.
+    scheduler : str, optional
+        Address of a cluster that runs.
+    workers : int, optional
+        Processes to start here.
+    threads : int, optional
+        Threads of each process that is started; by default 1.
+
+    Raises
+    ------
+    InputError
+        For both a scheduler and workers.
+    """
+    if scheduler is None and workers is None:
+        yield None
+        return
+    if scheduler is not None and workers is not None:
+        raise InputError("--scheduler is a cluster that runs, --workers starts one: give one of them")
+    started = cluster(scheduler) if scheduler is not None else cluster(workers=workers, threads=threads or 1)
+    with started as client:
+        terminal.tell(f"Dask's dashboard: {client.dashboard_link}")
+        yield DaskExecutor(client)

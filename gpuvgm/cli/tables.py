@@ -1,0 +1,161 @@
+"""Models, reports and runs as documents for programs and as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from gpuvgm.cli.console import speed
+from gpuvgm.columns.model import CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.text import (
+    counted,
+    fitted_length_text,
+    length_text,
+    mean_text,
+    value_text,
+)
+from gpuvgm.table.description import levels, modes
+
+if TYPE_CHECKING:
+    from gpuvgm import TableTransformer
+
+LISTED_LEVELS = 10
+
+
+def run_document(run: Any) -> dict[str, Any]:
+    """A `RunSummary` or a `GeneratedFile`."""
+    parts = ("path", "rows", "bytes", "columns", "seconds")
+    return {part: getattr(run, part) for part in parts if hasattr(run, part)}
+
+
+def run_line(run: Any, seconds: float) -> str:
+    """The same as one line."""
+    return f"{run.path}: {counted(run.rows, 'row')}, {size(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
+
+
+def model_tables(fitted: TableTransformer) -> list[Table]:
+    """What the columns are and why, what they hold, and how they were fitted; one line a column in each table."""
+    columns = list(fitted.columns_.values())
+    tables = [_kinds_table(fitted)]
+    numbers = [column for column in columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+    if numbers:
+        tables.append(_ranges_table(numbers))
+    mixtures = [column for column in columns if isinstance(column, MixtureColumn)]
+    if mixtures:
+        tables.append(_fits_table(mixtures))
+    return tables
+
+
+def _kinds_table(fitted: TableTransformer) -> Table:
+    table = _table("column", "type", "kind", "rows", "missing", "why this kind", loose=("type", "why this kind"))
+    for spec in fitted.schema_.columns:
+        column = fitted.columns_.get(spec.name)
+        held = ("", spec.kind, "", "")
+        if column is not None:
+            held = (column.type, column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
+        table.add_row(spec.name, *held, spec.reason)
+    return table
+
+
+def _ranges_table(columns: Iterable[MixtureColumn | GeneralColumn]) -> Table:
+    table = _table("column", "minimum", "maximum", "resolution", loose=("minimum", "maximum"))
+    for column in columns:
+        ends = (value_text(column.codec, end) for end in (column.minimum, column.maximum))
+        table.add_row(column.name, *ends, length_text(column.type, column.resolution, 3))
+    return table
+
+
+def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
+    table = _table("column", "modes", "fit", "fit error")
+    for column in columns:
+        fit = column.fit
+        stopped = f"{fit.algorithm}, {fit.effort}, {fit.iterations} it., {'' if fit.converged else 'not '}conv."
+        table.add_row(
+            column.name,
+            f"{np.count_nonzero(column.active)} of {len(column.means)}",
+            stopped if column.mixture else "no ordinary value",
+            number(fit.fit_error, 2),
+        )
+    return table
+
+
+def modes_tables(fitted: TableTransformer) -> list[Table]:
+    """One line a mode of continuous and mixed columns, and one a level of categorical ones, the first ten of them."""
+    columns = list(fitted.columns_.values())
+    mixtures = [column for column in columns if isinstance(column, MixtureColumn)]
+    categorical = [column for column in columns if isinstance(column, CategoricalColumn)]
+    return [_modes_table(mixtures)] * bool(mixtures) + [_levels_table(categorical)] * bool(categorical)
+
+
+def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
+    table = _table("column", "cell", "mean or modal value", "sd", "weight", "rows", loose=("mean or modal value",))
+    for column in columns:
+        for mode in modes(column):
+            figures = (mode.get("text", ""), "", "")
+            if "mean" in mode:
+                figures = (
+                    mean_text(column, mode["mean"], mode["sd"]),
+                    fitted_length_text(column, mode["sd"], 6),
+                    f"{mode['weight']:.4f}",
+                )
+            table.add_row(column.name if mode["cell"] == 0 else "", str(mode["cell"]), *figures, f"{mode['rows']:,}")
+        table.add_section()
+    return table
+
+
+def _levels_table(columns: Iterable[CategoricalColumn]) -> Table:
+    table = _table("column", "level", "rows", "share", loose=("level",))
+    for column in columns:
+        for level in levels(column)[:LISTED_LEVELS]:
+            share = f"{100 * level['rows'] / max(column.fit.rows, 1):.2f} %"
+            table.add_row(column.name if level["cell"] == 0 else "", level["text"], f"{level['rows']:,}", share)
+        if column.width > LISTED_LEVELS:
+            table.add_row("", f"and {column.width - LISTED_LEVELS:,} more", "", "")
+        table.add_section()
+    return table
+
+
+def lines_table(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    """Any small table; all columns but the first are set to the right."""
+    table = _table(*titles)
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _table(*titles: str, loose: Sequence[str] = ()) -> Table:
+    """A table in which only names, and what stands under the `loose` titles, may be broken."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, title in enumerate(titles):
+        left = i == 0 or title == "why this kind"
+        table.add_column(
+            title, justify="left" if left else "right", overflow="fold", no_wrap=i > 0 and title not in loose
+        )
+    return table
+
+
+def number(value: float | None, digits: int = 6) -> str:
+    """A number for people."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+
+
+def training_rows(model: TableModel) -> str:
+    """How many rows a model was fitted on, and of how many they were a sample."""
+    sample = model.source.get("sample")
+    if not isinstance(sample, dict):
+        return counted(model.rows, "row")
+    total = "an unknown number" if sample.get("of") is None else f"{sample['of']:,}"
+    return f"a sample of {model.rows:,} of {total} rows"
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    value, units = float(count), ["B", "kB", "MB", "GB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"

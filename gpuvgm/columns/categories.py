@@ -1,0 +1,298 @@
+"""Levels of categorical columns: plain JSON-able values, counted in any order, found again in Arrow arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.columns.model import CategoricalColumn, Level
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_types import is_plain_number_type, is_text_type, type_of
+from gpuvgm.io.arrow_values import out_of_dictionary
+from gpuvgm.shortage import ARROW_PROBLEMS
+
+Array = Any  # a pyarrow.Array: the stubs know no array of any type
+
+MOST_LEVELS = (1 << 16) - 1  # what 16 bits number, one more being "no level"
+
+
+def value_type(type_: pa.DataType) -> pa.DataType:
+    """Type that values are looked up in: for a dictionary that of its entries, for rare types a wider one.
+
+    Arrow's tables of values take no views of text, no 16-bit floats and no decimals of fewer than 128 bits.
+    """
+    held: Any = type_.value_type if pa.types.is_dictionary(type_) else type_
+    if pa.types.is_string_view(held):
+        return pa.large_string()
+    if pa.types.is_float16(held):
+        return pa.float32()
+    return pa.decimal128(held.precision, held.scale) if pa.types.is_decimal(held) and held.bit_width < 128 else held
+
+
+def plain_values(values: Array) -> Array:
+    """Values with one form of each: no dictionary, NaN and blank text missing, no negative zero."""
+    if pa.types.is_dictionary(values.type):
+        values = out_of_dictionary(values)
+    if values.type != value_type(values.type):
+        values = values.cast(value_type(values.type))
+    if pa.types.is_floating(values.type):
+        wide = values.to_numpy(zero_copy_only=False)
+        return pa.array(wide + wide.dtype.type(0), values.type, from_pandas=True)
+    if is_text_type(values.type):
+        length: Array = pc.utf8_length(pc.utf8_trim_whitespace(values))
+        blank = pc.equal(length, pa.scalar(0, length.type))
+        if pc.any(blank).as_py():
+            return pc.if_else(blank, pa.scalar(None, values.type), values)
+    return values
+
+
+def _storage(type_: pa.DataType) -> pa.DataType:
+    """Type with Python values that JSON has: integers for datetimes, text for decimals."""
+    if pa.types.is_decimal(type_):
+        return pa.string()
+    if pa.types.is_float16(type_):  # which Arrow 18 makes of NumPy's numbers only
+        return pa.float32()
+    if pa.types.is_temporal(type_):
+        return pa.int32() if type_.bit_width == 32 else pa.int64()
+    return type_
+
+
+def levels_of(values: Array) -> tuple[Level, ...]:
+    """Plain values as levels."""
+    return tuple(values.cast(_storage(values.type)).to_pylist())
+
+
+def array_of(levels: Sequence[Level], type_: pa.DataType) -> Array:
+    """Levels as an Arrow array of the values' type."""
+    array: Array = pa.array(levels, _storage(type_)).cast(type_)
+    return array
+
+
+def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
+    """Levels from what a user writes.
+
+    Raises
+    ------
+    ValueError
+        For a value that is none of the type, or one that is given twice.
+    """
+    try:
+        array = pa.array([one.item() if isinstance(one, np.generic) else one for one in given])
+        levels = levels_of(plain_values(array.cast(type_)))
+    except (*ARROW_PROBLEMS, TypeError) as problem:
+        raise ValueError(f"not all are values of a column of type {type_}") from problem
+    if len(set(levels)) < len(levels):
+        raise ValueError("one of them is given twice")
+    return levels
+
+
+def cell_of(column: CategoricalColumn, value: object) -> int | None:
+    """Cell of what a user writes for a level; None for what is no level."""
+    try:
+        (level,) = parsed([value], value_type(type_of(column.type)))
+    except ValueError:
+        return None
+    return column.positions.get(level)
+
+
+def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int64]:
+    """`known` of each index into a dictionary, shape (rows,); `missing` where there is no index."""
+    codes = np.append(known, missing).astype(np.int64)
+    rows = indices.cast(pa.int64()).fill_null(len(known))  # 8 bits may number the entries, but not one more
+    return np.asarray(codes[rows.to_numpy(zero_copy_only=False)])
+
+
+def check_levels(count: int) -> None:
+    """Refuse more levels than can be numbered."""
+    if count > MOST_LEVELS:
+        raise InputError(
+            f"more than {MOST_LEVELS:,} levels: is it an identifier or free text? declare it "
+            '"pass" or "drop", or "continuous" if it holds numbers'
+        )
+
+
+def _negative(values: Array) -> NDArray[np.bool_]:
+    """Rows below 0; a number that wrapped around is on the other side."""
+    if pa.types.is_boolean(values.type):
+        return np.zeros(len(values), np.bool_)
+    below: Array = pc.less(values, pa.scalar(0, values.type))
+    return np.asarray(below.fill_null(fill_value=False).to_numpy(zero_copy_only=False))
+
+
+def _has_zone(type_: Any) -> bool:
+    return bool(pa.types.is_timestamp(type_) and type_.tz is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCounts:
+    """How often each level occurs, and where first.
+
+    Parameters
+    ----------
+    type : str
+        Arrow type of the values (not of a dictionary of them).
+    rows : int
+        Rows counted.
+    levels : tuple
+        The levels.
+    counts, first_rows : ndarray of shape (levels,), int64
+        Rows of each level, and the first row that holds it; -1 for declared levels that did not occur.
+    """
+
+    type: str
+    rows: int
+    levels: tuple[Level, ...]
+    counts: NDArray[np.int64]
+    first_rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Array, first_row: int) -> LevelCounts:
+        """Counts of consecutive rows; entries of a dictionary may be missing, blank or repeated."""
+        if not pa.types.is_dictionary(values.type):
+            values = values.cast(value_type(values.type)).dictionary_encode()
+        entries = plain_values(values.dictionary).dictionary_encode(null_encoding="encode")
+        known = entries.indices.to_numpy(zero_copy_only=False)
+        level_values = entries.dictionary
+        null_at = int(np.argmax(level_values.is_null())) if level_values.null_count else len(level_values)
+        if values.indices.null_count and null_at == len(level_values):
+            level_values = pa.concat_arrays([level_values, pa.nulls(1, level_values.type)])
+        return cls._of_codes(level_values, _codes(values.indices, known, null_at), first_row)
+
+    @classmethod
+    def _of_codes(cls, level_values: Array, codes: NDArray[Any], first_row: int) -> LevelCounts:
+        counts = np.bincount(codes, minlength=len(level_values)).astype(np.int64)
+        first = np.full(len(level_values), -1, np.int64)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1) + first_row  # the last one written is the first row
+        held = np.flatnonzero(counts)
+        levels = levels_of(level_values.take(pa.array(held, pa.int64())))
+        return cls(str(level_values.type), len(codes), levels, counts[held], first[held])
+
+    def merge(self, other: LevelCounts) -> LevelCounts:
+        """Counts of both sets of rows; the same in any order.
+
+        Raises
+        ------
+        InputError
+            For more levels than can be numbered.
+        """
+        both = array_of((*self.levels, *other.levels), type_of(self.type)).dictionary_encode(null_encoding="encode")
+        codes = both.indices.to_numpy()
+        check_levels(len(both.dictionary))
+        counts = np.zeros(len(both.dictionary), np.int64)
+        np.add.at(counts, codes, np.concatenate((self.counts, other.counts)))
+        first = np.full(len(counts), np.iinfo(np.int64).max)
+        rows = np.concatenate((self.first_rows, other.first_rows))
+        np.minimum.at(first, codes, np.where(rows < 0, np.iinfo(np.int64).max, rows))
+        first[first == np.iinfo(np.int64).max] = -1
+        return LevelCounts(self.type, self.rows + other.rows, levels_of(both.dictionary), counts, first)
+
+    def only(self, levels: Collection[Level]) -> LevelCounts:
+        """The counts of some levels; the rows of others stay counted as rows."""
+        kept = [i for i, level in enumerate(self.levels) if level in levels]
+        return replace(
+            self, levels=tuple(self.levels[i] for i in kept), counts=self.counts[kept], first_rows=self.first_rows[kept]
+        )
+
+    def of_type(self, type_: pa.DataType) -> LevelCounts:
+        """The same with levels of another type, which must mean the same.
+
+        Raises
+        ------
+        InputError
+            For levels that the other type does not hold.
+        """
+        if self.type == str(type_):
+            return self
+        values = array_of(self.levels, type_of(self.type))
+        try:
+            cast = plain_values(values.cast(type_))
+            same = LevelIndex(levels_of(cast), type_).find(values)
+        except ARROW_PROBLEMS:
+            same = np.full(len(self.levels), -1)
+        if np.any(same < 0):
+            raise InputError(
+                f"holds {self.type} values that {type_}, the type that was fitted, does not hold; convert it"
+            )
+        return replace(self, type=str(type_), levels=levels_of(cast))
+
+    def shifted(self, rows: int) -> LevelCounts:
+        """The same for rows that come after so many others."""
+        return replace(self, first_rows=np.where(self.first_rows < 0, -1, self.first_rows + rows))
+
+    def ordered(self) -> LevelCounts:
+        """The same by falling count; of equal counts the one that occurred first."""
+        never = np.where(self.first_rows < 0, np.iinfo(np.int64).max, self.first_rows)
+        order = np.lexsort((never, -self.counts))
+        levels = tuple(self.levels[i] for i in order)
+        return LevelCounts(self.type, self.rows, levels, self.counts[order], self.first_rows[order])
+
+
+class LevelIndex:
+    """Finds the cell of every value.
+
+    Parameters
+    ----------
+    levels : sequence of Level
+        The levels, in the order of their cells.
+    type_ : pyarrow.DataType
+        Type of their values.
+    """
+
+    def __init__(self, levels: Sequence[Level], type_: pa.DataType) -> None:
+        self._set = array_of(levels, type_)
+
+    def find(self, values: Array) -> NDArray[np.int64]:
+        """Cell of each value, shape (rows,); -1 for values that are no level, whatever their type."""
+        if pa.types.is_dictionary(values.type):
+            missing = int(self.find(pa.nulls(1, values.type.value_type))[0])
+            return _codes(values.indices, self.find(values.dictionary), missing)
+        if values.type != value_type(values.type):
+            values = values.cast(value_type(values.type))
+        if values.type != self._set.type:
+            return self._find_others(plain_values(values))
+        cells = self._look_up(values)
+        unknown = np.flatnonzero(cells < 0)
+        if len(unknown):  # other forms of a level among them: blank text, NaN, negative zero
+            cells[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
+        return cells
+
+    def _find_others(self, values: Array) -> NDArray[np.int64]:
+        """Cells of plain values of another type, each by itself: one that the levels' type cannot hold is no level."""
+        type_ = self._set.type
+        if is_plain_number_type(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
+            near = values.cast(type_, safe=False)
+            same = pc.equal(near.cast(values.type, safe=False), values).fill_null(fill_value=True)
+            kept = np.asarray(same.to_numpy(zero_copy_only=False)) & (_negative(near) == _negative(values))
+            return np.where(kept, self._look_up(near), -1)
+        distinct = values.dictionary_encode(null_encoding="encode")
+        return np.asarray(self._cast_and_look_up(distinct.dictionary)[distinct.indices.to_numpy()])
+
+    def _cast_and_look_up(self, values: Array) -> NDArray[np.int64]:
+        """Cells of values of another type, in halves wherever some of them cannot be cast."""
+        if _has_zone(values.type) != _has_zone(self._set.type):
+            return np.where(
+                values.is_null().to_numpy(zero_copy_only=False), self._look_up(pa.nulls(1, self._set.type)), -1
+            )
+        try:
+            return self._look_up(plain_values(values.cast(self._set.type)))
+        except pa.ArrowNotImplementedError:
+            return np.full(len(values), -1)
+        except pa.ArrowInvalid:
+            if len(values) == 1:
+                return np.full(1, -1)
+            half = len(values) // 2
+            return np.concatenate([self._cast_and_look_up(part) for part in (values[:half], values[half:])])
+
+    def _look_up(self, values: Array) -> NDArray[np.int64]:
+        found: Array = pc.index_in(values, value_set=self._set)
+        return np.array(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+
+    def take(self, cells: NDArray[Any]) -> Array:
+        """Values of cells; null for a cell past the last level."""
+        return pa.concat_arrays([self._set, pa.nulls(1, self._set.type)]).take(pa.array(cells, pa.int64()))

@@ -1,0 +1,148 @@
+"""Columns of numbers as arrays, whatever their type, and exact comparison with one value.
+
+Columns on a device give arrays there, without leaving it; the formulas are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of
+from gpuvgm.columns.codecs.base import Bools, Number
+from gpuvgm.columns.codecs.words import Words, words_of
+from gpuvgm.errors import InputError
+from gpuvgm.summary.grid import Floats
+
+
+def missing_rows(column: Column) -> Bools | None:
+    """Rows that are null; None where none is."""
+    if isinstance(column, DeviceColumn):
+        return column.missing
+    return np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False)) if column.null_count else None
+
+
+def filled(column: Column) -> Array:
+    """Values of an integer column with 0 for null, in its own type."""
+    if isinstance(column, DeviceColumn):
+        values = column.values
+        none = values.dtype.type(0)
+        return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
+    whole: pa.Array[Any] = pc.fill_null(column, pa.scalar(0, column.type)) if column.null_count else column
+    return whole.to_numpy(zero_copy_only=False)
+
+
+def floats(column: Column) -> Array:
+    """Values of a floating-point column with NaN for null, in its own precision; 16 bits become 32 on a device."""
+    if not isinstance(column, DeviceColumn):
+        return column.to_numpy(zero_copy_only=False)
+    values = column.values if column.values.dtype.itemsize > 2 else column.values.astype(np.float32)
+    none = values.dtype.type(np.nan)
+    return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
+
+
+def as_numbers(column: Column, fitted: str) -> Column:
+    """The column as integers or floating-point numbers.
+
+    Raises
+    ------
+    InputError
+        For a column that does not hold numbers.
+    """
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column
+    if isinstance(column, DeviceColumn):
+        if pa.types.is_boolean(kind):
+            return DeviceColumn(column.values.view(np.uint8), pa.uint8(), column.missing)
+        raise _no_numbers(kind, fitted)
+    if pa.types.is_null(kind):
+        return pc.cast(column, pa.float64())
+    if pa.types.is_boolean(kind):
+        return pc.cast(column, pa.uint8())
+    if pa.types.is_decimal(kind):
+        return _of_decimals(column)
+    raise _no_numbers(kind, fitted)
+
+
+def _no_numbers(kind: pa.DataType, fitted: str) -> InputError:
+    return InputError(f"holds {kind} values, but {fitted} values when it was fitted; convert it first")
+
+
+def _of_decimals(column: pa.Array[Any]) -> pa.Array[Any]:
+    """Decimals as integers where these hold them, otherwise as floating-point numbers."""
+    try:
+        return pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return pa.array(decimal_floats(column), from_pandas=True)
+
+
+def decimal_floats(column: pa.Array[Any]) -> Floats:
+    """Floating-point numbers nearest to decimals, NaN for null."""
+    if column.type.bit_width > 128:
+        return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    words = words_of(column)
+    unscaled = words.difference(0) if isinstance(words, Words) else words.astype(np.float64)
+    numbers = unscaled / power_of_ten(column.type.scale)
+    missing = missing_rows(column)
+    if missing is not None:
+        numbers[missing] = np.nan
+    return np.asarray(numbers)
+
+
+def power_of_ten(exponent: int) -> float:
+    """10^exponent, correctly rounded."""
+    return float(f"1e{exponent}")
+
+
+def no_rows(column: Column) -> Bools:
+    """False for every row."""
+    xp = namespace_of(column.values) if isinstance(column, DeviceColumn) else np
+    found: Bools = xp.zeros(len(column), dtype=np.bool_)
+    return found
+
+
+def _equal_floats(numbers: Array, number: np.floating[Any]) -> Bools:
+    """Floats that equal a number; by their bits, since devices take subnormal float32 for 0 when they compare."""
+    found: Bools
+    if not is_on_device(numbers) or numbers.dtype != np.float32:
+        found = numbers == number
+        return found
+    bits = numbers.view(np.uint32)
+    wanted = int(np.float32(number).view(np.uint32))
+    found = (bits == wanted) if number else (bits & 0x7FFFFFFF) == 0
+    return found
+
+
+def equal_rows(column: Column, value: Number) -> Bools:
+    """Rows of a column of integers or floating-point numbers that hold exactly the value."""
+    if pa.types.is_floating(column.type):
+        numbers = floats(column)
+        with np.errstate(over="ignore"):
+            number = numbers.dtype.type(_nearest(value))
+        # Python compares integers with floats exactly
+        return _equal_floats(numbers, number) if float(number) == value else no_rows(column)
+    if isinstance(value, float) and not value.is_integer():
+        return no_rows(column)
+    whole = filled(column)
+    limits = np.iinfo(whole.dtype)
+    if not limits.min <= int(value) <= limits.max:
+        return no_rows(column)
+    return present(column, whole == whole.dtype.type(int(value)))
+
+
+def present(column: Column, rows: Bools) -> Bools:
+    """Those of the rows that are not null."""
+    missing = missing_rows(column)
+    return rows if missing is None else rows & ~missing
+
+
+def _nearest(value: Number) -> float:
+    """The float nearest to a value; NaN where it is too large for any."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.nan

@@ -1,0 +1,197 @@
+"""Dates, times and durations: integers in the unit of their type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
+from gpuvgm.columns.codecs import moments
+from gpuvgm.columns.codecs.arrays import filled, missing_rows, no_rows, present
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.given import decimal_of, scaled, within
+from gpuvgm.columns.codecs.integers import difference, whole_numbers
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_types import is_datetime_type, type_of
+from gpuvgm.summary.grid import Floats
+
+_STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
+_END = 2**63 - 1  # -2^63 stands for a missing value elsewhere
+
+
+def step_of(type_: Any) -> int:
+    """Nanoseconds in the unit of a type."""
+    if pa.types.is_date32(type_):
+        return moments.DAY
+    return 10**6 if pa.types.is_date64(type_) else _STEPS[type_.unit]
+
+
+def sort_of(type_: Any) -> str:
+    """What the values of a type mean; types of the same sort differ in their unit only."""
+    if pa.types.is_time(type_):
+        return "times of the day"
+    if pa.types.is_duration(type_):
+        return "durations"
+    if pa.types.is_timestamp(type_) and type_.tz is not None:
+        return "moments with a time zone"
+    return "moments without a time zone" if is_datetime_type(type_) else "other values"
+
+
+def stored(column: Any) -> Any:
+    """Datetimes as the integers that they are stored as."""
+    if isinstance(column, DeviceColumn):
+        return column.stored()
+    return column.view(pa.int32() if column.type.bit_width == 32 else pa.int64())
+
+
+@dataclass(frozen=True, slots=True)
+class DatetimeCodec:
+    """Timestamps, dates, times and durations; `base` is subtracted in integers, so that nanoseconds keep their digits.
+
+    Parameters
+    ----------
+    type : str
+        Arrow type, for example "timestamp[ns, tz=UTC]", "date32[day]", "time64[us]" or "duration[ms]".
+    base : int
+        A value near the middle of the column, in the unit of the type.
+    """
+
+    type: str
+    base: int
+    name: ClassVar[str] = "datetime"
+
+    @property
+    def _own(self) -> Any:
+        return type_of(self.type)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Least and largest value, in the unit of the type."""
+        type_ = self._own
+        if pa.types.is_time(type_):
+            return 0, moments.DAY // step_of(type_) - 1
+        end = 2**31 - 1 if pa.types.is_date32(type_) else _END // self.whole * self.whole
+        return -end, end
+
+    @property
+    def whole(self) -> int:
+        """What every value is a multiple of: milliseconds count whole days in date64."""
+        return moments.DAY // 10**6 if self.type == "date64[ms]" else 1
+
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column: value - base; another unit is converted exactly.
+
+        Raises
+        ------
+        InputError
+            For values of another sort, with a time zone instead of without, or between the steps of the unit.
+        """
+        missing = missing_rows(column)
+        numbers: Floats = difference(self._whole_numbers(column), self.base)
+        if missing is not None:
+            numbers[missing] = np.nan
+        return numbers
+
+    def _whole_numbers(self, column: Column) -> Array:
+        """Values in the unit of the type, 0 where one is missing."""
+        own = self._own
+        if pa.types.is_null(column.type):
+            return np.zeros(len(column), np.int64)
+        if sort_of(column.type) != sort_of(own):
+            found = sort_of(column.type) if is_datetime_type(column.type) else f"{column.type} values"
+            raise InputError(f"holds {found}, but {sort_of(own)} when it was fitted ({own}); convert it first")
+        whole, steps, given = filled(stored(column)), step_of(own), step_of(column.type)
+        if given == steps:
+            return whole
+        whole, xp = whole.astype(np.int64), namespace_of(whole)
+        if given > steps:
+            most = _END // (given // steps)
+            wrong = (whole > most) | (whole < -most)
+            converted = xp.where(wrong, np.int64(0), whole) * np.int64(given // steps)
+        else:
+            converted, rest = xp.divmod(whole, np.int64(steps // given))
+            wrong = rest != 0
+        if wrong.any():
+            raise InputError(
+                f"holds {int(wrong.sum())} values of {column.type} that {own} cannot hold exactly, the type "
+                "that it was fitted on; round them or fit again"
+            )
+        return converted
+
+    def decode(self, numbers: Floats) -> Column:
+        """Values rounded half to even (date64 to whole days) and kept within the type's range."""
+        own = self._own
+        if self.whole > 1:
+            rest = self.base % self.whole
+            numbers = namespace_of(numbers).rint((numbers + rest) / self.whole) * self.whole - rest
+        dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
+        values, missing = whole_numbers(numbers, self.base, self.limits, dtype)
+        return column_of(values, own, missing)
+
+    def value(self, number: float) -> Number:
+        """The value that a number stands for, in the unit of the type."""
+        value = self.base + round(number)
+        days, rest = divmod(value, self.whole)
+        return (days + (2 * rest > self.whole or 2 * rest == self.whole and days % 2)) * self.whole
+
+    def number(self, value: Number) -> float:
+        """Value - base."""
+        return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding; see `Codec.value_error`."""
+        return error_in_steps(error, self.whole)
+
+    def parse(self, given: object) -> Number:
+        """A value in the unit of the type.
+
+        Parameters
+        ----------
+        given : datetime, date, time, timedelta, numpy or pandas scalar, str, int or float
+            Numbers are in the unit already. A moment without a time zone is the time of the clock in the column's zone.
+
+        Raises
+        ------
+        ValueError
+            For what is no value of the type.
+        """
+        own = self._own
+        if not isinstance(given, (str, date, time, timedelta, np.datetime64, np.timedelta64)):
+            value = scaled(decimal_of(given))
+        else:
+            value, rest = divmod(self._nanoseconds(given), step_of(own))
+            if rest:
+                raise ValueError(f"{given} is no whole number of the unit of {own}")
+        if value % self.whole:
+            raise ValueError(f"{given} is no whole day")
+        return within(value, self.limits, self.type)
+
+    def _nanoseconds(self, given: object) -> int:
+        own = self._own
+        if pa.types.is_time(own):
+            return moments.time_of(given)
+        if pa.types.is_duration(own):
+            return moments.length_of(given)
+        return moments.moment_of(given, own.tz if pa.types.is_timestamp(own) else None)
+
+    def equals(self, column: Column, value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        if not self.limits[0] <= value <= self.limits[1] or value != int(value):
+            return no_rows(column)
+        whole = self._whole_numbers(column)
+        return present(column, whole == whole.dtype.type(int(value)))
+
+    def show(self, value: Number) -> str:
+        """ISO text."""
+        own, whole = self._own, int(value)
+        if pa.types.is_time(own):
+            return moments.time_text(whole * step_of(own))
+        if pa.types.is_duration(own):
+            return moments.length_text(whole * step_of(own))
+        if pa.types.is_date(own):
+            return str(np.datetime64(whole // (moments.DAY // step_of(own)), "D"))
+        return moments.moment_text(whole, own.unit, own.tz)

@@ -1,0 +1,199 @@
+"""Decimal columns: integers without their decimal point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.columns.codecs.arrays import (
+    as_numbers,
+    decimal_floats,
+    equal_rows,
+    floats,
+    missing_rows,
+    power_of_ten,
+    present,
+)
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.given import decimal_of, scaled, within
+from gpuvgm.columns.codecs.integers import difference, total
+from gpuvgm.columns.codecs.words import NARROW, Integers, Words, decimal_array, words_of
+from gpuvgm.io.arrow_types import type_of
+from gpuvgm.summary.grid import Floats
+
+WIDEST = 38  # digits of 128 bits
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalCodec:
+    """Decimal columns of up to 38 digits, as integers in units of the last decimal place.
+
+    Parameters
+    ----------
+    type : str
+        Arrow type, for example "decimal128(10, 2)".
+    base : int
+        A value near the middle of the column, without its decimal point.
+    integer : bool
+        Round half to even to whole numbers when numbers become values again.
+    """
+
+    type: str
+    base: int
+    integer: bool = False
+    name: ClassVar[str] = "decimal"
+
+    @property
+    def _own(self) -> Any:
+        return type_of(self.type)
+
+    @property
+    def _end(self) -> int:
+        """Largest value of the precision."""
+        return int(10 ** int(self._own.precision)) - 1
+
+    @property
+    def scale(self) -> int:
+        """Decimal places; negative where the last digit counts tens or more."""
+        return int(self._own.scale)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Least and largest value of the precision, without its decimal point."""
+        end = self._end
+        if self.integer and self.scale > 0:
+            end -= end % 10**self.scale
+        return -end, end
+
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column on the host: value - base, without the decimal point.
+
+        Raises
+        ------
+        InputError
+            For a column that does not hold numbers.
+        """
+        column = on_host(column)
+        exact = self._rescaled(column)
+        if exact is None:
+            return self._inexact(column)
+        words = words_of(exact)
+        numbers = words.difference(self.base) if isinstance(words, Words) else difference(words, self.base)
+        missing = missing_rows(exact)
+        if missing is not None:
+            numbers[missing] = np.nan
+        return numbers
+
+    def _rescaled(self, column: pa.Array[Any]) -> pa.Array[Any] | None:
+        """The column with as many decimal places as the codec's type; None where that does not hold it."""
+        kind, scale = column.type, self.scale
+        if pa.types.is_decimal(kind) and kind.scale == scale and kind.bit_width <= 128:
+            return column
+        if not (pa.types.is_decimal(kind) or pa.types.is_integer(kind)):
+            return None
+        try:
+            return pc.cast(column, pa.decimal128(WIDEST, scale))
+        except pa.ArrowInvalid:
+            return None
+
+    def _inexact(self, column: pa.Array[Any]) -> Floats:
+        """Numbers of a column of another type, with the precision of floats."""
+        if pa.types.is_decimal(column.type):
+            numbers = decimal_floats(column)
+        else:
+            numbers = floats(on_host(as_numbers(column, self.type))).astype(np.float64)
+        with np.errstate(over="ignore"):
+            return np.asarray(numbers * power_of_ten(self.scale) - self.base)
+
+    def decode(self, numbers: Floats) -> Column:
+        """Values on the host, rounded half to even and kept within the precision's range."""
+        own, numbers = self._own, to_numpy(numbers)
+        missing = np.isnan(numbers)
+        steps = np.rint(np.where(missing, 0.0, numbers))
+        if own.precision <= NARROW:
+            values = total(steps, self.base, self.limits, np.dtype(np.int64))
+            return decimal_array(self._to_whole(values), own, missing)
+        array = decimal_array(self._sum(steps), own, missing)
+        return pc.round(array, 0, "half_to_even") if self.integer and self.scale > 0 else array
+
+    def _to_whole(self, values: Integers) -> Integers:
+        """Values of 64 bits rounded to whole numbers, if asked for."""
+        if not self.integer or self.scale <= 0 or self.limits[1] == 0:
+            return values
+        unit = 10**self.scale
+        wholes, rest = np.divmod(values, unit)
+        up = (rest > unit - rest) | ((rest == unit - rest) & (wholes % 2 == 1))
+        return np.asarray((wholes + up) * unit)
+
+    def _sum(self, steps: Floats) -> Words:
+        """Base + steps, kept within the limits."""
+        low, high = (float(limit - self.base) for limit in self.limits)
+        inside = (steps > low) & (steps < high)
+        words = Words.of(self.base) + Words.of_whole(np.where(inside, steps, 0.0))
+        ends = Words.of(self.limits[0]).where(steps <= low, Words.of(self.limits[1]))
+        return words.where(inside, ends)
+
+    def value(self, number: float) -> Number:
+        """The value that a number stands for, without its decimal point."""
+        return self.base + round(number)
+
+    def number(self, value: Number) -> float:
+        """Value - base."""
+        return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding, twice where whole numbers are asked for."""
+        if self.integer and self.scale > 0:
+            return error_in_steps(error + 0.5, 10**self.scale)
+        return error_in_steps(error, 1)
+
+    def parse(self, given: object) -> Number:
+        """The value without its decimal point; a float counts as it is printed.
+
+        Raises
+        ------
+        ValueError
+            For what is no number, or has more digits than the type.
+        """
+        return within(scaled(decimal_of(given), self.scale), (-self._end, self._end), self.type)
+
+    def equals(self, column: Column, value: Number) -> Bools:
+        """Rows that hold exactly the value; for floating-point rows, the float nearest to it."""
+        column = on_host(column)
+        if isinstance(value, float) and not value.is_integer():
+            return np.zeros(len(column), np.bool_)
+        if not pa.types.is_decimal(column.type):
+            return equal_rows(as_numbers(column, self.type), self._plain(column.type, int(value)))
+        if column.type.bit_width > 128:
+            column = pc.cast(column, pa.decimal128(WIDEST, column.type.scale))
+        try:
+            unscaled = scaled(Decimal(int(value)), column.type.scale - self.scale)
+        except ValueError:
+            return np.zeros(len(column), np.bool_)
+        return present(column, _equal(words_of(column), unscaled))
+
+    def _plain(self, kind: pa.DataType, value: int) -> Number:
+        """The value with its decimal point, as rows of another type may hold it."""
+        if pa.types.is_floating(kind):
+            return float(self.show(value))
+        whole, rest = divmod(value, 10**self.scale) if self.scale > 0 else (value * 10**-self.scale, 0)
+        return float("nan") if rest else whole
+
+    def show(self, value: Number) -> str:
+        """The digits with their decimal point."""
+        digits = Decimal(int(value)).as_tuple()
+        return f"{Decimal((digits.sign, digits.digits, -self.scale)):f}"
+
+
+def _equal(values: Words | NDArray[np.int64], unscaled: int) -> Bools:
+    """Rows that hold an integer of any size."""
+    if isinstance(values, Words):
+        return values.equal(Words.of(unscaled)) if abs(unscaled) < 2**127 else np.zeros(len(values.low), np.bool_)
+    return np.asarray(values == unscaled)

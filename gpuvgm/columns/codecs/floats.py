@@ -1,0 +1,148 @@
+"""Floating-point columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
+from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, no_rows
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.io.arrow_types import type_of
+from gpuvgm.summary.grid import Floats
+
+Precision = type[np.floating[Any]]
+
+_PRECISIONS: dict[str, Precision] = {"halffloat": np.float16, "float": np.float32}
+
+
+@dataclass(frozen=True, slots=True)
+class FloatCodec:
+    """Floating-point columns; 16 and 32 bits are widened exactly.
+
+    Parameters
+    ----------
+    type : str
+        "double", "float", "halffloat", or "null" for a column without any value.
+    infinite_is_missing : bool
+        Take infinities for missing values instead of refusing them later.
+    integer : bool
+        Round half to even when numbers become values again.
+    """
+
+    type: str
+    infinite_is_missing: bool = False
+    integer: bool = False
+    name: ClassVar[str] = "float"
+
+    @property
+    def base(self) -> int:
+        """Always 0: the grid's centre does this work."""
+        return 0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest finite value of the precision."""
+        largest = float(np.finfo(self._precision).max)
+        return -largest, largest
+
+    @property
+    def _precision(self) -> Precision:
+        return _PRECISIONS.get(self.type, np.float64)
+
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column; nulls and NaN are both missing.
+
+        Columns on a device whose type has 32 bits or fewer give float32, which engines widen.
+        """
+        if pa.types.is_null(column.type):
+            return np.full(len(column), np.nan)
+        column = as_numbers(column, self.type)
+        numbers = floats(column) if pa.types.is_floating(column.type) else self._of_integers(column)
+        if not isinstance(column, DeviceColumn):
+            numbers = numbers.astype(np.float64, copy=False)
+        xp = namespace_of(numbers)
+        if self.infinite_is_missing:
+            infinite = xp.isinf(numbers)
+            if infinite.any():
+                numbers = xp.where(infinite, numbers.dtype.type(np.nan), numbers)
+        contiguous: Floats = xp.ascontiguousarray(numbers)
+        return contiguous
+
+    @staticmethod
+    def _of_integers(column: Column) -> Array:
+        if isinstance(column, DeviceColumn):
+            return floats(DeviceColumn(column.values.astype(np.float64), pa.float64(), column.missing))
+        return column.to_numpy(zero_copy_only=False)
+
+    @property
+    def decoded(self) -> np.dtype[Any]:
+        """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
+        return np.dtype(np.float32 if self.type == "float" and not self.integer else np.float64)
+
+    def decode(self, numbers: Floats) -> Column:
+        """Values in the column's own precision; those of 16 bits on the host."""
+        if self.integer:
+            numbers = namespace_of(numbers).rint(numbers) + 0.0  # no minus zero
+        if is_on_device(numbers) and self.type in ("double", "float"):
+            missing = namespace_of(numbers).isnan(numbers)
+            values = narrowed(numbers) if self.type == "float" else numbers
+            return DeviceColumn(values, type_of(self.type), missing if missing.any() else None)
+        numbers = to_numpy(numbers)
+        # without a NaN the array is taken as it is, without a copy
+        array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))
+        return array if self.type in ("double", "null") else pc.cast(array, type_of(self.type), safe=False)
+
+    def value(self, number: float) -> Number:
+        """The number itself."""
+        return float(number)
+
+    def number(self, value: Number) -> float:
+        """The value itself."""
+        return float(value)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """A number's error, rounded to whole numbers where they are asked for, and then to the column's precision."""
+        if self.integer:
+            error = error_in_steps(error, 1)
+        if self._precision is np.float64:
+            return error
+        largest = min(max(abs(low), abs(high)) + error, self.limits[1])
+        # the value itself is one of the precision, so that rounding to the nearest moves no further than the error
+        return error + min(error, float(np.spacing(self._precision(largest))) / 2)
+
+    def parse(self, given: object) -> Number:
+        """The nearest value of the column's precision.
+
+        Raises
+        ------
+        ValueError
+            For what is no number, NaN, or finite but beyond the precision's range.
+        """
+        if isinstance(given, (bool, np.bool_)) or not isinstance(given, (Real, Decimal, str)):
+            raise ValueError(f"a {type(given).__name__} is no number")
+        try:
+            number = float(given)
+        except OverflowError:
+            raise ValueError(f"{given} lies outside the range of {self.type}") from None
+        with np.errstate(over="ignore", under="ignore"):
+            value = float(self._precision(number))
+        if np.isnan(value) or np.isinf(value) and not np.isinf(number):
+            raise ValueError(f"{given} is no value of {self.type}")
+        return value
+
+    def equals(self, column: Column, value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        if self.infinite_is_missing and np.isinf(value):
+            return no_rows(column)
+        return equal_rows(as_numbers(column, self.type), value)
+
+    def show(self, value: Number) -> str:
+        """The shortest text that stands for the value in its precision."""
+        return str(self._precision(value)).removesuffix(".0")

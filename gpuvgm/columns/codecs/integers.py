@@ -1,0 +1,133 @@
+"""Integer columns, and the integer arithmetic that other columns share with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrays import Array, Column, column_of, namespace_of
+from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.given import decimal_of, scaled, within
+from gpuvgm.io.arrow_types import type_of
+from gpuvgm.summary.grid import Floats
+
+
+def difference(whole: Array, base: int) -> Array:
+    """Value - base, exact in integers wherever these can hold it; floats may be among the values' types."""
+    xp = namespace_of(whole)
+    if whole.dtype.kind == "f" or whole.dtype.itemsize < 8 and abs(base) < 2**53:
+        return xp.asarray(whole.astype(np.float64) - float(base))
+    if whole.dtype == np.uint64 and base >= 0:
+        origin = np.uint64(base)
+        return xp.where(whole >= origin, (whole - origin).astype(np.float64), -(origin - whole).astype(np.float64))
+    if whole.dtype == np.uint64 or not -(2**63) <= base < 2**63:
+        return xp.asarray(whole.astype(np.float64) - float(base))
+    whole, base_ = whole.astype(np.int64), np.int64(base)
+    with np.errstate(over="ignore"):
+        steps = whole - base_
+    overflow = ((whole ^ base_) & (whole ^ steps)) < 0
+    numbers = steps.astype(np.float64)
+    if overflow.any():
+        numbers = xp.where(overflow, whole.astype(np.float64) - float(base_), numbers)
+    return numbers
+
+
+def total(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """Base + steps in integers, kept within the limits; steps are whole numbers of any size."""
+    xp = namespace_of(steps)
+    low, high = float(limits[0] - base), float(limits[1] - base)
+    inside = (steps > low) & (steps < high)
+    # in two halves of 32 bits and modulo 2^64: a step may be longer than any integer type
+    upper = xp.floor(xp.where(inside, steps, 0.0) * 2.0**-32)
+    lower = xp.where(inside, steps, 0.0) - upper * 2.0**32
+    sums = (upper.astype(np.int64).view(np.uint64) << np.uint64(32)) + lower.astype(np.uint64)
+    values = (sums + np.uint64(base % 2**64)).astype(dtype)
+    values[steps <= low] = dtype.type(limits[0])  # beyond the ends the end itself is the value
+    values[steps >= high] = dtype.type(limits[1])
+    return values
+
+
+def differences(column: Column, base: int) -> Array:
+    """Value - base for an integer or floating-point column; NaN where a value is missing."""
+    if pa.types.is_floating(column.type):
+        return difference(floats(column), base)
+    numbers, missing = difference(filled(column), base), missing_rows(column)
+    if missing is not None:
+        numbers[missing] = np.nan
+    return numbers
+
+
+def whole_numbers(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Array, Bools | None]:
+    """Base + steps in integers as `total` gives them, and the rows whose steps are NaN (None: no row's)."""
+    xp = namespace_of(steps)
+    missing = xp.isnan(steps)
+    if not missing.any():
+        return total(xp.rint(steps), base, limits, dtype), None
+    return total(xp.rint(xp.where(missing, 0.0, steps)), base, limits, dtype), missing
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerCodec:
+    """Integer columns: `base` is subtracted in integers first, so that values beyond 2^53 keep their digits.
+
+    Parameters
+    ----------
+    type : str
+        Arrow integer type, for example "int64".
+    base : int
+        An integer near the middle of the column.
+    """
+
+    type: str
+    base: int
+    name: ClassVar[str] = "integer"
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Least and largest integer of the type."""
+        limits = np.iinfo(np.dtype(self.type))
+        return int(limits.min), int(limits.max)
+
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column: value - base."""
+        numbers: Floats = differences(as_numbers(column, self.type), self.base)
+        return numbers
+
+    def decode(self, numbers: Floats) -> Column:
+        """Values rounded half to even and kept within the type's range."""
+        values, missing = whole_numbers(numbers, self.base, self.limits, np.dtype(self.type))
+        return column_of(values, type_of(self.type), missing)
+
+    def value(self, number: float) -> Number:
+        """The integer that a number stands for."""
+        return self.base + round(number)
+
+    def number(self, value: Number) -> float:
+        """Value - base."""
+        return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding; see `Codec.value_error`."""
+        return error_in_steps(error, 1)
+
+    def parse(self, given: object) -> Number:
+        """The integer, from an integer, a whole float or a text.
+
+        Raises
+        ------
+        ValueError
+            For what is no integer of the type.
+        """
+        return within(scaled(decimal_of(given)), self.limits, self.type)
+
+    def equals(self, column: Column, value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        return equal_rows(as_numbers(column, self.type), value)
+
+    def show(self, value: Number) -> str:
+        """The digits."""
+        return str(value)

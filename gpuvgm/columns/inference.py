@@ -1,0 +1,193 @@
+"""The kind of a column, from its Arrow type and a sample of its values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.io.arrow_types import is_number_type, is_plain_number_type, is_text_type
+from gpuvgm.io.arrow_values import plain_column
+
+Column: TypeAlias = "pa.ChunkedArray[Any]"
+
+#: At most so many different numbers make a column categorical, where each is there often enough on average.
+MOST_LEVELS = 20
+LEAST_ROWS_PER_LEVEL = 10
+#: A modal value has at least this share, and is so many times as frequent as the first that is none.
+MOST_SPIKES = 3
+LEAST_SHARE = 0.05
+LEAST_RATIO = 5
+#: Text with more different values than this, nearly all of them different, is an identifier or free text.
+MANY_TEXTS = 100
+DIFFERENT_TEXTS = 0.95
+_PARQUET_INDEX = re.compile(r"__index_level_\d+__")
+NO_VALUE = "no value in the sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a sample says of a column.
+
+    Parameters
+    ----------
+    kind : str
+        "continuous", "mixed", "categorical" or "pass".
+    reason : str
+        Why, in words.
+    modal : tuple of int or float
+        The modal values of a mixed column, the most frequent first.
+    distinct : int
+        Different values of a text column; 0 where they were not counted.
+    """
+
+    kind: str
+    reason: str
+    modal: tuple[int | float, ...] = ()
+    distinct: int = 0
+
+
+def is_level_type(type_: pa.DataType) -> bool:
+    """Whether a categorical column can hold the type: numbers, datetimes, booleans, text, or a dictionary of these."""
+    if pa.types.is_dictionary(type_):
+        return not pa.types.is_dictionary(type_.value_type) and is_level_type(type_.value_type)
+    return is_number_type(type_) or is_text_type(type_) or bool(pa.types.is_boolean(type_))
+
+
+def type_name(type_: pa.DataType) -> str:
+    """A type for people: "float64" where Arrow says "double"."""
+    if pa.types.is_dictionary(type_):
+        return f"dictionary of {type_name(type_.value_type)}"
+    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(type_), str(type_))
+
+
+def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True) -> Finding:
+    """Kind of a column, with the reason.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        A sample of its values.
+    categorical : bool
+        Whether a column of few different numbers is categorical.
+    spikes : bool
+        Whether a column with a few very frequent numbers is mixed.
+
+    Returns
+    -------
+    Finding
+        The kind. Booleans, text and dictionaries are categorical, text that looks like an identifier is passed on,
+        datetimes and decimals are continuous; what no kind can hold is passed on.
+    """
+    type_ = column.type
+    if not is_level_type(type_):
+        return Finding("pass", f"{type_name(type_)} values, which only pass through")
+    held = plain_column(column)
+    if is_text_type(held.type):
+        return _of_text(held, type_name(type_))
+    number = is_number_type(type_)
+    if pa.types.is_null(type_) or column.null_count == len(column):
+        return Finding("continuous" if number else "categorical", NO_VALUE)
+    if not number:
+        return Finding("categorical", type_name(type_))
+    if not is_plain_number_type(type_):
+        return Finding("continuous", type_name(type_))
+    return _of_numbers(column, categorical=categorical, spikes=spikes)
+
+
+def index_of_pandas(name: str, column: Column) -> Finding | None:
+    """What to do with the index that pandas writes beside a table's columns; None for other columns."""
+    if _PARQUET_INDEX.fullmatch(name):
+        return Finding("pass", "the index of a pandas table")
+    if name or not pa.types.is_integer(column.type) or column.null_count:
+        return None
+    if pc.count_distinct(column).as_py() < len(column):
+        return None
+    return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
+
+
+def _of_text(column: Column, name: str) -> Finding:
+    """Categorical, or passed on where nearly every value is another one; blank text is missing."""
+    text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
+    held = len(text)
+    text = text.filter(pc.not_equal(pc.utf8_trim_whitespace(text), pa.scalar("", text.type)))
+    blank = " or blank" if len(text) < held else ""
+    if len(text) == 0:
+        return Finding("categorical", NO_VALUE)
+    distinct = int(pc.count_distinct(text).as_py())
+    if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * len(text):
+        reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text"
+        return Finding("pass", reason, distinct=distinct)
+    counted = _counted(distinct, "distinct value")
+    return Finding("categorical", f"{name} with {counted}{_missing(column, text)}{blank}", distinct=distinct)
+
+
+def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:
+    """Categorical for few different numbers, mixed for a few very frequent ones, else continuous."""
+    numbers = _present(column)
+    if len(numbers) == 0:
+        return Finding("continuous", NO_VALUE)
+    values, counts = _by_frequency(numbers[np.isfinite(numbers)])
+    rows, missing = len(numbers), len(column) - len(numbers)
+    infinite = int(np.sum(counts)) < rows
+    distinct = _counted(len(values), "distinct value")
+    few = not infinite and len(values) <= MOST_LEVELS and rows >= LEAST_ROWS_PER_LEVEL * len(values)
+    if few and categorical:
+        lacking = f", {missing:,} of them missing" if missing else ""
+        return Finding("categorical", f"{distinct} in {len(column):,} sampled rows{lacking}")
+    found = _spikes(counts, rows) if spikes else 0
+    if found:
+        shown = _shares(values, counts, found, rows) + _missing(column, numbers)
+        return Finding("mixed", shown, tuple(value.item() for value in values[:found]))
+    why = "; its options are not for categorical columns" if few else ""
+    return Finding("continuous", f"{type_name(column.type)} with {distinct} in {rows:,}{why}")
+
+
+def _present(column: Column) -> NDArray[Any]:
+    """Numbers that are there: neither null nor NaN."""
+    numbers: NDArray[Any] = column.drop_null().to_numpy()
+    return numbers if numbers.dtype.kind != "f" else numbers[~np.isnan(numbers)]
+
+
+def _by_frequency(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Different numbers and their counts, the most frequent first; among equals the smaller number."""
+    values, counts = np.unique(numbers, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    zero = values.dtype.type(0)
+    return np.where(values == 0, zero, values)[order], counts[order]
+
+
+def _spikes(counts: NDArray[np.int64], rows: int) -> int:
+    """How many of the leading values stand out from the first that does not."""
+    for many in range(min(MOST_SPIKES, len(counts) - 1), 0, -1):
+        least = counts[many - 1]
+        if least >= LEAST_SHARE * rows and least >= LEAST_RATIO * counts[many]:
+            return many
+    return 0
+
+
+def _shares(values: NDArray[Any], counts: NDArray[np.int64], found: int, rows: int) -> str:
+    shown = [(_percent(counts[i] / rows), str(values[i]).removesuffix(".0")) for i in range(found)]
+    first = f"{shown[0][0]} of the sampled values are {shown[0][1]}"
+    others = "".join(f", {share} are {value}" for share, value in shown[1:])
+    return f"{first}{others}, the next most frequent value has {_percent(counts[found] / rows)}"
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
+
+
+def _missing(column: Column, present: Any) -> str:
+    """How many values are missing, if any."""
+    missing = len(column) - len(present)
+    return f", {missing:,} of {len(column):,} missing" if missing else ""
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -1,0 +1,279 @@
+"""Columns of numbers before their fit: codec, modal values, grid and centres from a sample, and their tallies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Column, namespace_of, to_numpy
+from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.codecs import Codec, CodecRules, Number, codec_for, ends_of, rows_for, with_log
+from gpuvgm.columns.model import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.engines import Engine
+from gpuvgm.errors import InputError
+from gpuvgm.mixture.kmeans import Seeds, k_means_seeds
+from gpuvgm.mixture.rows import Rows
+from gpuvgm.summary.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
+from gpuvgm.summary.summary import Summary
+
+SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
+ORDINARY = -1
+ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPlan:
+    """What is settled about a column of numbers before its rows are read.
+
+    Parameters
+    ----------
+    name, kind : str
+        The column; "general", "continuous" or "mixed".
+    codec : Codec
+        Values to numbers and back.
+    modal : tuple
+        Listed modal values in the codec's unit; None for "missing".
+    config : FitConfig
+        How to fit.
+    rules : EncodingRules
+        How scalars are made.
+    grid : Grid
+        Cells to summarise into.
+    seeds : Seeds or None
+        Centres in the grid's frame; None where there are none yet.
+    clip : bool
+        For general columns: keep values within the range.
+    refinements : int
+        How often the grid was refined.
+    trusted : bool
+        False where the grid knows nothing of the centres, which were found after it was made.
+    """
+
+    name: str
+    kind: str
+    codec: Codec
+    modal: tuple[Number | None, ...]
+    config: FitConfig
+    rules: EncodingRules
+    grid: Grid
+    seeds: Seeds | None
+    clip: bool = False
+    refinements: int = 0
+    trusted: bool = True
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the column needs its range only."""
+        return self.kind == "general"
+
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Summary:
+        """Summary of rows, with the rows of each modal value counted apart."""
+        values = rows_for(self.codec, values)
+        numbers, which = ordinary_numbers(self.codec, self.modal, values)
+        summary = engine.summarise(numbers, self.grid)
+        ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
+        summary = replace(summary, ends=ends)
+        if not self.modal:
+            return summary
+        counts = [0] * len(self.modal) if which is None else _counts(which, len(self.modal))
+        modal = tuple(int(count) for count in counts)
+        return replace(summary, missing=summary.missing - sum(modal), modal=modal)
+
+
+def _counts(which: NDArray[np.int64], values: int) -> NDArray[np.int64]:
+    """Rows of each modal value."""
+    counts: NDArray[np.int64] = to_numpy(namespace_of(which).bincount(which + 1, minlength=values + 1))[1:]
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Lowest:
+    """The smallest ordinary value of some rows in the codec's unit; None where there is none."""
+
+    rows: int
+    value: Number | None
+
+    def merge(self, other: Lowest) -> Lowest:
+        """The smaller one."""
+        values = [value for value in (self.value, other.value) if value is not None]
+        return Lowest(self.rows + other.rows, min(values, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class LowestPlan:
+    """Looks for the smallest ordinary value of a column, which decides the logarithm that it gets."""
+
+    name: str
+    codec: Codec
+    modal: tuple[Number | None, ...]
+
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Lowest:
+        """Smallest ordinary number of rows."""
+        values = rows_for(self.codec, values)
+        numbers, _ = ordinary_numbers(self.codec, self.modal, values)
+        finite = numbers[namespace_of(numbers).isfinite(numbers)]
+        low, high = (float(finite.min()) + 0.0, float(finite.max())) if len(finite) else (np.inf, -np.inf)  # no -0.0
+        ends = ends_of(self.codec, values, numbers, low, high)
+        return Lowest(len(numbers), None if ends is None else ends[0])
+
+
+def ordinary_numbers(
+    codec: Codec, modal: tuple[Number | None, ...], values: Column
+) -> tuple[Floats, NDArray[np.int64] | None]:
+    """Numbers of rows with NaN where a row is missing or modal, and which modal value a row holds.
+
+    Returns
+    -------
+    numbers : ndarray of shape (rows,)
+        The numbers, where the codec works.
+    which : ndarray of shape (rows,), or None
+        Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
+    """
+    values = rows_for(codec, values)
+    numbers, which = codec.encode(values), None
+    xp = namespace_of(numbers)
+    for index, value in enumerate(modal):
+        if value is MISSING:
+            continue
+        found = codec.equals(values, value)
+        if found.any():
+            which = xp.full(len(numbers), ORDINARY) if which is None else which
+            which[found] = index
+    if which is None:
+        return numbers, None
+    return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which
+
+
+def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
+    """Codec of a column without its logarithm."""
+    rules = CodecRules(request.infinite_is_missing, request.spec.integer)
+    return codec_for(request.name, sample.type, sample, rules)
+
+
+def modal_values(request: ColumnRequest, codec: Codec) -> tuple[Number | None, ...]:
+    """Listed modal values in the codec's unit.
+
+    Raises
+    ------
+    InputError
+        For a value that the column's type cannot hold, or two that are the same there.
+    """
+    found: list[Number | None] = []
+    for given in request.spec.modal:
+        try:
+            value = MISSING if given is MISSING else codec.parse(given)
+        except ValueError:
+            raise InputError(
+                f'column "{request.name}": the modal value {given!r} is no value of a column of type {codec.type}'
+            ) from None
+        if value in found:
+            raise InputError(f'column "{request.name}": the modal value {given!r} is listed twice')
+        found.append(value)
+    return tuple(found)
+
+
+def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
+    """How to look for the smallest ordinary value of a column."""
+    codec = plain_codec(request, sample)
+    return LowestPlan(request.name, codec, modal_values(request, codec))
+
+
+def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: Lowest | None) -> NumberPlan:
+    """Codec, centres and grid of a column from a sample of its values.
+
+    Parameters
+    ----------
+    request : ColumnRequest
+        What is asked for.
+    sample : pyarrow.ChunkedArray
+        A sample of its values.
+    lowest : Lowest, optional
+        For log columns: the smallest ordinary number.
+    """
+    codec = plain_codec(request, sample)
+    modal = modal_values(request, codec)
+    if lowest is not None and lowest.value is not None:
+        codec = with_log(codec, lowest.value)
+    parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
+    numbers = np.concatenate([np.empty(0), *parts])
+    frame = Frame.around(numbers, keep_small=request.config.standardize is False)
+    y = frame.apply(numbers[np.isfinite(numbers)])
+    seeds = None
+    if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
+        seeding = Rows.of(y).sample(SEEDING_ROWS).column(slice(None))
+        seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
+    grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
+    kind, clip = request.spec.kind, request.spec.clip
+    return NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
+
+
+def refine(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """The plan with a finer grid, built from where all rows lie instead of a sample."""
+    again = plan.refinements + 1
+    centres = np.empty(0) if plan.seeds is None else plan.seeds.centres
+    grid = build_grid(plan.grid.frame, summary.masses(), centres, MASS_BITS + 2 * again)
+    return replace(plan, grid=grid, refinements=again, trusted=True)
+
+
+def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """Centres from the summary's cells, for a column whose sample had too few ordinary values."""
+    cells = summary.cells()
+    repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
+    rows = np.repeat(cells.mean, repeats)
+    seeds = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
+    return replace(plan, seeds=seeds, trusted=False)
+
+
+def nearest_seeds(plan: NumberPlan, y: Floats) -> Seeds:
+    """The plan's centres with every row given to the nearest."""
+    assert plan.seeds is not None
+    return Seeds(plan.seeds.centres, plan.seeds.nearest(y))
+
+
+def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
+    """Whether the sample had too few ordinary values to take the centres from."""
+    held = 0 if plan.seeds is None else plan.seeds.centres.size
+    return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
+
+
+def range_of(plan: NumberPlan, summary: Summary) -> tuple[Number | None, Number | None]:
+    """Smallest and largest ordinary value in the codec's unit; summaries of older versions know them rounded."""
+    if not summary.ordinary:
+        return None, None
+    return summary.ends or (plan.codec.value(summary.minimum), plan.codec.value(summary.maximum))
+
+
+def with_missing(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """A general column that has missing rows becomes a mixed one: a range has no place for them."""
+    return replace(plan, kind="mixed") if plan.ranged and summary.missing else plan
+
+
+def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, grid: Grid) -> NumberPlan:
+    """Plan of a fitted column: its grid, and the centres it would start from."""
+    if isinstance(column, GeneralColumn):
+        rules, clip = request.rules, column.clip
+        return NumberPlan(column.name, column.kind, column.codec, (), request.config, rules, grid, None, clip)
+    mixture, config = column.mixture, request.config
+    seeds = None if mixture is None else Seeds(mixture.centres, np.empty(0, np.int64))
+    return NumberPlan(
+        name=column.name,
+        kind=column.kind,
+        codec=column.codec,
+        modal=column.modal_values,
+        config=config,
+        rules=column.rules,
+        grid=grid,
+        seeds=seeds,
+        trusted=seeds is not None and _is_split_between(grid, seeds.centres),
+    )
+
+
+def _is_split_between(grid: Grid, centres: Floats) -> bool:
+    """Whether the cells of a grid end at the midpoints between centres."""
+    wanted, found = values_of(midpoint_keys(centres)), values_of(grid.midpoints)
+    return len(wanted) == len(found) and bool(np.all(np.abs(wanted - found) <= ROUNDING * np.ptp(centres)))

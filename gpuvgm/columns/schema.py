@@ -1,0 +1,372 @@
+"""Declared and inferred columns: which take part, of which kind, with which settings of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.columns.inference import Column, Finding, index_of_pandas, infer_kind, is_level_type, type_name
+from gpuvgm.columns.options import (
+    INFER,
+    NUMBERS,
+    Setting,
+    Value,
+    checked_option,
+    fitting_kind,
+    holders,
+    kinds_with,
+    narrowed_kind,
+    suggestion,
+)
+from gpuvgm.columns.options import KINDS as KINDS
+from gpuvgm.columns.options import check_settings as check_settings
+from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.errors import InputError, listed
+from gpuvgm.io.arrow_types import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
+
+Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
+Explain = Callable[[str], str | None]
+Stray = Callable[[], str | None]
+
+UNREAD = ("drop", "pass")
+#: Text with more different values than this is no list of codes: where nearly all are numbers, the others are strays.
+MANY_CODES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
+    """One column: its kind, why it has it, and what it sets for itself.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    kind : {"continuous", "mixed", "categorical", "general", "drop", "pass", "infer"}
+        "drop" leaves the column out, "pass" hands it on as it is; "infer" until a sample has decided.
+    reason : str
+        "declared", or what the kind was inferred from.
+    options : mapping
+        Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
+        standardize, tails, scale, floor, precision, n_components, weight_threshold, weight_concentration_prior,
+        max_iter, tol, tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones
+        have clip; categorical ones have categories and unknown. Not to be modified.
+    """
+
+    name: str
+    kind: str = "continuous"
+    reason: str = "declared"
+    options: Mapping[str, Setting] = field(default_factory=dict)
+
+    @classmethod
+    def declare(cls, name: str, declared: str | Mapping[str, Any], reason: str | None = None) -> ColumnSpec:
+        """Column from what the user says of it: a kind, or a mapping of kind and options.
+
+        Without a kind the options decide as far as they can: modal values make the column mixed, categories make it
+        categorical. Modal values make a continuous column mixed, too.
+
+        Raises
+        ------
+        InputError
+            For an unknown kind, an unknown option, an option of other kinds or an impossible value; the message names
+            the column.
+        """
+        if not isinstance(declared, (str, Mapping)):
+            raise InputError(
+                f'column "{name}": declare a kind or a dict of kind and options, not {type(declared).__name__}'
+            )
+        given = {"kind": declared} if isinstance(declared, str) else dict(declared)
+        kind = _checked_kind(name, given.pop("kind", INFER))
+        options = {key: checked_option(name, key, value) for key, value in given.items()}
+        kind, why = narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
+        return cls(name, kind, why if reason is None else reason, options)
+
+    def fit_config(self, config: FitConfig) -> FitConfig:
+        """The table's `config` with this column's own settings."""
+        own = {key: value for key, value in self.options.items() if key in FitConfig.__dataclass_fields__}
+        return replace(config, **own)  # type: ignore[arg-type]
+
+    def encoding_rules(self, rules: EncodingRules) -> EncodingRules:
+        """The table's `rules` with this column's own settings."""
+        own = {key: value for key, value in self.options.items() if key in EncodingRules.__dataclass_fields__}
+        return replace(rules, **own)  # type: ignore[arg-type]
+
+    def inf(self, setting: str) -> str:
+        """What infinite values are: "error" or "missing"; `setting` is the table's."""
+        return str(self.options.get("inf", setting))
+
+    def unknown(self, setting: str) -> str:
+        """What a level that was not fitted is: "error" or "ignore"; `setting` is the table's."""
+        return str(self.options.get("unknown", setting))
+
+    @property
+    def modal(self) -> tuple[Value, ...]:
+        """Modal values as they were given: numbers, text for dates and decimals, None for missing."""
+        return self._listed("modal")
+
+    @property
+    def categories(self) -> tuple[Value, ...] | None:
+        """Levels that were given, None among them for missing; None where the rows decide."""
+        return self._listed("categories") if "categories" in self.options else None
+
+    @property
+    def integer(self) -> bool:
+        """Whether decoded values are rounded to whole numbers."""
+        return bool(self.options.get("integer", False))
+
+    @property
+    def log(self) -> bool:
+        """Whether the logarithm of the values is fitted."""
+        return bool(self.options.get("log", False))
+
+    @property
+    def clip(self) -> bool:
+        """Whether values beyond the training range are clipped on the way in."""
+        return bool(self.options.get("clip", False))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {"name": self.name, "kind": self.kind, "reason": self.reason, "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ColumnSpec:
+        """Column from what `to_json` gave, checked again."""
+        declared = {"kind": document["kind"], **document["options"]}
+        return cls.declare(str(document["name"]), declared, str(document["reason"]))
+
+    def _listed(self, key: str) -> tuple[Value, ...]:
+        values = self.options.get(key)
+        return tuple(values) if isinstance(values, list) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """The columns of a table, in the order of the source, dropped ones included.
+
+    Parameters
+    ----------
+    columns : tuple of ColumnSpec
+        The columns.
+    """
+
+    columns: tuple[ColumnSpec, ...]
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each column has its kind."""
+        return {column.name: column.reason for column in self.columns}
+
+    def __getitem__(self, name: str) -> ColumnSpec:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        wide = max((len(spec.name) for spec in self.columns), default=0)
+        kind = max((len(spec.kind) for spec in self.columns), default=0)
+        return "\n".join(f"{s.name:{wide}}  {s.kind:{kind}}  {s.reason}" for s in self.columns)
+
+    @property
+    def used(self) -> tuple[ColumnSpec, ...]:
+        """Columns that take part, those that only pass through included."""
+        return tuple(column for column in self.columns if column.kind != "drop")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that take part."""
+        return tuple(column.name for column in self.used)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of the columns whose values a fit looks at: neither dropped nor passed through."""
+        return tuple(column.name for column in self.columns if column.kind not in UNREAD)
+
+    @classmethod
+    def declare(cls, columns: Declared, arrow_schema: pa.Schema, source_name: str) -> TableSchema:
+        """Columns of a source, as far as they are known without looking at values.
+
+        Parameters
+        ----------
+        columns : None, sequence of str, or mapping
+            None takes every column. Names take those columns and no other. A mapping of name to kind, or to a dict of
+            kind and options, declares some columns. Kinds that are not declared are "infer".
+        arrow_schema : pyarrow.Schema
+            The source's columns.
+        source_name : str
+            The source, for messages.
+
+        Raises
+        ------
+        InputError
+            For names that are not there, wrong declarations, or when no column is left.
+        """
+        declared = _declarations(columns)
+        for name in declared:
+            if name not in arrow_schema.names:
+                hint = suggestion(name, arrow_schema.names) or ";"
+                raise InputError(f'{source_name}: no column "{name}"{hint} columns: {listed(arrow_schema.names)}')
+        if isinstance(columns, Mapping) or columns is None:
+            specs = [declared.get(name) or ColumnSpec.declare(name, INFER) for name in arrow_schema.names]
+        else:
+            specs = list(declared.values())
+        schema = cls(tuple(specs))
+        if not schema.used:
+            raise InputError(f"{source_name}: no column is left to fit; it has {listed(arrow_schema.names)}")
+        return schema
+
+    def inferred(self, sample: pa.Table, source_name: str, explain: Explain | None = None) -> TableSchema:
+        """The same columns, each with a kind and the reason for it, checked against the types.
+
+        Parameters
+        ----------
+        sample : pyarrow.Table
+            Some rows; it holds at least the columns that are `needed`.
+        source_name : str
+            The source, for messages.
+        explain : callable, optional
+            Called with the name of a text column; says where text stands among numbers, if it does.
+
+        Raises
+        ------
+        InputError
+            For columns whose values do not fit the declared kind or options, and for number columns with stray text.
+        """
+        return TableSchema(
+            tuple(
+                spec if spec.kind in UNREAD else _settled(spec, sample.column(spec.name), source_name, explain)
+                for spec in self.columns
+            )
+        )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON-able form."""
+        return [column.to_json() for column in self.columns]
+
+    @classmethod
+    def from_json(cls, document: Iterable[Mapping[str, Any]]) -> TableSchema:
+        """Schema from what `to_json` gave."""
+        return cls(tuple(ColumnSpec.from_json(column) for column in document))
+
+
+def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
+    """What the user said, by name."""
+    if columns is None:
+        return {}
+    if isinstance(columns, str):
+        raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
+    if isinstance(columns, Mapping):
+        items = [(name, declared) for name, declared in columns.items()]
+    elif isinstance(columns, Sequence):
+        items = [(name, INFER) for name in columns]
+    else:
+        raise InputError(f"columns: give a list of names or a dict of name and kind, not {type(columns).__name__}")
+    for name, _ in items:
+        if not isinstance(name, str):
+            raise InputError(f"columns: names are strings, got {name!r}")
+    double = [name for name, count in Counter(name for name, _ in items).items() if count > 1]
+    if double:
+        raise InputError(f"columns: {listed(double)} given more than once; name every column once")
+    return {name: ColumnSpec.declare(name, declared) for name, declared in items}
+
+
+def _checked_kind(name: str, kind: object) -> str:
+    if not isinstance(kind, str) or kind not in (*KINDS, INFER):
+        hint = suggestion(str(kind), KINDS)
+        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint}; kinds: {listed(KINDS)}')
+    return kind
+
+
+def _settled(spec: ColumnSpec, column: Column, source_name: str, explain: Explain | None) -> ColumnSpec:
+    """A column with its kind, which its type and its options allow."""
+    where = f'{source_name}: column "{spec.name}"'
+    stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else _no_stray
+    if spec.kind == INFER:
+        spec = _inferred(spec, column, where, stray)
+    elif spec.kind in NUMBERS and not is_number_type(column.type):
+        raise InputError(_no_number(spec, column.type, where) + _told(stray()))
+    elif spec.kind == "categorical" and not is_level_type(column.type):
+        raise InputError(
+            f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
+            'booleans: declare it "pass" or "drop", or convert it first'
+        )
+    elif spec.kind == "mixed" and "modal" not in spec.options:
+        spec = _with_spikes(spec, column, where)
+    _check_type_options(spec, column.type, where)
+    return spec
+
+
+def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray) -> ColumnSpec:
+    """Kind from the sample, among those that have the column's options."""
+    options = spec.options
+    found = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
+        column, categorical="categorical" in kinds_with(options), spikes="modal" not in options
+    )
+    text = stray() if found.distinct > MANY_CODES or options else None
+    foreign = [option for option in options if found.kind not in kinds_with([option])]
+    if foreign:
+        raise InputError(
+            f'{where} is "{found.kind}" ({found.reason}) and has no option "{foreign[0]}", which {holders(foreign[0])} '
+            f"have: leave the option out, or convert the column first{_told(text)}"
+        )
+    if text:
+        raise InputError(f'{text}: correct it, leave the cell empty if it is missing, or declare it "categorical"')
+    return _with_finding(spec, found)
+
+
+def _with_spikes(spec: ColumnSpec, column: Column, where: str) -> ColumnSpec:
+    """A mixed column without modal values with those that the sample shows."""
+    if is_datetime_type(column.type) or pa.types.is_decimal(column.type):
+        raise InputError(
+            f"{where} holds {type_name(column.type)} values; a mixed column of these needs its modal values: declare "
+            '{"kind": "mixed", "modal": [...]}, or "continuous"'
+        )
+    found = infer_kind(column, categorical=False)
+    if found.kind == "mixed":
+        return replace(_with_finding(spec, found), reason=f"{spec.reason}; {found.reason}")
+    return replace(spec, reason=f"{spec.reason}; no value stands out in the sample")
+
+
+def _with_finding(spec: ColumnSpec, found: Finding) -> ColumnSpec:
+    modal: dict[str, Setting] = {"modal": [*found.modal]} if found.modal else {}
+    return ColumnSpec(spec.name, found.kind, found.reason, {**spec.options, **modal})
+
+
+def _no_number(spec: ColumnSpec, type_: pa.DataType, where: str) -> str:
+    """Why a column cannot be of its number kind, and what to do."""
+    why = "" if spec.reason == "declared" else f" ({spec.reason})"
+    if pa.types.is_decimal256(type_):
+        remedy = 'convert it to decimal128 or to floating-point numbers, or declare it "pass" or "drop"'
+    else:
+        others = ('"categorical", ' if is_level_type(type_) else "") + '"pass" or "drop"'
+        remedy = f"declare it {others}, or convert it first"
+    return (
+        f'{where} holds {type_name(type_)} values; a "{spec.kind}" column{why} holds numbers, decimals, dates or '
+        f"times: {remedy}"
+    )
+
+
+def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> None:
+    """Refuse options that mean nothing for a column's type."""
+    if spec.log and is_datetime_type(type_):
+        raise InputError(
+            f'{where} holds {type_name(type_)} values; option "log" is for amounts, not for dates, times and '
+            "durations: leave it out, or convert the column to numbers first"
+        )
+    if spec.integer and not is_plain_number_type(type_) and not pa.types.is_null(type_):
+        raise InputError(
+            f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'
+        )
+
+
+def _no_stray() -> None:
+    """Nothing is known of text in a column."""
+
+
+def _told(text: str | None) -> str:
+    """Where text stands among numbers, as the end of a message."""
+    return f"; {text}: correct it, or leave the cell empty if it is missing" if text else ""

@@ -1,0 +1,134 @@
+"""Values of columns as people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.columns.categories import value_type
+from gpuvgm.columns.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
+from gpuvgm.columns.codecs.datetimes import step_of
+from gpuvgm.columns.model import MISSING, GeneralColumn, Level, MixtureColumn
+from gpuvgm.errors import printable
+from gpuvgm.io.arrow_types import type_of
+
+LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
+LONGEST_LEVEL = 40
+_FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
+_LEAST_SD = 1e-12
+_SIX_DIGITS, _LONGEST_WHOLE = 1e6, 1e16  # between them numbers are written without a power of ten
+_FLOAT_DIGITS = 15  # beyond the first
+_FRACTIONS_END, _DAY = 60.0, 86_400.0  # seconds: means of wider modes need no fractions, no time of the day
+_SPANS = ((365.2425 * 86_400, "a"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "us"))
+
+
+def value_text(codec: Codec, value: Number | None) -> str:
+    """A value of a column of numbers; empty for none."""
+    if value is MISSING:
+        return ""
+    text = codec.show(value)
+    if not isinstance(value, float) or len(text) <= LONGEST_FLOAT:
+        return text
+    return f"{value:.0f}" if _SIX_DIGITS <= abs(value) < _LONGEST_WHOLE else f"{value:.6g}"
+
+
+def counted(count: int, word: str) -> str:
+    """So many of something."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def modal_text(codec: Codec, value: Number | None) -> str:
+    """A modal value; None is "missing"."""
+    return "missing" if value is MISSING else value_text(codec, value)
+
+
+def level_text(type_: str, level: Level) -> str:
+    """A level of a categorical column of this Arrow type."""
+    if level is MISSING:
+        return "missing"
+    values = value_type(type_of(type_))
+    if pa.types.is_temporal(values) and isinstance(level, int):
+        return DatetimeCodec(str(values), 0).show(level)
+    text = printable(level if isinstance(level, str) else str(level))
+    return text if len(text) <= LONGEST_LEVEL else text[: LONGEST_LEVEL - 3] + "..."
+
+
+def length_text(type_: str, length: float, digits: int = 4) -> str:
+    """A difference of two values of a column of numbers, such as a standard deviation; of datetimes with its unit."""
+    own: Any = type_of(type_)
+    if pa.types.is_decimal(own):
+        return f"{length * 10.0**-own.scale:.{digits}g}"
+    if not pa.types.is_temporal(own):
+        return f"{length:.{digits}g}"
+    seconds = length * tick_of(type_)
+    size, unit = next((part for part in _SPANS if abs(seconds) >= part[0]), (1e-9, "ns") if seconds else (1, "s"))
+    return f"{seconds / size:.{digits}g} {unit}"
+
+
+def mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
+    """A component's mean as a value; of log columns as the logarithm that it is."""
+    if isinstance(column.codec, LogCodec):
+        return f"exp({mean:.6g})"
+    if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
+        return value_text(column.codec, column.codec.value(mean - column.codec.base))
+    return number_beside(mean, sd)
+
+
+def number_beside(value: float, sd: float) -> str:
+    """A number of six digits, or of as many as tell it from those a hundredth of a standard deviation away."""
+    decimals = _decimals_beside(value, sd)
+    return f"{value:.6g}" if decimals is None else f"{value:.{max(0, decimals)}f}"
+
+
+def _decimals_beside(value: float, sd: float) -> int | None:
+    """Place of the third digit of the standard deviation; None where six digits of the value reach it."""
+    if not _LEAST_SD < sd < 1 / _LEAST_SD or not 1 <= abs(value) < _LONGEST_WHOLE:
+        return None
+    size, decimals = math.floor(math.log10(abs(value))), 2 - math.floor(math.log10(sd))
+    return min(decimals, _FLOAT_DIGITS - size) if size + 1 + decimals > 6 else None
+
+
+def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
+    """A difference of two numbers of a fitted column; of log columns of logarithms."""
+    if isinstance(column.codec, LogCodec):
+        return f"{length:.{digits}g}"
+    return length_text(column.type, length, digits)
+
+
+def rounded_mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
+    """A component's mean with the digits that its standard deviation leaves of interest."""
+    apart = sd * tick_of(column.type)
+    text = mean_text(column, mean, sd)
+    if isinstance(column.codec, DatetimeCodec) and apart > _FRACTIONS_END:
+        return text.partition("T")[0] if apart > _DAY else without_fractions(text)
+    if isinstance(column.codec, (DatetimeCodec, DecimalCodec, LogCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
+        return text
+    decimals = _decimals_beside(mean, sd)
+    if decimals is not None:
+        return f"{round(mean, decimals):,.{max(0, decimals)}f}"
+    return plain_number(round(mean, 2 - math.floor(math.log10(sd))))
+
+
+def rounded_length_text(column: MixtureColumn, length: float) -> str:
+    """A standard deviation to three digits, large ones without a power of ten."""
+    text = fitted_length_text(column, length, 3)
+    return plain_number(float(f"{length:.3g}")) if text == f"{length:.3g}" else text
+
+
+def plain_number(value: float) -> str:
+    """A number of six digits, without a power of ten up to a billion."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value + 0.0:.6g}"
+
+
+def without_fractions(text: str) -> str:
+    """A datetime without fractions of its seconds."""
+    return _FRACTION.sub(r"\1", text)
+
+
+def tick_of(type_: str) -> float:
+    """Seconds in the unit of a type of datetimes; 0 for others."""
+    own: Any = type_of(type_)
+    return step_of(own) * 1e-9 if pa.types.is_temporal(own) else 0.0

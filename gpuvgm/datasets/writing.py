@@ -1,0 +1,260 @@
+"""Generated rows into Parquet: one file, or a folder of files that several machines may fill."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
+from gpuvgm.datasets.likeness import Likeness
+from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
+from gpuvgm.datasets.ranges import RowRange, check_range
+from gpuvgm.errors import InputError
+from gpuvgm.execution.local import Executor, LocalExecutor
+from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, lies_in_process, location_of, read_metadata
+from gpuvgm.io.locks import locked
+from gpuvgm.io.manifest import inside
+from gpuvgm.io.parquet import parquet_part, stored_schema
+from gpuvgm.io.paths import stamp_of
+
+BLOCK_ROWS = 1 << 20
+FILE_ROWS = 1 << 26
+Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
+
+KINDS: dict[str, tuple[pa.Schema, Rows]] = {
+    "amount": (AMOUNT_SCHEMA, amount_rows),
+    "mixed-table": (TABLE_SCHEMA, mixed_table_rows),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedFile:
+    """What was written.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The Parquet file, or the folder.
+    rows, bytes : int
+        Its rows and its size; of a folder those that were asked for.
+    files, kept : int
+        Files, and how many of them were there already.
+    """
+
+    path: Location
+    rows: int
+    bytes: int
+    files: int = 1
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """What is generated.
+
+    Parameters
+    ----------
+    rows_of : callable
+        Rows of a range, by first row, rows and seed.
+    schema : pyarrow.Schema
+        Its columns.
+    seed : int
+        The seed.
+    block_rows : int
+        Rows computed at a time, also the rows of a row group.
+    described : dict of str to str
+        Stored in each file's metadata.
+    """
+
+    rows_of: Rows
+    schema: pa.Schema
+    seed: int
+    block_rows: int
+    described: Mapping[str, str]
+
+    def write(self, path: Given, part: RowRange, executor: LocalExecutor) -> tuple[int, int]:
+        """Write a range of rows to a file; returns its rows and its size."""
+        described = dict(self.described)
+        if part.first_row:
+            described["gpuvgm.first_row"] = str(part.first_row)
+        options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4"}
+        with ParquetSink(path, self.schema, described, **options) as sink:
+            executor.map_blocks(self._batch, part.ranges(self.block_rows), sink.write)
+        return sink.rows, sink.bytes
+
+    def _batch(self, part: RowRange) -> pa.RecordBatch:
+        return self.rows_of(part.first_row, part.rows, self.seed)
+
+
+def generate(
+    path: Given,
+    rows: int,
+    *,
+    kind: str = "amount",
+    like: object = None,
+    noise: float = 0.1,
+    seed: int = 0,
+    first_row: int = 0,
+    file_rows: int = FILE_ROWS,
+    block_rows: int = BLOCK_ROWS,
+    resume: bool = False,
+    executor: Executor | None = None,
+) -> GeneratedFile:
+    """Write generated rows to Parquet, block by block. Every row depends on the seed and its number only.
+
+    Parameters
+    ----------
+    path : path or URL
+        A name that ends in ``.parquet`` (or another ending) is one file, of which nothing is left under this name
+        unless all rows were written. Any other name is a folder, of files ``part-00000.parquet`` and so on. One run
+        at a time writes a file, or a file of a folder.
+    rows : int
+        Number of rows.
+    kind : {"amount", "mixed-table"}
+        "amount": one column "Amount", see `gpuvgm.datasets.amount`. "mixed-table": ten columns of every kind, see
+        `gpuvgm.datasets.mixed_table.mixed_table_rows`.
+    like : object, optional
+        A small table to blow up in place of a kind: whatever `TableTransformer.fit` takes, of at most 2^24 rows. Every
+        generated row is one of its rows with noise, see `gpuvgm.datasets.likeness.Likeness`.
+    noise : float
+        Standard deviation of that noise, in those of the columns.
+    seed : int
+        0 to 2**64 - 1.
+    first_row : int
+        Row to begin with: rows [first_row, first_row + rows) are what a file of more rows has there. In a folder, a
+        multiple of `file_rows`; the files are numbered by their rows, so that several machines may fill one folder.
+    file_rows : int
+        Rows of each file of a folder.
+    block_rows : int
+        Rows computed at a time, also the rows of a row group.
+    resume : bool
+        Keep the files of a folder that are complete, and write what is missing.
+    executor : LocalExecutor or DaskExecutor, optional
+        Who computes; by default the cores of this process. A cluster writes files of a folder side by side.
+
+    Returns
+    -------
+    GeneratedFile
+
+    Raises
+    ------
+    InputError
+        For an unknown kind, negative rows, a folder that does not exist or holds something else.
+    FolderInUse
+        Where another run writes the same file, or some of the same files.
+    """
+    generator = _generator(kind, like, noise, seed, block_rows)
+    check_range(first_row, rows, seed)
+    chosen = LocalExecutor() if executor is None else executor
+    target, part = location_of(path), RowRange(first_row, rows)
+    if not target.suffix:
+        return _write_folder(generator, target, part, file_rows, chosen, resume=resume)
+    if resume:
+        raise InputError(
+            f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
+        )
+    local = chosen if isinstance(chosen, LocalExecutor) else LocalExecutor(progress=chosen.progress)
+    check_folder_of(target)
+    with locked(target):
+        return GeneratedFile(target, *generator.write(target, part, local))
+
+
+def _generator(kind: str, like: object, noise: float, seed: int, block_rows: int) -> Generator:
+    if block_rows < 1:
+        raise InputError(f"block_rows must be at least 1, got {block_rows}")
+    if like is not None:
+        if kind != "amount":
+            raise InputError(f'kind="{kind}" and like exclude each other: give one of them')
+        likeness = Likeness(like, noise)
+        described = {"gpuvgm.kind": "like", "gpuvgm.noise": repr(float(noise)), "gpuvgm.seed": str(seed)}
+        described["gpuvgm.like"] = likeness.digest
+        return Generator(likeness.rows, likeness.schema, seed, block_rows, described)
+    if kind not in KINDS:
+        raise InputError(f'kind "{kind}" cannot be generated; there is: {", ".join(KINDS)}')
+    schema, rows_of = KINDS[kind]
+    return Generator(rows_of, schema, seed, block_rows, {"gpuvgm.kind": kind, "gpuvgm.seed": str(seed)})
+
+
+def _write_folder(
+    generator: Generator, folder: Location, part: RowRange, file_rows: int, executor: Executor, *, resume: bool
+) -> GeneratedFile:
+    if file_rows < 1 or part.first_row % file_rows:
+        raise InputError(
+            f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
+            f"file_rows={file_rows}"
+        )
+    files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
+    if executor.spread and lies_in_process(folder):
+        raise InputError(f"{folder}: lies in the memory of one process, where workers cannot write")
+    check_folder_of(folder)
+    with locked(folder, _numbers_of(files)):
+        held = _held_files(generator, folder, files, resume=resume)
+        missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
+        place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
+        written = executor.each(partial(_write_part, generator, place), missing)
+        sizes = list(held.values()) + [size for _, size in written]
+    return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
+
+
+def _numbers_of(files: Mapping[int, RowRange]) -> range:
+    return range(min(files, default=0), max(files, default=0) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedRange:
+    """The rows of one file of a folder."""
+
+    number: int
+    part: RowRange
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.part.rows
+
+
+def part_of(folder: Location, number: int) -> Location:
+    """Name of a file of a folder."""
+    return inside(folder, f"part-{number:05d}.parquet")
+
+
+def _write_part(generator: Generator, folder: Location, file: NumberedRange, executor: LocalExecutor) -> int:
+    return generator.write(part_of(folder, file.number), file.part, executor)[1]
+
+
+def _held_files(
+    generator: Generator, folder: Location, files: Mapping[int, RowRange], *, resume: bool
+) -> dict[int, int]:
+    """Sizes of the complete files that are there, by number; the folder is made where there is none."""
+    if isinstance(folder, Path):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; give a name that ends in .parquet, or that of a folder")
+        folder.mkdir(exist_ok=True)
+    there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
+    if there and not resume:
+        raise InputError(f"{next(iter(there.values()))}: is there already; pass resume=True to keep what is complete")
+    return {n: size for n, path in there.items() if (size := _complete(generator, path, files[n])) is not None}
+
+
+def _complete(generator: Generator, path: Location, part: RowRange) -> int | None:
+    """Size of a file with these rows; None for a damaged one.
+
+    Raises
+    ------
+    InputError
+        For a file that holds other rows.
+    """
+    try:
+        held, described = parquet_part(path), read_metadata(path)
+    except InputError:
+        return None
+    expected = dict(generator.described) | ({"gpuvgm.first_row": str(part.first_row)} if part.first_row else {})
+    if described != expected or held.rows != part.rows or not held.schema.equals(stored_schema(generator.schema)):
+        raise InputError(f"{path}: holds other rows ({held.rows:,}, {described}); write to another folder")
+    return stamp_of(path)[0]

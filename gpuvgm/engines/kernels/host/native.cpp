@@ -1,0 +1,238 @@
+// gpuvgm._native: the host kernels as NumPy functions, with the instruction set chosen at run time. The GIL is released
+// while rows are worked on; threads belong to the executor.
+#include "native.hpp"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "special.hpp"
+#include "summary_cells.hpp"
+
+extern "C" const gpuvgm::HostKernels gpuvgm_kernels_baseline;
+#if defined(GPUVGM_X86)
+extern "C" const gpuvgm::HostKernels gpuvgm_kernels_avx2, gpuvgm_kernels_avx512;
+#endif
+
+namespace gpuvgm {
+
+namespace {
+
+template <class T> nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<size_t> shape) {
+    auto* kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept->data(), shape, owner);
+}
+
+template <class T> nb::ndarray<nb::numpy, T> owned(std::unique_ptr<T[]> values, std::initializer_list<size_t> shape) {
+    T* kept = values.release();
+    nb::capsule owner(kept, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept, shape, owner);
+}
+
+template <double (*FUNCTION)(double)> auto each(Reals x) {
+    std::vector<double> values(x.shape(0));
+    std::transform(x.data(), x.data() + x.shape(0), values.begin(), FUNCTION);
+    const size_t size = values.size();
+    return owned(std::move(values), {size});
+}
+
+std::vector<std::string> instruction_sets() {
+    std::vector<std::string> names;
+#if defined(GPUVGM_X86)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd")) {
+        names.push_back("avx512");
+    }
+    if (avx2) {
+        names.push_back("avx2");
+    }
+#endif
+    names.push_back("baseline");
+    return names;
+}
+
+const HostKernels& kernels_for(const std::string& name) {
+    for (const std::string& usable : instruction_sets()) {
+        if (usable == name) {
+#if defined(GPUVGM_X86)
+            if (name == "avx512") {
+                return gpuvgm_kernels_avx512;
+            }
+            if (name == "avx2") {
+                return gpuvgm_kernels_avx2;
+            }
+#endif
+            return gpuvgm_kernels_baseline;
+        }
+    }
+    throw std::invalid_argument("instruction set \"" + name + "\" is not usable on this machine");
+}
+
+// Components of a mixture over several features; kept alive by the caller.
+struct Gaussians {
+    Reals centre, coefficients;
+    Matrix means;
+    Arrays precisions;
+    GaussianTable table;
+
+    Gaussians(Reals centre_, Matrix means_, Arrays precisions_, Reals coefficients_)
+        : centre(centre_), coefficients(coefficients_), means(means_), precisions(precisions_) {
+        const size_t components = means.shape(0), features = means.shape(1), dimensions = precisions.ndim();
+        if (components == 0 || features == 0 || centre.shape(0) != features || coefficients.shape(0) != components) {
+            throw std::invalid_argument("means need a row a component, centre and coefficients one value each");
+        }
+        bool fits = dimensions == 2 || dimensions == 3;
+        for (size_t axis = 0; fits && axis < dimensions; ++axis) {
+            fits = precisions.shape(axis) == (axis == 0 ? components : features);
+        }
+        if (!fits) {
+            throw std::invalid_argument("precisions need one matrix or one diagonal a component");
+        }
+        table = {(int)components, (int)features,     dimensions == 2,    centre.data(),
+                 means.data(),    precisions.data(), coefficients.data()};
+    }
+};
+
+void check_rows(const Rows& x, const Gaussians& gaussians) {
+    if (x.dtype() != nb::dtype<float>() && x.dtype() != nb::dtype<double>()) {
+        throw std::invalid_argument("rows must be float32 or float64");
+    }
+    if ((int)x.shape(1) != gaussians.table.features) {
+        throw std::invalid_argument("rows need one value a feature");
+    }
+}
+
+auto e_step(const Kernels& kernels, Reals x, OptionalReals weight, OptionalReals scatter, const Mixture& mixture) {
+    const size_t rows = x.shape(0), width = 3 * (size_t)mixture.table.components + 1;
+    check_length(weight, rows);
+    check_length(scatter, rows);
+    if (scatter && !weight) {
+        throw std::invalid_argument("cells need a weight beside their scatter");
+    }
+    const size_t chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    std::vector<double> partials(chunks * width);
+    {
+        nb::gil_scoped_release unlocked;
+        if (scatter) {
+            kernels.loops.e_step_cells(x.data(), weight->data(), scatter->data(), rows, mixture.table, partials.data());
+        } else {
+            kernels.loops.e_step_rows(x.data(), pointer(weight), rows, mixture.table, partials.data());
+        }
+    }
+    return owned(std::move(partials), {chunks, width});
+}
+
+auto count_most_probable(const Kernels& kernels, Reals x, OptionalReals weight, const Mixture& mixture) {
+    check_length(weight, x.shape(0));
+    std::vector<double> counts(mixture.table.components, 0.0);
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.count_most_probable(x.data(), pointer(weight), x.shape(0), mixture.table, counts.data());
+    }
+    const size_t components = counts.size();
+    return owned(std::move(counts), {components});
+}
+
+auto e_step_features(const Kernels& kernels, Rows x, OptionalReals weight, const Gaussians& gaussians) {
+    const size_t rows = x.shape(0), width = gaussians.table.width();
+    check_rows(x, gaussians);
+    check_length(weight, rows);
+    const size_t chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    std::vector<double> partials(chunks * width);
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.e_step_features(x.data(), (int)x.itemsize(), pointer(weight), rows, gaussians.table,
+                                      partials.data());
+    }
+    return owned(std::move(partials), {chunks, width});
+}
+
+auto log_prob(const Kernels& kernels, Rows x, const Gaussians& gaussians) {
+    const size_t rows = x.shape(0), components = gaussians.table.components;
+    check_rows(x, gaussians);
+    std::unique_ptr<double[]> density(new double[rows * components]);  // not zeroed: every value is written
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.log_prob(x.data(), (int)x.itemsize(), rows, gaussians.table, density.get());
+    }
+    return owned(std::move(density), {rows, components});
+}
+
+// Sparse sums of the occupied cells, ascending, and the tally of the values.
+auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint64_t> frame, Bytes directory,
+               Words midpoints, Words parents, int64_t inner_cells) {
+    if (directory.shape(0) != ENTRIES * 16 || parents.shape(0) != midpoints.shape(0)) {
+        throw std::invalid_argument("the directory has 2^16 entries of 16 bytes, a split one parent a midpoint");
+    }
+    const auto [scale, centre, hot_key] = frame;
+    std::vector<Split> splits;
+    const int64_t first_part = OUTER_CELLS + inner_cells, all_cells = first_part + (int64_t)midpoints.shape(0);
+    for (size_t s = 0; s < midpoints.shape(0); ++s) {
+        splits.push_back({midpoints.data()[s], (uint32_t)parents.data()[s], (uint32_t)(first_part + s)});
+    }
+    Tally tally{0, 0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+    Sparse out;
+    {
+        nb::gil_scoped_release unlocked;
+        std::unique_ptr<Table> table = table_pool().take(all_cells);
+        for (const Split& split : splits) {
+            table->cells.get()[split.parent].second = SPLIT_MARK;
+        }
+        const GridTable grid{scale, centre, directory.data(), splits.data(), (int64_t)splits.size(), hot_key};
+        for (int64_t start = 0; start < (int64_t)x.shape(0); start += WINDOW_ROWS) {
+            const int64_t rows = std::min<int64_t>(WINDOW_ROWS, x.shape(0) - start);
+            kernels.loops.summarise(x.data() + start, rows, grid, table->cells.get(), table->touched.get(), &tally);
+            table->each_touched(all_cells, [&](int64_t cell) { table->carry(cell); });
+        }
+        table->each_touched(all_cells, [&](int64_t cell) { table->emit(cell, out); });
+        table->wipe(splits);
+        table_pool().give_back(std::move(table));
+    }
+    const size_t size = out.cell.size();
+    return nb::make_tuple(owned(std::move(out.cell), {size}), owned(std::move(out.count), {size}),
+                          owned(std::move(out.first), {size}), owned(std::move(out.second), {size}),
+                          owned(std::move(out.second_high), {size}), tally.missing, tally.infinite, tally.minimum + 0.0,
+                          tally.maximum + 0.0);
+}
+
+}  // namespace
+
+Kernels::Kernels(const std::string& instruction_set) : loops(kernels_for(instruction_set)), name(instruction_set) {}
+
+}  // namespace gpuvgm
+
+NB_MODULE(_native, m) {
+    using namespace gpuvgm;
+    using namespace nb::literals;
+    m.doc() = "Row loops of the native engine, and functions of K-vectors.";
+    m.def("log", &each<log_of>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.");
+    m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.mixture.special.");
+    m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.mixture.special.");
+    m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
+    nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
+        .def(nb::init<double, double, Reals, Reals, Reals>(), "scale"_a, "centre"_a, "means"_a, "half_precisions"_a,
+             "coefficients"_a);
+    nb::class_<Gaussians>(m, "Gaussians", "Components of a mixture over several features.")
+        .def(nb::init<Reals, Matrix, Arrays, Reals>(), "centre"_a, "means"_a, "precisions"_a, "coefficients"_a);
+    nb::class_<Kernels> kernels(m, "Kernels", "The row loops of one instruction set.");
+    kernels.def(nb::init<const std::string&>(), "instruction_set"_a)
+        .def_ro("name", &Kernels::name)
+        .def("e_step", &e_step, "x"_a, "weight"_a.none(), "scatter"_a.none(), "mixture"_a)
+        .def("count_most_probable", &count_most_probable, "x"_a, "weight"_a.none(), "mixture"_a)
+        .def("e_step_features", &e_step_features, "x"_a, "weight"_a.none(), "gaussians"_a)
+        .def("log_prob", &log_prob, "x"_a, "gaussians"_a)
+        .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a);
+    bind_rows(m, kernels);
+    bind_onehot(m);
+}

@@ -1,0 +1,55 @@
+// Logarithm, digamma and log-gamma of K-vectors: the operations of gpuvgm/mixture/special.py one by one, hence the same bits.
+#pragma once
+#include <cmath>
+
+namespace gpuvgm {
+namespace {
+
+constexpr double HALF_LOG_2_PI = 0.5 * 1.8378770664093453;
+constexpr double HUGE_ARGUMENT = 1e25;  // from here on the product would overflow, and a shift changes nothing
+constexpr int SHIFT = 10;               // arguments are moved up by recurrence until the asymptotic series hold
+
+inline double log_of(double x) {
+    int power;
+    double mantissa = std::frexp(x, &power);
+    if (mantissa < 0.7071067811865476) {
+        mantissa = 2 * mantissa;
+        power -= 1;
+    }
+    const double f = (mantissa - 1) / (mantissa + 1), q = f * f, exponent = power;
+    double series = 1.0 / 21;
+    for (int odd = 19; odd > 0; odd -= 2) {
+        series = series * q + 1.0 / odd;
+    }
+    return exponent * 6.93147180369123816490e-01 + (2 * f * series + exponent * 1.90821492927058770002e-10);
+}
+
+inline double digamma_of(double x) {
+    double below = 1 / (x + (SHIFT - 1));
+    for (int i = SHIFT - 2; i >= 0; --i) {
+        below = below + 1 / (x + i);
+    }
+    const double y = x + SHIFT, q = 1 / y / y;
+    const double series =
+        q * (1.0 / 12 -
+             q * (1.0 / 120 - q * (1.0 / 252 - q * (1.0 / 240 - q * (1.0 / 132 - q * (691.0 / 32760 - q / 12))))));
+    return log_of(y) - 0.5 / y - series - below;
+}
+
+inline double gammaln_of(double x) {
+    const bool shifted = x < HUGE_ARGUMENT;
+    double product = shifted ? x : 1.0;
+    for (int i = 1; shifted && i < SHIFT; ++i) {
+        product = product * (x + i);
+    }
+    const double y = shifted ? x + SHIFT : x, q = 1 / y / y;
+    const double series =
+        (1.0 / 12 -
+         q * (1.0 / 360 - q * (1.0 / 1260 - q * (1.0 / 1680 - q * (1.0 / 1188 - q * (691.0 / 360360 - q / 156)))))) /
+        y;
+    const double stirling = (y - 0.5) * log_of(y) - y + HALF_LOG_2_PI + series;
+    return shifted ? stirling - log_of(product) : stirling;
+}
+
+}  // namespace
+}  // namespace gpuvgm

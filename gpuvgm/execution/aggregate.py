@@ -1,0 +1,177 @@
+"""One pass over the rows for many columns; a column that fails stops alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, Generic, Protocol, TypeVar
+
+from gpuvgm.arrays import Column
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import naming
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import CallerExecutor, LocalExecutor
+from gpuvgm.execution.partitions import Checkpoint, Portion
+from gpuvgm.io import Block
+from gpuvgm.shortage import ARROW_PROBLEMS
+
+COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, *ARROW_PROBLEMS)  # what one column's values may lead to
+Count = Callable[[Block], dict[str, Any]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a column could not be fitted.
+
+    Parameters
+    ----------
+    problem : Exception
+        What went wrong; its message names the column.
+    """
+
+    problem: Exception
+
+    @classmethod
+    def of(cls, column: str, problem: Exception) -> Failure:
+        """Failure of a column, which the message shall name."""
+        return cls(naming(column, problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Generic[T]):
+    """What came of the columns, by name: those that went well, and those that failed."""
+
+    good: dict[str, T]
+    failed: dict[str, Failure]
+
+    @classmethod
+    def of(cls, results: Mapping[str, T | Failure]) -> Results[T]:
+        """Results told apart."""
+        return cls(
+            {name: result for name, result in results.items() if not isinstance(result, Failure)},
+            {name: result for name, result in results.items() if isinstance(result, Failure)},
+        )
+
+
+def tally_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> Results[Any]:
+    """Tallies of all planned columns in one pass over the rows; none where there are no rows."""
+    if not plans:
+        return Results({}, {})
+    count = partial(tally_block, run.engine, tuple(plans))
+    if run.journal is None:
+        merged = run.executor.map_merge(count, blocks, _merge_columns)
+    else:
+        merged = _through_journal(run.journal, plans, count, blocks, run)
+    return Results.of(merged or {})
+
+
+def _through_journal(
+    journal: Checkpoint, plans: Sequence[Plan], count: Count, blocks: Iterable[Any], run: Run
+) -> dict[str, Any] | None:
+    """Tallies of the portions of files, those that the journal holds not counted again; of anything else, counted."""
+    given = iter(blocks)
+    first = next(given, None)
+    if not isinstance(first, Portion):
+        return run.executor.map_merge(count, [] if first is None else chain([first], given), _merge_columns)
+    kept = journal.passing(plans)
+    merged: dict[str, Any] = {}
+    left = []
+    for portion in chain([first], given):
+        held = kept.held(portion)
+        if held is None:
+            left.append(portion)
+        else:
+            merged = _merge_some(merged, held)
+    for portion, tallies in run.executor.each(partial(_tally_portion, count), left):
+        if _is_whole(tallies):
+            kept.keep(portion, tallies)
+        merged = _merge_some(merged, tallies)
+    return merged
+
+
+def _merge_some(merged: dict[str, Any], tallies: dict[str, Any]) -> dict[str, Any]:
+    """Tallies of both; a portion without rows has none."""
+    return _merge_columns(merged, tallies) if merged and tallies else merged or tallies
+
+
+def _tally_portion(count: Count, portion: Portion, executor: LocalExecutor) -> Any:
+    """Tallies of a portion, block by block."""
+    opened = portion.opened()
+    chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
+    return chosen.map_merge(count, opened.blocks, _merge_columns) or {}
+
+
+def _is_whole(tallies: dict[str, Any]) -> bool:
+    """Whether no column failed."""
+    return bool(tallies) and not any(isinstance(tally, Failure) for tally in tallies.values())
+
+
+def tally_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
+    """Tallies, or failures, of one block."""
+    rows = get_engine(engine)
+    tallies: dict[str, Any] = {}
+    for plan in plans:
+        try:
+            tallies[plan.name] = plan.tally(rows, block.column(plan.name), block.first_row)
+        except COLUMN_PROBLEMS as problem:
+            tallies[plan.name] = Failure.of(plan.name, problem)
+    return tallies
+
+
+def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {name: _merged(name, tally, other[name]) for name, tally in one.items()}
+
+
+def _merged(name: str, one: Any, other: Any) -> Any:
+    """Both tallies as one; the earlier failure wins."""
+    if isinstance(one, Failure) or isinstance(other, Failure):
+        return one if isinstance(one, Failure) else other
+    try:
+        return one.merge(other)
+    except COLUMN_PROBLEMS as problem:
+        return Failure.of(name, problem)
+
+
+def side_by_side(run: Run, work: Any, columns: Mapping[str, Any]) -> Results[Any]:
+    """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before."""
+
+    def attempt(item: tuple[str, Any]) -> Any:
+        try:
+            return work(item[1])
+        except COLUMN_PROBLEMS as problem:
+            return Failure.of(item[0], problem)
+
+    with ThreadPoolExecutor(run.executor.threads) as pool:
+        return Results.of(dict(zip(columns, pool.map(attempt, columns.items()), strict=True)))
+
+
+Merged = Any  # a Tally of the same kind
+
+
+class Tally(Protocol):
+    """What is counted of a column; merging is commutative to the last bit."""
+
+    @property
+    def rows(self) -> int:
+        """All rows counted."""
+
+    def merge(self, other: Merged) -> Merged:
+        """Tally of both sets of rows."""
+
+
+class Plan(Protocol):
+    """What is settled about a column before its rows are read."""
+
+    @property
+    def name(self) -> str:
+        """The column."""
+
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Tally:
+        """Tally of consecutive rows; `first_row` is the global index of the first.
+
+        Rows on a device are given only to engines that run there.
+        """

@@ -1,0 +1,140 @@
+"""Starting clusters: workers with GPUs where there are some, workers of processes elsewhere, or one that runs."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from typing import TYPE_CHECKING, Any
+
+from gpuvgm.engines import cuda_problem
+from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.execution.local import available_threads
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+INSTALL = 'pip install "gpuvgm[dask]"'
+INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+ANSWER = "10s"  # how long a scheduler may take to answer
+POOL_SHARE = 0.9  # of a GPU's memory, that RMM takes at once
+
+
+def cluster(
+    scheduler: str | None = None,
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    gpus: bool | None = None,
+    **options: Any,
+) -> Client:
+    """A Dask client: of a cluster on this machine, or of one that runs.
+
+    It is the current client from then on, which `TableTransformer` uses for Dask's frames, and `DaskExecutor` for
+    everything else. Use it in a ``with`` statement, or close it: that ends a cluster that was started here.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address of a scheduler that runs, for example ``"tcp://10.0.0.1:8786"``; nothing is started then.
+    workers : int, optional
+        Worker processes; by default one a GPU, or one a core.
+    threads : int, optional
+        Threads of each worker; by default 1 with GPUs, else the cores shared out.
+    memory : str or int, optional
+        Memory of each worker, for example ``"4GiB"``: Dask spills to disk before it is used up. By default an equal
+        share of the machine's.
+    gpus : bool, optional
+        Whether to start workers with GPUs; by default where there are any.
+    **options
+        Of `dask_cuda.LocalCUDACluster` or `distributed.LocalCluster`: `rmm_pool_size`, `device_memory_limit`,
+        `enable_cudf_spill`, `protocol="ucx"` (NVLink, InfiniBand), `dashboard_address`, `local_directory` and others.
+
+    Returns
+    -------
+    distributed.Client
+        Its `dashboard_link` is the address of Dask's dashboard.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Where Dask is not installed, no scheduler answers, or GPUs are asked for and there are none.
+    InputError
+        For fewer than one worker or thread, and for options of workers beside a scheduler, which has its own.
+    """
+    for name, count in (("workers", workers), ("threads", threads)):
+        if count is not None and count < 1:
+            raise InputError(f"{name} must be at least 1, got {count}")
+    if util.find_spec("distributed") is None:
+        raise EnvironmentProblem(f"Dask is not installed: {INSTALL}")
+    if scheduler is not None:
+        given = {"workers": workers, "threads": threads, "memory": memory, "gpus": gpus} | options
+        for name in (name for name, value in given.items() if value is not None):
+            raise InputError(f"{name} is for clusters that are started here; {scheduler} has its own workers")
+        return _connected(scheduler)
+    problem = cuda_problem()
+    if gpus and problem is not None:
+        raise EnvironmentProblem(str(problem))
+    if gpus or (gpus is None and problem is None and util.find_spec("dask_cuda") is not None):
+        return _owner(_with_gpus(workers, threads, memory, options))
+    return _owner(_with_processes(workers, threads, memory, options))
+
+
+def _connected(address: str) -> Client:
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=ANSWER)
+    except (OSError, ValueError, TimeoutError) as problem:
+        raise EnvironmentProblem(
+            f"no Dask scheduler answers at {address} ({type(problem).__name__}): start one with `dask scheduler` and "
+            "workers with `dask worker`, or give the right address"
+        ) from problem
+
+
+def _with_gpus(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:
+    """One worker a GPU, each with a pool of RMM; cuDF spills to the host where a GPU's memory runs out."""
+    if util.find_spec("dask_cuda") is None:
+        raise EnvironmentProblem(f"dask-cuda is not installed: {INSTALL_CUDA}")
+    settings: dict[str, Any] = {
+        "rmm_pool_size": POOL_SHARE,
+        "enable_cudf_spill": True,
+        "threads_per_worker": threads or 1,
+    }
+    if workers is not None:
+        settings["n_workers"] = workers
+    if memory is not None:
+        settings["memory_limit"] = memory
+    return import_module("dask_cuda").LocalCUDACluster(**(settings | options))
+
+
+def _with_processes(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:
+    count = workers or available_threads()
+    settings: dict[str, Any] = {
+        "n_workers": count,
+        "threads_per_worker": threads or max(1, available_threads() // count),
+        "memory_limit": "auto" if memory is None else memory,
+        "dashboard_address": "127.0.0.1:0",
+    }
+    return import_module("distributed").LocalCluster(**(settings | options))
+
+
+def _owner(started: Any) -> Client:
+    """A client whose end is the cluster's."""
+    from distributed import Client
+
+    class OwningClient(Client):  # type: ignore[misc]  # distributed ships no types
+        """The client of a cluster that was started for it."""
+
+        def close(self, *arguments: Any, **options: Any) -> Any:
+            """Close the client, then the cluster."""
+            cluster = self.cluster
+            closing = super().close(*arguments, **options)
+            if cluster is not None:
+                cluster.close()
+            return closing
+
+    try:
+        return OwningClient(started)
+    except BaseException:
+        started.close()
+        raise

@@ -1,0 +1,260 @@
+"""Where and how the work on a table is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.engines import choose_engine, get_engine, runs_on_device
+from gpuvgm.errors import InputError
+from gpuvgm.execution.dask import DaskExecutor, client_if_any
+from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
+from gpuvgm.execution.memory import Need, limits_of
+from gpuvgm.execution.partitions import (
+    Checkpoint,
+    Reading,
+    as_read_by,
+    files_of,
+    portions,
+    reachable,
+    rows_of_file,
+    stays_on_device,
+    with_known_rows,
+)
+from gpuvgm.io import Block, DeviceSource, FileSource, Source
+
+BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
+SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
+#: Blocks of rows that lie on a device: each costs launches and merges, not memory of the host.
+DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
+#: Blocks of the host that go through a device: several pieces, so that copies and kernels overlap.
+STREAMED_BLOCK_ROWS = 1 << 22
+#: Rows that go to a worker with their portion: 8 MiB, which the scheduler keeps until they are worked on.
+TRAVELLING_VALUES = 1 << 20
+
+
+def engine_for(name: str, source: Source) -> str:
+    """Name of the engine that runs the rows of a source, which "auto" leaves open.
+
+    Parameters
+    ----------
+    name : str
+        What the user asked for.
+    source : Source
+        The rows.
+    """
+    values = None if source.rows is None else source.rows * len(source.schema.names)
+    return choose_engine(name, values, on_device=isinstance(source, DeviceSource))
+
+
+def executor_for(given: Any, source: Source) -> DaskExecutor | None:
+    """The cluster that works on a source; None for this process.
+
+    Parameters
+    ----------
+    given : DaskExecutor, distributed.Client, LocalExecutor or None
+        What the user chose; None is the current client for frames of Dask, and this process for everything else.
+    source : Source
+        The rows.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if given is None:
+        client = client_if_any() if isinstance(source, DaskFrame) else None
+        return None if client is None else DaskExecutor(client)
+    if isinstance(given, LocalExecutor):
+        return None
+    if isinstance(given, DaskExecutor):
+        return given
+    if hasattr(given, "scheduler_info") and hasattr(given, "submit"):
+        return DaskExecutor(given)
+    raise InputError(f"executor is a {type(given).__name__}: give a DaskExecutor, a client of Dask, or None")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where and how the work is done.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine.
+    executor : Executor
+        What runs blocks.
+    block_rows : int, optional
+        Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
+        2^26 where they lie on one.
+    journal : Checkpoint, optional
+        Where passes of a fit over files are kept, portion by portion.
+    room : int, optional
+        Bytes that the user's limit of memory leaves beside the blocks.
+    """
+
+    engine: str
+    executor: Executor
+    block_rows: int | None = None
+    journal: Checkpoint | None = None
+    room: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.block_rows is not None and self.block_rows < 1:
+            raise InputError(f"block_rows must be at least 1, got {self.block_rows}")
+
+    @classmethod
+    def over(
+        cls,
+        source: Source,
+        engine: str,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        block_rows: int | None = None,
+    ) -> Run:
+        """How the rows of a source are worked on: by which engine, and in which threads.
+
+        Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
+        """
+        name = engine_for(engine, source)
+        here = stays_on_device(as_read_by(get_engine(name), source))
+        return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
+
+    @classmethod
+    def spread_over(
+        cls,
+        executor: DaskExecutor,
+        source: Source,
+        engine: str,
+        progress: Callable[[int], None] | None = None,
+        block_rows: int | None = None,
+    ) -> Run:
+        """How a cluster works on a source: its workers say which engine they have."""
+        values = None if source.rows is None else source.rows * len(source.schema.names)
+        lies_there = isinstance(source, DaskFrame) and source.on_device
+        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, values)
+        return cls(name, executor.reporting(progress), block_rows)
+
+    def within(self, memory: int, need: Need) -> Run:
+        """The same with blocks and threads that keep to a limit of the host's memory.
+
+        Parameters
+        ----------
+        memory : int
+            Bytes.
+        need : Need
+            What the stage holds.
+
+        Raises
+        ------
+        InputError
+            Where the least is too much.
+        """
+        if self.on_device or self.spread:
+            return self
+        limits = limits_of(memory, self.executor.threads, need, self.block_rows)
+        executor = LocalExecutor(limits.threads, self.executor.progress)
+        return replace(self, executor=executor, block_rows=limits.block_rows, room=limits.room)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether rows lie where the engine works on them, in this process."""
+        return isinstance(self.executor, CallerExecutor)
+
+    @property
+    def spread(self) -> bool:
+        """Whether other processes read the rows."""
+        return self.executor.spread
+
+    @property
+    def here(self) -> Run:
+        """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
+        if not self.spread:
+            return replace(self, journal=None)
+        return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
+
+    @property
+    def rows_per_block(self) -> int:
+        """Rows of a block in whole chunks."""
+        if self.block_rows:
+            return _in_chunks(self.block_rows)
+        if self.on_device:
+            return DEVICE_BLOCK_ROWS
+        if self.spread:
+            return STREAMED_BLOCK_ROWS if self.engine == "cuda" else BLOCK_ROWS
+        return STREAMED_BLOCK_ROWS if runs_on_device(get_engine(self.engine)) else BLOCK_ROWS
+
+    def rows_of_batches(self, batch_rows: int, width: int) -> int:
+        """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""
+        if batch_rows < 1:
+            raise InputError(f"batch_rows must be at least 1, got {batch_rows}")
+        rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
+        return batch_rows * max(1, rows // batch_rows)
+
+    def reading(self, source: Source) -> Source:
+        """The source as the engine reads it."""
+        return as_read_by(get_engine(self.engine), source)
+
+    def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
+        """Blocks, or portions, of some columns of a source; `width` is how many columns what becomes of them has."""
+        if self.spread:
+            most = self.rows_of(source, max(len(columns), width)) if width else None
+            return self.portions(source, columns, width, most=most)
+        return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
+
+    def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
+        """Blocks that this process reads to look at, some of which may go to workers then."""
+        rows = self.here.rows_of(source, len(columns))
+        return self.here.reading(source).blocks(columns, min(rows, _travelling(len(columns))) if self.spread else rows)
+
+    def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
+        """Blocks or portions for a pass of a fit: portions of files where there is a journal."""
+        if self.journal is not None and isinstance(source, FileSource) and (self.spread or source.rows is not None):
+            return self.portions(source, columns)
+        return self.blocks(source, columns)
+
+    def portions(
+        self,
+        source: Source,
+        columns: Sequence[str],
+        width: int = 0,
+        *,
+        exactly: int | None = None,
+        most: int | None = None,
+    ) -> Iterator[Any]:
+        """Portions of some columns of a source: of so many rows, or as many as suit the executor, and `most`."""
+        if isinstance(source, FileSource) and self.spread:
+            source = reachable(source)
+        if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
+            source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
+        limits = [self.executor.rows_of_portions(source.rows), most or sys.maxsize]
+        if not isinstance(source, FileSource):
+            limits.append(_travelling(len(columns)))
+        reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
+        return portions(source, reading, exactly or min(limits))
+
+    def rows_of(self, source: Source, width: int) -> int:
+        """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
+        values = DEVICE_BLOCK_VALUES if self.on_device else BLOCK_VALUES
+        rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
+        if self.on_device:
+            numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
+            return rows if numbers else min(rows, STREAMED_BLOCK_ROWS)  # an Arrow array of text has 2^31 bytes at most
+        if source.rows is None or self.spread:
+            return rows
+        return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
+
+
+def _travelling(width: int) -> int:
+    return max(CHUNK_ROWS, _in_chunks(TRAVELLING_VALUES // max(width, 1)))
+
+
+def _in_chunks(rows: int) -> int:
+    return -(-rows // CHUNK_ROWS) * CHUNK_ROWS

@@ -1,0 +1,238 @@
+"""Dask's frames as sources: their partitions (pandas, pyarrow-backed or cuDF) are portions, read where they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.execution.partitions import HeldRows, Reading
+from gpuvgm.io.block import Block, reblock
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
+
+Opener = Callable[[Any], Source]
+MOST_COUNTED = 64
+_COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of the frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DaskFrame:
+    """A frame of Dask, of pandas' frames or cuDF's.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+        The frame.
+    schema : pyarrow.Schema
+        Columns and types, which all partitions must have.
+    open : callable
+        Makes a source of one partition.
+    """
+
+    frame: Any
+    schema: pa.Schema
+    open: Opener
+    name: str = "dask.DataFrame"
+    flavour: str = "dask"
+    repeatable: bool = True
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Rows of the partitions: known from the files' metadata, or counted once."""
+        return lengths_of(self.frame)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all partitions."""
+        return sum(self.lengths)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the partitions lie on devices."""
+        return type(self.frame._meta).__module__.partition(".")[0] == "cudf"
+
+    @property
+    def dtypes(self) -> dict[str, Any]:
+        """Dtypes of the columns, for pandas' frames."""
+        return {} if self.on_device else {str(name): dtype for name, dtype in self.frame.dtypes.items()}
+
+    def portions(self, reading: Reading) -> Iterator[Partition]:
+        """The partitions that have rows."""
+        offsets = accumulate(self.lengths, initial=0)
+        wanted = [label for label in self.frame.columns if str(label) in reading.columns]
+        parts = self.frame[wanted].to_delayed()
+        for number, (delayed, first, rows) in enumerate(zip(parts, offsets, self.lengths, strict=False)):
+            if rows:
+                yield Partition(number, first, rows, reading, self.schema, self.open, delayed)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in this process, a partition after the other."""
+        check_request(self.name, self.schema, columns, block_rows)
+        reading = Reading("reference", tuple(columns), block_rows)
+        opened = (portion.of(portion.delayed.compute()).opened() for portion in self.portions(reading))
+        return reblock((block.batch for one in opened for block in one.blocks), block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Rows of each run, one after the other; only the partitions that hold some are computed."""
+        check_request(self.name, self.schema, columns)
+        check_runs(self.name, self.rows, runs)
+        import dask
+
+        reading = Reading("reference", tuple(columns), 1)
+        found = []
+        for portion in self.portions(reading):
+            wanted = [
+                (order, max(start, portion.first_row), min(start + length, portion.first_row + portion.rows))
+                for order, (start, length) in enumerate(runs)
+            ]
+            wanted = [(order, low, high) for order, low, high in wanted if low < high]
+            if wanted:
+                found.append(dask.delayed(_picked)(portion.alone, portion.delayed, wanted))
+        picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Kind and shape, and Dask's own token of how it is computed."""
+        return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names), "token": self.frame._name}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """One partition: rows to be computed where a worker is.
+
+    Parameters
+    ----------
+    number : int
+        Its position among the partitions.
+    first_row, rows : int
+        Its rows, globally.
+    reading : Reading
+        What is read of it.
+    schema : pyarrow.Schema
+        Columns and types of the frame.
+    open : callable
+        Makes a source of what it is computed to.
+    delayed : dask.delayed.Delayed, optional
+        How it is computed.
+    """
+
+    number: int
+    first_row: int
+    rows: int
+    reading: Reading
+    schema: pa.Schema
+    open: Opener
+    delayed: Any = None
+
+    @property
+    def alone(self) -> Partition:
+        """What a task needs beside the computed rows."""
+        return replace(self, delayed=None)
+
+    def of(self, frame: Any) -> HeldRows:
+        """The partition with its rows.
+
+        Raises
+        ------
+        InputError
+            Where it has other columns, types or rows than the frame said.
+        """
+        wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
+        source = self.open(_typed(frame, self.open(frame).schema, wanted))
+        held = pa.schema([field for field in source.schema if field.name in self.reading.columns])
+        check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)
+        if source.rows != self.rows:
+            raise InputError(
+                f"partition {self.number} has {source.rows} rows now, and had {self.rows} when they were counted: "
+                "persist the frame, or make what it is computed from stay the same"
+            )
+        return HeldRows(source, self.first_row, self.reading)
+
+
+def _typed(frame: Any, held: pa.Schema, wanted: pa.Schema) -> Any:
+    """A frame whose columns of Python objects have the wanted types, where nothing but missing values shows them."""
+    types = {field.name: field.type for field in wanted if not pa.types.is_null(field.type)}
+    silent = [label for label in frame.columns if str(label) in types and _is_silent(held, str(label))]
+    if not silent:
+        return frame
+    import pandas
+
+    nothing = {label: pa.nulls(len(frame), types[str(label)]) for label in silent}
+    columns = {label: pandas.Series(pandas.arrays.ArrowExtensionArray(v), frame.index) for label, v in nothing.items()}
+    return pandas.DataFrame({label: columns.get(label, frame[label]) for label in frame.columns}, frame.index)
+
+
+def _is_silent(schema: pa.Schema, name: str) -> bool:
+    return name in schema.names and pa.types.is_null(schema.field(name).type)
+
+
+def _picked(portion: Partition, frame: Any, wanted: list[tuple[int, int, int]]) -> list[tuple[int, int, pa.Table]]:
+    """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
+    source = portion.of(frame).source
+    return [
+        (order, low, source.sample(portion.reading.columns, [(low - portion.first_row, high - low)]))
+        for order, low, high in wanted
+    ]
+
+
+def is_dask_frame(source: Any) -> bool:
+    """Whether something is a frame of Dask, of pandas or cuDF; nothing is imported."""
+    dask = sys.modules.get("dask.dataframe")
+    return dask is not None and isinstance(source, dask.DataFrame)
+
+
+def dask_source(frame: Any, opener: Opener) -> DaskFrame:
+    """A source over a frame of Dask.
+
+    Raises
+    ------
+    InputError
+        For duplicate names of columns.
+    """
+    check_names("dask.DataFrame", [str(name) for name in frame.columns])
+    return DaskFrame(frame, _schema_of(frame, opener), opener)
+
+
+def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
+    """Types as the declared frame has them; columns of Python objects are those of the first partition with rows."""
+    declared = opener(frame._meta).schema
+    if not any(pa.types.is_null(field.type) for field in declared) and "object" not in map(str, frame.dtypes):
+        return declared
+    first = next((i for i, rows in enumerate(lengths_of(frame)) if rows), None)
+    return declared if first is None else opener(frame.get_partition(first).compute()).schema
+
+
+def lengths_of(frame: Any) -> tuple[int, ...]:
+    """Rows of each partition, counted once for a frame."""
+    token = frame._name
+    if token not in _COUNTED:
+        known = _from_metadata(frame)
+        if known is None:
+            counted = frame.map_partitions(_count, meta=("rows", "int64"), enforce_metadata=False).compute()
+            known = tuple(int(rows) for rows in counted)
+        while len(_COUNTED) >= MOST_COUNTED:
+            _COUNTED.pop(next(iter(_COUNTED)))
+        _COUNTED[token] = known
+    return _COUNTED[token]
+
+
+def _count(frame: Any) -> Any:
+    import pandas
+
+    return pandas.Series([len(frame)], name="rows")
+
+
+def _from_metadata(frame: Any) -> tuple[int, ...] | None:
+    """Rows of the partitions where they are known without reading: of Parquet files, and of frames in memory."""
+    try:
+        from dask.dataframe.dask_expr._expr import Lengths, Literal
+    except ImportError:
+        return None
+    found = Lengths(frame.expr).optimize()
+    return tuple(int(rows) for rows in found.value) if isinstance(found, Literal) else None

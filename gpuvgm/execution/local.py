@@ -1,0 +1,319 @@
+"""The local executor: blocks are read ahead, computed in a pool and consumed in order, in bounded memory."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+from gpuvgm.errors import InputError
+
+READ_AHEAD = 2
+PORTION_ROWS = 1 << 26  # of one process
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of each period, as Kubernetes' limits.cpu sets them
+LEAST_ROWS = 1 << 12  # of the parts of a block that memory was too short for
+_LOG = logging.getLogger("gpuvgm")
+
+
+class HasRows(Protocol):
+    """Anything that stands for a number of rows; `gpuvgm.io.Block` does."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+
+B = TypeVar("B", bound=HasRows)
+R = TypeVar("R")
+
+
+def available_threads() -> int:
+    """Number of cores this process may run on, or of those that its container has time for where that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no quota, which is called max, or not Linux
+        return max(1, cores)
+
+
+class Executor(Protocol):
+    """Who runs a function over the blocks of a source, or over its portions, and where.
+
+    Attributes
+    ----------
+    spread : bool
+        Whether it takes portions, which other processes read, in the place of blocks.
+    progress : callable or None
+        Called with the number of rows done.
+    """
+
+    spread: bool
+    progress: Callable[[int], None] | None
+
+    @property
+    def threads(self) -> int:
+        """Threads of this process."""
+
+    def rows_of_portions(self, rows: int | None) -> int:
+        """Rows of a portion of a source with so many rows."""
+
+    def map_merge(self, function: Callable[[Any], R], blocks: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
+        """Merge the results of all blocks, in row order; None where there are no rows."""
+
+    def map_blocks(self, function: Callable[[Any], R], blocks: Iterable[Any], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block to `sink`, in row order and in the caller's thread."""
+
+    def stream(self, function: Callable[[Any], R], blocks: Iterable[Any]) -> Iterator[R]:
+        """The result of each block, in row order, for callers who ask for one after the other."""
+
+    def each(self, function: Callable[[Any, LocalExecutor], R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Each portion with what `function(portion, executor)` gives for it, as they are ready."""
+
+
+class LocalExecutor:
+    """Runs a function over blocks on threads of this process.
+
+    A reader thread pulls blocks ahead, a pool computes (the engines release the GIL) and the caller's thread consumes
+    results in block order, so that nothing depends on the number of threads. At most `threads` + 2 blocks are in
+    flight, counted from before a block is read until its result is consumed.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Threads that compute; by default the cores this process may run on.
+    progress : callable, optional
+        Called with the number of rows done after each block, in the caller's thread.
+
+    Raises
+    ------
+    InputError
+        For fewer than one thread.
+    """
+
+    __slots__ = ("progress", "threads")
+    spread = False
+
+    def __init__(self, threads: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+        self.threads = available_threads() if threads is None else int(threads)
+        self.progress = progress
+        if self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+
+    def rows_of_portions(self, rows: int | None) -> int:
+        """Rows of a portion: what is lost at most when a run is cut short."""
+        return PORTION_ROWS
+
+    def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
+        """Merge the results of all blocks, in block order; None when there are no blocks."""
+        merged: list[R] = []
+
+        def take(result: R) -> None:
+            merged[:] = [merge(merged[0], result) if merged else result]
+
+        self.map_blocks(function, blocks, take)
+        return merged[0] if merged else None
+
+    def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block to `sink`, in block order and in the caller's thread.
+
+        An exception in the blocks, the function or the sink stops everything and propagates as it is; so does
+        KeyboardInterrupt. When this method ends, its threads have ended.
+        """
+        with self._started(function, blocks) as pipeline:
+            while (step := pipeline.next()) is not None:
+                sink(step.take())
+                pipeline.release(step.rows, self.progress)
+
+    def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
+        """The result of each block, in block order, for callers who ask for one after the other.
+
+        A result counts as consumed when the next one is asked for. Closing the iterator ends its threads.
+        """
+        with self._started(function, blocks) as pipeline:
+            while (step := pipeline.next()) is not None:
+                yield step.take()
+                pipeline.release(step.rows, self.progress)
+
+    def each(self, function: Callable[[Any, LocalExecutor], R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Each portion with what `function(portion, executor)` gives for it, one after the other.
+
+        Progress counts on from one portion to the next.
+        """
+        done = 0
+        for portion in portions:
+            report = None if self.progress is None else partial(_from, self.progress, done)
+            yield portion, function(portion, type(self)(self.threads, report))
+            done += portion.rows
+
+    @contextmanager
+    def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
+        pipeline = _Pipeline(function, iter(blocks), self.threads)
+        try:
+            pipeline.start()
+            yield pipeline
+        finally:
+            pipeline.stop()
+
+
+class CallerExecutor(LocalExecutor):
+    """Runs blocks in the caller's thread, one after the other.
+
+    For rows on a device: the stream and the device that are current belong to a thread, and calls only begin the work.
+    Where memory runs out, `map_blocks` goes on with halves of the block, and says so once in the log.
+
+    Parameters
+    ----------
+    threads, progress
+        As for `LocalExecutor`; threads are for what else is done of the columns.
+    """
+
+    __slots__ = ()
+
+    def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block, or of the parts that fit into memory, to `sink` in row order."""
+        done, limit = 0, [sys.maxsize]
+        for block in blocks:
+            for rows, result in _in_parts(function, block, limit):
+                sink(result)
+                done += rows
+                if self.progress is not None:
+                    self.progress(done)
+
+    def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
+        """The result of each block, in block order."""
+        done = 0
+        for block in blocks:
+            yield function(block)
+            done += block.rows
+            if self.progress is not None:
+                self.progress(done)
+
+
+def _from(progress: Callable[[int], None], start: int, done: int) -> None:
+    """Report rows that come after `start` others."""
+    progress(start + done)
+
+
+def _in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:
+    """Rows and result of a block, or of its halves where memory runs out; `limit` is how many rows a part may have."""
+    if block.rows <= limit[0]:
+        try:
+            result = function(block)
+        except MemoryError:
+            if block.rows < 2 * LEAST_ROWS or not hasattr(block, "halves"):
+                raise
+            limit[0] = block.rows - block.rows // 2
+            _LOG.warning("memory ran out: going on with blocks of %d rows", limit[0])
+        else:
+            yield block.rows, result
+            return
+    for half in block.halves():
+        yield from _in_parts(function, half, limit)
+
+
+@dataclass(slots=True)
+class _Step:
+    """One block under way: its rows and the result to come."""
+
+    rows: int
+    future: Future[Any]
+
+    def take(self) -> Any:
+        """Wait for the result; the step holds it no longer."""
+        future, self.future = self.future, Future()
+        try:
+            return future.result()
+        except RuntimeError as problem:
+            if isinstance(problem.__context__, KeyboardInterrupt):  # a signal met Python's condition between its locks
+                raise problem.__context__ from None
+            raise
+
+
+@dataclass(slots=True)
+class _End:
+    """The reader has ended, for this reason if there is one."""
+
+    problem: BaseException | None
+
+
+class _Pipeline(Generic[B, R]):
+    """Reader thread and pool of one run; `slots` counts the blocks that may still come into flight."""
+
+    def __init__(self, function: Callable[[B], R], blocks: Iterator[B], threads: int) -> None:
+        self.slots = threading.Semaphore(threads + READ_AHEAD)
+        self._function, self._blocks = function, blocks
+        self._done = 0
+        self._steps: SimpleQueue[_Step | _End] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute")
+        self._reader = threading.Thread(target=self._read, name="gpuvgm-read", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._reader.start()
+
+    def next(self) -> _Step | None:
+        """The next block in order; None after the last one.
+
+        Raises
+        ------
+        BaseException
+            Whatever ended the reader.
+        """
+        step = self._steps.get()
+        if isinstance(step, _Step):
+            return step
+        if step.problem is not None:
+            raise step.problem
+        return None
+
+    def release(self, rows: int, progress: Callable[[int], None] | None) -> None:
+        """Let another block come into flight, after the result of one is consumed."""
+        self.slots.release()
+        self._done += rows
+        if progress is not None:
+            progress(self._done)
+
+    def stop(self) -> None:
+        """End reader and pool; blocks that wait are dropped."""
+        self._stopped.set()
+        self.slots.release()
+        if self._reader.ident is not None:
+            self._reader.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self) -> None:
+        problem: BaseException | None = None
+        try:
+            self._submit_all()
+        except BaseException as caught:  # raised again in the caller's thread
+            problem = caught
+        self._steps.put(_End(problem))
+
+    def _submit_all(self) -> None:
+        try:
+            while True:
+                self.slots.acquire()
+                if self._stopped.is_set():
+                    return
+                block = next(self._blocks, None)
+                if block is None:
+                    return
+                self._steps.put(_Step(block.rows, self._pool.submit(self._function, block)))
+                del block
+        finally:
+            # an open file of a generator is closed here, in the thread that ran it
+            close = getattr(self._blocks, "close", None)
+            if close is not None:
+                close()

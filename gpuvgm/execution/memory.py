@@ -1,0 +1,184 @@
+"""How much memory a run may take: from what the user allows to the rows of a block and the number of threads.
+
+What a stage needs was measured with ``python -m benchmarks.memory`` (peak resident memory of fresh processes on Linux,
+two cores, pyarrow's mimalloc) over a file of 20 M amounts and one of 2 M rows with 30 floats, 10 integers and 10 texts,
+blocks of 4,096 to 1,048,576 rows, one thread and two:
+
+- 228 to 250 MiB whatever the stage, with scikit-learn, scipy and pyarrow loaded: `BASE`.
+- 1 MiB a column for the buffer that a Parquet file is read through: `READ_BUFFER`.
+- Of a fit 5.5 MiB a column of numbers, for its grid and the summary of all rows: `COLUMN_OF_NUMBERS`; twice the values
+  of the sample; and 3,900 and 5,200 bytes a row of a block with one thread and two, for rows of 400 bytes, nearly all
+  of it the blocks' own summaries: 40 bytes a cell, one cell a row and column at most, and 50,000 cells: `CELL`,
+  `MOST_CELLS`.
+- Of transform 1,300 and 1,800 bytes a row of a block (read: 400, written: 210), of the inverse 2,300 and 2,500 (read:
+  210, written: 400), of evaluate 2,300 and 2,950; and what the file's row group takes, twice. The tallies of
+  evaluate have 105 to 150 bytes a cell (30 columns of continuous values): `EVALUATED_CELL`.
+- Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
+  evaluate 411: `WORK`, `COLUMN_WORK`.
+- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`numbers_fit.exact_row_bytes`).
+
+`Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759
+and 1,064 MiB with Arrow's mimalloc and at 756, 771, 813 and 1,100 with the system's allocator, so the pool is left as
+it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.errors import InputError
+from gpuvgm.io import rows_of_group
+from gpuvgm.io.arrow_types import row_bytes
+
+MIB = 1 << 20
+BASE = 256 * MIB
+READ_BUFFER = MIB
+COLUMN_OF_NUMBERS = 6 * MIB
+SAMPLE_ROWS = 1 << 17
+CELL, EVALUATED_CELL, MOST_CELLS = 40, 150, 50_000
+WORK, COLUMN_WORK = 24, 80  # bytes a row, of the one column that a thread fits or evaluates
+PER_THREAD = 8 * MIB  # stacks, scratch of the engines, and what EM of one column holds
+
+_UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40} | {
+    f"{prefix}{suffix}": (1000 if suffix == "B" else 1024) ** power
+    for power, prefix in enumerate("KMGT", 1)
+    for suffix in ("B", "IB")
+}
+_SIZE = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?(?:E[0-9]+)?)\s*([A-Z]*)")
+
+
+def parse_memory(given: int | str) -> int:
+    """Bytes of a size as people write it.
+
+    Parameters
+    ----------
+    given : int or str
+        Bytes, or a number with a unit: "512MB" is 512,000,000, "1.5GiB" and "1.5G" are 1.5 · 2^30 bytes.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if isinstance(given, int) and not isinstance(given, bool):
+        size = float(given)
+    else:
+        found = _SIZE.fullmatch(given.strip().upper()) if isinstance(given, str) else None
+        if found is None or found[2] not in _UNITS:
+            raise InputError(f'memory is {given!r}: give bytes, or a size such as "512MB" or "1.5GiB"')
+        size = float(found[1]) * _UNITS[found[2]]
+    if not 1 <= size < 2**63:
+        raise InputError(f"memory must be at least one byte, and less than 2^63, got {given!r}")
+    return int(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a stage holds in memory.
+
+    Parameters
+    ----------
+    read, result, work : float
+        Bytes of a row as it is read, of what becomes of it, and of what a thread needs beside them.
+    columns : int
+        Columns that are read.
+    numbers : int
+        Columns that are summarised.
+    fixed : int
+        Bytes that do not depend on blocks or threads.
+    cell : int
+        Bytes of a cell that is counted.
+    """
+
+    read: float
+    result: float = 0.0
+    work: float = 0.0
+    columns: int = 0
+    numbers: int = 0
+    fixed: int = 0
+    cell: int = CELL
+
+    @classmethod
+    def fit(cls, schema: pa.Schema, held: int = 0) -> Need:
+        """Of a fit of these columns; `held` bytes of sampled rows are in memory."""
+        read = row_bytes(schema)
+        numbers = sum(not is_text(field.type) for field in schema)
+        fixed = round(2 * SAMPLE_ROWS * read) + numbers * COLUMN_OF_NUMBERS + held
+        return cls(read, work=WORK, columns=len(schema), numbers=numbers, fixed=fixed)
+
+    @classmethod
+    def transform(cls, schema: pa.Schema, result: pa.Schema, *, written: bool) -> Need:
+        """Of a transform or an inverse of these columns, to a file or not."""
+        out = row_bytes(result)
+        sink = round(2 * rows_of_group(result) * out) if written else 0
+        return cls(row_bytes(schema), (3 if written else 1) * out, out, len(schema), fixed=sink)
+
+    @classmethod
+    def evaluate(cls, schema: pa.Schema) -> Need:
+        """Of a transform and an inverse of these columns, and of counting what comes of them."""
+        need = cls.fit(schema)
+        return replace(need, work=2 * need.read + COLUMN_WORK, cell=EVALUATED_CELL)
+
+    def peak(self, threads: int, block_rows: int) -> int:
+        """Peak of resident memory, in bytes."""
+        cells = self.numbers * self.cell * min(block_rows, MOST_CELLS)
+        blocks = block_rows * ((threads + 2) * self.read + (threads + 1) * self.result + threads * self.work)
+        held = BASE + self.fixed + self.columns * READ_BUFFER + threads * PER_THREAD
+        return held + round(blocks) + (threads + 1) * cells
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Whether a column is not summarised as numbers."""
+    return not pa.types.is_primitive(type_) and not pa.types.is_decimal(type_)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What fits the memory: rows of a block, threads, and how many bytes are left beside them."""
+
+    block_rows: int
+    threads: int
+    room: int
+
+
+def limits_of(memory: int, threads: int, need: Need, block_rows: int | None = None) -> Limits:
+    """The longest blocks, with as many threads as they leave room for.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes.
+    threads : int
+        Most threads.
+    need : Need
+        What the stage holds.
+    block_rows : int, optional
+        Rows of a block, where they are not to be chosen; threads alone are then.
+
+    Raises
+    ------
+    InputError
+        Where even one thread and the shortest blocks need more; it names how much.
+    """
+    shortest = block_rows or CHUNK_ROWS
+    fitting = [count for count in range(threads, 0, -1) if need.peak(count, shortest) <= memory]
+    if not fitting and block_rows is None:
+        least = -(-need.peak(1, CHUNK_ROWS) // MIB)
+        given = f"memory of {memory / MIB:,.0f} MiB"
+        raise InputError(f"{given} is too little for these columns: give at least {least} MiB, or fewer columns")
+    count = fitting[0] if fitting else 1
+    rows = block_rows or _longest(memory, count, need)
+    return Limits(rows, count, max(0, memory - need.peak(count, rows)))
+
+
+def _longest(memory: int, threads: int, need: Need) -> int:
+    """Rows of the longest block, in whole chunks, found by halving."""
+    low, high = 1, BLOCK_ROWS // CHUNK_ROWS
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if need.peak(threads, middle * CHUNK_ROWS) <= memory else (low, middle - 1)
+    return low * CHUNK_ROWS

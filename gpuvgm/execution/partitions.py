@@ -1,0 +1,292 @@
+"""Portions of a source: consecutive rows that any process can read, and how an engine reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from gpuvgm.engines import Engine, get_engine, runs_on_device
+from gpuvgm.errors import InputError
+from gpuvgm.io.block import Block
+from gpuvgm.io.cudf_files import CudfFiles, device_files
+from gpuvgm.io.device import DeviceSource
+from gpuvgm.io.files import FileSource, Part
+from gpuvgm.io.locations import Location
+from gpuvgm.io.remote import lies_in_process
+from gpuvgm.io.source import Runs, Source
+from gpuvgm.io.tables import TableSource
+
+COUNTED_ROWS = 1 << 16
+
+
+def as_read_by(engine: Engine, source: Source) -> Source:
+    """The source as an engine reads it.
+
+    For engines of the host, rows of a device are copied in blocks. For engines of a device, cuDF reads Parquet files
+    there, if it is installed.
+    """
+    if not runs_on_device(engine):
+        return source.on_host() if isinstance(source, DeviceSource) else source
+    return device_files(source) or source
+
+
+def stays_on_device(source: Source) -> bool:
+    """Whether blocks of a source, as an engine reads it, lie on a device."""
+    return isinstance(source, CudfFiles) or (isinstance(source, DeviceSource) and not source.hosted)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read of a portion, and for whom.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine that gets the blocks.
+    columns : tuple of str
+        The columns.
+    block_rows : int
+        Rows of a block.
+    """
+
+    engine: str
+    columns: tuple[str, ...]
+    block_rows: int
+
+
+@runtime_checkable
+class Portion(Protocol):
+    """Consecutive rows of a source, readable in another process."""
+
+    @property
+    def first_row(self) -> int:
+        """Global index of the first row."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+    def opened(self) -> OpenPortion:
+        """The portion, as its engine reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPortion:
+    """Blocks of a portion, and whether they lie on a device."""
+
+    on_device: bool
+    blocks: Iterator[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows of files.
+
+    Parameters
+    ----------
+    source : FileSource
+        The files that hold them.
+    offset : int
+        Global index of these files' first row.
+    first_row, rows : int
+        The rows, globally.
+    reading : Reading
+        What is read of them.
+    """
+
+    source: FileSource
+    offset: int
+    first_row: int
+    rows: int
+    reading: Reading
+
+    def opened(self) -> OpenPortion:
+        """The rows, as the engine reads them; cuDF reads files that are wanted as a whole."""
+        columns, block_rows = self.reading.columns, self.reading.block_rows
+        if self.rows == self.source.rows:
+            source = as_read_by(get_engine(self.reading.engine), self.source)
+            return OpenPortion(stays_on_device(source), shifted(source.blocks(columns, block_rows), self.offset))
+        start = self.first_row - self.offset
+        blocks = self.source.between(columns, start, start + self.rows, block_rows)
+        return OpenPortion(on_device=False, blocks=shifted(blocks, self.offset))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRows:
+    """Rows that travel with the portion; parameters as for `Stretch`.
+
+    Parameters
+    ----------
+    source : Source
+        The rows, and no others.
+    """
+
+    source: Source
+    first_row: int
+    reading: Reading
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.source.rows or 0
+
+    def opened(self) -> OpenPortion:
+        """The rows, as the engine reads them."""
+        source = as_read_by(get_engine(self.reading.engine), self.source)
+        blocks = source.blocks(self.reading.columns, self.reading.block_rows)
+        return OpenPortion(stays_on_device(source), shifted(blocks, self.first_row))
+
+
+def shifted(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
+    """Blocks whose rows are counted from `offset`."""
+    return (replace(block, first_row=block.first_row + offset) for block in blocks) if offset else blocks
+
+
+def portions(source: Source, reading: Reading, portion_rows: int) -> Iterator[Any]:
+    """A source as portions of `portion_rows` rows.
+
+    Parameters
+    ----------
+    source : Source
+        Files are read by whoever gets a portion; frames of Dask are portions by themselves, their partitions; rows of
+        everything else travel with the portion.
+    reading : Reading
+        What is read.
+    portion_rows : int
+        Rows of a portion; files that do not know their rows are a portion each.
+    """
+    own = getattr(source, "portions", None)
+    if own is not None:
+        return iter(own(reading))
+    if isinstance(source, FileSource):
+        return stretches(source, reading, portion_rows)
+    return held_rows(source, reading, portion_rows)
+
+
+def stretches(source: FileSource, reading: Reading, portion_rows: int) -> Iterator[Stretch]:
+    """Rows of files in equal portions, each with the files that it lies in."""
+    edges = list(accumulate((part.rows or 0 for part in source.parts), initial=0))
+    bounds = list(pairwise(edges))
+    counted = any(isinstance(part, CountedPart) for part in source.parts)  # these are read from their beginning
+    low = 0
+    for start, stop in bounds if counted else pairwise([*range(0, edges[-1], portion_rows), edges[-1]]):
+        if start == stop:
+            continue
+        while bounds[low][1] <= start:
+            low += 1
+        high = low
+        while bounds[high][1] < stop:
+            high += 1
+        held = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
+        yield Stretch(held, bounds[low][0], start, stop - start, reading)
+
+
+def held_rows(source: Source, reading: Reading, portion_rows: int) -> Iterator[HeldRows]:
+    """Rows in memory, or of a source that can be read once, in equal portions."""
+    for block in source.blocks(reading.columns, portion_rows):
+        table = pa.Table.from_batches([block.batch])
+        yield HeldRows(TableSource(source.name, source.flavour, table), block.first_row, reading)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedPart:
+    """A file that does not know its number of rows, and that number.
+
+    Parameters
+    ----------
+    part : Part
+        The file.
+    rows : int
+        Its rows.
+    """
+
+    part: Part
+    rows: int
+
+    @property
+    def path(self) -> Location:
+        """Where it is."""
+        return self.part.path
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types."""
+        return self.part.schema
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through."""
+        return self.part.batches(columns, batch_rows)
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop), and those before them."""
+        return self.part.between(columns, batch_rows, start, stop)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Refused, as by the file itself."""
+        return self.part.sample(columns, runs)
+
+
+def reachable(source: FileSource) -> FileSource:
+    """The same files by absolute paths, since workers may stand in other folders.
+
+    Raises
+    ------
+    InputError
+        For files that lie in this process.
+    """
+    for part in source.parts:
+        if lies_in_process(part.path):
+            raise InputError(f"{part.path}: lies in the memory of one process, where workers cannot read it")
+    return replace(source, parts=tuple(_absolute(part) for part in source.parts))
+
+
+def _absolute(part: Any) -> Any:
+    if not isinstance(part.path, Path) or part.path.is_absolute():
+        return part
+    if isinstance(part, CountedPart):
+        return replace(part, part=_absolute(part.part))
+    return replace(part, path=Path(os.path.abspath(part.path)))
+
+
+def files_of(source: FileSource) -> list[FileSource]:
+    """Each file as a source."""
+    return [replace(source, parts=(part,), stamps=(s,)) for part, s in zip(source.parts, source.stamps, strict=True)]
+
+
+def rows_of_file(source: FileSource) -> int:
+    """Rows of one file, counted where it does not know them."""
+    if source.rows is not None:
+        return source.rows
+    return sum(block.rows for block in source.blocks(source.schema.names[:1], COUNTED_ROWS))
+
+
+def with_known_rows(source: FileSource, counts: Sequence[int]) -> FileSource:
+    """The same files, with the rows of each."""
+    parts = tuple(
+        part if part.rows is not None else CountedPart(part, count)
+        for part, count in zip(source.parts, counts, strict=True)
+    )
+    return replace(source, parts=parts)
+
+
+class Scan(Protocol):
+    """What a checkpoint keeps of one scan over the rows, partition by partition."""
+
+    def held(self, portion: Any) -> dict[str, Any] | None:
+        """What was counted of a portion; None where it was not."""
+
+    def keep(self, portion: Any, tallies: dict[str, Any]) -> None:
+        """Keep what was counted of a portion."""
+
+
+class Checkpoint(Protocol):
+    """Where the scans of a run are kept, so that one that was cut short reads only the other rows."""
+
+    def passing(self, plans: Sequence[Any]) -> Scan:
+        """The scan of these plans."""

@@ -1,0 +1,232 @@
+"""Files appear whole or not at all: they are written beside and renamed, and signals wait for what is under way.
+
+A lock ends with the process that holds it, so what a killed process left has none. The next process that writes to the
+same name removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
+
+
+@contextmanager
+def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Make a partial file, or folder, beside a final name; it is removed at the end unless it was renamed.
+
+    Parameters
+    ----------
+    final : pathlib.Path
+        The final name.
+    folder : bool
+        Make a folder.
+    """
+    remove_left_over(final)
+    made: list[tuple[Path, int]] = []
+    try:
+        with undisturbed():
+            made.append(_new(final, folder=folder))
+        yield made[0][0]
+    finally:
+        with undisturbed():
+            for partial, lock in made:
+                remove(partial)
+                os.close(lock)
+
+
+def replace_folder(new: Path, final: Path) -> None:
+    """Give a new folder its name; the old one is removed afterwards, or gets its name back if that fails."""
+    with undisturbed():
+        while not _renamed(new, final):
+            pass
+        remove_left_over(final)
+
+
+def _renamed(new: Path, final: Path) -> bool:
+    """Rename a folder; false where another process gave its own folder the name in between."""
+    old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+    with suppress(FileNotFoundError):
+        final.rename(old)
+    try:
+        new.rename(final)
+    except BaseException as problem:
+        if getattr(problem, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+            remove(old)
+            return False
+        with suppress(FileNotFoundError):
+            old.rename(final)
+        raise
+    remove(old)
+    return True
+
+
+def remove_left_over(final: Path) -> None:
+    """Remove what ended processes left beside a name; an old folder only where there is a newer one."""
+    start = f".{final.name}"
+    for name in _names_in(final.parent):
+        found = _LEFT_OVER.fullmatch(name.removeprefix(start)) if name.startswith(start) else None
+        if found is not None and (found[1] == "partial" or final.exists()):
+            _remove_unowned(final.with_name(name))
+
+
+def remove_temporary(folder: Path, start: str) -> None:
+    """Remove the partial files of ended processes in a folder, of all names with a prefix."""
+    for name in _names_in(folder):
+        if name.startswith(start) and _LEFT_OVER.search(name) and name.endswith(".partial"):
+            _remove_unowned(folder / name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder as far as that is possible."""
+    with suppress(OSError):  # the failure that led here is the one to report
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # writing says what is wrong with it
+        return []
+
+
+def _new(final: Path, *, folder: bool) -> tuple[Path, int]:
+    """A partial file that no other process may remove, and the descriptor that holds its lock."""
+    while True:
+        path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
+        if folder:
+            path.mkdir()
+        try:
+            lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileNotFoundError:
+            if folder:
+                continue  # another process took it for left over before it was locked
+            raise
+        with suppress(OSError):  # on file systems without locks nothing counts as left over
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if has_name(lock, path):
+            return path, lock
+        os.close(lock)
+
+
+def has_name(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_unowned(path: Path) -> None:
+    """Remove a file or folder that no process holds the lock of."""
+    with suppress(OSError):
+        if not (stat.S_ISREG(kind := path.lstat().st_mode) or stat.S_ISDIR(kind)):
+            return
+        lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(path)
+        finally:
+            os.close(lock)
+
+
+PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; everything is cleaned up as after Ctrl-C."""
+
+
+class HungUp(Terminated):
+    """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
+
+
+#: What the signals that end a command raise.
+RAISED: dict[int, type[KeyboardInterrupt]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+    signal.SIGHUP: HungUp,
+}
+
+
+class _Signals:
+    """State of the handler; Python runs handlers in the main thread alone."""
+
+    def __init__(self) -> None:
+        self.shields = 0
+        self.waiting: KeyboardInterrupt | None = None
+        self.last: float | None = None
+        self.outside: Callable[[KeyboardInterrupt], Any] | None = None
+
+    def receive(self, number: int, _: object) -> None:
+        """Handle a signal; further ones are ignored while the run cleans up."""
+        now = time.monotonic()
+        if self.last is not None and now < self.last + PATIENCE:
+            return
+        self.last, problem = now, RAISED[number]()
+        if self.outside is not None:
+            self.outside(problem)
+        elif self.shields:
+            self.waiting = problem
+        else:
+            raise problem
+
+
+_SIGNALS = _Signals()
+
+
+def listen(outside: Callable[[KeyboardInterrupt], Any]) -> None:
+    """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
+
+    Parameters
+    ----------
+    outside : callable
+        Called where a signal comes before the work begins or after its end (see `working`); ends the process.
+    """
+    _SIGNALS.outside = outside
+    for number in RAISED:
+        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _SIGNALS.receive)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """In the body, signals raise an exception."""
+    outside, _SIGNALS.outside = _SIGNALS.outside, None
+    try:
+        yield
+    finally:
+        _SIGNALS.outside = outside
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """In the body, signals wait: it makes or removes files that the code around it keeps track of.
+
+    It has an effect only after `listen`, and in the main thread.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    _SIGNALS.shields += here
+    try:
+        yield
+    finally:
+        _SIGNALS.shields -= here
+        if here and not _SIGNALS.shields and _SIGNALS.waiting is not None:
+            problem, _SIGNALS.waiting = _SIGNALS.waiting, None
+            raise problem

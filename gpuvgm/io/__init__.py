@@ -1,0 +1,63 @@
+"""Tables in, tables out: the only package that knows pandas, polars and file formats."""
+
+from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, kept_rows
+from gpuvgm.io.cudf_files import CudfFiles, device_files
+from gpuvgm.io.device import DeviceSource, device_array, lies_on_device
+from gpuvgm.io.device_results import joined
+from gpuvgm.io.files import FileSource, locate, metadata_of, place_in
+from gpuvgm.io.folders import manifest_document, manifest_text
+from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
+from gpuvgm.io.numpy_arrays import numpy_array
+from gpuvgm.io.opening import is_source, open_source
+from gpuvgm.io.parquet import read_metadata
+from gpuvgm.io.paths import MANIFEST
+from gpuvgm.io.remote import RemoteFile, lies_in_process
+from gpuvgm.io.restore import restore
+from gpuvgm.io.sampled import SampleSource
+from gpuvgm.io.sinks import ParquetSink, rows_of_group
+from gpuvgm.io.source import Source
+from gpuvgm.io.stray_text import stray_text
+from gpuvgm.io.targets import PAGE_ENDINGS, check_document, check_folder_of, refuse_overwriting
+
+__all__ = [
+    "Block",
+    "CudfFiles",
+    "DeviceSource",
+    "DeviceTable",
+    "FileSource",
+    "Given",
+    "Location",
+    "MANIFEST",
+    "PAGE_ENDINGS",
+    "ParquetSink",
+    "RemoteFile",
+    "SampleSource",
+    "Source",
+    "check_document",
+    "check_folder_of",
+    "device_array",
+    "device_files",
+    "join_batches",
+    "joined",
+    "kept_rows",
+    "numpy_array",
+    "lies_in_process",
+    "lies_on_device",
+    "locate",
+    "location_of",
+    "manifest_document",
+    "manifest_text",
+    "metadata_of",
+    "is_source",
+    "open_binary",
+    "open_source",
+    "place_in",
+    "read_metadata",
+    "refuse_overwriting",
+    "refuse_read_only",
+    "restore",
+    "rows_of_group",
+    "stray_text",
+    "host_batch",
+    "write_bytes",
+]

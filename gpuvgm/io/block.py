@@ -1,0 +1,237 @@
+"""Blocks of rows: the unit that is read, computed and written; re-blocking over the borders of batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, on_host, to_numpy
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_values import joined_arrays, taken
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTable:
+    """Consecutive rows of columns that lie on a device, as far as they can.
+
+    Parameters
+    ----------
+    columns : dict of str to DeviceColumn or pyarrow.Array
+        The columns; those of types that are not worked on there (text, levels, decimals) are on the host already.
+    num_rows : int
+        Rows of every column.
+    """
+
+    columns: dict[str, Column]
+    num_rows: int
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their Arrow types."""
+        return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+    def column(self, name: str) -> Column:
+        """One column."""
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __getitem__(self, rows: slice) -> DeviceTable:
+        start, stop, _ = rows.indices(self.num_rows)
+        columns = {name: _sliced(column, start, stop) for name, column in self.columns.items()}
+        return DeviceTable(columns, max(stop - start, 0))
+
+    def filter(self, rows: Array) -> DeviceTable:
+        """The rows of a mask, which lies on the device or on the host."""
+        chosen = np.flatnonzero(to_numpy(rows))
+        columns: dict[str, Column] = {
+            name: one.filter(beside(rows, one.values)) if isinstance(one, DeviceColumn) else taken(one, chosen)
+            for name, one in self.columns.items()
+        }
+        return DeviceTable(columns, len(chosen))
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """The rows in the memory of the host."""
+        if not self.columns:
+            return rows_only(self.num_rows)
+        return pa.RecordBatch.from_arrays([on_host(c) for c in self.columns.values()], schema=self.schema)
+
+
+def _sliced(column: Column, start: int, stop: int) -> Column:
+    if isinstance(column, DeviceColumn):
+        return column.filter(slice(start, stop))
+    rows: Column = column.slice(start, max(stop - start, 0))
+    return rows
+
+
+Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
+Join = Callable[[list[Batch]], Batch]
+
+
+def host_batch(table: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
+    """Rows in the memory of the host."""
+    return table.to_arrow() if isinstance(table, DeviceTable) else table
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive rows of a source.
+
+    Parameters
+    ----------
+    first_row : int
+        Global index of the block's first row, counted from 0 over the whole source.
+    table : pyarrow.RecordBatch or DeviceTable
+        The rows; every column is one contiguous array.
+    """
+
+    first_row: int
+    table: pa.RecordBatch | DeviceTable
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.table.num_rows)
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The rows in the memory of the host."""
+        return host_batch(self.table)
+
+    def column(self, name: str) -> Column:
+        """One column, wherever it lies."""
+        return self.table.column(name)
+
+    def halves(self) -> list[Block]:
+        """The block as two."""
+        half = self.rows // 2
+        return [self.between(0, half), self.between(half, self.rows)]
+
+    def between(self, start: int, stop: int) -> Block:
+        """Rows [start, stop) of the block."""
+        return Block(self.first_row + start, self.table[start:stop])
+
+
+class Gatherer:
+    """Turns batches of any length into batches of exactly `rows` rows; slices, and copies only at borders.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of every batch handed out, the last one excepted.
+    join : callable
+        Makes one batch of several.
+    """
+
+    __slots__ = ("_held", "_join", "_parts", "rows")
+
+    def __init__(self, rows: int, join: Join) -> None:
+        self.rows, self._join = rows, join
+        self._parts: deque[Batch] = deque()
+        self._held = 0
+
+    def add(self, batch: Batch) -> Iterator[Batch]:
+        """Take one batch in and yield every full batch that is there now."""
+        if batch.num_rows:
+            self._parts.append(batch)
+            self._held += batch.num_rows
+        while self._held >= self.rows:
+            yield self._take(self.rows)
+
+    def rest(self) -> Iterator[Batch]:
+        """Yield what is left, if anything."""
+        if self._held:
+            yield self._take(self._held)
+
+    def _take(self, rows: int) -> Batch:
+        taken: list[Batch] = []
+        missing = rows
+        while missing:
+            part = self._parts.popleft()
+            if part.num_rows > missing:
+                self._parts.appendleft(part[missing:])
+                part = part[:missing]
+            taken.append(part)
+            missing -= part.num_rows
+        self._held -= rows
+        return self._join(taken)
+
+
+def join_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch from several of the same schema; a single one is returned as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    schema = parts[0].schema
+    if not schema.names:
+        return rows_only(sum(part.num_rows for part in parts))
+    arrays = [_joined_column(field, [part.column(i) for part in parts]) for i, field in enumerate(schema)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _joined_column(field: pa.Field[Any], arrays: list[pa.Array[Any]]) -> pa.Array[Any]:
+    try:
+        joined: pa.Array[Any] = joined_arrays(arrays, field.type)
+    except pa.ArrowInvalid as problem:
+        raise InputError(
+            f'column "{field.name}": its dictionaries cannot be put together ({problem}); '
+            "cast it to a dictionary with wider indices, or to its values"
+        ) from problem
+    return joined
+
+
+def kept_rows(batch: pa.RecordBatch, rows: NDArray[np.bool_]) -> pa.RecordBatch:
+    """The rows of a mask."""
+    try:
+        return batch.filter(pa.array(rows))
+    except pa.ArrowNotImplementedError:  # Arrow picks no rows of views and runs
+        columns = [taken(column, np.flatnonzero(rows)) for column in batch.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def rows_only(rows: int) -> pa.RecordBatch:
+    """A batch of rows without columns."""
+    return pa.record_batch({"row": pa.nulls(rows)}).select([])
+
+
+def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
+    """Batches without their first `skip` rows, and no more than `rows` rows of the others."""
+    for batch in batches:
+        taken = batch[skip : skip + rows]
+        skip = max(0, skip - batch.num_rows)
+        if taken.num_rows:
+            rows -= taken.num_rows
+            yield taken
+        if not rows:
+            return
+
+
+def reblock(
+    batches: Iterable[Batch], block_rows: int, join: Join = join_batches, first_row: int = 0
+) -> Iterator[Block]:
+    """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch or DeviceTable
+        Batches of any length and one schema, in row order.
+    block_rows : int
+        Rows of a block, at least 1.
+    join : callable
+        Makes one batch of several; by default for those of Arrow.
+    first_row : int
+        Global index of the first row.
+    """
+    gatherer = Gatherer(block_rows, join)
+    for batch in batches:
+        for table in gatherer.add(batch):
+            yield Block(first_row, table)
+            first_row += table.num_rows
+    for table in gatherer.rest():
+        yield Block(first_row, table)

@@ -1,0 +1,308 @@
+"""Sources whose rows lie on a CUDA device: cuDF frames, dicts of arrays, matrices. Nothing of them is copied whole.
+
+What is given is recognised by its type; CuPy and cuDF are imported only where an object of theirs, or of another
+library that keeps arrays on a device, is there already.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
+from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.io.block import Block, DeviceTable
+from gpuvgm.io.memory import array_column, flat, refused_column
+from gpuvgm.io.source import Runs, check_names, check_request, check_runs, reason
+
+CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
+NUMBERS = "fiu"  # kinds of NumPy's dtypes that engines work on
+
+
+class Held(Protocol):
+    """One column on a device."""
+
+    @property
+    def type(self) -> pa.DataType:
+        """Arrow type of every slice."""
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows [start, stop): on the device for numbers, truth values, moments and durations, else on the host."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldArray:
+    """A one-dimensional array on the device; slices are views of it, or contiguous copies of columns of a matrix."""
+
+    values: Array
+
+    @property
+    def type(self) -> pa.DataType:
+        """Arrow type of the array's dtype."""
+        found: pa.DataType = pa.from_numpy_dtype(self.values.dtype)
+        return found
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows [start, stop)."""
+        return DeviceColumn(namespace_of(self.values).ascontiguousarray(self.values[start:stop]), self.type)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldSeries:
+    """A cuDF Series; its null mask becomes one bool a row, for the rows of a slice alone."""
+
+    series: Any
+    type: pa.DataType
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows [start, stop)."""
+        part = self.series.iloc[start:stop]
+        if not is_plain(self.type):
+            return flat(part.to_arrow())
+        if pa.types.is_temporal(self.type):
+            part = part.astype("int64")
+        missing = None
+        if part.null_count:
+            missing = part.isna().values
+            part = part.fillna(0)
+        return DeviceColumn(part.values, self.type, missing)
+
+
+def is_plain(type_: pa.DataType) -> bool:
+    """Whether cuDF holds the type as one array of numbers that engines work on."""
+    if pa.types.is_timestamp(type_):
+        return type_.tz is None
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_duration(type_))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceSource:
+    """Named columns on a device.
+
+    Parameters
+    ----------
+    name, flavour : str
+        See `Source`; the flavours are "cudf", "dict" and "matrix".
+    columns : mapping of str to Held
+        In the order given.
+    rows : int
+        Rows of every column.
+    namespace : module
+        Functions of the device's arrays: CuPy.
+    index : object, optional
+        The frame's index, which `restore` gives back.
+    matrix : array of shape (rows, columns), optional
+        The columns as one array, where that is what was given.
+    hosted : bool
+        Whether blocks are copied to the host, for engines that run there.
+    """
+
+    name: str
+    flavour: str
+    columns: Mapping[str, Held]
+    rows: int
+    namespace: Any
+    index: Any = None
+    matrix: Array | None = None
+    hosted: bool = False
+    repeatable: bool = True
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their Arrow types."""
+        return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+    def on_host(self) -> DeviceSource:
+        """The same rows, in blocks that are copied to the host one by one."""
+        matrix = None if self.matrix is None else _HostSlices(self.matrix)
+        return replace(self, hosted=True, matrix=matrix)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks of `DeviceTable`, or of Arrow batches where these are to be hosted."""
+        check_request(self.name, self.schema, columns, block_rows)
+        if self.hosted:
+            self._finish()
+        return (self._block(columns, start, block_rows) for start in range(0, self.rows, block_rows))
+
+    def _block(self, columns: Sequence[str], start: int, rows: int) -> Block:
+        table = self._table(columns, start, min(start + rows, self.rows))
+        return Block(start, table.to_arrow() if self.hosted else table)
+
+    def _table(self, columns: Sequence[str], start: int, stop: int) -> DeviceTable:
+        return DeviceTable({name: self.columns[name].slice(start, stop) for name in columns}, stop - start)
+
+    def _finish(self) -> None:
+        """Wait for what the caller's stream still writes: the host reads from another thread."""
+        cuda = getattr(self.namespace, "cuda", None)
+        if cuda is not None:
+            cuda.get_current_stream().synchronize()
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Rows of each run, one after the other, in the memory of the host."""
+        check_request(self.name, self.schema, columns)
+        check_runs(self.name, self.rows, runs)
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        parts = [self._table(columns, start, start + length).to_arrow() for start, length in runs]
+        return pa.Table.from_batches(parts, schema)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Kind and shape."""
+        return {"kind": self.name, "rows": self.rows, "columns": len(self.columns)}
+
+
+class _HostSlices:
+    """A matrix on the device whose rows are copied to the host slice by slice."""
+
+    def __init__(self, matrix: Array) -> None:
+        self._matrix = matrix
+
+    def __len__(self) -> int:
+        return int(self._matrix.shape[0])
+
+    def __getitem__(self, rows: slice) -> Any:
+        return to_numpy(self._matrix[rows])
+
+
+def lies_on_device(value: Any) -> bool:
+    """Whether an object is an array on a CUDA device, asked of DLPack or of its type; nothing is imported."""
+    kind = type(value)
+    if kind is np.ndarray or kind.__module__.partition(".")[0] in ("pyarrow", "pandas", "polars"):
+        return False
+    if hasattr(kind, "__dlpack_device__"):
+        try:
+            return int(value.__dlpack_device__()[0]) in CUDA
+        except Exception:  # an array without memory, such as one that only has a shape
+            return False
+    return hasattr(kind, "__cuda_array_interface__")
+
+
+def device_array(name: str, value: Any) -> Array:
+    """An array of CuPy over an array on the device, without a copy.
+
+    Raises
+    ------
+    InputError
+        For an array that cannot be taken, such as one that a gradient is asked of.
+    EnvironmentProblem
+        Where CuPy is not there or not usable.
+    """
+    if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy":
+        return value
+    cupy = usable_cupy()
+    try:
+        return cupy.from_dlpack(value) if hasattr(type(value), "__dlpack__") else cupy.asarray(value)
+    except Exception as problem:
+        raise InputError(f"{name} lies on a device but cannot be read there ({reason(problem)})") from problem
+
+
+def usable_cupy() -> Any:
+    """CuPy, through which arrays of other libraries are read.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Where importing it fails in any way.
+    """
+    try:
+        import cupy
+    except Exception as problem:
+        raise EnvironmentProblem(
+            f"arrays on a device need CuPy, whose import fails ({type(problem).__name__}: {reason(problem)}): "
+            'pip install "gpuvgm[cu13]", or "gpuvgm[cu12]" for a driver of CUDA 12'
+        ) from problem
+    return cupy
+
+
+def frame_source(frame: Any) -> DeviceSource:
+    """A source over a cuDF DataFrame; its index is remembered for `restore`."""
+    name = "cudf.DataFrame"
+    names = [str(label) for label in frame.columns]
+    check_names(name, names)
+    series = [frame.iloc[:, position] for position in range(len(names))]
+    columns = {label: HeldSeries(one, one.iloc[:0].to_arrow().type) for label, one in zip(names, series, strict=True)}
+    return DeviceSource(name, "cudf", columns, len(frame), usable_cupy(), index=frame.index)
+
+
+def arrays_source(arrays: Mapping[Any, Any]) -> DeviceSource:
+    """A source over a dictionary of one-dimensional arrays of equal length, some of which lie on a device.
+
+    Raises
+    ------
+    InputError
+        For arrays of different lengths or of more than one dimension.
+    """
+    name = "dict"
+    check_names(name, [str(key) for key in arrays])
+    columns: dict[str, Held] = {}
+    lengths: dict[str, int] = {}
+    namespace: Any = None
+    for key, values in arrays.items():
+        label = str(key)
+        if lies_on_device(values) and not _is_series(values):
+            values = device_array(f'{name}: column "{label}"', values)
+            namespace = namespace or namespace_of(values)
+        columns[label], lengths[label] = held(name, label, values), len(values)
+    (first, length), *others = lengths.items()
+    for other, count in others:
+        if count != length:
+            raise InputError(
+                f'{name}: column "{other}" has {count} rows, column "{first}" has {length}; cut them to one length'
+            )
+    return DeviceSource(name, "dict", columns, length, namespace or usable_cupy())
+
+
+def held(source: str, name: str, values: Any) -> Held:
+    """A column over an array or a cuDF Series on the device, or over anything that the host can read."""
+    if _is_series(values):
+        return HeldSeries(values, values.iloc[:0].to_arrow().type)
+    if not lies_on_device(values):
+        return array_column(source, name, values)
+    if values.ndim != 1:
+        raise InputError(f'{source}: column "{name}" has {values.ndim} dimensions, a column has one')
+    if values.dtype.kind not in NUMBERS + "b":
+        return refused_column(source, name, values.dtype)
+    return HeldArray(values)
+
+
+def _is_series(value: Any) -> bool:
+    loaded = sys.modules.get("cudf")
+    return loaded is not None and isinstance(value, getattr(loaded, "Series", ()))
+
+
+def matrix_source(matrix: Any) -> DeviceSource:
+    """A source over a two-dimensional array on the device; columns are named "0", "1" and so on."""
+    values = device_array("the matrix", matrix)
+    name = f"{type(values).__module__.partition('.')[0]}.{type(values).__name__}"
+    columns = {str(j): held(name, str(j), values[:, j]) for j in range(values.shape[1])}
+    return DeviceSource(name, "matrix", columns, int(values.shape[0]), namespace_of(values), matrix=values)
+
+
+def device_source(source: Any) -> DeviceSource | None:
+    """A source over what lies on a device; None for everything else.
+
+    Raises
+    ------
+    InputError
+        For a single column or an array that is no table.
+    """
+    if _is_series(source):
+        raise InputError("a Series is one column, not a table; pass series.to_frame() (with a name)")
+    loaded = sys.modules.get("cudf")
+    if loaded is not None and isinstance(source, getattr(loaded, "DataFrame", ())):
+        return frame_source(source)
+    if isinstance(source, Mapping):
+        on_device = any(lies_on_device(value) for value in source.values())
+        return arrays_source(source) if on_device else None
+    if not lies_on_device(source):
+        return None
+    kind, dimensions = type(source).__name__, getattr(source, "ndim", 2)
+    if dimensions == 1:
+        raise InputError(f'a one-dimensional {kind} has no column name; pass {{"name": array}}')
+    if dimensions != 2:
+        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
+    return matrix_source(source)

@@ -1,0 +1,247 @@
+"""Sources of files, on disk or in a store: a file, a glob, a folder or a list of them, read as one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.io.block import Block, reblock
+from gpuvgm.io.csv_files import csv_parts
+from gpuvgm.io.folders import as_recorded, recorded_files
+from gpuvgm.io.ipc_files import ipc_part
+from gpuvgm.io.locations import Location
+from gpuvgm.io.parquet import ParquetPart, parquet_part, read_metadata
+from gpuvgm.io.paths import Stamp, expand, format_of, nothing_in, stamp_of, together, unchanged
+from gpuvgm.io.sampled import SampleSource
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same, text_of_metadata
+
+Paths = Sequence[str | os.PathLike[str]]
+
+
+class Part(Protocol):
+    """One file."""
+
+    @property
+    def path(self) -> Location:
+        """Where it is."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types."""
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows; None when unknown."""
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through."""
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop); only where `rows` is known."""
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Rows of each run, in order."""
+
+
+Opener = Callable[[Sequence[Location]], Sequence[Part]]
+
+
+def _each(opener: Callable[[Location], Part]) -> Opener:
+    return lambda paths: [opener(path) for path in paths]
+
+
+OPENERS: Mapping[str, Opener] = {"parquet": _each(parquet_part), "csv": csv_parts, "ipc": _each(ipc_part)}
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Files of the same columns and types, read one after the other.
+
+    Parameters
+    ----------
+    name : str
+        The path or pattern as given.
+    parts : tuple of Part
+        The files in reading order.
+    stamps : tuple of (int, int or str)
+        Size in bytes and time of change in nanoseconds, or ETag, of each file when it was opened.
+    given : tuple of str
+        The paths, folders and patterns as given.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    stamps: tuple[Stamp, ...]
+    flavour: str = "path"
+    repeatable: bool = True
+    given: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of every file."""
+        return self.parts[0].schema
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of all files; None when a CSV file is among them."""
+        total = 0
+        for part in self.parts:
+            if part.rows is None:
+                return None
+            total += part.rows
+        return total
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks, across the borders of files."""
+        check_request(self.name, self.schema, columns, block_rows)
+        return reblock(self._batches(columns, block_rows), block_rows)
+
+    def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
+        """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
+        check_request(self.name, self.schema, columns, block_rows)
+        return reblock(self._batches_between(columns, start, stop, block_rows), block_rows, first_row=start)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Rows of each run, one after the other; only what holds them is read."""
+        check_request(self.name, self.schema, columns)
+        check_runs(self.name, self.rows, runs)
+        taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        first = 0
+        for part, stamp in zip(self.parts, self.stamps, strict=True):
+            stop = first + (part.rows or 0)
+            inside = [
+                (order, (max(start, first) - first, min(start + length, stop) - max(start, first)))
+                for order, (start, length) in enumerate(runs)
+                if max(start, first) < min(start + length, stop)
+            ]
+            if inside:
+                with unchanged(part.path, stamp):
+                    _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
+            first = stop
+        batches = [self._uniform(batch) for run in taken for batch in run]
+        return pa.Table.from_batches(
+            batches, schema=pa.schema([(name, self.schema.field(name).type) for name in columns])
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """File names, sizes and times of change, or ETags."""
+        files = [
+            {"name": part.path.name, "bytes": size, "changed_ns" if isinstance(changed, int) else "etag": changed}
+            for part, (size, changed) in zip(self.parts, self.stamps, strict=True)
+        ]
+        return {"kind": "files", "files": files}
+
+    def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        for part, stamp in zip(self.parts, self.stamps, strict=True):
+            with unchanged(part.path, stamp):
+                for batch in part.batches(columns, batch_rows):
+                    yield self._uniform(batch)
+
+    def _batches_between(
+        self, columns: Sequence[str], start: int, stop: int, batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        first = 0
+        for part, stamp in zip(self.parts, self.stamps, strict=True):
+            rows = part.rows or 0
+            low, high = max(start, first) - first, min(stop, first + rows) - first
+            if low < high:
+                with unchanged(part.path, stamp):
+                    yield from map(self._uniform, part.between(columns, batch_rows, low, high))
+            first += rows
+
+    @staticmethod
+    def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The same arrays without field metadata and nullability, in which files may differ."""
+        return pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names) if batch.columns else batch
+
+
+def metadata_of(source: Source) -> dict[str, dict[str, str]]:
+    """Key/value metadata of what a source holds: by file for Parquet files, else that of the schema."""
+    if isinstance(source, FileSource):
+        return {str(part.path): read_metadata(part.path) for part in source.parts if isinstance(part, ParquetPart)}
+    return {source.name: text_of_metadata(source.name, source.schema.metadata or {})}
+
+
+def locate(source: Source, row: int) -> str:
+    """Where a row lies, for messages.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    row : int
+        Global row, counted from 0.
+
+    Returns
+    -------
+    str
+        The file and the row in it, counted from 1; for tables in memory their name and the global row, counted from 0.
+    """
+    if isinstance(source, SampleSource):
+        origin = source.row_of(row)
+        return f"{source.name}, row {row}" if origin is None else locate(source.origin, origin)
+    if not isinstance(source, FileSource):
+        return f"{source.name}, row {row}"
+    for part in source.parts:
+        if part.rows is None or row < part.rows:
+            last = part is source.parts[-1] or part.rows is not None
+            return f"{part.path if last else source.name}, row {row + 1}"
+        row -= part.rows
+    raise InputError(f"{source.name}: there is no row {row} after the last")
+
+
+def place_in(source: Source) -> Callable[[int], str]:
+    """From a row to the words for its place; it can travel to another process without the rows."""
+    return partial(locate, source) if isinstance(source, FileSource) else f"{source.name}, row {{}}".format
+
+
+def _deal(taken: list[list[pa.RecordBatch]], inside: Sequence[tuple[int, tuple[int, int]]], batches: Any) -> None:
+    """Give the batches of consecutive runs, in order, to the run each belongs to."""
+    queue = iter(batches)
+    for order, (_, length) in inside:
+        got = 0
+        while got < length:
+            batch = next(queue)
+            taken[order].append(batch)
+            got += batch.num_rows
+
+
+def file_source(paths: Paths) -> FileSource:
+    """Open files, globs and folders as one source.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
+    """
+    listing = together([expand(os.fspath(given)) for given in paths])
+    files = listing.files
+    name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
+    stamps = tuple(stamp_of(path) for path in files)
+    recorded = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
+    if not files:
+        raise nothing_in(name)
+    for path, (size, _) in zip(files, stamps, strict=True):
+        if size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes)")
+    parts = tuple(as_recorded(part, recorded) for part in open_parts(files))
+    check_names(str(parts[0].path), parts[0].schema.names)
+    for part in parts[1:]:
+        check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
+    return FileSource(name, parts, stamps, given=tuple(os.fspath(given) for given in paths))
+
+
+def open_parts(paths: Sequence[Location]) -> list[Part]:
+    """Open every file by its format; files of one format are opened together, the order is kept."""
+    formats = [format_of(path) for path in paths]
+    opened: dict[Location, Part] = {}
+    for name in dict.fromkeys(formats):
+        chosen = [path for path, its in zip(paths, formats, strict=True) if its == name]
+        opened.update(zip(chosen, OPENERS[name](chosen), strict=True))
+    return [opened[path] for path in paths]

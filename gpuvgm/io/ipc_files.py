@@ -1,0 +1,141 @@
+"""One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped where it lies on this machine.
+
+Every record batch is checked whole before its rows are used: these files carry no checksums, and Arrow follows damaged
+offsets and indices out of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_checks import check_batch, check_schema, reading_options
+from gpuvgm.io.block import trimmed
+from gpuvgm.io.locations import Location, arrow_input
+from gpuvgm.io.remote import RemoteFile
+from gpuvgm.io.source import Runs, reason
+from gpuvgm.shortage import damage_as
+
+FILE_MAGIC = b"ARROW1"
+
+
+@dataclass(frozen=True, slots=True)
+class IpcPart:
+    """An Arrow IPC file of a source.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The file.
+    schema : pyarrow.Schema
+        Its columns and types.
+    batch_rows : tuple of int, optional
+        Rows of each record batch; None for the stream format, which has no index.
+    """
+
+    path: Location
+    schema: pa.Schema
+    batch_rows: tuple[int, ...] | None
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows."""
+        return None if self.batch_rows is None else sum(self.batch_rows)
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through, one record batch of the file after the other."""
+        return self._read(columns)
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop), and of the stream format those before them."""
+        if self.batch_rows is None:
+            return trimmed(self.batches(columns, batch_rows), start, stop - start)
+        return iter(self.sample(columns, [(start, stop - start)]))
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Rows of each run; only the record batches that hold some are read, each once."""
+        pieces: dict[int, list[tuple[int, int, int]]] = {}
+        for number, (first, stop) in enumerate(pairwise(accumulate(self.batch_rows or (), initial=0))):
+            for order, (start, length) in enumerate(runs):
+                low, high = max(start, first), min(start + length, stop)
+                if low < high:
+                    pieces.setdefault(number, []).append((order, low - first, high - low))
+        found: list[tuple[int, int, pa.RecordBatch]] = []
+        for number, batch in zip(pieces, self._read(columns, [*pieces]), strict=True):
+            found += [(order, number, batch.slice(start, length)) for order, start, length in pieces[number]]
+        return [batch for _, _, batch in sorted(found, key=lambda piece: piece[:2])]
+
+    def _read(self, columns: Sequence[str], numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Record batches, all or those of some numbers, checked."""
+        done = 0
+
+        def explain(problem: Exception) -> InputError:
+            return InputError(
+                f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)}); write or copy "
+                "the file again"
+            )
+
+        with damage_as(explain, InputError), open_ipc(self.path, self._positions(columns)) as reader:
+            for order, batch in enumerate(each_batch(reader, numbers)):
+                if numbers is not None:
+                    done = sum((self.batch_rows or ())[: numbers[order]])
+                chosen = batch.select(list(columns))
+                check_batch(chosen)
+                yield chosen
+                done += batch.num_rows
+
+    def _positions(self, columns: Sequence[str]) -> list[int]:
+        return [self.schema.get_field_index(name) for name in columns]
+
+
+def each_batch(reader: Any, numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    """The record batches of a reader of either format; those of some numbers where it has an index."""
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        return map(reader.get_batch, range(reader.num_record_batches) if numbers is None else numbers)
+    return iter(reader)
+
+
+@contextmanager
+def open_ipc(path: Location, fields: list[int] | None = None) -> Iterator[Any]:
+    """A reader of the file that decodes the columns at these positions only."""
+    with arrow_input(path) if isinstance(path, RemoteFile) else pa.memory_map(str(path)) as file:
+        is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
+        file.seek(0)
+        opener = pa.ipc.open_file if is_file else pa.ipc.open_stream
+        with opener(file, options=reading_options(included_fields=fields)) as reader:
+            yield reader
+
+
+def ipc_part(path: Location) -> IpcPart:
+    """Read the footer of an Arrow IPC file.
+
+    Raises
+    ------
+    InputError
+        Naming the file, when it is truncated or of another kind.
+    """
+    with damage_as(
+        lambda problem: InputError(f"{path}: not a complete Arrow IPC file ({reason(problem)})"), InputError
+    ):
+        with open_ipc(path) as reader:
+            schema = reader.schema.remove_metadata()
+            indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
+        check_schema(schema)
+        rows = _rows_of_batches(path) if indexed else None
+    return IpcPart(path, schema, rows)
+
+
+def _rows_of_batches(path: Location) -> tuple[int, ...]:
+    """Rows of each record batch of the file format; that its first column has so many is checked."""
+    rows = []
+    with open_ipc(path, [0]) as reader:
+        for batch in each_batch(reader):
+            batch.validate()
+            rows.append(batch.num_rows)
+    return tuple(rows)

@@ -1,0 +1,97 @@
+"""Where files are: paths of this machine, which pathlib stands for, and URLs of stores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, cast
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.files import partial_of
+from gpuvgm.io.ranges import RangeReader
+from gpuvgm.io.remote import READ_ONLY, RemoteFile, missing, remote_file, scheme_of
+
+Location: TypeAlias = Path | RemoteFile
+Given = str | os.PathLike[str] | RemoteFile
+
+
+def location_of(given: Given) -> Location:
+    """The file that a path or URL names; file:// is this machine.
+
+    Raises
+    ------
+    InputError
+        For URLs that cannot be used.
+    EnvironmentProblem
+        Where the package for this kind of store is missing.
+    """
+    if isinstance(given, RemoteFile):
+        return given
+    text = os.fspath(given)
+    if not is_url(text):
+        return Path(given)
+    if scheme_of(text) == "file":
+        return Path(unquote(text.partition("://")[2]).removeprefix("localhost"))
+    return remote_file(text)
+
+
+def is_url(text: str) -> bool:
+    """Whether a name is a URL."""
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
+
+
+def open_binary(location: Location) -> BinaryIO:
+    """The file for reading."""
+    return location.open("rb") if isinstance(location, Path) else cast(BinaryIO, range_reader(location))
+
+
+def range_reader(file: RemoteFile) -> RangeReader:
+    """A file of a store for reading.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
+    """
+    entry = file.entry()
+    if entry is None or entry.is_folder:
+        raise missing(file.url)
+    return RangeReader(file.read_range, entry.size)
+
+
+def arrow_input(location: Location) -> Any:
+    """What pyarrow opens: the path, or the file of a store, decompressed where it ends in .gz."""
+    if isinstance(location, Path):
+        return location
+    file = pa.PythonFile(range_reader(location), mode="r")
+    return pa.CompressedInputStream(file, "gzip") if location.suffix.lower() == ".gz" else file
+
+
+def refuse_read_only(location: Location) -> None:
+    """Refuse to write where only reading is possible, and names of folders."""
+    if isinstance(location, Path):
+        return
+    if location.scheme in READ_ONLY:
+        raise InputError(f"{location}: nothing is written over HTTP; give a path, or the URL of an object store")
+    if location.url.endswith("/"):
+        raise InputError(f"{location}: is a folder; give the name of a file to write")
+
+
+def write_bytes(location: Location, body: bytes) -> None:
+    """Write a file as one: under its name there is all of it, or what was there before."""
+    if isinstance(location, RemoteFile):
+        location.write_bytes(body)
+        return
+    final = Path(os.path.realpath(location))
+    try:
+        with partial_of(final) as partial, partial.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(final)
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(location)) from problem

@@ -1,0 +1,93 @@
+"""Locks: one run at a time writes to a name, or to each of a folder's numbered files."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gpuvgm.errors import InputError
+from gpuvgm.files import has_name, undisturbed
+from gpuvgm.io import Location, RemoteFile
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems that know none
+
+
+class FolderInUse(InputError):
+    """Another run writes to the name."""
+
+
+@contextmanager
+def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
+    """Let one run at a time write to a name on this machine; a lock ends with the process that holds it.
+
+    The lock file lies beside the name, so that what has the name can be removed and renamed meanwhile.
+
+    Parameters
+    ----------
+    target : Location
+        The folder or file that is going to be written; in stores nothing is locked.
+    numbers : range, optional
+        Lock only these numbered files of a folder, so that several runs can share it; by default all of it.
+
+    Raises
+    ------
+    FolderInUse
+        Where another run writes there.
+    """
+    if isinstance(target, RemoteFile):
+        yield
+        return
+    final = Path(os.path.realpath(target))
+    place = final.with_name(f".{final.name}.lock")
+    span = range(0, 0) if numbers is None else numbers
+    held: list[int] = []
+    try:
+        with undisturbed():
+            held.append(_taken(place, target, span))
+        yield
+    finally:
+        with undisturbed():
+            for lock in held:
+                if _lock(lock, range(0, 0)):  # no other run holds a part of it
+                    place.unlink(missing_ok=True)
+                os.close(lock)
+
+
+def _taken(place: Path, target: Path, span: range) -> int:
+    """The descriptor of a lock that no other run holds; closing it lets the lock go."""
+    while True:
+        try:
+            lock = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as problem:
+            raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the lock's name
+        try:
+            if not _lock(lock, span):
+                holder = os.pread(lock, 20, 0).decode(errors="replace")
+                raise FolderInUse(f"{target}: process {holder} works there; wait for it, or end it")
+            if has_name(lock, place):
+                with suppress(OSError):  # of a full disk: the run fails when it writes more
+                    os.ftruncate(lock, 0)
+                    os.pwrite(lock, str(os.getpid()).encode(), 0)
+                return lock
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)  # of a run that has ended in between
+
+
+def _lock(lock: int, span: range) -> bool:
+    """Lock some bytes of a file, all where there are none in the span; false where another run holds one of them."""
+    asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
+    try:
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, asked)
+    except OSError as problem:
+        if problem.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        if problem.errno not in _NO_LOCKS:
+            raise
+    return True

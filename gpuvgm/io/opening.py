@@ -1,0 +1,138 @@
+"""open_source: whatever the caller gives becomes a Source."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from io import IOBase
+from typing import Any, TypeGuard
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.io.device import device_source
+from gpuvgm.io.files import file_source
+from gpuvgm.io.memory import dict_source, matrix_source, pandas_source
+from gpuvgm.io.source import Source
+from gpuvgm.io.stream import IteratorSource, StreamSource
+from gpuvgm.io.tables import TableSource, polars_source
+
+Opener = Callable[[object], Source]
+ACCEPTED = (
+    "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
+    "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
+    "DataFrame of Dask, or an iterator of these"
+)
+
+
+def open_source(source: object, open_part: Opener | None = None) -> Source:
+    """Open anything that holds a table.
+
+    Parameters
+    ----------
+    source : object
+        A path to a file, a glob, a folder (searched through, sorted), the URL of one in a store (s3://, gs://, abfs://,
+        memory://), or a list of these: Parquet, CSV (also .csv.gz) or Arrow IPC; a pandas DataFrame;
+        a pyarrow Table, RecordBatch or RecordBatchReader; anything with
+        `__arrow_c_stream__` (polars, duckdb); a dict of one-dimensional arrays; a two-dimensional array (columns "0",
+        "1", …); an iterator of any of those, which can be read once. A Source is returned as it is.
+        On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
+        of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
+    open_part : callable, optional
+        Opens what an iterator gives; by default this function.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    InputError
+        When nothing readable is there, or the object is no table; the message says what to do.
+    """
+    if is_source(source):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        return file_source([source])
+    if isinstance(source, (list, tuple)):
+        return _from_list(source)
+    return _from_memory(source, open_part or open_source)
+
+
+def is_source(given: object) -> TypeGuard[Source]:
+    """Whether an object is a Source already; asked of its type, since other types' properties may be dear to read."""
+    return all(hasattr(type(given), name) for name in ("blocks", "sample", "fingerprint"))
+
+
+def _from_list(parts: Any) -> Source:
+    if parts and all(isinstance(part, (str, os.PathLike)) for part in parts):
+        return file_source(parts)
+    if not parts:
+        raise InputError("an empty list was given as source; give at least one path")
+    raise InputError("a list as source must hold paths only; for a list of frames pass iter(frames)")
+
+
+def _from_memory(source: object, open_part: Opener) -> Source:
+    refuse_no_table(source)
+    on_device = device_source(source)
+    if on_device is not None:
+        return on_device
+    opened = _from_frame(source)
+    if opened is not None:
+        return opened
+    if isinstance(source, Mapping):
+        return dict_source(source)
+    if isinstance(source, np.ndarray):
+        return matrix_source(source)
+    if isinstance(source, Iterator):
+        return IteratorSource(source, open_part)
+    if hasattr(source, "collect"):
+        raise InputError(f"a lazy {type(source).__name__} has no rows yet; pass the result of its collect()")
+    raise InputError(f"{type(source).__name__} cannot be read as a table; give {ACCEPTED}")
+
+
+def _from_frame(source: Any) -> Source | None:
+    if is_loaded("pandas", "DataFrame", source):
+        return pandas_source(source)
+    if is_loaded("polars", "DataFrame", source):
+        return polars_source(source)
+    if isinstance(source, pa.Table):
+        return TableSource("pyarrow.Table", "pyarrow", source)
+    if isinstance(source, pa.RecordBatch):
+        return TableSource("pyarrow.RecordBatch", "pyarrow", pa.Table.from_batches([source]))
+    if isinstance(source, pa.RecordBatchReader):
+        return StreamSource("pyarrow.RecordBatchReader", source)
+    if hasattr(source, "__arrow_c_stream__"):
+        return StreamSource(type(source).__name__, source)
+    return None
+
+
+def is_loaded(module: str, name: str, source: object) -> bool:
+    """Whether `source` is an instance of module.name, without importing the module."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(source, getattr(loaded, name, ()))
+
+
+def refuse_no_table(source: Any) -> None:
+    """Refuse what looks like a table but is none, a single column above all.
+
+    Raises
+    ------
+    InputError
+        With the expression that makes it one.
+    """
+    kind = type(source).__name__
+    if isinstance(source, IOBase):
+        raise InputError(f"an open file ({kind}) is not read as a table; pass its path")
+    if is_loaded("pandas", "Series", source) or is_loaded("polars", "Series", source):
+        raise InputError(f"a {kind} is one column, not a table; pass series.to_frame() (with a name)")
+    if isinstance(source, np.ndarray) and source.dtype.names:
+        raise InputError(
+            "a structured array is not read as a table; pass {name: array[name] for name in array.dtype.names}"
+        )
+    if isinstance(source, (pa.Array, pa.ChunkedArray)) or (isinstance(source, np.ndarray) and source.ndim == 1):
+        raise InputError(f'a one-dimensional {kind} has no column name; pass {{"name": array}}')
+    if isinstance(source, np.ndarray) and source.ndim != 2:
+        raise InputError(f"an array with {source.ndim} dimensions is not a table; pass two: rows and columns")

@@ -1,0 +1,274 @@
+"""One Parquet file: read in batches with bounded memory, or sampled by position."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow_checks import check_schema
+from gpuvgm.io.block import trimmed
+from gpuvgm.io.checksums import (
+    DATA_KEY,
+    MAGIC,
+    TRAILER_BYTES,
+    Content,
+    check_footer,
+    footer_of,
+    without_checksums,
+)
+from gpuvgm.io.locations import Location, location_of, range_reader
+from gpuvgm.io.remote import RemoteFile
+from gpuvgm.io.source import Runs, reason, text_of_metadata
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
+
+BUFFER_BYTES = 1 << 20
+MOST_HASHED_BYTES = 1 << 30  # of a file that is read twice, from the page cache; larger ones are checked by page
+# Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
+# is resident (20 million float64 rows in one group: 210 MiB against 62 MiB), and the buffer costs no speed.
+SAMPLE_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPart:
+    """A Parquet file of a source.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The file.
+    schema : pyarrow.Schema
+        Its columns and types.
+    group_rows : tuple of int
+        Rows of each row group.
+    content : Content, optional
+        What its bytes are, where that is known; they are checked once, before the first row is read.
+    """
+
+    path: Location
+    schema: pa.Schema
+    group_rows: tuple[int, ...]
+    content: Content | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(self.group_rows)
+
+    def check(self) -> None:
+        """Refuse a file that holds other bytes than were written, where those are known."""
+        if self.content is not None and isinstance(self.path, Path):
+            self.content.check(self.path)
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through; a batch has at most `batch_rows` rows."""
+        return self._read(columns, batch_rows, range(len(self.group_rows)))
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop); only row groups that hold some are read."""
+        edges = list(accumulate(self.group_rows, initial=0))
+        groups = [i for i, (low, high) in enumerate(pairwise(edges)) if low < stop and high > start]
+        if not groups:
+            return iter(())
+        return trimmed(self._read(columns, batch_rows, groups), start - edges[groups[0]], stop - start)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Rows of each run; only row groups that hold some are read, and none beyond its last row asked for."""
+        pieces: dict[int, list[tuple[int, int, int, int]]] = {}
+        first = 0
+        for group, rows in enumerate(self.group_rows):
+            for order, (start, length) in enumerate(runs):
+                low, high = max(start, first), min(start + length, first + rows)
+                if low < high:
+                    pieces.setdefault(group, []).append((low - first, high - first, order, low))
+            first += rows
+        found: list[tuple[int, int, pa.RecordBatch]] = []
+        for group, wanted in pieces.items():
+            found += self._pick(columns, group, wanted)
+        return [batch for _, _, batch in sorted(found, key=lambda piece: piece[:2])]
+
+    def _pick(
+        self, columns: Sequence[str], group: int, wanted: Sequence[tuple[int, int, int, int]]
+    ) -> list[tuple[int, int, pa.RecordBatch]]:
+        last, at, found = max(stop for _, stop, _, _ in wanted), 0, []
+        for batch in self._read(columns, SAMPLE_ROWS, [group]):
+            for start, stop, order, row in wanted:
+                low, high = max(start, at), min(stop, at + batch.num_rows)
+                if low < high:
+                    found.append((order, row + low - start, _apart(batch, low - at, high - low)))
+            at += batch.num_rows
+            if at >= last:
+                break
+        return found
+
+    def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        done = 0
+        self.check()
+
+        def explain(problem: Exception) -> Exception:
+            return self._damage(columns, groups, done, problem)
+
+        opened = open_parquet(self.path, columns, groups, check_pages=self.content is None)
+        with damage_as(explain), opened as file:
+            for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
+                yield _checked(batch)
+                done += batch.num_rows
+
+    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> Exception:
+        if isinstance(problem, OSError) and problem.errno:
+            return problem
+        column = next((name for name in columns if not self._readable(name, groups)), columns[0] if columns else "")
+        row = sum(self.group_rows[: groups[0]]) + done
+        return InputError(
+            f'{self.path}: damaged Parquet file: column "{column}" cannot be read after row {row} ({reason(problem)}); '
+            "write or copy the file again"
+        )
+
+    def _readable(self, column: str, groups: Sequence[int]) -> bool:
+        try:
+            with open_parquet(self.path, [column], groups) as file:
+                for batch in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
+                    _checked(batch)
+        except (*ARROW_PROBLEMS, OSError, UnicodeError):
+            return False
+        return True
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch itself; Arrow reads text, indices, decimals and times as they are, also where they cannot be."""
+    batch.validate(full=True)
+    return batch
+
+
+def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
+    """Some rows of a batch as a copy: a slice would hold the whole batch in memory."""
+    if length == batch.num_rows:
+        return batch
+    part, none = batch.slice(start, length), batch.slice(0, 0)
+    arrays = [pa.concat_arrays([part.column(i), none.column(i)]) for i in range(batch.num_columns)]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema) if arrays else part
+
+
+@contextmanager
+def open_parquet(
+    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = (), *, check_pages: bool = True
+) -> Iterator[pq.ParquetFile]:
+    """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
+
+    The checksums of pages are checked as far as there are any, unless all bytes were checked before.
+
+    Raises
+    ------
+    InputError
+        For a footer that is not the one that gpuvgm wrote.
+    """
+    reader = range_reader(path) if isinstance(path, RemoteFile) else None
+    source: Any = pa.OSFile(str(path), "rb") if reader is None else pa.PythonFile(reader, mode="r")
+    with (
+        source,
+        pq.ParquetFile(
+            source,
+            metadata=_checked_metadata(path, source),
+            pre_buffer=False,
+            buffer_size=BUFFER_BYTES,
+            page_checksum_verification=check_pages,
+        ) as file,
+    ):
+        if reader is not None:
+            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
+        yield file
+
+
+def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData | None:
+    """What the footer says; None where there is none, which pyarrow refuses in words."""
+    footer = footer_of(source)
+    if footer is None:
+        return None
+    check_footer(str(path), footer)
+    return pq.read_metadata(pa.BufferReader(MAGIC + footer))
+
+
+def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the columns lie in a row group."""
+    nested = tuple(f"{name}." for name in columns)
+    found = []
+    for chunk in map(group.column, range(group.num_columns)):
+        if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(nested):
+            first = chunk.data_page_offset
+            if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                first = min(first, chunk.dictionary_page_offset)
+            found.append((first, first + chunk.total_compressed_size))
+    return found
+
+
+def parquet_part(path: Location) -> ParquetPart:
+    """Read the footer of a Parquet file.
+
+    Raises
+    ------
+    InputError
+        Naming the file, when it is empty, truncated or no Parquet file.
+    """
+    with damage_as(partial(_incomplete, path)):
+        with open_parquet(path) as file:
+            footer, schema = file.metadata, file.schema_arrow.remove_metadata()
+            groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+        check_schema(schema)
+        return ParquetPart(path, schema, groups, _content(path, footer))
+
+
+def _incomplete(path: Location, problem: Exception) -> InputError:
+    if isinstance(problem, OSError) and problem.errno:
+        return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
+    return InputError(
+        f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
+    )
+
+
+def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
+    """What a file of this machine holds before its footer, where that says it and the file is not read twice for it."""
+    sha256 = (footer.metadata or {}).get(DATA_KEY.encode())
+    if sha256 is None or isinstance(path, RemoteFile) or (size := path.stat().st_size) > MOST_HASHED_BYTES:
+        return None
+    return Content(size - footer.serialized_size - TRAILER_BYTES, sha256.decode())
+
+
+def stored_schema(schema: pa.Schema) -> pa.Schema:
+    """What a file with these columns is read back with: Parquet keeps no seconds, old Arrow no narrow dictionaries."""
+    file = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), file)
+    return pq.read_schema(pa.BufferReader(file.getvalue())).remove_metadata()
+
+
+def read_metadata(path: str | Location) -> dict[str, str]:
+    """Key/value metadata of a Parquet file, as `ParquetSink` wrote it.
+
+    Parameters
+    ----------
+    path : str, pathlib.Path or RemoteFile
+        A Parquet file.
+
+    Returns
+    -------
+    dict of str to str
+        Without the Arrow schema that pyarrow stores beside it, and without checksums.
+
+    Raises
+    ------
+    InputError
+        When the file is not there, not a Parquet file, or its metadata is no text.
+    """
+    location = location_of(path)
+    with damage_as(partial(_incomplete, location)), open_parquet(location) as file:
+        pairs = file.metadata.metadata or {}
+    stored = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
+    return without_checksums(text_of_metadata(str(location), stored))

@@ -1,0 +1,379 @@
+"""BayesianGaussianMixture: scikit-learn's estimator on gpuvgm's engines."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from concurrent.futures import Executor
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from gpuvgm.arrays import Array
+from gpuvgm.config import SUMMARY_ROWS
+from gpuvgm.engines import ENGINES
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.mixture.accumulate import moments_of
+from gpuvgm.mixture.best import best_of_one, best_of_several
+from gpuvgm.mixture.em import Stopping
+from gpuvgm.mixture.fitted import FittedMixture
+from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
+from gpuvgm.mixture.one_feature import fit_on_rows, fit_on_summary
+from gpuvgm.mixture.posterior_nd import GaussianPrior
+from gpuvgm.mixture.priors import checked_prior
+from gpuvgm.mixture.problem import Estimate, Narrator, Problem
+from gpuvgm.mixture.reading import training_rows
+from gpuvgm.mixture.refusals import (
+    init_of,
+    kept_settings,
+    refuse_changes,
+    refuse_few,
+    refuse_other_form,
+    refuse_precision,
+    refuse_summary,
+)
+from gpuvgm.mixture.rows import Moments, Rows
+from gpuvgm.mixture.several_features import fit_several
+
+_LOG = logging.getLogger("gpuvgm")
+
+
+class BayesianGaussianMixture(FittedMixture):
+    """Variational Bayesian mixture of Gaussians, with scikit-learn's interface.
+
+    Takes every argument of `sklearn.mixture.BayesianGaussianMixture`, with the same defaults and meaning, and has its
+    methods and attributes. With ``algorithm="exact"`` and the same `random_state` the fit is scikit-learn's; centred
+    sums keep it sound where scikit-learn's own is not (offsets of more than 1e3 standard deviations). Formulas: Bishop
+    2006 §10.2, Blei & Jordan 2006.
+
+    Parameters
+    ----------
+    n_components : int
+        Upper limit of components.
+    covariance_type : {"full", "tied", "diag", "spherical"}
+        A covariance a component, one for all, variances, or one variance a component.
+    tol : float
+        Change of the lower bound below which a fit ends.
+    reg_covar : float
+        Added to the diagonal of every covariance.
+    max_iter, n_init : int
+        Iterations of a fit, and starts of which the best is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array of shape (n_components, n_features)
+        How responsibilities start; with centres every row starts at the nearest one.
+    weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}
+        Prior of the weights.
+    weight_concentration_prior, mean_precision_prior, degrees_of_freedom_prior : float, optional
+        1 / n_components, 1 and n_features by default.
+    mean_prior, covariance_prior : array-like, optional
+        Mean and covariance of the rows by default.
+    random_state : int, RandomState or None
+        Source of randomness.
+    warm_start : bool
+        Go on from the last fit.
+    verbose, verbose_interval : int
+        What is printed, and how often.
+    tol_per_row : float, optional
+        Change of the lower bound per row, in place of `tol`: the bound is a sum over rows, so that at a million rows
+        1e-3 in all is never reached.
+    algorithm : {"auto", "exact", "summary"}
+        "exact": every E-step over every row. "summary", for one feature: one pass, then EM on its cells, within 1e-8
+        sigma of the exact fit from the same start (`fit_error_`; rows are read again, or EM is run on them, where the
+        estimate is larger). "auto": the summary for one feature from 200,000 rows on. Equality with scikit-learn for a
+        `random_state` is promised for "exact" only.
+    effort : {"research", "best"}
+        "research": `max_iter` iterations from `n_init` starts. "best": that, and then many more starts, accelerated, to
+        convergence; the highest bound is kept, which for few rows need not be the best density. Takes seconds for
+        several features, and is not used by `max_iter=0` nor by `partial_fit` of several features. Where `reg_covar`
+        is of the size of variances, plain EM may lead down again from the bound that is kept.
+    engine : {"auto", "native", "cuda", "reference"}
+        Who runs the rows; "auto" is the GPU for arrays that lie there, if it is usable.
+        Who runs the rows.
+    precision : {"float64"}
+        Arithmetic of the row formulas: sums over rows are always taken in float64. Rows of float32 are widened exactly;
+        `TableTransformer` has float32 for its transform.
+    executor : gpuvgm.execution.local.LocalExecutor, optional
+        Threads; by default all cores.
+
+    Attributes
+    ----------
+    weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
+        The mixture.
+    weight_concentration_, mean_precision_, degrees_of_freedom_ : ndarray
+        The rest of the posterior; a tuple of two for the concentration of a Dirichlet process.
+    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
+        The prior.
+    converged_ : bool
+        Whether the last change of the bound was below the tolerance.
+    n_iter_ : int
+        Iterations of the fit that was kept; of its last climb, for effort="best".
+    lower_bound_ : float
+        Its evidence lower bound.
+    lower_bounds_ : list of float
+        The bound after each of its iterations. It never falls but by what `reg_covar` adds to variances of its own
+        size: scikit-learn's floor is no part of its bound.
+    fit_error_ : float
+        Estimated distance to the exact fit in units of sigma, right to an order of magnitude; 0 for "exact".
+    explanation_ : Explanation or None
+        What effort="best" says of its result: `modes` (components with more weight than 0.005, and a row),
+        `bound_with_fewer` (the highest bound found with one mode fewer; NaN with one mode), `held_out_score` (log
+        density per row of one row in eight, whatever its weight, under a fit to the others; NaN for fewer than 16 rows
+        and after `partial_fit`) and `starts`.
+    n_features_in_, feature_names_in_
+        The features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuvgm import BayesianGaussianMixture
+    >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 2)) for m in (0, 9)])
+    >>> BayesianGaussianMixture(n_components=2, random_state=0).fit(x).weights_.round(1)
+    array([0.5, 0.5])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions({"spherical", "tied", "diag", "full"})],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "tol_per_row": [None, Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions({"kmeans", "random", "random_from_data", "k-means++"}), "array-like"],
+        "weight_concentration_prior_type": [StrOptions({"dirichlet_process", "dirichlet_distribution"})],
+        "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_prior": [None, "array-like"],
+        "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "covariance_prior": [None, "array-like", Interval(Real, 0.0, None, closed="neither")],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "algorithm": [StrOptions({"auto", "exact", "summary"})],
+        "effort": [StrOptions({"research", "best"})],
+        "engine": [StrOptions(set(ENGINES))],
+        "precision": [StrOptions({"float64"})],
+        "executor": [None, LocalExecutor],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 1,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: Any = "kmeans",
+        weight_concentration_prior_type: str = "dirichlet_process",
+        weight_concentration_prior: float | None = None,
+        mean_precision_prior: float | None = None,
+        mean_prior: Any = None,
+        degrees_of_freedom_prior: float | None = None,
+        covariance_prior: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        tol_per_row: float | None = None,
+        algorithm: str = "auto",
+        effort: str = "research",
+        engine: str = "auto",
+        precision: str = "float64",
+        executor: LocalExecutor | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weight_concentration_prior_type = weight_concentration_prior_type
+        self.weight_concentration_prior = weight_concentration_prior
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.tol_per_row = tol_per_row
+        self.algorithm = algorithm
+        self.effort = effort
+        self.engine = engine
+        self.precision = precision
+        self.executor = executor
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> BayesianGaussianMixture:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows: an array, a frame, a list; a memory map or an array on disk, which is read block by block; an array of
+            another namespace, which stays on its device.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), optional
+            How often each row counts. A whole number stands for so many equal rows; rows of weight 0 do not count.
+
+        Returns
+        -------
+        BayesianGaussianMixture
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            For arguments, rows or weights that cannot be fitted.
+        """
+        refuse_precision(self)
+        self._validate_params()
+        rows = training_rows(self, X, sample_weight)
+        refuse_summary(self, rows.features)
+        refuse_few(self, rows)
+        with self._pool() as pool:
+            problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
+            estimate = self._estimate(problem)
+        self._keep(estimate, problem.prior)
+        self._seen = None
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
+                "tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> BayesianGaussianMixture:
+        """Add rows to those seen so far.
+
+        One feature: the rows are added to a summary on the grid of the first call, and the mixture is fitted to all of
+        them again, from the start that the first call chose. After that call neither the order of the rows nor how
+        they are cut into calls changes a bit of the result (rounding, where weights are no whole numbers).
+
+        Several features: memoised variational inference (Hughes & Sudderth 2013). The first call fits its rows, whose
+        priors are kept. Every later call is one visit of its block: a block seen before is known by its content and
+        visited again instead of counted twice, and the lower bound over all blocks cannot fall by it (but for
+        `reg_covar`, as in any fit). Going over the blocks until the bound stands still gives a local optimum of a fit
+        of all rows at once.
+
+        Rows of an earlier `fit` do not count among those seen: the first call after it starts anew.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        BayesianGaussianMixture
+            The estimator itself.
+        """
+        refuse_precision(self)
+        self._validate_params()
+        seen: Any = getattr(self, "_seen", None)
+        if seen is not None:
+            refuse_changes(self, getattr(self, "_seen_with", {}))
+        rows = training_rows(self, X, sample_weight, reset=seen is None)
+        refuse_summary(self, rows.features)
+        if seen is None:
+            refuse_few(self, rows)
+        elif rows.total == 0:
+            return self
+        with self._pool() as pool:
+            if seen is None:
+                problem = replace(self._problem(rows, pool, moments_of(self._engine(rows), rows, pool)), warm=None)
+                seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
+            seen = seen.add(self._engine(rows), rows, pool)
+            moments = seen.moments()
+            problem = replace(self._problem(rows, pool, moments), warm=None, prior=seen.prior_for(self, moments))
+            estimate = seen.estimate(problem, best=self.effort == "best")
+        self._keep(estimate, problem.prior)
+        self._seen, self._seen_with = seen, kept_settings(self)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
+        """Fit the mixture, and give the most probable component of each row.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Labels.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _problem(self, rows: Rows, pool: Executor | None, moments: Moments) -> Problem:
+        warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
+        if warm is not None:
+            refuse_other_form(self, warm, rows.features)
+        tolerance = self.tol if self.tol_per_row is None else self.tol_per_row * moments.total
+        return Problem(
+            engine=self._engine(rows),
+            pool=pool,
+            rows=rows,
+            moments=moments,
+            prior=checked_prior(self, moments),
+            components=self.n_components,
+            init=init_of(self, rows.features),
+            starts=self.n_init,
+            random=check_random_state(self.random_state),
+            stopping=Stopping(self.max_iter, tolerance, -np.inf if warm is None else self.lower_bound_),
+            warm=warm,
+            narrator=Narrator(self.verbose, self.verbose_interval),
+        )
+
+    def _estimate(self, problem: Problem) -> Estimate:
+        best = self.effort == "best" and problem.stopping.max_iter > 0
+        if problem.rows.features > 1:
+            return best_of_several(problem) if best else fit_several(problem)
+        summary = self.algorithm == "summary" or (self.algorithm == "auto" and problem.rows.count >= SUMMARY_ROWS)
+        if best:
+            return best_of_one(problem, exact=not summary)
+        return fit_on_summary(problem) if summary else fit_on_rows(problem)
+
+    def _keep_prior(self, prior: GaussianPrior) -> None:
+        self.weight_concentration_prior_ = prior.weight_concentration
+        self.mean_precision_prior_ = prior.mean_precision
+        self.mean_prior_ = prior.mean
+        self.degrees_of_freedom_prior_ = prior.degrees_of_freedom
+        self.covariance_prior_ = prior.covariance if prior.covariance.ndim else float(prior.covariance)
+
+    def _keep(self, estimate: Estimate, prior: GaussianPrior) -> None:
+        self._keep_prior(prior)
+        self._keep_posterior(estimate.posterior)
+        self.converged_ = estimate.converged
+        self.n_iter_ = len(estimate.bounds)
+        self.lower_bounds_ = list(estimate.bounds)
+        self.lower_bound_ = estimate.bounds[-1] if estimate.bounds else -np.inf
+        self.fit_error_ = estimate.error
+        self.explanation_ = estimate.explanation
+        if estimate.algorithm == "summary":
+            _LOG.info("fitted on a summary of the rows, within %.1e sigma of the exact fit", estimate.error)
+
+    def _check_parameters(self, X: Any) -> None:
+        """Set the priors for these rows; scikit-learn's own tests look at them before a fit."""
+        self._keep_prior(self._problem_of(X).prior)
+
+    def _initialize_parameters(self, X: Any, random_state: np.random.RandomState) -> None:
+        """Set the parameters that a fit starts from; scikit-learn's own tests look at them."""
+        problem = replace(self._problem_of(X), random=random_state)
+        self._keep(self._estimate(replace(problem, starts=1, stopping=Stopping(0, 0.0))), problem.prior)
+
+    def _problem_of(self, x: Any) -> Problem:
+        rows = training_rows(self, x, None)
+        return self._problem(rows, None, moments_of(self._engine(rows), rows))

@@ -1,0 +1,168 @@
+"""partial_fit: one feature keeps a summary that rows are added to, several features keep the sums of every block."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.arrays import to_numpy
+from gpuvgm.engines import Engine
+from gpuvgm.mixture.accumulate import over_features
+from gpuvgm.mixture.best import explanation_of
+from gpuvgm.mixture.cell_fit import end_error, estimate_error
+from gpuvgm.mixture.cell_search import search_cells
+from gpuvgm.mixture.em import mean_and_variance
+from gpuvgm.mixture.frequencies import WeightedSums
+from gpuvgm.mixture.one_feature import Start, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
+from gpuvgm.mixture.priors import checked_prior
+from gpuvgm.mixture.problem import Estimate, Problem
+from gpuvgm.mixture.rows import Coordinates, Moments, Rows
+from gpuvgm.mixture.several_features import fit_several
+from gpuvgm.mixture.statistics_nd import GaussianStatistics
+from gpuvgm.mixture.univariate import coordinates_of, one_prior
+from gpuvgm.summary.grid import Frame, Grid
+from gpuvgm.summary.summary import Cells, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class SeenColumn:
+    """What is known of the rows of one feature: their sums over the grid of the first call.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates of the rows.
+    grid : Grid
+        The grid.
+    start : Seeds or Posterior
+        Where every fit starts.
+    counted, weighted : Summary and WeightedSums, optional
+        Rows whose weights are whole numbers, and the others.
+    """
+
+    frame: Frame
+    grid: Grid
+    start: Start
+    counted: Summary | None = None
+    weighted: WeightedSums | None = None
+
+    @classmethod
+    def begin(cls, problem: Problem) -> SeenColumn:
+        """Frame, grid and start from the rows of the first call."""
+        frame, starts, grid = plan(replace(problem, starts=1))
+        return cls(frame, grid, starts[0])
+
+    def add(self, engine: Engine, rows: Rows, pool: Executor | None) -> SeenColumn:
+        """With more rows."""
+        sums = summarise_rows(engine, rows, self.grid, pool)
+        if isinstance(sums, Summary):
+            return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))
+        return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))
+
+    def cells(self) -> Cells:
+        """All rows seen, cell by cell."""
+        return reduce(Cells.beside, (sums.cells() for sums in (self.counted, self.weighted) if sums is not None))
+
+    def moments(self) -> Moments:
+        """Moments of all rows seen, in their own units."""
+        cells = self.cells()
+        mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+        scatter = variance * (cells.rows - 1)
+        return Moments(cells.rows, self.frame.invert(np.array([mean])), np.array([[scatter]]))
+
+    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
+        """The prior of a fit to all rows seen."""
+        return checked_prior(estimator, moments)
+
+    def estimate(self, problem: Problem, *, best: bool) -> Estimate:
+        """Fit on all rows seen, or the best that a search finds."""
+        cells = self.cells()
+        fit_on = partial(fit_cells, problem, self.frame, self.grid, self.start)
+        fit = fit_on(cells)
+        if not best:
+            return estimate_of(problem, fit, self.frame, "summary", estimate_error(cells, fit.posterior, fit_on))
+        prior, engine = one_prior(problem.prior.within(coordinates_of(self.frame))), problem.engine
+        result = search_cells(engine, cells, prior, problem.components, problem.random, [fit.posterior])
+        error = end_error(engine, prior, result.fit.posterior, cells)
+        estimate = estimate_of(problem, result.fit, self.frame, "summary", error)
+        return replace(estimate, explanation=explanation_of(result, estimate.bounds[-1], np.nan))
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBlocks:
+    """Memoised variational inference (Hughes & Sudderth 2013): the sums that each block gave at its last visit.
+
+    A visit computes the responsibilities of one block under the current posterior, puts their sums in the place of the
+    block's former ones, and updates the posterior from the sums of all blocks. Over blocks seen before, every visit is
+    a coordinate ascent: the lower bound of all rows cannot fall.
+
+    Parameters
+    ----------
+    prior : GaussianPrior
+        Prior of the first call.
+    coordinates : Coordinates
+        Where the posterior lives, about the mean of the first block.
+    posterior : GaussianPosterior
+        The current posterior, in these coordinates.
+    blocks : dict of str to GaussianStatistics
+        Sums by the digest of the block's rows and weights.
+    bounds : tuple of float
+        Lower bound over the blocks seen, after each visit.
+    grown : bool
+        Whether the last visit was the first of its block.
+    """
+
+    prior: GaussianPrior
+    coordinates: Coordinates
+    posterior: GaussianPosterior
+    blocks: dict[str, GaussianStatistics]
+    bounds: tuple[float, ...] = ()
+    grown: bool = True
+
+    @classmethod
+    def begin(cls, problem: Problem) -> SeenBlocks:
+        """A posterior fitted to the first block alone."""
+        coordinates = Coordinates(problem.moments.mean)
+        return cls(problem.prior, coordinates, fit_several(problem).posterior.within(coordinates), {})
+
+    def add(self, engine: Engine, rows: Rows, pool: Executor | None) -> SeenBlocks:
+        """After one visit of a block."""
+        accumulate = over_features(engine, rows, self.coordinates.centre, pool)
+        digest = digest_of(rows)
+        blocks = self.blocks | {digest: accumulate(self.posterior)}
+        total = reduce(GaussianStatistics.plus, blocks.values()).about(self.posterior.means)
+        posterior = self.prior.within(self.coordinates).update(total)
+        bounds = (*self.bounds, posterior.lower_bound(total.entropy))
+        return replace(self, posterior=posterior, blocks=blocks, bounds=bounds, grown=digest not in self.blocks)
+
+    def moments(self) -> Moments:
+        """Number of rows seen, about the mean of the first block; nothing asks for their scatter."""
+        total = float(sum(np.sum(sums.counts) for sums in self.blocks.values()))
+        features = len(self.coordinates.centre)
+        return Moments(total, self.coordinates.centre, np.zeros((features, features)))
+
+    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
+        """The prior of the first call."""
+        return self.prior
+
+    def estimate(self, problem: Problem, *, best: bool) -> Estimate:
+        """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""
+        steady = not self.grown and abs(self.bounds[-1] - self.bounds[-2]) < problem.stopping.tolerance
+        return Estimate(self.posterior.outside(self.coordinates), self.bounds, steady, "exact", 0.0)
+
+
+def digest_of(rows: Rows) -> str:
+    """What rows and weights a block holds."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(str((rows.count, rows.features)).encode())
+    for part in rows.parts():
+        digest.update(np.ascontiguousarray(to_numpy(rows.read(part)), dtype=np.float64).tobytes())
+        weight = rows.weights(part)
+        digest.update(b"" if weight is None else to_numpy(weight).tobytes())
+    return digest.hexdigest()

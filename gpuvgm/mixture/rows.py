@@ -1,0 +1,195 @@
+"""The rows of an estimator's X, read in blocks: arrays of any namespace, memory maps, and arrays on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.errors import InputError
+from gpuvgm.summary.grid import Floats
+
+T = TypeVar("T")
+
+BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
+SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
+REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
+MAPPED_VALUES = 1 << 25  # a memory map of more numbers than this is not read into memory for k-means
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where a fit works: y = x - centre, with a centre near the rows."""
+
+    centre: Floats
+
+    def apply(self, x: Array) -> Array:
+        """Coordinates of rows, in float64."""
+        xp = namespace_of(x)
+        return xp.asarray(x, dtype=xp.float64) - xp.asarray(self.centre)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Number of rows, their mean (D,), and their summed squares about it (D, D)."""
+
+    total: float
+    mean: Floats
+    scatter: Floats
+
+    @property
+    def deviations(self) -> Floats:
+        """Standard deviations of the features, shape (D,)."""
+        return np.asarray(np.sqrt(np.diagonal(self.scatter) / self.total))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows and their weights.
+
+    Parameters
+    ----------
+    array : array of shape (rows, D)
+        float32 or float64 of any namespace, or anything with a shape whose slices NumPy can read.
+    weight : array of shape (rows,), float64, optional
+        Positive weights.
+    lazy : bool
+        Whether blocks have to be converted and checked when they are read.
+    whole : bool
+        Whether k-means may hold all rows.
+    """
+
+    array: Any
+    weight: Any | None
+    lazy: bool
+    whole: bool
+
+    @classmethod
+    def of(cls, x: NDArray[Any], weight: Floats | None = None) -> Rows:
+        """Rows of an array in memory; one of one dimension has one feature."""
+        return cls(x if x.ndim == 2 else x[:, None], weight, lazy=False, whole=True)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.array.shape[0])
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return int(self.array.shape[1])
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights."""
+        return float(self.count) if self.weight is None else float(namespace_of(self.weight).sum(self.weight))
+
+    @property
+    def on_host(self) -> bool:
+        """Whether blocks are NumPy arrays."""
+        return self.lazy or (isinstance(self.array, np.ndarray) and namespace_of(self.array) is np)
+
+    def parts(self, values: int = BLOCK_VALUES) -> list[slice]:
+        """Where blocks of about so many numbers lie: whole chunks each, but for the last."""
+        size = max(1, values // (self.features * CHUNK_ROWS)) * CHUNK_ROWS
+        return [slice(start, min(start + size, self.count)) for start in range(0, self.count, size)]
+
+    def read(self, part: slice) -> Array:
+        """A block of rows, contiguous float32 or float64.
+
+        Raises
+        ------
+        InputError
+            For a value that is not finite in an array on disk.
+        """
+        if not self.on_host:
+            return self.array[part, :]
+        block = np.asarray(self.array[part])
+        if block.dtype not in (np.float32, np.float64):
+            block = block.astype(np.float64)
+        if self.lazy and not np.all(np.isfinite(block)):
+            row, feature = np.argwhere(~np.isfinite(block))[0]
+            raise InputError(
+                f"X holds {block[row, feature]} at row {part.start + row}, feature {feature}: "
+                "only finite numbers can be fitted; clean them or leave the rows out"
+            )
+        return np.ascontiguousarray(block)
+
+    def weights(self, part: slice) -> Array | None:
+        """Weights of a block of rows."""
+        return None if self.weight is None else self.weight[part]
+
+    def column_weights(self, part: slice) -> Floats | None:
+        """Weights of a block of rows on the host."""
+        return None if self.weight is None else np.ascontiguousarray(to_numpy(self.weight[part]))
+
+    def column(self, part: slice) -> Floats:
+        """The only feature of a block of rows, as float64 on the host."""
+        return np.ascontiguousarray(to_numpy(self.read(part))[:, 0], dtype=np.float64)
+
+    def resident_column(self, part: slice) -> Array:
+        """The only feature of a block of rows, contiguous on the device that it lies on."""
+        block = self.array[part, 0]
+        return namespace_of(block).ascontiguousarray(block)
+
+    def sample(self, most: int) -> Rows:
+        """At most so many rows as NumPy arrays, one at a random place in each of as many equal parts.
+
+        The places are the same for every call. Rows with a weight are taken as if they were repeated.
+        """
+        weight = None if self.weight is None else to_numpy(self.weight)
+        whole = weight is None or are_whole(weight)
+        total = self.total
+        step = max(1.0, np.ceil(total / most)) if whole else total / most
+        starts = np.arange(0.0, total, step)
+        places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
+        places = places[places < total]
+        chosen = places.astype(np.int64) if weight is None else np.searchsorted(_ends(weight), places, side="right")
+        blocks = []
+        for part in self.parts():
+            inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
+            if len(inside):
+                blocks.append(to_numpy(self.read(part))[inside - part.start])
+        return Rows.of(np.concatenate(blocks))
+
+    def for_seeding(self) -> tuple[Rows, Any]:
+        """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).
+
+        All of an array in memory; rows with whole weights are repeated if these are not too many. Else a sample.
+        """
+        if not self.whole or (self.weight is not None and not self.on_host):
+            return self.sample(SEED_ROWS), None
+        if self.weight is None:
+            return self, slice(None) if self.on_host else None
+        if not are_whole(self.weight) or self.total > max(self.count, REPEATED_ROWS):
+            return self, slice(None)
+        times = self.weight.astype(np.int64)
+        return Rows.of(np.repeat(self.array, times, axis=0)), np.cumsum(times) - times
+
+    def taken(self, kept: Any) -> Rows:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[kept]
+        return replace(self, array=self.array[kept], weight=weight)
+
+
+def _ends(weight: Floats) -> Floats:
+    """Where each row ends if rows are laid out with their weights as lengths; the last end holds every place."""
+    ends = np.cumsum(weight)
+    ends[-1] = np.inf
+    return np.asarray(ends)
+
+
+def are_whole(weight: Floats) -> bool:
+    """Whether all weights are whole numbers that count rows exactly."""
+    return bool(np.all(weight == np.floor(weight)) and np.sum(weight) < 2.0**44)
+
+
+def in_order(function: Callable[[slice], T], parts: Iterable[slice], pool: Executor | None) -> Iterator[T]:
+    """Results of all blocks, in their order."""
+    return map(function, parts) if pool is None else iter(pool.map(function, parts))

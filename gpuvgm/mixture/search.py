@@ -1,0 +1,317 @@
+"""The best fit that can be found: many starts, coarse to fine, components added and taken away, each to the end.
+
+EM climbs the hill that it starts on, and the lower bound of a mixture has many. Starts compete on a coarse copy of the
+rows; the winners get components more and lose the least useful ones again (split and merge: Ueda et al. 2000) for as
+long as the bound rises; the best settle on all rows. Components are put in descending order of their rows, which costs
+stick-breaking weights least. Nothing here knows the number of features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.mixture.acceleration import Climb, Ground, Movable, Point
+from gpuvgm.mixture.em import Fitted, MixtureFit, Update
+from gpuvgm.mixture.posterior_nd import ILL_DEFINED
+
+Vector = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_REORDERINGS = 3
+_LEAST_ROWS = 0.5  # a component with less is empty
+
+
+class Weighted(Fitted, Protocol):
+    """A posterior that knows the weights of its components."""
+
+    @property
+    def weights(self) -> Vector:
+        """Expected weights, shape (K,)."""
+
+    @property
+    def counts(self) -> Vector:
+        """Rows of each component, shape (K,)."""
+
+
+class Mixed(Movable, Protocol):
+    """Statistics whose components can be taken away, added and reordered."""
+
+    @property
+    def counts(self) -> Vector:
+        """Rows of each component, shape (K,)."""
+
+    def take(self, components: Ints) -> Self:
+        """The sums of some components, in the order given."""
+
+    def split(self, component: int) -> Self:
+        """A component cut in two, one half in its place and one behind all others; mass and moments are kept."""
+
+    def padded(self, components: int) -> Self:
+        """The same with empty components behind, so many in all."""
+
+
+S = TypeVar("S", bound=Mixed)
+P = TypeVar("P", bound=Weighted)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How far a search goes.
+
+    Parameters
+    ----------
+    tolerance : float
+        Gain of the bound per row, made and expected, below which a fit is at its end.
+    max_iter : int
+        Most iterations of a fit on the way to the end.
+    rough_tolerance, rough_iter : float, int
+        The same for fits that are compared with each other.
+    contest, trial : int
+        Iterations after which starts, and fits with a component more or less, are compared.
+    finalists : int
+        Starts and fits that go on after a comparison.
+    rounds : int
+        Most times that a fit gets a component more and loses one again.
+    """
+
+    tolerance: float = 1e-9
+    max_iter: int = 500
+    rough_tolerance: float = 1e-7
+    rough_iter: int = 60
+    contest: int = 25
+    trial: int = 6
+    finalists: int = 2
+    rounds: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Generic[S, P]):
+    """What a search found.
+
+    Parameters
+    ----------
+    fit : MixtureFit
+        The best fit; `bounds` are those of its last climb on the finest level and never fall.
+    statistics : Statistics
+        What its posterior was updated from.
+    starts : int
+        Starts tried.
+    start_bounds : tuple of float
+        Bounds of the starts after the contest on the coarsest level, the highest first.
+    modes : int
+        Components of the best fit with more weight than the threshold, and a row.
+    bound_with_fewer : float or None
+        The highest bound found with fewer modes, on the same footing as the fit's; None where there is one mode.
+    rows : float
+        Total weight of the rows.
+    """
+
+    fit: MixtureFit[P]
+    statistics: S
+    starts: int
+    start_bounds: tuple[float, ...]
+    modes: int
+    bound_with_fewer: float | None
+    rows: float
+
+    @property
+    def loss_with_fewer(self) -> float | None:
+        """What one mode fewer costs, in nats a row."""
+        return None if self.bound_with_fewer is None else (self.fit.bounds[-1] - self.bound_with_fewer) / self.rows
+
+
+def search(  # noqa: PLR0913 - the public signature
+    levels: Sequence[Callable[[P], S]],
+    starts: Sequence[S],
+    prior: Update[S, P],
+    rows: float,
+    *,
+    given: Sequence[S] = (),
+    weight_threshold: float = 0.005,
+    effort: Effort | None = None,
+) -> SearchResult[S, P]:
+    """Search for the highest lower bound.
+
+    Parameters
+    ----------
+    levels : sequence of callable
+        E-steps for a posterior, from coarse to fine: over few cells or rows that stand for all, at last over all.
+        Every level has the same total weight and the same coordinates.
+    starts : sequence of Statistics
+        Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
+        components say how many the fit may have; those with more lose the least useful ones one by one.
+    prior : Prior
+        Prior of the mixture.
+    rows : float
+        Total weight of the rows.
+    given : sequence of Statistics, optional
+        Fits from elsewhere, sums of an E-step on the finest level: the result is never below any of them.
+    weight_threshold : float
+        A mode is a component with more weight than this.
+    effort : Effort, optional
+        How far to go.
+    """
+    effort = Effort() if effort is None else effort
+    grounds = [_Level(Ground(accumulate, prior, rows), effort) for accumulate in levels]
+    coarse, fine = grounds[0], grounds[-1]
+    everyone = [*starts, *given]
+    start_bounds, winners = _contest(coarse, everyone)
+    climb, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
+    for level in grounds:
+        climb = level.settled(level.climb(climb.best.statistics))
+    climb = max([climb, *(fine.settled(fine.climb(start)) for start in given)], key=_height)
+    bounds, best = _not_below(climb, [fine.ground.point(start) for start in given])
+    while True:
+        modes = _modes(best.posterior, weight_threshold)
+        lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
+        with_fewer = None if lesser is None else fine.ground.point(lesser.padded(len(best.statistics.counts)))
+        if with_fewer is None or not with_fewer.bound > best.bound:
+            break
+        climb = fine.settled(fine.climb(with_fewer.statistics))  # fewer modes are better: they are the fit
+        bounds, best, fewer = tuple(climb.bounds), climb.best, coarse.one_fewer(climb.best.statistics)
+    if best.posterior is None:
+        raise ValueError(ILL_DEFINED)
+    return SearchResult(
+        fit=MixtureFit(best.posterior, bounds, climb.converged),
+        statistics=best.statistics,
+        starts=len(everyone),
+        start_bounds=start_bounds,
+        modes=modes,
+        bound_with_fewer=None if with_fewer is None else with_fewer.bound,
+        rows=rows,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Level(Generic[S, P]):
+    """Climbs on one copy of the rows."""
+
+    ground: Ground[S, P]
+    effort: Effort
+
+    def climb(self, start: S) -> Climb[S, P]:
+        return Climb(self.ground, start)
+
+    def settled(self, climb: Climb[S, P], *, rough: bool = False) -> Climb[S, P]:
+        """A climb to its end, its components in descending order where that is better."""
+        effort = self.effort
+        iterations, tolerance = effort.max_iter, effort.tolerance
+        if rough:
+            iterations, tolerance = effort.rough_iter, effort.rough_tolerance
+        for _ in range(_REORDERINGS):
+            climb.run(iterations, tolerance)
+            reordered = self.ground.point(_descending(climb.best.statistics))
+            if not reordered.bound > climb.best.bound:
+                break
+            climb = Climb(self.ground, reordered.statistics)
+        return climb
+
+    def compared(self, starts: Iterable[S], iterations: int) -> list[Climb[S, P]]:
+        """Climbs after a few iterations, the highest first; of equal ones the first."""
+        climbs = [self.climb(start).run(iterations, self.effort.rough_tolerance) for start in starts]
+        return sorted(climbs, key=lambda climb: -climb.best.bound)
+
+    def best(self, climbs: Sequence[Climb[S, P]]) -> Climb[S, P]:
+        """The highest of the first few, roughly settled."""
+        finalists = [self.settled(climb, rough=True) for climb in climbs[: self.effort.finalists]]
+        return max(finalists, key=lambda climb: climb.best.bound)
+
+    def grown(self, statistics: S) -> S:
+        """The most promising fit with one component more."""
+        splits = (statistics.split(int(k)) for k in np.flatnonzero(statistics.counts >= _LEAST_ROWS))
+        return self.compared(splits, self.effort.trial)[0].run(self.effort.contest, 0.0).best.statistics
+
+    def pruned(self, statistics: S, components: int) -> Climb[S, P]:
+        """The best fit found when components are taken away one by one."""
+        while True:
+            every = np.arange(len(statistics.counts))
+            climbs = self.compared((statistics.take(np.delete(every, k)) for k in every), self.effort.trial)
+            if len(every) - 1 <= components:
+                return self.best(climbs)
+            statistics = climbs[0].best.statistics
+
+    def improved(self, climb: Climb[S, P]) -> Climb[S, P]:
+        """One component more and one fewer, for as long as that raises the bound."""
+        components = len(climb.best.statistics.counts)
+        for _ in range(self.effort.rounds):
+            more = self.grown(climb.best.statistics)
+            changed = self.pruned(more, components)
+            gain = changed.best.bound - climb.best.bound
+            if gain > 0:
+                climb = changed
+            if not gain > self.effort.rough_tolerance * self.ground.rows:
+                break
+        return climb
+
+    def one_fewer(self, statistics: S) -> S | None:
+        """The best fit found with one component fewer; None where there is but one with rows."""
+        held = statistics.take(np.flatnonzero(statistics.counts >= _LEAST_ROWS))
+        components = len(held.counts)
+        return self.pruned(held, components - 1).best.statistics if components > 1 else None
+
+    def simplified(self, climb: Climb[S, P]) -> tuple[Climb[S, P], S | None]:
+        """A climb with components left empty for as long as that raises the bound, and the first that does not."""
+        components = len(climb.best.statistics.counts)
+        for _ in range(components):
+            fewer = self.one_fewer(climb.best.statistics)
+            if fewer is None or not self.ground.point(fewer.padded(components)).bound > climb.best.bound:
+                break
+            climb = self.climb(fewer.padded(components))
+        return climb, fewer
+
+
+def _contest(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, ...], list[Climb[S, P]]]:
+    """Bounds of the starts after a few iterations, and the best fits that became of each number of components."""
+    numbers = sorted({len(start.counts) for start in starts})
+    bounds: tuple[float, ...] = ()
+    winners = []
+    for many in numbers:
+        ordered = (_descending(start) for start in starts if len(start.counts) == many)
+        climbs = level.compared(ordered, level.effort.contest)
+        if many == numbers[0]:
+            bounds = tuple(climb.best.bound for climb in climbs)
+            best = level.best(climbs)
+        else:
+            richer = climbs[0].run(level.effort.contest, 0.0)
+            best = level.pruned(richer.best.statistics, numbers[0])
+        winners.append(best)
+    return bounds, winners
+
+
+def _with_fewer(
+    levels: tuple[_Level[S, P], _Level[S, P]], fewer: S | None, modes: int, weight_threshold: float
+) -> S | None:
+    """The best fit found with fewer modes: components are taken away until there are."""
+    coarse, fine = levels
+    while fewer is not None:
+        if _modes(coarse.ground.point(fewer).posterior, weight_threshold) < modes:
+            return fine.settled(fine.climb(fewer), rough=True).best.statistics
+        fewer = coarse.one_fewer(fewer)
+    return None
+
+
+def _not_below(climb: Climb[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
+    """Bounds and end of a climb, or the highest known point: EM may lower it where a variance is at its floor."""
+    highest = max([climb.best, *known], key=lambda point: point.bound)
+    return (tuple(climb.bounds) if highest is climb.best else (highest.bound,)), highest
+
+
+def _height(climb: Climb[S, P]) -> float:
+    return climb.best.bound
+
+
+def _modes(posterior: Weighted | None, weight_threshold: float) -> int:
+    """Components with some weight, and with a row: few rows leave weight to components that have none."""
+    if posterior is None:
+        return 0
+    return int(np.count_nonzero((posterior.weights > weight_threshold) & (posterior.counts > 0.5)))
+
+
+def _descending(statistics: S) -> S:
+    """Components in descending order of their rows."""
+    return statistics.take(np.argsort(-statistics.counts, kind="stable"))

@@ -1,0 +1,216 @@
+"""Where the estimator's fits start: scikit-learn's ways to initialise, or the centres given, as sums over the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.mixture.kmeans import Seeds, is_far_from_zero, k_means
+from gpuvgm.mixture.posterior_nd import Form
+from gpuvgm.mixture.rows import Coordinates, Moments, Rows
+from gpuvgm.mixture.statistics_nd import GaussianStatistics
+from gpuvgm.summary.grid import Floats, Ints
+
+
+class Start(Protocol):
+    """Responsibilities before the first iteration."""
+
+    @property
+    def reference(self) -> Floats:
+        """Points in the fit's coordinates that moments are taken about, shape (K, D)."""
+
+    def responsibilities(self, part: slice, y: Array) -> Array:
+        """Component of each row of a block, shape (rows,), or responsibilities, shape (rows, K)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStart:
+    """Every row belongs to the component that k-means gave it."""
+
+    reference: Floats
+    labels: Ints
+
+    def responsibilities(self, part: slice, y: Array) -> Array:
+        """Labels of a block."""
+        return namespace_of(y).asarray(self.labels[part])
+
+
+@dataclass(frozen=True, slots=True)
+class CentreStart:
+    """Every row belongs to the nearest centre."""
+
+    reference: Floats
+
+    def responsibilities(self, part: slice, y: Array) -> Array:
+        """Labels of a block."""
+        return nearest(y, self.reference)
+
+
+@dataclass(frozen=True, slots=True)
+class RandomStart:
+    """Responsibilities are uniform numbers, drawn in row order."""
+
+    reference: Floats
+    random: np.random.RandomState
+
+    def responsibilities(self, part: slice, y: Array) -> Array:
+        """Responsibilities of a block."""
+        drawn = self.random.uniform(size=(part.stop - part.start, len(self.reference)))
+        return namespace_of(y).asarray(drawn / np.sum(drawn, axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True)
+class PointStart:
+    """Every component starts from one row; the other rows do not count."""
+
+    reference: Floats
+
+    def responsibilities(self, part: slice, y: Array) -> Array:
+        """No row of a block belongs to a component."""
+        raise AssertionError("known without a pass over the rows")
+
+
+def nearest(y: Array, centres: Floats) -> Array:
+    """Component whose centre is nearest to each row; for one feature as a column's fit has it."""
+    xp = namespace_of(y)
+    if centres.shape[1] == 1 and xp is np:
+        return Seeds(centres[:, 0], np.empty(0, np.int64)).nearest(y[:, 0])
+    moved = xp.asarray(centres)
+    best = xp.zeros(y.shape[0], dtype=xp.int64)
+    least = xp.sum((y - moved[0, :]) ** 2, axis=1)
+    for k in range(1, centres.shape[0]):
+        distance = xp.sum((y - moved[k, :]) ** 2, axis=1)
+        closer = distance < least
+        best, least = xp.where(closer, xp.asarray(k), best), xp.where(closer, distance, least)
+    return best
+
+
+def draw_start(
+    rows: Rows,
+    init: str | Floats,
+    components: int,
+    random: np.random.RandomState,
+    coordinates: Coordinates,
+    moments: Moments,
+) -> Start:
+    """A start by one of scikit-learn's methods, or from the centres given.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    init : {"kmeans", "k-means++", "random", "random_from_data"} or ndarray of shape (K, D)
+        The method, or centres.
+    components : int
+        Number of components.
+    random : RandomState
+        Source of randomness; the same start as scikit-learn's mixture gets from it.
+    coordinates : Coordinates
+        Where the fit works.
+    moments : Moments
+        Moments of all rows.
+    """
+    if not isinstance(init, str):
+        return CentreStart(coordinates.apply(init))
+    if init == "random":
+        return RandomStart(np.zeros((components, rows.features)), random)
+    if init == "kmeans":
+        return _k_means(rows, components, random, coordinates, moments)
+    return _points(rows.for_seeding()[0], init, components, random, coordinates)
+
+
+def _k_means(
+    rows: Rows, components: int, random: np.random.RandomState, coordinates: Coordinates, moments: Moments
+) -> Start:
+    """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
+    chosen, places = rows.for_seeding()
+    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
+    far = is_far_from_zero(moments.mean, moments.deviations)
+    centres, labels = k_means(coordinates.apply(x) if far else x, components, random, weight)
+    centres = centres if far else coordinates.apply(centres)
+    padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
+    return CentreStart(padded) if places is None else LabelStart(padded, labels[places])
+
+
+def _points(
+    chosen: Rows, init: str, components: int, random: np.random.RandomState, coordinates: Coordinates
+) -> PointStart:
+    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
+    if init == "random_from_data":
+        share = None if weight is None else weight / np.sum(weight)
+        index = random.choice(len(x), size=components, replace=False, p=share)
+    else:
+        from sklearn.cluster import kmeans_plusplus
+
+        _, index = kmeans_plusplus(x, components, random_state=random, sample_weight=weight)
+    return PointStart(coordinates.apply(x[index]))
+
+
+def start_statistics(
+    rows: Rows, start: Start, coordinates: Coordinates, form: Form, moments: Moments
+) -> GaussianStatistics:
+    """Sums over the rows of a start's responsibilities, in the fit's coordinates.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    start : Start
+        The responsibilities.
+    coordinates : Coordinates
+        Where the fit works.
+    form : Form
+        Form of the covariances.
+    moments : Moments
+        Moments of all rows.
+    """
+    k, d = start.reference.shape
+    second_shape = (k, d) if form.diagonal else (k, d, d)
+    if isinstance(start, PointStart):
+        second = _shared_squares(start, moments, coordinates) if form.tied else np.zeros(second_shape)
+        return GaussianStatistics(start.reference, np.ones(k), np.zeros((k, d)), second, 0.0)
+    counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros(second_shape)
+    for part in rows.parts():
+        y = coordinates.apply(rows.read(part))
+        given = start.responsibilities(part, y)
+        for component in range(k):
+            sums = _component_sums(
+                y, given, rows.weights(part), component, start.reference[component], diagonal=form.diagonal
+            )
+            counts[component] += sums[0]
+            first[component] += sums[1]
+            second[component] += sums[2]
+    return GaussianStatistics(start.reference, counts, first, second, 0.0)
+
+
+def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinates) -> Floats:
+    """What a start from points makes of a shared covariance, shape (K, D, D): squares of all rows, less the points'.
+
+    scikit-learn takes the rows' squares whole, though only the points have a component; about 0, so that an offset
+    counts, and here about the mean where the offset would cost digits.
+    """
+    k = len(start.reference)
+    mean, total = moments.mean, moments.total
+    far = is_far_from_zero(mean, moments.deviations)
+    points = start.reference + coordinates.centre
+    offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
+    squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points
+    return np.repeat(squares[None] / k, k, axis=0)
+
+
+def _component_sums(
+    y: Array, given: Array, weight: Array | None, component: int, reference: Floats, *, diagonal: bool
+) -> tuple[float, Floats, Floats]:
+    xp = namespace_of(y)
+    share = xp.astype(given == component, xp.float64) if given.ndim == 1 else given[:, component]
+    share = share if weight is None else share * weight
+    if given.ndim == 1 and xp is np:  # only the component's rows are touched
+        kept = np.flatnonzero(share)
+        y, share = y[kept], share[kept]
+    d = y - xp.asarray(reference)
+    scaled = share[:, None] * d
+    second = xp.sum(scaled * d, axis=0) if diagonal else scaled.T @ d
+    return float(xp.sum(share)), to_numpy(xp.sum(scaled, axis=0)), to_numpy(second)

@@ -1,0 +1,1 @@
+"""Summaries of columns: counts and moments on an adaptive grid."""

@@ -1,0 +1,490 @@
+"""Summaries: what one pass over a column leaves, exact, mergeable in any order, and small.
+
+For every occupied cell of the grid a summary holds the count of its rows and the sums of their integer positions and
+of the squares of these. Integers add up to the same total in any order, so that partitions, threads and retries cannot
+change a bit of the model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.files import partial_of
+from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.grid import (
+    DIRECTORY_DTYPE,
+    NO_HOT_KEY,
+    OUTER_CELLS,
+    POSITION_BITS,
+    CellGeometry,
+    Floats,
+    Frame,
+    Grid,
+    Ints,
+    Keys,
+    Masses,
+    keys_of,
+    values_of,
+)
+
+_WORD = 1 << 64
+_UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
+_SMALL = 1 << 24  # rows whose sum of squared positions fits one 64-bit word
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Occupied cells as numbers, in ascending order of the grid.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (cells,)
+        Mean of the rows, in the frame's coordinates.
+    weight : ndarray of shape (cells,)
+        Number of rows.
+    scatter : ndarray of shape (cells,)
+        Sum of squared deviations from the cell's mean.
+    label : ndarray of shape (cells,)
+        Rank of the nearest centre (0 = lowest).
+    parent : ndarray of shape (cells,)
+        The cell's number before splitting.
+    unit : ndarray of shape (cells,)
+        Width of the unit that positions were rounded to; 0 where the rows' values are known exactly.
+    """
+
+    mean: Floats
+    weight: Floats
+    scatter: Floats
+    label: Ints
+    parent: Ints
+    unit: Floats
+
+    @property
+    def rows(self) -> float:
+        """Number of rows in all cells."""
+        return float(np.sum(self.weight))
+
+    def coarsen(self) -> Cells:
+        """Neighbouring cells of one window put together two by two, unless a midpoint lies between them."""
+        if len(self.mean) == 0:
+            return self
+        pair = self.parent >> 1
+        order = np.lexsort((self.label, pair))
+        pair, label = pair[order], self.label[order]
+        starts = np.flatnonzero(np.r_[True, (pair[1:] != pair[:-1]) | (label[1:] != label[:-1])])
+        weight, mean = self.weight[order], self.mean[order]
+        total = np.add.reduceat(weight, starts)
+        anchor = np.repeat(mean[starts], np.diff(np.r_[starts, len(mean)]))
+        merged = mean[starts] + np.add.reduceat(weight * (mean - anchor), starts) / total
+        gap = mean - np.repeat(merged, np.diff(np.r_[starts, len(mean)]))
+        scatter = np.add.reduceat(self.scatter[order] + weight * gap * gap, starts)
+        return Cells(merged, total, scatter, label[starts], pair[starts] << 1, np.zeros(len(starts)))
+
+    def beside(self, other: Cells) -> Cells:
+        """These cells and others of the same grid."""
+        return Cells(*(np.concatenate((getattr(self, part.name), getattr(other, part.name))) for part in fields(Cells)))
+
+    def uneven(self) -> Cells:
+        """Every cell as two points with the same mean and scatter but a skewness of 0.37.
+
+        A fit on them differs from one on the cells by what the third moments that a summary does not keep could do.
+        """
+        spread = np.sqrt(self.scatter / self.weight)
+        share = _UNEVEN * _UNEVEN / (1 + _UNEVEN * _UNEVEN)
+        return Cells(
+            mean=np.concatenate((self.mean - spread / _UNEVEN, self.mean + spread * _UNEVEN)),
+            weight=np.concatenate((self.weight * share, self.weight * (1 - share))),
+            scatter=np.zeros(2 * len(self.mean)),
+            label=np.tile(self.label, 2),
+            parent=np.tile(self.parent, 2),
+            unit=np.zeros(2 * len(self.mean)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Exact sums of a column over the cells of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid that the sums belong to.
+    cell : ndarray of int64
+        Occupied cells, ascending.
+    count, first, second, second_high : ndarray of uint64
+        Rows, sum of positions, and sum of squared positions in two words (low, high), per occupied cell.
+    missing, infinite : int
+        Rows that are NaN and rows that are infinite; neither lies in a cell.
+    minimum, maximum : float
+        Smallest and largest finite value; inf and -inf where there is none.
+    modal : tuple of int
+        Rows of each modal value, where the column has such; they lie in no cell.
+    ends : tuple of int or float, optional
+        Smallest and largest value of the rows in the cells, in the unit of the column, exactly.
+    """
+
+    grid: Grid
+    cell: Ints
+    count: Keys
+    first: Keys
+    second: Keys
+    second_high: Keys
+    missing: int
+    infinite: int
+    minimum: float
+    maximum: float
+    modal: tuple[int, ...] = ()
+    ends: tuple[int | float, int | float] | None = None
+
+    @property
+    def ordinary(self) -> int:
+        """Rows that lie in a cell."""
+        return int(np.sum(self.count))
+
+    @property
+    def rows(self) -> int:
+        """All rows, missing, infinite and modal ones included."""
+        return self.ordinary + self.missing + self.infinite + sum(self.modal)
+
+    @classmethod
+    def empty(cls, grid: Grid) -> Summary:
+        """Summary of no rows."""
+        none = np.empty(0, np.uint64)
+        return cls(grid, np.empty(0, np.int64), none, none, none, none, 0, 0, np.inf, -np.inf)
+
+    @classmethod
+    def from_array(cls, x: Floats, grid: Grid) -> Summary:
+        """Summarise rows with NumPy; the definition that every engine's `summarise` equals.
+
+        Parameters
+        ----------
+        x : ndarray of shape (rows,), float64
+            Values; NaN is missing.
+        grid : Grid
+            The grid to use.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        finite = x[np.isfinite(x)]
+        y = grid.frame.apply(finite)
+        check_range(int(np.count_nonzero(np.isfinite(y))), len(finite))
+        keys = keys_of(y)
+        cell, position = grid.locate(keys)
+        cell = grid.split(cell, keys)
+        cells, where, count = np.unique(cell, return_inverse=True, return_counts=True)
+        first, second, high = (np.zeros(len(cells), np.uint64) for _ in range(3))
+        np.add.at(first, where, position)
+        for start in range(0, len(x), _SMALL):
+            part = slice(start, start + _SMALL)
+            block = np.zeros(len(cells), np.uint64)
+            np.add.at(block, where[part], position[part] * position[part])
+            second, high = _add_words(second, high, block, np.uint64(0))
+        missing = int(np.count_nonzero(np.isnan(x)))
+        return cls(
+            grid, cells, count.astype(np.uint64), first, second, high,
+            missing, len(x) - len(finite) - missing,
+            float(np.min(finite, initial=np.inf)) + 0.0, float(np.max(finite, initial=-np.inf)) + 0.0,
+        )  # fmt: skip
+
+    def merge(self, other: Summary) -> Summary:
+        """Summary of both sets of rows; associative and commutative to the last bit.
+
+        Raises
+        ------
+        InputError
+            Where the two belong to different grids.
+        """
+        if self.grid is not other.grid and self.grid.fingerprint != other.grid.fingerprint:
+            raise InputError(
+                "summaries of different grids cannot be merged: summarise the new rows with the stored grid"
+            )
+        missing, infinite = self.missing + other.missing, self.infinite + other.infinite
+        minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        modal = tuple(map(add, self.modal, other.modal)) if self.modal and other.modal else self.modal or other.modal
+        ends = [one for one in (self.ends, other.ends) if one is not None]
+        apart = (missing, infinite, minimum, maximum, modal, (min(ends)[0], max(e[1] for e in ends)) if ends else None)
+        if len(self.cell) == 0 or len(other.cell) == 0:
+            kept = self if len(other.cell) == 0 else other
+            return Summary(self.grid, kept.cell, kept.count, kept.first, kept.second, kept.second_high, *apart)
+        both = np.concatenate((self.cell, other.cell))
+        both.sort(kind="stable")  # two sorted runs: quicker than numpy.union1d
+        cell = both[np.diff(both, prepend=-1) != 0]
+        count, first, second, high = (np.zeros(len(cell), np.uint64) for _ in range(4))
+        for part in (self, other):
+            at = np.searchsorted(cell, part.cell)
+            count[at] += part.count
+            first[at] += part.first
+            second[at], high[at] = _add_words(second[at], high[at], part.second, part.second_high)
+        return Summary(self.grid, cell, count, first, second, high, *apart)
+
+    def repeated(self, doublings: int) -> Summary:
+        """Summary of the same rows, each 2^doublings times."""
+        times, carried = np.uint64(doublings), np.uint64(64 - doublings)
+        spilled = self.second >> carried if doublings else np.uint64(0)
+        return replace(
+            self,
+            count=self.count << times,
+            first=self.first << times,
+            second=self.second << times,
+            second_high=(self.second_high << times) | spilled,
+            missing=self.missing << doublings,
+            infinite=self.infinite << doublings,
+            modal=tuple(count << doublings for count in self.modal),
+        )
+
+    def cells(self) -> Cells:
+        """The occupied cells as numbers, moments taken about each cell's own mean from exact integers."""
+        grid, at = self.grid, self.grid.geometry(self.cell)
+        low = at.low
+        count = self.count.astype(np.float64)
+        key = values_of(low + np.uint64(1)) - values_of(low)
+        unit = np.ldexp(key, at.drop)
+        deviations = self._deviations()
+        rest, single = self._rests(at, deviations)
+        mean = values_of(low) + (_mean_position(self.first, self.count) * unit + rest * key)
+        scatter = deviations * unit * unit
+        label = grid.labels(self.cell, low)
+        order = np.lexsort((label, low))
+        parent = grid.unsplit(self.cell)
+        rounded = np.where(single | (at.drop == 0), 0.0, unit)
+        return Cells(mean[order], count[order], scatter[order], label[order], parent[order], rounded[order])
+
+    def masses(self) -> Masses:
+        """The occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample.
+
+        A cell whose rows are known to have one value gives the key of that value.
+        """
+        at = self.grid.geometry(self.cell)
+        low = at.low.copy()
+        high = at.low + ((np.uint64(1) << (at.drop + at.bits).astype(np.uint64)) - np.uint64(1))
+        rest, single = self._rests(at, self._deviations())
+        position = (self.first // self.count)[single] << at.drop[single].astype(np.uint64)
+        low[single] += position + rest[single].astype(np.uint64)
+        high[single] = low[single]
+        order = np.argsort(low, kind="stable")
+        return Masses(low[order], high[order], self.count[order].astype(np.float64))
+
+    def save(self, path: str | Path) -> None:
+        """Write the summary as an Arrow IPC file.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; it is replaced at once when complete.
+        """
+        target = Path(path)
+        with partial_of(target) as partial:
+            with pa.OSFile(str(partial), "wb") as sink:
+                self.write(sink)
+            partial.replace(target)
+
+    def write(self, sink: pa.NativeFile) -> None:
+        """Write the summary into an open Arrow file."""
+        table = self._table()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Summary:
+        """Read a summary that `save` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            For a file that is damaged, no summary, or of a newer format.
+        """
+        try:
+            with pa.OSFile(str(path), "rb") as file:
+                table = pa.ipc.open_file(file).read_all()
+        except ARROW_PROBLEMS as error:
+            raise ModelFileError(f"{path}: not a summary, or damaged ({error})") from error
+        return cls.from_table(table, str(path))
+
+    @classmethod
+    def from_table(cls, table: pa.Table, name: str) -> Summary:
+        """Summary from the Arrow table that holds it; `name` is used in messages."""
+        try:
+            header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
+            found = header.get("format")
+            if not isinstance(found, int) or found > FORMAT:
+                raise ModelFileError(f"{name}: no summary of this version of gpuvgm (format {found!r:.60})")
+            return cls._of_parts(_numbers_of(table), header)
+        except ModelFileError:
+            raise
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
+            detail = str(error) or type(error).__name__
+            raise ModelFileError(f"{name}: a summary that is damaged or inconsistent ({detail})") from error
+
+    @classmethod
+    def _of_parts(cls, numbers: Sequence[NDArray[Any]], header: Mapping[str, Any]) -> Summary:
+        """Summary from its five columns and its header.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError, ArithmeticError
+            Where they are none.
+        """
+        cell, count, first, second, second_high = numbers
+        frame = Frame(float.fromhex(header["scale"]), float.fromhex(header["centre"]))
+        windows = np.frombuffer(bytes.fromhex(header["windows"]), DIRECTORY_DTYPE)
+        rests = np.frombuffer(bytes.fromhex(header["rests"]), np.float64)
+        midpoints, anchors = (
+            np.frombuffer(bytes.fromhex(header[part]), np.uint64) for part in ("midpoints", "anchors")
+        )
+        grid = Grid(frame, windows, rests, midpoints, int(header["hot_key"]), anchors)
+        low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
+        ends = header.get("ends")
+        modal, ends = tuple(header.get("modal", ())), None if ends is None else (ends[0], ends[1])
+        apart = (header["missing"], header["infinite"], low, high, modal, ends)
+        summary = cls(grid, cell, count, first, second, second_high, *apart)
+        _check_grid(grid)
+        _check_sums(summary)
+        return summary
+
+    def _table(self) -> pa.Table:
+        header = {
+            "format": FORMAT,
+            "scale": self.grid.frame.scale.hex(),
+            "centre": self.grid.frame.centre.hex(),
+            "windows": self.grid.windows.tobytes().hex(),
+            "rests": self.grid.rests.tobytes().hex(),
+            "midpoints": self.grid.midpoints.tobytes().hex(),
+            "anchors": self.grid.anchors.tobytes().hex(),
+            "hot_key": str(self.grid.hot_key),
+            "missing": self.missing,
+            "infinite": self.infinite,
+            "minimum": self.minimum.hex(),
+            "maximum": self.maximum.hex(),
+            "modal": self.modal,
+            "ends": self.ends,
+        }
+        columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
+        return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
+
+    def _deviations(self) -> Floats:
+        """Sum of squared deviations of the positions of each cell from their mean, in units."""
+        return _squared_deviations(self.count, self.first, self.second, self.second_high)
+
+    def _rests(self, at: CellGeometry, deviations: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Keys from the start of a unit to the value it stands for, and the cells known to hold one value only.
+
+        Such a cell is exact: its unit is one key, or its value is a lone repeated one of the sample.
+        """
+        found, anchors = self._anchored()
+        unit = (np.uint64(1) << at.drop[found].astype(np.uint64)) - np.uint64(1)
+        rest, exact = at.rest.copy(), at.drop == 0
+        rest[found] = ((anchors - at.low[found]) & unit).astype(np.float64)
+        exact[found] = True
+        return rest, np.asarray(exact & (deviations == 0))
+
+    def _anchored(self) -> tuple[Ints, Keys]:
+        """Occupied cells that hold a lone repeated value of the sample, and the keys of these values."""
+        anchors = self.grid.anchors
+        if len(anchors) == 0 or len(self.cell) == 0:
+            return np.empty(0, np.int64), np.empty(0, np.uint64)
+        cell = self.grid.split(self.grid.locate(anchors)[0], anchors)
+        found = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
+        held = self.cell[found] == cell
+        return found[held], anchors[held]
+
+
+def _numbers_of(table: pa.Table) -> list[NDArray[Any]]:
+    """The five columns of a summary's table."""
+    types = [("cell", pa.int64()), *((name, pa.uint64()) for name in ("count", "first", "second", "second_high"))]
+    wanted = pa.schema(types)
+    if not table.schema.equals(wanted, check_metadata=False):
+        raise ValueError("its columns are not those of a summary")
+    if any(column.null_count for column in table.columns):
+        raise ValueError("it holds missing numbers")
+    return [column.to_numpy() for column in table.columns]
+
+
+def _check_grid(grid: Grid) -> None:
+    """Refuse windows that overlap, lie out of order, or count their cells otherwise than one after the other."""
+    windows = grid.windows
+    sizes, bits = windows["last"].astype(np.int64) + 1, windows["drop"].astype(np.int64) + windows["bits"]
+    firsts = OUTER_CELLS + np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(windows) else np.empty(0)
+    if len(grid.rests) != len(windows) or not np.all(np.isfinite(grid.rests)) or np.any(np.diff(grid.entries) <= 0):
+        raise ValueError("the windows of its grid are out of order")
+    if not np.array_equal(windows["first"], firsts) or np.any(bits >= 64) or np.any(windows["bits"] > POSITION_BITS):
+        raise ValueError("the windows of its grid do not follow each other")
+    exponent = math.frexp(grid.frame.scale)[0]
+    if exponent != 0.5 or not math.isfinite(grid.frame.centre) or not 0 <= grid.hot_key <= NO_HOT_KEY:
+        raise ValueError("its grid has no frame")
+    for keys in (grid.midpoints, grid.anchors):
+        if np.any(keys[1:] <= keys[:-1]) or not np.all(np.isfinite(values_of(keys))):
+            raise ValueError("its grid has midpoints or anchors that are out of order")
+
+
+def _check_sums(summary: Summary) -> None:
+    """Refuse sums that no rows have."""
+    counts = [summary.missing, summary.infinite, *summary.modal]
+    if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):
+        raise ValueError("it has counts that are no whole numbers from 0 on")
+    cell, count, first = summary.cell, summary.count, summary.first
+    most = OUTER_CELLS + summary.grid.inner_cells + len(summary.grid.splits.parent)
+    if len(cell) and (cell[0] < 0 or cell[-1] >= most or np.any(np.diff(cell) <= 0)):
+        raise ValueError("its cells are out of order, or none of its grid")
+    positions = np.ldexp(1.0, summary.grid.geometry(cell).bits)
+    if np.any(count == 0) or np.any(count >> np.uint64(62)) or np.any(first.astype(float) >= count * positions):
+        raise ValueError("its cells hold sums that no rows have")
+    if (
+        math.isnan(summary.minimum)
+        or math.isnan(summary.maximum)
+        or (len(cell) and summary.ends is not None and not _is_range(summary.ends))
+    ):
+        raise ValueError("its range is none")
+
+
+def _is_range(ends: Sequence[Any]) -> bool:
+    numbers = [type(end) in (int, float) for end in ends]
+    return all(numbers) and bool(ends[0] <= ends[1])
+
+
+def check_range(kept: int, finite: int) -> None:
+    """Refuse rows that are finite but overflow in the frame of a column whose sample was tiny."""
+    if kept != finite:
+        raise InputError(
+            f"{finite - kept} values are more than 1e300 times as large as the sample of the column: "
+            "clean them, or fit with a larger sample"
+        )
+
+
+def _add_words(low: Keys, high: Keys, more: Keys, more_high: Keys | np.uint64) -> tuple[Keys, Keys]:
+    """Sum of two 128-bit numbers in two words each."""
+    total = low + more
+    return total, high + more_high + (total < low)
+
+
+def _mean_position(first: Keys, count: Keys) -> Floats:
+    """First / count, correctly rounded or nearly so: quotient and remainder apart."""
+    whole = first // count
+    return np.asarray(whole.astype(np.float64) + (first - whole * count).astype(np.float64) / count.astype(np.float64))
+
+
+def _squared_deviations(count: Keys, first: Keys, second: Keys, high: Keys) -> Floats:
+    """Sum of (position - mean)^2 = sum of (position - q)^2 - r^2 / count, with first = q count + r.
+
+    The first term is an integer. It fits one word for fewer than 2^24 rows, where arithmetic modulo 2^64 gives it
+    exactly; larger cells are computed with Python's integers.
+    """
+    q = first // count
+    r = first - q * count
+    about_q = second - q * (first + r)
+    rest = r.astype(np.float64) * (r.astype(np.float64) / count.astype(np.float64))
+    out = about_q.astype(np.float64) - rest
+    for i in np.flatnonzero(count >= _SMALL):
+        exact = int(second[i]) + _WORD * int(high[i]) - int(q[i]) * (int(first[i]) + int(r[i]))
+        out[i] = exact - int(r[i]) ** 2 / int(count[i])
+    return np.maximum(out, 0.0)

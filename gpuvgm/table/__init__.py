@@ -1,0 +1,1 @@
+"""Whole tables: fit, transform, inverse, model files."""

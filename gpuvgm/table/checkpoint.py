@@ -1,0 +1,235 @@
+"""What a fit has counted so far, portion by portion, so that a run that was cut short reads only the other rows.
+
+A journal is a folder: ``manifest.json``, and a file for each portion of each pass, ``<pass>-<first row>-<rows>.zip``,
+which holds ``tallies.json`` and an Arrow file for each summary. A pass is named by the SHA-256 of the plans that decide
+what is counted; plans come from a seeded sample, so that the same source and settings have the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.columns.categories import LevelCounts
+from gpuvgm.columns.numeric import Lowest
+from gpuvgm.columns.passthrough import RowCount
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
+from gpuvgm.execution.aggregate import Plan
+from gpuvgm.execution.partitions import Portion
+from gpuvgm.io import Source, write_bytes
+from gpuvgm.io.locks import FolderInUse, locked
+from gpuvgm.io.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.summary.summary import Summary
+
+_LOG = logging.getLogger("gpuvgm")
+_TALLIES = "tallies.json"
+Tallies = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The journal of one fit.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where it lies.
+    manifest : Manifest
+        The source, and the files with their checksums.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    def passing(self, plans: Sequence[Plan]) -> Pass:
+        """The pass of these plans."""
+        return Pass(self, digest_of_plans(plans))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over the rows."""
+
+    journal: Journal
+    digest: str
+
+    def name(self, portion: Portion) -> str:
+        """Name of a portion's file: another length of portions, on another number of workers, has other names."""
+        return f"{self.digest[:16]}-{portion.first_row}-{portion.rows}.zip"
+
+    def held(self, portion: Portion) -> Tallies | None:
+        """What was counted of a portion; None where it was not, or its file is damaged."""
+        name = self.name(portion)
+        entry = self.journal.manifest.done.get(name)
+        if entry is None:
+            return None
+        if not still_fits(self.journal.folder / name, entry):
+            _LOG.warning("%s: is damaged; its rows are read again", self.journal.folder / name)
+            return None
+        return unpacked((self.journal.folder / name).read_bytes())
+
+    def keep(self, portion: Portion, tallies: Tallies) -> None:
+        """Keep what was counted of a portion."""
+        path = self.journal.folder / self.name(portion)
+        write_bytes(path, packed(tallies))
+        size, digest = digest_of(path)
+        self.journal.manifest.add(path.name, {"first_row": portion.first_row, "bytes": size, "sha256": digest})
+
+
+@contextmanager
+def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
+    """A journal for the fit of a source, while no other process uses it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where; it is made where it is not.
+    source : Source
+        The rows.
+    resume : bool
+        Go on with the journal that is there, if there is one, instead of beginning anew.
+
+    Raises
+    ------
+    SourceChangedError
+        Where the source is not the one that the journal was begun with; the message names the first file.
+    InputError
+        For a folder that is no journal.
+    """
+    with locked(folder), _begun(folder, source, resume=resume) as journal:
+        yield journal
+
+
+@contextmanager
+def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
+    """The journal of a folder that is locked; what is worth nothing after a failure is removed."""
+    asked = {"command": "fit", "inputs": source.fingerprint()}
+    place = folder / NAME
+    found = read_manifest(place)
+    if folder.exists() and found is None and not all(map(_is_of_a_beginning, folder.iterdir())):
+        raise InputError(f"{folder}: is no journal of a fit; choose another name")
+    folder.mkdir(exist_ok=True)
+    begun = False
+    try:
+        if found is not None and resume:
+            refuse_other_run(found, asked, source.name)
+        else:
+            found = Manifest(place, asked, {})
+            for file in folder.glob("*.zip"):
+                file.unlink()
+        for file in folder.glob(".*.partial"):
+            file.unlink()
+        found.write()
+        begun = True
+        yield Journal(folder, found)
+    except (OSError, EnvironmentProblem, InputError, KeyboardInterrupt) as problem:
+        is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
+        if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
+            with suppress(OSError):
+                _remove(folder)
+        elif begun:
+            note_journal(problem, folder)
+        raise
+
+
+def note_journal(problem: BaseException, folder: Path) -> None:
+    """Let the end of a run that was cut short say that its journal is kept."""
+    problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
+
+
+def forget_journal(folder: Path) -> None:
+    """Remove a journal, but that of another run which has begun since."""
+    if read_manifest(folder / NAME) is not None:
+        with suppress(FolderInUse), locked(folder):
+            _remove(folder)
+
+
+def _is_of_a_beginning(path: Path) -> bool:
+    """Whether a journal whose first manifest was not complete yet holds the file."""
+    return path.name.startswith(f".{NAME}.") and path.suffix == ".partial"
+
+
+def _remove(folder: Path) -> None:
+    """Remove a journal, the manifest last: what is left when this is cut short is a journal still."""
+    for file in folder.iterdir():
+        if file.name != NAME:
+            file.unlink()
+    shutil.rmtree(folder)
+
+
+def digest_of_plans(plans: Sequence[Plan]) -> str:
+    """SHA-256 over everything of the plans that decides what is counted."""
+    digest = hashlib.sha256()
+    for plan in plans:
+        grid = getattr(plan, "grid", None)
+        parts = [type(plan).__name__, plan.name, "" if grid is None else grid.fingerprint]
+        parts += [repr(getattr(plan, part, None)) for part in ("codec", "modal", "type", "unknown", "declared")]
+        digest.update("\0".join(parts).encode() + b"\1")
+    return digest.hexdigest()
+
+
+def packed(tallies: Mapping[str, Any]) -> bytes:
+    """Tallies by column as one zip of JSON and Arrow files; the same bytes at any time."""
+    body, documents = io.BytesIO(), {}
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number, (column, tally) in enumerate(tallies.items()):
+            documents[column] = _document(tally, f"{number}.arrow")
+            if isinstance(tally, Summary):
+                sink = pa.BufferOutputStream()
+                tally.write(sink)
+                archive.writestr(
+                    zipfile.ZipInfo(f"{number}.arrow"), sink.getvalue().to_pybytes(), zipfile.ZIP_DEFLATED, 1
+                )
+        archive.writestr(zipfile.ZipInfo(_TALLIES), json.dumps(plain(documents, "journal")), zipfile.ZIP_DEFLATED)
+    return body.getvalue()
+
+
+def unpacked(body: bytes) -> Tallies:
+    """What `packed` packed."""
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        documents = json.loads(archive.read(_TALLIES), object_hook=from_plain)
+        return {column: _tally(archive, document) for column, document in documents.items()}
+
+
+def _document(tally: Any, file: str) -> dict[str, Any]:
+    if isinstance(tally, Summary):
+        return {"kind": "summary", "file": file}
+    if isinstance(tally, LevelCounts):
+        counts, first = tally.counts.tolist(), tally.first_rows.tolist()
+        return {
+            "kind": "levels",
+            "type": tally.type,
+            "rows": tally.rows,
+            "levels": list(tally.levels),
+            "counts": counts,
+            "first_rows": first,
+        }
+    if isinstance(tally, Lowest):
+        return {"kind": "lowest", "rows": tally.rows, "value": tally.value}
+    return {"kind": "rows", "rows": tally.rows, "missing": tally.missing}
+
+
+def _tally(archive: zipfile.ZipFile, document: Mapping[str, Any]) -> Any:
+    kind = document["kind"]
+    if kind == "summary":
+        with pa.ipc.open_file(pa.BufferReader(archive.read(document["file"]))) as reader:
+            return Summary.from_table(reader.read_all(), document["file"])
+    if kind == "levels":
+        counts, first = (np.array(document[part], np.int64) for part in ("counts", "first_rows"))
+        return LevelCounts(document["type"], document["rows"], tuple(document["levels"]), counts, first)
+    if kind == "lowest":
+        return Lowest(document["rows"], document["value"])
+    return RowCount(document["rows"], document["missing"])

@@ -1,0 +1,253 @@
+"""Conditional vectors: what CTGAN-style training shows a generator, and the training rows that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from gpuvgm.columns.categories import cell_of
+from gpuvgm.columns.codecs import Number
+from gpuvgm.columns.model import MISSING, CategoricalColumn, MixtureColumn, TableModel
+from gpuvgm.errors import InputError
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.table.layout import spans_of
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Conditions of a batch, one a row.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (rows, width), float32
+        One-hot over all cells of all columns: 1 at the cell that is asked for.
+    mask : ndarray of shape (rows, columns), float32
+        One-hot over the columns: 1 at the column that is asked for.
+    column, cell : ndarray of shape (rows,), int64
+        The same as numbers: position among `Conditions.names`, and cell of that column.
+    """
+
+    vectors: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    column: Ints
+    cell: Ints
+
+
+class Conditions:
+    """Conditional vectors over the cells of a fitted table (Xu et al. 2019, section 4.3).
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        The fitted table.
+    columns : sequence of str, optional
+        Columns to condition on; by default all categorical ones, as CTGAN does. Continuous and mixed columns may be
+        named too: their modes are conditioned on then, as CTAB-GAN does.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns.
+    width : int
+        Length of a conditional vector.
+    spans : dict of str to (start, stop)
+        Where each column's cells lie in a conditional vector.
+    matrix_spans : dict of str to (start, stop)
+        Where they lie in the onehot matrix.
+
+    Raises
+    ------
+    InputError
+        For columns that have no cells.
+    """
+
+    def __init__(self, transformer: Any, columns: Sequence[str] | None = None) -> None:
+        check_is_fitted(transformer)
+        model: TableModel = transformer.model_
+        if isinstance(columns, str):
+            raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
+        if columns is None:
+            columns = [column.name for column in model.columns if isinstance(column, CategoricalColumn)]
+        self._columns = [_with_cells(model, name) for name in columns]
+        self.names = tuple(columns)
+        ends = np.cumsum([0, *(column.width for column in self._columns)])
+        self.width = int(ends[-1])
+        self.spans = {name: (int(ends[i]), int(ends[i + 1])) for i, name in enumerate(self.names)}
+        matrix = spans_of(model)
+        self.matrix_spans = {name: matrix[name][-1][:2] for name in self.names}
+
+    def probabilities(self, name: str, *, logarithmic: bool = True) -> Floats:
+        """Probability of each cell of a column, shape (cells,).
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        logarithmic : bool
+            By the logarithm of 1 + training rows, which gives rare cells a share ("training by sampling"); else by the
+            number of training rows.
+        """
+        counts = self._columns[self._position(name)].cell_counts
+        weight = np.log1p(counts) if logarithmic else counts
+        return np.asarray(weight / np.sum(weight))
+
+    def draw(self, rows: int, seed: int, *, logarithmic: bool = True) -> Drawn:
+        """Conditions of a batch: a column at random, then a cell by `probabilities`.
+
+        Parameters
+        ----------
+        rows : int
+            Number of conditions.
+        seed : int
+            The same seed draws the same conditions.
+        logarithmic : bool
+            As for `probabilities`: True for training, False for sampling rows like those of the table.
+        """
+        self._refuse_none()
+        random = np.random.Generator(np.random.PCG64(seed))
+        column = random.integers(0, len(self.names), rows)
+        uniform, cell = random.random(rows), np.zeros(rows, np.int64)
+        for i, name in enumerate(self.names):
+            chosen = column == i
+            cumulative = np.cumsum(self.probabilities(name, logarithmic=logarithmic))
+            drawn = np.searchsorted(cumulative, uniform[chosen] * cumulative[-1], side="right")
+            cell[chosen] = np.minimum(drawn, len(cumulative) - 1)
+        return self._drawn(column, cell)
+
+    def given(self, name: str, value: object, rows: int) -> Drawn:
+        """The same condition for all rows: a column holds a value.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        value : object
+            One of its levels or modal values; None for missing.
+        rows : int
+            Number of conditions.
+
+        Raises
+        ------
+        InputError
+            For a value that has no cell.
+        """
+        return self.at(name, _cell_of(self._columns[self._position(name)], value), rows)
+
+    def at(self, name: str, cell: int, rows: int) -> Drawn:
+        """The same condition for all rows: a column lies in a cell, numbered as in the onehot layout."""
+        position = self._position(name)
+        if not 0 <= cell < self._columns[position].width:
+            raise InputError(f'column "{name}" has {self._columns[position].width} cells, not a cell {cell}')
+        return self._drawn(np.full(rows, position), np.full(rows, cell))
+
+    def _position(self, name: str) -> int:
+        if name not in self.names:
+            raise InputError(f'column "{name}" is not conditioned on; these are: {", ".join(self.names)}')
+        return self.names.index(name)
+
+    def _drawn(self, column: Ints, cell: Ints) -> Drawn:
+        rows = np.arange(len(column))
+        starts = np.array([start for start, _ in self.spans.values()])
+        vectors, mask = (
+            np.zeros((len(rows), self.width), np.float32),
+            np.zeros((len(rows), len(self.names)), np.float32),
+        )
+        vectors[rows, starts[column] + cell] = 1
+        mask[rows, column] = 1
+        return Drawn(vectors, mask, column, cell)
+
+    def _refuse_none(self) -> None:
+        if not self.names:
+            raise InputError("the table has no categorical column to condition on; name columns of other kinds")
+
+    def index(self, matrix: Any) -> RowIndex:
+        """Which rows of a onehot matrix hold each cell.
+
+        Parameters
+        ----------
+        matrix : array of shape (rows, width of the onehot layout)
+            What `transform(layout="onehot")` gave.
+        """
+        cells, rows = [], np.asarray(matrix)
+        for start, stop in self.matrix_spans.values():
+            block = rows[:, start:stop]
+            cells.append(np.where(np.any(block != 0, axis=1), np.argmax(block, axis=1), stop - start))
+        return RowIndex.of(cells, [column.width for column in self._columns])
+
+
+@dataclass(frozen=True, slots=True)
+class RowIndex:
+    """Rows sorted by the cell that they hold, per column.
+
+    Parameters
+    ----------
+    rows : list of ndarray of shape (rows,)
+        For each column all rows, by cell.
+    starts : list of ndarray of shape (cells + 1,)
+        For each column where each cell's rows begin.
+    """
+
+    rows: list[Ints]
+    starts: list[Ints]
+
+    @classmethod
+    def of(cls, cells: Sequence[Ints], widths: Sequence[int]) -> RowIndex:
+        """Index of the cells of several columns; a cell past the last stands for none."""
+        rows = [np.argsort(cell, kind="stable") for cell in cells]
+        starts = [
+            np.concatenate(([0], np.cumsum(np.bincount(cell, minlength=width)[:width])))
+            for cell, width in zip(cells, widths, strict=True)
+        ]
+        return cls(rows, starts)
+
+    def pick(self, drawn: Drawn, seed: int) -> Ints:
+        """A random row that answers each condition, shape (rows,).
+
+        Raises
+        ------
+        InputError
+            For a condition that no row answers.
+        """
+        random = np.random.Generator(np.random.PCG64(seed))
+        uniform, picked = random.random(len(drawn.cell)), np.zeros(len(drawn.cell), np.int64)
+        for i, (rows, starts) in enumerate(zip(self.rows, self.starts, strict=True)):
+            chosen = np.flatnonzero(drawn.column == i)
+            cell = drawn.cell[chosen]
+            count = starts[cell + 1] - starts[cell]
+            if np.any(count == 0):
+                raise InputError(f"no row holds cell {cell[np.argmax(count == 0)]} of column {i} of the conditions")
+            picked[chosen] = rows[starts[cell] + np.minimum((uniform[chosen] * count).astype(np.int64), count - 1)]
+        return picked
+
+
+def _with_cells(model: TableModel, name: str) -> MixtureColumn | CategoricalColumn:
+    if name not in model.names:
+        raise InputError(f'column "{name}" was not fitted; fitted columns: {", ".join(model.names)}')
+    column = model[name]
+    if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+        raise InputError(f'column "{name}" is a {column.kind} column, which has no cells to condition on')
+    return column
+
+
+def _cell_of(column: MixtureColumn | CategoricalColumn, value: object) -> int:
+    """Cell of a level or of a modal value."""
+    if isinstance(column, CategoricalColumn):
+        cell = cell_of(column, value)
+    else:
+        held = [one is MISSING if value is MISSING else _is(column, one, value) for one in column.modal_values]
+        cell = int(column.cell_positions()[held.index(True)]) if True in held else None
+    if cell is None:
+        raise InputError(f'column "{column.name}": {value!r} has no cell of its own')
+    return cell
+
+
+def _is(column: MixtureColumn, modal: Number | None, value: object) -> bool:
+    try:
+        return modal is not MISSING and column.codec.parse(value) == modal
+    except ValueError:
+        return False

@@ -1,0 +1,59 @@
+"""Transform and inverse of Dask's frames: one call of a fitted transformer a partition, in the user's own graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.dask_map import map_frames
+
+
+def encode_lazily(alone: Any, table: DaskFrame, options: Mapping[str, Any], first_row: int) -> Any:
+    """A lazy frame of the encoded partitions.
+
+    Parameters
+    ----------
+    alone : FittedRows
+        The fitted transformer, without what stays in this process.
+    table : DaskFrame
+        The rows.
+    options : mapping
+        Keywords of `transform`.
+    first_row : int
+        Global index of the frame's first row.
+    """
+    return map_frames(table, partial(_encoded_part, alone, options, first_row), numbered=True)
+
+
+def decode_lazily(alone: Any, table: DaskFrame, invalid: str, *, return_valid: bool) -> Any:
+    """A lazy frame of the decoded partitions; with `return_valid` also a lazy series of which rows are valid.
+
+    Parameters
+    ----------
+    alone, table : object
+        As for `encode_lazily`.
+    invalid : {"mask", "drop"}
+        Whether rows outside the training range are left out.
+    return_valid : bool
+        Whether to give both.
+    """
+    values, valid = (map_frames(table, partial(_decoded_part, alone, invalid, n), numbered=False) for n in (0, 1))
+    return (values, valid) if return_valid else values
+
+
+def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
+    """One encoded partition, as a frame of its library with its index."""
+    encoded = alone.transform(frame, **options, first_row=first_row + start)
+    if options["layout"] == "compact":
+        return encoded
+    names = list(alone.get_feature_names_out(layout="onehot"))
+    return type(frame)(encoded, columns=names, index=frame.index)
+
+
+def _decoded_part(alone: Any, invalid: str, place: int, frame: Any, start: int) -> Any:
+    """One decoded partition, or which of its rows are valid."""
+    values, valid = alone.inverse_transform(frame, return_valid=True)
+    found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
+    return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of

@@ -1,0 +1,314 @@
+"""Models on disk: one directory or one zip of JSON and Arrow files, checksummed, without pickle; in stores, a zip.
+
+A model is ``model.json``, optional ``summaries/<i>.arrow`` and ``manifest.json``, which lists size and SHA-256 of the
+others. It is written beside its name and renamed, and read back bit for bit or refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+import gpuvgm
+from gpuvgm.columns.model import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.schema import TableSchema
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.files import partial_of, replace_folder
+from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
+from gpuvgm.io.plain_json import plain
+from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.summary import Summary
+from gpuvgm.table.archive import (
+    FORMAT,
+    MANIFEST,
+    MODEL,
+    MOST_MANIFEST_BYTES,
+    SUFFIX,
+    Reader,
+    check_format,
+    listed_files,
+    opened_file,
+    parsed,
+    read_file,
+    verified,
+    zip_reader,
+)
+from gpuvgm.table.model_checks import check_model
+from gpuvgm.table.model_trial import try_column
+from gpuvgm.table.serialization import column_document, column_of, fingerprint
+
+__all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
+
+
+_FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """What a model file holds.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted columns.
+    settings : dict
+        The transformer's parameters; numbers, strings, booleans, None, and lists and dicts of them.
+    schema : TableSchema
+        Declared and inferred columns.
+    summaries : dict of str to Summary
+        Summaries by column; may be empty.
+    failed : dict of str to str
+        Columns that an unfinished fit lacks, and why.
+    """
+
+    model: TableModel
+    settings: dict[str, Any]
+    schema: TableSchema
+    summaries: dict[str, Summary] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> Location:
+    """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
+
+    Parameters
+    ----------
+    stored : StoredModel
+        What to write.
+    path : path-like
+        Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
+    overwrite : bool
+        Replace a model that is there.
+
+    Returns
+    -------
+    pathlib.Path or RemoteFile
+        The path written.
+
+    Raises
+    ------
+    InputError
+        When something is there that is no model (or, without `overwrite`, anything), or a setting is no JSON.
+    """
+    target = check_target(path, overwrite=overwrite)
+    files = _with_manifest(_files_of(stored))
+    if isinstance(target, RemoteFile):
+        body = io.BytesIO()
+        _write_members(body, files)
+        target.write_bytes(body.getvalue())
+        return target
+    final = Path(os.path.realpath(target))
+    is_file = target.suffix == SUFFIX
+    try:
+        with partial_of(final, folder=not is_file) as partial:
+            if is_file:
+                _write_zip(partial, files)
+                partial.replace(final)
+            else:
+                _write_directory(partial, files)
+                replace_folder(partial, final)
+    except OSError as problem:
+        if problem.errno is None:
+            raise
+        raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the partial one's name
+    return target
+
+
+def load_model(path: Given) -> StoredModel:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
+    """
+    target = location_of(path)
+    if isinstance(target, Path) and target.is_dir():
+        folder = target
+        return _load(target, lambda name, most: read_file(folder, name, most))
+    file, size = opened_file(target)
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            return _load(target, zip_reader(target, archive, size), archive.namelist())
+    except ModelFileError:
+        raise
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a damaged directory points outside the file
+            raise
+        raise ModelFileError(
+            f"{target}: no model of gpuvgm, or truncated or damaged ({error}); give what fit wrote, or copy it again"
+        ) from error
+
+
+# -- the files of a model
+
+
+def _files_of(stored: StoredModel) -> dict[str, bytes]:
+    names = {column: f"summaries/{i}.arrow" for i, column in enumerate(stored.summaries)}
+    document = {
+        "format": FORMAT,
+        "library": "gpuvgm",
+        "version": gpuvgm.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": stored.settings,
+        "schema": stored.schema.to_json(),
+        "seed": stored.model.seed,
+        "rows": stored.model.rows,
+        "source": stored.model.source,
+        "columns": [column_document(column) for column in stored.model.columns],
+        "summaries": names,
+        "failed": stored.failed,
+    }
+    files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
+    for column, name in names.items():
+        sink = pa.BufferOutputStream()
+        stored.summaries[column].write(sink)
+        files[name] = sink.getvalue().to_pybytes()
+    return files
+
+
+def _with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
+    listed = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
+    manifest = {"library": "gpuvgm", "format": FORMAT, "files": listed}
+    return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
+
+
+def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, body in files.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        with file.open("xb") as sink:
+            sink.write(body)
+            sink.flush()
+            os.fsync(sink.fileno())
+
+
+def _write_zip(file: Path, files: Mapping[str, bytes]) -> None:
+    with file.open("wb") as sink:
+        _write_members(sink, files)
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+def _write_members(sink: BinaryIO, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files.items():
+            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+
+
+def check_target(path: Given, *, overwrite: bool = True) -> Location:
+    """Refuse a path that `save_model` would refuse, before the work is done.
+
+    Raises
+    ------
+    InputError
+        Where the folder does not exist, or something is there that is no model.
+    """
+    target = location_of(path)
+    if isinstance(target, RemoteFile):
+        _check_remote(target, overwrite=overwrite)
+        return target
+    if _FOREIGN.fullmatch(target.suffix) and not target.exists():
+        wanted = f"a file ending in {SUFFIX}, or a folder without an ending"
+        raise InputError(f"{target}: a model is {wanted}: name it {target.stem}{SUFFIX}")
+    check_folder_of(target)
+    if target.exists():
+        _check_replaceable(target, overwrite=overwrite)
+    return target
+
+
+def _check_remote(target: RemoteFile, *, overwrite: bool) -> None:
+    if target.suffix != SUFFIX:
+        raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
+    refuse_read_only(target)
+    entry = target.entry()
+    if entry is not None and entry.is_folder:
+        raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
+    if entry is not None and not overwrite:
+        raise _exists_already(target)
+
+
+def _exists_already(target: Location) -> InputError:
+    return InputError(f"{target}: exists already; choose another name, or pass overwrite=True")
+
+
+def _check_replaceable(target: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        raise _exists_already(target)
+    if target.suffix == SUFFIX:
+        if target.is_dir():
+            raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
+        return
+    if not target.is_dir():
+        raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
+    held = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
+    try:
+        known = {MANIFEST, *listed_files(target, read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
+    except ModelFileError:
+        raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
+    if held - known:
+        raise InputError(f"{target}: also holds {sorted(held - known)[0]}, which a model does not; choose another name")
+
+
+# -- reading
+
+
+def _load(target: Location, read: Reader, held: list[str] | None = None) -> StoredModel:
+    listed = listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
+    foreign = sorted(set(held or ()) - {MANIFEST, *listed})
+    if foreign:
+        raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
+    bodies = {name: verified(target, name, entry, read) for name, entry in listed.items()}
+    document = parsed(target, MODEL, bodies[MODEL])
+    check_format(target, document.get("format"))
+    try:
+        return _stored(target, document, bodies)
+    except ModelFileError:
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as error:
+        detail = str(error) if type(error) in (ValueError, InputError) else f"{type(error).__name__}: {error}"
+        raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
+
+
+def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
+    check_model(document)
+    model = TableModel(
+        tuple(column_of(column) for column in document["columns"]),
+        document["seed"],
+        document["rows"],
+        document["source"],
+    )
+    for column in model.columns:
+        try_column(column)
+    summaries = {}
+    for name, file in document["summaries"].items():
+        table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
+        summaries[name] = Summary.from_table(table, f"{target}: {file}")
+        _check_summary(model, name, summaries[name])
+    schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
+    unknown = [name for name in model.names if name not in {column.name for column in schema.columns}]
+    if unknown:
+        raise ValueError(f'the schema lacks column "{unknown[0]}"')
+    return StoredModel(model, document["settings"], schema, summaries, failed)
+
+
+def _check_summary(model: TableModel, name: str, summary: Summary) -> None:
+    """Refuse a summary that is none of its column."""
+    column = model[name] if name in model.names else None
+    if not isinstance(column, (MixtureColumn, GeneralColumn)):
+        raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
+    if isinstance(column, MixtureColumn) and len(summary.modal) > len(column.modal_values):
+        raise ValueError(f'the summary of "{name}" counts more modal values than the column has')
