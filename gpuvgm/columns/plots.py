@@ -98,6 +98,7 @@ class ColumnPlots:
         Returns
         -------
         matplotlib.axes.Axes
+            What was drawn on.
 
         Raises
         ------

@@ -141,6 +141,7 @@ def generate(
     Returns
     -------
     GeneratedFile
+        Its path, rows, bytes and files.
 
     Raises
     ------

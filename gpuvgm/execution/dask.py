@@ -91,32 +91,95 @@ class DaskExecutor:
             return max(1, sum(int(count) for count in self.client.nthreads().values()))
 
     def rows_of_portions(self, rows: int | None) -> int:
-        """Rows of a portion of a source with so many rows."""
+        """Choose how many rows a portion of a source has.
+
+        Parameters
+        ----------
+        rows : int or None
+            Rows of the source; None where that is unknown.
+
+        Returns
+        -------
+        int
+            What the executor was told, or a quarter of what each thread gets, between 2^20 and 2^24.
+        """
         if self.portion_rows is not None:
             return self.portion_rows
         even = -(-(rows or 0) // (4 * self.worker_threads))
         return min(1 << 24, max(1 << 20, -(-even // (1 << 20)) << 20))
 
     def ask(self, function: Callable[..., R], *arguments: Any) -> R:
-        """What a function gives on one of the workers."""
+        """Call a function on one of the workers.
+
+        Parameters
+        ----------
+        function : callable
+            What is called there.
+        *arguments : object
+            Its arguments.
+
+        Returns
+        -------
+        object
+            What it returned.
+        """
         with naming_cluster(self.client):
             answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
         return answer
 
     def reporting(self, progress: Callable[[int], None] | None) -> DaskExecutor:
-        """The executor with a listener of its own."""
+        """Make an executor with a listener of its own.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Is called with a number of rows when these are done.
+
+        Returns
+        -------
+        DaskExecutor
+            This one where there is no listener.
+        """
         if progress is None:
             return self
         return DaskExecutor(self.client, portion_rows=self.portion_rows, progress=progress)
 
     def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
-        """What a function gives for each value, on the workers."""
+        """Call a function for each value on the workers.
+
+        Parameters
+        ----------
+        function : callable
+            What is called there, with one value.
+        values : sequence of object
+            The values.
+
+        Returns
+        -------
+        list of object
+            What it returned, in the order of the values.
+        """
         with naming_cluster(self.client):
             futures = self.client.map(function, values, pure=False)
             return [result_of(self.client, future) for future in futures]
 
     def map_merge(self, function: Callable[..., R], portions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
-        """Merge the results of all blocks of all portions, in row order; None where there are no rows."""
+        """Merge the results of all blocks of all portions, in row order.
+
+        Parameters
+        ----------
+        function : callable
+            Is called with each block.
+        portions : iterable of Portion
+            The rows.
+        merge : callable
+            Makes one of two results.
+
+        Returns
+        -------
+        object or None
+            The merged result; None where there are no rows.
+        """
         left = iter(portions)
         first = next(left, None)
         if first is None:
@@ -134,25 +197,74 @@ class DaskExecutor:
             return cast("R | None", tasks.result(tree.root()))
 
     def map_blocks(self, function: Callable[..., R], portions: Iterable[Any], sink: Callable[[R], None]) -> None:
-        """Pass the result of each block to `sink`, in row order and in the caller's thread."""
+        """Pass the result of each block to `sink`, in row order and in the caller's thread.
+
+        Parameters
+        ----------
+        function : callable
+            Is called with each block.
+        portions : iterable of Portion
+            The rows.
+        sink : callable
+            Is called with each result.
+        """
         with closing(self.stream(function, portions)) as results:
             for result in results:
                 sink(result)
 
     def stream(self, function: Callable[..., R], portions: Iterable[Any]) -> Generator[R]:
-        """The result of each block, in row order; few portions are ahead of what is asked for."""
+        """Give the result of each block, in row order; few portions are ahead of what is asked for.
+
+        Parameters
+        ----------
+        function : callable
+            Is called with each block.
+        portions : iterable of Portion
+            The rows.
+
+        Yields
+        ------
+        object
+            What the function returned.
+        """
         with self._tasks(partial(blocks_mapped, function)) as tasks:
             for results in tasks.in_order(portions):
                 yield from results
 
     def each(self, function: Callable[..., R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Each portion with what `function(portion, executor)` gives for it on a worker, as they are ready."""
+        """Give each portion with its result, as they are ready.
+
+        Parameters
+        ----------
+        function : callable
+            Is called on a worker with a portion and an executor of that worker.
+        portions : iterable of Portion
+            The rows.
+
+        Yields
+        ------
+        tuple of Portion and object
+            A portion, and what the function returned for it.
+        """
         with self._tasks(partial(portion_given, function)) as tasks:
             yield from tasks.as_ready(portions)
 
     @contextmanager
     def hold(self, function: Callable[..., Any], portions: Iterable[Any]) -> Iterator[Held]:
-        """Keep what a function gives for the blocks of each portion in the workers' memory."""
+        """Keep what a function gives for the blocks of each portion in the workers' memory.
+
+        Parameters
+        ----------
+        function : callable
+            Is called with the blocks of a portion.
+        portions : iterable of Portion
+            The rows.
+
+        Yields
+        ------
+        Held
+            What the workers hold until the context ends.
+        """
         sizes: list[int] = []
 
         def sized() -> Iterator[Any]:

@@ -109,7 +109,7 @@ class DataTransformer:
         self.output_dim = sum(part[0] for part in self.output_info)
 
     def transform(self, data: Any, **options: Any) -> NDArray[np.float64]:
-        """Rows as the matrix that CTAB-GAN+ trains on.
+        """Encode rows as the matrix that CTAB-GAN+ trains on.
 
         Parameters
         ----------
@@ -121,6 +121,7 @@ class DataTransformer:
         Returns
         -------
         ndarray of shape (rows, output_dim)
+            Scalars and one-hot cells.
         """
         names = [column.name for column in self._fitted().model]
         source = _source(data)
@@ -132,7 +133,7 @@ class DataTransformer:
         return matrix
 
     def inverse_transform(self, data: Any, invalid: Literal["mask", "drop"] = "mask") -> tuple[Any, NDArray[np.int64]]:
-        """Rows in the type and the dtypes of the training rows.
+        """Decode rows to the type and the dtypes of the training rows.
 
         Parameters
         ----------

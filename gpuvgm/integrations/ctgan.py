@@ -129,7 +129,7 @@ class DataTransformer:
         self.dataframe = source.flavour == "pandas"
 
     def transform(self, raw_data: Any) -> NDArray[np.float64]:
-        """Rows as the matrix that CTGAN trains on.
+        """Encode rows as the matrix that CTGAN trains on.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class DataTransformer:
         return matrix
 
     def inverse_transform(self, data: Any, sigmas: Any = None) -> Any:
-        """Rows in the type and the dtypes that were fitted.
+        """Decode rows to the type and the dtypes that were fitted.
 
         Parameters
         ----------
@@ -172,6 +172,7 @@ class DataTransformer:
         Returns
         -------
         pandas.DataFrame or ndarray
+            The rows.
         """
         columns = self._fitted()
         matrix = np.asarray(data)

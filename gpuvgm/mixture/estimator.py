@@ -67,10 +67,14 @@ class BayesianGaussianMixture(FittedMixture):
         How responsibilities start; with centres every row starts at the nearest one.
     weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}
         Prior of the weights.
-    weight_concentration_prior, mean_precision_prior, degrees_of_freedom_prior : float, optional
-        1 / n_components, 1 and n_features by default.
-    mean_prior, covariance_prior : array-like, optional
-        Mean and covariance of the rows by default.
+    weight_concentration_prior, mean_precision_prior : float, optional
+        1 / n_components and 1 by default.
+    mean_prior : array-like, optional
+        Mean of the rows by default.
+    degrees_of_freedom_prior : float, optional
+        The number of features by default.
+    covariance_prior : array-like, optional
+        Covariance of the rows by default.
     random_state : int, RandomState or None
         Source of randomness.
     warm_start : bool
@@ -271,7 +275,11 @@ class BayesianGaussianMixture(FittedMixture):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), optional
             As in `fit`.
 
         Returns
@@ -307,7 +315,11 @@ class BayesianGaussianMixture(FittedMixture):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), optional
             As in `fit`.
 
         Returns

@@ -78,7 +78,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         return self._of_rows(X, outputs.log_densities)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density of the rows.
+        """Compute the mean log density of the rows.
 
         Parameters
         ----------
@@ -86,6 +86,11 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             Rows.
         y : None
             Ignored.
+
+        Returns
+        -------
+        float
+            In nats a row.
         """
         densities = self.score_samples(X)
         return float(namespace_of(densities).mean(densities))

@@ -160,7 +160,13 @@ class Summary:
 
     @classmethod
     def empty(cls, grid: Grid) -> Summary:
-        """Summary of no rows."""
+        """Summary of no rows.
+
+        Parameters
+        ----------
+        grid : Grid
+            The grid to use.
+        """
         none = np.empty(0, np.uint64)
         return cls(grid, np.empty(0, np.int64), none, none, none, none, 0, 0, np.inf, -np.inf)
 
@@ -200,6 +206,16 @@ class Summary:
     def merge(self, other: Summary) -> Summary:
         """Summary of both sets of rows; associative and commutative to the last bit.
 
+        Parameters
+        ----------
+        other : Summary
+            A summary with the same grid.
+
+        Returns
+        -------
+        Summary
+            Counts and moments added, in 128 bits.
+
         Raises
         ------
         InputError
@@ -229,7 +245,18 @@ class Summary:
         return Summary(self.grid, cell, count, first, second, high, *apart)
 
     def repeated(self, doublings: int) -> Summary:
-        """Summary of the same rows, each 2^doublings times."""
+        """Summary of the same rows, each 2^doublings times.
+
+        Parameters
+        ----------
+        doublings : int
+            At least 0.
+
+        Returns
+        -------
+        Summary
+            As if the rows had been repeated.
+        """
         times, carried = np.uint64(doublings), np.uint64(64 - doublings)
         spilled = self.second >> carried if doublings else np.uint64(0)
         return replace(
@@ -244,7 +271,13 @@ class Summary:
         )
 
     def cells(self) -> Cells:
-        """The occupied cells as numbers, moments taken about each cell's own mean from exact integers."""
+        """Compute the occupied cells as numbers, moments taken about each cell's own mean from exact integers.
+
+        Returns
+        -------
+        Cells
+            In ascending order of their values.
+        """
         grid, at = self.grid, self.grid.geometry(self.cell)
         low = at.low
         count = self.count.astype(np.float64)
@@ -261,9 +294,14 @@ class Summary:
         return Cells(mean[order], count[order], scatter[order], label[order], parent[order], rounded[order])
 
     def masses(self) -> Masses:
-        """The occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample.
+        """Compute the occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample.
 
         A cell whose rows are known to have one value gives the key of that value.
+
+        Returns
+        -------
+        Masses
+            In ascending order of their keys.
         """
         at = self.grid.geometry(self.cell)
         low = at.low.copy()
@@ -290,7 +328,13 @@ class Summary:
             partial.replace(target)
 
     def write(self, sink: pa.NativeFile) -> None:
-        """Write the summary into an open Arrow file."""
+        """Write the summary into an open Arrow file.
+
+        Parameters
+        ----------
+        sink : pyarrow.NativeFile
+            The file.
+        """
         table = self._table()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
@@ -298,6 +342,11 @@ class Summary:
     @classmethod
     def load(cls, path: str | Path) -> Summary:
         """Read a summary that `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
 
         Raises
         ------
@@ -313,7 +362,20 @@ class Summary:
 
     @classmethod
     def from_table(cls, table: pa.Table, name: str) -> Summary:
-        """Summary from the Arrow table that holds it; `name` is used in messages."""
+        """Summary from the Arrow table that holds it.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            What `write` wrote.
+        name : str
+            Its name in messages.
+
+        Raises
+        ------
+        ModelFileError
+            For a table that is damaged, no summary, or of a newer format.
+        """
         try:
             header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
             found = header.get("format")

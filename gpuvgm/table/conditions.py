@@ -91,13 +91,18 @@ class Conditions:
         logarithmic : bool
             By the logarithm of 1 + training rows, which gives rare cells a share ("training by sampling"); else by the
             number of training rows.
+
+        Returns
+        -------
+        ndarray of shape (cells,)
+            Adds up to 1.
         """
         counts = self._columns[self._position(name)].cell_counts
         weight = np.log1p(counts) if logarithmic else counts
         return np.asarray(weight / np.sum(weight))
 
     def draw(self, rows: int, seed: int, *, logarithmic: bool = True) -> Drawn:
-        """Conditions of a batch: a column at random, then a cell by `probabilities`.
+        """Draw the conditions of a batch: a column at random, then a cell by `probabilities`.
 
         Parameters
         ----------
@@ -107,6 +112,11 @@ class Conditions:
             The same seed draws the same conditions.
         logarithmic : bool
             As for `probabilities`: True for training, False for sampling rows like those of the table.
+
+        Returns
+        -------
+        Drawn
+            Conditional vectors and masks of the batch.
         """
         self._refuse_none()
         random = np.random.Generator(np.random.PCG64(seed))
@@ -131,6 +141,11 @@ class Conditions:
         rows : int
             Number of conditions.
 
+        Returns
+        -------
+        Drawn
+            Conditional vectors and masks, all rows equal.
+
         Raises
         ------
         InputError
@@ -139,7 +154,27 @@ class Conditions:
         return self.at(name, _cell_of(self._columns[self._position(name)], value), rows)
 
     def at(self, name: str, cell: int, rows: int) -> Drawn:
-        """The same condition for all rows: a column lies in a cell, numbered as in the onehot layout."""
+        """The same condition for all rows: a column lies in a cell.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        cell : int
+            The cell, numbered as in the onehot layout.
+        rows : int
+            Number of conditions.
+
+        Returns
+        -------
+        Drawn
+            Conditional vectors and masks, all rows equal.
+
+        Raises
+        ------
+        InputError
+            For a cell that the column does not have.
+        """
         position = self._position(name)
         if not 0 <= cell < self._columns[position].width:
             raise InputError(f'column "{name}" has {self._columns[position].width} cells, not a cell {cell}')
@@ -172,6 +207,11 @@ class Conditions:
         ----------
         matrix : array of shape (rows, width of the onehot layout)
             What `transform(layout="onehot")` gave.
+
+        Returns
+        -------
+        RowIndex
+            Rows by the cell that they hold, for each column.
         """
         cells, rows = [], np.asarray(matrix)
         for start, stop in self.matrix_spans.values():

@@ -80,7 +80,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         part_rows: int = PART_ROWS,
         resume: bool = False,
     ) -> Any:
-        """Scalars and modes of rows.
+        """Encode rows as scalars and modes.
 
         Parameters
         ----------
@@ -159,10 +159,20 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
         Parameters
         ----------
-        source, mode, layout, dtype, seed, first_row
-            As for `transform`.
+        source : object
+            As for `fit`; it needs the fitted columns.
         batch_rows : int
             Rows of a batch.
+        mode : {"sample", "argmax"}
+            Draw each row's mode from its posterior, or take the most probable one.
+        layout : {"compact", "onehot"}
+            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot cells.
+        dtype : {"float32", "float64"}
+            Type of scalars and of the matrix.
+        seed : int, optional
+            Seed of the draws; by default the fitted one.
+        first_row : int
+            Global index of the first row, where the source is a part of something larger.
         drop_last : bool
             Leave out a last batch that is shorter.
 
@@ -231,7 +241,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         part_rows: int = PART_ROWS,
         resume: bool = False,
     ) -> Any:
-        """Values of encoded rows, in the columns' own types.
+        """Decode rows to values of the columns' own types.
 
         Parameters
         ----------
@@ -279,12 +289,17 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         return (values, joined_valid(found)) if return_valid else values
 
     def evaluate(self, source: Any) -> Report:
-        """Figures of fidelity of the round trip, streamed in one pass.
+        """Measure the fidelity of the round trip, streamed in one pass.
 
         Parameters
         ----------
         source : object
             As for `fit`; it needs the fitted columns.
+
+        Returns
+        -------
+        Report
+            Figures of every column and of the table.
 
         Raises
         ------
@@ -325,6 +340,11 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         transform : {"default", "pandas", "polars", "pyarrow"}, optional
             A table of this kind, in either layout; "default": what came in, and an ndarray for layout="onehot". None
             changes nothing.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
         """
         if transform is not None:
             check_choice("transform", transform, ("default", "pandas", "polars", "pyarrow"))
@@ -346,7 +366,20 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def get_feature_names_out(
         self, input_features: Any = None, *, layout: Literal["compact", "onehot"] = "compact"
     ) -> np.ndarray:
-        """Names of the columns that `transform` gives in this layout."""
+        """Name the columns that `transform` gives in a layout.
+
+        Parameters
+        ----------
+        input_features : object
+            Ignored; scikit-learn passes the names of the columns.
+        layout : {"compact", "onehot"}
+            The layout.
+
+        Returns
+        -------
+        ndarray of shape (columns,), object
+            Names, in the order of the columns.
+        """
         check_choice("layout", layout, ("compact", "onehot"))
         model = self._fitted()
         compact = [name for column in model.columns for name in compact_names(column)]

@@ -215,6 +215,11 @@ class TableTransformer(ColumnPlots, FittedRows):
             Folder to keep what is counted in, portion by portion of files of a known length, so that a fit that is cut
             short can go on. It holds nearly the raw data; remove it when the model is saved.
 
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
         Raises
         ------
         InputError
@@ -286,6 +291,23 @@ class TableTransformer(ColumnPlots, FittedRows):
         The first call is `fit`; its rows decide the grid and the centres that every later fit starts from. The result
         equals to the bit one fit of all rows with that grid and those centres, which a fresh `fit` of all rows would
         choose anew. New levels of categorical columns join the old ones, unless these were declared.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
+        Raises
+        ------
+        InputError
+            For rows that do not fit the model, and for a model that was saved without its summaries.
         """
         if not hasattr(self, "model_"):
             return self.fit(source)
@@ -315,7 +337,27 @@ class TableTransformer(ColumnPlots, FittedRows):
         return self
 
     def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
-        """Fit, then transform the same rows."""
+        """Fit, then transform the same rows.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; one that can be read twice.
+        y : None
+            Ignored.
+        **options
+            Arguments of `transform`.
+
+        Returns
+        -------
+        object
+            As `transform` returns.
+
+        Raises
+        ------
+        InputError
+            For a source that can be read only once.
+        """
         table = open_source(source)
         if not table.repeatable:
             raise InputError(
@@ -392,6 +434,11 @@ def load(path: Path_) -> TableTransformer:
     ----------
     path : path
         A directory or a `.gpuvgm` file.
+
+    Returns
+    -------
+    TableTransformer
+        The fitted transformer.
 
     Raises
     ------

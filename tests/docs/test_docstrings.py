@@ -1,0 +1,43 @@
+"""The docstrings of the public interface are complete numpydoc."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+from numpydoc.validate import validate
+
+import gpuvgm
+
+#: Sections that not every function needs: an extended summary, "See Also" and examples.
+OPTIONAL = {"ES01", "SA01", "EX01"}
+DROP_INS = {"rdt.ClusterBasedNormalizer": "rdt", "ctgan.DataTransformer": None, "ctabgan.DataTransformer": None}
+
+
+def public_names() -> Iterator[str]:
+    """Everything exported, and the methods and properties that gpuvgm defines on it."""
+    names = [name for name in gpuvgm.__all__ if name != "__version__"]
+    names += [f"integrations.{name}" for name, needs in DROP_INS.items() if needs is None or find_spec(needs)]
+    for name in names:
+        yield f"gpuvgm.{name}"
+        home, _, last = f"gpuvgm.{name}".rpartition(".")
+        exported = getattr(import_module(home), last)
+        if inspect.isclass(exported):
+            yield from (f"gpuvgm.{name}.{member}" for member in own_members(exported))
+
+
+def own_members(cls: type) -> Iterator[str]:
+    """Public methods and properties of a class that are no other library's."""
+    for name, value in inspect.getmembers(cls):
+        function = value.fget if isinstance(value, property) else value
+        ours = getattr(function, "__module__", None) or ""
+        if not name.startswith("_") and inspect.isroutine(function) and ours.startswith("gpuvgm"):
+            yield name
+
+
+@pytest.mark.parametrize("name", list(public_names()))
+def test_docstrings_are_complete(name):
+    assert [error for error in validate(name)["errors"] if error[0] not in OPTIONAL] == []
