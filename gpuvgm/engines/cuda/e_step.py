@@ -61,6 +61,7 @@ def narrow_program(components: int, x: str, *, weighted: bool) -> Program:
         name=f"gpuvgm_e_step32_{components}_{SHORT[x]}{'_weighted' if weighted else ''}",
         sources=(*_SOURCES, "vgm_math32.cuh", "cuda/e_step32.cuh"),
         constants=(
+            ("GPUVGM_REAL", "float"),
             ("GPUVGM_VALUE", C_TYPES[x]),
             ("GPUVGM_COMPONENTS", str(components)),
             ("GPUVGM_WEIGHTED", str(int(weighted))),

@@ -70,7 +70,7 @@ GPUVGM_FN void add_row(const Component* components, Halves row, float counted, S
 #pragma unroll
     for (int k = 0; k < COMPONENTS; ++k) {
         const Component component = components[k];
-        deviation[k] = deviation_of(row.high, row.low, component.mean_high, component.mean_low);
+        deviation[k] = deviation_of(row, Halves{component.mean_high, component.mean_low});
         share[k] = log_density_of(deviation[k], component.root, component.coefficient);
         top = maximum(share[k], top);
     }
