@@ -13,7 +13,7 @@ from gpuvgm.model import FLOAT32_EXPONENTS, KernelTable
 
 @dataclass(frozen=True, slots=True)
 class NarrowMixture:
-    """Parameters of e_step32.cuh.
+    """Parameters of e_step.cuh in float32.
 
     Parameters
     ----------
