@@ -20,14 +20,13 @@ BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
 _SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
 
 
-_COMPONENTS = (value("int32", "components"),)
-_FRAME = (value("float64", "scale"), value("float64", "centre"))
 _UNITS = (value("float64", "unit"), value("float64", "largest"))
 _CHUNKS = (value("int64", "rows"), value("int64", "first_chunk"), written("float64", "partials"))
 
 
 def _row_parameters(x: str, *given: str, law: Precision = "float64") -> tuple[Parameter, ...]:
-    return (Parameter(x, "x"), *(Parameter("float64", name) for name in given), Parameter(law, "mixture"), *_COMPONENTS)
+    rows = (Parameter(x, "x"), *(Parameter("float64", name) for name in given))
+    return (*rows, Parameter(law, "mixture"), value("int32", "components"), value(law, "scale"), value(law, "centre"))
 
 
 @cache
@@ -62,7 +61,7 @@ def e_step_program(
             ("GPUVGM_WEIGHTED", str(int(weighted))),
             ("GPUVGM_CELLS", str(int(cells))),
         ),
-        parameters=(*_row_parameters(x, *given, law=law), *_FRAME, *_UNITS, *_CHUNKS),
+        parameters=(*_row_parameters(x, *given, law=law), *_UNITS, *_CHUNKS),
         threads=128 if components else 256,
     )
 
@@ -74,7 +73,7 @@ def most_probable_program(x: str, *, weighted: bool) -> Program:
         name=f"gpuvgm_most_probable_{SHORT[x]}{'_weighted' if weighted else ''}",
         sources=(*_SOURCES, "cuda/most_probable.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]), ("GPUVGM_WEIGHTED", str(int(weighted)))),
-        parameters=(*_row_parameters(x, *["weight"] * weighted), *_FRAME, *_CHUNKS),
+        parameters=(*_row_parameters(x, *["weight"] * weighted), *_CHUNKS),
     )
 
 

@@ -72,11 +72,8 @@ template <> struct Frame<float> {
     float power;
     double unit, largest;
 
-    GPUVGM_FN Frame(double scale, double, double unit, double largest)
-        : exponent((int)(as_bits(scale) >> 52) - 1023),
-          power(from_word((u32)(exponent + 127) << 23)),
-          unit(unit),
-          largest(largest) {}
+    GPUVGM_FN Frame(float scale, float, double unit, double largest)
+        : exponent((int)(as_word(scale) >> 23) - 127), power(scale), unit(unit), largest(largest) {}
     GPUVGM_FN Halves entered(double x) const { return halves_of(x, exponent); }
     GPUVGM_FN Halves entered(float x) const { return {high_of(x, power), 0.0f}; }
     GPUVGM_FN static bool is_ordinary(Halves row) { return row.high == row.high; }
@@ -336,7 +333,7 @@ GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int compone
     const auto row_at = [&](i64 i) {
         const double value = i < given.rows ? widened(given.x[i]) : from_bits(0x7FF8000000000000ll);
         const bool ordinary = is_finite(value);
-        Row row{frame.row(value, ordinary, mixture[0]), ordinary ? 1.0 : 0.0, 0.0};
+        Row row{ordinary ? value * frame.scale - frame.centre : mixture[0], ordinary ? 1.0 : 0.0, 0.0};
         if constexpr (WEIGHTED) {
             row.counted = ordinary ? given.weight[i] : 0.0;
         }
@@ -388,8 +385,8 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
 #if GPUVGM_CELLS
                 const double* scatter,
 #endif
-                const GPUVGM_REAL* mixture, int components, double scale, double centre, double unit, double largest,
-                long long rows, long long first_chunk, double* partials) {
+                const GPUVGM_REAL* mixture, int components, GPUVGM_REAL scale, GPUVGM_REAL centre, double unit,
+                double largest, long long rows, long long first_chunk, double* partials) {
     using namespace gpuvgm;
     const Frame<GPUVGM_REAL> frame(scale, centre, unit, largest);
     Given given{x, nullptr, nullptr, rows};
