@@ -1,6 +1,6 @@
 """Types of the C++ extension."""
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ class Mixture:
         self, scale: float, centre: float, means: Floats, half_precisions: Floats, coefficients: Floats
     ) -> None: ...
 
+class DrawMixture:
+    def __init__(self, mixture: Mixture, widths: Floats, cells: Floats, rules: tuple[float, float, float]) -> None: ...
+
 class NarrowMixture:
     def __init__(
         self,
@@ -41,19 +44,18 @@ class Kernels:
     def count_most_probable(self, x: Floats, weight: Floats | None, mixture: Mixture) -> Floats: ...
     def e_step_features(self, x: NDArray[Any], weight: Floats | None, gaussians: Gaussians) -> Floats: ...
     def log_prob(self, x: NDArray[Any], gaussians: Gaussians) -> Floats: ...
+    @overload
     def transform(
         self,
         x: Floats,
-        mixture: Mixture,
-        widths: Floats,
-        cells: Floats,
-        rules: tuple[float, float, float],
+        mixture: DrawMixture,
         randomness: tuple[int, int, int, bool],
         uniforms: Floats | None,
         scalar: NDArray[Any],
         cell: NDArray[Any],
     ) -> None: ...
-    def transform_narrow(
+    @overload
+    def transform(
         self,
         x: Floats,
         mixture: NarrowMixture,

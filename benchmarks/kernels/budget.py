@@ -61,7 +61,7 @@ def rows_a_thread(program: Program) -> int:
 
 def in_float32(program: Program) -> bool:
     """Whether a program works under precision="float32", with no arithmetic in float64."""
-    return "vgm_math32.cuh" in program.sources
+    return dict(program.constants).get("GPUVGM_REAL") == "float"
 
 
 def most_registers(program: Program) -> int:

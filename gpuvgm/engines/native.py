@@ -83,12 +83,9 @@ class NativeEngine:
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
         if table.precision == "float32":
             given = None if draw.uniforms is None else narrow_uniforms(draw.uniforms)
-            self._kernels.transform_narrow(x, _narrow(NarrowTable.of(table)), randomness, given, scalar, cell)
-            return
-        rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
-        self._kernels.transform(
-            x, _mixture(table.mixture), table.widths, table.cells, rules, randomness, draw.uniforms, scalar, cell
-        )
+            self._kernels.transform(x, _narrow(NarrowTable.of(table)), randomness, given, scalar, cell)
+        else:
+            self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, cell)
 
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
@@ -110,6 +107,11 @@ def _mixture(table: KernelTable) -> _native.Mixture:
     return _native.Mixture(
         table.frame.scale, table.frame.centre, table.means, table.half_precisions, table.coefficients
     )
+
+
+def _drawn(table: DrawTable) -> _native.DrawMixture:
+    rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
+    return _native.DrawMixture(_mixture(table.mixture), table.widths, table.cells, rules)
 
 
 def _narrow(table: NarrowTable) -> _native.NarrowMixture:

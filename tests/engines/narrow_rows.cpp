@@ -17,7 +17,7 @@ static void one_row(Halves row, const Parameters& p, float uniform, bool most_pr
     float share[64], top = -LARGEST_FLOAT, total = 0.0f, active_sum = 0.0f, sum = 0.0f;
     int mode = 0;
     for (int k = 0; k < p.components; ++k) {
-        const float d = deviation_of(row.high, row.low, p.mean_high[k], p.mean_low[k]);
+        const float d = deviation_of(row, Halves{p.mean_high[k], p.mean_low[k]});
         share[k] = log_density_of(d, p.roots[k], p.coefficients[k]);
         mode = most_probable && k < p.active && share[k] > top ? k : mode;
         top = maximum(share[k], top);
@@ -32,8 +32,8 @@ static void one_row(Halves row, const Parameters& p, float uniform, bool most_pr
         sum = sum + (share[k] + floor);
         mode = sum <= threshold ? k + 1 : mode;
     }
-    const float d = row.low == 0.0f ? deviation_of(row.high, p.mean_high[mode], p.mean_low[mode])
-                                    : deviation_of(row.high, row.low, p.mean_high[mode], p.mean_low[mode]);
+    const Halves mean{p.mean_high[mode], p.mean_low[mode]};
+    const float d = row.low == 0.0f ? deviation_of(row.high, mean) : deviation_of(row, mean);
     *scalar = select_finite(row.high, position_of(d, p.widths[mode], p.limit), 0.0f);
     *cell = select_finite(row.high, p.cells[mode], p.missing_cell);
 }

@@ -29,6 +29,5 @@ def kernel(body: str, real: str = "double", name: str = "gpuvgm_inverse_trial") 
     """A block program that takes x, y and its own place i."""
     head = f'extern "C" __global__ void {name}(const {real}* x, {real}* y) {{ const int i = threadIdx.x;\n'
     types = {"double": "float64", "float": "float32"}
-    sources = ("vgm_math32.cuh",) if real == "float" else ()
     parameters = (Parameter(types[real], "x"), Parameter(types[real], "y", written=True))
-    return Text(name, sources, (), parameters, body=head + body + " }")
+    return Text(name, (), (("GPUVGM_REAL", real),), parameters, body=head + body + " }")

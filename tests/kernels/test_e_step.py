@@ -10,13 +10,12 @@ import pytest
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.e_step import (
     MOST_IN_REGISTERS,
-    any_program,
     count_most_probable,
     e_step_partials,
+    e_step_program,
     most_probable_program,
     narrow_partials,
     ordered_total,
-    rows_program,
 )
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.tables import KernelTable
@@ -194,25 +193,20 @@ def test_rows_are_counted_in_64_bits(components: int) -> None:
     table, device, end = mixture(components, FRAME), EmulatedDevice(), x[-rest:].astype(np.float64)
     parameters = resident(np.stack((table.means, table.half_precisions, table.coefficients)))
     few = components <= MOST_IN_REGISTERS
-    e_step_program = rows_program(components, "float32", weighted=False)
-    if not few:
-        e_step_program = any_program("float32", weighted=False, cells=False)
+    program = e_step_program(components if few else 0, "float32", weighted=False)
     wanted = REFERENCE.e_step(end, None, None, table)
-    check(
-        last_chunk(device, e_step_program, x, parameters, table, [] if few else [components], 3 * components + 1),
-        wanted,
-    )
+    check(last_chunk(device, program, x, parameters, table, [1.0, 0.0], 3 * components + 1), wanted)
     program = most_probable_program("float32", weighted=False)
-    counts = last_chunk(device, program, x, parameters, table, [components], components)
+    counts = last_chunk(device, program, x, parameters, table, [], components)
     np.testing.assert_array_equal(counts[0], REFERENCE.count_most_probable(end, None, table))
 
 
-def last_chunk(device, program, x, parameters, table: KernelTable, components, width: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def last_chunk(device, program, x, parameters, table: KernelTable, units, width: int) -> np.ndarray:  # type: ignore[no-untyped-def]
     """What a program writes for the last chunk alone of more than 2^31 rows."""
     chunks = -(-len(x) // CHUNK_ROWS)
     memory = mmap.mmap(-1, 8 * chunks * width, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
     partials = np.frombuffer(memory, np.float64).reshape(chunks, width)
-    frame = [table.frame.scale, table.frame.centre]
-    arguments = [resident(x), parameters, *components, *frame, len(x), chunks - 1, resident(partials)]
+    frame = [len(table.means), table.frame.scale, table.frame.centre, *units]
+    arguments = [resident(x), parameters, *frame, len(x), chunks - 1, resident(partials)]
     device.run_blocks(program, 1, arguments)
     return partials[-1:]

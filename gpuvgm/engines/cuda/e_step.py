@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.config import CHUNK_ROWS, Precision
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.narrow import NarrowMixture
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
@@ -20,77 +20,49 @@ BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
 _SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
 
 
-_FRAME = (value("float64", "scale"), value("float64", "centre"))
+_UNITS = (value("float64", "unit"), value("float64", "largest"))
 _CHUNKS = (value("int64", "rows"), value("int64", "first_chunk"), written("float64", "partials"))
 
 
-def _row_parameters(x: str, *given: str) -> tuple[Parameter, ...]:
-    return (Parameter(x, "x"), *(Parameter("float64", name) for name in given), Parameter("float64", "mixture"))
+def _row_parameters(x: str, *given: str, law: Precision = "float64") -> tuple[Parameter, ...]:
+    rows = (Parameter(x, "x"), *(Parameter("float64", name) for name in given))
+    return (*rows, Parameter(law, "mixture"), value("int32", "components"), value(law, "scale"), value(law, "centre"))
 
 
 @cache
-def rows_program(components: int, x: str, *, weighted: bool) -> Program:
-    """Program of E-steps over rows.
+def e_step_program(
+    components: int, x: str, *, weighted: bool, cells: bool = False, law: Precision = "float64"
+) -> Program:
+    """Program of E-steps over rows or cells.
 
     Parameters
     ----------
     components : int
-        K, at most `MOST_IN_REGISTERS`.
+        K, at most `MOST_IN_REGISTERS`; 0 for a program that takes any number, in float64.
     x : str
         Type of the rows.
     weighted : bool
         Whether rows have weights.
+    cells : bool
+        Cells of a summary instead of rows, for any number of components; they have weights.
+    law : {"float64", "float32"}
+        What densities and a thread's sums are in.
     """
-    return Program(
-        name=f"gpuvgm_e_step_{components}_{SHORT[x]}{'_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
-        constants=(
-            ("GPUVGM_VALUE", C_TYPES[x]),
-            ("GPUVGM_COMPONENTS", str(components)),
-            ("GPUVGM_WEIGHTED", str(int(weighted))),
-        ),
-        parameters=(*_row_parameters(x, *["weight"] * weighted), *_FRAME, *_CHUNKS),
-        threads=128,
-    )
-
-
-@cache
-def narrow_program(components: int, x: str, *, weighted: bool) -> Program:
-    """Program of E-steps over rows in float32; see `rows_program`."""
-    return Program(
-        name=f"gpuvgm_e_step32_{components}_{SHORT[x]}{'_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "vgm_math32.cuh", "cuda/e_step32.cuh"),
-        constants=(
-            ("GPUVGM_VALUE", C_TYPES[x]),
-            ("GPUVGM_COMPONENTS", str(components)),
-            ("GPUVGM_WEIGHTED", str(int(weighted))),
-        ),
-        parameters=(
-            *_row_parameters(x, *["weight"] * weighted)[:-1],
-            Parameter("float32", "mixture"),
-            value("float32", "power"),
-            value("int32", "exponent"),
-            value("float64", "unit"),
-            value("float64", "largest"),
-            *_CHUNKS,
-        ),
-        threads=128,
-    )
-
-
-@cache
-def any_program(x: str, *, weighted: bool, cells: bool) -> Program:
-    """Program of E-steps with any number of components, over rows or cells."""
+    kind = "32" if law == "float32" else ""
+    ending = "_cells" if cells else "_weighted" if weighted else ""
     given = [*["weight"] * weighted, *["scatter"] * cells]
     return Program(
-        name=f"gpuvgm_e_step_any_{SHORT[x]}{'_cells' if cells else '_weighted' if weighted else ''}",
-        sources=(*_SOURCES, "cuda/e_step_any.cuh"),
+        name=f"gpuvgm_e_step{kind}_{components or 'any'}_{SHORT[x]}{ending}",
+        sources=("vgm_math.cuh", "vgm_math32.cuh", *_SOURCES[1:], "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
+            ("GPUVGM_REAL", C_TYPES[law]),
+            ("GPUVGM_COMPONENTS", str(components)),
             ("GPUVGM_WEIGHTED", str(int(weighted))),
             ("GPUVGM_CELLS", str(int(cells))),
         ),
-        parameters=(*_row_parameters(x, *given), value("int32", "components"), *_FRAME, *_CHUNKS),
+        parameters=(*_row_parameters(x, *given, law=law), *_UNITS, *_CHUNKS),
+        threads=128 if components else 256,
     )
 
 
@@ -101,7 +73,7 @@ def most_probable_program(x: str, *, weighted: bool) -> Program:
         name=f"gpuvgm_most_probable_{SHORT[x]}{'_weighted' if weighted else ''}",
         sources=(*_SOURCES, "cuda/most_probable.cuh"),
         constants=(("GPUVGM_VALUE", C_TYPES[x]), ("GPUVGM_WEIGHTED", str(int(weighted)))),
-        parameters=(*_row_parameters(x, *["weight"] * weighted), value("int32", "components"), *_FRAME, *_CHUNKS),
+        parameters=(*_row_parameters(x, *["weight"] * weighted), *_CHUNKS),
     )
 
 
@@ -124,16 +96,16 @@ def totals_program() -> Program:
 def programs() -> list[Program]:
     """The variants that compile tests look at."""
     return [
-        rows_program(1, "float64", weighted=False),
-        rows_program(10, "float64", weighted=False),
-        rows_program(10, "float32", weighted=False),
-        rows_program(10, "float64", weighted=True),
-        rows_program(MOST_IN_REGISTERS, "float64", weighted=True),
-        narrow_program(10, "float32", weighted=False),
-        narrow_program(10, "float64", weighted=True),
-        any_program("float64", weighted=False, cells=False),
-        any_program("float32", weighted=True, cells=False),
-        any_program("float64", weighted=True, cells=True),
+        e_step_program(1, "float64", weighted=False),
+        e_step_program(10, "float64", weighted=False),
+        e_step_program(10, "float32", weighted=False),
+        e_step_program(10, "float64", weighted=True),
+        e_step_program(MOST_IN_REGISTERS, "float64", weighted=True),
+        e_step_program(10, "float32", weighted=False, law="float32"),
+        e_step_program(10, "float64", weighted=True, law="float32"),
+        e_step_program(0, "float64", weighted=False),
+        e_step_program(0, "float32", weighted=True),
+        e_step_program(0, "float64", weighted=True, cells=True),
         most_probable_program("float64", weighted=True),
         most_probable_program("float32", weighted=False),
         totals_program(),
@@ -154,14 +126,11 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
     table : KernelTable
         The mixture.
     """
-    components, kind = len(table.means), x.dtype.name
-    if scatter is not None:
-        program = any_program(kind, weighted=True, cells=True)
-        weight = device.xp.zeros(len(x)) + 1.0 if weight is None else weight
-    elif components <= MOST_IN_REGISTERS:
-        program = rows_program(components, kind, weighted=weight is not None)
-    else:
-        program = any_program(kind, weighted=weight is not None, cells=False)
+    components, cells = len(table.means), scatter is not None
+    if cells and weight is None:
+        weight = device.xp.zeros(len(x)) + 1.0
+    few = 0 if cells or components > MOST_IN_REGISTERS else components
+    program = e_step_program(few, x.dtype.name, weighted=weight is not None, cells=cells)
     return _by_chunk(device, program, (x, weight, scatter), table, 3 * components + 1)
 
 
@@ -174,9 +143,9 @@ def narrow_partials(device: Device, x: Any, weight: Any | None, table: KernelTab
     narrow = NarrowMixture.of(table) if components <= MOST_IN_REGISTERS else None
     if narrow is None:
         return e_step_partials(device, x, weight, None, table)
-    program = narrow_program(components, x.dtype.name, weighted=weight is not None)
+    program = e_step_program(components, x.dtype.name, weighted=weight is not None, law="float32")
     rows = [x] if weight is None else [x, weight]
-    rules = [2.0**narrow.exponent, narrow.exponent, narrow.unit, narrow.largest]
+    rules = [components, 2.0**narrow.exponent, 0.0, narrow.unit, narrow.largest]
     return _run(device, program, [*rows, device.xp.asarray(narrow.components), *rules], len(x), 3 * components + 1)
 
 
@@ -203,8 +172,10 @@ def _by_chunk(device: Device, program: Program, given: tuple[Any, ...], table: K
     """What a program that takes rows, a mixture and its frame finds for every chunk, shape (chunks, width)."""
     mixture = device.xp.asarray(np.stack((table.means, table.half_precisions, table.coefficients)))
     arrays = [array for array in given if array is not None]
-    components = [len(table.means)] * any(parameter.name == "components" for parameter in program.parameters)
-    arguments = [*arrays, mixture, *components, table.frame.scale, table.frame.centre]
+    rules = [len(table.means), table.frame.scale, table.frame.centre]
+    if any(parameter.name == "unit" for parameter in program.parameters):
+        rules += [1.0, 0.0]
+    arguments = [*arrays, mixture, *rules]
     return _run(device, program, arguments, len(given[0]), width)
 
 

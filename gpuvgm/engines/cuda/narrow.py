@@ -13,7 +13,7 @@ from gpuvgm.summary.grid import Floats
 
 @dataclass(frozen=True, slots=True)
 class NarrowMixture:
-    """Parameters of e_step32.cuh.
+    """Parameters of e_step.cuh in float32.
 
     Parameters
     ----------

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.config import Precision
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
-from gpuvgm.summary.grid import Floats
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
@@ -22,7 +22,9 @@ NO_ROW = (1 << 64) - 1
 
 
 @cache
-def transform_program(components: int, randomness: str, x: str, scalar: str, cell: str) -> Program:
+def transform_program(
+    components: int, randomness: str, types: tuple[str, str, str], *, law: Precision = "float64", wide: bool = False
+) -> Program:
     """Program of `Engine.transform`.
 
     Parameters
@@ -31,55 +33,31 @@ def transform_program(components: int, randomness: str, x: str, scalar: str, cel
         K.
     randomness : {"generator", "given", "none"}
         Where uniforms come from.
-    x, scalar, cell : str
+    types : (str, str, str)
         Types of rows, scalars and cells.
+    law : {"float64", "float32"}
+        Which law the rows go by, see `DrawTable.precision`.
+    wide : bool
+        By the law of float32, take rows of float32 as float64, see `NarrowTable.takes_float32`.
     """
+    x, scalar, cell = types
+    name = "transform32" if law == "float32" else "transform"
+    taken = "double" if wide or law == "float64" else C_TYPES[x]
     return Program(
-        name=f"gpuvgm_transform_{components}_{randomness}_{SHORT[x]}_{SHORT[scalar]}_{SHORT[cell]}",
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
-        constants=(("GPUVGM_ROWS", str(QUAD)),),
-        parameters=_transform_parameters("float64", x, scalar, cell),
-        operation=_transform_operation("transform_quad", components, randomness),
-    )
-
-
-def _transform_parameters(law: str, x: str, scalar: str, cell: str) -> tuple[Parameter, ...]:
-    rows = (Parameter(x, "x"), value("int64", "rows"))
-    keys = tuple(value("uint64", name) for name in ("seed", "column", "first_row"))
-    out = (written(scalar, "scalar"), written(cell, "cell"))
-    return (*rows, Parameter(law, "parameters"), Parameter(law, "given"), *keys, *out)
-
-
-def _transform_operation(function: str, components: int, randomness: str, *types: str) -> str:
-    chosen = ", ".join([str(components), f"gpuvgm::{randomness.upper()}", *types])
-    return (
-        f"gpuvgm::{function}<{chosen}>(i, &x[0], rows, &parameters[0], &given[0], "
-        "seed, column, first_row, &scalar[0], &cell[0])"
-    )
-
-
-@cache
-def narrow_program(components: int, randomness: str, x: str, scalar: str, cell: str, *, wide: bool = False) -> Program:
-    """Program of `Engine.transform` by the law of float32; parameters as for `transform_program`.
-
-    With `wide`, rows of float32 are taken as float64, see `NarrowTable.takes_float32`.
-    """
-    return Program(
-        name=f"gpuvgm_transform32_{components}_{randomness}_{SHORT[x]}_{SHORT[scalar]}_{SHORT[cell]}"
-        + ("_wide" if wide else ""),
-        sources=(
-            "vgm_math.cuh",
-            "vgm_math32.cuh",
-            "cuda/block.cuh",
-            "cuda/quad.cuh",
-            "cuda/transform.cuh",
-            "cuda/transform32.cuh",
+        name="_".join(["gpuvgm", name, str(components), randomness, *(SHORT[one] for one in types), *["wide"] * wide]),
+        sources=("vgm_math.cuh", "vgm_math32.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
+        constants=(("GPUVGM_REAL", C_TYPES[law]), ("GPUVGM_ROWS", str(QUAD))),
+        parameters=(
+            Parameter(x, "x"),
+            value("int64", "rows"),
+            Parameter(law, "parameters"),
+            Parameter(law, "given"),
+            *(value("uint64", name) for name in ("seed", "column", "first_row")),
+            written(scalar, "scalar"),
+            written(cell, "cell"),
         ),
-        constants=(("GPUVGM_ROWS", str(QUAD)),),
-        parameters=_transform_parameters("float32", x, scalar, cell),
-        operation=_transform_operation(
-            "transform_narrow_quad", components, randomness, "double" if wide else C_TYPES[x]
-        ),
+        operation=f"gpuvgm::transform_quad<{components}, gpuvgm::{randomness.upper()}, {taken}, GPUVGM_REAL>"
+        "(i, &x[0], rows, &parameters[0], &given[0], seed, column, first_row, &scalar[0], &cell[0])",
     )
 
 
@@ -141,7 +119,7 @@ def read_program(real: str) -> Program:
 def programs() -> list[Program]:
     """The variants that compile tests look at: every type and source of uniforms, and numbers of components."""
     transforms = [
-        transform_program(components, randomness, x, scalar, cell)
+        transform_program(components, randomness, (x, scalar, cell))
         for components, randomness, x, scalar, cell in (
             (10, "generator", "float64", "float32", "uint8"),
             (10, "generator", "float32", "float32", "uint8"),
@@ -155,7 +133,7 @@ def programs() -> list[Program]:
         )
     ]
     narrow = [
-        narrow_program(components, randomness, x, "float32", "uint8")
+        transform_program(components, randomness, (x, "float32", "uint8"), law="float32")
         for components, randomness, x in (
             (10, "generator", "float32"),
             (10, "generator", "float64"),
@@ -190,17 +168,17 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     scalar, cell = out
     chosen = draw.most_probable or len(table.widths) == 1
     randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
-    names = (x.dtype.name, scalar.dtype.name, cell.dtype.name)
-    given: Any = draw.uniforms
     if table.precision == "float32":
         narrow = NarrowTable.of(table)
-        wide = x.dtype == np.float32 and not narrow.takes_float32
-        program = narrow_program(len(narrow.mean_high), randomness, *names, wide=wide)
         parameters = device.xp.asarray(_narrow_parameters(narrow))
-        given = None if given is None else narrow_uniforms(given)
+        wide = x.dtype == np.float32 and not narrow.takes_float32
+        given: Any = None if draw.uniforms is None else narrow_uniforms(draw.uniforms)
     else:
-        program = transform_program(len(table.mixture.means), randomness, *names)
         parameters = device.xp.asarray(_draw_parameters(table))
+        wide, given = False, draw.uniforms
+    names = (x.dtype.name, scalar.dtype.name, cell.dtype.name)
+    components = len(table.mixture.means)
+    program = transform_program(components, randomness, names, law=table.precision, wide=wide)
     device.run_rows(
         program,
         [
@@ -211,24 +189,28 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     )
 
 
-def _narrow_parameters(table: NarrowTable) -> NDArray[np.float32]:
-    """The rules, and eight numbers of each component; see cuda/transform32.cuh."""
-    active, power = len(table.widths), 2.0**table.exponent if table.takes_float32 else 0.0
-    rules = [table.floor, table.limit, max(table.missing_cell, 0), active, power, table.exponent, 0, 0]
-    components = np.ones((len(table.mean_high), 8), np.float32)
-    components[:, :4] = np.stack((table.mean_high, table.mean_low, table.root_precisions, table.coefficients), axis=1)
-    components[:active, 4:6] = np.stack((table.widths, table.cells), axis=1)
-    return np.concatenate((np.array(rules, np.float32), components.ravel()))
+def _draw_parameters(table: DrawTable) -> NDArray[Any]:
+    mixture = table.mixture
+    shapes = (mixture.means, mixture.half_precisions, mixture.coefficients)
+    return _packed(table, (mixture.frame.scale, mixture.frame.centre), shapes)
 
 
-def _draw_parameters(table: DrawTable) -> Floats:
-    """The rules, and six numbers of each component; see cuda/transform.cuh."""
-    mixture, active = table.mixture, len(table.widths)
-    rules = [mixture.frame.scale, mixture.frame.centre, table.floor, table.limit, max(table.missing_cell, 0), active]
-    components = np.ones((len(mixture.means), 6))
-    components[:, :3] = np.stack((mixture.means, mixture.half_precisions, mixture.coefficients), axis=1)
-    components[:active, 3:5] = np.stack((table.widths, table.cells), axis=1)
-    return np.concatenate((np.array(rules, np.float64), components.ravel()))
+def _narrow_parameters(table: NarrowTable) -> NDArray[Any]:
+    power = 2.0**table.exponent if table.takes_float32 else 0.0
+    shapes = (table.mean_high, table.mean_low, table.root_precisions, table.coefficients)
+    return _packed(table, (power, table.exponent), shapes)
+
+
+def _packed(
+    table: DrawTable | NarrowTable, frame: tuple[float, float], shapes: tuple[NDArray[Any], ...]
+) -> NDArray[Any]:
+    """The rules, and twice as many numbers of each component as shapes; see cuda/transform.cuh."""
+    active, count = len(table.widths), len(shapes)
+    rules = [table.floor, table.limit, max(table.missing_cell, 0), active, *frame, 0, 0]
+    components = np.ones((len(shapes[0]), 2 * count), shapes[0].dtype)
+    components[:, :count] = np.stack(shapes, axis=1)
+    components[:active, count : count + 2] = np.stack((table.widths, table.cells), axis=1)
+    return np.concatenate((np.array(rules, components.dtype), components.ravel()))
 
 
 def inverse_transform(device: Device, scalar: Any, cell: Any, table: InverseTable, out: Any) -> Any:

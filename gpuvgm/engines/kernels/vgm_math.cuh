@@ -154,6 +154,8 @@ template <class Real> GPUVGM_FN Real log2_positive(Real a) {
 
 // ---- the mixture ---------------------------------------------------------------------------------------------------
 
+template <class Real> GPUVGM_FN Real deviation_of(Real row, Real mean) { return row - mean; }
+
 // log2 of weight times density at deviation d from the mean: coefficient - half_precision d^2, both to base 2.
 template <class Real> GPUVGM_FN Real log_density(Real deviation, Real half_precision, Real coefficient) {
     return fused_minus(half_precision * deviation, deviation, coefficient);
@@ -164,10 +166,10 @@ template <class Real> GPUVGM_FN Real threshold_of(Real uniform, Real active, Rea
     return uniform * fused(active, floor, active_sum);
 }
 
-// Position within a mode: (y - mean) / width, kept within +-limit; what float32 cannot hold as a normal number is 0.
-template <class Real> GPUVGM_FN Real position_in_mode(Real y, Real mean, Real width, Real limit) {
+// Position within a mode: deviation / width, kept within +-limit; what float32 cannot hold as a normal number is 0.
+template <class Real> GPUVGM_FN Real position_in_mode(Real deviation, Real width, Real limit) {
     typedef Splat<Real> S;
-    const Real z = minimum(maximum((y - mean) / width, -limit), limit);
+    const Real z = minimum(maximum(deviation / width, -limit), limit);
     return select_le(S::of(1.1754943508222875e-38), magnitude(z), z, S::of(0.0));
 }
 
@@ -200,6 +202,27 @@ GPUVGM_FN void philox(u64 counter, u64 column, u64 seed, u32* words) {
 
 // The uniform of a word: the middle of its 2^-32 wide interval, never 0 and never 1.
 GPUVGM_FN double uniform_of(u32 word) { return ((double)word + 0.5) * 2.3283064365386963e-10; }
+
+// ---- the law of transform ------------------------------------------------------------------------------------------
+
+// What transform does with a type of numbers, in the row loops of the host and of the device: double here, float in
+// vgm_math32.cuh. R is the type itself, or several of its numbers that move together.
+template <class Real> struct Law;
+
+template <> struct Law<double> {
+    template <class R> using Mean = R;  // of a component
+    // What counts as the largest density where none is above it: for draws, and for the most probable mode.
+    static constexpr double LOWEST_DRAWN = -1e300, LOWEST = -1.7976931348623157e308;
+
+    template <class R> static GPUVGM_FN R density(R deviation, R half_precision, R coefficient) {
+        return log_density(deviation, half_precision, coefficient);
+    }
+    template <class R> static GPUVGM_FN R exponential(R t) { return exp2_nonpositive(t); }
+    template <class R> static GPUVGM_FN R position(R deviation, R width, R limit) {
+        return position_in_mode(deviation, width, limit);
+    }
+    static GPUVGM_FN double uniform(u32 word) { return uniform_of(word); }
+};
 
 // ---- the grid ------------------------------------------------------------------------------------------------------
 

@@ -65,9 +65,10 @@ template <> struct Splat<float> {
 // x 2^exponent as two floats: the nearest one (ties to even) and what is left, rounded alike; by integers alone.
 // Both are 0 below 2^-73; from 2^126 on they are +-2^126 and 0; x that is not finite gives NaN and 0.
 // -2000 <= exponent <= 949.
-struct Halves {
-    float high, low;
+template <class Real> struct HalvesOf {
+    Real high, low;
 };
+typedef HalvesOf<float> Halves;
 GPUVGM_FN u32 mask_of(bool condition) { return 0u - (u32)condition; }
 GPUVGM_FN Halves halves_of(u32 above, u32 below, int exponent) {  // upper and lower word of x
     const u32 rest = below & 0x1FFFFFFFu;                         // what a float has no room for
@@ -97,12 +98,16 @@ GPUVGM_FN float high_of(float x, float power) {
 
 // ---- the mixture ---------------------------------------------------------------------------------------------------
 
-// Distance from a mean of two parts; the second form is for a low part of 0.
-template <class Real> GPUVGM_FN Real deviation_of(Real high, Real low, Real mean_high, Real mean_low) {
-    return ((high - mean_high) - mean_low) + low;
+// Distance from a mean of two parts; the second form is for a row whose low part is 0.
+template <class Real> GPUVGM_FN Real deviation_of(HalvesOf<Real> row, HalvesOf<Real> mean) {
+    return ((row.high - mean.high) - mean.low) + row.low;
 }
-template <class Real> GPUVGM_FN Real deviation_of(Real high, Real mean_high, Real mean_low) {
-    return (high - mean_high) - mean_low;
+template <class Real> GPUVGM_FN Real deviation_of(Real row, HalvesOf<Real> mean) {
+    return (row - mean.high) - mean.low;
+}
+template <class Real>
+GPUVGM_FN HalvesOf<Real> select_le(Real a, Real b, HalvesOf<Real> yes, HalvesOf<Real> no) {
+    return {select_le(a, b, yes.high, no.high), select_le(a, b, yes.low, no.low)};
 }
 
 // log2 of weight times density.
@@ -135,6 +140,22 @@ template <class Real> GPUVGM_FN Real position_of(Real deviation, Real width, Rea
 
 // The uniform of a word: the middle of its 2^-23 wide interval, exact in a float, never 0 and never 1.
 GPUVGM_FN float uniform_narrow(u32 word) { return from_word(0x3F800000u | (word >> 9)) - 0.99999994f; }
+
+// ---- the law of transform ------------------------------------------------------------------------------------------
+
+template <> struct Law<float> {
+    template <class R> using Mean = HalvesOf<R>;
+    static constexpr float LOWEST_DRAWN = -LARGEST_FLOAT, LOWEST = -LARGEST_FLOAT;
+
+    template <class R> static GPUVGM_FN R density(R deviation, R root_precision, R coefficient) {
+        return log_density_of(deviation, root_precision, coefficient);
+    }
+    template <class R> static GPUVGM_FN R exponential(R t) { return exp2_narrow(t); }
+    template <class R> static GPUVGM_FN R position(R deviation, R width, R limit) {
+        return position_of(deviation, width, limit);
+    }
+    static GPUVGM_FN float uniform(u32 word) { return uniform_narrow(word); }
+};
 
 }  // namespace
 }  // namespace gpuvgm

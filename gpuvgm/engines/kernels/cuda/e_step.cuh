@@ -1,14 +1,24 @@
-// E-step over rows, one block a chunk of 4,096: responsibilities and their sums.
+// E-step over rows or over the cells of a summary, one block a chunk of 4,096.
 //
-//     density_k = coefficient_k - half_precision_k (y - mean_k)^2         to base 2
+//     density_k = log2 of weight times density at d_k, the distance of the row from the mean
 //     r_k       = 2^(density_k - top) / sum_j 2^(density_j - top)
-//     sums of n r_k, n r_k (y - mean_k), n r_k (y - mean_k)^2, and of n log2 sum_k 2^density_k
+//     rows:  sums of n r_k, n r_k d_k, n r_k d_k^2, and of n log2 sum_k 2^density_k
+//     cells: the same for the cell's n rows to second order in their scatter m2. With g_k = -lambda_k d_k,
+//            slope = sum_j r_j g_j and curve = sum_j r_j (g_j^2 - lambda_j),
+//            r'_k = r_k (g_k - slope), r''_k = r_k (g_k^2 - lambda_k) - 2 slope r'_k - r_k curve
 //
-// GPUVGM_COMPONENTS sums a thread stay in registers, so this file is for few components; e_step_any.cuh is for any
-// number. Values of a chunk are added in an order that depends on nothing but the chunk.
+// With few components their sums stay in the registers of a thread. With any number of them a thread keeps of each of
+// its rows only what all components share, and computes densities again for every pair of components. Values of a chunk
+// are added in an order that depends on nothing but the chunk.
 //
-// Constants: GPUVGM_VALUE (type of a row), GPUVGM_COMPONENTS, GPUVGM_WEIGHTED (0 or 1).
+// Rows in float32 are for devices with few FP64 units, and where seven digits do: a thread adds its 32 rows of a chunk
+// up in float32 and hands the sums on in float64; no row sees FP64 arithmetic. The exponential is the device's own, so
+// that these sums agree with those in float64 to about 1e-6 and no further.
+//
+// Constants: GPUVGM_VALUE (type of a row), GPUVGM_REAL (double or float), GPUVGM_COMPONENTS (0 for any number, in
+// double), GPUVGM_WEIGHTED and GPUVGM_CELLS (0 or 1; cells have weights and any number of components).
 #pragma once
+#include "../vgm_math32.cuh"
 #include "block_rows.cuh"
 #include "exp2_table.cuh"
 
@@ -16,126 +26,379 @@ namespace gpuvgm {
 namespace {
 
 constexpr int CHUNK_ROWS = 4096;
-constexpr int THREADS = 128;
 constexpr int COMPONENTS = GPUVGM_COMPONENTS;
+constexpr bool WEIGHTED = GPUVGM_WEIGHTED, CELLS = GPUVGM_CELLS;
+constexpr int THREADS = COMPONENTS ? 128 : 256;
+constexpr int BLOCKS = COMPONENTS == 0 ? 2 : sizeof(GPUVGM_REAL) == 8 ? 3 : 5;  // at a time
 
-// One over a number in [1, COMPONENTS], to an ulp or so.
-GPUVGM_FN double reciprocal(double a) {
-#if defined(__CUDACC__)
-    double near;
-    asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(near) : "d"(a));
-#else
-    const double near = (double)(1.0f / (float)a);
-#endif
-    const double rest = fused_minus(a, near, 1.0);
-    return fused(near, fused(rest, rest, rest), near);
+// What a kernel is given of the rows; (rows,) each, null where there is none.
+struct Given {
+    const GPUVGM_VALUE* x;
+    const double *weight, *scatter;
+    i64 rows;
+};
+
+// ---- few components ------------------------------------------------------------------------------------------------
+
+template <class Real> struct alignas(sizeof(Real) == 4 ? 16 : 8) Component {
+    typename Law<Real>::template Mean<Real> mean;
+    Real precision, coefficient;
+};
+// mixture: (3, COMPONENTS) of means, half precisions, coefficients.
+GPUVGM_FN Component<double> component_of(const double* mixture, int k) {
+    return {mixture[k], mixture[COMPONENTS + k], mixture[2 * COMPONENTS + k]};
+}
+// mixture: (COMPONENTS, 4) of means in two parts, root precisions, coefficients relative to the largest.
+GPUVGM_FN Component<float> component_of(const float* mixture, int k) {
+    return {{mixture[4 * k], mixture[4 * k + 1]}, mixture[4 * k + 2], mixture[4 * k + 3]};
 }
 
-// Sums of a thread's rows.
-struct Sums {
-    double count[COMPONENTS], first[COMPONENTS], second[COMPONENTS];
-    double top, product, log_density;
+// How rows enter, and how sums leave: in units of `unit` and its square, log densities with `largest` added.
+template <class Real> struct Frame;
+template <> struct Frame<double> {
+    double scale, centre;
 
-    GPUVGM_FN Sums() : top(0.0), product(1.0), log_density(0.0) {
+    GPUVGM_FN Frame(double scale, double centre, double, double) : scale(scale), centre(centre) {}
+    template <class Value> GPUVGM_FN double entered(Value x) const { return widened(x); }
+    GPUVGM_FN static bool is_ordinary(double x) { return is_finite(x); }
+    GPUVGM_FN double row(double x, bool ordinary, double mean) const { return ordinary ? x * scale - centre : mean; }
+    GPUVGM_FN double first(double sum) const { return sum; }
+    GPUVGM_FN double second(double sum) const { return sum; }
+    GPUVGM_FN double log_density(double sum, double) const { return sum; }
+};
+// Here the scale is a power of two, and the means hold the centre.
+template <> struct Frame<float> {
+    int exponent;
+    float power;
+    double unit, largest;
+
+    GPUVGM_FN Frame(float scale, float, double unit, double largest)
+        : exponent((int)(as_word(scale) >> 23) - 127), power(scale), unit(unit), largest(largest) {}
+    GPUVGM_FN Halves entered(double x) const { return halves_of(x, exponent); }
+    GPUVGM_FN Halves entered(float x) const { return {high_of(x, power), 0.0f}; }
+    GPUVGM_FN static bool is_ordinary(Halves row) { return row.high == row.high; }
+    GPUVGM_FN Halves row(Halves row, bool ordinary, Halves mean) const {
+        return {ordinary ? row.high : mean.high, row.low};
+    }
+    GPUVGM_FN double first(double sum) const { return sum * unit; }
+    GPUVGM_FN double second(double sum) const { return sum * unit * unit; }
+    GPUVGM_FN double log_density(double sum, double counted_rows) const { return fused(largest, counted_rows, sum); }
+};
+
+// Functions that need not have the host's bits.
+template <class Real> struct Quick;
+template <> struct Quick<double> {
+    const double* powers;
+    u32 copy;
+
+    GPUVGM_FN explicit Quick(double* table) : powers(table), copy(own_copy()) { fill_powers<THREADS>(table); }
+    GPUVGM_FN double exp2(double t) const { return exp2_by_table(t, powers, copy); }
+    GPUVGM_FN static double log2(double a) { return log2_positive(a); }
+    // One over a number in [1, COMPONENTS], to an ulp or so.
+    GPUVGM_FN static double reciprocal(double a) {
+#if defined(__CUDACC__)
+        double near;
+        asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(near) : "d"(a));
+#else
+        const double near = (double)(1.0f / (float)a);
+#endif
+        const double rest = fused_minus(a, near, 1.0);
+        return fused(near, fused(rest, rest, rest), near);
+    }
+};
+template <> struct Quick<float> {
+    GPUVGM_FN explicit Quick(double*) {}
+#if defined(__CUDACC__)
+    GPUVGM_FN static float exp2(float a) {
+        float power;
+        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(a));
+        return power;
+    }
+    GPUVGM_FN static float log2(float a) {
+        float log;
+        asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(log) : "f"(a));
+        return log;
+    }
+    GPUVGM_FN static float reciprocal(float a) {
+        float one_over;
+        asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(one_over) : "f"(a));
+        return one_over;
+    }
+#else
+    GPUVGM_FN static float exp2(float a) { return __builtin_exp2f(a); }
+    GPUVGM_FN static float log2(float a) { return __builtin_log2f(a); }
+    GPUVGM_FN static float reciprocal(float a) { return 1.0f / a; }
+#endif
+};
+
+// Sums of a thread's rows.
+template <class Real, int K> struct Sums {
+    Real count[K], first[K], second[K];
+    Real top, product, log_density;
+
+    GPUVGM_FN Sums() : top(0), product(1), log_density(0) {
 #pragma unroll
-        for (int k = 0; k < COMPONENTS; ++k) {
-            count[k] = first[k] = second[k] = 0.0;
+        for (int k = 0; k < K; ++k) {
+            count[k] = first[k] = second[k] = 0;
         }
     }
 };
 
-// Adds a row at y that counts `counted` times. components: (COMPONENTS, 4) of mean, half precision, coefficient, -.
-GPUVGM_FN void add_row(const double* components, const double* powers, u32 copy, double y, double counted, Sums& sums) {
-    double deviation[COMPONENTS], share[COMPONENTS];
-    double top = -1e300, total = 0.0;
+// Adds a row that counts `counted` times.
+template <class Real, int K, class Row>
+GPUVGM_FN void add_row(const Component<Real>* components, const Quick<Real>& quick, Row row, Real counted,
+                       Sums<Real, K>& sums) {
+    Real deviation[K], share[K];
+    Real top = Law<Real>::LOWEST_DRAWN, total = 0;
 #pragma unroll
-    for (int k = 0; k < COMPONENTS; ++k) {
-        deviation[k] = y - components[4 * k];
-        share[k] = log_density(deviation[k], components[4 * k + 1], components[4 * k + 2]);
+    for (int k = 0; k < K; ++k) {
+        const Component<Real> component = components[k];
+        deviation[k] = deviation_of(row, component.mean);
+        share[k] = Law<Real>::density(deviation[k], component.precision, component.coefficient);
         top = maximum(share[k], top);
     }
 #pragma unroll
-    for (int k = 0; k < COMPONENTS; ++k) {
-        share[k] = exp2_by_table(share[k] - top, powers, copy);
+    for (int k = 0; k < K; ++k) {
+        share[k] = quick.exp2(share[k] - top);
         total = total + share[k];
     }
-#if GPUVGM_WEIGHTED
-    sums.log_density = fused(counted, top + log2_positive(total), sums.log_density);
-    const double scale = counted * reciprocal(total);
-#else
-    const bool counts = counted != 0.0;
-    sums.top = sums.top + (counts ? top : 0.0);
-    sums.product = sums.product * (counts ? total : 1.0);  // at most COMPONENTS^32: no overflow
-    const double scale = counts ? reciprocal(total) : 0.0;
-#endif
+    Real scale;
+    if constexpr (WEIGHTED) {
+        sums.log_density = fused(counted, top + quick.log2(total), sums.log_density);
+        scale = counted * quick.reciprocal(total);
+    } else {
+        const bool counts = counted != 0;
+        sums.top = sums.top + (counts ? top : 0);
+        sums.product = sums.product * (counts ? total : 1);  // at most K^32: no overflow
+        scale = counts ? quick.reciprocal(total) : 0;
+    }
 #pragma unroll
-    for (int k = 0; k < COMPONENTS; ++k) {
-        const double r = share[k] * scale, rd = r * deviation[k];
+    for (int k = 0; k < K; ++k) {
+        const Real r = share[k] * scale, rd = r * deviation[k];
         sums.count[k] = sums.count[k] + r;
         sums.first[k] = sums.first[k] + rd;
         sums.second[k] = fused(rd, deviation[k], sums.second[k]);
     }
 }
 
+// column_sum of numbers that are doubles or floats, and of more.
+template <class Real, int K, class... Rest>
+GPUVGM_FN double block_sum(double* room, const Real (&value)[K], Rest... rest) {
+    double wide[K + sizeof...(Rest)] = {};
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        wide[k] = (double)value[k];
+    }
+    ((wide[K] = rest), ...);
+    return column_sum<THREADS>(wide, room);
+}
+
+template <class Real, int K>
+GPUVGM_FN void e_step_few(const Given& given, const Real* mixture, const Frame<Real>& frame, i64 first_chunk,
+                          double* partials) {
+    GPUVGM_SHARED Component<Real> components[K];
+    GPUVGM_SHARED double powers[sizeof(Real) == 8 ? POWERS * COPIES : 1];
+    GPUVGM_SHARED double room[column_room(THREADS, K + 1)];
+    const int t = (int)threadIdx.x;
+    if (t < K) {
+        components[t] = component_of(mixture, t);
+    }
+    const Quick<Real> quick(powers);
+    __syncthreads();
+    for (i64 chunk = first_chunk + blockIdx.x; chunk * CHUNK_ROWS < given.rows; chunk += gridDim.x) {
+        const i64 start = chunk * CHUNK_ROWS;
+        const int size = given.rows - start < CHUNK_ROWS ? (int)(given.rows - start) : CHUNK_ROWS;
+        Sums<Real, K> sums;
+        double counted_rows = 0.0;
+        int i = t, ordinary_rows = 0;
+        GPUVGM_VALUE next = given.x[start + (i < size ? i : 0)];
+        for (; i < size; i += THREADS) {
+            const auto entered = frame.entered(next);
+            next = given.x[start + (i + THREADS < size ? i + THREADS : 0)];  // on its way while this row is worked on
+            const bool ordinary = frame.is_ordinary(entered);
+            GPUVGM_REREAD;
+            const auto row = frame.row(entered, ordinary, components[0].mean);
+            if constexpr (WEIGHTED) {
+                const double counted = ordinary ? given.weight[start + i] : 0.0;
+                counted_rows = counted_rows + counted;
+                add_row(components, quick, row, (Real)counted, sums);
+            } else {
+                ordinary_rows += ordinary;
+                add_row(components, quick, row, ordinary ? (Real)1 : (Real)0, sums);
+            }
+        }
+        if constexpr (!WEIGHTED) {
+            counted_rows = (double)ordinary_rows;
+            sums.log_density = sums.top + quick.log2(sums.product);
+        }
+        const double log_density = frame.log_density((double)sums.log_density, counted_rows);
+        const double count = block_sum(room, sums.count, log_density);
+        const double first = block_sum(room, sums.first), second = block_sum(room, sums.second);
+        double* out = partials + chunk * (3 * K + 1);
+        if (t < K) {
+            out[t] = count;
+            out[K + t] = frame.first(first);
+            out[2 * K + t] = frame.second(second);
+        } else if (t == K) {
+            out[3 * K] = count;
+        }
+    }
+}
+
+// ---- any number of components --------------------------------------------------------------------------------------
+
+constexpr int PAIR = 2;               // components whose sums are taken together
+constexpr int KEPT = CELLS ? 4 : 2;   // numbers kept of every row
+constexpr int ROWS_EACH = 16 / KEPT;  // rows of a thread in a tile
+constexpr int TILE_ROWS = THREADS * ROWS_EACH;
+constexpr int COLUMNS = 3 * PAIR;
+constexpr double TWO_LN_2 = 1.3862943611198906, LOG2_E = 1.4426950408889634;
+
+// A row or cell as the formulas take it: coordinate, weight, scatter.
+struct Row {
+    double y, counted, scatter;
+};
+
+// What all components share of a row; cells need all four.
+struct Shared {
+    double top[TILE_ROWS], share[TILE_ROWS];  // largest density; 1 / sum of densities relative to it
+    double slope[CELLS ? TILE_ROWS : 1], curve[CELLS ? TILE_ROWS : 1];
+};
+
+struct Mixture {
+    int components;
+    const double *means, *half_precisions, *coefficients;
+
+    GPUVGM_FN double density(int k, double deviation) const {
+        return log_density(deviation, half_precisions[k], coefficients[k]);
+    }
+};
+
+// Looks at all components of row `i` of a tile and returns its part of the sum of log densities.
+GPUVGM_FN double weigh(const Mixture& mixture, const Row& row, int i, Shared& shared) {
+    double top = -1e300, total = 0.0;
+    for (int k = 0; k < mixture.components; ++k) {
+        top = maximum(mixture.density(k, row.y - mixture.means[k]), top);
+    }
+    for (int k = 0; k < mixture.components; ++k) {
+        total = total + exp2_nonpositive(mixture.density(k, row.y - mixture.means[k]) - top);
+    }
+    const double share = 1.0 / total;
+    shared.top[i] = top;
+    shared.share[i] = share;
+    const double log_density_sum = top + log2_positive(total);
+    if constexpr (CELLS) {
+        double slope = 0.0, curve = 0.0;
+        for (int k = 0; k < mixture.components; ++k) {
+            const double d = row.y - mixture.means[k], lambda = TWO_LN_2 * mixture.half_precisions[k], g = -d * lambda;
+            const double r = exp2_nonpositive(mixture.density(k, d) - top) * share;
+            slope = fused(r, g, slope);
+            curve = fused(r, fused(g, g, -lambda), curve);
+        }
+        shared.slope[i] = slope;
+        shared.curve[i] = curve;
+        return fused(row.counted, log_density_sum, 0.5 * row.scatter * ((curve - slope * slope) * LOG2_E));
+    } else {
+        return row.counted * log_density_sum;
+    }
+}
+
+// Adds row `i` of a tile to the sums of component k: (count, first, second).
+GPUVGM_FN void add_to(const Mixture& mixture, const Row& row, int i, int k, const Shared& shared, double* sums) {
+    const double d = row.y - mixture.means[k];
+    const double r = exp2_nonpositive(mixture.density(k, d) - shared.top[i]) * shared.share[i];
+    if constexpr (CELLS) {
+        const double lambda = TWO_LN_2 * mixture.half_precisions[k], g = -d * lambda;
+        const double slope = shared.slope[i], m2 = row.scatter, r1 = r * (g - slope);
+        const double r2 = r * (fused(g, g, -lambda) - shared.curve[i]) - 2.0 * slope * r1;
+        const double count = fused(0.5 * m2, r2, row.counted * r), shift = m2 * r1;
+        sums[0] = sums[0] + count;
+        sums[1] = sums[1] + fused(d, count, shift);
+        sums[2] = sums[2] + fused(d, fused(d, count, 2.0 * shift), m2 * r);
+    } else {
+        const double nr = row.counted * r, nrd = nr * d;
+        sums[0] = sums[0] + nr;
+        sums[1] = sums[1] + nrd;
+        sums[2] = fused(nrd, d, sums[2]);
+    }
+}
+
+// mixture: (3, components) of means, half precisions, coefficients.
+GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int components, const Frame<double>& frame,
+                          i64 first_chunk, double* partials) {
+    GPUVGM_SHARED Shared shared;
+    GPUVGM_SHARED double room[column_room(THREADS, COLUMNS)];
+    const Mixture table{components, mixture, mixture + components, mixture + 2 * components};
+    const int t = (int)threadIdx.x;
+    const auto row_at = [&](i64 i) {
+        const double value = i < given.rows ? widened(given.x[i]) : from_bits(0x7FF8000000000000ll);
+        const bool ordinary = is_finite(value);
+        Row row{ordinary ? value * frame.scale - frame.centre : mixture[0], ordinary ? 1.0 : 0.0, 0.0};
+        if constexpr (WEIGHTED) {
+            row.counted = ordinary ? given.weight[i] : 0.0;
+        }
+        if constexpr (CELLS) {
+            row.scatter = ordinary ? given.scatter[i] : 0.0;
+        }
+        return row;
+    };
+    for (i64 chunk = first_chunk + blockIdx.x; chunk * CHUNK_ROWS < given.rows; chunk += gridDim.x) {
+        double* out = partials + chunk * (3 * (i64)components + 1);
+        for (int tile = 0; tile < CHUNK_ROWS; tile += TILE_ROWS) {
+            const i64 start = chunk * CHUNK_ROWS + tile;
+            double logs[1] = {0.0};
+            for (int i = t; i < TILE_ROWS; i += THREADS) {
+                logs[0] = logs[0] + weigh(table, row_at(start + i), i, shared);
+            }
+            const double log_sum = column_sum<THREADS>(logs, room);
+            if (t == 0) {
+                out[3 * components] = tile == 0 ? log_sum : out[3 * components] + log_sum;
+            }
+            for (int k = 0; k < components; k += PAIR) {
+                double sums[COLUMNS] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
+                const int next = k + 1 < components ? k + 1 : k;
+                for (int i = t; i < TILE_ROWS; i += THREADS) {
+                    const Row row = row_at(start + i);
+                    add_to(table, row, i, k, shared, sums);
+                    add_to(table, row, i, next, shared, sums + 3);
+                }
+                const double sum = column_sum<THREADS>(sums, room);
+                if (t < COLUMNS && k + t / 3 < components) {
+                    double& at = out[t % 3 * components + k + t / 3];
+                    at = tile == 0 ? sum : at + sum;
+                }
+            }
+        }
+    }
+}
+
 }  // namespace
 }  // namespace gpuvgm
 
-// x: (rows,) from the chunk `first_chunk` on; weight: (rows,); mixture: (3, COMPONENTS) of means, half precisions,
-// coefficients; y = x * scale - centre. partials: (chunks, 3 * COMPONENTS + 1).
-extern "C" GPUVGM_KERNEL_TOGETHER(128, 3) GPUVGM_NAME(const GPUVGM_VALUE* x,
+// x: (rows,), or the means of cells; weight, scatter: (rows,), where they are given; mixture: see component_of and
+// e_step_any; y = x * scale - centre, see Frame. Chunks from `first_chunk` on. partials: (chunks, 3 * components + 1).
+extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
+    GPUVGM_NAME(const GPUVGM_VALUE* x,
 #if GPUVGM_WEIGHTED
-                                                      const double* weight,
+                const double* weight,
 #endif
-                                                      const double* mixture, double scale, double centre,
-                                                      long long rows, long long first_chunk, double* partials) {
+#if GPUVGM_CELLS
+                const double* scatter,
+#endif
+                const GPUVGM_REAL* mixture, int components, GPUVGM_REAL scale, GPUVGM_REAL centre, double unit,
+                double largest, long long rows, long long first_chunk, double* partials) {
     using namespace gpuvgm;
-    GPUVGM_SHARED double components[4 * COMPONENTS];
-    GPUVGM_SHARED double powers[POWERS * COPIES];
-    GPUVGM_SHARED double room[column_room(THREADS, COMPONENTS + 1)];
-    for (int j = (int)threadIdx.x; j < 3 * COMPONENTS; j += THREADS) {
-        components[j % COMPONENTS * 4 + j / COMPONENTS] = mixture[j];
-    }
-    fill_powers<THREADS>(powers);
-    __syncthreads();
-    const u32 copy = own_copy();
-    for (i64 chunk = first_chunk + blockIdx.x; chunk * CHUNK_ROWS < rows; chunk += gridDim.x) {
-        const i64 start = chunk * CHUNK_ROWS;
-        const int size = rows - start < CHUNK_ROWS ? (int)(rows - start) : CHUNK_ROWS;
-        Sums sums;
-        int i = (int)threadIdx.x;
-        GPUVGM_VALUE next = x[start + (i < size ? i : 0)];
-        for (; i < size; i += THREADS) {
-            const double row = widened(next);
-            next = x[start + (i + THREADS < size ? i + THREADS : 0)];  // on its way while this row is worked on
-            const bool ordinary = is_finite(row);
-            GPUVGM_REREAD;
-            const double y = ordinary ? row * scale - centre : components[0];
+    const Frame<GPUVGM_REAL> frame(scale, centre, unit, largest);
+    Given given{x, nullptr, nullptr, rows};
 #if GPUVGM_WEIGHTED
-            add_row(components, powers, copy, y, ordinary ? weight[start + i] : 0.0, sums);
-#else
-            add_row(components, powers, copy, y, ordinary ? 1.0 : 0.0, sums);
+    given.weight = weight;
 #endif
-        }
-        double counts[COMPONENTS + 1];
-#pragma unroll
-        for (int k = 0; k < COMPONENTS; ++k) {
-            counts[k] = sums.count[k];
-        }
-#if GPUVGM_WEIGHTED
-        counts[COMPONENTS] = sums.log_density;
-#else
-        counts[COMPONENTS] = sums.top + log2_positive(sums.product);
+#if GPUVGM_CELLS
+    given.scatter = scatter;
 #endif
-        const double count = column_sum<THREADS>(counts, room);
-        const double first = column_sum<THREADS>(sums.first, room), second = column_sum<THREADS>(sums.second, room);
-        double* out = partials + chunk * (3 * COMPONENTS + 1);
-        const int t = (int)threadIdx.x;
-        if (t < COMPONENTS) {
-            out[t] = count;
-            out[COMPONENTS + t] = first;
-            out[2 * COMPONENTS + t] = second;
-        } else if (t == COMPONENTS) {
-            out[3 * COMPONENTS] = count;
-        }
-    }
+#if GPUVGM_COMPONENTS
+    e_step_few<GPUVGM_REAL, COMPONENTS>(given, mixture, frame, first_chunk, partials);
+#else
+    e_step_any(given, mixture, components, frame, first_chunk, partials);
+#endif
 }

@@ -1,46 +1,79 @@
-// Transform on the device, four rows a thread: posterior, draw, position in the mode; the same steps in the same order
-// as host/transform.hpp.
+// Transform on the device by the law of double or of float, four rows a thread: posterior, draw, position in the mode;
+// the same steps in the same order as host/transform.hpp.
 //
 //   e_k = 2^(l_k - max l),  l_k = log2 of weight times density;  threshold = u (sum of e over the active + A floor);
-//   mode = number of running sums of e_k + floor that do not exceed the threshold;  scalar = (y - mean) / width.
+//   mode = number of running sums of e_k + floor that do not exceed the threshold;  scalar = deviation / width.
 #pragma once
+#include "../vgm_math32.cuh"
 #include "quad.cuh"
 
 namespace gpuvgm {
 namespace {
 
-// Parameters of a draw as they lie in one array of doubles: the rules, then six of each component: its mean, half
-// precision and coefficient, its width and cell if it is active, and one of no meaning.
-enum Rule { SCALE, CENTRE, FLOOR, LIMIT, MISSING_CELL, ACTIVE, RULES };
+// ---- parameters ----------------------------------------------------------------------------------------------------
 
-struct Component {
-    double mean, half_precision, coefficient;
+template <class Real> struct Component {
+    typename Law<Real>::template Mean<Real> mean;
+    Real precision, coefficient;
 
-    GPUVGM_FN double density(double y) const { return log_density(y - mean, half_precision, coefficient); }
+    template <class Row> GPUVGM_FN Real density(Row row) const {
+        return Law<Real>::density(deviation_of(row, mean), precision, coefficient);
+    }
 };
 
-struct Mode {
-    double mean, width, cell;
+template <class Real> struct Mode {
+    typename Law<Real>::template Mean<Real> mean;
+    Real width, cell;
 };
 
-struct DrawParameters {
+// Parameters of a draw as they lie in one array: the rules, then those of each component, of which the last ones have
+// no meaning. Rows come in two steps: `entered` is done ahead for all rows of a thread, `row` when a row has its turn.
+enum Rule { FLOOR, LIMIT, MISSING_CELL, ACTIVE, SCALE, CENTRE, POWER = SCALE, EXPONENT = CENTRE, RULES = 8 };
+
+template <class Real> struct Parameters;
+
+// Six doubles a component: mean, half precision and coefficient, its width and cell if it is active.
+template <> struct Parameters<double> {
     const double* at;  // (RULES + 6 K,), on a border of 16 bytes
 
-    static GPUVGM_FN double lowest() { return -1e300; }
-    static GPUVGM_FN double exponential(double t) { return exp2_nonpositive(t); }
-    GPUVGM_FN double rule(int which) const { return at[which]; }
-    GPUVGM_FN double floor() const { return rule(FLOOR); }
-    GPUVGM_FN int active() const { return (int)at[ACTIVE]; }
     GPUVGM_FN const double2* pairs(int k) const { return (const double2*)(at + RULES + 6 * k); }
-    GPUVGM_FN Component component(int k) const {
+    GPUVGM_FN Component<double> component(int k) const {
         const double2 shape = pairs(k)[0], level = pairs(k)[1];
         return {shape.x, shape.y, level.x};
     }
-    GPUVGM_FN Mode mode(int k) const {
+    GPUVGM_FN Mode<double> mode(int k) const {
         const double2* pair = pairs(k);
         return {pair[0].x, pair[1].y, pair[2].x};
     }
+    GPUVGM_FN double entered(double x) const { return x; }
+    GPUVGM_FN double row(double x) const { return x * at[SCALE] - at[CENTRE]; }
 };
+
+// Eight floats a component: mean in two parts, root precision and coefficient, its width and cell if it is active.
+template <> struct Parameters<float> {
+    const float* at;  // (RULES + 8 K,), on a border of 16 bytes
+
+    GPUVGM_FN const float* of(int k) const { return at + RULES + 8 * k; }
+    GPUVGM_FN Component<float> component(int k) const {
+        const float4 four = *(const float4*)of(k);
+        return {{four.x, four.y}, four.z, four.w};
+    }
+    GPUVGM_FN Mode<float> mode(int k) const {
+        const float2 mean = *(const float2*)of(k), place = *(const float2*)(of(k) + 4);
+        return {{mean.x, mean.y}, place.x, place.y};
+    }
+    // Without FP64 arithmetic from a double, in one part from a float.
+    GPUVGM_FN Halves entered(double x) const { return halves_of(x, (int)at[EXPONENT]); }
+    GPUVGM_FN float entered(float x) const { return high_of(x, at[POWER]); }
+    template <class Row> GPUVGM_FN Row row(Row entered) const { return entered; }
+};
+
+// Of a row that has entered, what is finite just where the row is.
+GPUVGM_FN double& number_of(double& entered) { return entered; }
+GPUVGM_FN float& number_of(float& entered) { return entered; }
+GPUVGM_FN float& number_of(Halves& entered) { return entered.high; }
+
+// ---- modes ---------------------------------------------------------------------------------------------------------
 
 constexpr int KEPT_COMPONENTS = 16;  // more are not kept in registers but computed again
 
@@ -66,11 +99,10 @@ template <int PLACES, class T> GPUVGM_FN void rotate(T* four) {
     }
 }
 
-// The mode of a drawn row. Up to KEPT_COMPONENTS components the exponentials stay in registers. Parameters tell the
-// arithmetic: its lowest density, its exponential, the floor, and the components.
-template <int K, class Real, class Parameters, class Row>
-GPUVGM_FN int drawn_mode(const Parameters& table, Row row, Real uniform, int active) {
-    Real top = table.lowest(), total = 0, threshold = 0, sum = 0;
+// The mode of a drawn row. Up to KEPT_COMPONENTS components the exponentials stay in registers.
+template <int K, class Real, class Row>
+GPUVGM_FN int drawn_mode(const Parameters<Real>& table, Row row, Real uniform, int active) {
+    Real top = Law<Real>::LOWEST_DRAWN, total = 0, threshold = 0, sum = 0;
     int mode = 0;
     if constexpr (K <= KEPT_COMPONENTS) {
         Real share[K];
@@ -81,11 +113,11 @@ GPUVGM_FN int drawn_mode(const Parameters& table, Row row, Real uniform, int act
         }
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            share[k] = table.exponential(share[k] - top);
+            share[k] = Law<Real>::exponential(share[k] - top);
             total = total + share[k];
             threshold = k + 1 == active ? total : threshold;  // the active components come first
         }
-        const Real floor = table.floor() * total;
+        const Real floor = table.at[FLOOR] * total;
         threshold = threshold_of(uniform, (Real)active, floor, threshold);
 #pragma unroll
         for (int k = 0; k + 1 < K; ++k) {
@@ -99,14 +131,14 @@ GPUVGM_FN int drawn_mode(const Parameters& table, Row row, Real uniform, int act
         }
 #pragma unroll 1
         for (int k = 0; k < K; ++k) {
-            total = total + table.exponential(table.component(k).density(row) - top);
+            total = total + Law<Real>::exponential(table.component(k).density(row) - top);
             threshold = k + 1 == active ? total : threshold;
         }
-        const Real floor = table.floor() * total;
+        const Real floor = table.at[FLOOR] * total;
         threshold = threshold_of(uniform, (Real)active, floor, threshold);
 #pragma unroll 1
         for (int k = 0; k + 1 < active; ++k) {
-            sum = sum + (table.exponential(table.component(k).density(row) - top) + floor);
+            sum = sum + (Law<Real>::exponential(table.component(k).density(row) - top) + floor);
             mode = sum <= threshold ? k + 1 : mode;
         }
     }
@@ -114,13 +146,13 @@ GPUVGM_FN int drawn_mode(const Parameters& table, Row row, Real uniform, int act
 }
 
 // The most probable active component of each of some rows; ties go to the lower index.
-template <class Real, int ROWS, class Parameters, class Row>
-GPUVGM_FN void most_probable_modes(const Parameters& table, const Row (&row)[ROWS], int active, Real lowest,
+template <class Real, int ROWS, class Row>
+GPUVGM_FN void most_probable_modes(const Parameters<Real>& table, const Row (&row)[ROWS], int active,
                                    int (&mode)[ROWS]) {
     Real top[ROWS];
 #pragma unroll
     for (int j = 0; j < ROWS; ++j) {
-        top[j] = lowest;
+        top[j] = Law<Real>::LOWEST;
         mode[j] = 0;
     }
 #pragma unroll 2
@@ -136,12 +168,12 @@ GPUVGM_FN void most_probable_modes(const Parameters& table, const Row (&row)[ROW
 }
 
 // Uniforms of a quad of rows; the quads are those of the generator's counters, so that one call serves four rows.
-GPUVGM_FN void draw_quad(u64 counter, u64 column, u64 seed, double* uniforms) {
+template <class Real> GPUVGM_FN void draw_quad(u64 counter, u64 column, u64 seed, Real* uniforms) {
     u32 words[QUAD];
     philox(counter, column, seed, words);
 #pragma unroll
     for (int j = 0; j < QUAD; ++j) {
-        uniforms[j] = uniform_of(words[j]);
+        uniforms[j] = Law<Real>::uniform(words[j]);
     }
 }
 
@@ -152,49 +184,60 @@ enum Randomness { GENERATOR, GIVEN, NONE };
 GPUVGM_FN constexpr int rows_at_once(int randomness) { return randomness == NONE ? QUAD : 1; }
 
 // Rows 4 i - skip ... 4 i - skip + 3, where skip = first_row % 4.
-template <int K, int RANDOMNESS, class X, class Scalar, class CellIndex>
-GPUVGM_FN void transform_quad(i64 i, const X* x, i64 rows, const double* parameters, const double* given, u64 seed,
+// Value: what a row is taken as; by the law of float a float where NarrowTable.takes_float32 allows it, else double.
+template <int K, int RANDOMNESS, class Value, class Real, class X, class Scalar, class CellIndex>
+GPUVGM_FN void transform_quad(i64 i, const X* x, i64 rows, const Real* parameters, const Real* given, u64 seed,
                               u64 column, u64 first_row, Scalar* scalar, CellIndex* cell) {
-    const int active = DrawParameters{parameters}.active();
+    const Parameters<Real> whole{parameters};
+    const int active = (int)whole.at[ACTIVE];
     const i64 first = QUAD * i - (i64)(first_row % QUAD);
-    double values[QUAD], uniforms[QUAD] = {};  // a row's scalar takes the place of its value, its cell of its uniform
-    read_quad(x, first, rows, 0.0, values);
+    Value values[QUAD];
+    decltype(whole.entered(Value())) entered[QUAD];  // a row's scalar takes the place of its number,
+    Real uniforms[QUAD] = {};                        // and its cell that of its uniform
+    read_quad(x, first, rows, (Value)0, values);
     if (RANDOMNESS == GENERATOR) {
         draw_quad(first_row / QUAD + (u64)i, column, seed, uniforms);
     } else if (RANDOMNESS == GIVEN) {
-        read_quad(given, first, rows, 0.0, uniforms);
+        read_quad(given, first, rows, (Real)0, uniforms);
+    }
+#pragma unroll
+    for (int j = 0; j < QUAD; ++j) {
+        entered[j] = whole.entered(values[j]);
     }
     constexpr int GROUP = rows_at_once(RANDOMNESS);
 #pragma unroll 1
     for (int done = 0; done < QUAD; done += GROUP) {
-        const DrawParameters table{reloaded(parameters)};
-        double y[GROUP];
+        const Parameters<Real> table{reloaded(parameters)};
+        decltype(table.row(entered[0])) row[GROUP];
         int mode[GROUP];
 #pragma unroll
         for (int j = 0; j < GROUP; ++j) {
-            y[j] = values[j] * table.rule(SCALE) - table.rule(CENTRE);
+            row[j] = table.row(entered[j]);
         }
         if constexpr (RANDOMNESS == NONE) {
-            most_probable_modes(table, y, active, -1.7976931348623157e308, mode);
+            most_probable_modes(table, row, active, mode);
         } else {
-            mode[0] = drawn_mode<K>(table, y[0], uniforms[0], active);
+            mode[0] = drawn_mode<K>(table, row[0], uniforms[0], active);
         }
 #pragma unroll
         for (int j = 0; j < GROUP; ++j) {
-            const Mode chosen = table.mode(mode[j]);
-            const double z = position_in_mode(y[j], chosen.mean, chosen.width, table.rule(LIMIT));
-            uniforms[j] = select_finite(values[j], chosen.cell, table.rule(MISSING_CELL));
-            values[j] = select_finite(values[j], z, 0.0);
+            const Mode<Real> chosen = table.mode(mode[j]);
+            const Real z = Law<Real>::position(deviation_of(row[j], chosen.mean), chosen.width, table.at[LIMIT]);
+            Real& number = number_of(entered[j]);
+            uniforms[j] = select_finite(number, chosen.cell, table.at[MISSING_CELL]);
+            number = select_finite(number, z, (Real)0);
         }
-        rotate<GROUP>(values);
+        rotate<GROUP>(entered);
         rotate<GROUP>(uniforms);
     }
+    Real scalars[QUAD];
     u32 cells[QUAD];
 #pragma unroll
     for (int j = 0; j < QUAD; ++j) {
+        scalars[j] = number_of(entered[j]);
         cells[j] = (u32)(int)uniforms[j];
     }
-    write_quad(values, first, rows, scalar);
+    write_quad(scalars, first, rows, scalar);
     write_quad(cells, first, rows, cell);
 }
 

@@ -5,7 +5,6 @@
 #include "features.hpp"
 #include "summarise.hpp"
 #include "transform.hpp"
-#include "transform32.hpp"
 
 #define GPUVGM_JOIN(a, b) a##b
 #define GPUVGM_TABLE(isa) GPUVGM_JOIN(gpuvgm_kernels_, isa)
@@ -13,6 +12,6 @@
 extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
 const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
     gpuvgm::e_step_rows,      gpuvgm::e_step_cells,      gpuvgm::count_most_probable,
-    gpuvgm::e_step_features,  gpuvgm::log_prob,          gpuvgm::transform,
-    gpuvgm::transform_narrow, gpuvgm::inverse_transform, gpuvgm::summarise,
+    gpuvgm::e_step_features,  gpuvgm::log_prob,          gpuvgm::transform<double>,
+    gpuvgm::transform<float>, gpuvgm::inverse_transform, gpuvgm::summarise,
 };

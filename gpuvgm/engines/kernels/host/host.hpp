@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace gpuvgm {
 
@@ -28,21 +29,19 @@ struct GaussianTable {
     int64_t width() const { return components * (1 + features + moments()) + 1; }
 };
 
-// What a draw needs beside the mixture; the first `active` components may be drawn.
-struct DrawTable {
-    int active;
-    double floor, limit;
-    const double *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
-    double missing_cell;
+// The same by the law of float32 (vgm_math32.cuh): rows enter as x * 2^exponent.
+struct NarrowMixtureTable {
+    int components, exponent;
+    const float *mean_high, *mean_low, *root_precisions, *coefficients;  // (components,)
 };
 
-// Parameters of transform in float32; see vgm_math32.cuh.
-struct NarrowTable {
-    int components, active;
-    int exponent;                                                        // rows enter as x * 2^exponent
-    const float *mean_high, *mean_low, *root_precisions, *coefficients;  // (components,)
-    const float *widths, *cells;                                         // (active,)
-    float floor, limit, missing_cell;
+// What transform needs by the law of double or float; the first `active` components may be drawn.
+template <class Real> struct DrawTable {
+    std::conditional_t<std::is_same_v<Real, float>, NarrowMixtureTable, MixtureTable> mixture;
+    int active;
+    Real floor, limit;
+    const Real *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
+    Real missing_cell;
 };
 
 struct InverseTable {
@@ -51,10 +50,10 @@ struct InverseTable {
     const double *means, *widths;  // (cells,)
 };
 
-struct Draw {
+template <class Real> struct Draw {
     uint64_t seed, column, first_row;
-    const double* uniforms;  // one a row, or null: Philox
-    bool most_probable;      // no draw at all
+    const Real* uniforms;  // one a row, floats multiples of 2^-24 below 1; or null: Philox
+    bool most_probable;    // no draw at all
 };
 
 // A cell while rows are added: count * 2^42 + sum of positions, and the sum of their squares (top bit: cell is split).
@@ -94,11 +93,10 @@ struct HostKernels {
                             double* partials);
     void (*log_prob)(const void* x, int value_bytes, int64_t rows, const GaussianTable&, double* density);
     // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
-    void (*transform)(const double* x, int64_t rows, const MixtureTable&, const DrawTable&, const Draw&, void* scalar,
+    void (*transform)(const double* x, int64_t rows, const DrawTable<double>&, const Draw<double>&, void* scalar,
                       int scalar_bytes, void* cell, int cell_bytes);
-    // The same by the law of float32; uniforms: one a row, multiples of 2^-24 below 1, or null: Philox.
-    void (*transform_narrow)(const double* x, int64_t rows, const NarrowTable&, const Draw&, const float* uniforms,
-                             void* scalar, int scalar_bytes, void* cell, int cell_bytes);
+    void (*transform_narrow)(const double* x, int64_t rows, const DrawTable<float>&, const Draw<float>&, void* scalar,
+                             int scalar_bytes, void* cell, int cell_bytes);
     // One mean and one width a cell of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
     // Returns the first row whose cell does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,

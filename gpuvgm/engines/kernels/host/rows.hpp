@@ -1,6 +1,6 @@
 // What row loops of transform share: uniforms drawn ahead, and scalars and cells written in the caller's types.
 #pragma once
-#include "../vgm_math.cuh"
+#include "../vgm_math32.cuh"
 #include "host.hpp"
 
 namespace gpuvgm {
@@ -9,8 +9,7 @@ namespace {
 constexpr int DRAW_ROWS = 1024;  // uniforms drawn at once
 
 // Uniforms of rows first_row ... first_row + count - 1: word row % 4 of the generator's counter row / 4.
-template <class Real, Real (*UNIFORM)(u32)>
-inline void draw_uniforms(const Draw& draw, uint64_t first_row, int count, Real* out) {
+template <class Real> void draw_uniforms(const Draw<Real>& draw, uint64_t first_row, int count, Real* out) {
     constexpr int COUNTERS = DRAW_ROWS / 4 + 1;
     alignas(64) u32 words[4][COUNTERS + 7];
     const uint64_t first_counter = first_row / 4;
@@ -26,13 +25,13 @@ inline void draw_uniforms(const Draw& draw, uint64_t first_row, int count, Real*
     if (skip == 0 && count % 4 == 0) {
         for (int c = 0; c < count / 4; ++c) {
             for (int w = 0; w < 4; ++w) {
-                out[4 * c + w] = UNIFORM(words[w][c]);
+                out[4 * c + w] = Law<Real>::uniform(words[w][c]);
             }
         }
         return;
     }
     for (int j = 0; j < count; ++j) {
-        out[j] = UNIFORM(words[(j + skip) % 4][(j + skip) / 4]);
+        out[j] = Law<Real>::uniform(words[(j + skip) % 4][(j + skip) / 4]);
     }
 }
 

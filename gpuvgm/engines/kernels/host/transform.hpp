@@ -1,4 +1,4 @@
-// Transform (posterior, draw, position) and inverse, a tile of rows at a time.
+// Transform (posterior, draw, position) by the law of double or of float, and inverse, a tile of rows at a time.
 #pragma once
 #include "e_step.hpp"
 #include "rows.hpp"
@@ -6,116 +6,132 @@
 namespace gpuvgm {
 namespace {
 
-constexpr int TILE_ROWS = DRAW_TILE * LANES;
-
-// Mean, width and cell of the mode that each row of a tile takes.
-struct Chosen {
-    Lanes mean[DRAW_TILE], width[DRAW_TILE], cell[DRAW_TILE];
+// The mode that each row of some Lanes takes.
+template <class Real> struct Mode {
+    typename Law<Real>::template Mean<LanesOf<Real>> mean;
+    LanesOf<Real> width, cell;
 };
+template <class Real> GPUVGM_FN Mode<Real> mode_of(const DrawTable<Real>& table, int k) {
+    return {component_of(table.mixture, k).mean, splat(table.widths[k]), splat(table.cells[k])};
+}
+template <class Real>
+GPUVGM_FN Mode<Real> select_le(LanesOf<Real> a, LanesOf<Real> b, const Mode<Real>& yes, const Mode<Real>& no) {
+    return {select_le(a, b, yes.mean, no.mean), select_le(a, b, yes.width, no.width),
+            select_le(a, b, yes.cell, no.cell)};
+}
+
+// Rows of a tile as their law takes them, and what is finite just where a row is.
+GPUVGM_FN void read_tile(const double* x, const MixtureTable& table, Lanes* row) {
+    for (int v = 0; v < DRAW_TILE; ++v) {
+        row[v] = load(x + v * LANES) * splat(table.scale) - splat(table.centre);
+    }
+}
+GPUVGM_FN Lanes checked(const double* x, const Lanes*, int v) { return load(x + v * LANES); }
+
+typedef HalvesOf<LanesOf<float>> NarrowRow;
+GPUVGM_FN void read_tile(const double* x, const NarrowMixtureTable& table, NarrowRow* row) {
+    constexpr int SIZE = LanesOf<float>::SIZE;
+    alignas(64) float high[DRAW_TILE * SIZE], low[DRAW_TILE * SIZE];
+    for (int j = 0; j < DRAW_TILE * SIZE; ++j) {
+        const Halves halves = halves_of(x[j], table.exponent);
+        high[j] = halves.high;
+        low[j] = halves.low;
+    }
+    for (int v = 0; v < DRAW_TILE; ++v) {
+        row[v] = {load(high + v * SIZE), load(low + v * SIZE)};
+    }
+}
+GPUVGM_FN LanesOf<float> checked(const double*, const NarrowRow* row, int v) { return row[v].high; }
 
 // Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
-GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE>& work, const MixtureTable& table, const DrawTable& active,
-                            const Lanes* total, const double* uniforms, Chosen* chosen) {
-    Lanes floor[DRAW_TILE], threshold[DRAW_TILE], sum[DRAW_TILE];
+template <class Real, class Row>
+GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE, Real>& work, const DrawTable<Real>& table, const Row* row,
+                            const Real* uniforms, Mode<Real>* chosen) {
+    LanesOf<Real> top[DRAW_TILE], total[DRAW_TILE], threshold[DRAW_TILE], sum[DRAW_TILE];
+    tile_densities(work, table.mixture, row, top);
+    tile_exponentials(work, table.mixture.components, top, total, table.active, threshold);
     for (int v = 0; v < DRAW_TILE; ++v) {
-        threshold[v] = splat(0.0);
+        total[v] = splat(table.floor) * total[v];  // from here on the floor
+        threshold[v] =
+            threshold_of(load(uniforms + v * LanesOf<Real>::SIZE), splat((Real)table.active), total[v], threshold[v]);
+        sum[v] = splat((Real)0);
     }
-    for (int k = 0; k < active.active; ++k) {
+    for (int k = 0; k + 1 < table.active; ++k) {
+        const Mode<Real> mode = mode_of(table, k + 1);
         for (int v = 0; v < DRAW_TILE; ++v) {
-            threshold[v] = threshold[v] + load(work.at(k, v));
-        }
-    }
-    for (int v = 0; v < DRAW_TILE; ++v) {
-        floor[v] = splat(active.floor) * total[v];
-        threshold[v] = threshold_of(load(uniforms + v * LANES), splat((double)active.active), floor[v], threshold[v]);
-        sum[v] = splat(0.0);
-    }
-    for (int k = 0; k + 1 < active.active; ++k) {
-        const Lanes mean = splat(table.means[k + 1]), width = splat(active.widths[k + 1]),
-                    cell = splat(active.cells[k + 1]);
-        for (int v = 0; v < DRAW_TILE; ++v) {
-            sum[v] = sum[v] + (load(work.at(k, v)) + floor[v]);
-            chosen->mean[v] = select_le(sum[v], threshold[v], mean, chosen->mean[v]);
-            chosen->width[v] = select_le(sum[v], threshold[v], width, chosen->width[v]);
-            chosen->cell[v] = select_le(sum[v], threshold[v], cell, chosen->cell[v]);
+            sum[v] = sum[v] + (load(work.at(k, v)) + total[v]);
+            chosen[v] = select_le(sum[v], threshold[v], mode, chosen[v]);
         }
     }
 }
 
 // The most probable active component; ties go to the lower index.
-GPUVGM_FN void choose_most_probable(const MixtureTable& table, const DrawTable& active, const Lanes* y,
-                                    Chosen* chosen) {
-    Lanes top[DRAW_TILE];
+template <class Real, class Row>
+GPUVGM_FN void choose_most_probable(const DrawTable<Real>& table, const Row* row, Mode<Real>* chosen) {
+    LanesOf<Real> top[DRAW_TILE];
     for (int v = 0; v < DRAW_TILE; ++v) {
-        top[v] = splat(-1.7976931348623157e308);
+        top[v] = maximum(component_of(table.mixture, 0).density(row[v]), splat(Law<Real>::LOWEST));
     }
-    for (int k = 0; k < active.active; ++k) {
-        const Lanes mean = splat(table.means[k]), half = splat(table.half_precisions[k]);
-        const Lanes coefficient = splat(table.coefficients[k]), width = splat(active.widths[k]),
-                    cell = splat(active.cells[k]);
+    for (int k = 1; k < table.active; ++k) {
+        const Component<Real> component = component_of(table.mixture, k);
+        const Mode<Real> mode = mode_of(table, k);
         for (int v = 0; v < DRAW_TILE; ++v) {
-            const Lanes density = log_density(y[v] - mean, half, coefficient);
-            chosen->mean[v] = select_le(density, top[v], chosen->mean[v], mean);
-            chosen->width[v] = select_le(density, top[v], chosen->width[v], width);
-            chosen->cell[v] = select_le(density, top[v], chosen->cell[v], cell);
+            const LanesOf<Real> density = component.density(row[v]);
+            chosen[v] = select_le(density, top[v], chosen[v], mode);
             top[v] = maximum(density, top[v]);
         }
     }
 }
 
-template <bool DRAWN>
-void transform_rows(const double* x, int64_t rows, const MixtureTable& table, const DrawTable& active, const Draw& draw,
+template <class Real, bool DRAWN>
+void transform_rows(const double* x, int64_t rows, const DrawTable<Real>& table, const Draw<Real>& draw,
                     const Output& out) {
-    constexpr int BATCH_ROWS = DRAW_ROWS / TILE_ROWS * TILE_ROWS;
-    static_assert(TILE_ROWS % 4 == 0, "a tile holds whole counters");
-    Workspace<DRAW_TILE> work(table.components);
-    const Lanes scale = splat(table.scale), centre = splat(table.centre), limit = splat(active.limit);
-    const Lanes missing = splat(active.missing_cell), zero = splat(0.0);
-    alignas(64) double x_end[TILE_ROWS], scalars[TILE_ROWS], cells[TILE_ROWS];
-    alignas(64) double drawn[BATCH_ROWS + TILE_ROWS] = {};
-    for (int64_t i = 0; i < rows; i += TILE_ROWS) {
-        const int64_t have = rows - i < TILE_ROWS ? rows - i : TILE_ROWS;
+    constexpr int SIZE = LanesOf<Real>::SIZE, ROWS = DRAW_TILE * SIZE, BATCH_ROWS = DRAW_ROWS / ROWS * ROWS;
+    static_assert(ROWS % 4 == 0, "a tile holds whole counters");
+    const Workspace<DRAW_TILE, Real> work(table.mixture.components);
+    const LanesOf<Real> limit = splat(table.limit), missing = splat(table.missing_cell), zero = splat((Real)0);
+    alignas(64) double x_end[ROWS];
+    alignas(64) Real scalars[ROWS], cells[ROWS], drawn[BATCH_ROWS + ROWS] = {};
+    for (int64_t i = 0; i < rows; i += ROWS) {
+        const int64_t have = rows - i < ROWS ? rows - i : ROWS;
         if (DRAWN && i % BATCH_ROWS == 0) {
             const int count = (int)(rows - i < BATCH_ROWS ? rows - i : BATCH_ROWS);
             if (draw.uniforms) {
-                __builtin_memcpy(drawn, draw.uniforms + i, sizeof(double) * count);
+                __builtin_memcpy(drawn, draw.uniforms + i, sizeof(Real) * count);
             } else {
-                draw_uniforms<double, uniform_of>(draw, draw.first_row + i, count, drawn);
+                draw_uniforms(draw, draw.first_row + i, count, drawn);
             }
         }
-        const double* tile = full_tile<DRAW_TILE>(x + i, have, __builtin_nan(""), x_end);
-        Lanes y[DRAW_TILE], top[DRAW_TILE], total[DRAW_TILE];
-        Chosen chosen;
+        const double* tile = full_tile<ROWS / LANES>(x + i, have, __builtin_nan(""), x_end);
+        std::conditional_t<std::is_same_v<Real, float>, NarrowRow, Lanes> row[DRAW_TILE];
+        Mode<Real> chosen[DRAW_TILE];
+        read_tile(tile, table.mixture, row);
         for (int v = 0; v < DRAW_TILE; ++v) {
-            y[v] = load(tile + v * LANES) * scale - centre;
-            chosen.mean[v] = splat(table.means[0]);
-            chosen.width[v] = splat(active.widths[0]);
-            chosen.cell[v] = splat(active.cells[0]);
+            chosen[v] = mode_of(table, 0);
         }
         if (DRAWN) {
-            tile_densities(work, table, y, top);
-            tile_exponentials(work, table.components, top, total);
-            choose_drawn(work, table, active, total, drawn + i % BATCH_ROWS, &chosen);
+            choose_drawn(work, table, row, drawn + i % BATCH_ROWS, chosen);
         } else {
-            choose_most_probable(table, active, y, &chosen);
+            choose_most_probable(table, row, chosen);
         }
         for (int v = 0; v < DRAW_TILE; ++v) {
-            const Lanes row = load(tile + v * LANES);
-            const Lanes scalar = position_in_mode(y[v], chosen.mean[v], chosen.width[v], limit);
-            store(scalars + v * LANES, select_finite(row, scalar, zero));
-            store(cells + v * LANES, select_finite(row, chosen.cell[v], missing));
+            const LanesOf<Real> number = checked(tile, row, v), deviation = deviation_of(row[v], chosen[v].mean);
+            const LanesOf<Real> scalar = Law<Real>::position(deviation, chosen[v].width, limit);
+            store(scalars + v * SIZE, select_finite(number, scalar, zero));
+            store(cells + v * SIZE, select_finite(number, chosen[v].cell, missing));
         }
-        out.write<TILE_ROWS>(i, have, scalars, cells);
+        out.write<ROWS>(i, have, scalars, cells);
     }
 }
 
-void transform(const double* x, int64_t rows, const MixtureTable& table, const DrawTable& active, const Draw& draw,
-               void* scalar, int scalar_bytes, void* cell, int cell_bytes) {
+template <class Real>
+void transform(const double* x, int64_t rows, const DrawTable<Real>& table, const Draw<Real>& draw, void* scalar,
+               int scalar_bytes, void* cell, int cell_bytes) {
     const Output out{scalar, cell, scalar_bytes, cell_bytes};
-    if (draw.most_probable || active.active == 1) {
-        transform_rows<false>(x, rows, table, active, draw, out);
+    if (draw.most_probable || table.active == 1) {
+        transform_rows<Real, false>(x, rows, table, draw, out);
     } else {
-        transform_rows<true>(x, rows, table, active, draw, out);
+        transform_rows<Real, true>(x, rows, table, draw, out);
     }
 }
 
