@@ -11,6 +11,7 @@ import pytest
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
+from tests import covering
 from tests.kernels.emulated import EmulatedDevice, needs_compiler
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
@@ -32,40 +33,10 @@ def gpu_is_usable() -> bool:
 
 needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can use")
 
-#: Long runs of the same code with other numbers, which tell nothing of a Python version.
-EXHAUSTIVE = (
-    "deploy/",
-    "distributed/test_fit.py",
-    "distributed/test_frames.py",
-    "distributed/test_worker_rows.py",
-    "engines/test_engines.py",
-    "engines/test_features.py",
-    "estimator/test_faults.py",
-    "estimator/test_parity.py",
-    "faults/",
-    "frames/test_types.py",
-    "fuzz/",
-    "generation/",
-    "kernels/test_budgets.py",
-    "kernels/test_compiled.py",
-    "kinds/test_resolution.py",
-    "maths/test_search.py",
-    "recovery/",
-    "reference/",
-    "service/test_slow_clients.py",
-    "storage/",
-    "transformer/test_effort.py",
-    "transformer/test_round_trip.py",
-    "transformer/test_specification.py",
-)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `EXHAUSTIVE`."""
-    root = Path(__file__).parent
-    for item in items:
-        if str(item.path.relative_to(root)).startswith(EXHAUSTIVE):
-            item.add_marker(pytest.mark.exhaustive)
+    """Mark the sets of parameters that the quick run does not need: see `tests.covering`."""
+    covering.mark_exhaustive(items)
 
 
 def native_names() -> list[str]:
