@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
@@ -19,6 +21,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+# Dask's processes look at themselves many times a second, which costs a tenth of a core each.
+for name, value in {
+    "WORKER__PROFILE__ENABLED": "False",
+    "ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    "ADMIN__TICK__INTERVAL": "500ms",
+}.items():
+    os.environ.setdefault(f"DASK_DISTRIBUTED__{name}", value)
 
 
 def gpu_is_usable() -> bool:
@@ -33,10 +44,26 @@ def gpu_is_usable() -> bool:
 
 needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can use")
 
+#: What is costly to start is started once: the tests that share it run in one process.
+TOGETHER = {
+    "distributed/": "clusters",
+    "storage/": "store",
+    "kernels/test_budgets.py": "cubins",
+    "kernels/test_compiled.py": "cubins",
+}
+settings.register_profile("quick", max_examples=25, derandomize=True, database=None, deadline=None)
+settings.register_profile("full", max_examples=200, derandomize=False, deadline=None)
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the sets of parameters that the quick run does not need: see `tests.covering`."""
+    """Mark the sets of parameters that the quick run does not need, and say what one process runs (--dist loadgroup)."""
     covering.mark_exhaustive(items)
+    root = Path(__file__).parent
+    for item in items:
+        name = str(item.path.relative_to(root))
+        groups = [group for start, group in TOGETHER.items() if name.startswith(start)]
+        item.add_marker(pytest.mark.xdist_group(groups[0] if groups else name))
 
 
 def native_names() -> list[str]:
