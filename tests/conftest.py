@@ -57,7 +57,7 @@ settings.register_profile("full", max_examples=200, derandomize=False, deadline=
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the sets of parameters that the quick run does not need, and say what one process runs (--dist loadgroup)."""
+    """Mark what the quick run does not need, and say what runs in one process (--dist loadgroup)."""
     covering.mark_exhaustive(items)
     root = Path(__file__).parent
     for item in items:

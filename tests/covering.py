@@ -1,7 +1,7 @@
 """Which sets of a test's parameters the quick run takes: together they hold every value, or every pair of values.
 
-`@pytest.mark.covering(1)` on a test: every value of every parameter, of fixtures with parameters too, is in some set that
-is run. `@pytest.mark.covering(2)`: so is every pair of values of two parameters. The other sets are marked exhaustive.
+`@pytest.mark.covering(1)` on a test: every value of every parameter, of fixtures' parameters too, is in a set that is
+run. `@pytest.mark.covering(2)`: so is every pair of values of two parameters. The other sets are marked exhaustive.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def mark_exhaustive(items: list[pytest.Item]) -> None:
 
 
 def indices_of(item: pytest.Item) -> dict[str, int]:
-    """Which value each parameter has, by its place; parameters that only go together count as one."""
+    """Which of its values each parameter has, by their places."""
     callspec = getattr(item, "callspec", None)
     return dict(callspec.indices) if callspec else {}
 

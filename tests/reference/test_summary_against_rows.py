@@ -25,7 +25,7 @@ from gpuvgm.run import Run
 from gpuvgm.sampling import take_sample
 from gpuvgm.schema import ColumnSpec
 from gpuvgm.table_fit import FittedColumns, fit_table
-from tests.shapes import SHAPES, shape
+from tests.shapes import each_shape, shape
 
 ROWS = 200_000
 PROMISE = 1e-8
@@ -53,7 +53,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     return fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping).posterior
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@each_shape()
 def test_within_the_promise(name: str) -> None:
     x = shape(name, ROWS)
     plan = plan_of(x)
