@@ -25,7 +25,7 @@ BENCHMARKS ?= fit estimator transform inverse pipeline
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadgroup
+SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 STAMP := $(VENV)/.gpuvgm
 CPLUSPLUS := $(wildcard gpuvgm/kernels/*.cuh gpuvgm/kernels/*/*.cpp gpuvgm/kernels/*/*.hpp gpuvgm/kernels/*/*.cuh)
 

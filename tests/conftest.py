@@ -55,15 +55,25 @@ settings.register_profile("quick", max_examples=25, derandomize=True, database=N
 settings.register_profile("full", max_examples=200, derandomize=False, deadline=None)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what the quick run does not need, and say what runs in one process (--dist loadgroup)."""
+    """Mark the sets of parameters that the quick run does not need."""
     covering.mark_exhaustive(items)
-    root = Path(__file__).parent
-    for item in items:
-        name = str(item.path.relative_to(root))
-        groups = [group for start, group in TOGETHER.items() if name.startswith(start)]
-        item.add_marker(pytest.mark.xdist_group(groups[0] if groups else name))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile: the tests of a file run in one process, and so do those of `TOGETHER`."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            name = file.removeprefix("tests/")
+            return next((group for start, group in TOGETHER.items() if name.startswith(start)), file)
+
+    return Scheduling(config, log)
 
 
 def native_names() -> list[str]:
