@@ -1,4 +1,5 @@
 # make demo       the main job on real data          make test        the whole suite
+# make test-quick all tests but the exhaustive ones; .ci/run runs these and more, .ci/full everything (CONTRIBUTING.md)
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
 # make fuzz       files, bodies and runs that are spoilt, for MINUTES=30; FUZZ_ARGS="--only csv", "--only csv --case 7"
 # make lint       every static check                 make format      apply the formatters
@@ -35,7 +36,7 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-faults fuzz test-gpu test-integrations test-one-integration peers measure-peers
+.PHONY: help demo docs test test-quick test-faults fuzz test-gpu test-integrations test-one-integration peers measure-peers
 .PHONY: notebooks notebooks-update run-notebooks lint format benchmarks install install-dev clean distclean
 
 help:
@@ -49,6 +50,9 @@ docs: $(STAMP)-docs
 
 test: $(STAMP)-test
 	$(PYTEST) $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+test-quick: $(STAMP)-test
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not exhaustive" --hypothesis-profile=quick $(PYTEST_ARGS)
 
 test-faults: $(STAMP)-test
 	$(PYTEST) $(SIDE_BY_SIDE) tests/faults tests/recovery tests/storage $(PYTEST_ARGS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
+from tests import covering
 from tests.kernels.emulated import EmulatedDevice, needs_compiler
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
@@ -18,6 +20,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+# Dask's processes look at themselves many times a second, which costs a tenth of a core each.
+for name, value in {
+    "WORKER__PROFILE__ENABLED": "False",
+    "ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    "ADMIN__TICK__INTERVAL": "500ms",
+}.items():
+    os.environ.setdefault(f"DASK_DISTRIBUTED__{name}", value)
 
 
 def gpu_is_usable() -> bool:
@@ -32,40 +43,36 @@ def gpu_is_usable() -> bool:
 
 needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can use")
 
-#: Long runs of the same code with other numbers, which tell nothing of a Python version.
-EXHAUSTIVE = (
-    "deploy/",
-    "distributed/test_fit.py",
-    "distributed/test_frames.py",
-    "distributed/test_worker_rows.py",
-    "engines/test_engines.py",
-    "engines/test_features.py",
-    "estimator/test_faults.py",
-    "estimator/test_parity.py",
-    "faults/",
-    "frames/test_types.py",
-    "fuzz/",
-    "generation/",
-    "kernels/test_budgets.py",
-    "kernels/test_compiled.py",
-    "kinds/test_resolution.py",
-    "maths/test_search.py",
-    "recovery/",
-    "reference/",
-    "service/test_slow_clients.py",
-    "storage/",
-    "transformer/test_effort.py",
-    "transformer/test_round_trip.py",
-    "transformer/test_specification.py",
-)
+#: What is costly to start is started once: the tests that share it run in one process.
+TOGETHER = {
+    "distributed/": "clusters",
+    "storage/": "store",
+    "kernels/test_budgets.py": "cubins",
+    "kernels/test_compiled.py": "cubins",
+}
+settings.register_profile("quick", max_examples=25, derandomize=True, database=None, deadline=None)
+settings.register_profile("full", max_examples=200, derandomize=False, deadline=None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `EXHAUSTIVE`."""
-    root = Path(__file__).parent
-    for item in items:
-        if str(item.path.relative_to(root)).startswith(EXHAUSTIVE):
-            item.add_marker(pytest.mark.exhaustive)
+    """Mark the sets of parameters that the quick run does not need."""
+    covering.mark_exhaustive(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile: the tests of a file run in one process, and so do those of `TOGETHER`."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            name = file.removeprefix("tests/")
+            return next((group for start, group in TOGETHER.items() if name.startswith(start)), file)
+
+    return Scheduling(config, log)
 
 
 def native_names() -> list[str]:

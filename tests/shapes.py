@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import pytest
 
 from gpuvgm.datasets import amount
 
@@ -51,6 +52,26 @@ SHAPES: dict[str, Maker] = {
     "two values": lambda g, n: g.choice([0.1, 7.3], n),
     "sorted": lambda g, n: np.sort(g.lognormal(1, 1, n)),
 }
+
+
+#: Those of which each has broken what the others had not.
+TELLING = {
+    "cents",
+    "t3 returns",
+    "1e12 +- 1",
+    "+-1e9",
+    "70 % zeros",
+    "1e300",
+    "subnormal",
+    "two close spikes",
+    "constant",
+}
+
+
+def each_shape(names: Iterable[str] = SHAPES) -> pytest.MarkDecorator:
+    """A test for each shape, exhaustive for those that are not telling."""
+    each = [name if name in TELLING else pytest.param(name, marks=pytest.mark.exhaustive) for name in names]
+    return pytest.mark.parametrize("name", each)
 
 
 def shape(name: str, rows: int, seed: int = 0) -> np.ndarray:

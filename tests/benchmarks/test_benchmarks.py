@@ -14,7 +14,7 @@ from benchmarks.measure import Measurement, best_times
 
 ROWS = {name: 300 if name == "effort" else 20_000 for name in BENCHMARKS}
 TESTED_APART = ("pipeline", "table", "peers", "gpu")
-MANY_PROCESSES = {"estimator": [pytest.mark.slow]}
+MANY_PROCESSES = dict.fromkeys(("billion", "estimator", "import", "scaling"), [pytest.mark.exhaustive])
 
 
 @pytest.mark.parametrize(

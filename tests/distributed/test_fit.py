@@ -21,7 +21,14 @@ from tests.distributed.working import is_clean, wait_until
 from tests.kinds import tables
 
 ROWS = 7001
-CUTS = [(1, 10**6), (2, 1001), (2, 71), (3, 500)]  # workers, and rows of a portion
+exhaustive = pytest.mark.exhaustive
+#: Workers, and rows of a portion.
+CUTS = [
+    pytest.param(1, 10**6, marks=exhaustive),
+    (2, 1001),
+    pytest.param(2, 71, marks=exhaustive),
+    (3, 500),
+]
 
 
 def everything(rows: int) -> pa.Table:
@@ -92,6 +99,7 @@ def test_best_effort_and_inferred_kinds(clusters, path):
 
 @pytest.mark.parametrize(("workers", "portion_rows"), CUTS)
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
+@pytest.mark.covering(1)
 def test_files_are_the_same_to_the_byte(clusters, path, one, tmp_path, workers, portion_rows, layout):
     many = transformer(DaskExecutor(clusters[workers], portion_rows=portion_rows))
     many.model_, many.pandas_dtypes_ = one.model_, {}
@@ -216,7 +224,14 @@ def test_rows_are_added(client, path, tmp_path):
     assert_same(*found)
 
 
-@pytest.mark.parametrize(("effort", "workers", "portion_rows"), [("best", 3, 1001), ("research", 2, 71)])
+@pytest.mark.parametrize(
+    ("effort", "workers", "portion_rows"),
+    [
+        ("research", 2, 2001),
+        pytest.param("best", 3, 1001, marks=exhaustive),
+        pytest.param("research", 2, 71, marks=exhaustive),
+    ],
+)
 def test_exact_fits_are_the_same_to_the_bit(clusters, path, effort, workers, portion_rows):
     names = {"delay": DECLARED["delay"]}
     settings = {"columns": names, "algorithm": "exact", "effort": effort, "max_iter": 20}

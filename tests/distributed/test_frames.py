@@ -23,6 +23,7 @@ dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
 cloudpickle = pytest.importorskip("cloudpickle")
 ROWS = 2003
+CUTS = [1, 7, pytest.param(100, marks=pytest.mark.exhaustive), "gaps"]
 COLUMNS = {name: kind for name, kind in tables.DECLARED.items() if name not in ("income", "ratio")}
 
 
@@ -64,7 +65,8 @@ def with_gaps(frame):
 
 
 @pytest.mark.parametrize("where", ["client", "no client"])
-@pytest.mark.parametrize("cut", [1, 7, 100, "gaps"])
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.covering(1)
 def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
     if where == "client":
         request.getfixturevalue("client")
@@ -75,8 +77,9 @@ def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
     assert fitted.schema_ == one.schema_
 
 
-@pytest.mark.parametrize("cut", [1, 7, 100, "gaps"])
+@pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
+@pytest.mark.covering(1)
 def test_encoded_and_decoded_frames_are_those_of_pandas(client, frame, one, cut, layout):
     lazy = with_gaps(frame) if cut == "gaps" else split(frame, cut)
     encoded = one.transform(lazy, layout=layout)

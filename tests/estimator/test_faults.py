@@ -188,6 +188,7 @@ def awkward() -> dict[str, tuple[np.ndarray, dict[str, object]]]:
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
 @pytest.mark.parametrize("name", awkward())
+@pytest.mark.covering(1)
 def test_a_search_never_fails_where_a_fit_does_not(name: str, covariance_type: str) -> None:
     x, settings = awkward()[name]
     settings |= {"covariance_type": covariance_type, "random_state": 0}

@@ -83,6 +83,7 @@ def test_a_fit_forgets_what_was_partially_fitted(features: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("prior_type", PRIOR_TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.covering(1)
 def test_blocks_of_several_features(covariance_type: str, prior_type: str) -> None:
     x = blobs(np.random.default_rng(6), 900, 2)
     blocks = np.split(x, 3)

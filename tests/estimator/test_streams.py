@@ -131,6 +131,7 @@ print((peak() - before) // 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows() -> None:
     run = subprocess.run([sys.executable, "-c", MEMORY, "4000000"], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 32, "MiB; the rows would take 122"

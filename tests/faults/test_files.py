@@ -89,6 +89,7 @@ def test_a_damaged_file_is_named(client, folder):
         gpuvgm.TableTransformer(executor=DaskExecutor(client, portion_rows=700)).fit(source)
 
 
+@pytest.mark.exhaustive
 def test_a_thousand_small_files_are_one_table(client, tmp_path):
     random = np.random.default_rng(0)
     table = pa.table({"x": random.normal(size=20_000), "word": pa.array(random.choice(["a", "b"], 20_000))})

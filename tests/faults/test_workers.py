@@ -39,7 +39,7 @@ def test_a_worker_dies_in_a_fit(cluster, rows, fitted):
     assert fingerprint(again.model_) == fingerprint(fitted.model_)
 
 
-@pytest.mark.parametrize("way", ["transform", "inverse"])
+@pytest.mark.parametrize("way", ["transform", pytest.param("inverse", marks=pytest.mark.exhaustive)])
 def test_a_worker_dies_while_a_file_is_written(cluster, rows, fitted, tmp_path, way):
     fitted.transform(rows, out=tmp_path / "encoded.parquet")
     executor = Dying(cluster(), ROWS // 4, PORTION)
@@ -58,6 +58,7 @@ def test_a_worker_dies_while_a_file_is_written(cluster, rows, fitted, tmp_path, 
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted({"encoded.parquet", one.name, "many.parquet"})
 
 
+@pytest.mark.exhaustive
 def test_a_worker_dies_in_an_evaluation(cluster, rows, fitted):
     executor = Dying(cluster(), ROWS // 4, PORTION)
     again = gpuvgm.TableTransformer(DECLARED, executor=executor)
@@ -145,7 +146,7 @@ def test_the_scheduler_is_lost(cluster, rows):
     dask.config.refresh()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_held_rows_that_are_more_than_a_workers_memory_go_to_disk(cluster, tmp_path):
     path, many = tmp_path / "large.parquet", 60_000_000  # 480 MB as float64
     random = np.random.default_rng(0)

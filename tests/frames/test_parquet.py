@@ -48,7 +48,7 @@ def test_one_huge_row_group_keeps_the_memory_bound(tmp_path):
     assert peak_mebibytes(tmp_path / "a.parquet", 6_000_000) < 40  # the column alone is 46 MiB, a block 2 MiB
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_twenty_million_rows_in_one_group_need_no_more(tmp_path):
     write_one_group(tmp_path / "a.parquet", 20_000_000)
     assert peak_mebibytes(tmp_path / "a.parquet", 20_000_000) < 40  # the column alone is 153 MiB

@@ -67,6 +67,7 @@ def test_the_distribution_is_the_mixture():
 
 @pytest.mark.parametrize("block_rows", [1000, 65_536, 100_003, 10**6])
 @pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.covering(1)
 def test_the_file_holds_the_function(tmp_path, block_rows, threads):
     rows = 150_000
     done = generate(tmp_path / "a.parquet", rows, seed=7, block_rows=block_rows, executor=LocalExecutor(threads))

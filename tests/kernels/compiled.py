@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +14,12 @@ from gpuvgm.engines.cuda.programs import Parameter, Program
 _MISSING = missing()
 needs_tools = pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))
 PROGRAMS = {program.name: program for program in every_program()}
+
+
+def of_architectures(names: Iterable[str]) -> pytest.MarkDecorator:
+    """A test for each architecture, all but Hopper's exhaustive."""
+    each = [name if name == "90" else pytest.param(name, marks=pytest.mark.exhaustive) for name in names]
+    return pytest.mark.parametrize("architecture", each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from benchmarks.kernels.budget import Compiled, compiled, without_fma
 from benchmarks.kernels.cards import CARDS, H200
 from benchmarks.kernels.compile import ARCHITECTURES, INSTRUCTION_SETS
 from gpuvgm.engines.cuda.programs import Program
-from tests.kernels.compiled import PROGRAMS, kernel, needs_tools
+from tests.kernels.compiled import PROGRAMS, kernel, needs_tools, of_architectures
 
 pytestmark = needs_tools
 EXACT = [program for name, program in PROGRAMS.items() if name.startswith(budget.EXACT)]
@@ -31,7 +31,7 @@ def trial(body: str, real: str = "double", architecture: str = "90") -> list[str
 OVER_ON_TURING = {"gpuvgm_transform32_10_generator_f4_f4_u1", "gpuvgm_transform32_16_generator_f4_f4_u1"}
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@of_architectures(ARCHITECTURES)
 def test_registers_and_memory_of_threads(architecture: str) -> None:
     found = {name: budget.overspent(p, budget.occupied(p, architecture)) for name, p in PROGRAMS.items()}
     over = {name: problems for name, problems in found.items() if problems}
@@ -58,7 +58,7 @@ def test_spills_and_too_many_registers_are_seen() -> None:
     assert budget.overspent(crowded, budget.occupied(crowded, "90"))[0].startswith("registers")
 
 
-@pytest.mark.parametrize("architecture", INSTRUCTION_SETS)
+@of_architectures(INSTRUCTION_SETS)
 def test_arithmetic_is_what_the_source_asks_for(architecture: str) -> None:
     def look(program: Program) -> tuple[Compiled, list[str]]:
         code = compiled(program, architecture)

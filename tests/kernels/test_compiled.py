@@ -11,7 +11,7 @@ from benchmarks.kernels.compile import ADDED, ARCHITECTURES, CompilationError, c
 from benchmarks.kernels.disassembly import disassemble, resources
 from gpuvgm.engines.cuda import every_program
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
-from tests.kernels.compiled import PROGRAMS, kernel, needs_tools
+from tests.kernels.compiled import PROGRAMS, kernel, needs_tools, of_architectures
 
 pytestmark = needs_tools
 ROW_PROGRAMS = [name for name, program in PROGRAMS.items() if not program.is_block]
@@ -23,7 +23,7 @@ def test_names_are_unique() -> None:
     assert len(PROGRAMS) - len(ROW_PROGRAMS) > 5
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@of_architectures(ARCHITECTURES)
 def test_every_program_compiles(architecture: str) -> None:
     compiling.compile_programs(PROGRAMS.values(), (architecture,))
     for program in PROGRAMS.values():

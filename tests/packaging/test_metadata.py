@@ -27,7 +27,7 @@ def extra(name):
 def test_version_is_a_literal_in_one_place():
     literal = re.compile(rf"""["']{re.escape(gpuvgm.__version__)}["']""")
     files = [
-        *(ROOT / "gpuvgm").rglob("*.py"),
+        *Path(gpuvgm.__file__).parent.rglob("*.py"),
         ROOT / "pyproject.toml",
         ROOT / "CMakeLists.txt",
         ROOT / "environment.yml",

@@ -99,7 +99,7 @@ def command(place, out, *more):
     ]
 
 
-@pytest.mark.parametrize("parts", [1, 20])
+@pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.exhaustive), 20])
 def test_a_killed_process_is_resumed_to_the_same_bytes(place, tmp_path, parts):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(command(place, tmp_path / "whole"), check=True, env=environment, capture_output=True)

@@ -19,7 +19,7 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
 from gpuvgm.table.columns_fit import fit_table
-from tests.shapes import SHAPES, shape
+from tests.shapes import SHAPES, each_shape, shape
 
 ROWS = 8_000
 
@@ -60,7 +60,7 @@ OFFSET = ("1e12 +- 1", "timestamps", "constant")  # more than 1e3 sd from 0: com
 
 
 # 1e300 overflows inside scikit-learn
-@pytest.mark.parametrize("name", [name for name in SHAPES if name not in ("1e300", *OFFSET)])
+@each_shape(name for name in SHAPES if name not in ("1e300", *OFFSET))
 def test_every_shape(name: str) -> None:
     x = shape(name, ROWS)
     compare(fit(x), scikit_learn(x))
@@ -82,6 +82,7 @@ def test_offsets_beyond_scikit_learns_digits(name: str) -> None:
 
 @pytest.mark.parametrize("random_state", [1, 2, 3])
 @pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.covering(1)
 def test_seeds_and_offsets(random_state: int, offset: float) -> None:
     x = shape("lognormal", ROWS, random_state) + offset
     compare(fit(x, random_state), scikit_learn(x, random_state))

@@ -24,7 +24,7 @@ from gpuvgm.mixture.em import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.table.columns_fit import FittedColumns, fit_table
-from tests.shapes import SHAPES, shape
+from tests.shapes import each_shape, shape
 
 ROWS = 200_000
 PROMISE = 1e-8
@@ -52,7 +52,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     return fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping).posterior
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@each_shape()
 def test_within_the_promise(name: str) -> None:
     x = shape(name, ROWS)
     plan = plan_of(x)

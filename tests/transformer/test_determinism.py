@@ -45,6 +45,7 @@ def baseline() -> TableTransformer:
 
 @pytest.mark.parametrize("algorithm", ["summary", "exact"])
 @pytest.mark.parametrize(("block_rows", "threads"), [(1, 1), (4096, 3), (12_288, 2), (10**9, 4)])
+@pytest.mark.covering(1)
 def test_blocks_and_threads(algorithm: str, block_rows: int, threads: int) -> None:
     settings = {"algorithm": algorithm, "effort": "research", "max_iter": 20}
     one = TableTransformer(threads=1, **settings).fit(table())

@@ -11,7 +11,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.columns.model import MixtureColumn
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from tests.shapes import shape
+from tests.shapes import each_shape, shape
 
 ROWS = 2_000
 HELD_MODES = {"cents", "lognormal", "poisson", "cauchy", "70 % zeros", "two close spikes", "two values"}
@@ -36,7 +36,7 @@ def test_best_is_the_default() -> None:
     assert bits(fitted(x)) == bits(fitted(x, effort="best"))
 
 
-@pytest.mark.parametrize("name", sorted(HELD_MODES | ONE_MODE))
+@each_shape(sorted(HELD_MODES | ONE_MODE))
 def test_the_bound_is_never_below_that_of_research(name: str) -> None:
     x = shape(name, ROWS)
     best, research = (fitted(x, effort=effort).fit for effort in EFFORTS)
@@ -72,6 +72,7 @@ def test_max_iter_and_tol_do_not_matter() -> None:
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("algorithm", ["summary", "exact"])
+@pytest.mark.covering(1)
 def test_neither_threads_nor_blocks_change_a_bit(effort: str, algorithm: str) -> None:
     table = {"a": shape("cents", 2 * CHUNK_ROWS + 100), "b": shape("mixed signs", 2 * CHUNK_ROWS + 100)}
     table["b"][::7] = np.nan
@@ -84,7 +85,10 @@ def test_neither_threads_nor_blocks_change_a_bit(effort: str, algorithm: str) ->
         assert bits(one[name]) == bits(other[name]) == bits(again[name])
 
 
-@pytest.mark.parametrize("name", ["cents", "t3 returns", "1e12 +- 1", "70 % zeros"])
+@pytest.mark.parametrize(
+    "name",
+    ["1e12 +- 1", "70 % zeros", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in ("cents", "t3 returns"))],
+)
 def test_the_exact_algorithm_ends_on_the_rows_where_the_summary_ends(name: str) -> None:
     x = shape(name, 5_000)
     exact, summary = (fitted(x, algorithm=algorithm).fit for algorithm in ("exact", "summary"))

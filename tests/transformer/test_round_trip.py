@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from gpuvgm import TableTransformer, load
 from gpuvgm.errors import InputError
-from tests.shapes import SHAPES, shape
+from tests.shapes import each_shape, shape
 
 ROWS = 3_000
 FRAME_COLUMNS = {"nullable": "continuous"}  # few different values: categorical unless declared
@@ -85,7 +85,7 @@ def test_every_source_gives_the_same_model_and_its_own_type(flavour: str, tmp_pa
     assert isinstance(transformer.inverse_transform(encoded), kind)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@each_shape()
 def test_every_shape_comes_back(name: str) -> None:
     x = shape(name, ROWS)
     transformer = TableTransformer({"x": "continuous"}, tails="exact").fit({"x": x})

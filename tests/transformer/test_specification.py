@@ -52,6 +52,7 @@ def encode_row_by_row(column: MixtureColumn, x: np.ndarray, uniforms: np.ndarray
         ("integers", {"modal": [7, None, -3]}, (7.0, None, -3.0)),
     ],
 )
+@pytest.mark.covering(1)
 def test_onehot_matrix_equals_the_formula(
     name: str, declared: str | dict[str, object], modal: tuple[object, ...], random_state: int
 ) -> None:

@@ -11,6 +11,6 @@ from tests.notebooks.running import run_notebook
 pytest.importorskip("ctgan", reason="ctgan is not installed")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_runs_from_a_clean_kernel(tmp_path: Path) -> None:
     assert "CTGAN 0.12" in run_notebook("02", tmp_path, GPUVGM_NOTEBOOK_ROWS="1000", GPUVGM_NOTEBOOK_EPOCHS="1")
