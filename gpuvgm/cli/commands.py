@@ -11,8 +11,6 @@ import typer
 
 import gpuvgm
 from gpuvgm import files as interruptions
-from gpuvgm.cli import resume as unfinished
-from gpuvgm.cli import tables as views
 from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
@@ -59,9 +57,6 @@ from gpuvgm.cli.options import (
     parse_columns,
     parse_count,
 )
-from gpuvgm.columns.text import counted
-from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
-from gpuvgm.table.description import model_document
 
 
 def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
@@ -131,6 +126,7 @@ def generate(
     workers: Workers = None,
 ) -> Outcome:
     """Write generated rows, any part of which can be made alone."""
+    from gpuvgm.cli import tables as views
     from gpuvgm.execution.local import LocalExecutor
 
     start = time.perf_counter()
@@ -194,6 +190,9 @@ def fit(
     Where some columns fail, what is fitted of the others is kept beside MODEL for --resume; so is what was counted of
     the rows where the fit is cut short. Of a model with summaries --resume fits in the files that SOURCE has since.
     """  # noqa: D301  # \b keeps the lines
+    from gpuvgm.cli import resume as unfinished
+    from gpuvgm.cli import tables as views
+    from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
 
     check_target(model)
@@ -254,6 +253,8 @@ def transform(
     workers: Workers = None,
 ) -> Outcome:
     """Encode every row of a source as scalars and modes."""
+    from gpuvgm.cli import tables as views
+
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(
             model, progress=progress, executor=executor, block_rows=block_rows, memory=memory, threads=threads
@@ -282,6 +283,8 @@ def inverse(
     workers: Workers = None,
 ) -> Outcome:
     """Decode rows into values of the columns' own types."""
+    from gpuvgm.cli import tables as views
+
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
@@ -336,6 +339,9 @@ def evaluate(
 
     The exit code is 1 when a bound is broken.
     """
+    from gpuvgm.columns.text import counted
+    from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
+
     target = None if report is None else check_document(report)
     page = None if html is None else check_document(html, PAGE_ENDINGS)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
@@ -372,6 +378,10 @@ def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.", show_default=False)],
 ) -> Outcome:
     """Print what a model holds."""
+    from gpuvgm.cli import tables as views
+    from gpuvgm.columns.text import counted
+    from gpuvgm.table.description import model_document
+
     fitted = gpuvgm.load(model)
     columns = list(fitted.columns_.values())
     line = f"{model}: {counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"

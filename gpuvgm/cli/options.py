@@ -27,8 +27,6 @@ from gpuvgm.cli.console import (
     write,
     write_json,
 )
-from gpuvgm.cli.run import run_command
-from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 
 PREFIX = "GPUVGM_"
@@ -205,6 +203,8 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
 
 
 def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
+    from gpuvgm.columns.schema import KINDS
+
     kinds: dict[str, Any] = {}
     for pair in pairs:
         name, kind = (side.strip() for side in pair.rsplit("=", 1))
@@ -342,6 +342,8 @@ def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
     @wraps(function)
     def run(**options: Any) -> None:
+        from gpuvgm.cli.run import run_command
+
         common = {part: options.pop(part) for part in COMMON}
         raise typer.Exit(run_command(function, options, common, unknown_variables()))
 

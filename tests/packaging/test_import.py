@@ -34,6 +34,22 @@ def test_import_is_light():
     assert not loaded & HEAVY
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["fit", "--help"]], ids=" ".join)
+def test_what_needs_no_rows_loads_nothing_that_computes(arguments):
+    code = """
+import json, sys
+from gpuvgm.__main__ import main
+sys.argv = ["gpuvgm", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(json.dumps(sorted(sys.modules)))
+"""
+    loaded = {name.partition(".")[0] for name in json.loads(run_python("-c", code, *arguments).splitlines()[-1])}
+    assert "typer" in loaded
+    assert not loaded & (HEAVY | {"numpy", "pyarrow"})
+
+
 @pytest.mark.parametrize("name", gpuvgm.__all__)
 def test_every_public_name_resolves(name):
     assert getattr(gpuvgm, name) is not None
