@@ -316,7 +316,6 @@ CONFIG = option("--config", "TOML file with options.", is_eager=True, callback=_
 
 LOG_FORMAT = option("--log-format", "Lines for people on stderr, or one JSON object a line.")
 RECORD = option("--record", "Write a record of the run to this JSON file or URL.", metavar="FILE", show_default=False)
-PUSH = option("--push-gateway", "Push the run's figures to this Prometheus gateway.", metavar="URL", show_default=False)
 #: The options of every command: type and default.
 COMMON: dict[str, tuple[Any, Any]] = {
     "json": (Annotated[bool, JSON], False),
@@ -325,7 +324,6 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "progress": (Annotated[bool, PROGRESS], True),
     "log_format": (Annotated[Literal["text", "json"], LOG_FORMAT], "text"),
     "record": (Annotated[str | None, RECORD], None),
-    "push_gateway": (Annotated[str | None, PUSH], None),
     "config": (Annotated[Path | None, CONFIG], None),
 }
 OPTIONS: dict[str, set[str]] = {}

@@ -24,7 +24,7 @@ def test_no_command_is_help():
 
 
 def test_the_commands_and_options_are_those_that_work():
-    common = {"json", "quiet", "debug", "progress", "log_format", "record", "push_gateway", "config"}
+    common = {"json", "quiet", "debug", "progress", "log_format", "record", "config"}
     machine, memory = {"threads", "scheduler", "workers"}, {"memory"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
