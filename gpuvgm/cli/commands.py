@@ -24,6 +24,7 @@ from gpuvgm.cli.console import (
     speed,
 )
 from gpuvgm.cli.options import (
+    LIMITS,
     Against,
     Algorithm,
     BlockRows,
@@ -61,7 +62,7 @@ from gpuvgm.cli.options import (
 
 def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
     """An option of evaluate."""
-    return option(name, text, min=0, max=largest, metavar=metavar, show_default=False)
+    return option(name, text, LIMITS, min=0, max=largest, metavar=metavar, show_default=False)
 
 
 def main() -> NoReturn:
@@ -404,11 +405,11 @@ def serve(
     host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("--port", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
     token_file: TokenFile = None,
-    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", metavar="SIZE")] = "64MiB",
-    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", min=0.1)] = 30,
+    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", LIMITS, metavar="SIZE")] = "64MiB",
+    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", LIMITS, min=0.1)] = 30,
     concurrency: Concurrency = None,
     threads: Threads = None,
-    connections: Annotated[int, option("--connections", "Connections at a time.", min=1)] = 1000,
+    connections: Annotated[int, option("--connections", "Connections at a time.", LIMITS, min=1)] = 1000,
     client_timeout: ClientTimeout = 10,
     min_rate: MinRate = 1024,
 ) -> Outcome:

@@ -95,6 +95,18 @@ def test_help_of_every_command_names_every_option(command):
     assert "GPUVGM_" in text
 
 
+def test_help_groups_the_options():
+    text = invoke("evaluate", "--help").stdout
+    groups = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+    assert groups == ["Arguments", "Options", "Machine", "Limits", "Output and settings"]
+
+
+def test_shells_complete_names():
+    env = {"_GPUVGM_COMPLETE": "complete_bash", "COMP_WORDS": "gpuvgm fit --bl", "COMP_CWORD": "2"}
+    assert run(env=env)[0].split() == ["--block-rows"]
+    assert "complete" in invoke("--show-completion", "bash").stdout
+
+
 def test_generate(tmp_path):
     found = document("generate", tmp_path / "a.parquet", "--rows", "1e3", "--seed", "7")
     assert (found["rows"], found["seed"], found["path"]) == (1000, 7, str(tmp_path / "a.parquet"))
