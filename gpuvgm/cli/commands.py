@@ -58,6 +58,7 @@ from gpuvgm.cli.options import (
     parse_columns,
     parse_count,
 )
+from gpuvgm.errors import ColumnsFailed, InputError
 
 
 def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
@@ -222,8 +223,8 @@ def fit(
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
-    document = {"model": model, "seconds": seconds, **model_document(fitted)}
-    return Outcome(document, [line, *views.model_tables(fitted)])
+    document = {"model": model, "seconds": seconds, **model_document(fitted.model_, fitted.schema_)}
+    return Outcome(document, [line, *views.model_tables(fitted.model_, fitted.schema_)])
 
 
 @command
@@ -382,12 +383,16 @@ def info(
     from gpuvgm.cli import tables as views
     from gpuvgm.columns.text import counted
     from gpuvgm.table.description import model_document
+    from gpuvgm.table.model_file import load_model
 
-    fitted = gpuvgm.load(model)
-    columns = list(fitted.columns_.values())
-    line = f"{model}: {counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
-    document = {"model": model, **model_document(fitted)}
-    return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
+    stored = load_model(model)  # the file alone: a TableTransformer would import scikit-learn
+    if stored.failed:
+        unfinished = ColumnsFailed(stored.failed, len(stored.model.columns))
+        raise InputError(f"{model}: this fit is unfinished: {unfinished}")
+    fitted = stored.model, stored.schema
+    line = f"{model}: {counted(len(stored.model.columns), 'column')}, fitted on {views.training_rows(stored.model)}"
+    document = {"model": model, **model_document(*fitted)}
+    return Outcome(document, [line, *views.model_tables(*fitted), *views.modes_tables(stored.model)])
 
 
 @command
