@@ -422,23 +422,19 @@ def serve(
 
     It needs the extra serve, and runs until SIGTERM or Ctrl-C.
     """
-    from gpuvgm.cli.serve import Settings, run_service
+    from gpuvgm.cli.serve import run_service
     from gpuvgm.execution.memory import parse_memory
 
-    settings = Settings(
-        model,
-        host,
-        port,
-        token_file,
-        parse_memory(max_bytes),
-        timeout,
-        concurrency,
-        threads,
-        connections,
-        client_timeout,
-        min_rate,
-    )
-    return run_service(settings, terminal)
+    limits = {
+        "max_bytes": parse_memory(max_bytes),
+        "timeout": timeout,
+        "concurrency": concurrency,
+        "threads": threads,
+        "connections": connections,
+        "client_timeout": client_timeout,
+        "min_rate": min_rate,
+    }
+    return run_service(model, (host, port), token_file, limits, terminal)
 
 
 def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:
