@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import gpuvgm
 from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import InputError
-from gpuvgm.execution.cluster import cluster
-from gpuvgm.execution.dask import DaskExecutor
 
 
 @contextmanager
 def executor_of(
     terminal: Terminal, scheduler: str | None, workers: int | None, threads: int | None
-) -> Iterator[DaskExecutor | None]:
+) -> Iterator[gpuvgm.DaskExecutor | None]:
     """The executor of a command: None for this process alone.
 
     Parameters
@@ -38,7 +37,7 @@ def executor_of(
         return
     if scheduler is not None and workers is not None:
         raise InputError("--scheduler is a cluster that runs, --workers starts one: give one of them")
-    started = cluster(scheduler) if scheduler is not None else cluster(workers=workers, threads=threads or 1)
-    with started as client:
+    each = None if workers is None else threads or 1
+    with gpuvgm.cluster(scheduler, workers=workers, threads=each) as client:
         terminal.tell(f"Dask's dashboard: {client.dashboard_link}")
-        yield DaskExecutor(client)
+        yield gpuvgm.DaskExecutor(client)

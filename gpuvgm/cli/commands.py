@@ -11,8 +11,6 @@ import typer
 
 import gpuvgm
 from gpuvgm import files as interruptions
-from gpuvgm.cli import resume as unfinished
-from gpuvgm.cli import tables as views
 from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
@@ -26,6 +24,7 @@ from gpuvgm.cli.console import (
     speed,
 )
 from gpuvgm.cli.options import (
+    LIMITS,
     Against,
     Algorithm,
     BlockRows,
@@ -59,14 +58,12 @@ from gpuvgm.cli.options import (
     parse_columns,
     parse_count,
 )
-from gpuvgm.columns.text import counted
-from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
-from gpuvgm.table.description import model_document
+from gpuvgm.errors import ColumnsFailed, InputError
 
 
 def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
     """An option of evaluate."""
-    return option(name, text, min=0, max=largest, metavar=metavar, show_default=False)
+    return option(name, text, LIMITS, min=0, max=largest, metavar=metavar, show_default=False)
 
 
 def main() -> NoReturn:
@@ -131,6 +128,7 @@ def generate(
     workers: Workers = None,
 ) -> Outcome:
     """Write generated rows, any part of which can be made alone."""
+    from gpuvgm.cli import tables as views
     from gpuvgm.execution.local import LocalExecutor
 
     start = time.perf_counter()
@@ -194,6 +192,9 @@ def fit(
     Where some columns fail, what is fitted of the others is kept beside MODEL for --resume; so is what was counted of
     the rows where the fit is cut short. Of a model with summaries --resume fits in the files that SOURCE has since.
     """  # noqa: D301  # \b keeps the lines
+    from gpuvgm.cli import resume as unfinished
+    from gpuvgm.cli import tables as views
+    from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
 
     check_target(model)
@@ -222,8 +223,8 @@ def fit(
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
-    document = {"model": model, "seconds": seconds, **model_document(fitted)}
-    return Outcome(document, [line, *views.model_tables(fitted)])
+    document = {"model": model, "seconds": seconds, **model_document(fitted.model_, fitted.schema_)}
+    return Outcome(document, [line, *views.model_tables(fitted.model_, fitted.schema_)])
 
 
 @command
@@ -254,6 +255,8 @@ def transform(
     workers: Workers = None,
 ) -> Outcome:
     """Encode every row of a source as scalars and modes."""
+    from gpuvgm.cli import tables as views
+
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(
             model, progress=progress, executor=executor, block_rows=block_rows, memory=memory, threads=threads
@@ -282,6 +285,8 @@ def inverse(
     workers: Workers = None,
 ) -> Outcome:
     """Decode rows into values of the columns' own types."""
+    from gpuvgm.cli import tables as views
+
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
@@ -336,6 +341,9 @@ def evaluate(
 
     The exit code is 1 when a bound is broken.
     """
+    from gpuvgm.columns.text import counted
+    from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
+
     target = None if report is None else check_document(report)
     page = None if html is None else check_document(html, PAGE_ENDINGS)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
@@ -372,11 +380,19 @@ def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.", show_default=False)],
 ) -> Outcome:
     """Print what a model holds."""
-    fitted = gpuvgm.load(model)
-    columns = list(fitted.columns_.values())
-    line = f"{model}: {counted(len(columns), 'column')}, fitted on {views.training_rows(fitted.model_)}"
-    document = {"model": model, **model_document(fitted)}
-    return Outcome(document, [line, *views.model_tables(fitted), *views.modes_tables(fitted)])
+    from gpuvgm.cli import tables as views
+    from gpuvgm.columns.text import counted
+    from gpuvgm.table.description import model_document
+    from gpuvgm.table.model_file import load_model
+
+    stored = load_model(model)  # the file alone: a TableTransformer would import scikit-learn
+    if stored.failed:
+        unfinished = ColumnsFailed(stored.failed, len(stored.model.columns))
+        raise InputError(f"{model}: this fit is unfinished: {unfinished}")
+    fitted = stored.model, stored.schema
+    line = f"{model}: {counted(len(stored.model.columns), 'column')}, fitted on {views.training_rows(stored.model)}"
+    document = {"model": model, **model_document(*fitted)}
+    return Outcome(document, [line, *views.model_tables(*fitted), *views.modes_tables(stored.model)])
 
 
 @command
@@ -394,11 +410,11 @@ def serve(
     host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("--port", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
     token_file: TokenFile = None,
-    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", metavar="SIZE")] = "64MiB",
-    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", min=0.1)] = 30,
+    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", LIMITS, metavar="SIZE")] = "64MiB",
+    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", LIMITS, min=0.1)] = 30,
     concurrency: Concurrency = None,
     threads: Threads = None,
-    connections: Annotated[int, option("--connections", "Connections at a time.", min=1)] = 1000,
+    connections: Annotated[int, option("--connections", "Connections at a time.", LIMITS, min=1)] = 1000,
     client_timeout: ClientTimeout = 10,
     min_rate: MinRate = 1024,
 ) -> Outcome:
@@ -406,23 +422,19 @@ def serve(
 
     It needs the extra serve, and runs until SIGTERM or Ctrl-C.
     """
-    from gpuvgm.cli.serve import Settings, run_service
+    from gpuvgm.cli.serve import run_service
     from gpuvgm.execution.memory import parse_memory
 
-    settings = Settings(
-        model,
-        host,
-        port,
-        token_file,
-        parse_memory(max_bytes),
-        timeout,
-        concurrency,
-        threads,
-        connections,
-        client_timeout,
-        min_rate,
-    )
-    return run_service(settings, terminal)
+    limits = {
+        "max_bytes": parse_memory(max_bytes),
+        "timeout": timeout,
+        "concurrency": concurrency,
+        "threads": threads,
+        "connections": connections,
+        "client_timeout": client_timeout,
+        "min_rate": min_rate,
+    }
+    return run_service(model, (host, port), token_file, limits, terminal)
 
 
 def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:

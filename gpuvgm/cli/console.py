@@ -15,17 +15,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any
-
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any
 
 from gpuvgm.cli.log_lines import JsonLines
 from gpuvgm.cli.stages import Stages
 from gpuvgm.errors import EnvironmentProblem, InputError, printable
 from gpuvgm.files import HungUp, Terminated
-from gpuvgm.shortage import is_shortage, lacks_memory, lacks_threads
-from gpuvgm.table.description import jsonable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress, TaskID
 
 DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
@@ -161,6 +160,9 @@ class Terminal:
         if not self.progress or self.quiet or self.log_format == "json" or not sys.stderr.isatty():
             yield None
             return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -218,6 +220,8 @@ def exit_code(problem: BaseException) -> int:
 
     129 is for a terminal that was closed, 130 interrupted, 143 terminated.
     """
+    from gpuvgm.shortage import is_shortage
+
     if isinstance(problem, HungUp):
         return HUNG_UP
     if isinstance(problem, Terminated):
@@ -237,6 +241,8 @@ def exit_code(problem: BaseException) -> int:
 
 def explained(problem: BaseException) -> str:
     """One line that says what happened and what to do."""
+    from gpuvgm.shortage import lacks_memory, lacks_threads
+
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, KeyboardInterrupt):
         said = "terminated" if isinstance(problem, Terminated) else "interrupted"
@@ -287,6 +293,8 @@ def write_json(document: Mapping[str, Any]) -> None:
 
 def json_text(document: Mapping[str, Any]) -> str:
     """A JSON document as text; numbers that JSON lacks become null."""
+    from gpuvgm.table.description import jsonable
+
     return json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -310,6 +318,8 @@ def discard_stdout() -> None:
 
 def rendered(view: Sequence[RenderableType]) -> str:
     """What rich makes of it: colours on a terminal only, and no line broken without one."""
+    from rich.console import Console
+
     at_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size((NO_TERMINAL_WIDTH, 24)).columns
     target = io.StringIO()

@@ -79,7 +79,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Report | None) -> Outc
         "folder": str(folder),
         "files": files,
         "seconds": seconds,
-        **model_document(fitted),
+        **model_document(fitted.model_, fitted.schema_),
         "report": report.to_dict(),
     }
     return Outcome(document, _view(given, fitted, str(report), document))
@@ -112,8 +112,8 @@ def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: d
     return [
         f"{counted(given.rows, 'row')}: {given.origin}",
         "\nEvery column gets the modes that its values fall into:",
-        *views.modes_tables(fitted),
-        *views.model_tables(fitted),
+        *views.modes_tables(fitted.model_),
+        *views.model_tables(fitted.model_, fitted.schema_),
         "Round trip, from values to (scalar, mode) and back:",
         report,
         "\nTime:",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gpuvgm.cli.credentials import without_credentials
-
+HIDDEN = "***"
+_PASSWORD = re.compile(r"(://[^\s/?#:@]*):[^\s/?#]*@")
+_QUERY = re.compile(r"(://[^\s?#\"']*\?)[^\s\"'=]*=[^\s\"']*")  # signed URLs; a "?" without "=" is a wildcard
 _ALWAYS_THERE = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 _DEEPEST = 20  # levels of a field; what lies below, as in a list that holds itself, becomes text
 
@@ -46,3 +48,10 @@ def plain(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, (bool, int)):
         return value
     return without_credentials(str(value))
+
+
+def without_credentials(text: str) -> str:
+    """The text with stars for passwords and queries of URLs."""
+    if "://" not in text:
+        return text
+    return _QUERY.sub(rf"\1{HIDDEN}", _PASSWORD.sub(rf"\1:{HIDDEN}@", text))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import gpuvgm
 from gpuvgm.cli.console import (
@@ -27,13 +27,12 @@ from gpuvgm.cli.console import (
     write,
     write_json,
 )
-from gpuvgm.cli.run import run_command
-from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 
-PREFIX = "GPUVGM_"
+PREFIX = "GPUVGM"
 OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE", "GPUVGM_TOKEN"}
 CONFIG_FILE = "gpuvgm.config_file"
+MACHINE, OUTPUT, LIMITS = "Machine", "Output and settings", "Limits"  # groups of options in the help
 _NEEDS_FILE = 'Names that hold a comma or "=", and options of a column, need a file: --columns SPEC.toml'
 EPILOG = (
     "Every option has an environment variable, GPUVGM_ and its name (GPUVGM_BLOCK_ROWS), and a key in a TOML file "
@@ -78,7 +77,8 @@ def origin(problem: Any) -> str:
         return ""
     source = getattr(context.get_parameter_source(parameter.name), "name", "")
     if source == "ENVIRONMENT":
-        return f" ({os.environ.get(parameter.envvar)!r} in the environment variable {parameter.envvar})"
+        variable = f"{PREFIX}_{parameter.name.upper()}"
+        return f" ({os.environ.get(variable)!r} in the environment variable {variable})"
     if source == "DEFAULT_MAP":
         return f" ({(context.default_map or {}).get(parameter.name)!r} in {context.meta.get(CONFIG_FILE)})"
     return ""
@@ -86,13 +86,29 @@ def origin(problem: Any) -> str:
 
 def unknown_variables() -> list[str]:
     """Which GPUVGM_* variables of the environment nothing reads, in sentences."""
-    known = {PREFIX + name.upper() for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
+    known = {f"{PREFIX}_{name.upper()}" for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
     told = []
-    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
+    for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_") and name not in known):
         close = difflib.get_close_matches(name, sorted(known), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         told.append(f"{name}: no option reads this environment variable{hint}")
     return told
+
+
+class Command(TyperCommand):
+    """A command whose help has a section for each group of options."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the options by their help panels."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            title = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            line = parameter.get_help_record(ctx)
+            if line is not None:
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or title, []).append(line)
+        for title, lines in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(lines)
 
 
 app = typer.Typer(
@@ -100,17 +116,14 @@ app = typer.Typer(
     cls=Commands,
     help="Mode-specific normalisation of table columns: variational Gaussian mixtures for a billion rows.",
     epilog=EPILOG,
-    add_completion=False,
-    rich_markup_mode=None,  # plain help: names of options are never cut
+    rich_markup_mode=None,  # plain help: rich's panels cut names of options at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def option(name: str, text: str, **more: Any) -> Any:
-    """An option with its environment variable."""
-    first = name.partition("/")[0]
-    variable = PREFIX + first.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(name, help=text, envvar=variable, show_envvar=False, **more)
+def option(name: str, text: str, group: str | None = None, **more: Any) -> Any:
+    """An option; its environment variable is told of once, by the epilog."""
+    return typer.Option(name, help=text, rich_help_panel=group, show_envvar=False, **more)
 
 
 def parse_count(text: str) -> int:
@@ -138,15 +151,12 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 def config_defaults(path: Path, command: str) -> dict[str, Any]:
     """Options of one command from a TOML file: keys at the top for all commands, tables for one each."""
     document = read_toml(path)
-    every = {option for options in OPTIONS.values() for option in options} - {"config"}
-    found: dict[str, Any] = {}
-    tables = {key: value for key, value in document.items() if key in OPTIONS and isinstance(value, dict)}
-    _check_keys(path, "", [key for key in document if key not in tables], every | set(OPTIONS))
+    tables = {name: document.pop(name) for name in OPTIONS if isinstance(document.get(name), dict)}
+    _check_keys(path, "", document, set().union(*OPTIONS.values(), OPTIONS) - {"config"})
     for name, table in tables.items():
         _check_keys(path, f"[{name}] ", table, OPTIONS[name])
-    for part in ({key: value for key, value in document.items() if key not in tables}, tables.get(command, {})):
-        for key, value in part.items():
-            found[key.replace("-", "_")] = _as_given(path, key, value)
+    values = [*document.items(), *tables.get(command, {}).items()]
+    found = {key.replace("-", "_"): _as_given(path, key, value) for key, value in values}
     return {key: value for key, value in found.items() if key in OPTIONS[command]}
 
 
@@ -205,6 +215,8 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
 
 
 def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
+    from gpuvgm.columns.schema import KINDS
+
     kinds: dict[str, Any] = {}
     for pair in pairs:
         name, kind = (side.strip() for side in pair.rsplit("=", 1))
@@ -239,24 +251,38 @@ Resume = Annotated[
 ]
 GoOn = Annotated[bool, option("--resume", "Go on with a folder whose writing was cut short.")]
 PartRows = Annotated[int, option("--part-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")]
-Threads = Annotated[int | None, option("--threads", "Threads; by default all cores.", min=1, show_default=False)]
+Threads = Annotated[
+    int | None, option("--threads", "Threads; by default all cores.", MACHINE, min=1, show_default=False)
+]
 Scheduler = Annotated[
     str | None,
-    option("--scheduler", "Work on the Dask cluster at this address.", metavar="tcp://HOST:PORT", show_default=False),
+    option(
+        "--scheduler",
+        "Work on the Dask cluster at this address.",
+        MACHINE,
+        metavar="tcp://HOST:PORT",
+        show_default=False,
+    ),
 ]
 Workers = Annotated[
     int | None,
-    option("--workers", "Start so many Dask workers on this machine, and work there.", min=1, show_default=False),
+    option(
+        "--workers", "Start so many Dask workers on this machine, and work there.", MACHINE, min=1, show_default=False
+    ),
 ]
 BlockRows = Annotated[
     int | None,
     option(
-        "--block-rows", "Rows in memory at a time, per thread; by default 1048576.", parser=parse_count, metavar="ROWS"
+        "--block-rows",
+        "Rows in memory at a time, per thread; by default 1048576.",
+        MACHINE,
+        parser=parse_count,
+        metavar="ROWS",
     ),
 ]
 Memory = Annotated[
     str | None,
-    option("--memory", "Memory to keep to, for example 1GiB or 512MB.", metavar="BYTES", show_default=False),
+    option("--memory", "Memory to keep to, for example 1GiB or 512MB.", MACHINE, metavar="BYTES", show_default=False),
 ]
 Sample = Annotated[
     int | None,
@@ -300,23 +326,25 @@ TokenFile = Annotated[
     option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),
 ]
 Concurrency = Annotated[
-    int | None, option("--concurrency", "Requests under way; by default 8 a core.", min=1, show_default=False)
+    int | None, option("--concurrency", "Requests under way; by default 8 a core.", LIMITS, min=1, show_default=False)
 ]
 ClientTimeout = Annotated[
-    float, option("--client-timeout", "Seconds for a request's head, and in which --min-rate is counted.", min=0.1)
+    float,
+    option("--client-timeout", "Seconds for a request's head, and in which --min-rate is counted.", LIMITS, min=0.1),
 ]
-MinRate = Annotated[int, option("--min-rate", "Bytes a second of a body at the least; 0 for any.", min=0)]
+MinRate = Annotated[int, option("--min-rate", "Bytes a second of a body at the least; 0 for any.", LIMITS, min=0)]
 
-JSON = option("--json", "Print one JSON document.")
-QUIET = option("--quiet", "Print errors only.")
-DEBUG = option("--debug", "Print tracebacks and the log.")
-PROGRESS = option("--progress/--no-progress", "Bars, on a terminal only.")
-CONFIG = option("--config", "TOML file with options.", is_eager=True, callback=_read_config, show_default=False)
+JSON = option("--json", "Print one JSON document.", OUTPUT)
+QUIET = option("--quiet", "Print errors only.", OUTPUT)
+DEBUG = option("--debug", "Print tracebacks and the log.", OUTPUT)
+PROGRESS = option("--progress/--no-progress", "Bars, on a terminal only.", OUTPUT)
+CONFIG = option("--config", "TOML file with options.", OUTPUT, is_eager=True, callback=_read_config, show_default=False)
 
 
-LOG_FORMAT = option("--log-format", "Lines for people on stderr, or one JSON object a line.")
-RECORD = option("--record", "Write a record of the run to this JSON file or URL.", metavar="FILE", show_default=False)
-PUSH = option("--push-gateway", "Push the run's figures to this Prometheus gateway.", metavar="URL", show_default=False)
+LOG_FORMAT = option("--log-format", "Lines for people on stderr, or one JSON object a line.", OUTPUT)
+RECORD = option(
+    "--record", "Write a record of the run to this JSON file or URL.", OUTPUT, metavar="FILE", show_default=False
+)
 #: The options of every command: type and default.
 COMMON: dict[str, tuple[Any, Any]] = {
     "json": (Annotated[bool, JSON], False),
@@ -325,7 +353,6 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "progress": (Annotated[bool, PROGRESS], True),
     "log_format": (Annotated[Literal["text", "json"], LOG_FORMAT], "text"),
     "record": (Annotated[str | None, RECORD], None),
-    "push_gateway": (Annotated[str | None, PUSH], None),
     "config": (Annotated[Path | None, CONFIG], None),
 }
 OPTIONS: dict[str, set[str]] = {}
@@ -342,6 +369,8 @@ def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
     @wraps(function)
     def run(**options: Any) -> None:
+        from gpuvgm.cli.run import run_command
+
         common = {part: options.pop(part) for part in COMMON}
         raise typer.Exit(run_command(function, options, common, unknown_variables()))
 
@@ -350,7 +379,7 @@ def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     run.__annotations__ = {part.name: part.annotation for part in parameters}
     name = function.__name__
     OPTIONS[name] = {part.name for part in parameters if part.kind is part.KEYWORD_ONLY}
-    app.command(name, epilog=EPILOG)(run)
+    app.command(name, cls=Command, epilog=EPILOG, context_settings={"auto_envvar_prefix": PREFIX})(run)
     return function
 
 

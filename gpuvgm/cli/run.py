@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from gpuvgm.cli.console import Outcome, Terminal, explained, json_text
-from gpuvgm.cli.export import check_push, push, trace
 from gpuvgm.cli.record import RunRecord
 from gpuvgm.cli.stages import Stages
 from gpuvgm.files import working
-from gpuvgm.io import Location, check_document, write_bytes
+from gpuvgm.io import check_document, write_bytes
 from gpuvgm.table.description import jsonable
 
 _LOG = logging.getLogger("gpuvgm")
@@ -46,7 +45,8 @@ def run_command(
             _LOG.warning("%s", line)
         try:
             with working():
-                target = _checked(common)
+                if common["record"] is not None:  # what could not be written at the end is refused before the work
+                    target = check_document(common["record"])
                 outcome = function(terminal, **options)
                 code, found = outcome.code, outcome.document
                 terminal.show(replace(outcome, document={**found, "run": record.figures()}))
@@ -56,26 +56,11 @@ def run_command(
         try:
             if terminal.log_format == "json":  # people see the last line as the outcome
                 _log_end(record)
-            _publish(record, target, common["push_gateway"])
+            if target is not None:
+                write_bytes(target, json_text(record.document()).encode())
         except Exception as problem:  # the document is printed already
             code = code or replace(terminal, json=False).fail(problem)
     return code
-
-
-def _checked(common: Mapping[str, Any]) -> Location | None:
-    """Where the record goes; what could not be written or pushed at the end is refused before the work."""
-    if common["push_gateway"] is not None:
-        check_push()
-    return None if common["record"] is None else check_document(common["record"])
-
-
-def _publish(record: RunRecord, target: Location | None, gateway: str | None) -> None:
-    """Write the record of a run, and send it where it shall go."""
-    trace(record)
-    if target is not None:
-        write_bytes(target, json_text(record.document()).encode())
-    if gateway is not None:
-        push(record, gateway)
 
 
 def _log_end(record: RunRecord) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from gpuvgm.cli.console import Outcome, Terminal
 from gpuvgm.errors import EnvironmentProblem, InputError
@@ -17,47 +18,27 @@ LEAST_TOKEN = 16
 _LOG = logging.getLogger("gpuvgm.service")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What `gpuvgm serve` is asked for.
+def run_service(
+    place: Path,
+    address: tuple[str, int],
+    token_file: Path | None,
+    limits: Mapping[str, int | float | None],
+    terminal: Terminal,
+) -> Outcome:
+    """Serve until a signal comes.
 
     Parameters
     ----------
-    model : path
+    place : path
         A model, or a folder of models.
-    host, port : str, int
-        Where to listen.
+    address : pair of str and int
+        Host and port to listen on.
     token_file : path, optional
         Holds the token; else the environment may.
-    max_bytes : int
-        Of a body.
-    timeout : float
-        Seconds of a request.
-    concurrency, threads : int, optional
-        Requests under way, and those that compute.
-    connections : int
-        Open at a time.
-    client_timeout : float
-        Seconds for the head of a request, and over which `min_rate` is measured.
-    min_rate : int
-        Bytes a second of a body.
-    """
-
-    model: Path
-    host: str
-    port: int
-    token_file: Path | None
-    max_bytes: int
-    timeout: float
-    concurrency: int | None
-    threads: int | None
-    connections: int
-    client_timeout: float
-    min_rate: int
-
-
-def run_service(settings: Settings, terminal: Terminal) -> Outcome:
-    """Serve until a signal comes.
+    limits : mapping of str to number
+        The fields of `Limits`; None takes the default.
+    terminal : Terminal
+        Is told where the service listens.
 
     Raises
     ------
@@ -72,15 +53,14 @@ def run_service(settings: Settings, terminal: Terminal) -> Outcome:
         from gpuvgm.service.server import listening, serve
     except ModuleNotFoundError as problem:
         raise EnvironmentProblem(f'serve needs {problem.name}: pip install "gpuvgm[serve]"') from problem
-    token = token_of(settings.token_file)
-    asked = {limit.name: getattr(settings, limit.name) for limit in fields(Limits)}
-    limits = Limits(**{name: value for name, value in asked.items() if value is not None})
-    models = load_models(settings.model)
-    if token is None and not _is_loopback(settings.host):
-        _LOG.warning("anyone who reaches %s may use the models: give a token (--token-file)", settings.host)
-    with listening(settings.host, settings.port) as opened:
+    token = token_of(token_file)
+    allowed: Any = {name: value for name, value in limits.items() if value is not None}
+    models = load_models(place)
+    if token is None and not _is_loopback(address[0]):
+        _LOG.warning("anyone who reaches %s may use the models: give a token (--token-file)", address[0])
+    with listening(*address) as opened:
         start = time.perf_counter()
-        requests = serve(models, opened, limits, token, terminal.tell)
+        requests = serve(models, opened, Limits(**allowed), token, terminal.tell)
     seconds = time.perf_counter() - start
     document = {"models": list(models), "requests": requests, "seconds": seconds}
     return Outcome(document, [f"stopped after {requests:,} requests in {seconds:.0f} s"])

@@ -21,7 +21,7 @@ from gpuvgm.columns.text import (
 from gpuvgm.table.description import levels, modes
 
 if TYPE_CHECKING:
-    from gpuvgm import TableTransformer
+    from gpuvgm.columns.schema import TableSchema
 
 LISTED_LEVELS = 10
 
@@ -37,23 +37,23 @@ def run_line(run: Any, seconds: float) -> str:
     return f"{run.path}: {counted(run.rows, 'row')}, {size(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
 
 
-def model_tables(fitted: TableTransformer) -> list[Table]:
+def model_tables(model: TableModel, schema: TableSchema) -> list[Table]:
     """What the columns are and why, what they hold, and how they were fitted; one line a column in each table."""
-    columns = list(fitted.columns_.values())
-    tables = [_kinds_table(fitted)]
-    numbers = [column for column in columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+    tables = [_kinds_table(model, schema)]
+    numbers = [column for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
     if numbers:
         tables.append(_ranges_table(numbers))
-    mixtures = [column for column in columns if isinstance(column, MixtureColumn)]
+    mixtures = [column for column in model.columns if isinstance(column, MixtureColumn)]
     if mixtures:
         tables.append(_fits_table(mixtures))
     return tables
 
 
-def _kinds_table(fitted: TableTransformer) -> Table:
+def _kinds_table(model: TableModel, schema: TableSchema) -> Table:
+    columns = {column.name: column for column in model.columns}
     table = _table("column", "type", "kind", "rows", "missing", "why this kind", loose=("type", "why this kind"))
-    for spec in fitted.schema_.columns:
-        column = fitted.columns_.get(spec.name)
+    for spec in schema.columns:
+        column = columns.get(spec.name)
         held = ("", spec.kind, "", "")
         if column is not None:
             held = (column.type, column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
@@ -83,11 +83,10 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
     return table
 
 
-def modes_tables(fitted: TableTransformer) -> list[Table]:
+def modes_tables(model: TableModel) -> list[Table]:
     """One line a mode of continuous and mixed columns, and one a level of categorical ones, the first ten of them."""
-    columns = list(fitted.columns_.values())
-    mixtures = [column for column in columns if isinstance(column, MixtureColumn)]
-    categorical = [column for column in columns if isinstance(column, CategoricalColumn)]
+    mixtures = [column for column in model.columns if isinstance(column, MixtureColumn)]
+    categorical = [column for column in model.columns if isinstance(column, CategoricalColumn)]
     return [_modes_table(mixtures)] * bool(mixtures) + [_levels_table(categorical)] * bool(categorical)
 
 

@@ -61,7 +61,8 @@ class Served:
         widths["inverse"] = _decoded_width(model, types)
         compact = layouts["compact"].schema
         types |= {field.name: field.type for field in compact if field.name.endswith((SCALAR, MODE))}
-        return cls(name, transformer, jsonable({"model": name, **model_document(transformer)}), widths, types)
+        document = {"model": name, **model_document(model, transformer.schema_)}
+        return cls(name, transformer, jsonable(document), widths, types)
 
     def reporting(self, progress: Callable[..., None]) -> gpuvgm.TableTransformer:
         """The model for one request, which tells how far it is after every block."""

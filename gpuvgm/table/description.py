@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.columns.codecs import codec_document
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn
+from gpuvgm.columns.model import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.columns.text import (
     level_text,
     modal_text,
@@ -15,7 +15,7 @@ from gpuvgm.columns.text import (
 )
 
 if TYPE_CHECKING:
-    from gpuvgm.table.transformer import TableTransformer
+    from gpuvgm.columns.schema import TableSchema
 
 
 def jsonable(value: Any) -> Any:
@@ -31,12 +31,11 @@ def jsonable(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def model_document(fitted: TableTransformer) -> dict[str, Any]:
+def model_document(model: TableModel, schema: TableSchema) -> dict[str, Any]:
     """A fitted model."""
-    model = fitted.model_
-    reasons = fitted.schema_.reasons
+    reasons = schema.reasons
     columns = {column.name: column_document(column, reasons.get(column.name, "")) for column in model.columns}
-    dropped = {spec.name: spec.reason for spec in fitted.schema_.columns if spec.kind == "drop"}
+    dropped = {spec.name: spec.reason for spec in schema.columns if spec.kind == "drop"}
     return {"rows": model.rows, "seed": model.seed, "source": model.source, "columns": columns, "dropped": dropped}
 
 

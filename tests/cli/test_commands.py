@@ -24,7 +24,7 @@ def test_no_command_is_help():
 
 
 def test_the_commands_and_options_are_those_that_work():
-    common = {"json", "quiet", "debug", "progress", "log_format", "record", "push_gateway", "config"}
+    common = {"json", "quiet", "debug", "progress", "log_format", "record", "config"}
     machine, memory = {"threads", "scheduler", "workers"}, {"memory"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
@@ -93,6 +93,18 @@ def test_help_of_every_command_names_every_option(command):
     for option in OPTIONS[command]:
         assert "--" + option.replace("_", "-") in text
     assert "GPUVGM_" in text
+
+
+def test_help_groups_the_options():
+    text = invoke("evaluate", "--help").stdout
+    groups = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+    assert groups == ["Arguments", "Options", "Machine", "Limits", "Output and settings"]
+
+
+def test_shells_complete_names():
+    env = {"_GPUVGM_COMPLETE": "complete_bash", "COMP_WORDS": "gpuvgm fit --bl", "COMP_CWORD": "2"}
+    assert run(env=env)[0].split() == ["--block-rows"]
+    assert "complete" in invoke("--show-completion", "bash").stdout
 
 
 def test_generate(tmp_path):

@@ -95,6 +95,12 @@ def test_bad_models(folder, tmp_path):
         refused(*command, tmp_path / "absent", parts=["absent", "there is no model"])
 
 
+def test_info_of_a_fit_that_some_columns_failed(tmp_path):
+    pq.write_table(pa.table({"x": [1.0, 2.0, 4.0] * 9, "y": [1.0, float("inf"), 2.0] * 9}), tmp_path / "t.parquet")
+    refused("fit", tmp_path / "t.parquet", "--model", tmp_path / "m", parts=['column "y"', "infinite"])
+    refused("info", tmp_path / "m.unfinished.gpuvgm", parts=["this fit is unfinished", 'column "y"'])
+
+
 def test_a_file_of_another_model_is_refused(folder, tmp_path):
     invoke("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x,n", "--tails", "exact")
     arguments = ("inverse", folder / "encoded.parquet", tmp_path / "b.parquet", "--model", tmp_path / "m")

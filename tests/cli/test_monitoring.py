@@ -1,15 +1,8 @@
-"""Logs for programs, records of runs, and figures that are pushed."""
+"""Logs for programs and records of runs."""
 
 from __future__ import annotations
 
 import json
-import socket
-import sys
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-import pytest
 
 from gpuvgm.cli import record
 from gpuvgm.cli.stages import Stages
@@ -91,103 +84,12 @@ def test_a_record_that_cannot_be_written_is_refused_before_the_work(folder, tmp_
     assert not out.exists()
 
 
-@contextmanager
-def gateway():
-    """What a push gateway is told, path and text."""
-    told = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self):
-            told.append((self.path, self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", told
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_figures_are_pushed(tmp_path):
-    pytest.importorskip("prometheus_client")
-    with gateway() as (url, told):
-        invoke("generate", tmp_path / "a.parquet", "--rows", "1000", "--push-gateway", url)
-    ((path, text),) = told
-    assert path == "/metrics/job/gpuvgm/command/generate"
-    assert "gpuvgm_run_rows 1000.0\n" in text
-    assert 'gpuvgm_run_stage_seconds{stage="generate"}' in text
-    assert "gpuvgm_run_exit_code 0.0" in text
-
-
-def test_a_gateway_that_is_not_there_fails_no_run(tmp_path):
-    pytest.importorskip("prometheus_client")
-    result = invoke("generate", tmp_path / "a.parquet", "--rows", "10", "--push-gateway", "http://127.0.0.1:9")
-    assert result.stderr.startswith("gpuvgm: the run's figures could not be pushed: ")
-
-
-def test_without_its_package_nothing_is_begun(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    arguments = ("generate", tmp_path / "a.parquet", "--rows", "10", "--push-gateway", "http://127.0.0.1:9")
-    assert 'pip install "gpuvgm[serve]"' in invoke(*arguments, code=3).stderr
-    assert not (tmp_path / "a.parquet").exists()
-
-
-def test_spans_of_run_and_stages(tmp_path, monkeypatch):
-    telemetry = pytest.importorskip("opentelemetry.trace", reason="a dependency of newer versions of FastAPI")
-    spans = []
-
-    class Span(telemetry.NonRecordingSpan):
-        def end(self, end_time=None):
-            spans.append((self.name, self.start, end_time))
-
-    class Tracer(telemetry.NoOpTracer):
-        def start_span(self, name, start_time=None, **_):
-            span = Span(telemetry.INVALID_SPAN_CONTEXT)
-            span.name, span.start = name, start_time
-            return span
-
-    monkeypatch.setattr(telemetry, "get_tracer", lambda _: Tracer())
-    invoke("generate", tmp_path / "a.parquet", "--rows", "10")
-    (stage, begun, ended), (whole, start, end) = spans
-    assert (stage, whole) == ("generate", "gpuvgm generate")
-    assert start <= begun < ended <= end
-
-
 def test_passwords_are_in_no_log_and_no_record(tmp_path):
     written = tmp_path / "record.json"
     arguments = ("fit", "https://me:hunter2@host/a.parquet", "--model", "m", "--record", written)
     told = invoke(*arguments, "--log-format", "json", code=2).stderr
     assert "hunter2" not in written.read_text() + told
     assert json.loads(written.read_text())["options"]["source"] == "https://me:***@host/a.parquet"
-
-
-@pytest.mark.parametrize("answer", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 99999999 \r\n\r\n"])
-def test_a_gateway_that_speaks_something_else_fails_no_run(tmp_path, answer):
-    pytest.importorskip("prometheus_client")
-
-    def nonsense(listening):
-        connection, _ = listening.accept()
-        with connection:
-            connection.recv(1 << 16)
-            connection.sendall(answer)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(1 << 16):
-                pass
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=nonsense, args=(listening,))
-        thread.start()
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        result = invoke("generate", tmp_path / "a.parquet", "--rows", "10", "--push-gateway", url)
-        thread.join(30)
-    assert "could not be pushed: no HTTP (BadStatusLine)" in result.stderr
 
 
 def test_peak_memory_where_the_system_does_not_tell_all(tmp_path, monkeypatch):

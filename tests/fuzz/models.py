@@ -21,6 +21,7 @@ import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import json_text
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.table.description import model_document
 from gpuvgm.table.model_file import load_model
 from tests.fuzz.harness import Target, WrongResult
 from tests.fuzz.mutations import spoil
@@ -121,9 +122,9 @@ def changed_content(prepared: Path, random: random.Random, folder: Path) -> None
 def use(transformer: gpuvgm.TableTransformer, prepared: Path, folder: Path) -> None:
     """Everything that a model is good for."""
     repr(transformer)
-    json_text(views.model_document(transformer))
-    views.model_tables(transformer)
-    views.modes_tables(transformer)
+    json_text(model_document(transformer.model_, transformer.schema_))
+    views.model_tables(transformer.model_, transformer.schema_)
+    views.modes_tables(transformer.model_)
     rows = pq.read_table(prepared / "rows.parquet")
     transformer.set_params(threads=1)
     encoded = transformer.transform(rows)

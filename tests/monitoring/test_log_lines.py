@@ -8,8 +8,7 @@ import logging
 import numpy as np
 import pytest
 
-from gpuvgm.cli.credentials import without_credentials
-from gpuvgm.cli.log_lines import JsonLines
+from gpuvgm.cli.log_lines import JsonLines, without_credentials
 
 
 def line_of(message: object, **fields: object) -> str:

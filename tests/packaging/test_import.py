@@ -34,6 +34,32 @@ def test_import_is_light():
     assert not loaded & HEAVY
 
 
+def loaded_by_command(*arguments):
+    code = """
+import json, sys
+from gpuvgm.__main__ import main
+sys.argv = ["gpuvgm", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(json.dumps(sorted(sys.modules)))
+"""
+    loaded = {name.partition(".")[0] for name in json.loads(run_python("-c", code, *arguments).splitlines()[-1])}
+    assert "typer" in loaded
+    return loaded
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["fit", "--help"]], ids=" ".join)
+def test_what_needs_no_rows_loads_nothing_that_computes(arguments):
+    assert not loaded_by_command(*arguments) & (HEAVY | {"numpy", "pyarrow"})
+
+
+def test_info_and_doctor_load_no_scikit_learn(tmp_path):
+    gpuvgm.TableTransformer(effort="research").fit({"x": [1.0, 2.0, 2.5, 7.0] * 20}).save(tmp_path / "m")
+    assert not loaded_by_command("info", str(tmp_path / "m")) & {"sklearn", "scipy", "dask", "matplotlib"}
+    assert not loaded_by_command("doctor") & {"sklearn", "scipy", "dask", "matplotlib"}
+
+
 @pytest.mark.parametrize("name", gpuvgm.__all__)
 def test_every_public_name_resolves(name):
     assert getattr(gpuvgm, name) is not None

@@ -31,7 +31,8 @@ def test_health_models_and_documents(client, folder):
     assert listed[1]["columns"] == table_of().schema.names
     found = client("GET", "/v1/models/one").json()
     assert found["model"] == "one"
-    assert found["columns"].keys() == model_document(gpuvgm.load(folder / "one"))["columns"].keys()
+    fitted = gpuvgm.load(folder / "one")
+    assert found["columns"].keys() == model_document(fitted.model_, fitted.schema_)["columns"].keys()
     assert error_of(client("GET", "/v1/models/two"), 404).startswith('no model "two"')
     assert error_of(client("GET", "/docs"), 404)
     assert error_of(client("GET", PATH), 405)
