@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io import Source, metadata_of
-from gpuvgm.io.arrow_types import is_number_type
 from gpuvgm.io.growth import note_changes
 from gpuvgm.io.source import check_request
 from gpuvgm.table.model_file import fingerprint
@@ -22,13 +21,7 @@ def check_columns(table: Source, model: TableModel) -> None:
     note_changes(table, model.source)
     check_request(table.name, table.schema, model.names)
     for column in model.columns:
-        if isinstance(column, (MixtureColumn, GeneralColumn)):
-            type_ = table.schema.field(column.name).type
-            if not is_number_type(type_):
-                raise InputError(
-                    f'{table.name}: column "{column.name}" holds {type_} values, but {column.type} was fitted; '
-                    "convert it to numbers, or fit again with rows like these"
-                )
+        column.refuse_type(table.name, table.schema.field(column.name).type)
 
 
 def check_origin(table: Source, model: TableModel) -> None:

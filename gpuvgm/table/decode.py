@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, DeviceColumn, beside, is_on_device, namespace_of
 from gpuvgm.columns.base import Cells, Coded, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
+from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
@@ -21,9 +21,9 @@ from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow_types import is_plain_number_type
 from gpuvgm.io.arrow_values import plain_values_of
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
-from gpuvgm.table.layout import MODE, SCALAR, all_known, compact_names, onehot_names, onehot_width
+from gpuvgm.table.layout import MODE, SCALAR, compact_names, onehot_names, onehot_width
 
 
 class CompactReader:
@@ -38,10 +38,10 @@ class CompactReader:
     """
 
     def __init__(self, model: TableModel, schema: pa.Schema) -> None:
-        self._columns = [column for column in model.columns if column.kind != "pass" or column.name in schema.names]
+        self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
         self.names = [name for column in self._columns for name in compact_names(column)]
-        passed = [schema.field(column.name).type for column in self._columns if column.kind == "pass"]
-        self.passed_types = dict(zip([c.name for c in self._columns if c.kind == "pass"], passed, strict=True))
+        passed = [schema.field(column.name).type for column in self._columns if not column.is_encoded]
+        self.passed_types = dict(zip([c.name for c in self._columns if not c.is_encoded], passed, strict=True))
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
@@ -60,10 +60,10 @@ class CompactReader:
         )
 
     def _read(self, column: ColumnModel, block: Block) -> Coded:
-        if column.kind == "pass":
+        if not column.is_encoded:
             return Coded(passed=block.column(column.name))
         scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
-        if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+        if not column.has_cells:
             return Coded(scalar)
         if column.width:
             return _together(scalar, _cells(column, block))
@@ -80,13 +80,13 @@ def _together(scalar: Floats | None, cell: Cells) -> Coded:
     return Coded(beside(scalar, cell), cell)
 
 
-def _cells(column: MixtureColumn | CategoricalColumn, block: Block) -> Cells:
+def _cells(column: ColumnModel, block: Block) -> Cells:
     mode = _array(block, column.name + MODE)
     xp = namespace_of(mode)
     if mode.dtype != column.cell_dtype:
-        if not all_known(column):
+        if not column.all_known:
             mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
-        end = column.width + (not all_known(column))
+        end = column.width + (not column.all_known)
         wrong = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
         if wrong.any():
             first = int(wrong.argmax())
@@ -160,7 +160,7 @@ class OnehotReader:
         matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
         coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
         parts = [
-            (coded[column.name].scalar, coded[column.name].cell, order_of_ties(column), not all_known(column))
+            (coded[column.name].scalar, coded[column.name].cell, column.cell_positions(), not column.all_known)
             for column in self._model.encoded
         ]
         self._engine.read_onehot(matrix, parts)
@@ -171,14 +171,7 @@ def _empty(column: ColumnModel, matrix: Floats) -> Coded:
     """Room for what a column has in the rows of a matrix."""
     xp = namespace_of(matrix)
     scalar = xp.empty(len(matrix), dtype=matrix.dtype) if column.has_scalar else None
-    if isinstance(column, (MixtureColumn, CategoricalColumn)):
-        return Coded(scalar, xp.empty(len(matrix), dtype=column.cell_dtype))
-    return Coded(scalar)
-
-
-def order_of_ties(column: ColumnModel) -> Ints:
-    """All cells of a column, in the order that equal ones are taken in."""
-    return column.cell_positions() if isinstance(column, MixtureColumn) else np.arange(column.width)
+    return Coded(scalar, xp.empty(len(matrix), dtype=column.cell_dtype) if column.has_cells else None)
 
 
 def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:

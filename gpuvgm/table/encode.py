@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import Coded, EncodingOptions, Slice
-from gpuvgm.columns.kinds import decoder_of, encoder_of
-from gpuvgm.columns.model import MixtureColumn, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, naming
 from gpuvgm.io import Block, DeviceTable, device_array, host_batch, kept_rows, lies_on_device
@@ -73,7 +72,7 @@ class TableEncoder:
         uniforms: Mapping[str, Floats] | None = None,
     ) -> None:
         rows = get_engine(engine)
-        self._encoders = {column.name: encoder_of(rows, column, options) for column in model.columns}
+        self._encoders = {column.name: column.encoder(rows, options) for column in model.columns}
         self._uniforms = uniforms or {}
         self._place = options.place
 
@@ -122,7 +121,7 @@ class TableDecoder:
 
     def __init__(self, engine: str, model: TableModel, *, check: bool = True) -> None:
         rows = get_engine(engine)
-        self._decoders = {column.name: decoder_of(rows, column, check=check) for column in model.columns}
+        self._decoders = {column.name: column.decoder(rows, check=check) for column in model.columns}
 
     def __call__(self, encoded: Encoded) -> Decoded:
         """Values of encoded rows; columns that are not there are left out."""
@@ -163,7 +162,7 @@ def checked_uniforms(
         For columns that draw no modes, a wrong number of values, or values outside [0, 1).
     """
     checked = {}
-    drawn = [column.name for column in model.columns if isinstance(column, MixtureColumn)]
+    drawn = [column.name for column in model.columns if column.draws_modes]
     for name, given in (uniforms or {}).items():
         if name not in drawn:
             why = "whose kind draws no modes" if name in model.names else "which was not fitted"

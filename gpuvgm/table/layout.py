@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, on_host, to_numpy
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
+from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.engines import Engine, runs_on_device
 from gpuvgm.io import DeviceSource, DeviceTable, Source, joined, restore
 from gpuvgm.summary.grid import Floats
@@ -50,7 +50,7 @@ def onehot_names(model: TableModel) -> list[str]:
 
 def compact_names(column: ColumnModel) -> list[str]:
     """Names of a column's parts in the compact layout."""
-    if column.kind == "pass":
+    if not column.is_encoded:
         return [column.name]
     return [column.name + SCALAR] * column.has_scalar + [column.name + MODE] * (column.width > 0)
 
@@ -65,11 +65,6 @@ def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats
 
 def _beside(array: Array | None, other: Array) -> Array | None:
     return None if array is None else beside(array, other)
-
-
-def all_known(column: ColumnModel) -> bool:
-    """Whether every row has a cell."""
-    return not (isinstance(column, CategoricalColumn) and column.unknown == "ignore")
 
 
 class Layout(Protocol):
@@ -106,12 +101,11 @@ class CompactLayout:
         self._model = model
         fields: list[pa.Field[Any]] = []
         for column in model.columns:
-            if column.kind == "pass":
+            if not column.is_encoded:
                 fields.append(pa.field(column.name, source.field(column.name).type))
             if column.has_scalar:
-                fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[_scalar_type(column, dtype)]))
+                fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[column.scalar_dtype or dtype]))
             if column.width:
-                assert isinstance(column, (MixtureColumn, CategoricalColumn))
                 fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
         self.schema = pa.schema(fields, _bytes(metadata))
 
@@ -129,7 +123,7 @@ class CompactLayout:
             if part.scalar is not None:
                 columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
             if part.cell is not None and column.width:
-                missing = None if all_known(column) else part.cell == column.width
+                missing = None if column.all_known else part.cell == column.width
                 columns.append(column_of(part.cell, pa.from_numpy_dtype(part.cell.dtype), missing))
         return columns
 
@@ -143,10 +137,6 @@ class CompactLayout:
     def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
         """All blocks as what the caller gave, or as the flavour asked for."""
         return restore(joined(parts, self.schema), like, flavour=flavour)
-
-
-def _scalar_type(column: ColumnModel, dtype: str) -> str:
-    return "float64" if column.kind == "general" else dtype
 
 
 def _bytes(metadata: Mapping[str, str]) -> dict[bytes | str, bytes | str]:

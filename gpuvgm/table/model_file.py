@@ -23,7 +23,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.documents import Record, anything, listed, mapped, text, whole
+from gpuvgm.columns.documents import refuse as refuse_part
+from gpuvgm.columns.model import TableModel, check_column, column_of
+from gpuvgm.columns.numbers import WIDE
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.files import partial_of, replace_folder
@@ -46,13 +49,30 @@ from gpuvgm.table.archive import (
     verified,
     zip_reader,
 )
-from gpuvgm.table.model_checks import check_model
-from gpuvgm.table.model_trial import try_column
-from gpuvgm.table.serialization import column_document, column_of, fingerprint
+from gpuvgm.table.serialization import fingerprint
 
 __all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
 
 
+_COLUMN = Record({"name": text, "kind": text, "reason": text, "options": mapped(anything)})
+_DOCUMENT = Record(
+    {
+        "format": whole(1),
+        "library": text,
+        "version": text,
+        "created": text,
+        "settings": mapped(anything),
+        "schema": listed(_COLUMN),
+        "seed": whole(0, 2**64 - 1),
+        "rows": whole(),
+        "source": mapped(anything),
+        "columns": listed(anything),
+        "summaries": mapped(text),
+        "failed": mapped(text),
+    },
+    frozenset({"library", "version", "created", "failed"}),
+)
+_MOST_DEPTH = 32
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
@@ -168,7 +188,7 @@ def _files_of(stored: StoredModel) -> dict[str, bytes]:
         "seed": stored.model.seed,
         "rows": stored.model.rows,
         "source": stored.model.source,
-        "columns": [column_document(column) for column in stored.model.columns],
+        "columns": [column.to_json() for column in stored.model.columns],
         "summaries": names,
         "failed": stored.failed,
     }
@@ -284,7 +304,7 @@ def _load(target: Location, read: Reader, held: list[str] | None = None) -> Stor
 
 
 def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
-    check_model(document)
+    _check_model(document)
     model = TableModel(
         tuple(column_of(column) for column in document["columns"]),
         document["seed"],
@@ -292,7 +312,7 @@ def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, byt
         document["source"],
     )
     for column in model.columns:
-        try_column(column)
+        check_column(column)
     summaries = {}
     for name, file in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
@@ -307,8 +327,48 @@ def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, byt
 
 def _check_summary(model: TableModel, name: str, summary: Summary) -> None:
     """Refuse a summary that is none of its column."""
-    column = model[name] if name in model.names else None
-    if not isinstance(column, (MixtureColumn, GeneralColumn)):
+    if name not in model.names:
         raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
-    if isinstance(column, MixtureColumn) and len(summary.modal) > len(column.modal_values):
-        raise ValueError(f'the summary of "{name}" counts more modal values than the column has')
+    model[name].check_summary(summary)
+
+
+# -- the document of a model
+
+
+def _check_model(document: Any) -> None:
+    """Check all of a model's document but its columns.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong, and where.
+    """
+    _check_plain(document)
+    _DOCUMENT(document, "the model")
+    for part in ("columns", "schema"):
+        names = [column.get("name") for column in document[part] if isinstance(column, dict)]
+        if len({str(name) for name in names}) < len(names):
+            raise ValueError(f"{part} has a name twice")
+
+
+def _check_plain(document: Any) -> None:
+    """Refuse deep nesting, and text and whole numbers that cannot be written or shown."""
+    level = [document]
+    for _ in range(_MOST_DEPTH):
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return
+    raise ValueError("the model is nested too deeply")
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a value holds; the value itself is checked."""
+    if isinstance(value, dict):
+        for name in value:
+            text(name, "a name")
+        return list(value.values())
+    if isinstance(value, str):
+        text(value, "a text")
+    elif isinstance(value, int) and abs(value) > WIDE:
+        refuse_part(value, "a value", "a whole number of at most 38 digits")
+    return value if isinstance(value, list) else []

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.documents import one_of, optional, whole
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
@@ -29,7 +30,6 @@ from gpuvgm.table.checkpoint import open_journal
 from gpuvgm.table.checks import check_columns, checked_seed
 from gpuvgm.table.columns_fit import add_rows
 from gpuvgm.table.fit import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.table.model_checks import one_of, optional, whole
 from gpuvgm.table.model_file import StoredModel, load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress
 from gpuvgm.table.stratify import check_sample, sample_bytes, sampled_source
@@ -290,7 +290,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         if not hasattr(self, "model_"):
             return self.fit(source)
         model = self.model_
-        numeric = [column for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+        numeric = model.numeric
         if not all(column.name in self.summaries_ for column in numeric):
             raise InputError(
                 "this model was saved without its summaries: save it with summaries=True to add rows later"

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.model import ColumnModel, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, FileSource, Given, Location, ParquetSink, Source, location_of, refuse_overwriting
-from gpuvgm.io.arrow_types import type_of
 from gpuvgm.io.manifest import inside
 
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
@@ -91,19 +89,12 @@ def _inside_of(folder: Location, source: FileSource) -> list[Location]:
     return [path for path in paths if Path(os.path.realpath(path)).is_relative_to(final)]
 
 
-def arrow_type_of(column: ColumnModel) -> pa.DataType:
-    """Arrow type of a column's decoded values."""
-    if isinstance(column, (MixtureColumn, GeneralColumn)):
-        return column.codec.decode(np.empty(0)).type
-    return type_of(column.type)
-
-
 def decoded_schema(model: TableModel, passed: Mapping[str, pa.DataType]) -> pa.Schema:
     """Columns of decoded rows; `passed` holds the types of the columns handed through, as far as they are there."""
     fields = []
     for column in model.columns:
-        if column.kind != "pass":
-            fields.append(pa.field(column.name, arrow_type_of(column)))
+        if column.is_encoded:
+            fields.append(pa.field(column.name, column.decoded_type))
         elif column.name in passed:
             fields.append(pa.field(column.name, passed[column.name]))
     return pa.schema(fields)
