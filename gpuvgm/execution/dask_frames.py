@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DaskFrame:
+class DaskFrame(Source):
     """A frame of Dask, of pandas' frames or cuDF's.
 
     Parameters
@@ -40,6 +40,8 @@ class DaskFrame:
     name: str = "dask.DataFrame"
     flavour: str = "dask"
     repeatable: bool = True
+    identified: ClassVar[bool] = True
+    lazy: ClassVar[bool] = True
 
     @property
     def lengths(self) -> tuple[int, ...]:

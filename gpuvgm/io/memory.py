@@ -14,7 +14,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow_values import joined_arrays
 from gpuvgm.io.block import Block, rows_only
 from gpuvgm.io.numpy_arrays import LARGEST_WHOLE
-from gpuvgm.io.source import Runs, check_names, check_request, check_runs, reason
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, reason
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 infer_type: Any = pa.infer_type  # its stub asks for a mask
@@ -37,7 +37,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class ArraySource:
+class ArraySource(Source):
     """Named columns in memory, converted to Arrow only where they are asked for.
 
     Parameters

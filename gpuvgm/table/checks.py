@@ -6,8 +6,7 @@ import numpy as np
 
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.io import Source, metadata_of
-from gpuvgm.io.growth import note_changes
+from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
 from gpuvgm.table.model_file import fingerprint
 from gpuvgm.table.write import MODEL_KEY
@@ -18,7 +17,7 @@ def check_columns(table: Source, model: TableModel) -> None:
 
     A file that has the name of a fitted one and is another is noted in the log.
     """
-    note_changes(table, model.source)
+    table.note_changes(model.source)
     check_request(table.name, table.schema, model.names)
     for column in model.columns:
         column.refuse_type(table.name, table.schema.field(column.name).type)
@@ -26,7 +25,7 @@ def check_columns(table: Source, model: TableModel) -> None:
 
 def check_origin(table: Source, model: TableModel) -> None:
     """Refuse what another model encoded."""
-    for name, pairs in metadata_of(table).items():
+    for name, pairs in table.metadata().items():
         found = pairs.get(MODEL_KEY)
         if found is not None and found != fingerprint(model):
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")

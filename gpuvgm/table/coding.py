@@ -117,7 +117,7 @@ class Coding:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedTable:
+class EncodedTable(Source):
     """What a reader of encoded rows has to know of their table; see `Source`."""
 
     name: str

@@ -14,10 +14,9 @@ from gpuvgm.arrays import Array, DeviceColumn, beside, is_on_device, namespace_o
 from gpuvgm.columns.base import Cells, Coded, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import ColumnModel, TableModel
-from gpuvgm.engines import Engine
+from gpuvgm.engines import Engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow_types import is_plain_number_type
 from gpuvgm.io.arrow_values import plain_values_of
@@ -207,7 +206,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     InputError
         For a matrix of another width.
     """
-    table = as_read_by(engine, table)
+    table = table.as_read(on_device=runs_on_device(engine))
     is_matrix = table.flavour == "matrix"
     names = list(table.schema.names) if is_matrix else onehot_names(model)
     compact = CompactReader(model, table.schema)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, on_host, to_numpy
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.engines import Engine, runs_on_device
-from gpuvgm.io import DeviceSource, DeviceTable, Source, joined, restore
+from gpuvgm.io import DeviceTable, Source, joined, restore
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
 
@@ -158,9 +158,7 @@ class OnehotLayout:
         self, engine: Engine, model: TableModel, dtype: str, metadata: Mapping[str, str], source: Source | None = None
     ) -> None:
         self._engine, self._model, self._dtype = engine, model, dtype
-        self._namespace: Any = np
-        if isinstance(source, DeviceSource) and runs_on_device(engine):
-            self._namespace = source.namespace
+        self._namespace: Any = source.arrays if source is not None and runs_on_device(engine) else np
         self.schema = pa.schema([(name, _ARROW_TYPES[dtype]) for name in onehot_names(model)], _bytes(metadata))
 
     def empty(self, rows: int) -> Floats:
@@ -182,7 +180,7 @@ class OnehotLayout:
         """All blocks as one matrix, or as a table of the flavour asked for."""
         matrix = parts[0] if len(parts) == 1 else self._namespace.concatenate([self.empty(0), *parts])
         if flavour is None:
-            whole: Floats = like.namespace.asarray(matrix) if isinstance(like, DeviceSource) else matrix
+            whole: Floats = like.arrays.asarray(matrix)
             return whole
         return restore(pa.Table.from_arrays(_columns_of(matrix), schema=self.schema), like, flavour=flavour)
 

@@ -16,9 +16,8 @@ from typing import Any
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.files import replace_folder
-from gpuvgm.io import MANIFEST, FileSource, Location, RemoteFile, Source, check_folder_of, lies_in_process
+from gpuvgm.io import MANIFEST, Location, RemoteFile, Source, check_folder_of, lies_in_process
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest, inside, read_manifest, refuse_other_run, still_fits
 from gpuvgm.table.part_files import Cut, Encode, PartFiles, Parts, write_part
@@ -89,7 +88,7 @@ def write_parts(
 
 def _check_run(run: Run, source: Source, parts: Parts, *, resume: bool) -> None:
     """Refuse to resume what cannot be told from other rows, and folders that workers have no part in."""
-    if resume and not isinstance(source, (FileSource, DaskFrame)):
+    if resume and not source.identified:
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
@@ -125,7 +124,7 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     the other without a pause: threads never wait for the end of a file.
     """
     width = len(parts.schema)
-    if run.spread and isinstance(source, FileSource) and source.rows:
+    if run.spread and source.paths and source.rows:
         portions = run.portions(source, columns, width, exactly=parts.part_rows)
         left = (portion for portion in portions if parts.name(portion.first_row) not in manifest.done)
         for portion, entry in run.executor.each(partial(write_part, parts, encode), left):
@@ -133,13 +132,13 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     blocks = run.blocks(source, columns, width)
-    if manifest.done and isinstance(source, FileSource) and source.rows is not None:
+    if manifest.done and source.paths and source.rows is not None:
         blocks = _left(source, columns, run.rows_of(source, max(len(columns), width)), cut)
     with PartFiles(parts, manifest) as taking:
         run.executor.map_blocks(cut, blocks, taking.take)
 
 
-def _left(source: FileSource, columns: Sequence[str], block_rows: int, cut: Cut) -> Iterator[Any]:
+def _left(source: Source, columns: Sequence[str], block_rows: int, cut: Cut) -> Iterator[Any]:
     """Blocks of the rows whose parts are missing."""
     rows, part_rows = source.rows or 0, cut.parts.part_rows
     missing = [first for first in range(0, rows, part_rows) if cut.parts.name(first) not in cut.done]

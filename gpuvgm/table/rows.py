@@ -21,11 +21,10 @@ from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
 from gpuvgm.execution.arrow_threads import bounded
 from gpuvgm.execution.context import Run, engine_for, executor_for
-from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import Source, joined, place_in, restore
+from gpuvgm.io import Source, joined, restore
 from gpuvgm.report import ModelDistance, Report, evaluate_table, model_distance
 from gpuvgm.table.checks import check_choice, check_columns, check_origin, checked_seed
 from gpuvgm.table.coding import Coding, Decoding, EncodedTable, OnWorker
@@ -114,7 +113,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             where the source lies on a device.
         """
         table = open_source(source)
-        if isinstance(table, DaskFrame) and out is None:
+        if table.lazy and out is None:
             if uniforms is not None:
                 raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
             options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
@@ -209,7 +208,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             most_probable=mode == "argmax",
             dtype=dtype,
             first_row=checked_seed(first_row, 2**63, "first_row"),
-            place=place_in(table),
+            place=table.place,
         )
         drawn = checked_uniforms(model, uniforms, table.rows)
         return Coding(self.engine, model, options, drawn, layout, dtype, {MODEL_KEY: self._fingerprint()}, table.schema)
@@ -260,7 +259,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         check_choice("invalid", invalid, ("mask", "drop"))
         table = open_source(encoded)
         check_origin(table, model)
-        if isinstance(table, DaskFrame) and out is None:
+        if table.lazy and out is None:
             return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
         decoding = Decoding("reference", model, table, check=return_valid, drop=invalid == "drop")
         schema = decoded_schema(model, decoding.reader().passed_types)

@@ -23,8 +23,7 @@ from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import FileSource, Source, check_folder_of, location_of
-from gpuvgm.io.growth import new_files, with_added
+from gpuvgm.io import Source, check_folder_of, location_of
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_journal
 from gpuvgm.table.checks import check_columns, checked_seed
@@ -251,7 +250,7 @@ class TableTransformer(ColumnPlots, FittedRows):
                 f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
                 "much; fit again without resume"
             )
-        new = new_files(table, known)
+        new = table.new_since(known)
         if new is None:
             return self
         self.partial_fit(new)
@@ -309,7 +308,7 @@ class TableTransformer(ColumnPlots, FittedRows):
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
-        origin = with_added(_without_sample(model.source), table)
+        origin = table.added_to(_without_sample(model.source))
         grown = FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, origin)
         self._keep(grown.model, grown.final_schema, fitted.summaries)
         return self
@@ -348,7 +347,7 @@ class TableTransformer(ColumnPlots, FittedRows):
 @contextmanager
 def _journalled(run: Run, given: Path_ | None, table: Source, *, resume: bool) -> Iterator[Run]:
     """The run with its journal, if it has one: only files can be told from others when they are read again."""
-    if given is None or not isinstance(table, FileSource):
+    if given is None or not table.paths:
         yield run
         return
     folder = location_of(given)

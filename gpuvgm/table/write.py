@@ -13,7 +13,7 @@ import pyarrow as pa
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Block, FileSource, Given, Location, ParquetSink, Source, location_of, refuse_overwriting
+from gpuvgm.io import Block, Given, Location, ParquetSink, Source, location_of, refuse_overwriting
 from gpuvgm.io.manifest import inside
 
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
@@ -70,7 +70,7 @@ def target_of(source: Source, out: Given, *, resume: bool) -> Location:
     refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
     if isinstance(target, Path) and target.is_symlink() and not target.suffix:
         target = Path(os.path.realpath(target))
-    held = [] if target.suffix or not isinstance(source, FileSource) else _inside_of(target, source)
+    held = [] if target.suffix else _inside_of(target, source)
     if held:
         raise InputError(f"{target}: holds {held[0]}, which is read; give another name to write")
     if resume and target.suffix:
@@ -80,12 +80,12 @@ def target_of(source: Source, out: Given, *, resume: bool) -> Location:
     return target
 
 
-def _inside_of(folder: Location, source: FileSource) -> list[Location]:
+def _inside_of(folder: Location, source: Source) -> list[Location]:
     """Files of a source that lie in a folder."""
     if not isinstance(folder, Path):
         return []
     final = os.path.realpath(folder)
-    paths = [part.path for part in source.parts if isinstance(part.path, Path)]
+    paths = [path for path in source.paths if isinstance(path, Path)]
     return [path for path in paths if Path(os.path.realpath(path)).is_relative_to(final)]
 
 
