@@ -23,6 +23,7 @@ from gpuvgm.summary.summary import Summary
 if TYPE_CHECKING:
     from gpuvgm.columns.model import ColumnModel
 
+SCALAR, MODE = ".scalar", ".mode"  # endings of the names of a column's encoded parts
 MISSING = None  # the modal value, or the level, that stands for "missing"
 Cells = NDArray[np.unsignedinteger]
 Level = str | int | float | bool | None
@@ -280,6 +281,13 @@ class FittedColumn:
     def cell_counts(self) -> Floats:
         """Training rows of each cell."""
         return np.empty(0)
+
+    @property
+    def compact_names(self) -> list[str]:
+        """Names of the column's parts in the compact layout."""
+        if not self.is_encoded:
+            return [self.name]
+        return [self.name + SCALAR] * self.has_scalar + [self.name + MODE] * (self.width > 0)
 
     @property
     def decoded_type(self) -> pa.DataType:

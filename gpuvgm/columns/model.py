@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.base import MODE, SCALAR, ColumnRequest
 from gpuvgm.columns.categorical import CategoricalColumn, plan_levels
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.documents import refuse
@@ -18,6 +18,7 @@ from gpuvgm.columns.passthrough import PassedColumn, PassPlan
 from gpuvgm.execution.aggregate import Plan
 from gpuvgm.shortage import ARROW_PROBLEMS
 
+Span = tuple[int, int, str]
 ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | PassedColumn
 _PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 
@@ -114,6 +115,32 @@ class TableModel:
     def encoded(self) -> tuple[ColumnModel, ...]:
         """Columns with a scalar or cells, which are those of the onehot matrix."""
         return tuple(column for column in self.columns if column.is_encoded)
+
+    def spans(self) -> dict[str, list[Span]]:
+        """Spans (start, stop, activation) of the onehot layout, per column; "tanh" for scalars, "softmax" for cells."""
+        spans: dict[str, list[Span]] = {}
+        start = 0
+        for column in self.encoded:
+            spans[column.name] = own = []
+            for width, activation in ((int(column.has_scalar), "tanh"), (column.width, "softmax")):
+                if width:
+                    own.append((start, start + width, activation))
+                    start += width
+        return spans
+
+    @property
+    def onehot_width(self) -> int:
+        """Columns of the onehot matrix."""
+        return sum(column.has_scalar + column.width for column in self.encoded)
+
+    @property
+    def onehot_names(self) -> list[str]:
+        """Names of the onehot matrix's columns: `<column>.scalar`, then `<column>.mode.<cell>`."""
+        names = []
+        for column in self.encoded:
+            names += [column.name + SCALAR] * column.has_scalar
+            names += [f"{column.name}{MODE}.{cell}" for cell in range(column.width)]
+        return names
 
     @property
     def numeric(self) -> tuple[MixtureColumn | GeneralColumn, ...]:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, namespace_of
+from gpuvgm.arrays import Column, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
-from gpuvgm.columns.codecs import Codec, LogCodec, Number, codec_document, rows_for
+from gpuvgm.columns.codecs import Codec, LogCodec, Number, codec_document
 from gpuvgm.columns.documents import MOST, Record, anything, boolean, number, number_type, text, whole
 from gpuvgm.columns.documents import refuse as refuse_part
 from gpuvgm.columns.text import value_text
@@ -177,7 +177,7 @@ def ordinary_numbers(
     which : ndarray of shape (rows,), or None
         Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
     """
-    values = rows_for(codec, values)
+    values = on_host(values) if codec.host_only else values
     numbers, which = codec.encode(values), None
     xp = namespace_of(numbers)
     for index, value in enumerate(modal):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -181,12 +180,6 @@ def _picked(portion: Partition, frame: Any, wanted: list[tuple[int, int, int]]) 
         (order, low, source.sample(portion.reading.columns, [(low - portion.first_row, high - low)]))
         for order, low, high in wanted
     ]
-
-
-def is_dask_frame(source: Any) -> bool:
-    """Whether something is a frame of Dask, of pandas or cuDF; nothing is imported."""
-    dask = sys.modules.get("dask.dataframe")
-    return dask is not None and isinstance(source, dask.DataFrame)
 
 
 def dask_source(frame: Any, opener: Opener) -> DaskFrame:

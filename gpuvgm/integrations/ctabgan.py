@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.model import ColumnModel
+from gpuvgm.config import check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
-from gpuvgm.table.checks import check_choice
 from gpuvgm.table.transformer import TableTransformer
 
 

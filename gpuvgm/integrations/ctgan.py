@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
@@ -26,7 +27,6 @@ from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, locate
 from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
-from gpuvgm.table.layout import MODE, SCALAR
 from gpuvgm.table.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from

@@ -15,9 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.arrays import Column
-from gpuvgm.io.block import Block, DeviceTable, reblock
+from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.device import HeldSeries, is_plain
-from gpuvgm.io.device_results import joined
 from gpuvgm.io.files import FileSource
 from gpuvgm.io.memory import flat
 from gpuvgm.io.parquet import ParquetPart, open_parquet

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 import gpuvgm
+from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow_types import is_text_type, row_bytes, type_of
+from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
-from gpuvgm.table.layout import MODE, SCALAR
-from gpuvgm.table.write import decoded_schema
 
 MANIFEST = "manifest.json"  # in every model that is a folder
 ENDING = ".gpuvgm"

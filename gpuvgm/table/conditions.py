@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.table.layout import spans_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Conditions:
         ends = np.cumsum([0, *(column.width for column in self._columns)])
         self.width = int(ends[-1])
         self.spans = {name: (int(ends[i]), int(ends[i + 1])) for i, name in enumerate(self.names)}
-        matrix = spans_of(model)
+        matrix = model.spans()
         self.matrix_spans = {name: matrix[name][-1][:2] for name in self.names}
 
     def probabilities(self, name: str, *, logarithmic: bool = True) -> Floats:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import fspath
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
+from gpuvgm.config import checked_seed
 from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run
@@ -26,8 +28,8 @@ from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, check_folder_of, location_of
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_journal
-from gpuvgm.table.checks import check_columns, checked_seed
 from gpuvgm.table.columns_fit import add_rows
+from gpuvgm.table.encode import check_columns
 from gpuvgm.table.fit import FittedTable, fit_source, raise_failures, requests_of
 from gpuvgm.table.model_file import StoredModel, load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress
@@ -234,7 +236,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         settings = self.get_params(deep=False) | {"random_state": seed}
         names = TableSchema.declare(self.columns, table.schema, table.name).names
         rows, held = self._sampled(table, names, seed)
-        need = Need.fit(_chosen(table, names), held)
+        need = partial(Need.fit, _chosen(table, names), held)
         with self._run("fit", rows, need) as run, _journalled(run, journal, rows, resume=resume) as kept:
             fitted = fit_source(rows, self.columns, settings, kept, before)
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
@@ -264,7 +266,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         if count is None:
             return table, 0
         held = sample_bytes(_chosen(table, names), table.rows, count, stratified=self.stratified)
-        with self._run("fit", table, Need.fit(_chosen(table, names), held)):
+        with self._run("fit", table, partial(Need.fit, _chosen(table, names), held)):
             return sampled_source(table, names, count, seed, stratified=self.stratified), held
 
     def _take(self, fitted: FittedTable) -> None:
@@ -304,7 +306,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         settings = self.get_params(deep=False) | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
-        with self._run("fit", table, Need.fit(_chosen(table, model.names))) as run:
+        with self._run("fit", table, partial(Need.fit, _chosen(table, model.names))) as run:
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
