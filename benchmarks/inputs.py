@@ -13,7 +13,7 @@ import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns.base import ColumnRequest
-from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.numeric import NumberPlan, plan_numbers
 from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig

@@ -8,7 +8,7 @@ from typing import Any
 import gpuvgm
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts
 from benchmarks.machine import ROOT
-from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.plots import plot_column
 
 PICTURE = ROOT / "docs" / "modes.svg"

@@ -1,10 +1,13 @@
-"""Settings as frozen values, and the environment variables that may stand for them."""
+"""Settings as frozen values, the environment variables that may stand for them, and checks of single arguments."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
+
+from gpuvgm.errors import InputError
 
 Algorithm = Literal["auto", "exact", "summary"]
 Effort = Literal["research", "best"]
@@ -87,3 +90,16 @@ def environment(option: str) -> str | None:
         Name of a setting, for example ``"instruction_set"``.
     """
     return os.environ.get(f"GPUVGM_{option.upper().replace('-', '_')}") or None
+
+
+def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is none of those allowed."""
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
+
+
+def checked_seed(seed: object, end: int = 2**64, name: str = "the seed") -> int:
+    """A whole number from 0 to below `end`."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < end:
+        raise InputError(f"{name} must be an integer from 0 to {end - 1}, got {seed!r}")
+    return int(seed)

@@ -10,7 +10,10 @@ from rich import box
 from rich.table import Table
 
 from gpuvgm.cli.console import speed
-from gpuvgm.columns.model import CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.text import (
     counted,
     fitted_length_text,
@@ -18,7 +21,6 @@ from gpuvgm.columns.text import (
     mean_text,
     value_text,
 )
-from gpuvgm.table.description import levels, modes
 
 if TYPE_CHECKING:
     from gpuvgm.columns.schema import TableSchema
@@ -40,12 +42,10 @@ def run_line(run: Any, seconds: float) -> str:
 def model_tables(model: TableModel, schema: TableSchema) -> list[Table]:
     """What the columns are and why, what they hold, and how they were fitted; one line a column in each table."""
     tables = [_kinds_table(model, schema)]
-    numbers = [column for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
-    if numbers:
-        tables.append(_ranges_table(numbers))
-    mixtures = [column for column in model.columns if isinstance(column, MixtureColumn)]
-    if mixtures:
-        tables.append(_fits_table(mixtures))
+    if model.numeric:
+        tables.append(_ranges_table(model.numeric))
+    if model.mixtures:
+        tables.append(_fits_table(model.mixtures))
     return tables
 
 
@@ -85,15 +85,14 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
 
 def modes_tables(model: TableModel) -> list[Table]:
     """One line a mode of continuous and mixed columns, and one a level of categorical ones, the first ten of them."""
-    mixtures = [column for column in model.columns if isinstance(column, MixtureColumn)]
-    categorical = [column for column in model.columns if isinstance(column, CategoricalColumn)]
+    mixtures, categorical = model.mixtures, model.categorical
     return [_modes_table(mixtures)] * bool(mixtures) + [_levels_table(categorical)] * bool(categorical)
 
 
 def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
     table = _table("column", "cell", "mean or modal value", "sd", "weight", "rows", loose=("mean or modal value",))
     for column in columns:
-        for mode in modes(column):
+        for mode in column.describe_cells():
             figures = (mode.get("text", ""), "", "")
             if "mean" in mode:
                 figures = (
@@ -109,7 +108,7 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
 def _levels_table(columns: Iterable[CategoricalColumn]) -> Table:
     table = _table("column", "level", "rows", "share", loose=("level",))
     for column in columns:
-        for level in levels(column)[:LISTED_LEVELS]:
+        for level in column.describe_cells()[:LISTED_LEVELS]:
             share = f"{100 * level['rows'] / max(column.fit.rows, 1):.2f} %"
             table.add_row(column.name if level["cell"] == 0 else "", level["text"], f"{level['rows']:,}", share)
         if column.width > LISTED_LEVELS:

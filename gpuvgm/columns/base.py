@@ -1,24 +1,38 @@
-"""What the kinds of columns share: requests, tallies, and encoded parts of a column."""
+"""What the columns of all kinds have in common: requests, encoded parts, and what a fitted column offers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, host_rows
-from gpuvgm.columns.model import ColumnModel, GeneralColumn, MixtureColumn
+from gpuvgm.columns.documents import Record, boolean, number, one_of, optional, whole
 from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats
+from gpuvgm.io.arrow_types import type_of
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.summary import Summary
 
+if TYPE_CHECKING:
+    from gpuvgm.columns.model import ColumnModel
+
+SCALAR, MODE = ".scalar", ".mode"  # endings of the names of a column's encoded parts
+MISSING = None  # the modal value, or the level, that stands for "missing"
 Cells = NDArray[np.unsignedinteger]
+Level = str | int | float | bool | None
 Place = Callable[[int], str]
-TOO_SMALL = "values are infinite, or too small for the logarithm that the column was fitted with"
+
+
+def cell_dtype_of(cells: int) -> np.dtype[np.unsignedinteger]:
+    """Integer type that numbers this many cells."""
+    return np.dtype(np.uint8 if cells <= 256 else np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +150,227 @@ class Decoder(Protocol):
         """Values in the column's own type; `first_row` names rows in messages."""
 
 
-def refuse(column: ColumnModel, rows: NDArray[np.bool_], place: Place, problem: str, remedy: str) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class FitRecord:
+    """How a column's fit went.
+
+    Parameters
+    ----------
+    algorithm : str
+        "summary", "exact", or "none" where no mixture was fitted.
+    rows, missing : int
+        Rows seen, and how many of them were missing.
+    iterations : int
+        Iterations of variational EM.
+    converged : bool
+        Whether the change of the bound fell under the tolerance.
+    lower_bound : float
+        Evidence lower bound, as scikit-learn defines it.
+    fit_error : float
+        Estimated distance to the exact fit in units of sigma; 0 for the exact algorithm.
+    cells, refinements : int
+        Occupied cells, and how often the grid was refined.
+    effort : {"research", "best"}
+        How far the fit went.
+    bound_with_fewer : float, optional
+        The highest bound found with one mode fewer, where a search looked for it.
+    """
+
+    algorithm: str
+    rows: int
+    missing: int
+    iterations: int = 0
+    converged: bool = False
+    lower_bound: float = 0.0
+    fit_error: float = 0.0
+    cells: int = 0
+    refinements: int = 0
+    effort: str = "research"
+    bound_with_fewer: float | None = None
+
+
+FIT = Record(
+    {
+        "algorithm": one_of("summary", "exact", "none"),
+        "rows": whole(),
+        "missing": whole(),
+        "iterations": whole(),
+        "converged": boolean,
+        "lower_bound": number,
+        "fit_error": number,
+        "cells": whole(),
+        "refinements": whole(),
+        "effort": one_of("research", "best"),
+        "bound_with_fewer": optional(number),
+    },
+    frozenset(
+        {"iterations", "converged", "lower_bound", "fit_error", "cells", "refinements", "effort", "bound_with_fewer"}
+    ),
+)
+
+BESIDE = {"has_scalar": boolean, "width": whole()}  # of the kind, not of the column: written, not read
+
+
+class FittedColumn:
+    """What a fitted column of any kind has and does; kinds replace what differs.
+
+    Attributes
+    ----------
+    name, kind, type : str
+        The column, its kind, and the Arrow type of its values.
+    fit : FitRecord
+        How the fit went.
+    has_scalar, has_cells : bool
+        Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
+    width : int
+        One-hot columns.
+    scalar_dtype : str or None
+        The type that scalars have whatever is asked for.
+    all_known : bool
+        Whether every row has a cell.
+    """
+
+    __slots__ = ()
+    has_scalar: ClassVar[bool] = False
+    has_cells: ClassVar[bool] = False
+    scalar_dtype: ClassVar[str | None] = None
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """The column."""
+
+        @property
+        def kind(self) -> str:
+            """Its kind."""
+
+        @property
+        def type(self) -> str:
+            """Arrow type of the values."""
+
+        @property
+        def fit(self) -> FitRecord:
+            """How the fit went."""
+
+        @property
+        def width(self) -> int:
+            """One-hot columns."""
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the column is part of the onehot matrix."""
+        return self.has_scalar or self.has_cells
+
+    @property
+    def draws_modes(self) -> bool:
+        """Whether a mode is drawn for each row."""
+        return self.has_scalar and self.has_cells
+
+    @property
+    def all_known(self) -> bool:
+        """Whether every row has a cell."""
+        return True
+
+    @property
+    def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """Integer type of the column's cells in the compact layout."""
+        return cell_dtype_of(self.width)
+
+    @property
+    def cell_counts(self) -> Floats:
+        """Training rows of each cell."""
+        return np.empty(0)
+
+    @property
+    def compact_names(self) -> list[str]:
+        """Names of the column's parts in the compact layout."""
+        if not self.is_encoded:
+            return [self.name]
+        return [self.name + SCALAR] * self.has_scalar + [self.name + MODE] * (self.width > 0)
+
+    @property
+    def decoded_type(self) -> pa.DataType:
+        """Arrow type of decoded values."""
+        return type_of(self.type)
+
+    def cell_positions(self) -> Ints:
+        """Cells in the order in which equal ones are taken."""
+        return np.arange(self.width)
+
+    def cell_of(self, value: object) -> int | None:
+        """Cell of what a user writes for a value; None for what has no cell of its own."""
+        return None
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What encodes parts of the column on an engine."""
+        raise NotImplementedError
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What decodes parts of the column; with `check` it finds out which rows lie in the training range."""
+        raise NotImplementedError
+
+    def refuse_type(self, source: str, type_: pa.DataType) -> None:
+        """Refuse to encode values of an Arrow type; `source` names the table."""
+
+    def is_comparable(self, other: ColumnModel) -> bool:
+        """Whether the distance to another fitted column has a meaning."""
+        return self.kind == other.kind
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters, exact to the last bit; `gpuvgm.columns.model.column_of` reads them."""
+        raise NotImplementedError
+
+    def meaning(self) -> dict[str, Any]:
+        """The parameters that decide what an encoded row means."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """The column for people and other programs."""
+        fit = {part: getattr(self.fit, part) for part in FitRecord.__dataclass_fields__}
+        return {"type": self.type, "rows": self.fit.rows, "missing": self.fit.missing, "fit": fit}
+
+    def check(self) -> None:
+        """Raise ValueError, or what Arrow raises, where the parts of a loaded column do not fit together."""
+
+    def check_summary(self, summary: Summary) -> None:
+        """Raise ValueError for a summary that is none of the column."""
+        raise ValueError(f'there is a summary of "{self.name}", which is no column of numbers')
+
+    def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
+        """Draw the column with matplotlib (extra ``report``): its modes, over its rows where they are given, or levels.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+        rows : ndarray of shape (rows,), or Summary, optional
+            Values of a continuous or mixed column; `TableTransformer.plot` takes those that it was fitted on.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            For a column that has neither modes nor levels.
+        EnvironmentProblem
+            Where matplotlib is missing.
+        """
+        from gpuvgm.columns.plots import plot_column
+
+        return plot_column(cast("ColumnModel", self), rows, ax)
+
+
+def refuse(column: FittedColumn, rows: NDArray[np.bool_], place: Place, problem: str, remedy: str) -> NoReturn:
     """Refuse rows of a column, naming the first; `place` takes a position within `rows`."""
     rows = host_rows(rows)
     first = place(int(np.argmax(rows)))
     raise InputError(f'column "{column.name}": {np.count_nonzero(rows)} {problem} (first at {first}); {remedy}')
 
 
-def refuse_infinite(column: MixtureColumn | GeneralColumn, rows: NDArray[np.bool_], place: Place) -> NoReturn:
-    """Refuse rows of a fitted column that are infinite, or whose logarithm is."""
-    if column.codec.name == "log":
-        refuse(column, rows, place, TOO_SMALL, "fit again with these rows, or clean them")
-    refuse(column, rows, place, "values are infinite", 'fit with inf="missing" or clean them')
-
-
-def refuse_cell(column: ColumnModel, row: int, cell: object) -> NoReturn:
+def refuse_cell(column: FittedColumn, row: int, cell: object) -> NoReturn:
     """Refuse a cell that the column does not have."""
     raise InputError(
         f'column "{column.name}.mode": {cell} at row {row} is none of the {column.width} cells '

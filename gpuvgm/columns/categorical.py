@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, on_host, to_numpy
-from gpuvgm.columns.base import Coded, ColumnRequest, EncodingOptions, Slice, Values, refuse, refuse_cell
+from gpuvgm.columns.base import (
+    BESIDE,
+    FIT,
+    MISSING,
+    Coded,
+    ColumnRequest,
+    Decoder,
+    Encoder,
+    EncodingOptions,
+    FitRecord,
+    FittedColumn,
+    Level,
+    Slice,
+    Values,
+    cell_dtype_of,
+    refuse,
+    refuse_cell,
+)
 from gpuvgm.columns.categories import (
     MOST_LEVELS,
     LevelCounts,
@@ -24,10 +41,204 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
-from gpuvgm.columns.model import MISSING, CategoricalColumn, FitRecord, Level
+from gpuvgm.columns.documents import Record, arrow_type, boolean, listed, one_of, optional, text, whole
+from gpuvgm.columns.documents import refuse as refuse_part
+from gpuvgm.columns.text import level_text
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow_types import type_of
+from gpuvgm.summary.grid import Floats
+
+
+def _level(value: Any, where: str) -> None:
+    """A level: text, a boolean, a number other than NaN, or None for missing values."""
+    if isinstance(value, str):
+        text(value, where)
+    elif value is not None and not isinstance(value, bool):
+        if not isinstance(value, (int, float)) or value != value or (isinstance(value, int) and abs(value) >= 2**64):
+            refuse_part(value, where, "a level")
+
+
+DOCUMENT = Record(
+    {
+        **BESIDE,
+        "name": text,
+        "kind": one_of("categorical"),
+        "type": arrow_type,
+        "levels": listed(_level),
+        "counts": listed(whole()),
+        "first_rows": listed(whole(-1)),
+        "unknown": one_of("error", "ignore"),
+        "dictionary": optional(listed(_level)),
+        "declared": boolean,
+        "fit": FIT,
+    },
+    frozenset(BESIDE),
+)
+
+
+@dataclass(frozen=True)  # no slots: `positions` is cached
+class CategoricalColumn(FittedColumn):
+    """A categorical column: one cell a level.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    type : str
+        Arrow type of the values.
+    levels : tuple
+        Levels by falling frequency, of equal frequency in order of first appearance; None is the level "missing".
+        Datetimes are integers in their own unit, decimals text.
+    counts : tuple of int
+        Training rows of each level.
+    first_rows : tuple of int
+        First training row of each level; -1 for declared levels that did not occur.
+    unknown : {"error", "ignore"}
+        What a value that is no level does: stop, or get no cell at all.
+    dictionary : tuple, optional
+        For dictionary types: the values of the dictionary, in its own order.
+    declared : bool
+        Whether the user gave the levels, so that rows added later bring no new ones.
+    fit : FitRecord
+        Rows and missing rows.
+    """
+
+    name: str
+    type: str
+    levels: tuple[Level, ...]
+    counts: tuple[int, ...]
+    first_rows: tuple[int, ...]
+    unknown: Literal["error", "ignore"]
+    dictionary: tuple[Level, ...] | None
+    declared: bool
+    fit: FitRecord
+    kind: ClassVar[str] = "categorical"
+    has_cells: ClassVar[bool] = True
+
+    @property
+    def width(self) -> int:
+        """Number of levels."""
+        return len(self.levels)
+
+    @property
+    def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """Integer type of the column's cells in the compact layout; values that are no level are `width`."""
+        return cell_dtype_of(self.width + 1)
+
+    @property
+    def cell_counts(self) -> Floats:
+        """Training rows of each level."""
+        return np.array(self.counts, np.float64)
+
+    @cached_property
+    def positions(self) -> dict[Level, int]:
+        """Cell of each level; true and 1 are told apart by the column's type."""
+        return {level: cell for cell, level in enumerate(self.levels)}
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """For each cell its level."""
+        return tuple(range(self.width))
+
+    @property
+    def all_known(self) -> bool:
+        """Whether every row has a cell."""
+        return self.unknown != "ignore"
+
+    def cell_of(self, value: object) -> int | None:
+        """Cell of what a user writes for a level; None for what is no level."""
+        try:
+            (level,) = parsed([value], value_type(type_of(self.type)))
+        except ValueError:
+            return None
+        return self.positions.get(level)
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What encodes parts of the column; levels are found by Arrow, on the host."""
+        return LevelEncoder(self, options)
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What decodes parts of the column."""
+        return LevelDecoder(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters, exact to the last bit."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "type": self.type,
+            "levels": self.levels,
+            "counts": self.counts,
+            "first_rows": self.first_rows,
+            "unknown": self.unknown,
+            "dictionary": self.dictionary,
+            "declared": self.declared,
+            "fit": asdict(self.fit),
+            "has_scalar": self.has_scalar,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> CategoricalColumn:
+        """Column from its document, of any format.
+
+        Raises
+        ------
+        ValueError
+            Where the document is not one that `to_json` gave.
+        """
+        DOCUMENT(document, where)
+        lists = {part: tuple(document[part]) for part in ("levels", "counts", "first_rows")}
+        if len({len(part) for part in lists.values()}) > 1 or len(set(lists["levels"])) < len(lists["levels"]):
+            raise ValueError("the levels do not fit their counts")
+        entries = document["dictionary"]
+        return cls(
+            name=str(document["name"]),
+            type=str(document["type"]),
+            **lists,
+            unknown=document["unknown"],
+            dictionary=None if entries is None else tuple(entries),
+            declared=bool(document["declared"]),
+            fit=FitRecord(**document["fit"]),
+        )
+
+    def meaning(self) -> dict[str, Any]:
+        """The parameters that decide what an encoded row means."""
+        without = ("fit", "counts", "first_rows", "declared", "dictionary")
+        return {part: value for part, value in self.to_json().items() if part not in without}
+
+    def describe(self) -> dict[str, Any]:
+        """The column for people and other programs."""
+        apart = {"unknown": self.unknown, "declared": self.declared, "dictionary": self.dictionary}
+        return super().describe() | apart | {"levels": self.describe_cells()}
+
+    def describe_cells(self) -> list[dict[str, Any]]:
+        """The levels by falling frequency; `first_row` is -1 for those that did not occur."""
+        texts = (level_text(self.type, level) for level in self.levels)
+        parts = zip(self.levels, texts, self.counts, self.first_rows, strict=True)
+        return [
+            {"cell": cell, "level": level, "text": text, "rows": rows, "first_row": first}
+            for cell, (level, text, rows, first) in enumerate(parts)
+        ]
+
+    def check(self) -> None:
+        """Refuse levels that are not distinct values of the column's type."""
+        check_levels(self.width)
+        cells = np.arange(self.width)
+        decoded = LevelDecoder(self)(Coded(cell=cells.astype(self.cell_dtype)), 0)
+        found = LevelEncoder(self, EncodingOptions(seed=0))(Slice(decoded.array, 0)).cell
+        if found is None or not np.array_equal(found, cells):
+            raise ValueError(f"its levels are not {self.width} different values of {self.type}")
+
+    def counted(self) -> LevelCounts:
+        """The counts that the model holds."""
+        type_ = str(value_type(type_of(self.type)))
+        return LevelCounts(type_, self.fit.rows, self.levels, np.array(self.counts), np.array(self.first_rows))
+
+    def plan(self) -> LevelPlan:
+        """The plan that the column came from."""
+        levels = self.levels if self.declared else None
+        return LevelPlan(self.name, self.type, self.unknown, levels, self.dictionary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +283,33 @@ class LevelPlan:
                 'none of the declared categories; add it, or pass unknown="ignore"'
             )
 
+    def fit(self, counts: LevelCounts) -> CategoricalColumn:
+        """The column's model from its counts."""
+        if self.declared is not None:
+            counts = _with_declared(self.declared, counts)
+        ordered = counts.ordered()
+        missing = ordered.counts[ordered.levels.index(MISSING)] if MISSING in ordered.levels else 0
+        return CategoricalColumn(
+            name=self.name,
+            type=self._roomy(ordered.levels),
+            levels=ordered.levels,
+            counts=tuple(int(count) for count in ordered.counts),
+            first_rows=tuple(int(row) for row in ordered.first_rows),
+            unknown=cast('Literal["error", "ignore"]', self.unknown),
+            dictionary=self.dictionary,
+            declared=self.declared is not None,
+            fit=FitRecord("none", counts.rows, int(missing)),
+        )
+
+    def _roomy(self, levels: Sequence[Level]) -> str:
+        """The column's type, with room for the codes of all entries where rows added later brought new ones."""
+        type_: Any = type_of(self.type)
+        if not pa.types.is_dictionary(type_):
+            return self.type
+        entries = len({*(self.dictionary or ()), *levels} - {MISSING})
+        most = np.iinfo(type_.index_type.to_pandas_dtype()).max
+        return self.type if entries <= most + 1 else str(pa.dictionary(pa.int32(), type_.value_type, type_.ordered))
+
 
 def plan_levels(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LevelPlan:
     """Plan of a categorical column.
@@ -98,35 +336,6 @@ def _dictionary_of(sample: Any) -> tuple[Level, ...] | None:
     return tuple(level for level in dict.fromkeys(levels) if level is not MISSING)
 
 
-def column_of_levels(plan: LevelPlan, counts: LevelCounts) -> CategoricalColumn:
-    """The column's model from its counts."""
-    if plan.declared is not None:
-        counts = _with_declared(plan.declared, counts)
-    ordered = counts.ordered()
-    missing = ordered.counts[ordered.levels.index(MISSING)] if MISSING in ordered.levels else 0
-    return CategoricalColumn(
-        name=plan.name,
-        type=_roomy(plan, ordered.levels),
-        levels=ordered.levels,
-        counts=tuple(int(count) for count in ordered.counts),
-        first_rows=tuple(int(row) for row in ordered.first_rows),
-        unknown=cast('Literal["error", "ignore"]', plan.unknown),
-        dictionary=plan.dictionary,
-        declared=plan.declared is not None,
-        fit=FitRecord("none", counts.rows, int(missing)),
-    )
-
-
-def _roomy(plan: LevelPlan, levels: Sequence[Level]) -> str:
-    """The column's type, with room for the codes of all entries where rows added later brought new ones."""
-    type_: Any = type_of(plan.type)
-    if not pa.types.is_dictionary(type_):
-        return plan.type
-    entries = len({*(plan.dictionary or ()), *levels} - {MISSING})
-    most = np.iinfo(type_.index_type.to_pandas_dtype()).max
-    return plan.type if entries <= most + 1 else str(pa.dictionary(pa.int32(), type_.value_type, type_.ordered))
-
-
 def _with_declared(declared: Sequence[Level], counts: LevelCounts) -> LevelCounts:
     """Counts of the declared levels, those that did not occur included, and of no others."""
     at = {level: i for i, level in enumerate(counts.levels)}
@@ -140,32 +349,18 @@ def _with_declared(declared: Sequence[Level], counts: LevelCounts) -> LevelCount
     )
 
 
-def counts_of(column: CategoricalColumn) -> LevelCounts:
-    """The counts that a column's model holds."""
-    type_ = str(value_type(type_of(column.type)))
-    return LevelCounts(type_, column.fit.rows, column.levels, np.array(column.counts), np.array(column.first_rows))
-
-
-def plan_again(column: CategoricalColumn) -> LevelPlan:
-    """The plan that a fitted column came from."""
-    levels = column.levels if column.declared else None
-    return LevelPlan(column.name, column.type, column.unknown, levels, column.dictionary)
-
-
 class LevelEncoder:
     """Encodes a categorical column.
 
     Parameters
     ----------
-    engine : Engine
-        Not used: levels are found by Arrow, on the host.
     column : CategoricalColumn
         The fitted column.
     options : EncodingOptions
         How to encode.
     """
 
-    def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions) -> None:
+    def __init__(self, column: CategoricalColumn, options: EncodingOptions) -> None:
         self._column, self._place = column, options.place
         self._index = LevelIndex(column.levels, value_type(type_of(column.type)))
 
@@ -200,9 +395,9 @@ def _shown(level: object) -> str:
 
 
 class LevelDecoder:
-    """Decodes a categorical column; parameters as for `LevelEncoder`."""
+    """Decodes a categorical column."""
 
-    def __init__(self, engine: Engine, column: CategoricalColumn) -> None:
+    def __init__(self, column: CategoricalColumn) -> None:
         self._column = column
         type_: Any = type_of(column.type)
         self._index = LevelIndex(column.levels, value_type(type_))

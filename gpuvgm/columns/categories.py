@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns.model import CategoricalColumn, Level
+from gpuvgm.columns.base import Level
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow_types import is_plain_number_type, is_text_type, type_of
 from gpuvgm.io.arrow_values import out_of_dictionary
@@ -90,15 +90,6 @@ def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
     if len(set(levels)) < len(levels):
         raise ValueError("one of them is given twice")
     return levels
-
-
-def cell_of(column: CategoricalColumn, value: object) -> int | None:
-    """Cell of what a user writes for a level; None for what is no level."""
-    try:
-        (level,) = parsed([value], value_type(type_of(column.type)))
-    except ValueError:
-        return None
-    return column.positions.get(level)
 
 
 def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int64]:

@@ -2,19 +2,179 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
 import numpy as np
 
 from gpuvgm.arrays import namespace_of, to_numpy, widened
-from gpuvgm.columns.base import Coded, EncodingOptions, Slice, Values, refuse, refuse_infinite
-from gpuvgm.columns.codecs import holds_whole_steps
-from gpuvgm.columns.model import FitRecord, GeneralColumn
-from gpuvgm.columns.numeric import NumberPlan, range_of
+from gpuvgm.columns.base import (
+    BESIDE,
+    FIT,
+    Coded,
+    Decoder,
+    Encoder,
+    EncodingOptions,
+    FitRecord,
+    Slice,
+    Values,
+    refuse,
+)
+from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, holds_whole_steps
+from gpuvgm.columns.documents import Record, anything, boolean, not_negative, one_of, text
+from gpuvgm.columns.numbers import (
+    FLOAT32_STEP,
+    NumericColumn,
+    check_codec,
+    check_values,
+    error_of,
+    range_of,
+    refuse_infinite,
+)
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
+if TYPE_CHECKING:
+    from gpuvgm.columns.numeric import NumberPlan
+
 MARGIN = 1e-3  # on either side of a range of whole numbers, so that its ends survive rounding
+
+DOCUMENT = Record(
+    {
+        **BESIDE,
+        "name": text,
+        "kind": one_of("general"),
+        "codec": check_codec,
+        "minimum": anything,
+        "maximum": anything,
+        "margin": not_negative,
+        "clip": boolean,
+        "fit": FIT,
+    },
+    frozenset(BESIDE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralColumn(NumericColumn):
+    """A general column: its range laid on [-1, 1].
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    codec : Codec
+        From the column's values to numbers and back.
+    minimum, maximum : int, float or None
+        Range of the training values in the codec's unit; None where there was no value.
+    margin : float
+        Added to the range on either side: 0.001 for columns of whole numbers, else 0.
+    clip : bool
+        Whether transform keeps values within the range.
+    fit : FitRecord
+        Rows.
+    """
+
+    name: str
+    codec: Codec
+    minimum: Number | None
+    maximum: Number | None
+    margin: float
+    clip: bool
+    fit: FitRecord
+    kind: ClassVar[str] = "general"
+    width: ClassVar[int] = 0
+    scalar_dtype: ClassVar[str | None] = "float64"
+    modal_values: ClassVar[tuple[Number | None, ...]] = ()
+    mixture: ClassVar[None] = None
+
+    @property
+    def low(self) -> float:
+        """Number that -1 stands for."""
+        return self._end(self.minimum, -self.margin)
+
+    @property
+    def high(self) -> float:
+        """Number that 1 stands for."""
+        return self._end(self.maximum, self.margin)
+
+    def _end(self, value: Number | None, margin: float) -> float:
+        """Number of one end of the range; the margin belongs to the value, not to its logarithm."""
+        if value is None:
+            return margin
+        return self.codec.number(value + margin) if self.codec.name == "log" else self.codec.number(value) + margin
+
+    @property
+    def resolution(self) -> float:
+        """Largest distance of a training value from what comes back for it, as for `MixtureColumn`."""
+        if self.minimum is None or self.maximum is None:
+            return 0.0
+        error = error_of((self.high - self.low) / 2 * FLOAT32_STEP, self.low, self.high)
+        return self.codec.value_error(error, self.minimum, self.maximum)
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What encodes parts of the column; no engine is needed for a range."""
+        return RangeEncoder(self, options)
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What decodes parts of the column, all of whose values lie in the training range."""
+        return RangeDecoder(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters, exact to the last bit."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "codec": codec_document(self.codec),
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "margin": self.margin,
+            "clip": self.clip,
+            "fit": asdict(self.fit),
+            "has_scalar": self.has_scalar,
+            "width": self.width,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> GeneralColumn:
+        """Column from its document, of any format.
+
+        Raises
+        ------
+        ValueError
+            Where the document is not one that `to_json` gave.
+        """
+        DOCUMENT(document, where)
+        check_values(document, where)
+        return cls(
+            name=str(document["name"]),
+            codec=codec_of(document["codec"]),
+            minimum=document["minimum"],
+            maximum=document["maximum"],
+            margin=float(document["margin"]),
+            clip=bool(document["clip"]),
+            fit=FitRecord(**document["fit"]),
+        )
+
+    def meaning(self) -> dict[str, Any]:
+        """The parameters that decide what an encoded row means."""
+        return {part: value for part, value in self.to_json().items() if part != "fit"}
+
+    def describe(self) -> dict[str, Any]:
+        """The column for people and other programs."""
+        ends = {"margin": self.margin, "clip": self.clip, "low": self.low, "high": self.high}
+        return NumericColumn.describe(self) | ends
+
+    def check(self) -> None:
+        """Refuse a range that holds no numbers."""
+        NumericColumn.check(self)
+        low, high = self.low, self.high
+        if not np.isfinite(high - low) or high < low:
+            raise ValueError("its range has no width")
+        RangeDecoder(self)(Coded(scalar=np.array([-1.0, 0.0, 1.0])), 0)
 
 
 def column_of_range(plan: NumberPlan, summary: Summary) -> GeneralColumn:
@@ -49,15 +209,13 @@ class RangeEncoder:
 
     Parameters
     ----------
-    engine : Engine
-        Not used.
     column : GeneralColumn
         The fitted column.
     options : EncodingOptions
         How to encode.
     """
 
-    def __init__(self, engine: Engine, column: GeneralColumn, options: EncodingOptions) -> None:
+    def __init__(self, column: GeneralColumn, options: EncodingOptions) -> None:
         self._column, self._place = column, options.place
 
     def __call__(self, part: Slice) -> Coded:
@@ -86,9 +244,9 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Decodes a general column; parameters as for `RangeEncoder`."""
+    """Decodes a general column."""
 
-    def __init__(self, engine: Engine, column: GeneralColumn) -> None:
+    def __init__(self, column: GeneralColumn) -> None:
         self._column = column
 
     def __call__(self, part: Coded, first_row: int) -> Values:

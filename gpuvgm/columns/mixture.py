@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuvgm.columns.model import MISSING, FitRecord, MixtureColumn, MixtureModel, falling
-from gpuvgm.columns.numeric import NumberPlan, range_of
+from gpuvgm.columns.base import MISSING, FitRecord
+from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
+from gpuvgm.columns.numbers import range_of
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.config import LARGEST_FIT_ERROR
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells

@@ -10,9 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, to_numpy
-from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.base import MISSING, ColumnRequest
 from gpuvgm.columns.codecs import Codec, CodecRules, Number, codec_for, ends_of, rows_for, with_log
-from gpuvgm.columns.model import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -22,7 +24,6 @@ from gpuvgm.summary.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_gr
 from gpuvgm.summary.summary import Summary
 
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
-ORDINARY = -1
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
 
@@ -122,33 +123,6 @@ class LowestPlan:
         return Lowest(len(numbers), None if ends is None else ends[0])
 
 
-def ordinary_numbers(
-    codec: Codec, modal: tuple[Number | None, ...], values: Column
-) -> tuple[Floats, NDArray[np.int64] | None]:
-    """Numbers of rows with NaN where a row is missing or modal, and which modal value a row holds.
-
-    Returns
-    -------
-    numbers : ndarray of shape (rows,)
-        The numbers, where the codec works.
-    which : ndarray of shape (rows,), or None
-        Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
-    """
-    values = rows_for(codec, values)
-    numbers, which = codec.encode(values), None
-    xp = namespace_of(numbers)
-    for index, value in enumerate(modal):
-        if value is MISSING:
-            continue
-        found = codec.equals(values, value)
-        if found.any():
-            which = xp.full(len(numbers), ORDINARY) if which is None else which
-            which[found] = index
-    if which is None:
-        return numbers, None
-    return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which
-
-
 def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     """Codec of a column without its logarithm."""
     rules = CodecRules(request.infinite_is_missing, request.spec.integer)
@@ -239,13 +213,6 @@ def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
     """Whether the sample had too few ordinary values to take the centres from."""
     held = 0 if plan.seeds is None else plan.seeds.centres.size
     return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
-
-
-def range_of(plan: NumberPlan, summary: Summary) -> tuple[Number | None, Number | None]:
-    """Smallest and largest ordinary value in the codec's unit; summaries of older versions know them rounded."""
-    if not summary.ordinary:
-        return None, None
-    return summary.ends or (plan.codec.value(summary.minimum), plan.codec.value(summary.maximum))
 
 
 def with_missing(plan: NumberPlan, summary: Summary) -> NumberPlan:

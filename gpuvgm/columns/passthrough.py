@@ -2,14 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns.base import Coded, EncodingOptions, Slice, Values
+from gpuvgm.columns.base import (
+    BESIDE,
+    FIT,
+    Coded,
+    Decoder,
+    Encoder,
+    EncodingOptions,
+    FitRecord,
+    FittedColumn,
+    Slice,
+    Values,
+)
 from gpuvgm.columns.codecs.arrays import missing_rows
-from gpuvgm.columns.model import FitRecord, PassedColumn
+from gpuvgm.columns.documents import Record, arrow_type, one_of, text
 from gpuvgm.engines import Engine
+
+DOCUMENT = Record({**BESIDE, "name": text, "kind": one_of("pass"), "type": arrow_type, "fit": FIT}, frozenset(BESIDE))
+
+
+@dataclass(frozen=True, slots=True)
+class PassedColumn(FittedColumn):
+    """A column that is handed through as it is; the onehot matrix leaves it out.
+
+    Parameters
+    ----------
+    name, type : str
+        The column and its Arrow type.
+    fit : FitRecord
+        Rows.
+    """
+
+    name: str
+    type: str
+    fit: FitRecord
+    kind: ClassVar[str] = "pass"
+    width: ClassVar[int] = 0
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What hands parts of the column through."""
+        return _handed_through
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What hands parts of the column back."""
+        return _handed_back
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "type": self.type,
+            "fit": asdict(self.fit),
+            "has_scalar": self.has_scalar,
+            "width": self.width,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> PassedColumn:
+        """Column from its document, of any format.
+
+        Raises
+        ------
+        ValueError
+            Where the document is not one that `to_json` gave.
+        """
+        DOCUMENT(document, where)
+        return cls(str(document["name"]), str(document["type"]), FitRecord(**document["fit"]))
+
+    def meaning(self) -> dict[str, Any]:
+        """The parameters that decide what an encoded row means."""
+        return {part: value for part, value in self.to_json().items() if part not in ("fit", "type")}
+
+
+def _handed_through(part: Slice) -> Coded:
+    """The values as they are."""
+    return Coded(passed=part.values)
+
+
+def _handed_back(part: Coded, first_row: int) -> Values:
+    """The values as they are."""
+    assert part.passed is not None
+    return Values(part.passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +115,6 @@ class PassPlan:
         missing = missing_rows(values)
         return RowCount(len(values), 0 if missing is None else int(missing.sum()))
 
-
-def passed_column(plan: PassPlan, count: RowCount) -> PassedColumn:
-    """The column's model."""
-    return PassedColumn(plan.name, plan.type, FitRecord("none", count.rows, count.missing))
-
-
-class Passing:
-    """Encodes and decodes a column by leaving it alone; parameters as for the encoders of other kinds."""
-
-    def __init__(self, engine: Engine, column: PassedColumn, options: EncodingOptions | None = None) -> None:
-        pass
-
-    def __call__(self, part: Slice | Coded, first_row: int = 0) -> Any:
-        """The values as they are."""
-        if isinstance(part, Slice):
-            return Coded(passed=part.values)
-        assert part.passed is not None
-        return Values(part.passed)
+    def fit(self, count: RowCount) -> PassedColumn:
+        """The column's model."""
+        return PassedColumn(self.name, self.type, FitRecord("none", count.rows, count.missing))

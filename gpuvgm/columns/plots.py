@@ -9,8 +9,10 @@ import pyarrow as pa
 from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import LogCodec
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.text import level_text
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.summary.grid import Floats

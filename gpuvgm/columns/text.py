@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from gpuvgm.columns.base import MISSING, Level
 from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.columns.codecs.datetimes import step_of
-from gpuvgm.columns.model import MISSING, GeneralColumn, Level, MixtureColumn
 from gpuvgm.errors import printable
 from gpuvgm.io.arrow_types import type_of
+
+if TYPE_CHECKING:
+    from gpuvgm.columns.continuous import MixtureColumn
+    from gpuvgm.columns.general import GeneralColumn
 
 LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
 LONGEST_LEVEL = 40

@@ -20,15 +20,13 @@ from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
     Checkpoint,
     Reading,
-    as_read_by,
     files_of,
     portions,
     reachable,
     rows_of_file,
-    stays_on_device,
     with_known_rows,
 )
-from gpuvgm.io import Block, DeviceSource, FileSource, Source
+from gpuvgm.io import Block, FileSource, Source
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
@@ -51,7 +49,7 @@ def engine_for(name: str, source: Source) -> str:
         The rows.
     """
     values = None if source.rows is None else source.rows * len(source.schema.names)
-    return choose_engine(name, values, on_device=isinstance(source, DeviceSource))
+    return choose_engine(name, values, on_device=source.lies_on_device)
 
 
 def executor_for(given: Any, source: Source) -> DaskExecutor | None:
@@ -70,7 +68,7 @@ def executor_for(given: Any, source: Source) -> DaskExecutor | None:
         For anything else.
     """
     if given is None:
-        client = client_if_any() if isinstance(source, DaskFrame) else None
+        client = client_if_any() if source.lazy else None
         return None if client is None else DaskExecutor(client)
     if isinstance(given, LocalExecutor):
         return None
@@ -124,7 +122,7 @@ class Run:
         Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
         """
         name = engine_for(engine, source)
-        here = stays_on_device(as_read_by(get_engine(name), source))
+        here = source.as_read(on_device=runs_on_device(get_engine(name))).lies_on_device
         return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
 
     @classmethod
@@ -200,7 +198,7 @@ class Run:
 
     def reading(self, source: Source) -> Source:
         """The source as the engine reads it."""
-        return as_read_by(get_engine(self.engine), source)
+        return source.as_read(on_device=runs_on_device(get_engine(self.engine)))
 
     def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
         """Blocks, or portions, of some columns of a source; `width` is how many columns what becomes of them has."""
@@ -216,7 +214,7 @@ class Run:
 
     def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
         """Blocks or portions for a pass of a fit: portions of files where there is a journal."""
-        if self.journal is not None and isinstance(source, FileSource) and (self.spread or source.rows is not None):
+        if self.journal is not None and source.paths and (self.spread or source.rows is not None):
             return self.portions(source, columns)
         return self.blocks(source, columns)
 

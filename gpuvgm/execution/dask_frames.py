@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -21,7 +20,7 @@ _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DaskFrame:
+class DaskFrame(Source):
     """A frame of Dask, of pandas' frames or cuDF's.
 
     Parameters
@@ -40,6 +39,8 @@ class DaskFrame:
     name: str = "dask.DataFrame"
     flavour: str = "dask"
     repeatable: bool = True
+    identified: ClassVar[bool] = True
+    lazy: ClassVar[bool] = True
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -179,12 +180,6 @@ def _picked(portion: Partition, frame: Any, wanted: list[tuple[int, int, int]]) 
         (order, low, source.sample(portion.reading.columns, [(low - portion.first_row, high - low)]))
         for order, low, high in wanted
     ]
-
-
-def is_dask_frame(source: Any) -> bool:
-    """Whether something is a frame of Dask, of pandas or cuDF; nothing is imported."""
-    dask = sys.modules.get("dask.dataframe")
-    return dask is not None and isinstance(source, dask.DataFrame)
 
 
 def dask_source(frame: Any, opener: Opener) -> DaskFrame:

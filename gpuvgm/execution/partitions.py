@@ -11,11 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from gpuvgm.engines import Engine, get_engine, runs_on_device
+from gpuvgm.engines import get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import Block
-from gpuvgm.io.cudf_files import CudfFiles, device_files
-from gpuvgm.io.device import DeviceSource
 from gpuvgm.io.files import FileSource, Part
 from gpuvgm.io.locations import Location
 from gpuvgm.io.remote import lies_in_process
@@ -25,20 +23,9 @@ from gpuvgm.io.tables import TableSource
 COUNTED_ROWS = 1 << 16
 
 
-def as_read_by(engine: Engine, source: Source) -> Source:
-    """The source as an engine reads it.
-
-    For engines of the host, rows of a device are copied in blocks. For engines of a device, cuDF reads Parquet files
-    there, if it is installed.
-    """
-    if not runs_on_device(engine):
-        return source.on_host() if isinstance(source, DeviceSource) else source
-    return device_files(source) or source
-
-
-def stays_on_device(source: Source) -> bool:
-    """Whether blocks of a source, as an engine reads it, lie on a device."""
-    return isinstance(source, CudfFiles) or (isinstance(source, DeviceSource) and not source.hosted)
+def as_read_by(engine: str, source: Source) -> Source:
+    """The source as an engine reads it: for engines of a device cuDF reads files there, others get rows on the host."""
+    return source.as_read(on_device=runs_on_device(get_engine(engine)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +97,8 @@ class Stretch:
         """The rows, as the engine reads them; cuDF reads files that are wanted as a whole."""
         columns, block_rows = self.reading.columns, self.reading.block_rows
         if self.rows == self.source.rows:
-            source = as_read_by(get_engine(self.reading.engine), self.source)
-            return OpenPortion(stays_on_device(source), shifted(source.blocks(columns, block_rows), self.offset))
+            source = as_read_by(self.reading.engine, self.source)
+            return OpenPortion(source.lies_on_device, shifted(source.blocks(columns, block_rows), self.offset))
         start = self.first_row - self.offset
         blocks = self.source.between(columns, start, start + self.rows, block_rows)
         return OpenPortion(on_device=False, blocks=shifted(blocks, self.offset))
@@ -138,9 +125,9 @@ class HeldRows:
 
     def opened(self) -> OpenPortion:
         """The rows, as the engine reads them."""
-        source = as_read_by(get_engine(self.reading.engine), self.source)
+        source = as_read_by(self.reading.engine, self.source)
         blocks = source.blocks(self.reading.columns, self.reading.block_rows)
-        return OpenPortion(stays_on_device(source), shifted(blocks, self.first_row))
+        return OpenPortion(source.lies_on_device, shifted(blocks, self.first_row))
 
 
 def shifted(blocks: Iterator[Block], offset: int) -> Iterator[Block]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from gpuvgm import io
-from gpuvgm.execution.dask_frames import dask_source, is_dask_frame
+from gpuvgm.execution.dask_frames import dask_source
 from gpuvgm.io import Source
 
 
@@ -27,3 +30,9 @@ def open_source(source: object) -> Source:
     if not io.is_source(source) and is_dask_frame(source):
         return dask_source(source, open_source)
     return io.open_source(source, open_source)
+
+
+def is_dask_frame(source: Any) -> bool:
+    """Whether something is a frame of Dask, of pandas or cuDF; nothing is imported."""
+    dask = sys.modules.get("dask.dataframe")
+    return dask is not None and isinstance(source, dask.DataFrame)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns.model import ColumnModel, MixtureColumn
+from gpuvgm.columns.model import ColumnModel
+from gpuvgm.config import check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
-from gpuvgm.table.checks import check_choice
 from gpuvgm.table.transformer import TableTransformer
 
 
@@ -102,7 +102,8 @@ class DataTransformer:
         self._table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         self._empty = self.train_data[:0].copy()
         self.model: list[ColumnModel] = list(self._table.columns_.values())
-        mixtures = [column if isinstance(column, MixtureColumn) else None for column in self.model]
+        held = {column.name: column for column in self._table.model_.mixtures}
+        mixtures = [held.get(column.name) for column in self.model]
         self.components = [None if column is None else column.active for column in mixtures]
         self.ordering = [None if column is None else np.array(column.order) for column in mixtures]
         self.output_info = [part for column in self.model for part in _parts(column)]

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns.categories import cell_of
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, MixtureColumn
+from gpuvgm.columns.base import MODE, SCALAR
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import get_engine
@@ -25,7 +27,6 @@ from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, locate
 from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
-from gpuvgm.table.layout import MODE, SCALAR
 from gpuvgm.table.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
@@ -212,15 +213,15 @@ class DataTransformer:
         InputError
             For a column that was not fitted or is not discrete, and for a value that it does not hold.
         """
-        columns = {column.name: column for column, _ in self._fitted()}
-        column = columns.get(str(column_name))
+        columns = [column.name for column, _ in self._fitted()]
         discrete = [name for name in columns if name not in self._continuous]
-        if not isinstance(column, CategoricalColumn):
-            problem = "was not fitted" if column is None else "is continuous"
+        column = {column.name: column for column in self._table.model_.categorical}.get(str(column_name))
+        if column is None:
+            problem = "is continuous" if str(column_name) in columns else "was not fitted"
             raise InputError(f'column "{column_name}" {problem}; discrete columns: {", ".join(discrete) or "none"}')
         return {
             "discrete_column_id": discrete.index(column.name),
-            "column_id": list(columns).index(column.name),
+            "column_id": columns.index(column.name),
             "value_id": _value_id(column, value),
         }
 
@@ -342,10 +343,11 @@ def _truths(frame: Any) -> list[Any]:
 
 def _refuse_missing(source: Source, table: TableTransformer) -> None:
     """Refuse continuous columns with missing rows, for which CTGAN has no place."""
-    for name, column in table.columns_.items():
-        if isinstance(column, MixtureColumn) and column.fit.missing:
+    for column in table.model_.mixtures:
+        if column.fit.missing:
             raise InputError(
-                f'column "{name}": {column.fit.missing} values are missing (first at {_first_missing(source, column)}),'
+                f'column "{column.name}": {column.fit.missing} values are missing '
+                f"(first at {_first_missing(source, column)}),"
                 " and CTGAN has no place for them in a continuous column; fill them in, or leave the rows out"
             )
 
@@ -369,13 +371,13 @@ def _described(column: ColumnModel) -> Any:
 
 def _places(column: Fitted) -> NDArray[np.int64]:
     """Place in CTGAN's matrix of every cell: components in index order, levels as they are."""
-    return np.array(column.order if isinstance(column, MixtureColumn) else range(column.width), np.int64)
+    return np.array(column.order, np.int64)
 
 
 def _value_id(column: CategoricalColumn, value: Any) -> int:
     """Cell of a value of a discrete column."""
     try:
-        cell = cell_of(column, plain(value))
+        cell = column.cell_of(plain(value))
     except ValueError:
         cell = None
     if cell is None:

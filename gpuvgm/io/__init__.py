@@ -1,21 +1,19 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, kept_rows
+from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
 from gpuvgm.io.cudf_files import CudfFiles, device_files
 from gpuvgm.io.device import DeviceSource, device_array, lies_on_device
-from gpuvgm.io.device_results import joined
-from gpuvgm.io.files import FileSource, locate, metadata_of, place_in
+from gpuvgm.io.files import FileSource
 from gpuvgm.io.folders import manifest_document, manifest_text
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
-from gpuvgm.io.numpy_arrays import numpy_array
 from gpuvgm.io.opening import is_source, open_source
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.paths import MANIFEST
 from gpuvgm.io.remote import RemoteFile, lies_in_process
-from gpuvgm.io.restore import restore
+from gpuvgm.io.restore import numpy_array, restore
 from gpuvgm.io.sampled import SampleSource
 from gpuvgm.io.sinks import ParquetSink, rows_of_group
-from gpuvgm.io.source import Source
+from gpuvgm.io.source import Source, locate
 from gpuvgm.io.stray_text import stray_text
 from gpuvgm.io.targets import PAGE_ENDINGS, check_document, check_folder_of, refuse_overwriting
 
@@ -47,11 +45,9 @@ __all__ = [
     "location_of",
     "manifest_document",
     "manifest_text",
-    "metadata_of",
     "is_source",
     "open_binary",
     "open_source",
-    "place_in",
     "read_metadata",
     "refuse_overwriting",
     "refuse_read_only",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.io.arrow_types import is_text_type
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
+LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 
 
 def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, namespace_of, on_host, to_numpy
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow_values import joined_arrays, taken
 
@@ -72,6 +72,7 @@ def _sliced(column: Column, start: int, stop: int) -> Column:
 
 
 Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
+Table: TypeAlias = "pa.Table | DeviceTable"
 Join = Callable[[list[Batch]], Batch]
 
 
@@ -235,3 +236,36 @@ def reblock(
             first_row += table.num_rows
     for table in gatherer.rest():
         yield Block(first_row, table)
+
+
+def joined(parts: Sequence[pa.RecordBatch | DeviceTable], schema: pa.Schema) -> Table:
+    """Blocks as one table: of the host where all lie there, else on the device, column by column."""
+    if not any(isinstance(part, DeviceTable) for part in parts):
+        return pa.Table.from_batches(parts, schema)  # type: ignore[arg-type]
+    columns = {name: _joined([part.column(name) for part in parts]) for name in schema.names}
+    return DeviceTable(columns, sum(part.num_rows for part in parts))
+
+
+def _joined(parts: Sequence[Column]) -> Column:
+    if len(parts) == 1:
+        return parts[0]
+    here = [part for part in parts if isinstance(part, DeviceColumn)]
+    if len(here) < len(parts):
+        together: Any = parts
+        whole: Column = joined_arrays(together, parts[0].type)
+        return whole
+    xp = namespace_of(here[0].values)
+    missing = None
+    if any(part.missing is not None for part in here):
+        missing = xp.concatenate([_mask(part) for part in here])
+    return DeviceColumn(xp.concatenate([part.values for part in here]), here[0].type, missing)
+
+
+def _mask(column: DeviceColumn) -> Array:
+    none = namespace_of(column.values).zeros(len(column), dtype=np.bool_)
+    return none if column.missing is None else column.missing
+
+
+def host_table(table: Table) -> pa.Table:
+    """The table in the memory of the host."""
+    return pa.Table.from_batches([table.to_arrow()]) if isinstance(table, DeviceTable) else table

@@ -15,19 +15,18 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.arrays import Column
-from gpuvgm.io.block import Block, DeviceTable, reblock
+from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.device import HeldSeries, is_plain
-from gpuvgm.io.device_results import joined
 from gpuvgm.io.files import FileSource
 from gpuvgm.io.memory import flat
 from gpuvgm.io.parquet import ParquetPart, open_parquet
 from gpuvgm.io.paths import check_unchanged
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Runs, check_request
+from gpuvgm.io.source import Runs, Source, check_request
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CudfFiles:
+class CudfFiles(Source):
     """Parquet files whose blocks lie on a device.
 
     Parameters
@@ -42,6 +41,11 @@ class CudfFiles:
     cudf: Any
     flavour: str = "path"
     repeatable: bool = True
+
+    @property
+    def lies_on_device(self) -> bool:
+        """Blocks lie on the device."""
+        return True
 
     @property
     def name(self) -> str:
@@ -127,9 +131,9 @@ def _together(tables: list[DeviceTable]) -> DeviceTable:
     return table
 
 
-def device_files(source: Any) -> CudfFiles | None:
-    """Files that cuDF reads into the device; None where it is not there or broken, and for everything else."""
-    if not isinstance(source, FileSource) or not all(isinstance(part, ParquetPart) for part in source.parts):
+def device_files(source: FileSource) -> CudfFiles | None:
+    """Files that cuDF reads into the device; None where it is not there or broken, and for other formats."""
+    if not all(isinstance(part, ParquetPart) for part in source.parts):
         return None
     if any(isinstance(part.path, RemoteFile) for part in source.parts):
         return None  # Arrow reads them, with retries

@@ -18,7 +18,7 @@ from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.io.block import Block, DeviceTable
 from gpuvgm.io.memory import array_column, flat, refused_column
-from gpuvgm.io.source import Runs, check_names, check_request, check_runs, reason
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, reason
 
 CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
 NUMBERS = "fiu"  # kinds of NumPy's dtypes that engines work on
@@ -81,7 +81,7 @@ def is_plain(type_: pa.DataType) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DeviceSource:
+class DeviceSource(Source):
     """Named columns on a device.
 
     Parameters
@@ -117,8 +117,20 @@ class DeviceSource:
         """Columns and their Arrow types."""
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
-    def on_host(self) -> DeviceSource:
-        """The same rows, in blocks that are copied to the host one by one."""
+    @property
+    def lies_on_device(self) -> bool:
+        """Whether blocks lie on the device, and are not copied to the host."""
+        return not self.hosted
+
+    @property
+    def arrays(self) -> Any:
+        """Functions of the device's arrays."""
+        return self.namespace
+
+    def as_read(self, *, on_device: bool) -> DeviceSource:
+        """The rows; for engines of the host in blocks that are copied there one by one."""
+        if on_device:
+            return self
         matrix = None if self.matrix is None else _HostSlices(self.matrix)
         return replace(self, hosted=True, matrix=matrix)
 

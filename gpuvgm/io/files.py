@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.csv_files import csv_parts
 from gpuvgm.io.folders import as_recorded, recorded_files
@@ -18,9 +18,9 @@ from gpuvgm.io.ipc_files import ipc_part
 from gpuvgm.io.locations import Location
 from gpuvgm.io.parquet import ParquetPart, parquet_part, read_metadata
 from gpuvgm.io.paths import Stamp, expand, format_of, nothing_in, stamp_of, together, unchanged
-from gpuvgm.io.sampled import SampleSource
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same, text_of_metadata
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
 
+_LOG = logging.getLogger("gpuvgm")
 Paths = Sequence[str | os.PathLike[str]]
 
 
@@ -60,7 +60,7 @@ OPENERS: Mapping[str, Opener] = {"parquet": _each(parquet_part), "csv": csv_part
 
 
 @dataclass(frozen=True, slots=True)
-class FileSource:
+class FileSource(Source):
     """Files of the same columns and types, read one after the other.
 
     Parameters
@@ -81,6 +81,12 @@ class FileSource:
     flavour: str = "path"
     repeatable: bool = True
     given: tuple[str, ...] = ()
+    identified: ClassVar[bool] = True
+
+    @property
+    def paths(self) -> tuple[Location, ...]:
+        """The files."""
+        return tuple(part.path for part in self.parts)
 
     @property
     def schema(self) -> pa.Schema:
@@ -137,6 +143,64 @@ class FileSource:
         ]
         return {"kind": "files", "files": files}
 
+    def metadata(self) -> dict[str, dict[str, str]]:
+        """Key/value metadata of the Parquet files."""
+        return {str(part.path): read_metadata(part.path) for part in self.parts if isinstance(part, ParquetPart)}
+
+    def locate(self, row: int) -> str:
+        """The file that holds a row, and the row in it, counted from 1."""
+        for part in self.parts:
+            if part.rows is None or row < part.rows:
+                last = part is self.parts[-1] or part.rows is not None
+                return f"{part.path if last else self.name}, row {row + 1}"
+            row -= part.rows
+        raise InputError(f"{self.name}: there is no row {row} after the last")
+
+    @property
+    def place(self) -> Callable[[int], str]:
+        """`locate`: files hold their rows elsewhere."""
+        return self.locate
+
+    def as_read(self, *, on_device: bool) -> Source:
+        """The files, or cuDF's reading of them where it is installed and they can be read so."""
+        from gpuvgm.io.cudf_files import device_files
+
+        return (device_files(self) if on_device else None) or self
+
+    def new_since(self, known: Mapping[str, Any]) -> FileSource | None:
+        """The files that a fingerprint does not list, also not as added; None where all are known."""
+        if known.get("kind") != "files":
+            Source.new_since(self, known)
+        now = self.fingerprint()["files"]
+        new, gone = told_apart(known["files"], now)
+        unknown, _ = told_apart(known.get("added", ()), [now[i] for i in new])
+        new = [new[i] for i in unknown]
+        names = {self.parts[i].path.name for i in new}
+        for file in gone:
+            if file["name"] in names:
+                raise SourceChangedError(f"{self.name}: {file['name']} was changed since it was fitted; fit all again")
+            raise SourceChangedError(
+                f"{self.name}: {file['name']} was fitted and is gone; fit again without resume=True"
+            )
+        if not new:
+            _LOG.info("%s: no file is new", self.name)
+            return None
+        return replace(self, parts=tuple(self.parts[i] for i in new), stamps=tuple(self.stamps[i] for i in new))
+
+    def added_to(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """A fingerprint that also lists these files, whose rows were added to those of another source."""
+        return {**known, "added": [*known.get("added", ()), *self.fingerprint()["files"]]}
+
+    def note_changes(self, known: Mapping[str, Any]) -> None:
+        """Log the files that have the name of one in a fingerprint, and are others."""
+        if known.get("kind") != "files":
+            return
+        new, gone = told_apart(known["files"], self.fingerprint()["files"])
+        fitted = {file["name"] for file in gone}
+        for position in new:
+            if self.parts[position].path.name in fitted:
+                _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
+
     def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         for part, stamp in zip(self.parts, self.stamps, strict=True):
             with unchanged(part.path, stamp):
@@ -161,44 +225,26 @@ class FileSource:
         return pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names) if batch.columns else batch
 
 
-def metadata_of(source: Source) -> dict[str, dict[str, str]]:
-    """Key/value metadata of what a source holds: by file for Parquet files, else that of the schema."""
-    if isinstance(source, FileSource):
-        return {str(part.path): read_metadata(part.path) for part in source.parts if isinstance(part, ParquetPart)}
-    return {source.name: text_of_metadata(source.name, source.schema.metadata or {})}
-
-
-def locate(source: Source, row: int) -> str:
-    """Where a row lies, for messages.
-
-    Parameters
-    ----------
-    source : Source
-        The source.
-    row : int
-        Global row, counted from 0.
+def told_apart(
+    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> tuple[list[int], list[Mapping[str, Any]]]:
+    """Which of the files are none of those before, and those that are no longer there; names may occur again.
 
     Returns
     -------
-    str
-        The file and the row in it, counted from 1; for tables in memory their name and the global row, counted from 0.
+    new : list of int
+        Places among the files now.
+    gone : list of mapping
+        The others of before.
     """
-    if isinstance(source, SampleSource):
-        origin = source.row_of(row)
-        return f"{source.name}, row {row}" if origin is None else locate(source.origin, origin)
-    if not isinstance(source, FileSource):
-        return f"{source.name}, row {row}"
-    for part in source.parts:
-        if part.rows is None or row < part.rows:
-            last = part is source.parts[-1] or part.rows is not None
-            return f"{part.path if last else source.name}, row {row + 1}"
-        row -= part.rows
-    raise InputError(f"{source.name}: there is no row {row} after the last")
-
-
-def place_in(source: Source) -> Callable[[int], str]:
-    """From a row to the words for its place; it can travel to another process without the rows."""
-    return partial(locate, source) if isinstance(source, FileSource) else f"{source.name}, row {{}}".format
+    left = [dict(file) for file in before]
+    new = []
+    for place, file in enumerate(now):
+        if file in left:
+            left.remove(dict(file))
+        else:
+            new.append(place)
+    return new, [*left]
 
 
 def _deal(taken: list[list[pa.RecordBatch]], inside: Sequence[tuple[int, tuple[int, int]]], batches: Any) -> None:

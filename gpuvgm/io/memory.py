@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_values import joined_arrays
+from gpuvgm.io.arrow_values import LARGEST_WHOLE, joined_arrays
 from gpuvgm.io.block import Block, rows_only
-from gpuvgm.io.numpy_arrays import LARGEST_WHOLE
-from gpuvgm.io.source import Runs, check_names, check_request, check_runs, reason
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, reason
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 infer_type: Any = pa.infer_type  # its stub asks for a mask
@@ -37,7 +36,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class ArraySource:
+class ArraySource(Source):
     """Named columns in memory, converted to Arrow only where they are asked for.
 
     Parameters
@@ -222,7 +221,7 @@ def _arrow_array(values: Any) -> Any:
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
     """One contiguous array."""
     chunks: list[pa.Array[Any]] = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
-    whole: pa.Array[Any] = joined_arrays(chunks, values.type)
+    whole: pa.Array[Any] = chunks[0] if len(chunks) == 1 else joined_arrays(chunks, values.type)
     return whole
 
 

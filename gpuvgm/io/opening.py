@@ -76,10 +76,9 @@ def _from_list(parts: Any) -> Source:
 
 def _from_memory(source: object, open_part: Opener) -> Source:
     refuse_no_table(source)
-    on_device = device_source(source)
-    if on_device is not None:
-        return on_device
-    opened = _from_frame(source)
+    if is_loaded("pandas", "DataFrame", source):
+        return pandas_source(source)
+    opened = device_source(source) or _from_frame(source)
     if opened is not None:
         return opened
     if isinstance(source, Mapping):
@@ -94,8 +93,6 @@ def _from_memory(source: object, open_part: Opener) -> Source:
 
 
 def _from_frame(source: Any) -> Source | None:
-    if is_loaded("pandas", "DataFrame", source):
-        return pandas_source(source)
     if is_loaded("polars", "DataFrame", source):
         return polars_source(source)
     if isinstance(source, pa.Table):

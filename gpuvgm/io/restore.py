@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_values import joined_arrays, plain_column, tidied
-from gpuvgm.io.device import DeviceSource
-from gpuvgm.io.device_results import Table, host_table, to_device
-from gpuvgm.io.numpy_arrays import loses_digits, numpy_array
+from gpuvgm.io.arrow_values import LARGEST_WHOLE, joined_arrays, plain_column, tidied
+from gpuvgm.io.block import Table, host_table
+from gpuvgm.io.device import DeviceSource, is_plain
 from gpuvgm.io.source import Source, reason
 from gpuvgm.shortage import ARROW_PROBLEMS
 
@@ -220,3 +221,128 @@ def _nullable(name: str) -> Any:
     import pandas
 
     return pandas.api.types.pandas_dtype(name.replace("uint", "UInt") if name[0] == "u" else name.replace("int", "Int"))
+
+
+# -- NumPy's arrays
+
+
+def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
+    """A NumPy array of a column, which the caller may write to.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    column : pyarrow.ChunkedArray or pyarrow.Array
+        Its values; dictionaries, runs and extension types give the values that they stand for.
+
+    Returns
+    -------
+    ndarray of shape (rows,)
+        The column's own dtype where nothing is missing. Missing is NaN in numbers, NaT in datetimes and durations, and
+        None in all others. Integers with missing values are float64 while all lie from -2^53 to 2^53, else objects
+        (int and None); times of the day are `datetime.time`, those in nanoseconds timedelta64 from midnight.
+
+    Raises
+    ------
+    InputError
+        For values that neither NumPy nor Python has.
+    """
+    column = plain_column(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+    if column.type == pa.time64("ns"):  # Python's times have no nanoseconds
+        column = column.cast(pa.int64()).cast(pa.duration("ns"))
+    try:
+        values = _objects(column) if loses_digits(column) else np.asarray(column.to_numpy())
+    except (*ARROW_PROBLEMS, ValueError, OverflowError) as problem:
+        raise InputError(
+            f'column "{name}" holds {column.type} values that NumPy cannot have ({reason(problem)}); '
+            "take the result as a pyarrow table"
+        ) from problem
+    return values if values.flags.writeable else values.copy()
+
+
+def loses_digits(column: pa.ChunkedArray[Any]) -> bool:
+    """Whether integers, in lists and structs too, would become floats that are not equal to them."""
+    return any(_beyond_floats(leaf) for chunk in column.chunks for leaf in _leaves(chunk))
+
+
+def _leaves(values: Any) -> Iterator[Any]:
+    """Arrays of the values within lists, maps and structs; an array of none of these itself."""
+    type_ = values.type
+    if not pa.types.is_nested(type_) or pa.types.is_union(type_):
+        yield values
+        return
+    for part in values.flatten() if pa.types.is_struct(type_) else [values.flatten()]:
+        yield from _leaves(part)
+
+
+def _beyond_floats(values: Any) -> bool:
+    if not values.null_count or values.type not in (pa.int64(), pa.uint64()):
+        return False
+    ends: Any = pc.min_max(values).as_py()
+    return ends["min"] is not None and bool(max(-ends["min"], ends["max"]) > LARGEST_WHOLE)
+
+
+def _objects(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
+    return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
+
+
+# -- what lies on a device
+
+
+def to_device(table: Table, like: DeviceSource) -> Any:
+    """A table as what lay on the device: a cuDF frame with its index, or a dict of arrays.
+
+    A dict has the device's arrays for numbers (float64 with NaN where values are missing) and NumPy's, as
+    `numpy_array` makes them, for everything that the device's arrays cannot hold.
+    """
+    if like.flavour == "cudf":
+        return to_cudf(table, like)
+    return {name: to_array(name, table.column(name), like.namespace) for name in table.schema.names}
+
+
+def to_array(name: str, column: Any, namespace: Any) -> Any:
+    """One column as an array of the device, where the device has such."""
+    if not isinstance(column, DeviceColumn):
+        values = numpy_array(name, column)
+        return namespace.asarray(values) if values.dtype.kind in "fiub" else values
+    if pa.types.is_temporal(column.type) or _device_beyond_floats(column):
+        return numpy_array(name, column.to_arrow())
+    values = column.values
+    if column.missing is None or not column.missing.any():
+        return values
+    wide = values if values.dtype.kind == "f" else values.astype(np.float64)
+    return namespace.where(column.missing, wide.dtype.type(np.nan), wide)
+
+
+def _device_beyond_floats(column: DeviceColumn) -> bool:
+    """Whether a column has missing values, and integers that float64 may not hold."""
+    values, missing = column.values, column.missing
+    if missing is None or values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not missing.any():
+        return False
+    beyond = values > LARGEST_WHOLE
+    if values.dtype.kind == "i":
+        beyond |= values < -LARGEST_WHOLE
+    return bool((beyond & ~missing).any())
+
+
+def to_cudf(table: Table, like: DeviceSource) -> Any:
+    """A cuDF DataFrame, with the source's index where the number of rows is the same."""
+    import cudf
+
+    frame = cudf.DataFrame({name: to_cudf_series(table.column(name)) for name in table.schema.names})
+    if like.index is not None and len(like.index) == table.num_rows:
+        frame.index = like.index
+    return frame
+
+
+def to_cudf_series(column: Any) -> Any:
+    """One column as a cuDF Series: arrays of the device without a copy through the host."""
+    import cudf
+
+    if not isinstance(column, DeviceColumn) or not is_plain(column.type):
+        return cudf.Series.from_arrow(column.to_arrow() if isinstance(column, DeviceColumn) else column)
+    series = cudf.Series(column.values, nan_as_null=False)
+    if pa.types.is_temporal(column.type):
+        series = series.astype(str(column.type).replace("timestamp", "datetime64").replace("duration", "timedelta64"))
+    return series if column.missing is None else series.mask(cudf.Series(column.missing))

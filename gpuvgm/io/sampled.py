@@ -14,7 +14,7 @@ from gpuvgm.io.tables import TableSource
 
 
 @dataclass(frozen=True, slots=True)
-class SampleSource:
+class SampleSource(Source):
     """Rows of a source as a source of their own.
 
     Parameters
@@ -62,6 +62,11 @@ class SampleSource:
     def fingerprint(self) -> dict[str, Any]:
         """That of the origin, and how the sample was taken."""
         return self.origin.fingerprint() | {"sample": self.record}
+
+    def locate(self, row: int) -> str:
+        """Where a row of the sample lies in the origin, as far as that is known."""
+        origin = self.row_of(row)
+        return Source.locate(self, row) if origin is None else self.origin.locate(origin)
 
     def row_of(self, row: int) -> int | None:
         """Row of the origin that a row of the sample is; None where every column has rows of its own."""

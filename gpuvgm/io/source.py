@@ -4,53 +4,150 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, listed, printable
 from gpuvgm.io.block import Block
 
+if TYPE_CHECKING:
+    from gpuvgm.io.locations import Location
+
 Runs = Sequence[tuple[int, int]]
 MOST_SAID = 250  # letters of a message of another library
 
 
-@runtime_checkable
-class Source(Protocol):
-    """A table that can be read through in blocks, whatever it came from."""
+class Source:
+    """A table that can be read through in blocks, whatever it came from; sources replace what differs.
+
+    Attributes
+    ----------
+    name : str
+        For messages: the path, or the type of the object given.
+    flavour : str
+        What the caller gave: "pandas", "polars", "pyarrow", "cudf", "dict", "matrix", "path", "stream", "dask" or
+        "sample".
+    schema : pyarrow.Schema
+        Columns and Arrow types as given.
+    rows : int or None
+        Number of rows; None when unknown without reading.
+    repeatable : bool
+        Whether `blocks` can be called again.
+    identified : bool
+        Whether the fingerprint tells the rows from all others, so that work on them can be resumed.
+    lazy : bool
+        Whether the rows are computed by Dask's graph.
+    """
+
+    __slots__ = ()
+    identified: ClassVar[bool] = False
+    lazy: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """For messages."""
+
+        @property
+        def flavour(self) -> str:
+            """What the caller gave."""
+
+        @property
+        def schema(self) -> pa.Schema:
+            """Columns and Arrow types as given."""
+
+        @property
+        def rows(self) -> int | None:
+            """Number of rows."""
+
+        @property
+        def repeatable(self) -> bool:
+            """Whether `blocks` can be called again."""
 
     @property
-    def name(self) -> str:
-        """For messages: the path, or the type of the object given."""
+    def paths(self) -> tuple[Location, ...]:
+        """The files that hold the rows, if these are files."""
+        return ()
 
     @property
-    def flavour(self) -> str:
-        """What the caller gave: "pandas", "polars", "pyarrow", "cudf", "dict", "matrix", "path" or "stream"."""
+    def lies_on_device(self) -> bool:
+        """Whether blocks lie on a device."""
+        return False
 
     @property
-    def schema(self) -> pa.Schema:
-        """Columns and Arrow types as given."""
-
-    @property
-    def rows(self) -> int | None:
-        """Number of rows; None when unknown without reading."""
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether `blocks` can be called again."""
+    def arrays(self) -> Any:
+        """Namespace of arrays that lie where the rows do."""
+        return np
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter).
 
         Blocks of sources on a device hold a `DeviceTable`, of all others Arrow batches.
         """
+        raise NotImplementedError
+
+    def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
+        """Read rows [start, stop) of files in blocks that keep their global indices; only where `rows` is known."""
+        raise NotImplementedError
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows [start, start + length) of each run, one after the other; only where `rows` is known."""
+        raise NotImplementedError
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the source later; JSON-able."""
+        raise NotImplementedError
+
+    def metadata(self) -> dict[str, dict[str, str]]:
+        """Key/value metadata of what the source holds: by file for Parquet files, else that of the schema."""
+        return {self.name: text_of_metadata(self.name, self.schema.metadata or {})}
+
+    def locate(self, row: int) -> str:
+        """Where a global row, counted from 0, lies, for messages.
+
+        Returns
+        -------
+        str
+            The file and the row in it, counted from 1; for tables in memory their name and the row, counted from 0.
+        """
+        return f"{self.name}, row {row}"
+
+    @property
+    def place(self) -> Callable[[int], str]:
+        """`locate` without the rows, so that it can travel to another process."""
+        return f"{self.name}, row {{}}".format
+
+    def as_read(self, *, on_device: bool) -> Source:
+        """The source as engines of a device, or of the host, read it."""
+        return self
+
+    def new_since(self, known: Mapping[str, Any]) -> Source | None:
+        """The files that a fingerprint does not list, also not as added; None where all are known.
+
+        Raises
+        ------
+        SourceChangedError
+            For a file that was changed or removed since, naming it.
+        InputError
+            For a source that is no files.
+        """
+        raise InputError(f"{self.name}: only files can be told apart from those that were fitted; use partial_fit")
+
+    def added_to(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """A fingerprint that also lists the files whose rows were added to those of another source."""
+        return dict(known)
+
+    def note_changes(self, known: Mapping[str, Any]) -> None:
+        """Log the files that have the name of one in a fingerprint, and are others."""
+
+
+def locate(source: Source, row: int) -> str:
+    """Where a row of a source lies, for messages; see `Source.locate`."""
+    return source.locate(row)
 
 
 def reason(problem: Exception) -> str:

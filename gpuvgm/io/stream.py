@@ -15,7 +15,7 @@ from gpuvgm.io.source import Runs, Source, check_names, check_request, check_run
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 
-class StreamSource:
+class StreamSource(Source):
     """Anything with `__arrow_c_stream__`.
 
     A RecordBatchReader can be read once. Others (a duckdb relation) are asked for a new stream each time.
@@ -30,13 +30,16 @@ class StreamSource:
 
     flavour = "stream"
     rows: int | None = None
+    name: str
+    repeatable: bool
+    schema: pa.Schema
 
     def __init__(self, name: str, stream: Any) -> None:
         self.name = name
         self.repeatable = not isinstance(stream, (pa.RecordBatchReader, Iterator))
         self._stream = stream
         self._reader: pa.RecordBatchReader | None = self._open()
-        self.schema: pa.Schema = self._reader.schema
+        self.schema = self._reader.schema
         check_names(name, self.schema.names)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
@@ -75,7 +78,7 @@ class StreamSource:
         return reader
 
 
-class IteratorSource:
+class IteratorSource(Source):
     """An iterator of tables, or of anything else `open_source` takes; read once.
 
     Parameters
@@ -89,6 +92,8 @@ class IteratorSource:
     flavour = "stream"
     repeatable = False
     rows: int | None = None
+    name: str
+    schema: pa.Schema
 
     def __init__(self, parts: Iterator[Any], opener: Callable[[object], Source]) -> None:
         self.name = type(parts).__name__
@@ -97,7 +102,7 @@ class IteratorSource:
         if first is None:
             raise InputError(f"{self.name}: the iterator gave nothing; it may have been read before, give a new one")
         opened = self._opened(0, first)
-        self.schema: pa.Schema = opened.schema
+        self.schema = opened.schema
         self._parts: Iterator[Any] | None = chain([opened], parts)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.memory import ArraySource, stream_column
-from gpuvgm.io.source import Runs, check_names, check_request, check_runs
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)
-class TableSource:
+class TableSource(Source):
     """A pyarrow table in memory; blocks are slices of it.
 
     Parameters

@@ -10,15 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from gpuvgm.columns.base import MISSING
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, LogCodec
-from gpuvgm.columns.model import (
-    MISSING,
-    CategoricalColumn,
-    ColumnModel,
-    GeneralColumn,
-    MixtureColumn,
-    TableModel,
-)
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.report.text import Row, aligned
 from gpuvgm.summary.grid import Floats
@@ -176,25 +173,12 @@ def model_distance(model: TableModel, other: TableModel) -> ModelDistance:
 
 
 def _column_distance(one: ColumnModel, other: ColumnModel) -> ColumnDistance:
-    if isinstance(one, CategoricalColumn) and isinstance(other, CategoricalColumn):
-        return _levels_distance(one, other)
-    both_numbers = isinstance(one, (MixtureColumn, GeneralColumn)) and type(one) is type(other)
-    if both_numbers and _of_one_sort(one.codec, other.codec):  # type: ignore[union-attr]
-        if isinstance(one, MixtureColumn) and isinstance(other, MixtureColumn):
-            return _numbers_distance(one, other)
-        if isinstance(one, GeneralColumn) and isinstance(other, GeneralColumn):
-            return _range_distance(one, other)
-    raise InputError(
-        f'column "{one.name}": is {one.kind} of type {one.type} here and {other.kind} of type {other.type} in the '
-        "other model, so they cannot be compared: declare the same kind and options for both fits"
-    )
-
-
-def _of_one_sort(one: Codec, other: Codec) -> bool:
-    """Whether numbers of both codecs differ by their origin only; origins of logarithms are looked at too."""
-    if isinstance(one, LogCodec) and isinstance(other, LogCodec):
-        return one.type == other.type and (one.low is None) == (other.low is None)
-    return one.name == other.name and one.type == other.type
+    if not one.is_comparable(other):
+        raise InputError(
+            f'column "{one.name}": is {one.kind} of type {one.type} here and {other.kind} of type {other.type} in the '
+            "other model, so they cannot be compared: declare the same kind and options for both fits"
+        )
+    return _DISTANCES[one.kind](one, other)
 
 
 def _levels_distance(one: CategoricalColumn, other: CategoricalColumn) -> LevelsDistance:
@@ -258,6 +242,14 @@ def _numbers_distance(one: MixtureColumn, other: MixtureColumn) -> NumbersDistan
         modal_share=sum(one.modal_counts) / max(one.fit.rows, 1),
         other_modal_share=sum(other.modal_counts) / max(other.fit.rows, 1),
     )
+
+
+_DISTANCES: Mapping[str, Callable[[Any, Any], ColumnDistance]] = {
+    "continuous": _numbers_distance,
+    "mixed": _numbers_distance,
+    "general": _range_distance,
+    "categorical": _levels_distance,
+}
 
 
 def _functions(pair: tuple[_Distribution, _Distribution]) -> tuple[list[Any], list[Any]]:

@@ -6,7 +6,7 @@ threads or order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -16,15 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.base import EncodingOptions
-from gpuvgm.columns.model import (
-    CategoricalColumn,
-    ColumnModel,
-    GeneralColumn,
-    MixtureColumn,
-    PassedColumn,
-    TableModel,
-)
-from gpuvgm.engines import get_engine
+from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.aggregate import Merged, Results, side_by_side
 from gpuvgm.execution.context import Run
@@ -46,6 +39,16 @@ class Trial(Protocol):
 
     def figures(self, tally: Any) -> ColumnFigures:
         """The counts as figures."""
+
+
+#: (engine, column, how to encode, a sample of the columns of numbers) -> the trial of a column of each kind.
+TRIALS: Mapping[str, Callable[[Engine, Any, EncodingOptions, pa.Table], Trial]] = {
+    "continuous": NumberTrial,
+    "mixed": NumberTrial,
+    "general": NumberTrial,
+    "categorical": LevelTrial,
+    "pass": PassedTrial,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     InputError
         For rows that the model cannot encode, or when there are none.
     """
-    numbers = _numbers(model)
+    numbers = [column.name for column in model.numeric]
     # a source that can be read only once must give all columns with its sample
     names = numbers if numbers and source.repeatable else model.names
     sampled = take_sample(source, names, run, model.seed)
@@ -99,27 +102,18 @@ def _all_good(results: Results[Any]) -> dict[str, Any]:
     return results.good
 
 
-def _numbers(model: TableModel) -> list[str]:
-    """Columns of numbers."""
-    return [column.name for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
-
-
 def _trials(model: TableModel, sampled: Sampled, run: Run) -> dict[str, Trial]:
     rows = sampled.rows
     if rows.num_rows > GRID_ROWS:
         kept = np.arange(GRID_ROWS) * rows.num_rows // GRID_ROWS
-        rows = rows.select(_numbers(model)).take(pa.array(kept, pa.int64()))
+        rows = rows.select([column.name for column in model.numeric]).take(pa.array(kept, pa.int64()))
     options = EncodingOptions(model.seed, place=partial(locate, sampled.source))
     build = partial(_trial, run.here.engine, options, rows)
     return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))
 
 
 def _trial(engine: str, options: EncodingOptions, sample: pa.Table, column: ColumnModel) -> Trial:
-    if isinstance(column, CategoricalColumn):
-        return LevelTrial(get_engine(engine), column, options)
-    if isinstance(column, PassedColumn):
-        return PassedTrial()
-    return NumberTrial(get_engine(engine), column, options, sample.column(column.name))
+    return TRIALS[column.kind](get_engine(engine), column, options, sample)
 
 
 def tally_block(trials: Mapping[str, Trial], block: Block) -> TableTally:

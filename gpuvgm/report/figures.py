@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
+from gpuvgm.columns.base import Level
 from gpuvgm.columns.codecs import Number
-from gpuvgm.columns.model import Level
 from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)

@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns.base import EncodingOptions, Slice
+from gpuvgm.columns.base import MISSING, EncodingOptions, Slice
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import LevelIndex, plain_values, value_type
-from gpuvgm.columns.kinds import decoder_of, encoder_of
-from gpuvgm.columns.model import MISSING, CategoricalColumn
-from gpuvgm.columns.passthrough import RowCount
+from gpuvgm.columns.passthrough import PassedColumn, RowCount
 from gpuvgm.columns.text import level_text
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow_types import type_of
@@ -54,16 +53,18 @@ class LevelTrial:
     Parameters
     ----------
     engine : Engine
-        Not used: levels are found by Arrow.
+        Who runs the rows.
     column : CategoricalColumn
         The fitted column.
     options : EncodingOptions
         How to encode.
+    sample : pyarrow.Table
+        Not used: levels need no grid.
     """
 
-    def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions) -> None:
+    def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions, sample: pa.Table) -> None:
         self._column = column
-        self._encode, self._decode = encoder_of(engine, column, options), decoder_of(engine, column, check=True)
+        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
         self._index = LevelIndex(column.levels, value_type(type_of(column.type)))
 
     def tally(self, values: pa.Array[Any], first_row: int) -> tuple[LevelTally, None]:
@@ -109,7 +110,10 @@ def _counted(cells: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 
 
 class PassedTrial:
-    """A column that is handed through; there is nothing to lose."""
+    """A column that is handed through; there is nothing to lose. Parameters as for `LevelTrial`."""
+
+    def __init__(self, engine: Engine, column: PassedColumn, options: EncodingOptions, sample: pa.Table) -> None:
+        pass
 
     def tally(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
         """Rows."""

@@ -10,10 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import on_host
-from gpuvgm.columns.base import Coded, EncodingOptions, Slice
+from gpuvgm.columns.base import MISSING, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import Codec, LogCodec
-from gpuvgm.columns.kinds import decoder_of, encoder_of
-from gpuvgm.columns.model import MISSING, GeneralColumn, MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
 from gpuvgm.engines import Engine
 from gpuvgm.report.distributions import Distances, Pieces, distances, grid_around
@@ -90,8 +90,8 @@ class NumberTrial:
         The fitted column.
     options : EncodingOptions
         How to encode; the most probable modes are looked at beside those drawn.
-    sample : pyarrow.ChunkedArray
-        Some of the rows: distances and quantiles are finest where these lie.
+    sample : pyarrow.Table
+        Some rows of the columns of numbers: distances and quantiles are finest where these lie.
     """
 
     def __init__(
@@ -99,18 +99,17 @@ class NumberTrial:
         engine: Engine,
         column: MixtureColumn | GeneralColumn,
         options: EncodingOptions,
-        sample: pa.ChunkedArray[Any],
+        sample: pa.Table,
     ) -> None:
         self._engine, self._column = engine, column
         self._plain: Codec = plain_of(column)
-        modal = column.modal_values if isinstance(column, MixtureColumn) else ()
-        self._modal = [value for value in modal if value is not MISSING]
-        self._encode, self._decode = encoder_of(engine, column, options), decoder_of(engine, column, check=True)
+        self._modal = [value for value in column.modal_values if value is not MISSING]
+        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
         probable = EncodingOptions(options.seed, most_probable=True, first_row=options.first_row, place=options.place)
-        self._encode_probable = encoder_of(engine, column, probable)
-        self._decode_all = decoder_of(engine, column, check=False)
+        self._encode_probable = column.encoder(engine, probable)
+        self._decode_all = column.decoder(engine, check=False)
         self._unit = _unit_before(column, self._plain)
-        self._grid = self._grid_around(sample)
+        self._grid = self._grid_around(sample.column(column.name))
 
     def _grid_around(self, sample: pa.ChunkedArray[Any]) -> Grid:
         numbers = np.concatenate([np.empty(0), *(self._plain.encode(chunk) for chunk in sample.chunks)])
@@ -164,8 +163,6 @@ class NumberTrial:
 
     def _modal_rows(self, values: pa.Array[Any], numbers: Floats) -> NDArray[np.int64]:
         """Rows of each modal value, "missing" among them where the column has a cell for it."""
-        if not isinstance(self._column, MixtureColumn):
-            return np.zeros(0, np.int64)
         return np.array(
             [
                 np.count_nonzero(np.isnan(numbers) if value is MISSING else self._plain.equals(values, value))
@@ -179,8 +176,8 @@ class NumberTrial:
         return x if self._plain is self._column.codec else self._column.codec.encode(values)
 
     def _encoded(self, coded: Coded, values: pa.Array[Any], x: Floats) -> EncodedCounts:
-        column = self._column
-        if isinstance(column, GeneralColumn):
+        column: Any = self._column
+        if not column.has_cells:
             return EncodedCounts.of_range(self._fitted_numbers(values, x), column.low, column.high)
         assert coded.scalar is not None and coded.cell is not None
         return EncodedCounts.of_modes(coded.scalar, coded.cell, column.rules.scalar_limit, column.width)
@@ -188,7 +185,7 @@ class NumberTrial:
     def _under_threshold(self, coded: Coded, values: pa.Array[Any], x: Floats) -> int:
         """Ordinary rows whose most probable component is not active."""
         column = self._column
-        if not isinstance(column, MixtureColumn) or column.mixture is None or np.all(column.active):
+        if column.mixture is None or np.all(column.active):
             return 0
         numbers = self._fitted_numbers(values, x)
         if self._modal:
@@ -220,7 +217,7 @@ class NumberTrial:
             p999_relative_error=tally.relative.quantile(0.999),
             maximum_relative_error=tally.relative.maximum,
             clipped_share=tally.encoded.clipped / ordinary if ordinary else 0.0,
-            mode_agreement=agreement if isinstance(column, MixtureColumn) else None,
+            mode_agreement=agreement if column.has_cells else None,
             invalid_rows=tally.invalid,
             under_threshold_rows=tally.under_threshold,
             ks=apart.ks,
@@ -249,7 +246,7 @@ class NumberTrial:
         )
 
     def _modal_counts(self, tally: NumberTally) -> tuple[ValueCount, ...]:
-        values = self._column.modal_values if isinstance(self._column, MixtureColumn) else ()
+        values = self._column.modal_values
         return tuple(
             ValueCount(value, modal_text(self._plain, value), int(before), int(after))
             for value, before, after in zip(values, tally.modal_before, tally.modal_after, strict=True)
@@ -258,12 +255,12 @@ class NumberTrial:
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
     """Whether the fitted column knows the standard deviation of its values."""
-    return isinstance(column, MixtureColumn) and column.mixture is not None and not isinstance(column.codec, LogCodec)
+    return column.mixture is not None and not isinstance(column.codec, LogCodec)
 
 
 def _unit_before(column: MixtureColumn | GeneralColumn, plain: Codec) -> float:
     """Unit of errors while rows are read: the deviation of the fitted mixture, elsewhere the training range."""
-    if isinstance(column, MixtureColumn) and _has_fitted_unit(column):
+    if _has_fitted_unit(column):
         means, weights = column.means - column.codec.base, column.weights
         apart = np.abs(means - np.sum(weights * means))
         size = max(float(np.max(apart)), float(np.max(column.stds)), SMALLEST)  # squares of huge columns overflow

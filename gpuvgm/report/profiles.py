@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
 
+from gpuvgm.columns.base import FitRecord
 from gpuvgm.columns.codecs import Codec, LogCodec, Number
-from gpuvgm.columns.model import FitRecord, GeneralColumn, MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
 from gpuvgm.io.arrow_types import type_of
 from gpuvgm.report.axes import Binning
@@ -185,7 +188,7 @@ def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: P
     base = plain_of(column).base
     binning = Binning.of(before, base, has_zero=not _is_moment(type_of(column.type)))
     counts, below, above = binning.counts(before)
-    curves = _curves(column, binning, before.rows) if isinstance(column, MixtureColumn) else [None]
+    curves = _curves(column, binning, before.rows) if column.mixture is not None else [None]
     return Histogram(
         edges=tuple(binning.edges.tolist()),
         base=base,
@@ -209,7 +212,7 @@ def _whole(counts: Floats) -> tuple[int, ...]:
     return tuple(round(count) for count in counts.tolist())
 
 
-def _curves(column: MixtureColumn, binning: Binning, rows: float) -> list[Curve]:
+def _curves(column: MixtureColumn | GeneralColumn, binning: Binning, rows: float) -> list[Curve]:
     """Curves of the active components by rising mean, and of the whole mixture, for so many rows."""
     mixture = column.mixture
     assert mixture is not None
@@ -243,7 +246,7 @@ def _thinned(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve
     return Curve(tuple(places[part].tolist()), tuple(heights[part].tolist()))
 
 
-def components_by_mean(column: MixtureColumn) -> Ints:
+def components_by_mean(column: MixtureColumn | GeneralColumn) -> Ints:
     """Active components by rising mean."""
     k = column.active_components
     return np.asarray(k[np.argsort(column.means[k], kind="stable")])
@@ -362,8 +365,8 @@ class Evaluated:
 
 def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> NumberProfile:
     """Profile of a column from what was counted of its rows."""
-    mixture = column if isinstance(column, MixtureColumn) else None
-    modal = [plain_of(column).number(value) for value in (mixture.modal_values if mixture else ()) if value is not None]
+    mixture: Any = column if column.draws_modes else None
+    modal = [plain_of(column).number(value) for value in column.modal_values if value is not None]
     before, after = without(seen.before, modal), without(seen.after, modal)
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
         histogram = histogram_of(column, before, after) if before.rows and after.rows else None
@@ -371,7 +374,7 @@ def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> Number
     return NumberProfile(
         type=column.type,
         fit=column.fit,
-        components=len(mixture.means) if mixture else 0,
+        components=len(column.means),
         tails=mixture.rules.tails if mixture else "",
         histogram=histogram,
         modes=modes_of(mixture, seen.encoded) if mixture else (),
@@ -382,5 +385,5 @@ def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> Number
         error_unit=seen.error_unit,
         spike=spike_of(mixture, before, histogram, rows) if mixture and histogram else None,
         heaviest=_heaviest(before, rows),
-        other_weight=float(np.sum(mixture.weights[~mixture.active])) if mixture else 0.0,
+        other_weight=float(np.sum(column.weights[~column.active])),
     )

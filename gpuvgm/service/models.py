@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import CategoricalColumn, TableModel
+from gpuvgm.columns.base import MODE, SCALAR
+from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow_types import is_text_type, row_bytes, type_of
+from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
-from gpuvgm.table.layout import MODE, SCALAR
-from gpuvgm.table.write import decoded_schema
 
 MANIFEST = "manifest.json"  # in every model that is a folder
 ENDING = ".gpuvgm"
@@ -81,8 +81,8 @@ def _type_of(text: str) -> pa.DataType:
 def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
     """Bytes of a decoded row at most; the longest level counts for a column of text."""
     width = row_bytes(decoded_schema(model, {column.name: types[column.name] for column in model.columns}))
-    for column in model.columns:
-        if isinstance(column, CategoricalColumn) and is_text_type(type_of(column.type)):
+    for column in model.categorical:
+        if is_text_type(type_of(column.type)):
             width += max((len(str(level).encode()) for level in column.levels), default=0)
     return width
 

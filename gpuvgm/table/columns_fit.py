@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns.base import ColumnRequest
-from gpuvgm.columns.categorical import LevelPlan, column_of_levels, counts_of, plan_again
-from gpuvgm.columns.kinds import KINDS
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel
+from gpuvgm.columns.categorical import CategoricalColumn, LevelPlan
+from gpuvgm.columns.model import KINDS, ColumnModel
 from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan
-from gpuvgm.columns.passthrough import PassPlan, RowCount, passed_column
+from gpuvgm.columns.passthrough import PassPlan, RowCount
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.aggregate import Failure, Plan, Results, side_by_side, tally_columns
 from gpuvgm.execution.context import Run
@@ -89,8 +88,8 @@ def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Fi
         for name, plan in read.items()
         if isinstance(plan, LevelPlan) and name in tallied.good
     }
-    categorical = side_by_side(run, lambda pair: column_of_levels(*pair), levels)
-    passing = {name: passed_column(plan, RowCount(rows, 0)) for name, plan in passed.items()}
+    categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), levels)
+    passing = {name: plan.fit(RowCount(rows, 0)) for name, plan in passed.items()}
     columns = numbers.good | categorical.good | passing
     failed = planned.failed | tallied.failed | numbers.failed | categorical.failed
     return FittedColumns(columns, summaries, failed, rows)
@@ -151,7 +150,7 @@ def add_rows(
     run : Run
         Engine, executor and block size.
     """
-    levels = {c.name: (plan_again(c), counts_of(c)) for c in columns if isinstance(c, CategoricalColumn)}
+    levels = {c.name: (c.plan(), c.counted()) for c in columns if isinstance(c, CategoricalColumn)}
     every: list[Any] = [*plans, *(plan for plan, _ in levels.values())]
     passed = [column for column in columns if column.kind == "pass"]
     every = every or [PassPlan(column.name, column.type) for column in passed]
@@ -170,7 +169,7 @@ def add_rows(
         name: (plan, before.merge(tallied.good[name].shifted(offset)) if rows else before)
         for name, (plan, before) in levels.items()
     }
-    categorical = side_by_side(run, lambda pair: column_of_levels(*pair), counts)
-    passing = {c.name: passed_column(PassPlan(c.name, c.type), RowCount(offset + rows, 0)) for c in passed}
+    categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), counts)
+    passing = {c.name: PassPlan(c.name, c.type).fit(RowCount(offset + rows, 0)) for c in passed}
     columns_ = numbers.good | categorical.good | passing
     return FittedColumns(columns_, summaries, numbers.failed | categorical.failed, offset + rows)

@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.columns.categories import cell_of
-from gpuvgm.columns.codecs import Number
-from gpuvgm.columns.model import MISSING, CategoricalColumn, MixtureColumn, TableModel
+from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.table.layout import spans_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +69,13 @@ class Conditions:
         if isinstance(columns, str):
             raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
         if columns is None:
-            columns = [column.name for column in model.columns if isinstance(column, CategoricalColumn)]
+            columns = [column.name for column in model.categorical]
         self._columns = [_with_cells(model, name) for name in columns]
         self.names = tuple(columns)
         ends = np.cumsum([0, *(column.width for column in self._columns)])
         self.width = int(ends[-1])
         self.spans = {name: (int(ends[i]), int(ends[i + 1])) for i, name in enumerate(self.names)}
-        matrix = spans_of(model)
+        matrix = model.spans()
         self.matrix_spans = {name: matrix[name][-1][:2] for name in self.names}
 
     def probabilities(self, name: str, *, logarithmic: bool = True) -> Floats:
@@ -151,7 +148,7 @@ class Conditions:
         InputError
             For a value that has no cell.
         """
-        return self.at(name, _cell_of(self._columns[self._position(name)], value), rows)
+        return self.at(name, self._cell(name, value), rows)
 
     def at(self, name: str, cell: int, rows: int) -> Drawn:
         """The same condition for all rows: a column lies in a cell.
@@ -179,6 +176,13 @@ class Conditions:
         if not 0 <= cell < self._columns[position].width:
             raise InputError(f'column "{name}" has {self._columns[position].width} cells, not a cell {cell}')
         return self._drawn(np.full(rows, position), np.full(rows, cell))
+
+    def _cell(self, name: str, value: object) -> int:
+        """Cell of a level or of a modal value."""
+        cell = self._columns[self._position(name)].cell_of(value)
+        if cell is None:
+            raise InputError(f'column "{name}": {value!r} has no cell of its own')
+        return cell
 
     def _position(self, name: str) -> int:
         if name not in self.names:
@@ -265,29 +269,10 @@ class RowIndex:
         return picked
 
 
-def _with_cells(model: TableModel, name: str) -> MixtureColumn | CategoricalColumn:
+def _with_cells(model: TableModel, name: str) -> ColumnModel:
     if name not in model.names:
         raise InputError(f'column "{name}" was not fitted; fitted columns: {", ".join(model.names)}')
     column = model[name]
-    if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+    if not column.has_cells:
         raise InputError(f'column "{name}" is a {column.kind} column, which has no cells to condition on')
     return column
-
-
-def _cell_of(column: MixtureColumn | CategoricalColumn, value: object) -> int:
-    """Cell of a level or of a modal value."""
-    if isinstance(column, CategoricalColumn):
-        cell = cell_of(column, value)
-    else:
-        held = [one is MISSING if value is MISSING else _is(column, one, value) for one in column.modal_values]
-        cell = int(column.cell_positions()[held.index(True)]) if True in held else None
-    if cell is None:
-        raise InputError(f'column "{column.name}": {value!r} has no cell of its own')
-    return cell
-
-
-def _is(column: MixtureColumn, modal: Number | None, value: object) -> bool:
-    try:
-        return modal is not MISSING and column.codec.parse(value) == modal
-    except ValueError:
-        return False

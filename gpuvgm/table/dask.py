@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.dask_map import map_frames
 
 
-def encode_lazily(alone: Any, table: DaskFrame, options: Mapping[str, Any], first_row: int) -> Any:
+def encode_lazily(alone: Any, table: Any, options: Mapping[str, Any], first_row: int) -> Any:
     """A lazy frame of the encoded partitions.
 
     Parameters
@@ -27,7 +26,7 @@ def encode_lazily(alone: Any, table: DaskFrame, options: Mapping[str, Any], firs
     return map_frames(table, partial(_encoded_part, alone, options, first_row), numbered=True)
 
 
-def decode_lazily(alone: Any, table: DaskFrame, invalid: str, *, return_valid: bool) -> Any:
+def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -> Any:
     """A lazy frame of the decoded partitions; with `return_valid` also a lazy series of which rows are valid.
 
     Parameters

@@ -1,8 +1,8 @@
-"""Encoded rows back from their layouts: compact columns, onehot columns, or a onehot matrix."""
+"""Scalars and cells back to rows: encoded rows read from either layout, and decoded with a fitted model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,107 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, DeviceColumn, beside, is_on_device, namespace_of
-from gpuvgm.columns.base import Cells, Coded, refuse_cell
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.columns.base import MODE, SCALAR, Cells, Coded, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, MixtureColumn, TableModel
-from gpuvgm.engines import Engine
+from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.partitions import as_read_by
-from gpuvgm.io import Block, Source
+from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows
 from gpuvgm.io.arrow_types import is_plain_number_type
 from gpuvgm.io.arrow_values import plain_values_of
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
-from gpuvgm.table.layout import MODE, SCALAR, all_known, compact_names, onehot_names, onehot_width
+from gpuvgm.table.model_file import MODEL_KEY, document_digest, fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Decoded rows, and which of them lie within every column's training range; where the encoded ones lay."""
+
+    table: pa.RecordBatch | DeviceTable
+    valid: Array
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The rows in the memory of the host."""
+        return host_batch(self.table)
+
+    def kept(self) -> Decoded:
+        """The valid rows alone."""
+        if self.valid.all():
+            return self
+        table = self.table
+        kept = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
+        return Decoded(kept, self.valid[self.valid])
+
+
+class TableDecoder:
+    """Decodes encoded rows into values of the columns' own types.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine.
+    model : TableModel
+        The fitted columns.
+    check : bool
+        Whether to look at bounds; without, all rows count as valid.
+    """
+
+    def __init__(self, engine: str, model: TableModel, *, check: bool = True) -> None:
+        rows = get_engine(engine)
+        self._decoders = {column.name: column.decoder(rows, check=check) for column in model.columns}
+
+    def __call__(self, encoded: Encoded) -> Decoded:
+        """Values of encoded rows; columns that are not there are left out."""
+        arrays: dict[str, Column] = {}
+        valid: Array = np.ones(encoded.rows, np.bool_)
+        for name, part in encoded.columns.items():
+            values = self._decoders[name](part, encoded.first_row)
+            arrays[name] = values.array
+            if values.valid is not None:
+                there = values.valid if is_on_device(values.valid) else valid
+                valid = beside(valid, there) & beside(values.valid, there)
+        return Decoded(_table_of(arrays, encoded.rows), valid)
+
+
+def _table_of(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
+    """Decoded columns as one table, on the device if any of them lies there."""
+    if any(isinstance(column, DeviceColumn) for column in columns.values()):
+        return DeviceTable(columns, rows)
+    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
+
+
+def joined_valid(parts: Sequence[Decoded]) -> Array:
+    """Which rows of all blocks are valid, as one array."""
+    if not parts:
+        return np.empty(0, np.bool_)
+    there = next((part.valid for part in parts if is_on_device(part.valid)), parts[0].valid)
+    return namespace_of(there).concatenate([beside(part.valid, there) for part in parts])
+
+
+def check_origin(table: Source, model: TableModel) -> None:
+    """Refuse what another model encoded."""
+    for name, pairs in table.metadata().items():
+        found = pairs.get(MODEL_KEY)
+        if found is not None and found != fingerprint(model):
+            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
+
+
+def decoded_schema(model: TableModel, passed: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Columns of decoded rows; `passed` holds the types of the columns handed through, as far as they are there."""
+    fields = []
+    for column in model.columns:
+        if column.is_encoded:
+            fields.append(pa.field(column.name, column.decoded_type))
+        elif column.name in passed:
+            fields.append(pa.field(column.name, passed[column.name]))
+    return pa.schema(fields)
+
+
+# -- readers of the layouts
 
 
 class CompactReader:
@@ -38,10 +125,10 @@ class CompactReader:
     """
 
     def __init__(self, model: TableModel, schema: pa.Schema) -> None:
-        self._columns = [column for column in model.columns if column.kind != "pass" or column.name in schema.names]
-        self.names = [name for column in self._columns for name in compact_names(column)]
-        passed = [schema.field(column.name).type for column in self._columns if column.kind == "pass"]
-        self.passed_types = dict(zip([c.name for c in self._columns if c.kind == "pass"], passed, strict=True))
+        self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
+        self.names = [name for column in self._columns for name in column.compact_names]
+        passed = [schema.field(column.name).type for column in self._columns if not column.is_encoded]
+        self.passed_types = dict(zip([c.name for c in self._columns if not c.is_encoded], passed, strict=True))
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
@@ -60,10 +147,10 @@ class CompactReader:
         )
 
     def _read(self, column: ColumnModel, block: Block) -> Coded:
-        if column.kind == "pass":
+        if not column.is_encoded:
             return Coded(passed=block.column(column.name))
         scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
-        if not isinstance(column, (MixtureColumn, CategoricalColumn)):
+        if not column.has_cells:
             return Coded(scalar)
         if column.width:
             return _together(scalar, _cells(column, block))
@@ -80,13 +167,13 @@ def _together(scalar: Floats | None, cell: Cells) -> Coded:
     return Coded(beside(scalar, cell), cell)
 
 
-def _cells(column: MixtureColumn | CategoricalColumn, block: Block) -> Cells:
+def _cells(column: ColumnModel, block: Block) -> Cells:
     mode = _array(block, column.name + MODE)
     xp = namespace_of(mode)
     if mode.dtype != column.cell_dtype:
-        if not all_known(column):
+        if not column.all_known:
             mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
-        end = column.width + (not all_known(column))
+        end = column.width + (not column.all_known)
         wrong = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
         if wrong.any():
             first = int(wrong.argmax())
@@ -160,7 +247,7 @@ class OnehotReader:
         matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
         coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
         parts = [
-            (coded[column.name].scalar, coded[column.name].cell, order_of_ties(column), not all_known(column))
+            (coded[column.name].scalar, coded[column.name].cell, column.cell_positions(), not column.all_known)
             for column in self._model.encoded
         ]
         self._engine.read_onehot(matrix, parts)
@@ -171,14 +258,7 @@ def _empty(column: ColumnModel, matrix: Floats) -> Coded:
     """Room for what a column has in the rows of a matrix."""
     xp = namespace_of(matrix)
     scalar = xp.empty(len(matrix), dtype=matrix.dtype) if column.has_scalar else None
-    if isinstance(column, (MixtureColumn, CategoricalColumn)):
-        return Coded(scalar, xp.empty(len(matrix), dtype=column.cell_dtype))
-    return Coded(scalar)
-
-
-def order_of_ties(column: ColumnModel) -> Ints:
-    """All cells of a column, in the order that equal ones are taken in."""
-    return column.cell_positions() if isinstance(column, MixtureColumn) else np.arange(column.width)
+    return Coded(scalar, xp.empty(len(matrix), dtype=column.cell_dtype) if column.has_cells else None)
 
 
 def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
@@ -214,16 +294,16 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     InputError
         For a matrix of another width.
     """
-    table = as_read_by(engine, table)
+    table = table.as_read(on_device=runs_on_device(engine))
     is_matrix = table.flavour == "matrix"
-    names = list(table.schema.names) if is_matrix else onehot_names(model)
+    names = list(table.schema.names) if is_matrix else model.onehot_names
     compact = CompactReader(model, table.schema)
     if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
         _check_numbers(table, [name for name in compact.names if name not in compact.passed_types])
         return compact
     _check_numbers(table, names)
-    if len(names) != onehot_width(model):
-        raise InputError(f"{table.name}: {len(names)} columns, but the model's onehot layout has {onehot_width(model)}")
+    if len(names) != model.onehot_width:
+        raise InputError(f"{table.name}: {len(names)} columns, but the model's onehot layout has {model.onehot_width}")
     return OnehotReader(engine, model, names, getattr(table, "matrix", None))
 
 
@@ -235,3 +315,72 @@ def _check_numbers(table: Source, names: Sequence[str]) -> None:
         held = type_.value_type if pa.types.is_dictionary(type_) else type_
         if not (is_plain_number_type(held) or pa.types.is_boolean(held) or pa.types.is_null(held)):
             raise InputError(f'{table.name}: column "{name}" holds {type_} values, but transform gives numbers')
+
+
+# -- in this process, or built anew on workers
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedTable(Source):
+    """What a reader of encoded rows has to know of their table; see `Source`."""
+
+    name: str
+    flavour: str
+    schema: pa.Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Decoding of encoded blocks.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine.
+    model : TableModel
+        The fitted table.
+    table : Source or EncodedTable
+        The encoded rows.
+    check : bool
+        Whether to look at bounds.
+    drop : bool
+        Leave out what lies outside them.
+    """
+
+    engine: str
+    model: TableModel
+    table: Any
+    check: bool
+    drop: bool
+
+    def asked(self, table: Source) -> dict[str, Any]:
+        """What decides the decoded rows, for a manifest."""
+        return {
+            "command": "inverse",
+            "model": document_digest(self.model),
+            "inputs": table.fingerprint(),
+            "drop": self.drop,
+        }
+
+    def reader(self) -> CompactReader | OnehotReader:
+        """What reads encoded rows from blocks."""
+        return encoded_reader(get_engine(self.engine), self.model, self.table)
+
+    def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
+        """From blocks to decoded rows, read by a reader that is there or by a new one."""
+        read = reader or self.reader()
+        decode = TableDecoder(self.engine, self.model, check=self.check or self.drop)
+
+        def decoded(block: Any) -> Decoded:
+            try:
+                rows = decode(read(block))
+            except InputError as problem:
+                raise InputError(f"{self.table.name}: {problem}") from problem
+            return rows.kept() if self.drop else rows
+
+        return decoded
+
+    def batches(self) -> Callable[[Any], pa.RecordBatch]:
+        """From blocks to Arrow batches of decoded rows."""
+        decoded = self.rows()
+        return lambda block: decoded(block).batch

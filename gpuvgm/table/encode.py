@@ -1,23 +1,27 @@
-"""Blocks of rows to scalars and cells, and back, with a fitted model."""
+"""Rows to scalars and cells: blocks encoded with a fitted model, and the two layouts that hand them out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
-from gpuvgm.columns.base import Coded, EncodingOptions, Slice
-from gpuvgm.columns.kinds import decoder_of, encoder_of
-from gpuvgm.columns.model import MixtureColumn, TableModel
-from gpuvgm.engines import get_engine
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, on_host, to_numpy
+from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
+from gpuvgm.columns.model import TableModel
+from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError, naming
-from gpuvgm.io import Block, DeviceTable, device_array, host_batch, kept_rows, lies_on_device
+from gpuvgm.io import Block, DeviceTable, Source, device_array, joined, lies_on_device, restore
+from gpuvgm.io.source import check_request
 from gpuvgm.summary.grid import Floats
+from gpuvgm.table.model_file import document_digest
+
+_ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +31,6 @@ class Encoded:
     first_row: int
     rows: int
     columns: dict[str, Coded]
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Decoded rows, and which of them lie within every column's training range; where the encoded ones lay."""
-
-    table: pa.RecordBatch | DeviceTable
-    valid: Array
-
-    @property
-    def batch(self) -> pa.RecordBatch:
-        """The rows in the memory of the host."""
-        return host_batch(self.table)
-
-    def kept(self) -> Decoded:
-        """The valid rows alone."""
-        if self.valid.all():
-            return self
-        table = self.table
-        kept = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
-        return Decoded(kept, self.valid[self.valid])
 
 
 class TableEncoder:
@@ -73,7 +56,7 @@ class TableEncoder:
         uniforms: Mapping[str, Floats] | None = None,
     ) -> None:
         rows = get_engine(engine)
-        self._encoders = {column.name: encoder_of(rows, column, options) for column in model.columns}
+        self._encoders = {column.name: column.encoder(rows, options) for column in model.columns}
         self._uniforms = uniforms or {}
         self._place = options.place
 
@@ -107,51 +90,6 @@ class TableEncoder:
         return uniforms
 
 
-class TableDecoder:
-    """Decodes encoded rows into values of the columns' own types.
-
-    Parameters
-    ----------
-    engine : str
-        Name of the engine.
-    model : TableModel
-        The fitted columns.
-    check : bool
-        Whether to look at bounds; without, all rows count as valid.
-    """
-
-    def __init__(self, engine: str, model: TableModel, *, check: bool = True) -> None:
-        rows = get_engine(engine)
-        self._decoders = {column.name: decoder_of(rows, column, check=check) for column in model.columns}
-
-    def __call__(self, encoded: Encoded) -> Decoded:
-        """Values of encoded rows; columns that are not there are left out."""
-        arrays: dict[str, Column] = {}
-        valid: Array = np.ones(encoded.rows, np.bool_)
-        for name, part in encoded.columns.items():
-            values = self._decoders[name](part, encoded.first_row)
-            arrays[name] = values.array
-            if values.valid is not None:
-                there = values.valid if is_on_device(values.valid) else valid
-                valid = beside(valid, there) & beside(values.valid, there)
-        return Decoded(_table_of(arrays, encoded.rows), valid)
-
-
-def _table_of(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
-    """Decoded columns as one table, on the device if any of them lies there."""
-    if any(isinstance(column, DeviceColumn) for column in columns.values()):
-        return DeviceTable(columns, rows)
-    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
-
-
-def joined_valid(parts: Sequence[Decoded]) -> Array:
-    """Which rows of all blocks are valid, as one array."""
-    if not parts:
-        return np.empty(0, np.bool_)
-    there = next((part.valid for part in parts if is_on_device(part.valid)), parts[0].valid)
-    return namespace_of(there).concatenate([beside(part.valid, there) for part in parts])
-
-
 def checked_uniforms(
     model: TableModel, uniforms: Mapping[str, NDArray[Any]] | None, rows: int | None
 ) -> dict[str, Floats]:
@@ -163,7 +101,7 @@ def checked_uniforms(
         For columns that draw no modes, a wrong number of values, or values outside [0, 1).
     """
     checked = {}
-    drawn = [column.name for column in model.columns if isinstance(column, MixtureColumn)]
+    drawn = [column.name for column in model.columns if column.draws_modes]
     for name, given in (uniforms or {}).items():
         if name not in drawn:
             why = "whose kind draws no modes" if name in model.names else "which was not fitted"
@@ -177,3 +115,254 @@ def checked_uniforms(
             raise InputError(f'column "{name}": the uniform {values[wrong[0]]} at row {wrong[0]} is not in [0, 1)')
         checked[name] = values
     return checked
+
+
+def check_columns(table: Source, model: TableModel) -> None:
+    """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
+
+    A file that has the name of a fitted one and is another is noted in the log.
+    """
+    table.note_changes(model.source)
+    check_request(table.name, table.schema, model.names)
+    for column in model.columns:
+        column.refuse_type(table.name, table.schema.field(column.name).type)
+
+
+# -- layouts
+
+
+def encoded_schema(
+    model: TableModel, layout: str, dtype: str, source: pa.Schema, metadata: Mapping[str, str]
+) -> pa.Schema:
+    """Columns of encoded rows.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted table.
+    layout, dtype : str
+        How encoded rows are handed out, and the type of the scalars; those of general columns are float64.
+    source : pyarrow.Schema
+        Columns of the source, for those that are handed through.
+    metadata : mapping of str to str
+        Metadata of the Arrow schema.
+    """
+    marks: dict[bytes | str, bytes | str] = {key.encode(): value.encode() for key, value in metadata.items()}
+    if layout == "onehot":
+        return pa.schema([(name, _ARROW_TYPES[dtype]) for name in model.onehot_names], marks)
+    fields: list[pa.Field[Any]] = []
+    for column in model.columns:
+        if not column.is_encoded:
+            fields.append(pa.field(column.name, source.field(column.name).type))
+        if column.has_scalar:
+            fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[column.scalar_dtype or dtype]))
+        if column.width:
+            fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
+    return pa.schema(fields, marks)
+
+
+def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats) -> Floats:
+    """Encoded rows in the onehot layout, written into `out` of shape (rows, width); parts are copied beside it."""
+    parts = [(encoded.columns[column.name], column.width) for column in model.encoded]
+    there = [(_beside(part.scalar, out), _beside(part.cell, out), width) for part, width in parts]
+    engine.fill_onehot(there, out)
+    return out
+
+
+def _beside(array: Array | None, other: Array) -> Array | None:
+    return None if array is None else beside(array, other)
+
+
+class Layout(Protocol):
+    """How encoded rows are handed out."""
+
+    schema: pa.Schema
+
+    def batch(self, encoded: Encoded) -> pa.RecordBatch:
+        """A block as Arrow columns."""
+
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> Any:
+        """A block as it is kept in memory; of a matrix that is there already, its rows."""
+
+    def join(self, parts: Sequence[Any], like: Source, flavour: str | None) -> Any:
+        """All blocks as what the caller gave, or as the flavour asked for."""
+
+
+class CompactLayout:
+    """What each column has of `<column>.scalar` and `<column>.mode`; columns handed through keep their name.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted table.
+    schema : pyarrow.Schema
+        Columns of encoded rows; see `encoded_schema`.
+    """
+
+    def __init__(self, model: TableModel, schema: pa.Schema) -> None:
+        self._model, self.schema = model, schema
+
+    def batch(self, encoded: Encoded) -> pa.RecordBatch:
+        """A block as Arrow columns; a value that is no level has no mode."""
+        return pa.RecordBatch.from_arrays([on_host(column) for column in self._columns(encoded)], schema=self.schema)
+
+    def _columns(self, encoded: Encoded) -> list[Column]:
+        """The columns of the layout, each where its part lies."""
+        columns: list[Column] = []
+        for column in self._model.columns:
+            part = encoded.columns[column.name]
+            if part.passed is not None:
+                columns.append(part.passed)
+            if part.scalar is not None:
+                columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
+            if part.cell is not None and column.width:
+                missing = None if column.all_known else part.cell == column.width
+                columns.append(column_of(part.cell, pa.from_numpy_dtype(part.cell.dtype), missing))
+        return columns
+
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch | DeviceTable:
+        """A block as Arrow columns, or as columns on the device if any of them lies there."""
+        columns = self._columns(encoded)
+        if any(isinstance(column, DeviceColumn) for column in columns):
+            return DeviceTable(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
+        return pa.RecordBatch.from_arrays([on_host(column) for column in columns], schema=self.schema)
+
+    def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
+        """All blocks as what the caller gave, or as the flavour asked for."""
+        return restore(joined(parts, self.schema), like, flavour=flavour)
+
+
+class OnehotLayout:
+    """A matrix: for each column its scalar, then one cell a mode; parameters as for `CompactLayout`, and three more.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
+    dtype : str
+        Type of the matrix.
+    source : Source, optional
+        The table that is encoded; the matrix lies where its rows do if the engine runs there.
+    """
+
+    def __init__(
+        self, engine: Engine, model: TableModel, schema: pa.Schema, dtype: str, source: Source | None = None
+    ) -> None:
+        self._engine, self._model, self._dtype, self.schema = engine, model, dtype, schema
+        self._namespace: Any = source.arrays if source is not None and runs_on_device(engine) else np
+
+    def empty(self, rows: int) -> Floats:
+        """Room for so many rows."""
+        room: Floats = self._namespace.empty((rows, len(self.schema)), dtype=self._dtype)
+        return room
+
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> Floats:
+        """A block as a matrix, or as rows of the whole one."""
+        end = encoded.first_row + encoded.rows
+        out = self.empty(encoded.rows) if whole is None else whole[encoded.first_row : end]
+        return fill_matrix(self._engine, self._model, encoded, out)
+
+    def batch(self, encoded: Encoded) -> pa.RecordBatch:
+        """A block as Arrow columns."""
+        return pa.RecordBatch.from_arrays(_columns_of(self.part(encoded)), schema=self.schema)
+
+    def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
+        """All blocks as one matrix, or as a table of the flavour asked for."""
+        matrix = parts[0] if len(parts) == 1 else self._namespace.concatenate([self.empty(0), *parts])
+        if flavour is None:
+            whole: Floats = like.arrays.asarray(matrix)
+            return whole
+        return restore(pa.Table.from_arrays(_columns_of(matrix), schema=self.schema), like, flavour=flavour)
+
+
+def _columns_of(matrix: Floats) -> list[pa.Array[Any]]:
+    """The columns of a matrix, each in memory of its own, on the host."""
+    return [pa.array(column) for column in np.ascontiguousarray(to_numpy(matrix).T)]
+
+
+# -- in this process, or built anew on workers
+
+
+class OnWorker:
+    """A function that is built where it is first called; only how to build it travels.
+
+    Parameters
+    ----------
+    build : callable
+        Gives the function.
+    """
+
+    def __init__(self, build: Callable[[], Callable[[Any], Any]]) -> None:
+        self._build = build
+        self._built: Callable[[Any], Any] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnWorker, (self._build,)
+
+    def __call__(self, block: Any) -> Any:
+        """What the function gives."""
+        if self._built is None:
+            self._built = self._build()
+        return self._built(block)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """Encoding of a table's blocks.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine.
+    model : TableModel
+        The fitted table.
+    options : EncodingOptions
+        How to encode.
+    uniforms : mapping of str to ndarray
+        Uniforms instead of the generator's.
+    layout : str
+        How encoded rows are handed out.
+    schema : pyarrow.Schema
+        Columns of encoded rows.
+    """
+
+    engine: str
+    model: TableModel
+    options: EncodingOptions
+    uniforms: Mapping[str, np.ndarray]
+    layout: str
+    schema: pa.Schema
+
+    def asked(self, table: Source) -> dict[str, Any]:
+        """What decides the encoded rows, for a manifest."""
+        return {
+            "command": "transform",
+            "model": document_digest(self.model),
+            "inputs": table.fingerprint(),
+            "layout": self.layout,
+            "dtype": self.options.dtype,
+            "mode": "argmax" if self.options.most_probable else "sample",
+            "seed": self.options.seed,
+            "first_row": self.options.first_row,
+            "uniforms": {name: sha256(values.tobytes()).hexdigest() for name, values in self.uniforms.items()},
+        }
+
+    def encoder(self) -> TableEncoder:
+        """What encodes blocks."""
+        return TableEncoder(self.engine, self.model, self.options, self.uniforms)
+
+    def form(self, table: Source | None = None) -> Layout:
+        """How encoded rows are handed out; a matrix lies where the rows of the table do."""
+        if self.layout == "onehot":
+            return OnehotLayout(get_engine(self.engine), self.model, self.schema, self.options.dtype, table)
+        return CompactLayout(self.model, self.schema)
+
+    def parts(self) -> Callable[[Any], Any]:
+        """From blocks to encoded rows as they are kept in memory."""
+        encode, form = self.encoder(), self.form()
+        return lambda block: form.part(encode(block))
+
+    def batches(self) -> Callable[[Any], pa.RecordBatch]:
+        """From blocks to encoded Arrow batches."""
+        encode, form = self.encoder(), self.form()
+        return lambda block: form.batch(encode(block))

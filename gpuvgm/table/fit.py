@@ -8,19 +8,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from gpuvgm.columns.base import ColumnRequest
+from gpuvgm.columns.base import MODE, SCALAR, ColumnRequest
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.schema import Declared, TableSchema, check_settings
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import EncodingRules, FitConfig, check_choice
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Source, stray_text
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.checks import check_choice
 from gpuvgm.table.columns_fit import FittedColumns, fit_table
-from gpuvgm.table.layout import MODE, SCALAR
 from gpuvgm.table.numeric_fit import read_once
 
 Settings = Mapping[str, Any]

@@ -12,47 +12,65 @@ import io
 import json
 import os
 import re
+import stat
 import struct
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn, cast
 
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.documents import Record, anything, listed, mapped, text, whole
+from gpuvgm.columns.documents import refuse as refuse_part
+from gpuvgm.columns.model import TableModel, check_column, column_of
+from gpuvgm.columns.numbers import WIDE
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.archive import (
-    FORMAT,
-    MANIFEST,
-    MODEL,
-    MOST_MANIFEST_BYTES,
-    SUFFIX,
-    Reader,
-    check_format,
-    listed_files,
-    opened_file,
-    parsed,
-    read_file,
-    verified,
-    zip_reader,
+
+FORMAT = 4
+SUFFIX = ".gpuvgm"
+MODEL, MANIFEST = "model.json", "manifest.json"
+MOST_MANIFEST_BYTES = 1 << 24
+#: A zip may hold this many bytes, or this many times its own size.
+LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
+#: A model in a store is read into memory, and no more than this.
+MOST_REMOTE_BYTES = 1 << 30
+
+_MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
+
+_Reader = Callable[[str, int], bytes]  # a member's name and the most bytes it may have
+
+
+_COLUMN = Record({"name": text, "kind": text, "reason": text, "options": mapped(anything)})
+_DOCUMENT = Record(
+    {
+        "format": whole(1),
+        "library": text,
+        "version": text,
+        "created": text,
+        "settings": mapped(anything),
+        "schema": listed(_COLUMN),
+        "seed": whole(0, 2**64 - 1),
+        "rows": whole(),
+        "source": mapped(anything),
+        "columns": listed(anything),
+        "summaries": mapped(text),
+        "failed": mapped(text),
+    },
+    frozenset({"library", "version", "created", "failed"}),
 )
-from gpuvgm.table.model_checks import check_model
-from gpuvgm.table.model_trial import try_column
-from gpuvgm.table.serialization import column_document, column_of, fingerprint
-
-__all__ = ["FORMAT", "SUFFIX", "StoredModel", "check_target", "fingerprint", "load_model", "save_model"]
-
-
+_MOST_DEPTH = 32
+MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
@@ -138,11 +156,11 @@ def load_model(path: Given) -> StoredModel:
     target = location_of(path)
     if isinstance(target, Path) and target.is_dir():
         folder = target
-        return _load(target, lambda name, most: read_file(folder, name, most))
-    file, size = opened_file(target)
+        return _load(target, lambda name, most: _read_file(folder, name, most))
+    file, size = _opened_file(target)
     try:
         with file, zipfile.ZipFile(file) as archive:
-            return _load(target, zip_reader(target, archive, size), archive.namelist())
+            return _load(target, _zip_reader(target, archive, size), archive.namelist())
     except ModelFileError:
         raise
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OSError) as error:
@@ -168,7 +186,7 @@ def _files_of(stored: StoredModel) -> dict[str, bytes]:
         "seed": stored.model.seed,
         "rows": stored.model.rows,
         "source": stored.model.source,
-        "columns": [column_document(column) for column in stored.model.columns],
+        "columns": [column.to_json() for column in stored.model.columns],
         "summaries": names,
         "failed": stored.failed,
     }
@@ -256,7 +274,7 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
     held = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
     try:
-        known = {MANIFEST, *listed_files(target, read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
+        known = {MANIFEST, *_listed_files(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
     except ModelFileError:
         raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
     if held - known:
@@ -266,14 +284,14 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
 # -- reading
 
 
-def _load(target: Location, read: Reader, held: list[str] | None = None) -> StoredModel:
-    listed = listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
+def _load(target: Location, read: _Reader, held: list[str] | None = None) -> StoredModel:
+    listed = _listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
     foreign = sorted(set(held or ()) - {MANIFEST, *listed})
     if foreign:
         raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
-    bodies = {name: verified(target, name, entry, read) for name, entry in listed.items()}
-    document = parsed(target, MODEL, bodies[MODEL])
-    check_format(target, document.get("format"))
+    bodies = {name: _verified(target, name, entry, read) for name, entry in listed.items()}
+    document = _parsed(target, MODEL, bodies[MODEL])
+    _check_format(target, document.get("format"))
     try:
         return _stored(target, document, bodies)
     except ModelFileError:
@@ -284,7 +302,7 @@ def _load(target: Location, read: Reader, held: list[str] | None = None) -> Stor
 
 
 def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
-    check_model(document)
+    _check_model(document)
     model = TableModel(
         tuple(column_of(column) for column in document["columns"]),
         document["seed"],
@@ -292,7 +310,7 @@ def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, byt
         document["source"],
     )
     for column in model.columns:
-        try_column(column)
+        check_column(column)
     summaries = {}
     for name, file in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
@@ -307,8 +325,196 @@ def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, byt
 
 def _check_summary(model: TableModel, name: str, summary: Summary) -> None:
     """Refuse a summary that is none of its column."""
-    column = model[name] if name in model.names else None
-    if not isinstance(column, (MixtureColumn, GeneralColumn)):
+    if name not in model.names:
         raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
-    if isinstance(column, MixtureColumn) and len(summary.modal) > len(column.modal_values):
-        raise ValueError(f'the summary of "{name}" counts more modal values than the column has')
+    model[name].check_summary(summary)
+
+
+# -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused
+
+
+def _opened_file(target: Location) -> tuple[BinaryIO, int]:
+    """A model's one file, and its size."""
+    if isinstance(target, RemoteFile):
+        entry = target.entry()
+        if entry is None:
+            raise _no_model(target)
+        if entry.is_folder:
+            raise ModelFileError(f"{target}: is a folder; a model at a URL is one file ending in {SUFFIX}")
+        if entry.size > MOST_REMOTE_BYTES:
+            raise ModelFileError(f"{target}: has {entry.size:,} bytes; this is no model of gpuvgm")
+        return cast(BinaryIO, io.BytesIO(target.read_range(0, entry.size) if entry.size else b"")), entry.size
+    if not target.is_file():
+        raise _no_model(target)
+    file = target.open("rb")
+    return file, os.fstat(file.fileno()).st_size
+
+
+def _no_model(target: Location) -> ModelFileError:
+    return ModelFileError(f"{target}: there is no model; write one with save() or `gpuvgm fit`")
+
+
+def _listed_files(target: Location, body: bytes) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of every file that the manifest lists."""
+    document = _parsed(target, MANIFEST, body)
+    if document.get("library") != "gpuvgm":
+        raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
+    _check_format(target, document.get("format"))
+    try:
+        listed = {str(name): (entry["size"], entry["sha256"]) for name, entry in document["files"].items()}
+        if not all(type(size) is int and size >= 0 and isinstance(digest, str) for size, digest in listed.values()):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{target}: {MANIFEST} is damaged; copy the model again") from error
+    wrong = [name for name in listed if not _MEMBER.fullmatch(name)]
+    if wrong or MODEL not in listed:
+        raise ModelFileError(f"{target}: {MANIFEST} lists {(wrong or ['no ' + MODEL])[0]!r}; the model was changed")
+    return listed
+
+
+def _check_format(target: Location, found: object) -> None:
+    """Refuse a format number that this library does not know."""
+    if not isinstance(found, int) or found < 1:
+        raise ModelFileError(f"{target}: no valid format number ({found!r}); the model was changed")
+    if found > FORMAT:
+        raise ModelFileError(
+            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads up to {FORMAT}): "
+            "pip install --upgrade gpuvgm"
+        )
+
+
+def _parsed(target: Location, name: str, body: bytes) -> dict[str, Any]:
+    """A member that is JSON."""
+    try:
+        document = json.loads(body, object_hook=from_plain, parse_constant=_refuse_constant)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
+    if not isinstance(document, dict):
+        raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _verified(target: Location, name: str, entry: tuple[int, str], read: _Reader) -> bytes:
+    """A member whose size and SHA-256 are those of the manifest."""
+    size, digest = entry
+    body = read(name, size)
+    if len(body) < size:
+        raise ModelFileError(f"{target}: {name} is truncated ({len(body)} of {size} bytes); copy the model again")
+    if len(body) > size or hashlib.sha256(body).hexdigest() != digest:
+        raise ModelFileError(f"{target}: {name} was changed after it was written (its SHA-256 differs); copy it again")
+    return body
+
+
+def _read_file(folder: Path, name: str, most: int) -> bytes:
+    """A member of a folder, and no more than one byte above what it may have."""
+    try:
+        with _opened(folder, name) as file:
+            return file.read(most + 1)
+    except FileNotFoundError:
+        if name == MANIFEST:
+            raise ModelFileError(f"{folder}: no gpuvgm model, {MANIFEST} is not there") from None
+        raise ModelFileError(f"{folder}: {name} is missing; copy the model again") from None
+
+
+def _opened(folder: Path, name: str) -> BinaryIO:
+    """An ordinary file that lies in the folder; nothing else is opened, since a pipe would wait for ever."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelFileError(f"{folder}: {name} is a link to elsewhere; copy the model again")
+    if not stat.S_ISREG(path.stat().st_mode):
+        what = "no ordinary file (a folder, pipe, socket or device)"
+        raise ModelFileError(f"{folder}: {name} is {what}; copy the model again")
+    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | os.O_NONBLOCK))
+
+
+def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reader:
+    """Reads members by name, none of them to disk, and no more than a model can hold."""
+    names = archive.namelist()
+    if len(names) != len(set(names)):
+        raise ModelFileError(f"{target}: holds a file twice; the model was changed")
+    bound = max(LEAST_ZIP_BOUND, MOST_ZIP_RATIO * size)
+    if sum(member.file_size for member in archive.infolist()) > bound:
+        raise ModelFileError(f"{target}: would unpack to more than {bound:,} bytes; this is no model of gpuvgm")
+
+    def read(name: str, most: int) -> bytes:
+        if name not in names:
+            missing = "no gpuvgm model, " if name == MANIFEST else ""
+            raise ModelFileError(f"{target}: {missing}{name} is missing; copy the model again")
+        try:
+            with archive.open(name) as member:
+                return member.read(min(most, bound) + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
+
+    return read
+
+
+# -- the document of a model
+
+
+def _check_model(document: Any) -> None:
+    """Check all of a model's document but its columns.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong, and where.
+    """
+    _check_plain(document)
+    _DOCUMENT(document, "the model")
+    for part in ("columns", "schema"):
+        names = [column.get("name") for column in document[part] if isinstance(column, dict)]
+        if len({str(name) for name in names}) < len(names):
+            raise ValueError(f"{part} has a name twice")
+
+
+def _check_plain(document: Any) -> None:
+    """Refuse deep nesting, and text and whole numbers that cannot be written or shown."""
+    level = [document]
+    for _ in range(_MOST_DEPTH):
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return
+    raise ValueError("the model is nested too deeply")
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a value holds; the value itself is checked."""
+    if isinstance(value, dict):
+        for name in value:
+            text(name, "a name")
+        return list(value.values())
+    if isinstance(value, str):
+        text(value, "a text")
+    elif isinstance(value, int) and abs(value) > WIDE:
+        refuse_part(value, "a value", "a whole number of at most 38 digits")
+    return value if isinstance(value, list) else []
+
+
+# -- digests
+
+
+def fingerprint(model: TableModel) -> str:
+    """SHA-256 over everything that decides what an encoded row means.
+
+    Two models with the same fingerprint can invert each other's files; time, source, start, counts and bounds of the
+    fit do not take part.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    columns = [column.meaning() for column in model.columns]
+    text = json.dumps(plain(columns), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def document_digest(model: TableModel) -> str:
+    """SHA-256 over every parameter of every column: also over those that only some runs depend on."""
+    text = json.dumps(plain([column.to_json() for column in model.columns]), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

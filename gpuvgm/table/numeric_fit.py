@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column as Values
 from gpuvgm.arrays import host_rows, namespace_of, to_numpy
 from gpuvgm.columns import mixture
-from gpuvgm.columns.base import TOO_SMALL
 from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.mixture import Outcome
 from gpuvgm.columns.model import ColumnModel
-from gpuvgm.columns.numeric import NumberPlan, needs_more_rows, ordinary_numbers, refine, reseed, with_missing
+from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
+from gpuvgm.columns.numeric import NumberPlan, needs_more_rows, refine, reseed, with_missing
 from gpuvgm.config import MOST_REFINEMENTS, SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError

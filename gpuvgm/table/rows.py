@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, Literal, Self
 
@@ -16,29 +17,25 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.base import EncodingOptions
-from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.model import ColumnModel, Span, TableModel
 from gpuvgm.columns.schema import TableSchema
+from gpuvgm.config import check_choice, checked_seed
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
-from gpuvgm.execution.arrow_threads import bounded
 from gpuvgm.execution.context import Run, engine_for, executor_for
-from gpuvgm.execution.dask_frames import DaskFrame
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import Source, joined, place_in, restore
+from gpuvgm.io import Source, joined, restore
 from gpuvgm.report import ModelDistance, Report, evaluate_table, model_distance
-from gpuvgm.table.checks import check_choice, check_columns, check_origin, checked_seed
-from gpuvgm.table.coding import Coding, Decoding, EncodedTable, OnWorker
 from gpuvgm.table.dask import decode_lazily, encode_lazily
-from gpuvgm.table.encode import Decoded, checked_uniforms, joined_valid
-from gpuvgm.table.layout import OnehotLayout, Span, compact_names, onehot_names, spans_of
-from gpuvgm.table.model_file import fingerprint
-from gpuvgm.table.part_files import PART_ROWS, Parts
-from gpuvgm.table.parts import write_rows
-from gpuvgm.table.write import MODEL_KEY, decoded_schema, target_of
+from gpuvgm.table.decode import Decoded, Decoding, EncodedTable, check_origin, decoded_schema, joined_valid
+from gpuvgm.table.encode import Coding, OnehotLayout, OnWorker, check_columns, checked_uniforms, encoded_schema
+from gpuvgm.table.model_file import MODEL_KEY, fingerprint
+from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
+_WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
 
 
 class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -114,24 +111,26 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             where the source lies on a device.
         """
         table = open_source(source)
-        if isinstance(table, DaskFrame) and out is None:
+        if table.lazy and out is None:
             if uniforms is not None:
                 raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
             options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
             return encode_lazily(self._alone(), table, options, first_row)
-        coding = self._coding(table, mode, layout, dtype, seed, first_row, uniforms)
-        need = Need.transform(self._read(table), coding.encoded_schema, written=out is not None)
+        how = self._options(table, mode, dtype, seed, first_row)
+        drawn = checked_uniforms(self._fitted(), uniforms, table.rows)
+        coding = self._coding(table, how, layout, drawn, written=out is not None)
+        need = partial(Need.transform, self._read(table), coding.schema, written=out is not None)
         with self._run("transform", table, need) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 return self._in_memory(run, table, coding)
             asked = coding.asked(table) | {"part_rows": part_rows}
-            parts = Parts(target_of(table, out, resume=resume), coding.encoded_schema, asked, part_rows)
+            parts = Parts(target_of(table, out, resume=resume), coding.schema, asked, part_rows)
             return write_rows(run, table, self._fitted().names, parts, OnWorker(coding.batches), resume=resume)
 
     def _in_memory(self, run: Run, table: Source, coding: Coding) -> Any:
         """Encoded rows as what the caller gave; a matrix is filled where it is, if the rows come to this process."""
-        blocks = run.blocks(table, self._fitted().names, len(coding.encoded_schema))
+        blocks = run.blocks(table, self._fitted().names, len(coding.schema))
         found: list[Any] = []
         if run.spread:
             run.executor.map_blocks(OnWorker(coding.parts), blocks, found.append)
@@ -183,8 +182,9 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         table = open_source(source)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
-        coding = self._coding(table, mode, layout, dtype, seed, first_row, None)
-        need = Need.transform(self._read(table), coding.encoded_schema, written=False)
+        how = self._options(table, mode, dtype, seed, first_row)
+        coding = self._coding(table, how, layout, {}, written=False)
+        need = partial(Need.transform, self._read(table), coding.schema, written=False)
         with self._run("transform", table, need) as cluster:
             run = cluster.here
             engine = engine_for(self.engine, table) if cluster.spread else run.engine
@@ -198,31 +198,30 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                     if len(rows) == batch_rows or not drop_last:
                         yield form.join([rows], table, self._flavour())
 
-    def _coding(
-        self,
-        table: Source,
-        mode: str,
-        layout: str,
-        dtype: str,
-        seed: int | None,
-        first_row: int,
-        uniforms: Mapping[str, np.ndarray] | None,
-    ) -> Coding:
-        """How the blocks of a table are encoded and handed out."""
+    def _options(self, table: Source, mode: str, dtype: str, seed: int | None, first_row: int) -> EncodingOptions:
+        """How the rows of a table are encoded."""
         model = self._fitted()
         check_choice("mode", mode, ("sample", "argmax"))
-        check_choice("layout", layout, ("compact", "onehot"))
         check_choice("dtype", dtype, ("float32", "float64"))
         check_columns(table, model)
-        options = EncodingOptions(
+        return EncodingOptions(
             seed=checked_seed(model.seed if seed is None else seed),
             most_probable=mode == "argmax",
             dtype=dtype,
             first_row=checked_seed(first_row, 2**63, "first_row"),
-            place=place_in(table),
+            place=table.place,
         )
-        drawn = checked_uniforms(model, uniforms, table.rows)
-        return Coding(self.engine, model, options, drawn, layout, dtype, {MODEL_KEY: self._fingerprint()}, table.schema)
+
+    def _coding(
+        self, table: Source, options: EncodingOptions, layout: str, uniforms: Mapping[str, np.ndarray], *, written: bool
+    ) -> Coding:
+        """How the blocks of a table are encoded and handed out; only what keeps metadata names the model."""
+        check_choice("layout", layout, ("compact", "onehot"))
+        flavour = self._flavour() or ("matrix" if layout == "onehot" else table.flavour)
+        marks = {MODEL_KEY: self._fingerprint()} if written or flavour not in _WITHOUT_METADATA else {}
+        model = self._fitted()
+        schema = encoded_schema(model, layout, options.dtype, table.schema, marks)
+        return Coding(self.engine, model, options, uniforms, layout, schema)
 
     def _alone(self) -> Self:
         """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
@@ -270,12 +269,17 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         check_choice("invalid", invalid, ("mask", "drop"))
         table = open_source(encoded)
         check_origin(table, model)
-        if isinstance(table, DaskFrame) and out is None:
+        if table.lazy and out is None:
             return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
         decoding = Decoding("reference", model, table, check=return_valid, drop=invalid == "drop")
-        schema = decoded_schema(model, decoding.reader().passed_types)
-        with self._run("inverse", table, Need.transform(table.schema, schema, written=out is not None)) as run:
+
+        def need() -> Need:
+            passed = decoding.reader().passed_types
+            return Need.transform(table.schema, decoded_schema(model, passed), written=out is not None)
+
+        with self._run("inverse", table, need) as run:
             read = replace(decoding, engine=run.here.engine).reader()
+            schema = decoded_schema(model, read.passed_types)
             given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
             decoding = replace(decoding, engine=run.engine, table=given)
             if out is not None:
@@ -284,7 +288,8 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 return write_rows(run, table, read.names, parts, OnWorker(decoding.batches), resume=resume)
             blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)
             found: list[Decoded] = []
-            run.executor.map_blocks(OnWorker(decoding.rows), blocks, found.append)
+            function = OnWorker(decoding.rows) if run.spread else decoding.rows(read)
+            run.executor.map_blocks(function, blocks, found.append)
         values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_)
         return (values, joined_valid(found)) if return_valid else values
 
@@ -308,7 +313,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
-        with self._run("evaluate", table, Need.evaluate(self._read(table))) as run:
+        with self._run("evaluate", table, partial(Need.evaluate, self._read(table))) as run:
             return replace(evaluate_table(model, table, run), reasons=self.schema_.reasons)
 
     def distance_to(self, other: FittedRows) -> ModelDistance:
@@ -382,13 +387,13 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         check_choice("layout", layout, ("compact", "onehot"))
         model = self._fitted()
-        compact = [name for column in model.columns for name in compact_names(column)]
-        return np.array(onehot_names(model) if layout == "onehot" else compact, dtype=object)
+        compact = [name for column in model.columns for name in column.compact_names]
+        return np.array(model.onehot_names if layout == "onehot" else compact, dtype=object)
 
     @property
     def layout_(self) -> dict[str, list[Span]]:
         """Spans (start, stop, activation) of the onehot layout, per column."""
-        return spans_of(self._fitted())
+        return self._fitted().spans()
 
     @property
     def columns_(self) -> dict[str, ColumnModel]:
@@ -421,16 +426,18 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         return pa.schema([table.schema.field(name) for name in self._fitted().names])
 
     @contextmanager
-    def _run(self, stage: str, table: Source, need: Need) -> Iterator[Run]:
+    def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> Iterator[Run]:
+        """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
         progress, memory = self.progress, None if self.memory is None else parse_memory(self.memory)
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        executor = executor_for(self.executor, table)
-        if executor is not None:
+        cluster = executor_for(self.executor, table)
+        if cluster is not None:
             LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
-            yield Run.spread_over(executor, table, self.engine, report, self.block_rows)
+            yield Run.spread_over(cluster, table, self.engine, report, self.block_rows)
             return
-        given = self.executor if isinstance(self.executor, LocalExecutor) else LocalExecutor(self.threads, report)
-        threads = self.threads if given is not self.executor else given.threads
-        run = Run.over(table, self.engine, threads, report or given.progress, self.block_rows)
+        threads = self.threads
+        if isinstance(self.executor, LocalExecutor):
+            threads, report = self.executor.threads, report or self.executor.progress
+        run = Run.over(table, self.engine, threads, report, self.block_rows)
         with bounded(threads):
-            yield run if memory is None else run.within(memory, need)
+            yield run if memory is None else run.within(memory, need())

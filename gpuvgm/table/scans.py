@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import to_numpy
-from gpuvgm.columns.numeric import NumberPlan, ordinary_numbers
+from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine
 from gpuvgm.execution.context import Run

@@ -6,30 +6,31 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import fspath
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns.documents import one_of, optional, whole
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
+from gpuvgm.config import checked_seed
 from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import FileSource, Source, check_folder_of, location_of
-from gpuvgm.io.growth import new_files, with_added
+from gpuvgm.io import Source, check_folder_of, location_of
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_journal
-from gpuvgm.table.checks import check_columns, checked_seed
 from gpuvgm.table.columns_fit import add_rows
+from gpuvgm.table.encode import check_columns
 from gpuvgm.table.fit import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.table.model_checks import one_of, optional, whole
 from gpuvgm.table.model_file import StoredModel, load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress
 from gpuvgm.table.stratify import check_sample, sample_bytes, sampled_source
@@ -240,7 +241,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         settings = self.get_params(deep=False) | {"random_state": seed}
         names = TableSchema.declare(self.columns, table.schema, table.name).names
         rows, held = self._sampled(table, names, seed)
-        need = Need.fit(_chosen(table, names), held)
+        need = partial(Need.fit, _chosen(table, names), held)
         with self._run("fit", rows, need) as run, _journalled(run, journal, rows, resume=resume) as kept:
             fitted = fit_source(rows, self.columns, settings, kept, before)
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
@@ -256,7 +257,7 @@ class TableTransformer(ColumnPlots, FittedRows):
                 f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
                 "much; fit again without resume"
             )
-        new = new_files(table, known)
+        new = table.new_since(known)
         if new is None:
             return self
         self.partial_fit(new)
@@ -270,7 +271,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         if count is None:
             return table, 0
         held = sample_bytes(_chosen(table, names), table.rows, count, stratified=self.stratified)
-        with self._run("fit", table, Need.fit(_chosen(table, names), held)):
+        with self._run("fit", table, partial(Need.fit, _chosen(table, names), held)):
             return sampled_source(table, names, count, seed, stratified=self.stratified), held
 
     def _take(self, fitted: FittedTable) -> None:
@@ -312,7 +313,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         if not hasattr(self, "model_"):
             return self.fit(source)
         model = self.model_
-        numeric = [column for column in model.columns if isinstance(column, (MixtureColumn, GeneralColumn))]
+        numeric = model.numeric
         if not all(column.name in self.summaries_ for column in numeric):
             raise InputError(
                 "this model was saved without its summaries: save it with summaries=True to add rows later"
@@ -327,11 +328,11 @@ class TableTransformer(ColumnPlots, FittedRows):
         settings = self.get_params(deep=False) | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
-        with self._run("fit", table, Need.fit(_chosen(table, model.names))) as run:
+        with self._run("fit", table, partial(Need.fit, _chosen(table, model.names))) as run:
             fitted = add_rows(table, model.columns, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
-        origin = with_added(_without_sample(model.source), table)
+        origin = table.added_to(_without_sample(model.source))
         grown = FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, origin)
         self._keep(grown.model, grown.final_schema, fitted.summaries)
         return self
@@ -390,7 +391,7 @@ class TableTransformer(ColumnPlots, FittedRows):
 @contextmanager
 def _journalled(run: Run, given: Path_ | None, table: Source, *, resume: bool) -> Iterator[Run]:
     """The run with its journal, if it has one: only files can be told from others when they are read again."""
-    if given is None or not isinstance(table, FileSource):
+    if given is None or not table.paths:
         yield run
         return
     folder = location_of(given)

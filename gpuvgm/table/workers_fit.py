@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
-from gpuvgm.columns.numeric import NumberPlan, ordinary_numbers
+from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.tables import KernelTable

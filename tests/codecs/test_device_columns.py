@@ -12,7 +12,7 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, beside, column_of, narrowed, on_host, widened
 from gpuvgm.columns.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
-from gpuvgm.columns.mixture_rows import within_bounds
+from gpuvgm.columns.continuous import within_bounds
 from gpuvgm.errors import InputError
 from tests.frames.device_arrays import OnDevice, up
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import gpuvgm.engines.kernels
 from gpuvgm import TableTransformer
-from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.tables import Draw, DrawTable, NarrowTable
 from tests.kernels.emulated import COMPILER

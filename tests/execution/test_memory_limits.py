@@ -14,7 +14,7 @@ import pytest
 
 from gpuvgm import TableTransformer, generate
 from gpuvgm.errors import InputError
-from gpuvgm.execution.arrow_threads import ArrowThreads
+from gpuvgm.execution.local import ArrowThreads
 from gpuvgm.execution.memory import MIB, Need, limits_of, parse_memory
 from gpuvgm.table import numeric_fit as numbers_fit
 

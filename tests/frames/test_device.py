@@ -18,10 +18,9 @@ from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.io import DeviceSource, open_source, restore
 from gpuvgm.io import device as device_frames
-from gpuvgm.io.block import DeviceTable
+from gpuvgm.io.block import DeviceTable, host_table, joined
 from gpuvgm.io.cudf_files import device_files, grouped
 from gpuvgm.io.device import lies_on_device
-from gpuvgm.io.device_results import host_table, joined
 from tests.frames.device_arrays import NAMESPACE, FakeFrame, FakeSeries, OnDevice, up, use_fake_cudf
 
 ROWS = 10

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.table.serialization import column_document
 from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import FEW, difference, fitted, table_of_users, unfitted
@@ -94,7 +93,7 @@ def _evaluated(transformer: gpuvgm.TableTransformer, source: object) -> str:
 
 def _fitted(columns: tuple[str, ...], source: object) -> str:
     columns_ = unfitted(columns).fit(source).columns_.values()
-    return json.dumps([column_document(column) for column in columns_], default=np.ndarray.tolist)
+    return json.dumps([column.to_json() for column in columns_], default=np.ndarray.tolist)
 
 
 def _write_parquet(folder: Path) -> Prepared:

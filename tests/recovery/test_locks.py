@@ -18,7 +18,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import ParquetSink
 from gpuvgm.io.locks import FolderInUse, locked
 from gpuvgm.table import checkpoint as journal
-from gpuvgm.table import parts
+from gpuvgm.table import write as parts
 from tests.recovery.conftest import contents
 
 HOLD = (

@@ -8,7 +8,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io.growth import told_apart
+from gpuvgm.io.files import told_apart
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest
 from gpuvgm.table.checkpoint import forget_journal

@@ -11,7 +11,7 @@ from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
 from gpuvgm.columns.base import ColumnRequest
-from gpuvgm.columns.model import MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.execution.context import Run

@@ -183,7 +183,7 @@ def test_a_model_that_is_not_there(bucket, fitted, monkeypatch):
     fitted.save(f"{bucket}/folder/m.gpuvgm")
     with pytest.raises(ModelFileError, match=rf"^{bucket}/folder: is a folder; a model at a URL is one file"):
         gpuvgm.load(f"{bucket}/folder")
-    monkeypatch.setattr("gpuvgm.table.archive.MOST_REMOTE_BYTES", 100)
+    monkeypatch.setattr("gpuvgm.table.model_file.MOST_REMOTE_BYTES", 100)
     with pytest.raises(ModelFileError, match=r"m.gpuvgm: has [\d,]+ bytes; this is no model"):
         gpuvgm.load(f"{bucket}/folder/m.gpuvgm")
 

@@ -6,16 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from gpuvgm.columns.base import FitRecord
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
-from gpuvgm.columns.model import (
-    CategoricalColumn,
-    FitRecord,
-    GeneralColumn,
-    MixtureColumn,
-    MixtureModel,
-    PassedColumn,
-    TableModel,
-)
+from gpuvgm.columns.continuous import MixtureColumn, MixtureModel
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.passthrough import PassedColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
 from gpuvgm.mixture.concentration import StickBreaking

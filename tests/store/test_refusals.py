@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.errors import ModelFileError
-from gpuvgm.table import archive as members
+from gpuvgm.table import model_file as members
 from gpuvgm.table.model_file import FORMAT, load_model, save_model
 from tests.store.samples import make_stored
 

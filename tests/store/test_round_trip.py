@@ -13,15 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuvgm
+from gpuvgm.columns.base import FitRecord
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
-from gpuvgm.columns.model import CategoricalColumn, FitRecord, GeneralColumn, MixtureColumn, PassedColumn
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.model import column_of
+from gpuvgm.columns.passthrough import PassedColumn
 from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.mixture.concentration import StickBreaking
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.table.model_file import StoredModel, fingerprint, load_model, save_model
-from gpuvgm.table.serialization import column_document, column_of
 from tests.store.samples import make_mixture, make_model, make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -84,7 +88,7 @@ def test_columns_survive_json(values, base, end, active):
         minimum=min(base, end),
         maximum=max(base, end),
     )
-    text = json.dumps(plain(column_document(column)), allow_nan=False)
+    text = json.dumps(plain(column.to_json()), allow_nan=False)
     assert bits(column_of(json.loads(text, object_hook=from_plain))) == bits(column)
 
 

@@ -13,7 +13,6 @@ import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io.plain_json import plain
-from gpuvgm.table.serialization import column_document
 
 ROWS = 3000
 
@@ -28,7 +27,7 @@ def frame() -> pd.DataFrame:
 
 
 def columns_equal(one: TableTransformer, other: TableTransformer) -> bool:
-    documents = [plain([column_document(column) for column in each.model_.columns]) for each in (one, other)]
+    documents = [plain([column.to_json() for column in each.model_.columns]) for each in (one, other)]
     return documents[0] == documents[1]
 
 

@@ -177,7 +177,7 @@ def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
 
 def rows_for(codec: Codec, values: Column) -> Column:
     """Rows where the codec works: columns of decimals and logarithms come to the host."""
-    return on_host(values) if isinstance(codec, (LogCodec, DecimalCodec)) else values
+    return on_host(values) if codec.host_only else values
 
 
 def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:

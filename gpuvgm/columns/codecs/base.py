@@ -29,6 +29,7 @@ class Codec(Protocol):
     """
 
     name: ClassVar[str]
+    host_only: ClassVar[bool]  # whether columns of a device are taken to the host
 
     @property
     def type(self) -> str:

@@ -63,6 +63,7 @@ class DatetimeCodec:
     type: str
     base: int
     name: ClassVar[str] = "datetime"
+    host_only: ClassVar[bool] = False
 
     @property
     def _own(self) -> Any:

@@ -49,6 +49,7 @@ class DecimalCodec:
     base: int
     integer: bool = False
     name: ClassVar[str] = "decimal"
+    host_only: ClassVar[bool] = True
 
     @property
     def _own(self) -> Any:

@@ -40,6 +40,7 @@ class FloatCodec:
     infinite_is_missing: bool = False
     integer: bool = False
     name: ClassVar[str] = "float"
+    host_only: ClassVar[bool] = False
 
     @property
     def base(self) -> int:

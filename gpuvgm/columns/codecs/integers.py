@@ -85,6 +85,7 @@ class IntegerCodec:
     type: str
     base: int
     name: ClassVar[str] = "integer"
+    host_only: ClassVar[bool] = False
 
     @property
     def limits(self) -> tuple[int, int]:

@@ -33,6 +33,7 @@ class LogCodec:
     inner: Codec
     low: Number | None
     name: ClassVar[str] = "log"
+    host_only: ClassVar[bool] = True
 
     @property
     def type(self) -> str:

@@ -1,0 +1,588 @@
+"""Continuous and mixed columns: their fitted mixture, its documents, and values to scalars and cells and back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.columns.base import (
+    FIT,
+    MISSING,
+    Cells,
+    Coded,
+    Decoder,
+    Encoder,
+    EncodingOptions,
+    FitRecord,
+    Slice,
+    Values,
+    refuse,
+    refuse_cell,
+)
+from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, with_value
+from gpuvgm.columns.documents import (
+    Record,
+    anything,
+    boolean,
+    finite,
+    listed,
+    not_negative,
+    one_of,
+    optional,
+    positive,
+    share,
+    text,
+    whole,
+)
+from gpuvgm.columns.numbers import (
+    FLOAT32_STEP,
+    ORDINARY,
+    NumericColumn,
+    check_codec,
+    check_values,
+    error_of,
+    ordinary_numbers,
+    refuse_infinite,
+)
+from gpuvgm.columns.text import modal_text
+from gpuvgm.config import EncodingRules
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable
+from gpuvgm.errors import InputError
+from gpuvgm.mixture.concentration import StickBreaking
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.summary.grid import Floats, Frame
+
+BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
+SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
+_GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "concentration")
+
+RULES = Record(
+    {
+        "scale": positive,
+        "tails": one_of("clip", "exact"),
+        "floor": optional(share),
+        "precision": one_of("float64", "float32"),
+    },
+    frozenset({"precision"}),
+)
+POSTERIOR = Record(
+    {
+        "sticks": listed(listed(positive)),
+        "mean_precision": listed(positive),
+        "means": listed(finite),
+        "degrees_of_freedom": listed(positive),
+        "covariances": listed(positive),
+    }
+)
+MIXTURE = Record(
+    {
+        "frame": Record({"scale": positive, "centre": finite}),
+        "posterior": POSTERIOR,
+        "centres": listed(finite),
+        "counts": listed(not_negative),
+        "active": listed(boolean),
+        "active_counts": listed(not_negative),
+    }
+)
+DOCUMENT = Record(
+    {
+        "name": text,
+        "kind": one_of("continuous", "mixed"),
+        "codec": check_codec,
+        "rules": RULES,
+        "mixture": optional(MIXTURE),
+        "modal_values": listed(anything),
+        "modal_counts": listed(whole()),
+        "order": listed(whole(0, 2**16)),
+        "minimum": anything,
+        "maximum": anything,
+        "fit": FIT,
+    },
+    frozenset({"modal_counts"}),
+)
+
+
+def falling(counts: Sequence[int] | Floats) -> tuple[int, ...]:
+    """Indices by falling count; of equal counts the lower index first."""
+    return tuple(int(i) for i in np.argsort(-np.asarray(counts, np.float64), kind="stable"))
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureModel:
+    """A fitted mixture in the coordinates of its frame.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates of the column's numbers.
+    posterior : Posterior
+        The fitted posterior, K components.
+    centres : ndarray of shape (K,)
+        Centres that the fit started from.
+    counts : ndarray of shape (K,)
+        Training rows whose most probable component is k.
+    active : ndarray of shape (K,), bool
+        Components that rows may be given to.
+    active_counts : ndarray of shape (A,)
+        Training rows by most probable active component.
+    """
+
+    frame: Frame
+    posterior: Posterior
+    centres: Floats
+    counts: Floats
+    active: NDArray[np.bool_]
+    active_counts: Floats
+
+    @property
+    def deviations(self) -> Floats:
+        """Standard deviations in the frame's coordinates, shape (K,)."""
+        return np.sqrt(self.posterior.covariances)
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters."""
+        concentration = self.posterior.concentration
+        assert isinstance(concentration, StickBreaking)  # tables are fitted with no other prior
+        return {
+            "frame": asdict(self.frame),
+            "posterior": {
+                "sticks": concentration.sticks,
+                **{part: getattr(self.posterior, part) for part in _GAUSSIANS},
+            },
+            "centres": self.centres,
+            "counts": self.counts,
+            "active": self.active,
+            "active_counts": self.active_counts,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> MixtureModel:
+        """Mixture from its document.
+
+        Raises
+        ------
+        ValueError
+            Where its parameters do not fit together.
+        """
+        parameters = {part: _floats(document["posterior"][part]) for part in ("sticks", *_GAUSSIANS)}
+        sticks = parameters.pop("sticks")
+        posterior = Posterior(StickBreaking(sticks), **parameters)
+        mixture = cls(
+            frame=Frame(float(document["frame"]["scale"]), float(document["frame"]["centre"])),
+            posterior=posterior,
+            centres=_floats(document["centres"]),
+            counts=_floats(document["counts"]),
+            active=np.array(document["active"], np.bool_),
+            active_counts=_floats(document["active_counts"]),
+        )
+        k = len(posterior.means)
+        vectors = [
+            *parameters.values(),
+            mixture.counts,
+            mixture.active,
+        ]  # of few rows a search may have had fewer centres
+        if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
+            raise ValueError("the components' parameters differ in length")
+        if mixture.active_counts.shape != (int(np.count_nonzero(mixture.active)),):
+            raise ValueError("the active components differ in number")
+        return mixture
+
+
+def _floats(values: list[Any]) -> Floats:
+    return np.array(values, np.float64)
+
+
+@dataclass(frozen=True)  # no slots: the tables are cached
+class MixtureColumn(NumericColumn):
+    """A continuous or mixed column: everything that transform and inverse need to know of it.
+
+    Parameters
+    ----------
+    name, kind : str
+        The column and its kind, "continuous" or "mixed".
+    codec : Codec
+        From the column's values to numbers and back.
+    rules : EncodingRules
+        How scalars are made.
+    mixture : MixtureModel or None
+        None where the column had no ordinary value.
+    modal_values : tuple
+        Values with a cell of their own, in the codec's unit; None stands for "missing".
+    modal_counts : tuple of int
+        Training rows that hold each modal value.
+    order : tuple of int
+        For each cell of the onehot layout its index in [modal values, then active components in index order].
+    minimum, maximum : int, float or None
+        Range of the ordinary training values, in the codec's unit: numbers as they are, datetimes and decimals as
+        integers in their own unit.
+    fit : FitRecord
+        How the fit went.
+
+    Raises
+    ------
+    InputError
+        For a mixture that transform in float32, where the rules ask for it, cannot hold.
+    """
+
+    name: str
+    kind: str
+    codec: Codec
+    rules: EncodingRules
+    mixture: MixtureModel | None
+    modal_values: tuple[Number | None, ...]
+    modal_counts: tuple[int, ...]
+    order: tuple[int, ...]
+    minimum: Number | None
+    maximum: Number | None
+    fit: FitRecord
+    has_cells: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        table = self.draw_table() if self.rules.precision == "float32" else None
+        if table is not None:
+            NarrowTable.of(table)  # refuses a mixture that float32 cannot hold
+
+    @property
+    def width(self) -> int:
+        """Number of cells of the onehot layout."""
+        return len(self.order)
+
+    @property
+    def cell_counts(self) -> Floats:
+        """Training rows of each cell, by most probable active component."""
+        counts = np.array([*self.modal_counts, *([] if self.mixture is None else self.mixture.active_counts)])
+        return np.asarray(counts[list(self.order)], np.float64)
+
+    @property
+    def scalar_step(self) -> float:
+        """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
+        if self.mixture is None:
+            return 0.0
+        return float(self.rules.scale * np.max(self.stds[self.active]) * FLOAT32_STEP)
+
+    @property
+    def resolution(self) -> float:
+        """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
+
+        That is of ordinary values within the training range whose scalars, as float32, were not cut; as float64 they
+        come back closer. It is a step of the largest scalar, and the rounding of float64 and of the column's type; for
+        log columns, what that comes to at the largest value. Columns of whole numbers on request hold such values only.
+        """
+        if self.mixture is None or self.minimum is None or self.maximum is None:
+            return 0.0
+        low, high = (self.codec.number(end) for end in (self.minimum, self.maximum))
+        means = self.mixture.frame.invert(self.mixture.posterior.means)[self.active] * FLOAT32_STEP
+        steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
+        with np.errstate(over="ignore"):
+            cut = self.rules.scalar_limit * (self.rules.scale * (self.stds[self.active] * FLOAT32_STEP))
+        error = error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision)
+        return self.codec.value_error(error, self.minimum, self.maximum)
+
+    @property
+    def column_id(self) -> int:
+        """Column part of the generator's counter: first 64 bits of SHA-256 of the name."""
+        return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "big")
+
+    def cell_positions(self) -> NDArray[np.int64]:
+        """Cell of each of [modal values, then active components in index order]."""
+        positions = np.empty(self.width, np.int64)
+        positions[list(self.order)] = np.arange(self.width)
+        return positions
+
+    def draw_table(self) -> DrawTable | None:
+        """Table for transform; None where the column has no mixture."""
+        return self._draw_table
+
+    @cached_property
+    def _draw_table(self) -> DrawTable | None:
+        if self.mixture is None:
+            return None
+        active, positions, modal = self.active_components, self.cell_positions(), len(self.modal_values)
+        taking_part = np.flatnonzero(~self.active) if self.rules.floor is not None else np.empty(0, np.int64)
+        table = self.mixture.posterior.kernel_table(self.mixture.frame)
+        return DrawTable(
+            mixture=table.take(np.concatenate((active, taking_part))),
+            widths=self.rules.scale * self.mixture.deviations[active],
+            cells=positions[modal:].astype(np.float64),
+            floor=self.rules.floor or 0.0,
+            limit=self.rules.scalar_limit,
+            missing_cell=self.missing_cell,
+            precision=self.rules.precision,
+        )
+
+    def inverse_table(self) -> InverseTable:
+        """Table for the inverse, one row a cell; modal cells have mean NaN and width 0."""
+        return self._inverse_table
+
+    @cached_property
+    def _inverse_table(self) -> InverseTable:
+        means, widths = np.full(self.width, np.nan), np.zeros(self.width)
+        if self.mixture is None:
+            return InverseTable(Frame(1.0, 0.0), means, widths, self.rules.inverse_limit)
+        cells = self.cell_positions()[len(self.modal_values) :]
+        means[cells] = self.mixture.posterior.means[self.active]
+        widths[cells] = self.rules.scale * self.mixture.deviations[self.active]
+        return InverseTable(self.mixture.frame, means, widths, self.rules.inverse_limit)
+
+    @property
+    def missing_cell(self) -> int:
+        """Cell of missing rows; -1 where the column has none."""
+        return int(self.cell_positions()[self.modal_values.index(MISSING)]) if MISSING in self.modal_values else -1
+
+    def cell_of(self, value: object) -> int | None:
+        """Cell of a modal value; None for every other value."""
+        held = [one is MISSING if value is MISSING else self._is(one, value) for one in self.modal_values]
+        return int(self.cell_positions()[held.index(True)]) if True in held else None
+
+    def _is(self, modal: Number | None, value: object) -> bool:
+        """Whether what a user writes is a modal value."""
+        try:
+            return modal is not MISSING and self.codec.parse(value) == modal
+        except ValueError:
+            return False
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What encodes parts of the column on an engine."""
+        return MixtureEncoder(engine, self, options)
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What decodes parts of the column; with `check` it finds out which rows lie in the training range."""
+        return MixtureDecoder(engine, self, check=check)
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters, exact to the last bit."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "codec": codec_document(self.codec),
+            "rules": asdict(self.rules),
+            "mixture": None if self.mixture is None else self.mixture.to_json(),
+            "modal_values": self.modal_values,
+            "modal_counts": self.modal_counts,
+            "order": self.order,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "fit": asdict(self.fit),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> MixtureColumn:
+        """Column from its document, of any format.
+
+        Raises
+        ------
+        ValueError
+            Where the document is not one that `to_json` gave.
+        """
+        DOCUMENT(document, where)
+        check_values(document, where)
+        modal = tuple(document["modal_values"])
+        counts = document.get("modal_counts", [document["fit"]["missing"]] * len(modal))  # 1 and 2 knew no others
+        column = cls(
+            name=str(document["name"]),
+            kind=str(document["kind"]),
+            codec=codec_of(document["codec"]),
+            rules=EncodingRules(**document["rules"]),
+            mixture=None if document["mixture"] is None else MixtureModel.from_json(document["mixture"]),
+            modal_values=modal,
+            modal_counts=tuple(int(count) for count in counts),
+            order=tuple(int(cell) for cell in document["order"]),
+            minimum=document["minimum"],
+            maximum=document["maximum"],
+            fit=FitRecord(**document["fit"]),
+        )
+        if sorted(column.order) != list(range(len(modal) + len(column.active_components))) or len(counts) != len(modal):
+            raise ValueError("the order does not fit the cells")
+        return column
+
+    def meaning(self) -> dict[str, Any]:
+        """The parameters that decide what an encoded row means."""
+        document = self.to_json()
+        for part in ("fit", "minimum", "maximum", "modal_counts"):
+            del document[part]
+        for part in ("centres", "counts", "active_counts"):
+            (document["mixture"] or {}).pop(part, None)
+        del document["rules"]["precision"]  # the inverse is the same
+        return document
+
+    def describe(self) -> dict[str, Any]:
+        """The column for people and other programs."""
+        return super().describe() | {
+            "components": len(self.means),
+            "modes": self.describe_cells(),
+            "scale": self.rules.scale,
+            "tails": self.rules.tails,
+            "floor": self.rules.floor,
+            "precision": self.rules.precision,
+        }
+
+    def describe_cells(self) -> list[dict[str, Any]]:
+        """The cells in the order of the encoding; means and deviations of log columns are of logarithms."""
+        active = self.active_components
+        modal = len(self.modal_values)
+        out: list[dict[str, Any]] = []
+        for cell, (index, rows) in enumerate(zip(self.order, self.cell_counts, strict=True)):
+            if index < modal:
+                value = self.modal_values[index]
+                out.append(
+                    {"cell": cell, "modal_value": value, "text": modal_text(self.codec, value), "rows": int(rows)}
+                )
+                continue
+            k = int(active[index - modal])
+            figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
+            out.append({"cell": cell, "component": k, **{name: float(value) for name, value in figures.items()}})
+            out[-1]["rows"] = int(rows)
+        return out
+
+    def check(self) -> None:
+        """Refuse parameters that give no densities, and try a value of every cell."""
+        self._check_tables()
+        super().check()
+        with suppress(InputError):  # of values too extreme to come back, which is no fault of the model
+            coded = Coded(np.zeros(self.width), np.arange(self.width).astype(self.cell_dtype))
+            engine = get_engine("reference")
+            encode = self.encoder(engine, EncodingOptions(seed=0))
+            encode(Slice(self.decoder(engine, check=True)(coded, 0).array, 0))
+
+    def _check_tables(self) -> None:
+        """Refuse parameters whose tables hold NaN or infinities."""
+        draw, inverse = self.draw_table(), self.inverse_table()
+        if draw is None:
+            return
+        if not len(draw.widths):
+            raise ValueError("no component is active")
+        vectors = (draw.mixture.half_precisions, draw.mixture.coefficients, draw.widths, inverse.widths)
+        if not all(np.all(np.isfinite(vector)) for vector in vectors) or np.min(draw.widths) <= 0:
+            raise ValueError("the components' parameters give no densities")
+        if not np.isfinite(self.mixture.frame.centre / self.mixture.frame.scale if self.mixture else 0.0):
+            raise ValueError("the frame's centre lies outside of all numbers")
+
+
+class MixtureEncoder:
+    """Encodes a continuous or mixed column.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
+    column : MixtureColumn
+        The fitted column.
+    options : EncodingOptions
+        How to encode.
+    """
+
+    def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:
+        self._engine, self._column, self._options = engine, column, options
+        self._table, self._column_id = column.draw_table(), column.column_id
+        self._modal_cells = column.cell_positions()[: len(column.modal_values)].astype(column.cell_dtype)
+
+    def __call__(self, part: Slice) -> Coded:
+        """Scalars and cells of a part."""
+        column, options = self._column, self._options
+        numbers, which = ordinary_numbers(column.codec, column.modal_values, part.values)
+        self._check(numbers, which, part.first_row)
+        xp = namespace_of(numbers)
+        scalar, cell = xp.zeros(len(numbers), options.dtype), xp.zeros(len(numbers), column.cell_dtype)
+        if self._table is None:
+            cell[:] = max(column.missing_cell, 0)
+        else:
+            first_row = options.first_row + part.first_row
+            uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
+            draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
+            self._engine.transform(numbers, self._table, draw, scalar, cell)
+        if which is not None:
+            cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
+        return Coded(scalar, cell)
+
+    def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
+        """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""
+        column, xp = self._column, namespace_of(numbers)
+        finite = xp.isfinite(numbers)
+        if column.mixture is not None and finite.all():
+            return
+
+        def place(row: int) -> str:
+            return self._options.place(first_row + row)
+
+        infinite = xp.isinf(numbers)
+        if infinite.any():
+            refuse_infinite(column, infinite, place)
+        if column.mixture is None and finite.any():
+            shown = column.codec.show(column.codec.value(float(numbers[finite][0])))
+            problem = f"values (such as {shown}) are present in a column that had none at fit"
+            refuse(column, finite, place, problem, "fit again with these rows")
+        missing = ~finite if which is None else ~finite & (which == ORDINARY)
+        if column.missing_cell < 0 and missing.any():
+            problem = "values are missing in a column that had none missing at fit"
+            refuse(column, missing, place, problem, "fill them in, or fit with rows that have missing values")
+
+
+class MixtureDecoder:
+    """Decodes a continuous or mixed column.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs the rows.
+    column : MixtureColumn
+        The fitted column.
+    check : bool
+        Whether to find out which rows lie in the training range.
+    """
+
+    def __init__(self, engine: Engine, column: MixtureColumn, *, check: bool) -> None:
+        self._engine, self._column, self._check = engine, column, check
+        self._table = column.inverse_table()
+        cells = column.cell_positions()
+        self._modal = [(cells[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
+
+    def __call__(self, part: Coded, first_row: int) -> Values:
+        """Values of scalars and cells."""
+        assert part.scalar is not None and part.cell is not None
+        column = self._column
+        numbers = self._room(part.cell)
+        wrong = self._engine.inverse_transform(part.scalar, part.cell, self._table, numbers)
+        if wrong >= 0:
+            refuse_cell(column, first_row + wrong, int(part.cell[wrong]))
+        array = column.codec.decode(numbers)
+        cells = part.cell if isinstance(array, DeviceColumn) else to_numpy(part.cell)
+        valid = within_bounds(column, column.codec.encode(array), cells) if self._check else None
+        for cell, value in self._modal:
+            held = cells == cell
+            if held.any():
+                array = with_value(column.codec, array, held, value)
+        return Values(array, valid)
+
+    def _room(self, cells: Cells) -> Floats:
+        """Where numbers are written: in float64, or on a device in what the codec makes of them without a loss."""
+        dtype = getattr(self._column.codec, "decoded", np.float64) if is_on_device(cells) else np.float64
+        room: Floats = namespace_of(cells).empty(len(cells), dtype)
+        return room
+
+
+def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArray[np.bool_]:
+    """Rows whose (rounded) number lies in the training range of the ordinary values; modal and missing rows always do.
+
+    The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
+    """
+    modal = np.zeros(column.width, np.bool_)
+    modal[column.cell_positions()[: len(column.modal_values)]] = True
+    inside: NDArray[np.bool_] = beside(modal, cell)[cell]
+    if column.minimum is None or column.maximum is None:
+        return inside
+    low, high = column.codec.number(column.minimum), column.codec.number(column.maximum)
+    base = column.codec.base
+    tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
+    tolerance += SCALAR_STEP * max(high - low, column.scalar_step / SCALAR_STEP)
+    numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
+    inside |= (numbers >= low - tolerance) & (numbers <= high + tolerance)
+    return inside
