@@ -206,7 +206,7 @@ def _packed(
 ) -> NDArray[Any]:
     """The rules, and twice as many numbers of each component as shapes; see cuda/transform.cuh."""
     active, count = len(table.widths), len(shapes)
-    rules = [table.floor, table.limit, max(table.missing_cell, 0), active, *frame, 0, 0]
+    rules = [table.limit, active, max(table.missing_cell, 0), table.floor, *frame, 0, 0]
     components = np.ones((len(shapes[0]), 2 * count), shapes[0].dtype)
     components[:, :count] = np.stack(shapes, axis=1)
     components[:active, count : count + 2] = np.stack((table.widths, table.cells), axis=1)

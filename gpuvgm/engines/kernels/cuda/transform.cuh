@@ -28,7 +28,7 @@ template <class Real> struct Mode {
 
 // Parameters of a draw as they lie in one array: the rules, then those of each component, of which the last ones have
 // no meaning. Rows come in two steps: `entered` is done ahead for all rows of a thread, `row` when a row has its turn.
-enum Rule { FLOOR, LIMIT, MISSING_CELL, ACTIVE, SCALE, CENTRE, POWER = SCALE, EXPONENT = CENTRE, RULES = 8 };
+enum Rule { LIMIT, ACTIVE, MISSING_CELL, FLOOR, SCALE, CENTRE, POWER = SCALE, EXPONENT = CENTRE, RULES = 8 };
 
 template <class Real> struct Parameters;
 
