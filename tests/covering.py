@@ -22,16 +22,16 @@ def mark_exhaustive(items: list[pytest.Item]) -> None:
             tests[item.nodeid.partition("[")[0]].append(item)
     for cases in tests.values():
         (strength,) = cases[0].get_closest_marker("covering").args  # type: ignore[union-attr]
-        chosen = chosen_cases([indices_of(case) for case in cases], strength)
+        chosen = chosen_cases([values_of(case) for case in cases], strength)
         for number, case in enumerate(cases):
             if number not in chosen:
                 case.add_marker(pytest.mark.exhaustive)
 
 
-def indices_of(item: pytest.Item) -> dict[str, int]:
-    """Which of its values each parameter has, by their places."""
+def values_of(item: pytest.Item) -> dict[str, int]:
+    """Which value each parameter has: parametrize hands the same objects to all sets that hold them."""
     callspec = getattr(item, "callspec", None)
-    return dict(callspec.indices) if callspec else {}
+    return {name: id(value) for name, value in callspec.params.items()} if callspec else {}
 
 
 def chosen_cases(cases: list[dict[str, int]], strength: int) -> set[int]:
