@@ -211,6 +211,38 @@ FIT = Record(
 BESIDE = {"has_scalar": boolean, "width": whole()}  # of the kind, not of the column: written, not read
 
 
+class ColumnPlan:
+    """What is settled about a column before its rows are read; kinds say how its statistics are taken.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    needs_rows : bool
+        Whether the fit depends on the values.
+    fitted_together : bool
+        Whether all columns of such plans are fitted as one batch, which may read rows again, and not by `fit`.
+    """
+
+    __slots__ = ()
+    needs_rows: ClassVar[bool] = True
+    fitted_together: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """The column."""
+
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Any:
+        """Statistics of rows, which can be merged."""
+        raise NotImplementedError
+
+    def fit(self, statistics: Any) -> ColumnModel:
+        """The fitted column from the statistics of all rows."""
+        raise NotImplementedError
+
+
 class FittedColumn:
     """What a fitted column of any kind has and does; kinds replace what differs.
 

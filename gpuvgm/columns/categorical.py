@@ -17,6 +17,7 @@ from gpuvgm.columns.base import (
     FIT,
     MISSING,
     Coded,
+    ColumnPlan,
     ColumnRequest,
     Decoder,
     Encoder,
@@ -242,7 +243,7 @@ class CategoricalColumn(FittedColumn):
 
 
 @dataclass(frozen=True, slots=True)
-class LevelPlan:
+class LevelPlan(ColumnPlan):
     """What is settled about a categorical column before its rows are read.
 
     Parameters

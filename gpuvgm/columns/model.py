@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import MODE, SCALAR, ColumnRequest
+from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
 from gpuvgm.columns.categorical import CategoricalColumn, plan_levels
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.documents import refuse
@@ -17,7 +17,6 @@ from gpuvgm.columns.numeric import Lowest, plan_numbers
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassedColumn, PassPlan
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
-from gpuvgm.execution.aggregate import Plan
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
@@ -33,12 +32,12 @@ class Kind:
     Parameters
     ----------
     plan : callable
-        (request, sample, smallest ordinary value of a log column) -> Plan.
+        (request, sample, smallest ordinary value of a log column) -> ColumnPlan.
     column : type
         Class of its fitted columns.
     """
 
-    plan: Callable[[ColumnRequest, Any, Lowest | None], Plan]
+    plan: Callable[[ColumnRequest, Any, Lowest | None], ColumnPlan]
     column: type[ColumnModel]
 
 

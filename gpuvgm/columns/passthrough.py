@@ -11,6 +11,7 @@ from gpuvgm.columns.base import (
     BESIDE,
     FIT,
     Coded,
+    ColumnPlan,
     Decoder,
     Encoder,
     EncodingOptions,
@@ -104,11 +105,12 @@ class RowCount:
 
 
 @dataclass(frozen=True, slots=True)
-class PassPlan:
+class PassPlan(ColumnPlan):
     """A column that is handed through."""
 
     name: str
     type: str
+    needs_rows: ClassVar[bool] = False
 
     def tally(self, engine: Engine, values: Column, first_row: int) -> RowCount:
         """Rows."""

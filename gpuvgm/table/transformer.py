@@ -307,7 +307,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
         with self._run("fit", table, partial(Need.fit, _chosen(table, model.names))) as run:
-            fitted = add_rows(table, model.columns, plans, self.summaries_, run)
+            fitted = add_rows(table, model, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
         origin = table.added_to(_without_sample(model.source))

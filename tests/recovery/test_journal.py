@@ -195,7 +195,7 @@ def exit_code(*arguments):
 
 SMALL = """
 import sys
-from gpuvgm import execution
+from gpuvgm.execution import local as execution
 execution.PORTION_ROWS = 2000
 from gpuvgm.__main__ import main
 main()
