@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
 import numpy as np
@@ -258,6 +258,8 @@ class FittedColumn:
         One-hot columns.
     scalar_dtype : str or None
         The type that scalars have whatever is asked for.
+    without_meaning : tuple of str
+        Parameters that do not decide what an encoded row means.
     all_known : bool
         Whether every row has a cell.
     """
@@ -266,6 +268,7 @@ class FittedColumn:
     has_scalar: ClassVar[bool] = False
     has_cells: ClassVar[bool] = False
     scalar_dtype: ClassVar[str | None] = None
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
     if TYPE_CHECKING:
 
@@ -351,11 +354,13 @@ class FittedColumn:
 
     def to_json(self) -> dict[str, Any]:
         """All parameters, exact to the last bit; `gpuvgm.columns.model.column_of` reads them."""
-        raise NotImplementedError
+        parts = {part.name: getattr(self, part.name) for part in fields(cast(Any, self))}  # a dataclass
+        document = {"kind": self.kind} | parts | {"fit": asdict(self.fit), "has_scalar": self.has_scalar}
+        return document if self.has_cells else document | {"width": self.width}
 
     def meaning(self) -> dict[str, Any]:
         """The parameters that decide what an encoded row means."""
-        raise NotImplementedError
+        return {part: value for part, value in self.to_json().items() if part not in self.without_meaning}
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
