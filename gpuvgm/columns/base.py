@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
 import numpy as np
@@ -211,6 +211,38 @@ FIT = Record(
 BESIDE = {"has_scalar": boolean, "width": whole()}  # of the kind, not of the column: written, not read
 
 
+class ColumnPlan:
+    """What is settled about a column before its rows are read; kinds say how its statistics are taken.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    needs_rows : bool
+        Whether the fit depends on the values.
+    fitted_together : bool
+        Whether all columns of such plans are fitted as one batch, which may read rows again, and not by `fit`.
+    """
+
+    __slots__ = ()
+    needs_rows: ClassVar[bool] = True
+    fitted_together: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """The column."""
+
+    def tally(self, engine: Engine, values: Column, first_row: int) -> Any:
+        """Statistics of rows, which can be merged."""
+        raise NotImplementedError
+
+    def fit(self, statistics: Any) -> ColumnModel:
+        """The fitted column from the statistics of all rows."""
+        raise NotImplementedError
+
+
 class FittedColumn:
     """What a fitted column of any kind has and does; kinds replace what differs.
 
@@ -226,6 +258,8 @@ class FittedColumn:
         One-hot columns.
     scalar_dtype : str or None
         The type that scalars have whatever is asked for.
+    without_meaning : tuple of str
+        Parameters that do not decide what an encoded row means.
     all_known : bool
         Whether every row has a cell.
     """
@@ -234,6 +268,7 @@ class FittedColumn:
     has_scalar: ClassVar[bool] = False
     has_cells: ClassVar[bool] = False
     scalar_dtype: ClassVar[str | None] = None
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
     if TYPE_CHECKING:
 
@@ -319,11 +354,13 @@ class FittedColumn:
 
     def to_json(self) -> dict[str, Any]:
         """All parameters, exact to the last bit; `gpuvgm.columns.model.column_of` reads them."""
-        raise NotImplementedError
+        parts = {part.name: getattr(self, part.name) for part in fields(cast(Any, self))}  # a dataclass
+        document = {"kind": self.kind} | parts | {"fit": asdict(self.fit), "has_scalar": self.has_scalar}
+        return document if self.has_cells else document | {"width": self.width}
 
     def meaning(self) -> dict[str, Any]:
         """The parameters that decide what an encoded row means."""
-        raise NotImplementedError
+        return {part: value for part, value in self.to_json().items() if part not in self.without_meaning}
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""

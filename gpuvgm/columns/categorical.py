@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -17,6 +17,7 @@ from gpuvgm.columns.base import (
     FIT,
     MISSING,
     Coded,
+    ColumnPlan,
     ColumnRequest,
     Decoder,
     Encoder,
@@ -115,6 +116,7 @@ class CategoricalColumn(FittedColumn):
     fit: FitRecord
     kind: ClassVar[str] = "categorical"
     has_cells: ClassVar[bool] = True
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary")
 
     @property
     def width(self) -> int:
@@ -162,31 +164,9 @@ class CategoricalColumn(FittedColumn):
         """What decodes parts of the column."""
         return LevelDecoder(self)
 
-    def to_json(self) -> dict[str, Any]:
-        """All parameters, exact to the last bit."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "type": self.type,
-            "levels": self.levels,
-            "counts": self.counts,
-            "first_rows": self.first_rows,
-            "unknown": self.unknown,
-            "dictionary": self.dictionary,
-            "declared": self.declared,
-            "fit": asdict(self.fit),
-            "has_scalar": self.has_scalar,
-        }
-
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> CategoricalColumn:
-        """Column from its document, of any format.
-
-        Raises
-        ------
-        ValueError
-            Where the document is not one that `to_json` gave.
-        """
+        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
         DOCUMENT(document, where)
         lists = {part: tuple(document[part]) for part in ("levels", "counts", "first_rows")}
         if len({len(part) for part in lists.values()}) > 1 or len(set(lists["levels"])) < len(lists["levels"]):
@@ -201,11 +181,6 @@ class CategoricalColumn(FittedColumn):
             declared=bool(document["declared"]),
             fit=FitRecord(**document["fit"]),
         )
-
-    def meaning(self) -> dict[str, Any]:
-        """The parameters that decide what an encoded row means."""
-        without = ("fit", "counts", "first_rows", "declared", "dictionary")
-        return {part: value for part, value in self.to_json().items() if part not in without}
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
@@ -242,7 +217,7 @@ class CategoricalColumn(FittedColumn):
 
 
 @dataclass(frozen=True, slots=True)
-class LevelPlan:
+class LevelPlan(ColumnPlan):
     """What is settled about a categorical column before its rows are read.
 
     Parameters

@@ -245,6 +245,7 @@ class MixtureColumn(NumericColumn):
     maximum: Number | None
     fit: FitRecord
     has_cells: ClassVar[bool] = True
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "minimum", "maximum", "modal_counts")
 
     def __post_init__(self) -> None:
         table = self.draw_table() if self.rules.precision == "float32" else None
@@ -376,13 +377,7 @@ class MixtureColumn(NumericColumn):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> MixtureColumn:
-        """Column from its document, of any format.
-
-        Raises
-        ------
-        ValueError
-            Where the document is not one that `to_json` gave.
-        """
+        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
         DOCUMENT(document, where)
         check_values(document, where)
         modal = tuple(document["modal_values"])
@@ -406,9 +401,7 @@ class MixtureColumn(NumericColumn):
 
     def meaning(self) -> dict[str, Any]:
         """The parameters that decide what an encoded row means."""
-        document = self.to_json()
-        for part in ("fit", "minimum", "maximum", "modal_counts"):
-            del document[part]
+        document = super().meaning()
         for part in ("centres", "counts", "active_counts"):
             (document["mixture"] or {}).pop(part, None)
         del document["rules"]["precision"]  # the inverse is the same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -125,28 +125,11 @@ class GeneralColumn(NumericColumn):
 
     def to_json(self) -> dict[str, Any]:
         """All parameters, exact to the last bit."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "codec": codec_document(self.codec),
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "margin": self.margin,
-            "clip": self.clip,
-            "fit": asdict(self.fit),
-            "has_scalar": self.has_scalar,
-            "width": self.width,
-        }
+        return NumericColumn.to_json(self) | {"codec": codec_document(self.codec)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> GeneralColumn:
-        """Column from its document, of any format.
-
-        Raises
-        ------
-        ValueError
-            Where the document is not one that `to_json` gave.
-        """
+        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
         DOCUMENT(document, where)
         check_values(document, where)
         return cls(
@@ -158,10 +141,6 @@ class GeneralColumn(NumericColumn):
             clip=bool(document["clip"]),
             fit=FitRecord(**document["fit"]),
         )
-
-    def meaning(self) -> dict[str, Any]:
-        """The parameters that decide what an encoded row means."""
-        return {part: value for part, value in self.to_json().items() if part != "fit"}
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""

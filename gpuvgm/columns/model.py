@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import MODE, SCALAR, ColumnRequest
+from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
 from gpuvgm.columns.categorical import CategoricalColumn, plan_levels
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.documents import refuse
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.numeric import Lowest, plan_numbers
+from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassedColumn, PassPlan
-from gpuvgm.execution.aggregate import Plan
+from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.summary import Summary
 
 Span = tuple[int, int, str]
 ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | PassedColumn
@@ -30,12 +32,12 @@ class Kind:
     Parameters
     ----------
     plan : callable
-        (request, sample, smallest ordinary value of a log column) -> Plan.
+        (request, sample, smallest ordinary value of a log column) -> ColumnPlan.
     column : type
         Class of its fitted columns.
     """
 
-    plan: Callable[[ColumnRequest, Any, Lowest | None], Plan]
+    plan: Callable[[ColumnRequest, Any, Lowest | None], ColumnPlan]
     column: type[ColumnModel]
 
 
@@ -156,3 +158,63 @@ class TableModel:
     def categorical(self) -> tuple[CategoricalColumn, ...]:
         """Categorical columns."""
         return tuple(column for column in self.columns if isinstance(column, CategoricalColumn))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTable:
+    """What is fitted of a table: what a fit gives, a file holds, and an unfinished fit goes on from.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The columns as they were declared and inferred.
+    columns : dict of str to ColumnModel
+        Those that are fitted.
+    summaries : dict of str to Summary
+        What the columns of numbers were fitted from.
+    failed : dict of str to str
+        Why the others are not.
+    seed, rows : int
+        Seed and training rows.
+    source : dict
+        Fingerprint of the training source.
+    settings : dict
+        The transformer's parameters, as a file holds them: numbers, strings, booleans, None, lists and dicts of them.
+    """
+
+    schema: TableSchema
+    columns: dict[str, ColumnModel]
+    summaries: dict[str, Summary]
+    failed: dict[str, str]
+    seed: int
+    rows: int
+    source: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, model: TableModel, schema: TableSchema, summaries: Mapping[str, Summary], settings: Mapping[str, Any]
+    ) -> FittedTable:
+        """The record of a model that is complete."""
+        columns = {column.name: column for column in model.columns}
+        return cls(schema, columns, dict(summaries), {}, model.seed, model.rows, model.source, dict(settings))
+
+    @property
+    def model(self) -> TableModel:
+        """The fitted columns in the order of the source."""
+        columns = tuple(self.columns[name] for name in self.schema.names if name in self.columns)
+        return TableModel(columns, self.seed, self.rows, self.source)
+
+    @property
+    def final_schema(self) -> TableSchema:
+        """The schema with the kinds that the rows made of it: missing rows make a column of numbers mixed."""
+        return TableSchema(tuple(self._final(spec) for spec in self.schema.columns))
+
+    def _final(self, spec: ColumnSpec) -> ColumnSpec:
+        column = self.columns.get(spec.name)
+        if column is None or column.kind == spec.kind:
+            return spec
+        options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
+        missing = column.fit.missing
+        reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"
+        return replace(spec, kind=column.kind, reason=reason, options=options)

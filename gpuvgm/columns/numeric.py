@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnRequest
+from gpuvgm.columns.base import MISSING, ColumnPlan, ColumnRequest
 from gpuvgm.columns.codecs import Codec, CodecRules, Number, codec_for, ends_of, rows_for, with_log
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -28,7 +28,7 @@ ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted num
 
 
 @dataclass(frozen=True, slots=True)
-class NumberPlan:
+class NumberPlan(ColumnPlan):
     """What is settled about a column of numbers before its rows are read.
 
     Parameters
@@ -66,6 +66,7 @@ class NumberPlan:
     clip: bool = False
     refinements: int = 0
     trusted: bool = True
+    fitted_together: ClassVar[bool] = True
 
     @property
     def ranged(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpuvgm.arrays import Column
@@ -11,6 +11,7 @@ from gpuvgm.columns.base import (
     BESIDE,
     FIT,
     Coded,
+    ColumnPlan,
     Decoder,
     Encoder,
     EncodingOptions,
@@ -43,6 +44,7 @@ class PassedColumn(FittedColumn):
     fit: FitRecord
     kind: ClassVar[str] = "pass"
     width: ClassVar[int] = 0
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type")
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """What hands parts of the column through."""
@@ -52,32 +54,11 @@ class PassedColumn(FittedColumn):
         """What hands parts of the column back."""
         return _handed_back
 
-    def to_json(self) -> dict[str, Any]:
-        """All parameters."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "type": self.type,
-            "fit": asdict(self.fit),
-            "has_scalar": self.has_scalar,
-            "width": self.width,
-        }
-
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> PassedColumn:
-        """Column from its document, of any format.
-
-        Raises
-        ------
-        ValueError
-            Where the document is not one that `to_json` gave.
-        """
+        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
         DOCUMENT(document, where)
         return cls(str(document["name"]), str(document["type"]), FitRecord(**document["fit"]))
-
-    def meaning(self) -> dict[str, Any]:
-        """The parameters that decide what an encoded row means."""
-        return {part: value for part, value in self.to_json().items() if part not in ("fit", "type")}
 
 
 def _handed_through(part: Slice) -> Coded:
@@ -104,11 +85,12 @@ class RowCount:
 
 
 @dataclass(frozen=True, slots=True)
-class PassPlan:
+class PassPlan(ColumnPlan):
     """A column that is handed through."""
 
     name: str
     type: str
+    needs_rows: ClassVar[bool] = False
 
     def tally(self, engine: Engine, values: Column, first_row: int) -> RowCount:
         """Rows."""

@@ -131,9 +131,9 @@ def _together(tables: list[DeviceTable]) -> DeviceTable:
     return table
 
 
-def device_files(source: FileSource) -> CudfFiles | None:
-    """Files that cuDF reads into the device; None where it is not there or broken, and for other formats."""
-    if not all(isinstance(part, ParquetPart) for part in source.parts):
+def device_files(source: Source) -> CudfFiles | None:
+    """Files that cuDF reads into the device; None where it is not there or broken, and for everything else."""
+    if not isinstance(source, FileSource) or not all(isinstance(part, ParquetPart) for part in source.parts):
         return None
     if any(isinstance(part.path, RemoteFile) for part in source.parts):
         return None  # Arrow reads them, with retries

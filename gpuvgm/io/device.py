@@ -128,9 +128,11 @@ class DeviceSource(Source):
         return self.namespace
 
     def as_read(self, *, on_device: bool) -> DeviceSource:
-        """The rows; for engines of the host in blocks that are copied there one by one."""
-        if on_device:
-            return self
+        """The rows; for engines of the host in blocks that are copied there."""
+        return self if on_device else self.on_host()
+
+    def on_host(self) -> DeviceSource:
+        """The same rows, in blocks that are copied to the host one by one."""
         matrix = None if self.matrix is None else _HostSlices(self.matrix)
         return replace(self, hosted=True, matrix=matrix)
 

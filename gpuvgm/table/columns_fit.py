@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import ColumnRequest
-from gpuvgm.columns.categorical import CategoricalColumn, LevelPlan
-from gpuvgm.columns.model import KINDS, ColumnModel
+from gpuvgm.columns.base import ColumnPlan, ColumnRequest
+from gpuvgm.columns.model import KINDS, ColumnModel, TableModel
 from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan
 from gpuvgm.columns.passthrough import PassPlan, RowCount
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.execution.aggregate import Failure, Plan, Results, side_by_side, tally_columns
+from gpuvgm.execution.aggregate import Failure, Results, side_by_side, tally_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io import Source
@@ -73,7 +72,7 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> 
 def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> FittedColumns:
     source = sampled.source
     planned = _plans(sampled, requests, run)
-    passed = {name: plan for name, plan in planned.good.items() if isinstance(plan, PassPlan)}
+    passed = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
     read = {name: plan for name, plan in planned.good.items() if name not in passed}
     if not read and not planned.failed:
         read = dict(passed)
@@ -81,21 +80,21 @@ def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Fi
     rows = max((tally.rows for tally in tallied.good.values()), default=source.rows or 0)
     if read and not tallied.good and not tallied.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
-    numeric = [plan for name, plan in read.items() if isinstance(plan, NumberPlan) and name in tallied.good]
-    numbers, summaries = fit_numbers(source, numeric, tallied.good, run)
-    levels = {
+    together = [plan for name, plan in read.items() if plan.fitted_together and name in tallied.good]
+    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), tallied.good, run)
+    alone = {
         name: (plan, tallied.good[name])
         for name, plan in read.items()
-        if isinstance(plan, LevelPlan) and name in tallied.good
+        if plan.needs_rows and not plan.fitted_together and name in tallied.good
     }
-    categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), levels)
+    categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), alone)
     passing = {name: plan.fit(RowCount(rows, 0)) for name, plan in passed.items()}
     columns = numbers.good | categorical.good | passing
     failed = planned.failed | tallied.failed | numbers.failed | categorical.failed
     return FittedColumns(columns, summaries, failed, rows)
 
 
-def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[Plan]:
+def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[ColumnPlan]:
     """Plans of all columns; those with a logarithm need a pass of their own before."""
     by_name = {request.name: request for request in requests}
     lowest = _lowest(sampled, [request for request in requests if request.spec.log], run)
@@ -104,7 +103,7 @@ def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Res
     return Results(planned.good, lowest.failed | planned.failed)
 
 
-def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> Plan:
+def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
     unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a column that is handed through
     sample = rows.column(name) if name in rows.schema.names else unread
@@ -133,7 +132,7 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Re
 
 
 def add_rows(
-    source: Source, columns: Sequence[ColumnModel], plans: Sequence[NumberPlan], old: Mapping[str, Summary], run: Run
+    source: Source, model: TableModel, plans: Sequence[NumberPlan], old: Mapping[str, Summary], run: Run
 ) -> FittedColumns:
     """Columns with more rows: new tallies merged into the old ones, and fitted again.
 
@@ -141,7 +140,7 @@ def add_rows(
     ----------
     source : Source
         The new rows.
-    columns : sequence of ColumnModel
+    model : TableModel
         The fitted columns.
     plans : sequence of NumberPlan
         Plans of the columns of numbers, with the grids of their summaries.
@@ -150,9 +149,9 @@ def add_rows(
     run : Run
         Engine, executor and block size.
     """
-    levels = {c.name: (c.plan(), c.counted()) for c in columns if isinstance(c, CategoricalColumn)}
+    levels = {c.name: (c.plan(), c.counted()) for c in model.categorical}
     every: list[Any] = [*plans, *(plan for plan, _ in levels.values())]
-    passed = [column for column in columns if column.kind == "pass"]
+    passed = [column for column in model.columns if not column.is_encoded]
     every = every or [PassPlan(column.name, column.type) for column in passed]
     tallied = tally_columns(every, run.blocks(source, [plan.name for plan in every]), run)
     for plan in plans:
@@ -164,7 +163,7 @@ def add_rows(
     summaries = {plan.name: old[plan.name].merge(tallied.good[plan.name]) for plan in plans} if rows else dict(old)
     with quiet_k_means():
         numbers = refit(plans, summaries, run)
-    offset = max(column.fit.rows for column in columns)
+    offset = max(column.fit.rows for column in model.columns)
     counts = {
         name: (plan, before.merge(tallied.good[name].shifted(offset)) if rows else before)
         for name, (plan, before) in levels.items()

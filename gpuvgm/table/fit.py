@@ -4,74 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from gpuvgm.columns.base import MODE, SCALAR, ColumnRequest
-from gpuvgm.columns.model import ColumnModel, TableModel
-from gpuvgm.columns.options import kinds_with
+from gpuvgm.columns.model import FittedTable
 from gpuvgm.columns.schema import Declared, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig, check_choice
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Source, stray_text
-from gpuvgm.summary.summary import Summary
 from gpuvgm.table.columns_fit import FittedColumns, fit_table
 from gpuvgm.table.numeric_fit import read_once
 
 Settings = Mapping[str, Any]
 _PARTS = {"continuous": (SCALAR, MODE), "mixed": (SCALAR, MODE), "general": (SCALAR, MODE), "categorical": (MODE,)}
-
-
-@dataclass(frozen=True, slots=True)
-class FittedTable:
-    """What is fitted of a table.
-
-    Parameters
-    ----------
-    schema : TableSchema
-        The columns as they were declared and inferred.
-    columns : dict of str to ColumnModel
-        Those that are fitted.
-    summaries : dict of str to Summary
-        What the columns of numbers were fitted from.
-    failed : dict of str to str
-        Why the others are not.
-    seed, rows : int
-        Seed and training rows.
-    source : dict
-        Fingerprint of the training source.
-    """
-
-    schema: TableSchema
-    columns: dict[str, ColumnModel]
-    summaries: dict[str, Summary]
-    failed: dict[str, str]
-    seed: int
-    rows: int
-    source: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def model(self) -> TableModel:
-        """The fitted columns in the order of the source."""
-        columns = tuple(self.columns[name] for name in self.schema.names if name in self.columns)
-        return TableModel(columns, self.seed, self.rows, self.source)
-
-    @property
-    def final_schema(self) -> TableSchema:
-        """The schema with the kinds that the rows made of it: missing rows make a column of numbers mixed."""
-        return TableSchema(tuple(self._final(spec) for spec in self.schema.columns))
-
-    def _final(self, spec: Any) -> Any:
-        column = self.columns.get(spec.name)
-        if column is None or column.kind == spec.kind:
-            return spec
-        options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
-        missing = column.fit.missing
-        reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"
-        return replace(spec, kind=column.kind, reason=reason, options=options)
 
 
 def fit_source(

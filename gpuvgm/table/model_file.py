@@ -17,7 +17,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
@@ -27,7 +26,7 @@ import pyarrow as pa
 import gpuvgm
 from gpuvgm.columns.documents import Record, anything, listed, mapped, text, whole
 from gpuvgm.columns.documents import refuse as refuse_part
-from gpuvgm.columns.model import TableModel, check_column, column_of
+from gpuvgm.columns.model import ColumnModel, FittedTable, TableModel, check_column, column_of
 from gpuvgm.columns.numbers import WIDE
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import InputError, ModelFileError
@@ -74,37 +73,12 @@ MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the 
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """What a model file holds.
-
-    Parameters
-    ----------
-    model : TableModel
-        The fitted columns.
-    settings : dict
-        The transformer's parameters; numbers, strings, booleans, None, and lists and dicts of them.
-    schema : TableSchema
-        Declared and inferred columns.
-    summaries : dict of str to Summary
-        Summaries by column; may be empty.
-    failed : dict of str to str
-        Columns that an unfinished fit lacks, and why.
-    """
-
-    model: TableModel
-    settings: dict[str, Any]
-    schema: TableSchema
-    summaries: dict[str, Summary] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> Location:
+def save_model(fitted: FittedTable, path: Given, *, overwrite: bool = True) -> Location:
     """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
 
     Parameters
     ----------
-    stored : StoredModel
+    fitted : FittedTable
         What to write.
     path : path-like
         Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
@@ -122,7 +96,7 @@ def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> L
         When something is there that is no model (or, without `overwrite`, anything), or a setting is no JSON.
     """
     target = check_target(path, overwrite=overwrite)
-    files = _with_manifest(_files_of(stored))
+    files = _with_manifest(_files_of(fitted))
     if isinstance(target, RemoteFile):
         body = io.BytesIO()
         _write_members(body, files)
@@ -145,7 +119,7 @@ def save_model(stored: StoredModel, path: Given, *, overwrite: bool = True) -> L
     return target
 
 
-def load_model(path: Given) -> StoredModel:
+def load_model(path: Given) -> FittedTable:
     """Read a model that `save_model` wrote.
 
     Raises
@@ -174,26 +148,26 @@ def load_model(path: Given) -> StoredModel:
 # -- the files of a model
 
 
-def _files_of(stored: StoredModel) -> dict[str, bytes]:
-    names = {column: f"summaries/{i}.arrow" for i, column in enumerate(stored.summaries)}
+def _files_of(fitted: FittedTable) -> dict[str, bytes]:
+    names = {column: f"summaries/{i}.arrow" for i, column in enumerate(fitted.summaries)}
     document = {
         "format": FORMAT,
         "library": "gpuvgm",
         "version": gpuvgm.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": stored.settings,
-        "schema": stored.schema.to_json(),
-        "seed": stored.model.seed,
-        "rows": stored.model.rows,
-        "source": stored.model.source,
-        "columns": [column.to_json() for column in stored.model.columns],
+        "settings": fitted.settings,
+        "schema": fitted.schema.to_json(),
+        "seed": fitted.seed,
+        "rows": fitted.rows,
+        "source": fitted.source,
+        "columns": [column.to_json() for column in fitted.model.columns],
         "summaries": names,
-        "failed": stored.failed,
+        "failed": fitted.failed,
     }
     files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
     for column, name in names.items():
         sink = pa.BufferOutputStream()
-        stored.summaries[column].write(sink)
+        fitted.summaries[column].write(sink)
         files[name] = sink.getvalue().to_pybytes()
     return files
 
@@ -284,7 +258,7 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
 # -- reading
 
 
-def _load(target: Location, read: _Reader, held: list[str] | None = None) -> StoredModel:
+def _load(target: Location, read: _Reader, held: list[str] | None = None) -> FittedTable:
     listed = _listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
     foreign = sorted(set(held or ()) - {MANIFEST, *listed})
     if foreign:
@@ -293,7 +267,7 @@ def _load(target: Location, read: _Reader, held: list[str] | None = None) -> Sto
     document = _parsed(target, MODEL, bodies[MODEL])
     _check_format(target, document.get("format"))
     try:
-        return _stored(target, document, bodies)
+        return _fitted_table(target, document, bodies)
     except ModelFileError:
         raise
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as error:
@@ -301,33 +275,29 @@ def _load(target: Location, read: _Reader, held: list[str] | None = None) -> Sto
         raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
 
 
-def _stored(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> StoredModel:
+def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> FittedTable:
     _check_model(document)
-    model = TableModel(
-        tuple(column_of(column) for column in document["columns"]),
-        document["seed"],
-        document["rows"],
-        document["source"],
-    )
-    for column in model.columns:
+    columns = {column.name: column for column in map(column_of, document["columns"])}
+    for column in columns.values():
         check_column(column)
     summaries = {}
     for name, file in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
         summaries[name] = Summary.from_table(table, f"{target}: {file}")
-        _check_summary(model, name, summaries[name])
-    schema, failed = TableSchema.from_json(document["schema"]), dict(document.get("failed", {}))
-    unknown = [name for name in model.names if name not in {column.name for column in schema.columns}]
+        _check_summary(columns, name, summaries[name])
+    schema = TableSchema.from_json(document["schema"])
+    unknown = [name for name in columns if name not in schema.names]
     if unknown:
         raise ValueError(f'the schema lacks column "{unknown[0]}"')
-    return StoredModel(model, document["settings"], schema, summaries, failed)
+    failed, seed, rows = dict(document.get("failed", {})), document["seed"], document["rows"]
+    return FittedTable(schema, columns, summaries, failed, seed, rows, document["source"], document["settings"])
 
 
-def _check_summary(model: TableModel, name: str, summary: Summary) -> None:
+def _check_summary(columns: Mapping[str, ColumnModel], name: str, summary: Summary) -> None:
     """Refuse a summary that is none of its column."""
-    if name not in model.names:
+    if name not in columns:
         raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
-    model[name].check_summary(summary)
+    columns[name].check_summary(summary)
 
 
 # -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused

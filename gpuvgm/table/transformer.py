@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns.documents import one_of, optional, whole
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.model import FittedTable, TableModel
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
@@ -30,8 +30,8 @@ from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_journal
 from gpuvgm.table.columns_fit import add_rows
 from gpuvgm.table.encode import check_columns
-from gpuvgm.table.fit import FittedTable, fit_source, raise_failures, requests_of
-from gpuvgm.table.model_file import StoredModel, load_model, save_model
+from gpuvgm.table.fit import fit_source, raise_failures, requests_of
+from gpuvgm.table.model_file import load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress
 from gpuvgm.table.stratify import check_sample, sample_bytes, sampled_source
 
@@ -329,7 +329,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
         with self._run("fit", table, partial(Need.fit, _chosen(table, model.names))) as run:
-            fitted = add_rows(table, model.columns, plans, self.summaries_, run)
+            fitted = add_rows(table, model, plans, self.summaries_, run)
         for failure in fitted.failed.values():
             raise failure.problem
         origin = table.added_to(_without_sample(model.source))
@@ -378,11 +378,11 @@ class TableTransformer(ColumnPlots, FittedRows):
             Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
         """
         settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
-        left = getattr(self, "unfinished_", None)
-        model, schema, failed = (left.model, left.schema, left.failed) if left else (self._fitted(), self.schema_, {})
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
-        held = (left.summaries if left else self.summaries_) if summaries else {}
-        save_model(StoredModel(model, settings, schema, held, failed), fspath(path))
+        left = getattr(self, "unfinished_", None)
+        fitted = left or FittedTable.of(self._fitted(), self.schema_, self.summaries_, {})
+        held = fitted.summaries if summaries else {}
+        save_model(replace(fitted, settings=settings, summaries=held), fspath(path))
 
     def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
         self.model_, self.schema_, self.summaries_ = model, schema, summaries
@@ -453,17 +453,8 @@ def load(path: Path_) -> TableTransformer:
     _check_stored(path, settings, dtypes)
     transformer = TableTransformer(**settings)
     transformer.pandas_dtypes_ = dtypes
-    model, summaries = stored.model, dict(stored.summaries)
     if stored.failed:
-        transformer.unfinished_ = FittedTable(
-            stored.schema,
-            {column.name: column for column in model.columns},
-            summaries,
-            stored.failed,
-            model.seed,
-            model.rows,
-            model.source,
-        )
+        transformer.unfinished_ = replace(stored, settings={})
     else:
-        transformer._keep(model, stored.schema, summaries)
+        transformer._keep(stored.model, stored.schema, stored.summaries)
     return transformer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gpuvgm
-from gpuvgm.table.serialization import document_digest
+from gpuvgm.table.model_file import document_digest
 
 X = {"x": np.random.default_rng(0).normal(size=2000)}
 

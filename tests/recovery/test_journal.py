@@ -195,7 +195,7 @@ def exit_code(*arguments):
 
 SMALL = """
 import sys
-from gpuvgm import execution
+from gpuvgm.execution import local as execution
 execution.PORTION_ROWS = 2000
 from gpuvgm.__main__ import main
 main()
@@ -206,7 +206,7 @@ def test_a_killed_process_is_resumed(data, tmp_path):
     fit = ("fit", data, "--effort", "research", "--quiet", "--model")
     assert exit_code(*fit, tmp_path / "whole.gpuvgm") == 0
     process = started(*fit, tmp_path / "cut.gpuvgm")
-    manifest, end = tmp_path / ".cut.gpuvgm.table.checkpoint" / NAME, time.monotonic() + 60
+    manifest, end = tmp_path / ".cut.gpuvgm.journal" / NAME, time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
         found = read_manifest(manifest)
         if found is not None and len(found.done) >= 2:

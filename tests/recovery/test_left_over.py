@@ -18,7 +18,7 @@ from gpuvgm.io import ParquetSink, write_bytes
 
 BEGIN = """
 import pathlib, sys
-from gpuvgm.partial_files import partial_of
+from gpuvgm.files import partial_of
 with partial_of(pathlib.Path(sys.argv[1]), folder=sys.argv[2] == "folder"):
     print(1, flush=True)
     input()

@@ -8,7 +8,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.io import open_source
-from gpuvgm.table.serialization import fingerprint
+from gpuvgm.table.model_file import fingerprint
 from tests.cli.running import invoke
 from tests.storage.conftest import keys, store
 

@@ -11,7 +11,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.model import FittedTable, TableModel
 from gpuvgm.columns.passthrough import PassedColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
@@ -19,7 +19,6 @@ from gpuvgm.mixture.concentration import StickBreaking
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.model_file import StoredModel
 
 AWKWARD = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, -2.2250738585072014e-308])
 COUNTED = FitRecord("none", 40, 3)
@@ -118,4 +117,4 @@ def make_stored(*, summaries=True):
     apart = replace(summary, missing=0, modal=(2**40, 0, 7))
     held = {model.names[0]: summary, "id": Summary.empty(grid), "spikes": apart} if summaries else {}
     settings = {"n_components": 10, "tol": float("inf"), "columns": {"id": ["a", None, True]}, "floor": 1e-6}
-    return StoredModel(model, settings, schema, held)
+    return FittedTable.of(model, schema, held, settings)

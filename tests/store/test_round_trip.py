@@ -18,14 +18,14 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.model import column_of
+from gpuvgm.columns.model import FittedTable, column_of
 from gpuvgm.columns.passthrough import PassedColumn
 from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.mixture.concentration import StickBreaking
 from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.table.model_file import StoredModel, fingerprint, load_model, save_model
+from gpuvgm.table.model_file import fingerprint, load_model, save_model
 from tests.store.samples import make_mixture, make_model, make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -187,5 +187,5 @@ def test_fingerprint_sees_what_every_kind_encodes_with(name, change):
 
 
 def test_fingerprint_survives_the_round_trip(tmp_path):
-    stored: StoredModel = make_stored()
+    stored: FittedTable = make_stored()
     assert fingerprint(load_model(save_model(stored, tmp_path / "m")).model) == fingerprint(stored.model)
