@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-DICTIONARY_BATCH, RECORD_BATCH = 2, 3  # of the union MessageHeader
-_HEADER_TYPE, _HEADER = 1, 2  # fields of Message
+DICTIONARY_BATCH, RECORD_BATCH = "dictionary", "record batch"  # types of messages
+_HEADER = 2  # field of Message
 _BUFFERS, _COMPRESSION = 2, 3  # fields of RecordBatch
 _DATA = 1  # field of DictionaryBatch, a RecordBatch
 _BUFFER_BYTES = 16  # two int64: where it begins in the body, and its length
@@ -48,13 +48,10 @@ def _next(messages: pa.ipc.MessageReader) -> pa.ipc.Message | None:
 
 def _decoded_bytes(message: pa.ipc.Message) -> int:
     body = memoryview(message.body) if message.body is not None else memoryview(b"")
-    metadata = memoryview(message.metadata)
-    root = _Table.at(metadata, 0)
-    header_type = root.byte(_HEADER_TYPE)
-    if header_type not in (DICTIONARY_BATCH, RECORD_BATCH):
+    if message.type not in (DICTIONARY_BATCH, RECORD_BATCH):
         return len(body)
-    batch = root.table(_HEADER)
-    if batch is not None and header_type == DICTIONARY_BATCH:
+    batch = _Table.at(memoryview(message.metadata), 0).table(_HEADER)
+    if batch is not None and message.type == DICTIONARY_BATCH:
         batch = batch.table(_DATA)
     if batch is None or batch.table(_COMPRESSION) is None:
         return len(body)
@@ -80,11 +77,6 @@ class _Table:
     def at(cls, metadata: memoryview, place: int) -> _Table:
         """The table that an offset at this place points to."""
         return cls(metadata, place + _read("<I", metadata, place))
-
-    def byte(self, field: int) -> int:
-        """A field of one byte."""
-        place = self._place(field)
-        return 0 if place is None else _read("<B", self._metadata, place)
 
     def table(self, field: int) -> _Table | None:
         """A field that is a table, if it is there."""
