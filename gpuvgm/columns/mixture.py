@@ -12,9 +12,9 @@ from gpuvgm.config import LARGEST_FIT_ERROR
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells
 from gpuvgm.mixture.cell_fit import Trail, end_error, start_components, trail_error
-from gpuvgm.mixture.cell_search import search_cells
 from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
 from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.search import search_cells
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Cells, Summary

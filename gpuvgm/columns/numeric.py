@@ -16,7 +16,7 @@ from gpuvgm.columns.model import MISSING, GeneralColumn, MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.kmeans import Seeds, k_means_seeds
+from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.summary.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Summary

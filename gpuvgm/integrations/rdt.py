@@ -22,8 +22,8 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.cell_fit import end_error
 from gpuvgm.mixture.estimator import BayesianGaussianMixture
 from gpuvgm.mixture.one_feature import best_start, estimate_of, plan, summarise_rows
+from gpuvgm.mixture.posterior_nd import coordinates_of, one_posterior, one_prior
 from gpuvgm.mixture.problem import Estimate, Problem
-from gpuvgm.mixture.univariate import coordinates_of, one_posterior, one_prior
 from gpuvgm.summary.grid import Floats, Frame
 
 try:

@@ -1,10 +1,10 @@
-"""The E-step of a fit as one function of the posterior: over cells, or over rows in blocks and threads."""
+"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, summaries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,10 +17,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
 from gpuvgm.mixture.rows import Moments, Rows, in_order
-from gpuvgm.mixture.statistics import ComponentStatistics, statistics_of
-from gpuvgm.mixture.statistics_nd import GaussianStatistics, gaussian_statistics
-from gpuvgm.summary.grid import Floats, Frame
-from gpuvgm.summary.summary import Cells
+from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics, gaussian_statistics, statistics_of
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, values_of
+from gpuvgm.summary.summary import Cells, Summary
 
 DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
 CELL_FRAME = Frame(1.0, 0.0)
@@ -183,3 +182,77 @@ def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats
     for partials in blocks:
         total = engine.add_chunks(total, partials)
     return total
+
+
+def summarise_repeated(engine: Engine, x: Floats, weight: Floats, grid: Grid) -> Summary:
+    """Summary of rows that are repeated, equal to the bit to that of the repeated rows.
+
+    Rows whose weight has bit b are summarised together, and count 2^b times.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who summarises.
+    x : ndarray of shape (rows,), float64
+        Values.
+    weight : ndarray of shape (rows,), float64
+        Whole numbers.
+    grid : Grid
+        The grid to use.
+    """
+    times = weight.astype(np.int64)
+    total = Summary.empty(grid)
+    for bit in range(int(np.max(times, initial=0)).bit_length()):
+        total = total.merge(engine.summarise(x[(times >> bit) & 1 == 1], grid).repeated(bit))
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSums:
+    """Float64 sums over the cells of a grid, for weights that are no whole numbers.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid that the sums belong to.
+    cell : ndarray of int64
+        Occupied cells, ascending.
+    weight, first, second : ndarray of float64
+        Sums of w, w d and w d^2 per occupied cell, with d the distance from the cell's lower border.
+    """
+
+    grid: Grid
+    cell: Ints
+    weight: Floats
+    first: Floats
+    second: Floats
+
+    @classmethod
+    def of(cls, x: Floats, weight: Floats, grid: Grid) -> WeightedSums:
+        """Sums of a block of rows."""
+        y = grid.frame.apply(x)
+        keys = keys_of(y)
+        cell, where = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
+        d = y - values_of(grid.geometry(cell).low)[where]
+        total, first, second = (
+            np.bincount(where, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)
+        )
+        return cls(grid, cell, total, first, second)
+
+    def merge(self, other: WeightedSums) -> WeightedSums:
+        """Sums of both sets of rows."""
+        cell = np.union1d(self.cell, other.cell)
+        sums = np.zeros((3, len(cell)))
+        for part in (self, other):
+            sums[:, np.searchsorted(cell, part.cell)] += (part.weight, part.first, part.second)
+        return WeightedSums(self.grid, cell, *sums)
+
+    def cells(self) -> Cells:
+        """The occupied cells as numbers."""
+        low = self.grid.geometry(self.cell).low
+        shift = self.first / self.weight
+        scatter = np.maximum(self.second - shift * self.first, 0.0)
+        label = self.grid.labels(self.cell, low)
+        order = np.lexsort((label, low))
+        mean, parent = values_of(low) + shift, self.grid.unsplit(self.cell)
+        return Cells(mean[order], self.weight[order], scatter[order], label[order], parent[order], np.zeros(len(order)))

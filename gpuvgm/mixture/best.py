@@ -14,18 +14,16 @@ from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.mixture.accumulate import CELL_FRAME, log_density_sum, over_cells, over_features, over_rows
 from gpuvgm.mixture.cell_fit import climbed, end_error
-from gpuvgm.mixture.cell_search import search_cells
-from gpuvgm.mixture.kmeans import k_means, quiet_k_means
+from gpuvgm.mixture.initialization import CentreStart, LabelStart, Start, k_means, quiet_k_means, start_statistics
 from gpuvgm.mixture.one_feature import Sums, best_start, estimate_of, plan, summarise_rows
 from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.posterior_nd import coordinates_of, one_prior
 from gpuvgm.mixture.problem import Estimate, Explanation, Problem
 from gpuvgm.mixture.rows import Coordinates, Rows
-from gpuvgm.mixture.search import SearchResult, search
+from gpuvgm.mixture.search import SearchResult, search, search_cells
 from gpuvgm.mixture.several_features import fit_several
 from gpuvgm.mixture.special import LOG_2
-from gpuvgm.mixture.starts import CentreStart, LabelStart, Start, start_statistics
-from gpuvgm.mixture.statistics_nd import GaussianStatistics
-from gpuvgm.mixture.univariate import coordinates_of, one_prior
+from gpuvgm.mixture.statistics import GaussianStatistics
 from gpuvgm.summary.grid import MASS_BITS, Grid, build_grid
 from gpuvgm.summary.summary import Summary
 

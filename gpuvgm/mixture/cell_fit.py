@@ -9,10 +9,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.acceleration import Climb, Ground, Movable
 from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells
-from gpuvgm.mixture.em import Fitted, MixtureFit, Stopping, Update, fit_mixture
-from gpuvgm.mixture.kmeans import Seeds
+from gpuvgm.mixture.em import Climb, Fitted, Ground, MixtureFit, Movable, Stopping, Update, fit_mixture
+from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import Effort
 from gpuvgm.summary.grid import Grid, Ints, midpoint_keys, values_of

@@ -24,11 +24,8 @@ from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.fitted import FittedMixture
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
 from gpuvgm.mixture.one_feature import fit_on_rows, fit_on_summary
-from gpuvgm.mixture.posterior_nd import GaussianPrior
-from gpuvgm.mixture.priors import checked_prior
-from gpuvgm.mixture.problem import Estimate, Narrator, Problem
-from gpuvgm.mixture.reading import training_rows
-from gpuvgm.mixture.refusals import (
+from gpuvgm.mixture.parameters import (
+    checked_prior,
     init_of,
     kept_settings,
     refuse_changes,
@@ -37,7 +34,9 @@ from gpuvgm.mixture.refusals import (
     refuse_precision,
     refuse_summary,
 )
-from gpuvgm.mixture.rows import Moments, Rows
+from gpuvgm.mixture.posterior_nd import GaussianPrior
+from gpuvgm.mixture.problem import Estimate, Narrator, Problem
+from gpuvgm.mixture.rows import Moments, Rows, training_rows
 from gpuvgm.mixture.several_features import fit_several
 
 _LOG = logging.getLogger("gpuvgm")

@@ -12,20 +12,18 @@ import numpy as np
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import over_features
+from gpuvgm.mixture.accumulate import WeightedSums, over_features
 from gpuvgm.mixture.best import explanation_of
 from gpuvgm.mixture.cell_fit import end_error, estimate_error
-from gpuvgm.mixture.cell_search import search_cells
 from gpuvgm.mixture.em import mean_and_variance
-from gpuvgm.mixture.frequencies import WeightedSums
 from gpuvgm.mixture.one_feature import Start, estimate_of, fit_cells, plan, summarise_rows
-from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.priors import checked_prior
+from gpuvgm.mixture.parameters import checked_prior
+from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior, coordinates_of, one_prior
 from gpuvgm.mixture.problem import Estimate, Problem
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
+from gpuvgm.mixture.search import search_cells
 from gpuvgm.mixture.several_features import fit_several
-from gpuvgm.mixture.statistics_nd import GaussianStatistics
-from gpuvgm.mixture.univariate import coordinates_of, one_prior
+from gpuvgm.mixture.statistics import GaussianStatistics
 from gpuvgm.summary.grid import Frame, Grid
 from gpuvgm.summary.summary import Cells, Summary
 

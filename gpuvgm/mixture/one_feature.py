@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import to_numpy
 from gpuvgm.config import BLOCK_ROWS, LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import over_cells, over_rows
+from gpuvgm.mixture.accumulate import WeightedSums, over_cells, over_rows, summarise_repeated
 from gpuvgm.mixture.cell_fit import estimate_error, start_components
 from gpuvgm.mixture.em import MixtureFit, fit_mixture, hard_start
-from gpuvgm.mixture.frequencies import WeightedSums, summarise_repeated
-from gpuvgm.mixture.kmeans import Seeds
+from gpuvgm.mixture.initialization import CentreStart, LabelStart, Seeds, draw_start, start_statistics
 from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.posterior_nd import coordinates_of, flat_statistics, from_one, one_posterior, one_prior
 from gpuvgm.mixture.problem import Estimate, Problem
 from gpuvgm.mixture.rows import SEED_ROWS, Rows, are_whole, in_order
-from gpuvgm.mixture.starts import CentreStart, LabelStart, draw_start, start_statistics
 from gpuvgm.mixture.statistics import ComponentStatistics
-from gpuvgm.mixture.univariate import coordinates_of, flat_statistics, from_one, one_posterior, one_prior
 from gpuvgm.summary.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys
 from gpuvgm.summary.summary import Cells, Summary
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpuvgm.mixture.accumulate import over_features
+from gpuvgm.mixture.initialization import draw_start, start_statistics
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
 from gpuvgm.mixture.problem import Estimate, Problem
 from gpuvgm.mixture.rows import Coordinates
-from gpuvgm.mixture.starts import draw_start, start_statistics
 
 
 def fit_several(problem: Problem) -> Estimate:

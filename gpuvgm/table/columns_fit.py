@@ -20,7 +20,7 @@ from gpuvgm.execution.aggregate import Failure, Plan, Results, side_by_side, tal
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io import Source
-from gpuvgm.mixture.kmeans import quiet_k_means
+from gpuvgm.mixture.initialization import quiet_k_means
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.numeric_fit import fit_numbers, refit, refuse_infinite
 

@@ -29,7 +29,7 @@ from gpuvgm.io import Source, locate
 from gpuvgm.mixture.accumulate import Accumulate, over_rows
 from gpuvgm.mixture.cell_fit import climbed
 from gpuvgm.mixture.em import Stopping, fit_mixture, prior_of
-from gpuvgm.mixture.kmeans import Seeds, is_far_from_zero, k_means_seeds
+from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.summary.grid import Floats

@@ -20,7 +20,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Source
 from gpuvgm.mixture.accumulate import Accumulate, added_chunks
-from gpuvgm.mixture.kmeans import Seeds
+from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.rows import Rows, in_order
 from gpuvgm.mixture.statistics import ComponentStatistics, statistics_of
 from gpuvgm.summary.grid import Floats, Frame

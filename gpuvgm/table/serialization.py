@@ -23,8 +23,7 @@ from gpuvgm.columns.model import (
 )
 from gpuvgm.config import EncodingRules
 from gpuvgm.io.plain_json import plain
-from gpuvgm.mixture.concentration import StickBreaking
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
 from gpuvgm.table.model_checks import check_column
 

@@ -18,8 +18,7 @@ from gpuvgm.columns.model import CategoricalColumn, FitRecord, GeneralColumn, Mi
 from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
-from gpuvgm.mixture.concentration import StickBreaking
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.table.model_file import StoredModel, fingerprint, load_model, save_model
 from gpuvgm.table.serialization import column_document, column_of
 from tests.store.samples import make_mixture, make_model, make_stored
