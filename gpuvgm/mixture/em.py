@@ -9,8 +9,9 @@ it is shortened, then taken back. Nothing here knows a device or a cluster.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -127,6 +128,89 @@ def fit_mixture(
         if converged:
             break
     return MixtureFit(posterior, tuple(bounds[1:]), converged)
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Prints how a fit goes, in scikit-learn's words.
+
+    Parameters
+    ----------
+    level : int
+        0 nothing, 1 what happens, 2 times and changes too.
+    interval : int
+        Iterations between two lines.
+    """
+
+    level: int
+    interval: int
+    _began: float = field(default_factory=perf_counter)
+    _last: float = field(default_factory=perf_counter)
+
+    def begin(self, start: int) -> None:
+        """A start begins."""
+        self._began = self._last = perf_counter()
+        if self.level:
+            print(f"Initialization {start}")
+
+    def iteration(self, number: int, change: float) -> None:
+        """An iteration is done."""
+        if not self.level or number % self.interval:
+            return
+        if self.level == 1:
+            print(f"  Iteration {number}")
+            return
+        now = perf_counter()
+        print(f"  Iteration {number}\t time lapse {now - self._last:.5f}s\t ll change {change:.5f}")
+        self._last = now
+
+    def end(self, bound: float, *, converged: bool) -> None:
+        """A start is done."""
+        outcome = f"Initialization {'converged' if converged else 'did not converge'}."
+        if self.level == 1:
+            print(outcome)
+        elif self.level > 1:
+            print(f"{outcome} time lapse {perf_counter() - self._began:.5f}s\t lower bound {bound:.5f}.")
+
+    def searched(self, starts: int, bound: float) -> None:
+        """A search from many starts is done."""
+        if self.level:
+            print(f"Search from {starts} starts. lower bound {bound:.5f}.")
+
+
+def best_of(
+    begins: Iterable[Callable[[], P]],
+    accumulate: Callable[[P], S],
+    prior: Update[S, P],
+    stopping: Stopping,
+    narrator: Narrator | None = None,
+) -> tuple[int, MixtureFit[P]]:
+    """The start with the highest bound, and its fit.
+
+    Parameters
+    ----------
+    begins : iterable of callable
+        Give the starts, at least one.
+    accumulate : callable
+        Runs the E-step.
+    prior : object
+        Prior in the coordinates of the E-step.
+    stopping : Stopping
+        When each fit ends.
+    narrator : Narrator, optional
+        Who tells how it goes.
+    """
+    narrator = Narrator(0, 1) if narrator is None else narrator
+    best: tuple[int, MixtureFit[P]] | None = None
+    for number, begin in enumerate(begins):
+        narrator.begin(number)
+        fit = fit_mixture(accumulate, prior, begin(), stopping, narrator.iteration)
+        if fit.bounds:
+            narrator.end(fit.bounds[-1], converged=fit.converged)
+        if best is None or not fit.bounds or fit.bounds[-1] > best[1].bounds[-1]:
+            best = number, fit
+    assert best is not None
+    return best
 
 
 def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig) -> Prior:

@@ -19,11 +19,10 @@ from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import ENGINES
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.mixture.accumulate import moments_of
-from gpuvgm.mixture.best import best_of_one, best_of_several
-from gpuvgm.mixture.em import Stopping
+from gpuvgm.mixture.em import Narrator, Stopping
 from gpuvgm.mixture.fitted import FittedMixture
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
-from gpuvgm.mixture.one_feature import fit_on_rows, fit_on_summary
+from gpuvgm.mixture.one_feature import best_of_one, fit_on_rows, fit_on_summary
 from gpuvgm.mixture.parameters import (
     checked_prior,
     init_of,
@@ -35,9 +34,9 @@ from gpuvgm.mixture.parameters import (
     refuse_summary,
 )
 from gpuvgm.mixture.posterior_nd import GaussianPrior
-from gpuvgm.mixture.problem import Estimate, Narrator, Problem
+from gpuvgm.mixture.problem import Estimate, Problem
 from gpuvgm.mixture.rows import Moments, Rows, training_rows
-from gpuvgm.mixture.several_features import fit_several
+from gpuvgm.mixture.several_features import best_of_several, fit_several
 
 _LOG = logging.getLogger("gpuvgm")
 

@@ -424,3 +424,11 @@ def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
 
 def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics:
     return hard_start(cells.mean, cells.weight, cells.scatter, component, centres)
+
+
+def accelerated(accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, rows: float) -> MixtureFit[P]:
+    """Accelerated EM from a posterior to its end."""
+    effort = Effort()
+    climb = Climb(Ground(accumulate, prior, rows), accumulate(posterior)).run(effort.max_iter, effort.tolerance)
+    reached = climb.best.posterior
+    return MixtureFit(posterior if reached is None else reached, tuple(climb.bounds), climb.converged)
