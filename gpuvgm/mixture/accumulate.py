@@ -67,13 +67,22 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
         Threads to share the blocks out to.
     """
     placed = _where_it_works(engine, rows)
+    return _accumulated(engine, frame, lambda table: sums_of_chunks(engine, placed, table, pool))
+
+
+def _accumulated(engine: Engine, frame: Frame, sums: Callable[[KernelTable], Iterable[Floats]]) -> Accumulate:
+    """E-step over rows from its sums, which are added in the order of the rows wherever these lie."""
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = posterior.kernel_table(frame)
-        partials = sums_of_chunks(engine, placed, table, pool)
-        return statistics_of(added_chunks(engine, partials, 3 * len(table.means) + 1), table)
+        return statistics_of(added_chunks(engine, sums(table), _width(table)), table)
 
     return accumulate
+
+
+def _width(table: KernelTable) -> int:
+    """Number of sums of an E-step."""
+    return 3 * len(table.means) + 1
 
 
 def sums_of_chunks(engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None) -> Iterator[Floats]:
@@ -307,12 +316,10 @@ def over_scan(engine: Engine, scan: Scan, frame: Frame) -> Accumulate:
         Coordinates of the posterior.
     """
 
-    def accumulate(posterior: Posterior) -> ComponentStatistics:
-        table = posterior.kernel_table(frame)
-        total = scan(lambda numbers: engine.e_step(numbers, None, None, table), 3 * len(table.means) + 1)
-        return statistics_of(total[None], table)
+    def sums(table: KernelTable) -> list[Floats]:
+        return [scan(lambda numbers: engine.e_step(numbers, None, None, table), _width(table))[None]]
 
-    return accumulate
+    return _accumulated(engine, frame, sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,11 +360,7 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
     def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
         return np.asarray(added_chunks(rows.here, rows.held.map(_chunk_sums, sums, width), width)[0])
 
-    def accumulate(posterior: Posterior) -> ComponentStatistics:
-        table = posterior.kernel_table(frame)
-        partials = rows.held.map(_e_step_sums, rows.engine, table)
-        return statistics_of(added_chunks(rows.here, partials, 3 * len(table.means) + 1), table)
-
+    accumulate = _accumulated(rows.here, frame, lambda table: rows.held.map(_e_step_sums, rows.engine, table))
     return RowSums.over(scan, frame, accumulate)
 
 
@@ -370,7 +373,7 @@ def _chunk_sums(numbers: Array, sums: Callable[[Floats], Floats], width: int) ->
 def _e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
     """Sums of an E-step over each chunk of a portion, shape (chunks, 3 K + 1), on the host."""
     blocks = sums_of_chunks(get_engine(engine), Rows.of(numbers), table)
-    return np.concatenate([np.empty((0, 3 * len(table.means) + 1)), *map(to_numpy, blocks)])
+    return np.concatenate([np.empty((0, _width(table))), *map(to_numpy, blocks)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import hashlib
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import WeightedSums, over_features, summarise_rows
 from gpuvgm.mixture.em import mean_and_variance
 from gpuvgm.mixture.one_feature import config_of, estimate_of, outcome_of, plan
-from gpuvgm.mixture.parameters import checked_prior
 from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
 from gpuvgm.mixture.problem import Estimate, Problem, explained
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
@@ -74,10 +72,6 @@ class SeenColumn:
         mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
         scatter = variance * (cells.rows - 1)
         return Moments(cells.rows, self.frame.invert(np.array([mean])), np.array([[scatter]]))
-
-    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
-        """The prior of a fit to all rows seen."""
-        return checked_prior(estimator, moments)
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """Fit on all rows seen, or the best that a search finds."""
@@ -140,10 +134,6 @@ class SeenBlocks:
         total = float(sum(np.sum(sums.counts) for sums in self.blocks.values()))
         features = len(self.coordinates.centre)
         return Moments(total, self.coordinates.centre, np.zeros((features, features)))
-
-    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
-        """The prior of the first call."""
-        return self.prior
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,33 @@ _ROOT_2 = 1.4142135623730951
 _LONGEST = 0.5  # of a coordinate's own size: further, a step is not to be trusted
 
 
+class _ByComponent:
+    """Sums whose components can be taken away, reordered and added."""
+
+    __slots__ = ()
+    reference: Floats
+    counts: Floats
+    first: Floats
+    second: Floats
+
+    def take(self, components: NDArray[np.int64]) -> Self:
+        """The sums of some components, in the order given."""
+        every: Any = self
+        names = ("reference", "counts", "first", "second")
+        taken: Self = replace(every, **{name: getattr(self, name)[components] for name in names})
+        return taken
+
+    def padded(self, components: int) -> Self:
+        """The same with empty components behind, so many in all."""
+        own = len(self.counts)
+        more = self.take(np.append(np.arange(own), np.zeros(components - own, np.int64)))
+        for sums in (more.counts, more.first, more.second):
+            sums[own:] = 0.0
+        return more
+
+
 @dataclass(frozen=True, slots=True)
-class ComponentStatistics:
+class ComponentStatistics(_ByComponent):
     """Sums over rows that an E-step hands to the M-step, per component k.
 
     Parameters
@@ -47,22 +73,6 @@ class ComponentStatistics:
         by = reference - self.reference
         second = self.second - by * (2 * self.first - by * self.counts)
         return ComponentStatistics(reference, self.counts, self.first - by * self.counts, second, self.entropy)
-
-    def take(self, components: NDArray[np.int64]) -> ComponentStatistics:
-        """The sums of some components, in the order given."""
-        k = components
-        return ComponentStatistics(self.reference[k], self.counts[k], self.first[k], self.second[k], self.entropy)
-
-    def padded(self, components: int) -> ComponentStatistics:
-        """The same with empty components behind, so many in all."""
-        none = np.zeros(components - len(self.counts))
-        return ComponentStatistics(
-            reference=np.concatenate((self.reference, none + self.reference[0])),
-            counts=np.concatenate((self.counts, none)),
-            first=np.concatenate((self.first, none)),
-            second=np.concatenate((self.second, none)),
-            entropy=self.entropy,
-        )
 
     def split(self, component: int) -> ComponentStatistics:
         """A component cut in two halves, the upper one behind all others; mass and moments stay what they are."""
@@ -127,7 +137,7 @@ def statistics_of(partials: Floats, table: KernelTable) -> ComponentStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class GaussianStatistics:
+class GaussianStatistics(_ByComponent):
     """Sums over rows that an E-step hands to the M-step.
 
     Parameters
@@ -177,24 +187,6 @@ class GaussianStatistics:
             self.second + moved.second,
             self.entropy + moved.entropy,
         )
-
-    def take(self, components: NDArray[np.int64]) -> GaussianStatistics:
-        """The sums of some components, in the order given."""
-        return GaussianStatistics(
-            self.reference[components],
-            self.counts[components],
-            self.first[components],
-            self.second[components],
-            self.entropy,
-        )
-
-    def padded(self, components: int) -> GaussianStatistics:
-        """The same with empty components behind, so many in all."""
-        added = components - len(self.counts)
-        more = self.take(np.append(np.arange(len(self.counts)), np.zeros(added, np.int64)))
-        for sums in (more.counts, more.first, more.second):
-            sums[len(self.counts) :] = 0.0
-        return more
 
     def split(self, component: int) -> GaussianStatistics:
         """A component cut in two across its longest axis, one half behind all others; mass and moments are kept."""

@@ -27,8 +27,7 @@ from gpuvgm.io.growth import new_files, with_added
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_journal
 from gpuvgm.table.checks import check_columns, checked_seed
-from gpuvgm.table.columns_fit import add_rows
-from gpuvgm.table.fit import FittedTable, fit_source, raise_failures, requests_of
+from gpuvgm.table.fit import FittedTable, add_rows, fit_source, raise_failures, requests_of
 from gpuvgm.table.model_checks import one_of, optional, whole
 from gpuvgm.table.model_file import StoredModel, load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress

@@ -24,7 +24,7 @@ from gpuvgm.mixture.em import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import fit_cells
-from gpuvgm.table.columns_fit import FittedColumns, fit_table
+from gpuvgm.table.fit import FittedColumns, fit_table
 from tests.shapes import SHAPES, shape
 
 ROWS = 200_000
