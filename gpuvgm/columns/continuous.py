@@ -57,8 +57,7 @@ from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.concentration import StickBreaking
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude

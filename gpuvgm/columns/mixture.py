@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -10,67 +11,37 @@ from gpuvgm.columns.base import MISSING, FitRecord
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
 from gpuvgm.columns.numbers import range_of
 from gpuvgm.columns.numeric import NumberPlan
-from gpuvgm.config import LARGEST_FIT_ERROR
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells
-from gpuvgm.mixture.cell_fit import Trail, end_error, start_components, trail_error
-from gpuvgm.mixture.cell_search import search_cells
-from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.accumulate import CELL_FRAME
+from gpuvgm.mixture.em import Stopping, hard_start, prior_of
+from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.summary_fit import Column, Outcome, SummaryConfig
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Cells, Summary
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A column's fit and how far it may be from the exact one."""
-
-    fit: MixtureFit[Posterior]
-    error: float
-    exact: bool = False
-    bound_with_fewer: float | None = None
-
-
-def fit_summary(engine: Engine, plan: NumberPlan, summary: Summary) -> Outcome:
-    """Fit a column on its summary, and estimate the error."""
-    cells = summary.cells()
+def column_of(plan: NumberPlan, summary: Summary) -> Column:
+    """The column as the driver of fits takes it."""
     assert plan.seeds is not None
-    component = start_components(plan.grid, plan.seeds, cells)
-    start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
-    prior, trail = prior_of_cells(plan, cells), Trail(over_cells(engine, cells))
-    fine = fit_mixture(trail, prior, prior.update(start), Stopping.of(plan.config, cells.rows))
-    if plan.config.effort == "best":
-        return _search(engine, plan, cells, fine)
-    return Outcome(fine, trail_error(engine, prior, fine, trail, cells) if plan.trusted else np.inf)
-
-
-def _search(engine: Engine, plan: NumberPlan, cells: Cells, research: MixtureFit[Posterior]) -> Outcome:
-    """The best fit that a search finds, never below the research one."""
-    assert plan.seeds is not None
-    prior, random = prior_of_cells(plan, cells), np.random.RandomState(plan.config.random_state)
-    result = search_cells(
-        engine,
-        cells,
-        prior,
-        len(plan.seeds.centres),
-        random,
-        [research.posterior],
+    config = SummaryConfig(
+        components=len(plan.seeds.centres),
+        stopping=partial(Stopping.of, plan.config),
+        random=partial(np.random.RandomState, plan.config.random_state),
+        prior=partial(prior_of, frame=plan.grid.frame, config=plan.config),
+        best=plan.config.effort == "best",
         weight_threshold=plan.config.weight_threshold,
     )
-    error = end_error(engine, prior, result.fit.posterior, cells) if plan.trusted else np.inf
-    return Outcome(result.fit, error, bound_with_fewer=result.bound_with_fewer)
+    exact = plan.config.algorithm == "exact"
+    return Column(plan.grid, summary, (plan.seeds,), config, plan.refinements, plan.trusted, exact)
 
 
-def prior_of_cells(plan: NumberPlan, cells: Cells) -> Prior:
-    """Prior of a column from its cells."""
-    mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
-    return prior_of(mean, variance, plan.grid.frame, plan.config)
-
-
-def is_good(outcome: Outcome) -> bool:
-    """Whether the fit on the summary keeps the promise."""
-    return outcome.error <= LARGEST_FIT_ERROR
+def plan_of(plan: NumberPlan, column: Column) -> NumberPlan:
+    """The plan with grid and centres of a column that was fitted."""
+    (seeds,) = column.starts
+    assert isinstance(seeds, Seeds)
+    return replace(plan, grid=column.grid, seeds=seeds, refinements=column.refinements, trusted=column.trusted)
 
 
 def row_start(plan: NumberPlan, y: Floats) -> ComponentStatistics:

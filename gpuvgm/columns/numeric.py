@@ -18,9 +18,10 @@ from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.kmeans import Seeds, k_means_seeds
+from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.rows import Rows
-from gpuvgm.summary.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
+from gpuvgm.mixture.summary_fit import finer_grid
+from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Summary
 
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
@@ -189,10 +190,9 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
 
 def refine(plan: NumberPlan, summary: Summary) -> NumberPlan:
     """The plan with a finer grid, built from where all rows lie instead of a sample."""
-    again = plan.refinements + 1
     centres = np.empty(0) if plan.seeds is None else plan.seeds.centres
-    grid = build_grid(plan.grid.frame, summary.masses(), centres, MASS_BITS + 2 * again)
-    return replace(plan, grid=grid, refinements=again, trusted=True)
+    grid = finer_grid(plan.grid, summary.masses(), centres, plan.refinements)
+    return replace(plan, grid=grid, refinements=plan.refinements + 1, trusted=True)
 
 
 def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:

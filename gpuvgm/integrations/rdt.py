@@ -19,11 +19,12 @@ from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.cell_fit import end_error
+from gpuvgm.mixture.accumulate import summarise_rows
 from gpuvgm.mixture.estimator import BayesianGaussianMixture
-from gpuvgm.mixture.one_feature import best_start, estimate_of, plan, summarise_rows
+from gpuvgm.mixture.one_feature import config_of, estimate_of, outcome_of, plan
+from gpuvgm.mixture.posterior_nd import one_posterior
 from gpuvgm.mixture.problem import Estimate, Problem
-from gpuvgm.mixture.univariate import coordinates_of, one_posterior, one_prior
+from gpuvgm.mixture.summary_fit import Column, fit_cells
 from gpuvgm.summary.grid import Floats, Frame
 
 try:
@@ -73,12 +74,12 @@ class OnePassMixture(BayesianGaussianMixture):
         if self.effort == "best" or self.algorithm == "exact" or (self.algorithm == "auto" and few):
             return super()._estimate(problem)
         frame, starts, grid = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
-        cells = summarise_rows(problem.engine, problem.rows, grid, problem.pool).cells()
-        _, fit = best_start(problem, frame, grid, starts, cells)
-        error = end_error(problem.engine, one_prior(problem.prior.within(coordinates_of(frame))), fit.posterior, cells)
-        if error > LARGEST_END_ERROR:
+        sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
+        column = Column(grid, sums, tuple(starts), config_of(problem, frame, best=False, checked="end"))
+        outcome = outcome_of(fit_cells(problem.engine, column, problem.narrator))
+        if outcome.error > LARGEST_END_ERROR:
             return super()._estimate(problem)
-        return estimate_of(problem, fit, frame, "summary", error)
+        return estimate_of(problem, frame, outcome)
 
 
 class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: ignore[misc]  # RDT ships no types

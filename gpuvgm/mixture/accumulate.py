@@ -1,30 +1,36 @@
-"""The E-step of a fit as one function of the posterior: over cells, or over rows in blocks and threads."""
+"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, summaries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpuvgm.arrays import to_numpy
-from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import Engine, copied_to, runs_on_device
+from gpuvgm.arrays import Array, to_numpy
+from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.engines import Engine, copied_to, get_engine, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
+from gpuvgm.execution.worker_rows import WorkerRows
+from gpuvgm.mixture.em import hard_start
+from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
-from gpuvgm.mixture.rows import Moments, Rows, in_order
-from gpuvgm.mixture.statistics import ComponentStatistics, statistics_of
-from gpuvgm.mixture.statistics_nd import GaussianStatistics, gaussian_statistics
-from gpuvgm.summary.grid import Floats, Frame
-from gpuvgm.summary.summary import Cells
+from gpuvgm.mixture.rows import Moments, Rows, are_whole, in_order
+from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics, gaussian_statistics, statistics_of
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, values_of
+from gpuvgm.summary.summary import Cells, Summary
 
 DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
+Chosen = slice | NDArray[np.bool_]
 
 
 def over_cells(engine: Engine, cells: Cells) -> Accumulate:
@@ -61,13 +67,22 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
         Threads to share the blocks out to.
     """
     placed = _where_it_works(engine, rows)
+    return _accumulated(engine, frame, lambda table: sums_of_chunks(engine, placed, table, pool))
+
+
+def _accumulated(engine: Engine, frame: Frame, sums: Callable[[KernelTable], Iterable[Floats]]) -> Accumulate:
+    """E-step over rows from its sums, which are added in the order of the rows wherever these lie."""
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = posterior.kernel_table(frame)
-        partials = sums_of_chunks(engine, placed, table, pool)
-        return statistics_of(added_chunks(engine, partials, 3 * len(table.means) + 1), table)
+        return statistics_of(added_chunks(engine, sums(table), _width(table)), table)
 
     return accumulate
+
+
+def _width(table: KernelTable) -> int:
+    """Number of sums of an E-step."""
+    return 3 * len(table.means) + 1
 
 
 def sums_of_chunks(engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None) -> Iterator[Floats]:
@@ -183,3 +198,271 @@ def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats
     for partials in blocks:
         total = engine.add_chunks(total, partials)
     return total
+
+
+def summarise_repeated(engine: Engine, x: Floats, weight: Floats, grid: Grid) -> Summary:
+    """Summary of rows that are repeated, equal to the bit to that of the repeated rows.
+
+    Rows whose weight has bit b are summarised together, and count 2^b times.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who summarises.
+    x : ndarray of shape (rows,), float64
+        Values.
+    weight : ndarray of shape (rows,), float64
+        Whole numbers.
+    grid : Grid
+        The grid to use.
+    """
+    times = weight.astype(np.int64)
+    total = Summary.empty(grid)
+    for bit in range(int(np.max(times, initial=0)).bit_length()):
+        total = total.merge(engine.summarise(x[(times >> bit) & 1 == 1], grid).repeated(bit))
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSums:
+    """Float64 sums over the cells of a grid, for weights that are no whole numbers.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid that the sums belong to.
+    cell : ndarray of int64
+        Occupied cells, ascending.
+    weight, first, second : ndarray of float64
+        Sums of w, w d and w d^2 per occupied cell, with d the distance from the cell's lower border.
+    """
+
+    grid: Grid
+    cell: Ints
+    weight: Floats
+    first: Floats
+    second: Floats
+
+    @classmethod
+    def of(cls, x: Floats, weight: Floats, grid: Grid) -> WeightedSums:
+        """Sums of a block of rows."""
+        y = grid.frame.apply(x)
+        keys = keys_of(y)
+        cell, where = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
+        d = y - values_of(grid.geometry(cell).low)[where]
+        total, first, second = (
+            np.bincount(where, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)
+        )
+        return cls(grid, cell, total, first, second)
+
+    def merge(self, other: WeightedSums) -> WeightedSums:
+        """Sums of both sets of rows."""
+        cell = np.union1d(self.cell, other.cell)
+        sums = np.zeros((3, len(cell)))
+        for part in (self, other):
+            sums[:, np.searchsorted(cell, part.cell)] += (part.weight, part.first, part.second)
+        return WeightedSums(self.grid, cell, *sums)
+
+    def masses(self) -> None:
+        """A finer grid needs counts of rows, which are not known."""
+
+    def cells(self) -> Cells:
+        """The occupied cells as numbers."""
+        low = self.grid.geometry(self.cell).low
+        shift = self.first / self.weight
+        scatter = np.maximum(self.second - shift * self.first, 0.0)
+        label = self.grid.labels(self.cell, low)
+        order = np.lexsort((label, low))
+        mean, parent = values_of(low) + shift, self.grid.unsplit(self.cell)
+        return Cells(mean[order], self.weight[order], scatter[order], label[order], parent[order], np.zeros(len(order)))
+
+
+#: Numbers of some rows to the sums of each chunk of them, shape (chunks, width); then all added up, shape (width,).
+#: The function may go to the workers of a cluster.
+Scan = Callable[[Callable[[Floats], Floats], int], Floats]
+
+
+def over_array(engine: Engine, numbers: Floats, pool: Executor | None = None) -> Scan:
+    """Scans over an array in memory; NaN counts for nothing.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who adds the chunks up.
+    numbers : ndarray of shape (rows,), float64
+        The column's numbers.
+    pool : Executor, optional
+        Threads to share the rows out to.
+    """
+    rows = Rows.of(numbers)
+
+    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
+        blocks = in_order(lambda part: sums(numbers[part]), rows.parts(), pool)
+        return np.asarray(added_chunks(engine, blocks, width)[0])
+
+    return scan
+
+
+def over_scan(engine: Engine, scan: Scan, frame: Frame) -> Accumulate:
+    """E-step over the rows of a scan; bits as those of `over_rows`.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs it.
+    scan : callable
+        Sums over the rows.
+    frame : Frame
+        Coordinates of the posterior.
+    """
+
+    def sums(table: KernelTable) -> list[Floats]:
+        return [scan(lambda numbers: engine.e_step(numbers, None, None, table), _width(table))[None]]
+
+    return _accumulated(engine, frame, sums)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSums:
+    """Sums over all rows of a column, for exact EM.
+
+    Parameters
+    ----------
+    accumulate : callable
+        E-step for a posterior.
+    moments : callable
+        Rows, mean and variance.
+    start : callable
+        Statistics of rows that belong to the nearest of some centres.
+    """
+
+    accumulate: Accumulate
+    moments: Callable[[], ColumnMoments]
+    start: Callable[[Seeds], ComponentStatistics]
+
+    @classmethod
+    def over(cls, scan: Scan, frame: Frame, accumulate: Accumulate) -> RowSums:
+        """Sums by scans of the rows, in a frame."""
+        return cls(accumulate, partial(moments_over, scan, frame), partial(start_over, scan, frame))
+
+
+def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
+    """Sums over rows in the memory of a cluster's workers; parameters go down, sums of chunks come up.
+
+    Parameters
+    ----------
+    rows : WorkerRows
+        The rows.
+    frame : Frame
+        Coordinates of the posterior.
+    """
+
+    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
+        return np.asarray(added_chunks(rows.here, rows.held.map(_chunk_sums, sums, width), width)[0])
+
+    accumulate = _accumulated(rows.here, frame, lambda table: rows.held.map(_e_step_sums, rows.engine, table))
+    return RowSums.over(scan, frame, accumulate)
+
+
+def _chunk_sums(numbers: Array, sums: Callable[[Floats], Floats], width: int) -> Floats:
+    """What a function of numbers gives for each chunk of a portion, shape (chunks, width)."""
+    there = to_numpy(numbers)
+    return np.concatenate([np.empty((0, width)), *(sums(there[part]) for part in Rows.of(there).parts())])
+
+
+def _e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
+    """Sums of an E-step over each chunk of a portion, shape (chunks, 3 K + 1), on the host."""
+    blocks = sums_of_chunks(get_engine(engine), Rows.of(numbers), table)
+    return np.concatenate([np.empty((0, _width(table))), *map(to_numpy, blocks)])
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMoments:
+    """Rows with a number, their mean, and their variance with ddof = 1 (1 for a single row), in the frame."""
+
+    rows: int
+    mean: float
+    variance: float
+
+
+def moments_over(scan: Scan, frame: Frame) -> ColumnMoments:
+    """Moments of the rows in two scans: the mean, and squares about it, corrected for its rounding.
+
+    Chan, Golub & LeVeque 1983, The American Statistician 37 (3), equation 1.7.
+    """
+    count, total, _ = scan(partial(_sums, frame, 0.0), 3)
+    rough = total / max(count, 1.0)
+    _, shift, squares = scan(partial(_sums, frame, rough), 3)
+    squares -= shift * shift / max(count, 1.0)
+    return ColumnMoments(
+        int(count), float(rough + shift / max(count, 1.0)), float(squares / (count - 1) if count > 1 else 1.0)
+    )
+
+
+def _sums(frame: Frame, centre: float, numbers: Floats) -> Floats:
+    """Count, and sums of the distance to a centre and of its square, of each chunk."""
+    y = frame.apply(numbers)
+    there = np.isfinite(y)
+    d = np.where(there, y - centre, 0.0)
+    return np.stack([np.sum(_chunks(part), axis=1) for part in (there.astype(np.float64), d, d * d)], axis=1)
+
+
+def _chunks(x: Floats) -> Floats:
+    """Rows by chunks, the last one filled up with zeros."""
+    chunks = -(-len(x) // CHUNK_ROWS)
+    full = np.zeros(chunks * CHUNK_ROWS)
+    full[: len(x)] = x
+    return full.reshape(chunks, CHUNK_ROWS)
+
+
+def start_over(scan: Scan, frame: Frame, seeds: Seeds) -> ComponentStatistics:
+    """Statistics of rows that belong to the nearest centre each, as `em.hard_start` has them.
+
+    Parameters
+    ----------
+    scan : callable
+        Sums over the rows.
+    frame : Frame
+        Coordinates of the centres.
+    seeds : Seeds
+        The centres.
+    """
+    alone = Seeds(seeds.centres, seeds.labels[:0])
+    counts, first, second = scan(partial(_starts, frame, alone), 3 * len(seeds.centres)).reshape(3, -1)
+    return ComponentStatistics(seeds.centres, counts, first, second, 0.0)
+
+
+def _starts(frame: Frame, seeds: Seeds, numbers: Floats) -> Floats:
+    """Counts and moments of the components, of each chunk."""
+    y = frame.apply(numbers)
+    chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
+    sums = []
+    for chunk in chunks:
+        held = chunk[np.isfinite(chunk)]
+        starts = hard_start(held, np.ones(len(held)), np.zeros(len(held)), seeds.nearest(held), seeds.centres)
+        sums.append(np.concatenate((starts.counts, starts.first, starts.second)))
+    return np.array(sums).reshape(-1, 3 * len(seeds.centres))
+
+
+def every_row(part: slice) -> slice:
+    """Every row of a block."""
+    return slice(None)
+
+
+def summarise_rows(
+    engine: Engine, rows: Rows, grid: Grid, pool: Executor | None, chosen: Callable[[slice], Chosen] = every_row
+) -> Summary | WeightedSums:
+    """Sums of all rows, or of those chosen in each block, over the cells of a grid, in one scan."""
+    whole = rows.weight is None or are_whole(to_numpy(rows.weight))
+
+    def sums(part: slice) -> Summary | WeightedSums:
+        kept = chosen(part)
+        x, weight = rows.column(part)[kept], rows.column_weights(part)
+        weight = None if weight is None else weight[kept]
+        if weight is None:
+            return engine.summarise(x, grid)
+        return summarise_repeated(engine, x, weight, grid) if whole else WeightedSums.of(x, weight, grid)
+
+    blocks: Iterator[Any] = in_order(sums, rows.parts(BLOCK_ROWS), pool)
+    merged: Summary | WeightedSums = reduce(lambda one, other: one.merge(other), blocks)
+    return merged

@@ -14,32 +14,29 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from gpuvgm.arrays import Array
+from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import ENGINES
+from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.mixture.accumulate import moments_of
-from gpuvgm.mixture.best import best_of_one, best_of_several
-from gpuvgm.mixture.em import Stopping
+from gpuvgm.mixture.em import Narrator, Stopping
 from gpuvgm.mixture.fitted import FittedMixture
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
-from gpuvgm.mixture.one_feature import fit_on_rows, fit_on_summary
-from gpuvgm.mixture.posterior_nd import GaussianPrior
-from gpuvgm.mixture.priors import checked_prior
-from gpuvgm.mixture.problem import Estimate, Narrator, Problem
-from gpuvgm.mixture.reading import training_rows
-from gpuvgm.mixture.refusals import (
-    init_of,
-    kept_settings,
-    refuse_changes,
-    refuse_few,
-    refuse_other_form,
-    refuse_precision,
-    refuse_summary,
-)
-from gpuvgm.mixture.rows import Moments, Rows
-from gpuvgm.mixture.several_features import fit_several
+from gpuvgm.mixture.initialization import is_far_from_zero
+from gpuvgm.mixture.one_feature import best_of_one, fit_on_rows, fit_on_summary
+from gpuvgm.mixture.posterior import StickBreaking
+from gpuvgm.mixture.posterior_nd import FORMS, CovarianceType, GaussianPosterior, GaussianPrior
+from gpuvgm.mixture.problem import Estimate, Problem
+from gpuvgm.mixture.rows import Moments, Rows, host_floats, training_rows
+from gpuvgm.mixture.several_features import best_of_several, fit_several
+from gpuvgm.summary.grid import Floats
 
+# parameters that may not change between calls of partial_fit
+_KEPT = (
+    "n_components", "covariance_type", "weight_concentration_prior_type", "weight_concentration_prior",
+    "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior", "reg_covar", "init_params",
+)  # fmt: skip
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -239,11 +236,11 @@ class BayesianGaussianMixture(FittedMixture):
         ValueError
             For arguments, rows or weights that cannot be fitted.
         """
-        refuse_precision(self)
+        _refuse_precision(self)
         self._validate_params()
         rows = training_rows(self, X, sample_weight)
-        refuse_summary(self, rows.features)
-        refuse_few(self, rows)
+        _refuse_summary(self, rows.features)
+        _refuse_few(self, rows)
         with self._pool() as pool:
             problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
             estimate = self._estimate(problem)
@@ -287,15 +284,15 @@ class BayesianGaussianMixture(FittedMixture):
         BayesianGaussianMixture
             The estimator itself.
         """
-        refuse_precision(self)
+        _refuse_precision(self)
         self._validate_params()
         seen: Any = getattr(self, "_seen", None)
         if seen is not None:
-            refuse_changes(self, getattr(self, "_seen_with", {}))
+            _refuse_changes(self, getattr(self, "_seen_with", {}))
         rows = training_rows(self, X, sample_weight, reset=seen is None)
-        refuse_summary(self, rows.features)
+        _refuse_summary(self, rows.features)
         if seen is None:
-            refuse_few(self, rows)
+            _refuse_few(self, rows)
         elif rows.total == 0:
             return self
         with self._pool() as pool:
@@ -304,10 +301,11 @@ class BayesianGaussianMixture(FittedMixture):
                 seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
             seen = seen.add(self._engine(rows), rows, pool)
             moments = seen.moments()
-            problem = replace(self._problem(rows, pool, moments), warm=None, prior=seen.prior_for(self, moments))
+            problem = replace(self._problem(rows, pool, moments), warm=None)
+            problem = problem if rows.features == 1 else replace(problem, prior=seen.prior)
             estimate = seen.estimate(problem, best=self.effort == "best")
         self._keep(estimate, problem.prior)
-        self._seen, self._seen_with = seen, kept_settings(self)
+        self._seen, self._seen_with = seen, _kept_settings(self)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
@@ -332,16 +330,16 @@ class BayesianGaussianMixture(FittedMixture):
     def _problem(self, rows: Rows, pool: Executor | None, moments: Moments) -> Problem:
         warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
         if warm is not None:
-            refuse_other_form(self, warm, rows.features)
+            _refuse_other_form(self, warm, rows.features)
         tolerance = self.tol if self.tol_per_row is None else self.tol_per_row * moments.total
         return Problem(
             engine=self._engine(rows),
             pool=pool,
             rows=rows,
             moments=moments,
-            prior=checked_prior(self, moments),
+            prior=_checked_prior(self, moments),
             components=self.n_components,
-            init=init_of(self, rows.features),
+            init=_init_of(self, rows.features),
             starts=self.n_init,
             random=check_random_state(self.random_state),
             stopping=Stopping(self.max_iter, tolerance, -np.inf if warm is None else self.lower_bound_),
@@ -389,3 +387,140 @@ class BayesianGaussianMixture(FittedMixture):
     def _problem_of(self, x: Any) -> Problem:
         rows = training_rows(self, x, None)
         return self._problem(rows, None, moments_of(self._engine(rows), rows))
+
+
+def _checked_prior(estimator: Any, moments: Moments) -> GaussianPrior:
+    """Prior of a fit, in the rows' own units.
+
+    Parameters
+    ----------
+    estimator : BayesianGaussianMixture
+        Its parameters.
+    moments : Moments
+        Moments of the rows.
+
+    Raises
+    ------
+    ValueError
+        For a prior of the wrong shape, or one that is no covariance.
+    """
+    features = len(moments.mean)
+    concentration, precision = estimator.weight_concentration_prior, estimator.mean_precision_prior
+    return GaussianPrior(
+        covariance_type=estimator.covariance_type,
+        concentration_type=estimator.weight_concentration_prior_type,
+        weight_concentration=1.0 / estimator.n_components if concentration is None else concentration,
+        mean=moments.mean if estimator.mean_prior is None else _given(estimator.mean_prior, (features,), "means"),
+        mean_precision=1.0 if precision is None else precision,
+        degrees_of_freedom=_degrees_of_freedom(estimator.degrees_of_freedom_prior, features),
+        covariance=_covariance(
+            estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
+        ),
+        reg_covar=estimator.reg_covar,
+        origin=moments.mean if is_far_from_zero(moments.mean, moments.deviations) else np.zeros(features),
+    )
+
+
+def _degrees_of_freedom(given: float | None, features: int) -> float:
+    if given is None:
+        return features
+    if given <= features - 1.0:
+        raise ValueError(
+            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but got {given:.3f}."
+        )
+    return given
+
+
+def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
+    features = len(of_rows)
+    if given is None:
+        variances = np.diagonal(of_rows).copy()
+        forms = {"diag": variances, "spherical": np.mean(variances)}
+        return np.asarray(forms.get(covariance_type, of_rows))
+    if covariance_type == "spherical":
+        return np.asarray(given, dtype=np.float64)
+    diagonal = FORMS[covariance_type].diagonal
+    shape = (features,) if diagonal else (features, features)
+    covariance = _given(given, shape, f"{covariance_type} covariance_prior")
+    if diagonal:
+        if np.any(covariance <= 0):
+            raise ValueError(f"'{covariance_type} precision' should be positive")
+    elif not np.allclose(covariance, covariance.T) or np.any(np.linalg.eigvalsh(covariance) <= 0):
+        raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
+    return covariance
+
+
+def _given(values: Any, shape: tuple[int, ...], name: str) -> Floats:
+    from sklearn.utils import check_array
+
+    array: Floats = check_array(values, dtype=[np.float64, np.float32], ensure_2d=False)
+    if array.shape != shape:
+        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
+    return array
+
+
+def _refuse_few(estimator: Any, rows: Rows) -> None:
+    """Refuse fewer rows than components; a row with a weight stands for so many."""
+    positive = rows.count if rows.weight is None else int(np.count_nonzero(to_numpy(rows.weight)))
+    most = max(positive, int(rows.total))
+    if most < estimator.n_components:
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = {estimator.n_components}, n_samples = {most}"
+        )
+
+
+def _refuse_summary(estimator: Any, features: int) -> None:
+    """Refuse the summary for several features."""
+    if estimator.algorithm == "summary" and features > 1:
+        raise InputError(f'algorithm="summary" needs one feature, but X has {features}; use "exact" or "auto"')
+
+
+def _refuse_precision(estimator: Any) -> None:
+    """Refuse float32 arithmetic, with the reason."""
+    if isinstance(estimator.precision, str) and estimator.precision == "float32":
+        raise InputError(
+            'precision="float32" is for transform of TableTransformer only: a fit sums over rows, which takes float64; '
+            "rows of float32 are widened exactly"
+        )
+
+
+def _kept_settings(estimator: Any) -> dict[str, Any]:
+    """Parameters that later calls of partial_fit are compared with."""
+    return {name: getattr(estimator, name) for name in _KEPT}
+
+
+def _refuse_changes(estimator: Any, before: dict[str, Any]) -> None:
+    """Refuse other parameters than those that rows seen before were taken in with."""
+    for name, value in before.items():
+        now = getattr(estimator, name)
+        if now is not value and not np.array_equal(now, value):
+            raise InputError(f"{name} has changed since the first partial_fit: call fit, or use a new estimator")
+
+
+def _refuse_other_form(estimator: Any, warm: GaussianPosterior, features: int) -> None:
+    """Refuse a warm start with another kind of mixture."""
+    process = estimator.weight_concentration_prior_type == "dirichlet_process"
+    same = {
+        "n_components": warm.means.shape[0] == estimator.n_components,
+        "covariance_type": warm.covariance_type == estimator.covariance_type,
+        "weight_concentration_prior_type": isinstance(warm.concentration, StickBreaking) == process,
+        "the number of features": warm.means.shape[1] == features,
+    }
+    for name, kept in same.items():
+        if not kept:
+            raise InputError(f"{name} has changed since the last fit: go on from it no more, and set warm_start=False")
+
+
+def _init_of(estimator: Any, features: int) -> str | Floats:
+    """How to start: the name of a method, or centres in float64."""
+    if isinstance(estimator.init_params, str):
+        return estimator.init_params
+    centres = host_floats(estimator.init_params)
+    if centres.shape != (estimator.n_components, features):
+        raise InputError(
+            f"init_params holds centres of shape {centres.shape}, but n_components and the features of X ask for "
+            f"{(estimator.n_components, features)}"
+        )
+    if not np.all(np.isfinite(centres)):
+        raise InputError("init_params holds centres that are not finite")
+    return centres

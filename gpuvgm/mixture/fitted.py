@@ -1,4 +1,4 @@
-"""The fitted half of the estimator: what it says of rows, and the attributes that hold the mixture."""
+"""The fitted half of the estimator: predictions, densities and samples, and the attributes that hold the mixture."""
 
 from __future__ import annotations
 
@@ -14,15 +14,91 @@ from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.engines import Engine, choose_engine, get_engine
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io import lies_on_device
-from gpuvgm.mixture import outputs
-from gpuvgm.mixture.concentration import Dirichlet, StickBreaking
+from gpuvgm.mixture.posterior import Dirichlet, StickBreaking
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
-from gpuvgm.mixture.reading import read_rows
-from gpuvgm.mixture.rows import Rows
+from gpuvgm.mixture.rows import Rows, in_order, read_rows
 from gpuvgm.summary.grid import Floats, Ints
+
+
+def labels(densities: Array) -> Array:
+    """Most probable component of each row."""
+    return namespace_of(densities).argmax(densities, axis=1)
+
+
+def log_densities(densities: Array) -> Array:
+    """Logarithm of the mixture's density at each row; -inf where every component's is."""
+    xp = namespace_of(densities)
+    shares, top = _relative(densities)
+    with np.errstate(divide="ignore"):
+        return xp.log(xp.sum(shares, axis=1)) + top
+
+
+def probabilities(densities: Array) -> Array:
+    """Probability of each component, for each row; equal where all densities are 0."""
+    xp = namespace_of(densities)
+    shares, _ = _relative(densities)
+    total = xp.sum(shares, axis=1)[:, None]
+    return xp.where(total > 0, shares, xp.ones_like(shares)) / xp.where(total > 0, total, shares.shape[1] + 0 * total)
+
+
+def _relative(densities: Array) -> tuple[Array, Array]:
+    """Densities relative to the largest of each row, and the logarithm of that (0 where it is -inf)."""
+    xp = namespace_of(densities)
+    top = xp.max(densities, axis=1)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    return xp.exp(densities - top[:, None]), top
+
+
+def of_rows(
+    engine: Engine, rows: Rows, posterior: GaussianPosterior, pool: Executor | None, function: Callable[[Array], Array]
+) -> Array:
+    """A function of the rows' log densities (rows, K), applied block by block.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who computes densities.
+    rows : Rows
+        The rows.
+    posterior : GaussianPosterior
+        The mixture.
+    pool : Executor or None
+        Threads to share the blocks out to.
+    function : callable
+        One of `labels`, `log_densities`, `probabilities`.
+    """
+    table: GaussianTable = posterior.table(np.zeros(rows.features))
+    blocks = list(in_order(lambda part: function(engine.log_prob(rows.read(part), table)), rows.parts(), pool))
+    return namespace_of(blocks[0]).concat(blocks, axis=0)
+
+
+def draw(
+    posterior: GaussianPosterior, weights: Floats, count: int, random: np.random.RandomState
+) -> tuple[Floats, Ints]:
+    """Rows drawn from a mixture, component after component, and their components.
+
+    The same numbers as scikit-learn's mixture draws.
+    """
+    counts = random.multinomial(count, weights)
+    draw_one: Callable[[Floats, Floats, int], Any]
+    if posterior.covariance_type in ("full", "tied"):
+        draw_one = random.multivariate_normal
+    else:
+
+        def draw_one(mean: Floats, variance: Floats, size: int) -> Floats:
+            return np.asarray(mean + random.standard_normal(size=(size, len(mean))) * np.sqrt(variance))
+
+    shared = posterior.covariance_type == "tied"
+    covariances = [posterior.covariances] * len(counts) if shared else posterior.covariances
+    drawn = [
+        draw_one(mean, covariance, int(size))
+        for mean, covariance, size in zip(posterior.means, covariances, counts, strict=True)
+    ]
+    return np.vstack(drawn), np.repeat(np.arange(len(counts)), counts)
 
 
 class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -45,7 +121,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         array of shape (n_samples,)
             Labels.
         """
-        return self._of_rows(X, outputs.labels)
+        return self._of_rows(X, labels)
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each component, for each row.
@@ -60,7 +136,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         array of shape (n_samples, n_components)
             Probabilities.
         """
-        return self._of_rows(X, outputs.probabilities)
+        return self._of_rows(X, probabilities)
 
     def score_samples(self, X: Any) -> Array:
         """Logarithm of the density at each row.
@@ -75,7 +151,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         array of shape (n_samples,)
             Log densities.
         """
-        return self._of_rows(X, outputs.log_densities)
+        return self._of_rows(X, log_densities)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Compute the mean log density of the rows.
@@ -113,7 +189,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         check_is_fitted(self)
         if n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
-        return outputs.draw(self._posterior(), self.weights_, n_samples, check_random_state(self.random_state))
+        return draw(self._posterior(), self.weights_, n_samples, check_random_state(self.random_state))
 
     def _posterior(self) -> GaussianPosterior:
         """The fitted mixture, from the attributes that people see."""
@@ -149,7 +225,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         check_is_fitted(self)
         rows = read_rows(self, x, reset=False)
         with self._pool() as pool:
-            return outputs.of_rows(self._engine(rows), rows, self._posterior(), pool, function)
+            return of_rows(self._engine(rows), rows, self._posterior(), pool, function)
 
     def _engine(self, rows: Rows) -> Engine:
         if rows.on_host:

@@ -5,27 +5,21 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial, reduce
-from typing import Any
+from functools import reduce
 
 import numpy as np
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import over_features
-from gpuvgm.mixture.best import explanation_of
-from gpuvgm.mixture.cell_fit import end_error, estimate_error
-from gpuvgm.mixture.cell_search import search_cells
+from gpuvgm.mixture.accumulate import WeightedSums, over_features, summarise_rows
 from gpuvgm.mixture.em import mean_and_variance
-from gpuvgm.mixture.frequencies import WeightedSums
-from gpuvgm.mixture.one_feature import Start, estimate_of, fit_cells, plan, summarise_rows
+from gpuvgm.mixture.one_feature import config_of, estimate_of, outcome_of, plan
 from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.priors import checked_prior
-from gpuvgm.mixture.problem import Estimate, Problem
+from gpuvgm.mixture.problem import Estimate, Problem, explained
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
 from gpuvgm.mixture.several_features import fit_several
-from gpuvgm.mixture.statistics_nd import GaussianStatistics
-from gpuvgm.mixture.univariate import coordinates_of, one_prior
+from gpuvgm.mixture.statistics import GaussianStatistics
+from gpuvgm.mixture.summary_fit import Column, Start, fit_cells
 from gpuvgm.summary.grid import Frame, Grid
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -65,6 +59,9 @@ class SeenColumn:
             return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))
         return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))
 
+    def masses(self) -> None:
+        """The grid of the first call is kept: rows of earlier calls are gone."""
+
     def cells(self) -> Cells:
         """All rows seen, cell by cell."""
         return reduce(Cells.beside, (sums.cells() for sums in (self.counted, self.weighted) if sums is not None))
@@ -76,22 +73,13 @@ class SeenColumn:
         scatter = variance * (cells.rows - 1)
         return Moments(cells.rows, self.frame.invert(np.array([mean])), np.array([[scatter]]))
 
-    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
-        """The prior of a fit to all rows seen."""
-        return checked_prior(estimator, moments)
-
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """Fit on all rows seen, or the best that a search finds."""
-        cells = self.cells()
-        fit_on = partial(fit_cells, problem, self.frame, self.grid, self.start)
-        fit = fit_on(cells)
-        if not best:
-            return estimate_of(problem, fit, self.frame, "summary", estimate_error(cells, fit.posterior, fit_on))
-        prior, engine = one_prior(problem.prior.within(coordinates_of(self.frame))), problem.engine
-        result = search_cells(engine, cells, prior, problem.components, problem.random, [fit.posterior])
-        error = end_error(engine, prior, result.fit.posterior, cells)
-        estimate = estimate_of(problem, result.fit, self.frame, "summary", error)
-        return replace(estimate, explanation=explanation_of(result, estimate.bounds[-1], np.nan))
+        config = config_of(problem, self.frame, best=best, checked="refit")
+        column = Column(self.grid, self, (self.start,), config)
+        outcome = outcome_of(fit_cells(problem.engine, column))
+        estimate = estimate_of(problem, self.frame, outcome)
+        return explained(problem, estimate, outcome.search, np.nan) if best else estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +134,6 @@ class SeenBlocks:
         total = float(sum(np.sum(sums.counts) for sums in self.blocks.values()))
         features = len(self.coordinates.centre)
         return Moments(total, self.coordinates.centre, np.zeros((features, features)))
-
-    def prior_for(self, estimator: Any, moments: Moments) -> GaussianPrior:
-        """The prior of the first call."""
-        return self.prior
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""

@@ -1,38 +1,48 @@
-"""Fits of one feature: over every row, or over the cells of its summary, both on the engines of the table's columns."""
+"""The estimator's fits of one feature, on the engines of the table's columns: over every row, or over a summary."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial, reduce
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpuvgm.arrays import to_numpy
-from gpuvgm.config import BLOCK_ROWS, LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import over_cells, over_rows
-from gpuvgm.mixture.cell_fit import estimate_error, start_components
-from gpuvgm.mixture.em import MixtureFit, fit_mixture, hard_start
-from gpuvgm.mixture.frequencies import WeightedSums, summarise_repeated
-from gpuvgm.mixture.kmeans import Seeds
+from gpuvgm.execution.aggregate import Results
+from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells, over_rows, summarise_rows
+from gpuvgm.mixture.em import MixtureFit, Stopping, best_of
+from gpuvgm.mixture.initialization import (
+    CentreStart,
+    LabelStart,
+    Seeds,
+    draw_start,
+    quiet_k_means,
+    start_statistics,
+)
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.problem import Estimate, Problem
-from gpuvgm.mixture.rows import SEED_ROWS, Rows, are_whole, in_order
-from gpuvgm.mixture.starts import CentreStart, LabelStart, draw_start, start_statistics
+from gpuvgm.mixture.posterior_nd import coordinates_of, flat_statistics, from_one, one_posterior, one_prior
+from gpuvgm.mixture.problem import Estimate, Problem, explained
+from gpuvgm.mixture.rows import LEAST_ROWS, SEED_ROWS, Rows, held_out, learnt
+from gpuvgm.mixture.search import accelerated
+from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import ComponentStatistics
-from gpuvgm.mixture.univariate import coordinates_of, flat_statistics, from_one, one_posterior, one_prior
-from gpuvgm.summary.grid import MASS_BITS, Floats, Frame, Grid, Masses, build_grid, midpoint_keys
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.mixture.summary_fit import (
+    Accumulators,
+    Column,
+    Columns,
+    Outcome,
+    Start,
+    SummaryConfig,
+    centres_of,
+    fit,
+)
+from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid
 
 K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means runs on
-Sums = Summary | WeightedSums
-Start = Seeds | Posterior
-Chosen = slice | NDArray[np.bool_]
+Checked = Literal["history", "refit", "end"]
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -45,19 +55,22 @@ def fit_on_rows(problem: Problem) -> Estimate:
         What to fit; its rows have one feature.
     """
     frame = _frame_around(_numbers(problem.rows.sample(SEED_ROWS)))
-    coordinates = coordinates_of(frame)
-    prior = one_prior(problem.prior.within(coordinates))
+    return estimate_of(problem, frame, Outcome(_exact_fit(problem, frame), 0.0, exact=True))
+
+
+def _exact_fit(problem: Problem, frame: Frame) -> MixtureFit[Posterior]:
+    """The best of the problem's starts, by EM over every row."""
+    coordinates, prior = coordinates_of(frame), prior_in(problem, frame)
 
     def begin() -> Posterior:
         if problem.warm is not None:
             return one_posterior(problem.warm.within(coordinates))
         start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
-        return prior.update(
-            flat_statistics(start_statistics(problem.rows, start, coordinates, problem.prior.form, problem.moments))
-        )
+        sums = start_statistics(problem.rows, start, coordinates, problem.prior.form, problem.moments)
+        return prior.update(flat_statistics(sums))
 
-    _, fit = problem.best_of(begin, over_rows(problem.engine, problem.rows, frame, problem.pool), prior)
-    return estimate_of(problem, fit, frame, "exact", 0.0)
+    accumulate = over_rows(problem.engine, problem.rows, frame, problem.pool)
+    return best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)[1]
 
 
 def fit_on_summary(problem: Problem) -> Estimate:
@@ -68,27 +81,121 @@ def fit_on_summary(problem: Problem) -> Estimate:
     problem : Problem
         What to fit; its rows have one feature.
     """
-    frame, starts, grid = plan(problem)
-    sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
-    start, fit = best_start(problem, frame, grid, starts, sums.cells())
-    error = np.inf
-    for refinement in range(1, MOST_REFINEMENTS + 2):
-        fit_on = partial(fit_cells, problem, frame, grid, start)
-        if np.array_equal(grid.midpoints, midpoint_keys(centres_of(start))):
-            error = estimate_error(sums.cells(), fit.posterior, fit_on)
-        if error <= LARGEST_FIT_ERROR:
-            return estimate_of(problem, fit, frame, "summary", error)
-        if refinement > MOST_REFINEMENTS or not isinstance(sums, Summary):
-            break
-        _LOG.info("another pass with a finer grid")
-        grid = build_grid(frame, sums.masses(), centres_of(start), MASS_BITS + 2 * refinement)
-        sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
-        fit = fit_cells(problem, frame, grid, start, sums.cells())
-    _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", error)
+
+    def summarise(grid: Grid) -> Any:
+        return summarise_rows(problem.engine, problem.rows, grid, problem.pool)
+
+    column = _fitted(problem, summarise, plan(problem), checked="refit")
+    return estimate_of(problem, column.grid.frame, outcome_of(column))
+
+
+def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
+    """Search on the summary of one feature; the last steps on its rows, where that is asked for or needed.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    exact : bool
+        Whether the fit shall end on the rows.
+    """
+    divided: list[list[Any]] = []
+
+    def summarise(grid: Grid) -> Any:
+        divided.append(
+            [summarise_rows(problem.engine, problem.rows, grid, problem.pool, chosen) for chosen in (learnt, held_out)]
+        )
+        return divided[-1][0].merge(divided[-1][1])
+
+    with quiet_k_means():
+        planned = plan(problem)
+    column = _fitted(problem, summarise, planned, best=True)
+    if exact and not outcome_of(column).exact:
+        column = _on_rows(problem, column)
+    frame, outcome = column.grid.frame, outcome_of(column)
+    score = np.nan
+    if problem.rows.count >= LEAST_ROWS:
+        score = _score_of_cells(problem.engine, prior_in(problem, frame), outcome.fit.posterior, *divided[-1])
+    return explained(problem, estimate_of(problem, frame, outcome), outcome.search, score)
+
+
+def _fitted(
+    problem: Problem,
+    summarise: Callable[[Grid], Any],
+    planned: tuple[Frame, list[Start], Grid],
+    *,
+    best: bool = False,
+    checked: Checked = "end",
+) -> Column:
+    """The fit of the only column."""
+    frame, starts, grid = planned
+
+    def each(work: Callable[[Column], Column], columns: Columns) -> Results[Column]:
+        return Results({name: work(column) for name, column in columns.items()}, {})
+
+    def scan(grids: Mapping[str, Grid]) -> Results[Any]:
+        if not best:
+            _LOG.info("another pass with a finer grid")
+        return Results({name: summarise(finer) for name, finer in grids.items()}, {})
+
+    accumulators = Accumulators(
+        problem.engine, each, scan, partial(each, partial(_on_rows, problem)), narrator=problem.narrator
+    )
+    column = Column(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
+    return fit(accumulators, {"x": column}).good["x"]
+
+
+def _on_rows(problem: Problem, column: Column) -> Column:
+    """The column with its fit on every row: from the end of a search, or again from the start that was chosen."""
+    frame, outcome, start = column.grid.frame, outcome_of(column), column.starts[0]
+    if column.config.best:
+        accumulate = over_rows(problem.engine, problem.rows, frame, problem.pool)
+        rows = column.sums.cells().rows
+        end = accelerated(accumulate, prior_in(problem, frame), outcome.fit.posterior, rows)
+        return replace(column, outcome=replace(outcome, fit=end, error=0.0, exact=True))
+    _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", outcome.error)
     if isinstance(start, Seeds):
-        return fit_on_rows(replace(problem, starts=1, init=frame.invert(start.centres)[:, None]))
-    posterior = from_one(start, problem.prior.covariance_type).outside(coordinates_of(frame))
-    return fit_on_rows(replace(problem, warm=posterior))
+        again = replace(problem, starts=1, init=frame.invert(start.centres)[:, None])
+    else:
+        posterior = from_one(start, problem.prior.covariance_type).outside(coordinates_of(frame))
+        again = replace(problem, warm=posterior)
+    return replace(column, outcome=Outcome(_exact_fit(again, frame), 0.0, exact=True))
+
+
+def config_of(problem: Problem, frame: Frame, *, best: bool, checked: Checked) -> SummaryConfig:
+    """How the column of a problem is fitted; its prior does not depend on the sums."""
+    prior = prior_in(problem, frame)
+
+    def stopping(rows: float) -> Stopping:
+        return problem.stopping
+
+    return SummaryConfig(
+        components=problem.components,
+        stopping=stopping,
+        random=lambda: problem.random,
+        prior=lambda mean, variance: prior,
+        best=best,
+        continued=best,
+        checked=checked,
+    )
+
+
+def prior_in(problem: Problem, frame: Frame) -> Prior:
+    """The problem's prior in a frame."""
+    return one_prior(problem.prior.within(coordinates_of(frame)))
+
+
+def outcome_of(column: Column) -> Outcome:
+    """What a fit of the column gave."""
+    assert column.outcome is not None
+    return column.outcome
+
+
+def estimate_of(problem: Problem, frame: Frame, outcome: Outcome) -> Estimate:
+    """The fit in the rows' own coordinates."""
+    posterior = from_one(outcome.fit.posterior, problem.prior.covariance_type).outside(coordinates_of(frame))
+    algorithm = "exact" if outcome.exact else "summary"
+    return Estimate(posterior, outcome.fit.bounds, outcome.fit.converged, algorithm, outcome.error)
 
 
 def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
@@ -100,41 +207,12 @@ def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
     return frame, starts, build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts[0]))
 
 
-def slice_all(part: slice) -> slice:
-    """Every row of a block."""
-    return slice(None)
-
-
-def summarise_rows(
-    engine: Engine, rows: Rows, grid: Grid, pool: Executor | None, chosen: Callable[[slice], Chosen] = slice_all
-) -> Sums:
-    """Sums of all rows, or of those chosen in each block, over the cells of a grid, in one pass."""
-    whole = rows.weight is None or are_whole(to_numpy(rows.weight))
-
-    def sums(part: slice) -> Sums:
-        kept = chosen(part)
-        x, weight = rows.column(part)[kept], rows.column_weights(part)
-        weight = None if weight is None else weight[kept]
-        if weight is None:
-            return engine.summarise(x, grid)
-        return summarise_repeated(engine, x, weight, grid) if whole else WeightedSums.of(x, weight, grid)
-
-    blocks: Iterator[Any] = in_order(sums, rows.parts(BLOCK_ROWS), pool)
-    merged: Sums = reduce(lambda one, other: one.merge(other), blocks)
-    return merged
-
-
-def centres_of(start: Start) -> Floats:
-    """Centres whose midpoints the grid must be split at."""
-    return start.centres if isinstance(start, Seeds) else np.empty(0)
-
-
 def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[Start]:
     """Starts from a sample of the rows: centres where rows belong to the nearest, else posteriors."""
     coordinates = coordinates_of(frame)
     if problem.warm is not None:
         return [one_posterior(problem.warm.within(coordinates))]
-    prior = one_prior(problem.prior.within(coordinates))
+    prior = prior_in(problem, frame)
     share = problem.rows.total / sample.total
     starts: list[Start] = []
     for _ in range(problem.starts):
@@ -147,31 +225,6 @@ def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[Start]:
         scaled = ComponentStatistics(sums.reference, sums.counts * share, sums.first * share, sums.second * share, 0.0)
         starts.append(prior.update(scaled if _is(problem, "random") else sums))
     return starts
-
-
-def best_start(
-    problem: Problem, frame: Frame, grid: Grid, starts: Sequence[Start], cells: Cells
-) -> tuple[Start, MixtureFit[Posterior]]:
-    """The start that leads to the highest bound on these cells, and its fit."""
-    prior = one_prior(problem.prior.within(coordinates_of(frame)))
-    remaining = iter(starts)
-    number, fit = problem.best_of(
-        lambda: _begin(prior, grid, next(remaining), cells), over_cells(problem.engine, cells), prior
-    )
-    return starts[number], fit
-
-
-def fit_cells(problem: Problem, frame: Frame, grid: Grid, start: Start, cells: Cells) -> MixtureFit[Posterior]:
-    """EM over cells from a start."""
-    prior = one_prior(problem.prior.within(coordinates_of(frame)))
-    return fit_mixture(over_cells(problem.engine, cells), prior, _begin(prior, grid, start, cells), problem.stopping)
-
-
-def _begin(prior: Prior, grid: Grid, start: Start, cells: Cells) -> Posterior:
-    if isinstance(start, Posterior):
-        return start
-    component = start_components(grid, start, cells)
-    return prior.update(hard_start(cells.mean, cells.weight, cells.scatter, component, start.centres))
 
 
 def _is(problem: Problem, init: str) -> bool:
@@ -188,7 +241,12 @@ def _numbers(rows: Rows) -> Floats:
     return rows.column(slice(0, rows.count))
 
 
-def estimate_of(problem: Problem, fit: MixtureFit[Posterior], frame: Frame, algorithm: str, error: float) -> Estimate:
-    """The fit in the rows' own coordinates."""
-    posterior = from_one(fit.posterior, problem.prior.covariance_type)
-    return Estimate(posterior.outside(coordinates_of(frame)), fit.bounds, fit.converged, algorithm, error)
+def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, rest: Any, held: Any) -> float:
+    """Log density per held-out row under a fit to the others."""
+    others, apart = rest.cells(), held.cells()
+    if others.rows == 0 or apart.rows == 0:
+        return np.nan
+    fit = accelerated(over_cells(engine, others), prior, posterior, others.rows)
+    table = fit.posterior.kernel_table(CELL_FRAME)
+    sums = engine.e_step(apart.mean, apart.weight, apart.scatter, table)
+    return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)

@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from time import perf_counter
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.em import Fitted, MixtureFit, Statistics, Stopping, Update, fit_mixture
+from gpuvgm.mixture.em import Narrator, Stopping
 from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
 from gpuvgm.mixture.rows import Moments, Rows
+from gpuvgm.mixture.search import SearchResult
 from gpuvgm.summary.grid import Floats
-
-S = TypeVar("S", bound=Statistics)
-P = TypeVar("P", bound=Fitted)
-
-
-@dataclass(slots=True)
-class Narrator:
-    """Prints how a fit goes, in scikit-learn's words.
-
-    Parameters
-    ----------
-    level : int
-        0 nothing, 1 what happens, 2 times and changes too.
-    interval : int
-        Iterations between two lines.
-    """
-
-    level: int
-    interval: int
-    _began: float = field(default_factory=perf_counter)
-    _last: float = field(default_factory=perf_counter)
-
-    def begin(self, start: int) -> None:
-        """A start begins."""
-        self._began = self._last = perf_counter()
-        if self.level:
-            print(f"Initialization {start}")
-
-    def iteration(self, number: int, change: float) -> None:
-        """An iteration is done."""
-        if not self.level or number % self.interval:
-            return
-        if self.level == 1:
-            print(f"  Iteration {number}")
-            return
-        now = perf_counter()
-        print(f"  Iteration {number}\t time lapse {now - self._last:.5f}s\t ll change {change:.5f}")
-        self._last = now
-
-    def end(self, bound: float, *, converged: bool) -> None:
-        """A start is done."""
-        outcome = f"Initialization {'converged' if converged else 'did not converge'}."
-        if self.level == 1:
-            print(outcome)
-        elif self.level > 1:
-            print(f"{outcome} time lapse {perf_counter() - self._began:.5f}s\t lower bound {bound:.5f}.")
-
-    def searched(self, starts: int, bound: float) -> None:
-        """A search from many starts is done."""
-        if self.level:
-            print(f"Search from {starts} starts. lower bound {bound:.5f}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,30 +61,10 @@ class Problem:
     warm: GaussianPosterior | None
     narrator: Narrator
 
-    def best_of(
-        self, begin: Callable[[], P], accumulate: Callable[[P], S], prior: Update[S, P]
-    ) -> tuple[int, MixtureFit[P]]:
-        """The start with the highest bound, and its fit.
-
-        Parameters
-        ----------
-        begin : callable
-            Gives the next start.
-        accumulate : callable
-            Runs the E-step.
-        prior : object
-            Prior in the coordinates of the E-step.
-        """
-        best: tuple[int, MixtureFit[P]] | None = None
-        for start in range(1 if self.warm is not None else self.starts):
-            self.narrator.begin(start)
-            fit = fit_mixture(accumulate, prior, begin(), self.stopping, self.narrator.iteration)
-            if fit.bounds:
-                self.narrator.end(fit.bounds[-1], converged=fit.converged)
-            if best is None or not fit.bounds or fit.bounds[-1] > best[1].bounds[-1]:
-                best = start, fit
-        assert best is not None
-        return best
+    @property
+    def tries(self) -> int:
+        """How many starts there are: one where the fit goes on from another."""
+        return 1 if self.warm is not None else self.starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +115,12 @@ class Estimate:
     algorithm: str
     error: float
     explanation: Explanation | None = None
+
+
+def explained(problem: Problem, estimate: Estimate, search: SearchResult[Any, Any] | None, score: float) -> Estimate:
+    """The estimate with what there is to say of the search that found it, which is told too."""
+    assert search is not None
+    bound, loss = estimate.bounds[-1], search.loss_with_fewer
+    problem.narrator.searched(search.starts, bound)
+    fewer = np.nan if loss is None else bound - loss * search.rows
+    return replace(estimate, explanation=Explanation(search.modes, fewer, score, search.starts))

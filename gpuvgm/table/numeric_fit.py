@@ -1,9 +1,9 @@
-"""Fitting the columns of numbers of a table: summaries, refinement, EM per column, and the models that come of it."""
+"""Fitting the columns of numbers of a table: what the driver of fits asks of the rows, and the models."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,39 +12,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import Array, host_rows, namespace_of, to_numpy
 from gpuvgm.arrays import Column as Values
-from gpuvgm.arrays import host_rows, namespace_of, to_numpy
 from gpuvgm.columns import mixture
 from gpuvgm.columns.general import column_of_range
-from gpuvgm.columns.mixture import Outcome
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
 from gpuvgm.columns.numeric import NumberPlan, needs_more_rows, refine, reseed, with_missing
-from gpuvgm.config import MOST_REFINEMENTS, SUMMARY_ROWS
+from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Failure, Results, side_by_side, tally_columns
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Source, locate
-from gpuvgm.mixture.accumulate import Accumulate, over_rows
-from gpuvgm.mixture.cell_fit import climbed
-from gpuvgm.mixture.em import Stopping, fit_mixture, prior_of
-from gpuvgm.mixture.kmeans import Seeds, is_far_from_zero, k_means_seeds
+from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
+from gpuvgm.io import Block, Source, locate
+from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, over_rows, over_scan, over_workers
+from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.statistics import ComponentStatistics
-from gpuvgm.summary.grid import Floats
+from gpuvgm.mixture.summary_fit import Accumulators, Column, Columns, Outcome, fit, fit_rows, renewed
+from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.scans import Pass, moments_over, over_array, over_blocks, over_source, start_over
-from gpuvgm.table.workers_fit import SEEDING_ROWS, WorkerRows, rows_on_workers
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
+SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, which come to this process: 128 MiB
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column under way: its plan, its summary, and its fit once there is one."""
+class Counted:
+    """A column, the summary of its rows, and its fit once there is one."""
 
     plan: NumberPlan
     summary: Summary
@@ -55,13 +53,10 @@ class Column:
         """Whether a mixture belongs to the column."""
         return not self.plan.ranged and self.summary.ordinary > 0
 
-    @property
-    def is_good(self) -> bool:
-        """Whether the fit keeps the promise."""
-        return self.outcome is None or mixture.is_good(self.outcome)
-
-
-Columns = dict[str, Column]
+    def fitted(self, column: Column) -> Counted:
+        """The column with what the driver of fits made of it."""
+        sums: Any = column.sums
+        return Counted(mixture.plan_of(self.plan, column), sums, column.outcome)
 
 
 def fit_numbers(
@@ -76,27 +71,24 @@ def fit_numbers(
     summaries : dict of str to Summary
         The summaries that the models came from.
     """
-    columns = {plan.name: Column(plan, summaries[plan.name]) for plan in plans}
+    columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
     checked = side_by_side(run, partial(_checked, source, run), columns)
-    columns, failed = checked.good, checked.failed
-    for step in (_seed_again, _fit, _fit_exactly):
-        done = step(source, columns, run)
-        columns, failed = done.good, failed | done.failed
-    built = side_by_side(run, partial(_model, run), columns)
-    kept = {name: columns[name].summary for name in built.good}
-    return Results(built.good, failed | built.failed), kept
+    seeded = _seed_again(source, checked.good, run)
+    fitted = _fitted(source, seeded.good, run)
+    built = side_by_side(run, partial(_model, run), fitted.good)
+    kept = {name: fitted.good[name].summary for name in built.good}
+    return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
 
 
 def refit(plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Run) -> Results[ColumnModel]:
     """Models from summaries alone, without any row; fits that miss the promise are warned about."""
-    columns = {plan.name: Column(with_missing(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
-    fitted = side_by_side(run, partial(_fit_one, get_engine(run.here.engine)), columns | _reseeded(columns))
-    _warn_of_errors([column for column in fitted.good.values() if not column.is_good])
+    columns = {plan.name: Counted(with_missing(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
+    fitted = _fitted(None, columns | _reseeded(columns), run)
     built = side_by_side(run, partial(_model, run), fitted.good)
     return Results(built.good, fitted.failed | built.failed)
 
 
-def _checked(source: Source, run: Run, column: Column) -> Column:
+def _checked(source: Source, run: Run, column: Counted) -> Counted:
     """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
     plan, summary = with_missing(column.plan, column.summary), column.summary
     refuse_infinite(source, plan, summary, run)
@@ -106,7 +98,7 @@ def _checked(source: Source, run: Run, column: Column) -> Column:
     if plan.config.algorithm == "auto":
         small = summary.rows < SUMMARY_ROWS and source.repeatable
         plan = replace(plan, config=replace(plan.config, algorithm="exact" if small else "summary"))
-    return Column(plan, summary)
+    return Counted(plan, summary)
 
 
 def read_once(what: str) -> InputError:
@@ -117,15 +109,18 @@ def read_once(what: str) -> InputError:
     )
 
 
-def _seed_again(source: Source, columns: Columns, run: Run) -> Results[Column]:
-    """Centres from the summary for columns whose sample had too few ordinary values, and another pass for these."""
+def _seed_again(source: Source, columns: dict[str, Counted], run: Run) -> Results[Counted]:
+    """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
     again = _reseeded(columns)
     if not again or not source.repeatable:
         return Results(columns | again, {})
-    return _refined(source, columns, again, run)
+    finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
+    scanned = _scanned(source, finer, run)
+    counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
+    return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
 
 
-def _reseeded(columns: Columns) -> Columns:
+def _reseeded(columns: dict[str, Counted]) -> dict[str, Counted]:
     """The columns whose sample had too few ordinary values, with centres from their summaries."""
     return {
         name: replace(column, plan=reseed(column.plan, column.summary))
@@ -134,76 +129,61 @@ def _reseeded(columns: Columns) -> Columns:
     }
 
 
-def _refined(source: Source, columns: Columns, chosen: Columns, run: Run) -> Results[Column]:
-    """All columns, the chosen ones with finer grids and their summaries from another pass over the rows."""
-    finer = {name: refine(column.plan, column.summary) for name, column in chosen.items()}
-    _LOG.info("another pass with a finer grid for %s", _quoted(finer))
-    passed = tally_columns(list(finer.values()), run.passing(source, list(finer)), run)
-    renewed = {name: Column(finer[name], summary) for name, summary in passed.good.items()}
-    kept = {name: renewed.get(name, column) for name, column in columns.items() if name not in passed.failed}
-    return Results(kept, passed.failed)
+def _scanned(source: Source, plans: Mapping[str, NumberPlan], run: Run) -> Results[Summary]:
+    """Summaries of columns on finer grids, from another scan of the rows."""
+    _LOG.info("another pass with a finer grid for %s", _quoted(plans))
+    return tally_columns(list(plans.values()), run.passing(source, list(plans)), run)
 
 
-def _fit(source: Source, columns: Columns, run: Run) -> Results[Column]:
-    """Fit on the summaries, and refine the grids of columns that miss the promise."""
-    failed: dict[str, Failure] = {}
-    pending = {name: column for name, column in columns.items() if column.plan.config.algorithm != "exact"}
-    for attempt in range(MOST_REFINEMENTS + 1):
-        fitted = side_by_side(run, partial(_fit_one, get_engine(run.here.engine)), pending)
-        columns, failed = _renewed(columns, fitted), failed | fitted.failed
-        pending = {name: column for name, column in fitted.good.items() if not column.is_good}
-        if not pending or not source.repeatable or attempt == MOST_REFINEMENTS:
-            break
-        finer = _refined(source, columns, pending, run)
-        columns, failed = finer.good, failed | finer.failed
-        pending = {name: columns[name] for name in pending if name in columns}
-    if pending and not source.repeatable:
-        _warn_of_errors(pending.values())
-    return Results(columns, failed)
+def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
+    """Fits of the columns; without a source that can be read again, from their summaries alone."""
+    plans = {name: column.plan for name, column in columns.items() if column.needs_fit}
+    begun = {name: mixture.column_of(plan, columns[name].summary) for name, plan in plans.items()}
+    if source is None:
+        begun = {name: replace(column, asks_exact=False) for name, column in begun.items()}
+
+    def summarise(source: Source, grids: Mapping[str, Grid]) -> Results[Any]:
+        for name, grid in grids.items():
+            plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
+        return _scanned(source, {name: plans[name] for name in grids}, run)
+
+    def exact(source: Source, left: Columns) -> Results[Column]:
+        missed = [name for name, column in left.items() if not column.asks_exact]
+        if missed:
+            _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
+        results: dict[str, Any] = {}
+        for name, column in left.items():
+            try:
+                results[name] = fit_exactly(source, plans[name], column, run)
+            except COLUMN_PROBLEMS as problem:
+                results[name] = Failure.of(name, problem)
+        return Results.of(results)
+
+    accumulators = Accumulators(get_engine(run.here.engine), partial(side_by_side, run))
+    if source is not None and source.repeatable:
+        accumulators = replace(accumulators, summarise=partial(summarise, source), exact=partial(exact, source))
+    fitted = fit(accumulators, begun)
+    if accumulators.exact is None:
+        _warn_of_errors(fitted.good)
+    done = {name: columns[name].fitted(column) for name, column in fitted.good.items()}
+    return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
 
 
-def _renewed(columns: Columns, results: Results[Column]) -> Columns:
-    """All columns with what came of some of them."""
-    return {name: results.good.get(name, column) for name, column in columns.items() if name not in results.failed}
-
-
-def _fit_one(engine: Engine, column: Column) -> Column:
-    if not column.needs_fit:
-        return column
-    return replace(column, outcome=mixture.fit_summary(engine, column.plan, column.summary))
-
-
-def _fit_exactly(source: Source, columns: Columns, run: Run) -> Results[Column]:
-    """Exact EM for the columns that ask for it, and for those whose summary could not be made fine enough."""
-    asked = {n: c for n, c in columns.items() if c.plan.config.algorithm == "exact" and c.needs_fit}
-    missed = {n: c for n, c in columns.items() if not c.is_good} if source.repeatable else {}
-    if missed:
-        _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
-    results: dict[str, Any] = {}
-    for name, column in (asked | missed).items():
-        try:
-            results[name] = fit_exactly(source, column, run)
-        except COLUMN_PROBLEMS as problem:
-            results[name] = Failure.of(name, problem)
-    done = Results.of(results)
-    return Results(_renewed(columns, done), done.failed)
-
-
-def fit_exactly(source: Source, column: Column, run: Run) -> Column:
+def fit_exactly(source: Source, plan: NumberPlan, column: Column, run: Run) -> Column:
     """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
 
-    Where the user's limit of memory has no room for it, every E-step reads the source again instead.
+    Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
+    cluster stay in the memory of its workers.
 
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
     up keeps its centres.
     """
-    if run.spread:
-        with rows_on_workers(source, column.plan, run) as held:
-            return fit_over_workers(held, column)
-    if run.room is not None and column.summary.rows * exact_row_bytes(column.plan) > run.room:
-        return _fit_over_blocks(source, column, run)
-    plan, engine = column.plan, get_engine(run.engine)
-    parts: list[Floats] = []
+    with rows_on_workers(partial(numbers_of, plan), lambda: run.blocks(source, [plan.name]), run) as workers:
+        if workers is not None:
+            return fit_over_workers(workers, plan, column)
+    if run.room is not None and _counted(column).rows * exact_row_bytes(plan) > run.room:
+        return _fit_over_blocks(source, plan, column, run)
+    engine, parts = get_engine(run.engine), list[Floats]()
     run.executor.map_blocks(
         lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
         run.blocks(source, [plan.name]),
@@ -214,13 +194,15 @@ def fit_exactly(source: Source, column: Column, run: Run) -> Column:
     numbers = to_numpy(rows).astype(np.float64, copy=False)
     start = None
     if _starts_from_rows(plan):
-        column, start = _started(column, numbers[np.isfinite(numbers)])
+        column, start = _started(plan, column, numbers[np.isfinite(numbers)])
+    frame = plan.grid.frame
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = over_rows(engine, Rows.of(rows), plan.grid.frame, None if run.on_device else pool)
-        return _climbed(engine, column, over_array(engine, numbers, pool), accumulate, start)
+        accumulate = over_rows(engine, Rows.of(rows), frame, None if run.on_device else pool)
+        sums = RowSums.over(over_array(engine, numbers, pool), frame, accumulate)
+        return fit_rows(engine, column, _unchanged(plan, column, sums), start)
 
 
-def fit_over_workers(rows: WorkerRows, column: Column) -> Column:
+def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: Column) -> Column:
     """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
 
     For k-means up to 2^24 rows come to this process; with more rows the centres are the plan's.
@@ -229,13 +211,73 @@ def fit_over_workers(rows: WorkerRows, column: Column) -> Column:
     ----------
     rows : WorkerRows
         The column's numbers.
+    plan : NumberPlan
+        What is settled about the column.
     column : Column
-        The column, without a fit.
+        The column.
     """
     start = None
-    if _starts_from_rows(column.plan) and column.summary.ordinary <= SEEDING_ROWS:
-        column, start = _started(column, rows.ordinary())
-    return _climbed(rows.here, column, rows.through, rows.accumulate(column.plan.grid.frame), start)
+    if _starts_from_rows(plan) and _counted(column).ordinary <= SEEDING_ROWS:
+        column, start = _started(plan, column, rows.ordinary())
+    sums = over_workers(rows, plan.grid.frame)
+    return fit_rows(rows.here, column, _unchanged(plan, column, sums), start)
+
+
+def _fit_over_blocks(source: Source, plan: NumberPlan, column: Column, run: Run) -> Column:
+    """The same without the column in memory: every E-step reads the source again."""
+    engine, frame = get_engine(run.engine), plan.grid.frame
+    if _starts_from_rows(plan):
+        _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
+    scan = over_source(source, plan, run, engine)
+    sums = RowSums.over(scan, frame, over_scan(engine, scan, frame))
+    return fit_rows(engine, column, _unchanged(plan, column, sums))
+
+
+def over_source(source: Source, plan: NumberPlan, run: Run, engine: Engine) -> Scan:
+    """Scans over a source that is read again every time; memory holds a few blocks only.
+
+    Parameters
+    ----------
+    source : Source
+        The rows, which can be read again.
+    plan : NumberPlan
+        Which column, and how its values become numbers.
+    run : Run
+        How blocks are read; they are whole chunks.
+    engine : Engine
+        Who adds the chunks up.
+    """
+
+    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
+        totals = [np.zeros((1, width))]
+
+        def add(partials: Floats) -> None:
+            totals[0] = engine.add_chunks(totals[0], partials)
+
+        def sums_of(block: Block) -> Floats:
+            numbers = to_numpy(ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0])
+            return sums(np.ascontiguousarray(numbers, dtype=np.float64))
+
+        run.executor.map_blocks(sums_of, run.blocks(source, [plan.name]), add)
+        return np.asarray(totals[0][0])
+
+    return scan
+
+
+def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
+    """The numbers of a portion, shape (rows,), float64, where they lie; NaN for rows without one."""
+    parts = []
+    for block in blocks:
+        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+        xp = namespace_of(numbers)
+        parts.append(xp.asarray(numbers, dtype=xp.float64))
+    return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+
+
+def _counted(column: Column) -> Summary:
+    """The summary of a column's rows."""
+    assert isinstance(column.sums, Summary)
+    return column.sums
 
 
 def _starts_from_rows(plan: NumberPlan) -> bool:
@@ -243,13 +285,12 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
 
 
-def _started(column: Column, numbers: Floats) -> tuple[Column, ComponentStatistics]:
+def _started(plan: NumberPlan, column: Column, numbers: Floats) -> tuple[Column, ComponentStatistics]:
     """The column with centres from k-means on its ordinary numbers, and the statistics that EM starts from."""
-    plan = column.plan
     y = plan.grid.frame.apply(numbers)
-    _refuse_changed(column, len(y))
-    plan = replace(plan, seeds=_seeds_of_rows(plan, numbers, y))
-    return replace(column, plan=plan), mixture.row_start(plan, y)
+    _refuse_changed(plan, column, len(y))
+    seeds = _seeds_of_rows(plan, numbers, y)
+    return replace(column, starts=(seeds,)), mixture.row_start(replace(plan, seeds=seeds), y)
 
 
 def exact_row_bytes(plan: NumberPlan) -> int:
@@ -257,36 +298,20 @@ def exact_row_bytes(plan: NumberPlan) -> int:
     return EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)
 
 
-def _fit_over_blocks(source: Source, column: Column, run: Run) -> Column:
-    """The same without the column in memory: every E-step reads the source again."""
-    plan, engine = column.plan, get_engine(run.engine)
-    if _starts_from_rows(plan):
-        _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
-    through = over_source(source, plan, run, engine)
-    return _climbed(engine, column, through, over_blocks(engine, through, plan.grid.frame), None)
+def _unchanged(plan: NumberPlan, column: Column, sums: RowSums) -> RowSums:
+    """Sums whose moments are refused where the rows are not those that were summarised."""
+
+    def moments() -> ColumnMoments:
+        counted = sums.moments()
+        _refuse_changed(plan, column, counted.rows)
+        return counted
+
+    return replace(sums, moments=moments)
 
 
-def _climbed(
-    engine: Engine, column: Column, through: Pass, accumulate: Accumulate, start: ComponentStatistics | None
-) -> Column:
-    """EM over every row of a column, from where its rows start or from the nearest of the plan's centres."""
-    plan, frame = column.plan, column.plan.grid.frame
-    moments = moments_over(through, frame)
-    _refuse_changed(column, moments.rows)
-    prior = prior_of(moments.mean, moments.variance, frame, plan.config)
-    if plan.config.effort == "best":
-        found = mixture.fit_summary(engine, plan, column.summary)
-        end = climbed(accumulate, prior, found.fit.posterior, moments.rows)
-        return Column(plan, column.summary, Outcome(end, 0.0, exact=True, bound_with_fewer=found.bound_with_fewer))
-    assert plan.seeds is not None
-    first = prior.update(start_over(through, frame, plan.seeds) if start is None else start)
-    fit = fit_mixture(accumulate, prior, first, Stopping.of(plan.config, moments.rows))
-    return Column(plan, column.summary, Outcome(fit, 0.0, exact=True))
-
-
-def _refuse_changed(column: Column, rows: int) -> None:
-    if rows != column.summary.ordinary:
-        raise SourceChangedError(f'column "{column.plan.name}" changed while it was read; give a source that stays')
+def _refuse_changed(plan: NumberPlan, column: Column, rows: int) -> None:
+    if rows != _counted(column).ordinary:
+        raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
 
 
 def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
@@ -302,7 +327,7 @@ def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
     return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
 
 
-def _model(run: Run, column: Column) -> ColumnModel:
+def _model(run: Run, column: Counted) -> ColumnModel:
     if column.plan.ranged:
         return column_of_range(column.plan, column.summary)
     return mixture.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
@@ -343,14 +368,15 @@ def _refuse_overflow(name: str, summary: Summary) -> None:
         )
 
 
-def _warn_of_errors(columns: Iterable[Column]) -> None:
-    for column in columns:
-        _LOG.warning(
-            'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again',
-            column.plan.name,
-            np.inf if column.outcome is None else column.outcome.error,
-        )
+def _warn_of_errors(columns: Columns) -> None:
+    for name, column in columns.items():
+        if not column.is_good:
+            _LOG.warning(
+                'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again',
+                name,
+                np.inf if column.outcome is None else column.outcome.error,
+            )
 
 
-def _quoted(names: Mapping[str, object]) -> str:
+def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)

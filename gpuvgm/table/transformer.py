@@ -28,9 +28,8 @@ from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, check_folder_of, location_of
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_journal
-from gpuvgm.table.columns_fit import add_rows
 from gpuvgm.table.encode import check_columns
-from gpuvgm.table.fit import fit_source, raise_failures, requests_of
+from gpuvgm.table.fit import add_rows, fit_source, raise_failures, requests_of
 from gpuvgm.table.model_file import load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress
 from gpuvgm.table.stratify import check_sample, sample_bytes, sampled_source

@@ -13,8 +13,8 @@ import gpuvgm
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
+from gpuvgm.execution.worker_rows import WorkerRows, completed, completions, first_rows, in_whole_chunks
 from gpuvgm.table import numeric_fit as numbers_fit
-from gpuvgm.table.workers_fit import WorkerRows, completed, completions, first_rows, in_whole_chunks
 
 ROWS = 9000
 
@@ -90,10 +90,10 @@ def bits(column: Any) -> list[Any]:
 def fitted_over(monkeypatch: pytest.MonkeyPatch, x: np.ndarray, cuts: Sequence[int], effort: str) -> Any:
     """The column, fitted over portions cut at these rows."""
 
-    def fit(source: Any, column: Any, run: Any) -> Any:
+    def fit(source: Any, plan: Any, column: Any, run: Any) -> Any:
         held: Any = InThisProcess(np.split(x.astype(np.float64), cuts))
         rows = WorkerRows(in_whole_chunks(held), run.engine, get_engine(run.engine))
-        return numbers_fit.fit_over_workers(rows, column)
+        return numbers_fit.fit_over_workers(rows, plan, column)
 
     with monkeypatch.context() as patch:
         patch.setattr(numbers_fit, "fit_exactly", fit)
@@ -127,9 +127,9 @@ def test_more_rows_than_k_means_takes_start_from_the_samples_centres(monkeypatch
 
 
 def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fewer(rows: WorkerRows, column: Any, original: Any = numbers_fit.fit_over_workers) -> Any:
+    def fewer(rows: WorkerRows, plan: Any, column: Any, original: Any = numbers_fit.fit_over_workers) -> Any:
         short: Any = InThisProcess(rows.held.values[:-1])
-        return original(WorkerRows(short, rows.engine, rows.here), column)
+        return original(WorkerRows(short, rows.engine, rows.here), plan, column)
 
     monkeypatch.setattr(numbers_fit, "fit_over_workers", fewer)
     with pytest.raises(SourceChangedError, match='column "x" changed while it was read'):

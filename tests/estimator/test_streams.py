@@ -12,7 +12,7 @@ import pytest
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.errors import InputError
-from gpuvgm.mixture import reading
+from gpuvgm.mixture import rows as reading
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_identical, assert_same_parameters
 

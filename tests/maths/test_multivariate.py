@@ -10,7 +10,7 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.engines.multivariate import GaussianTable, e_step, log_prob
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.mixture.statistics_nd import gaussian_statistics
+from gpuvgm.mixture.statistics import gaussian_statistics
 from gpuvgm.summary.grid import Frame
 
 REFERENCE = ReferenceEngine()

@@ -7,8 +7,7 @@ import pytest
 from scipy.special import betaln, digamma, gammaln
 from sklearn.mixture import BayesianGaussianMixture
 
-from gpuvgm.mixture.concentration import StickBreaking
-from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.posterior import Posterior, Prior, StickBreaking
 from gpuvgm.mixture.statistics import ComponentStatistics
 
 K, ROWS = 4, 500

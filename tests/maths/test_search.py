@@ -13,12 +13,19 @@ from sklearn.cluster import KMeans
 from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.acceleration import Climb, Ground, quasi_newton
 from gpuvgm.mixture.accumulate import over_cells
-from gpuvgm.mixture.cell_search import cell_starts, coarse_cells, search_cells
-from gpuvgm.mixture.em import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.mixture.em import (
+    Climb,
+    Ground,
+    Stopping,
+    fit_mixture,
+    hard_start,
+    mean_and_variance,
+    prior_of,
+    quasi_newton,
+)
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.search import Effort, SearchResult
+from gpuvgm.mixture.search import Effort, SearchResult, cell_starts, coarse_cells, search_cells
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Cells

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gpuvgm.mixture.kmeans import k_means_seeds, quiet_k_means
+from gpuvgm.mixture.initialization import k_means_seeds, quiet_k_means
 
 
 def test_other_threads_run_k_means_on_one_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:

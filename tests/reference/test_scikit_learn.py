@@ -18,7 +18,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
-from gpuvgm.table.columns_fit import fit_table
+from gpuvgm.table.fit import fit_table
 from tests.shapes import SHAPES, each_shape, shape
 
 ROWS = 8_000

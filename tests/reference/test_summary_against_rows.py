@@ -23,7 +23,8 @@ from gpuvgm.mixture.accumulate import CELL_FRAME, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.rows import Rows
-from gpuvgm.table.columns_fit import FittedColumns, fit_table
+from gpuvgm.mixture.summary_fit import fit_cells
+from gpuvgm.table.fit import FittedColumns, fit_table
 from tests.shapes import each_shape, shape
 
 ROWS = 200_000
@@ -57,13 +58,13 @@ def test_within_the_promise(name: str) -> None:
     x = shape(name, ROWS)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = mixture.fit_summary(engine, plan, engine.summarise(x, plan.grid))
+    outcome = fit_cells(engine, mixture.column_of(plan, engine.summarise(x, plan.grid))).outcome
     rows, cells = fit_rows(plan, x), outcome.fit.posterior
     held = rows.counts > 0.5
     assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
     assert np.max(np.abs(cells.covariances / rows.covariances - 1)[held]) < PROMISE
     assert np.max(np.abs(cells.weights / rows.weights - 1)[held]) < PROMISE
-    assert mixture.is_good(outcome), "no refinement should be needed where the sample is representative"
+    assert outcome.is_good, "no refinement should be needed where the sample is representative"
 
 
 def test_without_the_second_order_term_the_promise_would_break() -> None:
@@ -121,7 +122,7 @@ def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) ->
 def test_exact_takes_over_where_refining_does_not_help(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from gpuvgm.table.numeric_fit import Column
+    from gpuvgm.mixture.summary_fit import Column
 
     monkeypatch.setattr(Column, "is_good", property(lambda column: column.outcome is None))
     with caplog.at_level(logging.WARNING, "gpuvgm"):
@@ -137,7 +138,7 @@ def test_the_bound_never_falls() -> None:
     x = shape("cents", 50_000)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = mixture.fit_summary(engine, plan, engine.summarise(x, plan.grid))
+    outcome = fit_cells(engine, mixture.column_of(plan, engine.summarise(x, plan.grid))).outcome
     bounds = np.array(outcome.fit.bounds)
     assert np.all(np.diff(bounds) >= -1e-12 * np.abs(bounds[:-1]))
 

@@ -15,8 +15,7 @@ from gpuvgm.columns.model import FittedTable, TableModel
 from gpuvgm.columns.passthrough import PassedColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
-from gpuvgm.mixture.concentration import StickBreaking
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Summary
 

@@ -23,8 +23,7 @@ from gpuvgm.columns.passthrough import PassedColumn
 from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
-from gpuvgm.mixture.concentration import StickBreaking
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.table.model_file import fingerprint, load_model, save_model
 from tests.store.samples import make_mixture, make_model, make_stored
 

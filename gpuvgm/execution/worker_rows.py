@@ -1,30 +1,22 @@
-"""The rows of exact EM in the memory of a cluster's workers: sums of chunks come up, parameters go down."""
+"""Numbers of a column in the memory of a cluster's workers, in portions of whole chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
-from gpuvgm.columns.numbers import ordinary_numbers
-from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.engines.tables import KernelTable
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, Held
-from gpuvgm.io import Block, Source
-from gpuvgm.mixture.accumulate import Accumulate, added_chunks, sums_of_chunks
-from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.rows import Rows
-from gpuvgm.mixture.statistics import ComponentStatistics, statistics_of
-from gpuvgm.summary.grid import Floats, Frame
 
-SEEDING_ROWS = 1 << 24  # k-means runs on all rows up to so many, which come to this process for it: 128 MiB
+Floats = NDArray[np.float64]
 Completion = tuple[int, Floats]
 
 
@@ -32,8 +24,8 @@ Completion = tuple[int, Floats]
 class WorkerRows:
     """A column's numbers in the workers' memory, float64, and on their devices where they lie there.
 
-    Sums of each 4,096 rows of the table come up, 3 K + 1 numbers, and are added here in row order: the result has the
-    bits of one process that has all rows.
+    Sums of each 4,096 rows of the table come up, and are added here in row order: the result has the bits of one
+    process that has all rows.
 
     Parameters
     ----------
@@ -53,42 +45,26 @@ class WorkerRows:
         """The ordinary numbers of all rows, brought to this process."""
         return np.concatenate([np.empty(0), *self.held.map(ordinary_of)])
 
-    def through(self, sums: Callable[[Floats], Floats], width: int) -> Floats:
-        """A pass over the rows; see `passes.Pass`."""
-        return np.asarray(added_chunks(self.here, self.held.map(chunk_sums, sums, width), width)[0])
-
-    def accumulate(self, frame: Frame) -> Accumulate:
-        """E-step over the rows.
-
-        Parameters
-        ----------
-        frame : Frame
-            Coordinates of the posterior.
-        """
-
-        def accumulate(posterior: Posterior) -> ComponentStatistics:
-            table = posterior.kernel_table(frame)
-            partials = self.held.map(e_step_sums, self.engine, table)
-            return statistics_of(added_chunks(self.here, partials, 3 * len(table.means) + 1), table)
-
-        return accumulate
-
 
 @contextmanager
-def rows_on_workers(source: Source, plan: NumberPlan, run: Run) -> Iterator[WorkerRows]:
-    """Have the workers of a cluster hold the numbers of a column.
+def rows_on_workers(
+    function: Callable[..., Any], portions: Callable[[], Iterable[Any]], run: Run
+) -> Iterator[WorkerRows | None]:
+    """Have the workers of a cluster hold the numbers of a column; None where there is no cluster.
 
     Parameters
     ----------
-    source : Source
-        The rows.
-    plan : NumberPlan
-        The column.
+    function : callable
+        The numbers of a portion's blocks.
+    portions : callable
+        Gives the portions.
     run : Run
         The cluster.
     """
-    assert isinstance(run.executor, DaskExecutor)
-    with run.executor.hold(partial(numbers_of, plan), run.blocks(source, [plan.name])) as held:
+    if not isinstance(run.executor, DaskExecutor):
+        yield None
+        return
+    with run.executor.hold(function, portions()) as held:
         held = in_whole_chunks(held)  # the workers drop the portions of before
         yield WorkerRows(held, run.engine, get_engine(run.here.engine))
 
@@ -135,16 +111,6 @@ def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completio
     return amendments[::-1]
 
 
-def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
-    """The numbers of a portion, shape (rows,), float64, where they lie; NaN for rows without one."""
-    parts = []
-    for block in blocks:
-        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
-        xp = namespace_of(numbers)
-        parts.append(xp.asarray(numbers, dtype=xp.float64))
-    return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
-
-
 def first_rows(numbers: Array) -> Floats:
     """The rows of a portion that may belong to a chunk before it, on the host."""
     return np.asarray(to_numpy(numbers[: CHUNK_ROWS - 1]))
@@ -161,15 +127,3 @@ def ordinary_of(numbers: Array) -> Floats:
     """The ordinary numbers of a portion, on the host."""
     there = to_numpy(numbers)
     return np.asarray(there[np.isfinite(there)])
-
-
-def chunk_sums(numbers: Array, sums: Callable[[Floats], Floats], width: int) -> Floats:
-    """What a function of numbers gives for each chunk of a portion, shape (chunks, width)."""
-    there = to_numpy(numbers)
-    return np.concatenate([np.empty((0, width)), *(sums(there[part]) for part in Rows.of(there).parts())])
-
-
-def e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
-    """Sums of an E-step over each chunk of a portion, shape (chunks, 3 K + 1), on the host."""
-    blocks = sums_of_chunks(get_engine(engine), Rows.of(numbers), table)
-    return np.concatenate([np.empty((0, 3 * len(table.means) + 1)), *map(to_numpy, blocks)])

@@ -1,0 +1,435 @@
+"""The fit of one feature: on the cells of its summary, refined where the estimated error asks for it, else on its rows.
+
+The callers hand in what reads rows: the table for many columns, which share every scan, and the estimator for one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+
+import numpy as np
+
+from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
+from gpuvgm.engines import Engine
+from gpuvgm.execution.aggregate import Failure, Results
+from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, over_cells
+from gpuvgm.mixture.em import (
+    Fitted,
+    MixtureFit,
+    Narrator,
+    Statistics,
+    Stopping,
+    best_of,
+    fit_mixture,
+    hard_start,
+    mean_and_variance,
+)
+from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.search import SearchResult, accelerated, search_cells
+from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
+from gpuvgm.summary.summary import Cells
+
+CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
+COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
+Start = Seeds | Posterior
+S = TypeVar("S", bound=Statistics)
+P = TypeVar("P", bound=Fitted)
+T = TypeVar("T")
+
+
+class Sums(Protocol):
+    """Sums of a column's rows over the cells of a grid."""
+
+    def cells(self) -> Cells:
+        """The occupied cells as numbers."""
+
+    def masses(self) -> Masses | None:
+        """Where the rows lie, for a finer grid; None where the grid cannot be refined."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryConfig:
+    """How a column is fitted.
+
+    Parameters
+    ----------
+    components : int
+        Number of components.
+    stopping : callable
+        When EM ends, for so many rows.
+    random : callable
+        The source of randomness of a search.
+    prior : callable
+        The prior, from mean and variance of the rows in the grid's frame.
+    best : bool
+        Whether a search follows the plain fit.
+    continued : bool
+        Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
+    checked : {"history", "refit", "end"}
+        What the error of a plain fit is estimated from: its last iterations, whole fits to other cells, or iterations
+        from its end on, as that of a search always is.
+    weight_threshold : float
+        A mode is a component with more weight than this.
+    """
+
+    components: int
+    stopping: Callable[[float], Stopping]
+    random: Callable[[], np.random.RandomState]
+    prior: Callable[[float, float], Prior]
+    best: bool = False
+    continued: bool = False
+    checked: Literal["history", "refit", "end"] = "history"
+    weight_threshold: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A column's fit and how far it may be from the exact one, in units of sigma."""
+
+    fit: MixtureFit[Posterior]
+    error: float
+    exact: bool = False
+    search: SearchResult[ComponentStatistics, Posterior] | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the fit on the summary keeps the promise."""
+        return self.error <= LARGEST_FIT_ERROR
+
+    @property
+    def bound_with_fewer(self) -> float | None:
+        """The highest bound that a search found with one mode fewer."""
+        return None if self.search is None else self.search.bound_with_fewer
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column under way.
+
+    Parameters
+    ----------
+    grid : Grid
+        The cells that it is summarised into.
+    sums : Summary or WeightedSums
+        Its rows on this grid.
+    starts : tuple of Seeds or Posterior
+        Where to start: centres that every row goes to the nearest of, or posteriors. After the first fit only the best.
+    config : SummaryConfig
+        How to fit.
+    refinements : int
+        How often the grid was refined.
+    trusted : bool
+        False where the grid knows nothing of the centres, which were found after it was made.
+    asks_exact : bool
+        Whether the fit shall be made on the rows.
+    outcome : Outcome, optional
+        The fit, once there is one.
+    """
+
+    grid: Grid
+    sums: Sums
+    starts: tuple[Start, ...]
+    config: SummaryConfig
+    refinements: int = 0
+    trusted: bool = True
+    asks_exact: bool = False
+    outcome: Outcome | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the fit keeps the promise."""
+        return self.outcome is not None and self.outcome.is_good
+
+    def finer_grid(self) -> Grid | None:
+        """A finer grid, built from where all rows lie instead of a sample; None where that cannot be."""
+        masses = self.sums.masses()
+        return None if masses is None else finer_grid(self.grid, masses, centres_of(self.starts[0]), self.refinements)
+
+    def on(self, grid: Grid, sums: Sums) -> Self:
+        """The column with its rows on a finer grid."""
+        return replace(self, grid=grid, sums=sums, refinements=self.refinements + 1, trusted=True)
+
+
+Columns = dict[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulators:
+    """What a fit asks of the rows.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs E-steps over cells.
+    each : callable
+        What a function gives for each column, or why it failed.
+    summarise : callable, optional
+        Sums of columns over finer grids, in one scan for all of them; None where rows cannot be read again.
+    exact : callable, optional
+        Exact EM for columns; None where rows cannot be read again.
+    narrator : Narrator, optional
+        Who tells how the first fits go.
+    """
+
+    engine: Engine
+    each: Callable[[Callable[[Column], Column], Columns], Results[Column]]
+    summarise: Callable[[Mapping[str, Grid]], Results[Any]] | None = None
+    exact: Callable[[Columns], Results[Column]] | None = None
+    narrator: Narrator | None = None
+
+
+def fit(accumulators: Accumulators, columns: Columns) -> Results[Column]:
+    """Fit columns on their summaries, refine the grids of those that miss the promise, else run exact EM.
+
+    Parameters
+    ----------
+    accumulators : Accumulators
+        What reads the rows.
+    columns : dict of str to Column
+        The columns, each with its summary.
+
+    Returns
+    -------
+    Results
+        The columns with their fits, and why others have none.
+    """
+    failed: dict[str, Failure] = {}
+    pending = {name: column for name, column in columns.items() if not column.asks_exact}
+    for attempt in range(MOST_REFINEMENTS + 1):
+        narrator = accumulators.narrator if attempt == 0 else None
+        fitted = accumulators.each(partial(fit_cells, accumulators.engine, narrator=narrator), pending)
+        columns, failed = renewed(columns, fitted), failed | fitted.failed
+        missed = {name: column.finer_grid() for name, column in fitted.good.items() if not column.is_good}
+        finer = {name: grid for name, grid in missed.items() if grid is not None}
+        if not finer or accumulators.summarise is None or attempt == MOST_REFINEMENTS:
+            break
+        scanned = accumulators.summarise(finer)
+        pending = {name: columns[name].on(finer[name], sums) for name, sums in scanned.good.items()}
+        columns, failed = renewed(columns, Results(pending, scanned.failed)), failed | scanned.failed
+    left = {name: column for name, column in columns.items() if not column.is_good}
+    if not left or accumulators.exact is None:
+        return Results(columns, failed)
+    done = accumulators.exact(left)
+    return Results(renewed(columns, done), failed | done.failed)
+
+
+def renewed(columns: Mapping[str, T], results: Results[T]) -> dict[str, T]:
+    """All columns with the results of some of them, without those that failed."""
+    return {name: results.good.get(name, column) for name, column in columns.items() if name not in results.failed}
+
+
+def finer_grid(grid: Grid, masses: Masses, centres: Floats, refinements: int) -> Grid:
+    """The grid of the next refinement, from where all rows lie, split between the centres."""
+    return build_grid(grid.frame, masses, centres, MASS_BITS + 2 * (refinements + 1))
+
+
+def centres_of(start: Start) -> Floats:
+    """Centres whose midpoints the grid must be split at."""
+    return start.centres if isinstance(start, Seeds) else np.empty(0)
+
+
+def fit_cells(engine: Engine, column: Column, narrator: Narrator | None = None) -> Column:
+    """Fit a column on its summary, and estimate the error.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs E-steps over the cells.
+    column : Column
+        The column.
+    narrator : Narrator, optional
+        Who tells how it goes.
+    """
+    cells, config = column.sums.cells(), column.config
+    prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
+    if config.continued and column.outcome is not None:
+        fit = accelerated(over_cells(engine, cells), prior, column.outcome.fit.posterior, cells.rows)
+        error = end_error(engine, prior, fit.posterior, cells)
+        return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
+    history = History(over_cells(engine, cells))
+    begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
+    number, fit = best_of(begins, history, prior, config.stopping(cells.rows), narrator)
+    chosen = replace(column, starts=(column.starts[number],))
+    if config.best:
+        search = search_cells(
+            engine,
+            cells,
+            prior,
+            config.components,
+            config.random(),
+            [fit.posterior],
+            weight_threshold=config.weight_threshold,
+        )
+        error = end_error(engine, prior, search.fit.posterior, cells) if column.trusted else np.inf
+        return replace(chosen, outcome=Outcome(search.fit, error, search=search))
+    if config.checked == "end":
+        error = end_error(engine, prior, fit.posterior, cells)
+    elif not _is_split(chosen, number):
+        error = np.inf
+    elif config.checked == "history":
+        error = history_error(engine, prior, fit, history, cells)
+    else:
+        error = estimate_error(cells, fit.posterior, partial(_refit, engine, chosen, prior))
+    return replace(chosen, outcome=Outcome(fit, error))
+
+
+def _is_split(column: Column, number: int) -> bool:
+    """Whether the grid is split between the centres of the chosen start, which is the first of those drawn or not."""
+    if number == 0:
+        return column.trusted
+    return np.array_equal(column.grid.midpoints, midpoint_keys(centres_of(column.starts[0])))
+
+
+def _refit(engine: Engine, column: Column, prior: Prior, cells: Cells) -> MixtureFit[Posterior]:
+    """The same fit on other cells of the same rows."""
+    start = first_posterior(prior, column.grid, column.starts[0], cells)
+    return fit_mixture(over_cells(engine, cells), prior, start, column.config.stopping(cells.rows))
+
+
+def fit_rows(engine: Engine, column: Column, rows: RowSums, start: ComponentStatistics | None = None) -> Column:
+    """Exact EM: every E-step over every row, from where the rows start or from the nearest centres.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who runs E-steps over cells.
+    column : Column
+        The column; after a search its result is where EM goes on from.
+    rows : RowSums
+        Sums over all its rows.
+    start : ComponentStatistics, optional
+        Where EM starts.
+    """
+    config = column.config
+    moments = rows.moments()
+    prior = config.prior(moments.mean, moments.variance)
+    if config.best:
+        searched = column.outcome or fit_cells(engine, column).outcome
+        assert searched is not None
+        end = accelerated(rows.accumulate, prior, searched.fit.posterior, moments.rows)
+        return replace(column, outcome=replace(searched, fit=end, error=0.0, exact=True))
+    seeds = column.starts[0]
+    assert isinstance(seeds, Seeds)
+    first = prior.update(rows.start(seeds) if start is None else start)
+    plain = fit_mixture(rows.accumulate, prior, first, config.stopping(moments.rows))
+    return replace(column, outcome=Outcome(plain, 0.0, exact=True))
+
+
+def first_posterior(prior: Prior, grid: Grid, start: Start, cells: Cells) -> Posterior:
+    """Where EM over cells starts."""
+    if isinstance(start, Posterior):
+        return start
+    component = start_components(grid, start, cells)
+    return prior.update(hard_start(cells.mean, cells.weight, cells.scatter, component, start.centres))
+
+
+def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:
+    """Component of each cell's rows: the nearest centre's, exactly so where the grid is split between the centres."""
+    if not np.array_equal(grid.midpoints, midpoint_keys(seeds.centres)):
+        return seeds.nearest(cells.mean)
+    # the rows of a label lie from its midpoint to the next
+    lowest = np.concatenate(([-np.inf], values_of(grid.midpoints)))
+    return seeds.nearest(lowest)[cells.label]
+
+
+def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
+    """Estimated distance of a fit on cells from the fit on their rows, in units of sigma.
+
+    The largest of three: the distance to a fit on cells twice as wide; that to a fit in which the rows of each cell are
+    spread unevenly, with the same mean and scatter; and the rounding of positions.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells.
+    fine : Posterior
+        The fit on them.
+    fit_on : callable
+        The same fit on other cells.
+    """
+    return max(_cell_error(cells, fine, fit_on), blur(cells, fine))
+
+
+def _cell_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
+    """What wider cells, and rows spread unevenly in them, change."""
+    coarse = distance(fine, fit_on(cells.coarsen()).posterior) / COARSE_TO_FINE
+    return max(coarse, distance(fine, fit_on(cells.uneven()).posterior))
+
+
+class History(Generic[P, S]):
+    """An E-step that remembers the posteriors of its last calls.
+
+    Parameters
+    ----------
+    accumulate : callable
+        The E-step.
+    """
+
+    def __init__(self, accumulate: Callable[[P], S]) -> None:
+        self._accumulate = accumulate
+        self.posteriors: deque[P] = deque(maxlen=CHECKED_ITERATIONS)
+
+    def __call__(self, posterior: P) -> S:
+        """Statistics of a posterior."""
+        self.posteriors.append(posterior)
+        return self._accumulate(posterior)
+
+
+def history_error(
+    engine: Engine, prior: Prior, fit: MixtureFit[Posterior], history: History[Posterior, Any], cells: Cells
+) -> float:
+    """`estimate_error` from the last iterations of a fit: what other cells would have made of these.
+
+    The fit went through more iterations, whose differences add up, but shrink on the way to the end: a third of the
+    number of times that the last ones fit in is what they are multiplied by.
+    """
+    last = len(history.posteriors)
+
+    def fit_on(others: Cells) -> MixtureFit[Posterior]:
+        return fit_mixture(over_cells(engine, others), prior, history.posteriors[0], Stopping(last, 0.0))
+
+    factor = max(1.0, len(fit.bounds) / (3 * last))
+    return max(factor * _cell_error(cells, fit.posterior, fit_on), blur(cells, fit.posterior))
+
+
+def distance(one: Posterior, other: Posterior) -> float:
+    """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
+    held = (one.counts > 0.5) | (other.counts > 0.5)
+    variance = one.covariances[held]
+    differences = (
+        np.abs(one.means[held] - other.means[held]) / np.sqrt(variance),
+        np.abs(other.covariances[held] / variance - 1),
+        np.abs(other.weights[held] / one.weights[held] - 1),
+    )
+    largest = float(np.max(np.concatenate(differences), initial=0.0))
+    return largest if np.all(np.isfinite(one.means)) and np.isfinite(largest) else np.inf
+
+
+def blur(cells: Cells, posterior: Posterior) -> float:
+    """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
+    table = posterior.kernel_table(CELL_FRAME)
+    density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
+    share = np.exp2(density - np.max(density, axis=0))
+    share /= np.sum(share, axis=0)
+    counts = posterior.counts
+    variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
+    held = counts > 0.5
+    return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
+
+
+def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) -> float:
+    """How far a few iterations on the cells lead from the same iterations on the rows.
+
+    From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
+    """
+
+    def fit_on(others: Cells) -> MixtureFit[Posterior]:
+        return fit_mixture(over_cells(engine, others), prior, posterior, Stopping(CHECKED_ITERATIONS, 0.0))
+
+    return estimate_error(cells, fit_on(cells).posterior, fit_on)
