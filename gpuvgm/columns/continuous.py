@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -250,6 +250,10 @@ class MixtureColumn(NumericColumn):
         table = self.draw_table() if self.rules.precision == "float32" else None
         if table is not None:
             NarrowTable.of(table)  # refuses a mixture that float32 cannot hold
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: the tables are made again in another process."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @property
     def width(self) -> int:

@@ -127,8 +127,9 @@ class CompactReader:
     def __init__(self, model: TableModel, schema: pa.Schema) -> None:
         self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
         self.names = [name for column in self._columns for name in column.compact_names]
-        passed = [schema.field(column.name).type for column in self._columns if not column.is_encoded]
-        self.passed_types = dict(zip([c.name for c in self._columns if not c.is_encoded], passed, strict=True))
+        self.passed_types = {
+            column.name: schema.field(column.name).type for column in self._columns if not column.is_encoded
+        }
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
