@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gpuvgm.io.sinks import column_options
+from gpuvgm.io.sink import column_options
 
 BATCH_ROWS = 1 << 20
 HELD_BATCHES = 8

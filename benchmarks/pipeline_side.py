@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from benchmarks.machine import peak_memory
-from gpuvgm.io.sinks import column_options
+from gpuvgm.io.sink import column_options
 
 COLUMNS = {"Amount": "continuous"}
 BATCH_ROWS = 1 << 20

@@ -22,7 +22,7 @@ from scipy.optimize import nnls
 import gpuvgm
 from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
-from gpuvgm.io.sinks import ParquetSink
+from gpuvgm.io.sink import ParquetSink
 
 LEAST_ROWS = 1_000_000
 WORKERS = (1, 2)
@@ -30,7 +30,7 @@ UNIT_ROWS = 1 << 22
 LARGEST_OVERHEAD = 0.1
 OVERHEAD_ROWS = 100_000_000  # where the aim holds
 BUSY = "the workers' busy time"
-PORTION = "_run"  # what the keys of tasks over portions begin with
+PORTION = "_run"  # what the keys of tasks over partitions begin with
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Watched:
-    """One run on a cluster: wall time, the time of all tasks over portions, and that from the first to the last."""
+    """One run on a cluster: wall time, the time of all tasks over partitions, and that from the first to the last."""
 
     rows: int
     workers: int
@@ -53,7 +53,7 @@ class Watched:
 
     @property
     def overhead(self) -> float:
-        """Share of the workers' time, from the first task over a portion to the last, that no such task had."""
+        """Share of the workers' time, from the first task over a partition to the last, that no such task had."""
         return 1 - self.busy / (self.workers * self.span)
 
 

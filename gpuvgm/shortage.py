@@ -11,6 +11,10 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from gpuvgm.errors import printable
+
+MOST_SAID = 250  # letters of a message of another library
+
 #: What Arrow raises for wrong values and bytes: all but `ArrowMemoryError` and `ArrowCancelled`.
 ARROW_PROBLEMS = (
     pa.ArrowInvalid,
@@ -79,3 +83,9 @@ def _asks_too_much(problem: Exception) -> bool:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     most = machine_memory() if limit == resource.RLIM_INFINITY else min(machine_memory(), limit)
     return asked is not None and int(asked[1]) > most
+
+
+def reason(problem: Exception) -> str:
+    """What a library said, on one line; it may repeat a value of any length."""
+    said = printable(" ".join(str(problem).split()).rstrip("."))
+    return said if len(said) <= MOST_SAID else f"{said[: MOST_SAID - 1]}…"

@@ -18,7 +18,7 @@ import gpuvgm
 from gpuvgm.cli.log_lines import plain
 from gpuvgm.cli.stages import Stages
 from gpuvgm.execution.local import available_threads
-from gpuvgm.io.paths import expand, stamp_of
+from gpuvgm.io.files import expand, stamp_of
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024

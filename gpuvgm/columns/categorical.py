@@ -47,7 +47,7 @@ from gpuvgm.columns.documents import refuse as refuse_part
 from gpuvgm.columns.text import level_text
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.base import Level
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_plain_number_type, is_text_type, type_of
-from gpuvgm.io.arrow_values import out_of_dictionary
+from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary, type_of
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type

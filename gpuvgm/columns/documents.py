@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from gpuvgm.io.arrow_types import is_number_type, type_of
+from gpuvgm.io.arrow import is_number_type, type_of
 
 MOST = 2**63 - 1
 MOST_TYPE = 100_000  # letters of the text of a type

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.io.arrow_types import is_number_type, is_plain_number_type, is_text_type
-from gpuvgm.io.arrow_values import plain_column
+from gpuvgm.io.arrow import is_number_type, is_plain_number_type, is_text_type, plain_column
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 

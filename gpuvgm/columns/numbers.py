@@ -18,7 +18,7 @@ from gpuvgm.columns.documents import refuse as refuse_part
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import Precision
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_number_type, type_of
+from gpuvgm.io.arrow import is_number_type, type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 

@@ -27,7 +27,7 @@ from gpuvgm.columns.options import KINDS as KINDS
 from gpuvgm.columns.options import check_settings as check_settings
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError, listed
-from gpuvgm.io.arrow_types import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
+from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
 
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
 Explain = Callable[[str], str | None]

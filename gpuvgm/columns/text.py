@@ -13,7 +13,7 @@ from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.columns.codecs.datetimes import step_of
 from gpuvgm.errors import printable
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 
 if TYPE_CHECKING:
     from gpuvgm.columns.continuous import MixtureColumn

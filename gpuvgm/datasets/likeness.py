@@ -16,7 +16,7 @@ from gpuvgm.datasets.ranges import CHUNK_ROWS, decimals_of, rows_of_chunks, stre
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import join_batches
-from gpuvgm.io.arrow_values import taken
+from gpuvgm.io.arrow import taken
 
 MOST_ROWS = 1 << 24  # of the small table, which is held in memory
 FEW_VALUES = 20  # whole numbers with so many values are levels, and stay as they are

@@ -18,10 +18,10 @@ from gpuvgm.datasets.ranges import RowRange, check_range
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, lies_in_process, location_of, read_metadata
+from gpuvgm.io.files import stamp_of
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import inside
 from gpuvgm.io.parquet import parquet_part, stored_schema
-from gpuvgm.io.paths import stamp_of
 
 BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26

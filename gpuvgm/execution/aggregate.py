@@ -14,7 +14,7 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
-from gpuvgm.execution.partitions import Checkpoint, Portion
+from gpuvgm.execution.partitions import Checkpoint, Partition
 from gpuvgm.io import Block
 from gpuvgm.shortage import ARROW_PROBLEMS
 
@@ -72,35 +72,35 @@ def tally_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> R
 def _through_journal(
     journal: Checkpoint, plans: Sequence[Plan], count: Count, blocks: Iterable[Any], run: Run
 ) -> dict[str, Any] | None:
-    """Tallies of the portions of files, those that the journal holds not counted again; of anything else, counted."""
+    """Tallies of the partitions of files, those that the journal holds not counted again; of anything else, counted."""
     given = iter(blocks)
     first = next(given, None)
-    if not isinstance(first, Portion):
+    if not isinstance(first, Partition):
         return run.executor.map_merge(count, [] if first is None else chain([first], given), _merge_columns)
     kept = journal.passing(plans)
     merged: dict[str, Any] = {}
     left = []
-    for portion in chain([first], given):
-        held = kept.held(portion)
+    for partition in chain([first], given):
+        held = kept.held(partition)
         if held is None:
-            left.append(portion)
+            left.append(partition)
         else:
             merged = _merge_some(merged, held)
-    for portion, tallies in run.executor.each(partial(_tally_portion, count), left):
+    for partition, tallies in run.executor.each(partial(_tally_partition, count), left):
         if _is_whole(tallies):
-            kept.keep(portion, tallies)
+            kept.keep(partition, tallies)
         merged = _merge_some(merged, tallies)
     return merged
 
 
 def _merge_some(merged: dict[str, Any], tallies: dict[str, Any]) -> dict[str, Any]:
-    """Tallies of both; a portion without rows has none."""
+    """Tallies of both; a partition without rows has none."""
     return _merge_columns(merged, tallies) if merged and tallies else merged or tallies
 
 
-def _tally_portion(count: Count, portion: Portion, executor: LocalExecutor) -> Any:
-    """Tallies of a portion, block by block."""
-    opened = portion.opened()
+def _tally_partition(count: Count, partition: Partition, executor: LocalExecutor) -> Any:
+    """Tallies of a partition, block by block."""
+    opened = partition.opened()
     chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
     return chosen.map_merge(count, opened.blocks, _merge_columns) or {}
 

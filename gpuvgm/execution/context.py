@@ -21,7 +21,7 @@ from gpuvgm.execution.partitions import (
     Checkpoint,
     Reading,
     files_of,
-    portions,
+    partitions,
     reachable,
     rows_of_file,
     with_known_rows,
@@ -34,7 +34,7 @@ SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
 DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
 #: Blocks of the host that go through a device: several pieces, so that copies and kernels overlap.
 STREAMED_BLOCK_ROWS = 1 << 22
-#: Rows that go to a worker with their portion: 8 MiB, which the scheduler keeps until they are worked on.
+#: Rows that go to a worker with their partition: 8 MiB, which the scheduler keeps until they are worked on.
 TRAVELLING_VALUES = 1 << 20
 
 
@@ -93,7 +93,7 @@ class Run:
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
         2^26 where they lie on one.
     journal : Checkpoint, optional
-        Where passes of a fit over files are kept, portion by portion.
+        Where passes of a fit over files are kept, partition by partition.
     room : int, optional
         Bytes that the user's limit of memory leaves beside the blocks.
     """
@@ -201,10 +201,10 @@ class Run:
         return source.as_read(on_device=runs_on_device(get_engine(self.engine)))
 
     def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
-        """Blocks, or portions, of some columns of a source; `width` is how many columns what becomes of them has."""
+        """Blocks, or partitions, of some columns of a source; `width` is how many columns what becomes of them has."""
         if self.spread:
             most = self.rows_of(source, max(len(columns), width)) if width else None
-            return self.portions(source, columns, width, most=most)
+            return self.partitions(source, columns, width, most=most)
         return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
 
     def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
@@ -213,12 +213,12 @@ class Run:
         return self.here.reading(source).blocks(columns, min(rows, _travelling(len(columns))) if self.spread else rows)
 
     def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
-        """Blocks or portions for a pass of a fit: portions of files where there is a journal."""
+        """Blocks or partitions for a pass of a fit: partitions of files where there is a journal."""
         if self.journal is not None and source.paths and (self.spread or source.rows is not None):
-            return self.portions(source, columns)
+            return self.partitions(source, columns)
         return self.blocks(source, columns)
 
-    def portions(
+    def partitions(
         self,
         source: Source,
         columns: Sequence[str],
@@ -227,16 +227,16 @@ class Run:
         exactly: int | None = None,
         most: int | None = None,
     ) -> Iterator[Any]:
-        """Portions of some columns of a source: of so many rows, or as many as suit the executor, and `most`."""
+        """Partitions of some columns of a source: of so many rows, or as many as suit the executor, and `most`."""
         if isinstance(source, FileSource) and self.spread:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
-        limits = [self.executor.rows_of_portions(source.rows), most or sys.maxsize]
+        limits = [self.executor.rows_of_partitions(source.rows), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(_travelling(len(columns)))
         reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
-        return portions(source, reading, exactly or min(limits))
+        return partitions(source, reading, exactly or min(limits))
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""

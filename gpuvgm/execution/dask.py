@@ -1,38 +1,317 @@
-"""The Dask executor: portions of a source as tasks of a cluster, their results merged in a tree of tasks."""
+"""Dask: map and merge over the partitions of a source on the workers of a cluster."""
 
 from __future__ import annotations
 
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.execution.local import CallerExecutor, LocalExecutor
+from gpuvgm.execution.partitions import HeldRows, OpenPartition
+from gpuvgm.io import Block
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
-from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.execution.dask_tasks import Tasks, naming_cluster, result_of, wait_for_workers
-from gpuvgm.execution.dask_work import (
-    blocks_mapped,
-    blocks_merged,
-    held,
-    merged_pair,
-    portion_given,
-    sums_of_held,
-    travels,
-)
+from gpuvgm.errors import InputError
 from gpuvgm.execution.local import available_threads
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 R = TypeVar("R")
+
+
+class Task:
+    """A function that a worker holds, called with one partition after the other.
+
+    Parameters
+    ----------
+    function : callable
+        It takes a partition.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def __call__(self, partition: Any) -> Any:
+        """What the function gives."""
+        return self._function(partition)
+
+
+def travels(partition: Any) -> bool:
+    """Whether the rows of a partition go to the worker with it, and are not read there."""
+    return isinstance(partition, (Block, HeldRows))
+
+
+def opened(partition: Any) -> tuple[LocalExecutor, Any]:
+    """What runs the blocks of a partition, and these blocks; a block is a partition of one."""
+    if isinstance(partition, Block):
+        return LocalExecutor(1), iter([partition])
+    found: OpenPartition = partition.opened()
+    return (CallerExecutor if found.on_device else LocalExecutor)(1), found.blocks
+
+
+def blocks_merged(function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any) -> R | None:
+    """The blocks' results as one; None for a partition without rows."""
+    executor, blocks = opened(partition)
+    return executor.map_merge(function, blocks, merge)
+
+
+def merged_pair(merge: Callable[[R, R], R], one: R | None, other: R | None) -> R | None:
+    """Results of two partitions, either of which may have no rows."""
+    if one is None or other is None:
+        return other if one is None else one
+    return merge(one, other)
+
+
+def blocks_mapped(function: Callable[[Any], R], partition: Any) -> list[R]:
+    """The blocks' results."""
+    executor, blocks = opened(partition)
+    return list(executor.stream(function, blocks))
+
+
+def partition_given(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
+    """What a function makes of a partition."""
+    return function(partition, LocalExecutor(1))
+
+
+def held(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
+    """What a function makes of the blocks of a partition; it stays on the worker."""
+    _, blocks = opened(partition)
+    return function(blocks)
+
+
+def sums_of_held(function: Callable[..., R], arguments: Sequence[Any], values: Sequence[Any]) -> list[R]:
+    """What a function gives for each of the values that this worker holds."""
+    return [function(value, *arguments) for value in values]
+
+
+WINDOW = 4  # tasks on their way for each thread of the workers
+STEP = 2.0  # seconds of waiting before the workers are looked at
+WITHOUT_WORKERS = 60.0  # seconds that a cluster may be without a worker
+QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
+
+
+class Tasks:
+    """The tasks of one run: a bounded number on their way, all forgotten when the run ends.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The client.
+    function : callable
+        What each task makes of its partition.
+    threads : int
+        Threads of all workers.
+    progress : callable, optional
+        Called with the number of rows done.
+    """
+
+    def __init__(
+        self, client: Client, function: Callable[..., Any], threads: int, progress: Callable[[int], None] | None
+    ) -> None:
+        self._client, self._progress, self._window = client, progress, WINDOW * threads
+        # the function is a task of its own: its bytes cross the network once, and are there again after a loss
+        self._function = client.submit(Task, function, pure=False)
+        self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])  # results that nobody wants may go
+        self._done = 0
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
+        """A task of any function."""
+        future = self._client.submit(function, *arguments, pure=False, **options)
+        self._futures.add(future)
+        return future
+
+    def each(self, partitions: Iterable[Any]) -> Iterator[Future]:
+        """The task of each partition, in order; yielded when it is sent, and at most a window of them is under way."""
+        under_way: deque[tuple[Future, int]] = deque()
+        for partition in partitions:
+            if len(under_way) >= self._window:
+                self._await(*under_way.popleft())
+            future = self._start(partition)
+            under_way.append((future, partition.rows))
+            yield future
+        while under_way:
+            self._await(*under_way.popleft())
+
+    def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
+        """The results of partitions, in order."""
+        ahead: deque[tuple[Future, int]] = deque()
+        for partition in partitions:
+            ahead.append((self._start(partition), partition.rows))
+            if len(ahead) >= max(2, self._window // 2):
+                yield self._taken(*ahead.popleft())
+        while ahead:
+            yield self._taken(*ahead.popleft())
+
+    def as_ready(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """Partitions with their results, as they are ready."""
+        left = iter(partitions)
+        known: dict[Future, Any] = {}
+        while True:
+            while len(known) < self._window and (partition := next(left, None)) is not None:
+                known[self._start(partition)] = partition
+            if not known:
+                return
+            for future in settled(self._client, list(known)):
+                partition = known.pop(future)
+                yield partition, self._taken(future, partition.rows)
+
+    def result(self, future: Future) -> Any:
+        """The result of a task, which its worker may forget."""
+        result = result_of(self._client, future)
+        self._futures.discard(future)
+        return result
+
+    def forget(self) -> None:
+        """Let go of every task: what has not begun never does, and the workers drop what they hold.
+
+        `Client.cancel` is no way to do it: where a task depends on one that nobody wants any more, as in a tree of
+        merges, the scheduler fails at an assertion and closes the client's connection (distributed 2026.7 to 2026.8).
+        """
+        futures = list(self._futures)
+        self._futures.clear()
+        for future in futures:
+            future.release()
+
+    def _start(self, partition: Any) -> Future:
+        delayed = getattr(partition, "delayed", None)
+        if delayed is None:
+            return self._sent(partition)
+        rows = self._client.compute(delayed)
+        self._futures.add(rows)
+        future = self.submit(_run_on, self._function, partition.alone, rows)
+        self._futures.discard(rows)  # the task keeps it as long as it needs it
+        return future
+
+    def _sent(self, partition: Any) -> Future:
+        if not travels(partition):
+            return self.submit(_run, self._function, partition)
+        import dask
+
+        with dask.config.set(QUIET):  # a warning of Dask's against what is done on purpose, in small partitions
+            return self.submit(_run, self._function, partition)
+
+    def _taken(self, future: Future, rows: int) -> Any:
+        result = self.result(future)
+        self._report(rows)
+        return result
+
+    def _await(self, future: Future, rows: int) -> None:
+        settled(self._client, [future])
+        if future.status != "finished":
+            future.result()
+        self._report(rows)
+
+    def _report(self, rows: int) -> None:
+        self._done += rows
+        if self._progress is not None:
+            self._progress(self._done)
+
+
+def _run(task: Task, partition: Any) -> Any:
+    return task(partition)
+
+
+def _run_on(task: Task, partition: Any, rows: Any) -> Any:
+    return task(partition.of(rows))
+
+
+def settled(client: Client, futures: Sequence[Future]) -> set[Future]:
+    """Those that are done, once one is.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Where the cluster has lost its workers and gets no others.
+    """
+    from distributed import wait
+
+    while True:
+        try:
+            with client.as_current():  # `wait` asks the current client, which may be another or none
+                done: set[Future] = wait(futures, timeout=STEP, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            wait_for_workers(client)
+        else:
+            return done
+
+
+def result_of(client: Client, future: Future) -> Any:
+    """The result of a task; it may be lost with its worker before it is here, and is made again then."""
+    patience = WITHOUT_WORKERS
+    while True:
+        settled(client, [future])
+        try:
+            return future.result(timeout=patience)
+        except TimeoutError:
+            if future.status == "error":  # the task's own
+                raise
+            wait_for_workers(client)
+            patience *= 2  # a result that is large, or comes slowly, arrives in the end
+
+
+def wait_for_workers(client: Client) -> None:
+    """Wait until there is a worker.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Where none comes in a minute.
+    """
+    try:
+        client.wait_for_workers(1, timeout=WITHOUT_WORKERS)
+    except TimeoutError as problem:
+        raise EnvironmentProblem(
+            f"the Dask cluster at {address_of(client)} has had no worker for {WITHOUT_WORKERS:g} s: start some, with "
+            "`dask worker` and this address"
+        ) from problem
+
+
+def address_of(client: Client) -> str:
+    """Where the scheduler is, or was."""
+    return str(getattr(client.scheduler, "address", "an unknown address"))
+
+
+@contextmanager
+def naming_cluster(client: Client) -> Iterator[None]:
+    """Losses of workers and of the scheduler as problems of the environment that say what to do."""
+    from distributed import KilledWorker
+    from distributed.client import CancelledError
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except KilledWorker as problem:
+        raise EnvironmentProblem(
+            f"Dask gave up a task whose worker died {problem.allowed_failures + 1} times: give workers more memory, or "
+            "make partitions smaller (partition_rows, or more of them)"
+        ) from problem
+    except (CancelledError, CommClosedError) as problem:
+        raise EnvironmentProblem(
+            f"the Dask cluster at {address_of(client)} was lost ({type(problem).__name__}: {problem}): start it again, "
+            "or connect to another"
+        ) from problem
+
+
 HELD_SHARE = 0.2  # of a worker's memory: what one task of `Held.map` takes from where it may have been spilled to
 
 
 class DaskExecutor:
-    """Runs a function over the portions of a source on the workers of a Dask cluster.
+    """Runs a function over the partitions of a source on the workers of a Dask cluster.
 
-    Each portion is one task, which reads its rows itself where they lie in files, and works through them in blocks.
+    Each partition is one task, which reads its rows itself where they lie in files, and works through them in blocks.
     Results are merged in a tree of tasks, in row order. A worker that is lost costs the tasks it had: Dask runs them
     again elsewhere, and the result is the same to the bit.
 
@@ -40,11 +319,13 @@ class DaskExecutor:
     ----------
     client : distributed.Client, optional
         Any client; by default the current one.
-    portion_rows : int, optional
-        Rows of a portion of files; by default about four portions for each thread of the workers, of 2^20 to 2^24 rows.
-        Partitions of Dask's frames are portions by themselves.
+    partition_rows : int, optional
+        Rows of a partition of files; by default about four partitions for each thread of the workers, of 2^20 to 2^24
+        rows. Dask's frames keep the partitions that they have.
     progress : callable, optional
         Called with the number of rows done.
+    portion_rows : int, optional
+        The former name of `partition_rows`.
 
     Raises
     ------
@@ -58,19 +339,23 @@ class DaskExecutor:
         self,
         client: Client | None = None,
         *,
-        portion_rows: int | None = None,
+        partition_rows: int | None = None,
         progress: Callable[[int], None] | None = None,
+        portion_rows: int | None = None,
     ) -> None:
-        if portion_rows is not None and portion_rows < 1:
-            raise InputError(f"portion_rows must be at least 1, got {portion_rows}")
+        if portion_rows is not None:
+            warnings.warn("portion_rows is called partition_rows now", FutureWarning, stacklevel=2)
+            partition_rows = portion_rows
+        if partition_rows is not None and partition_rows < 1:
+            raise InputError(f"partition_rows must be at least 1, got {partition_rows}")
         self.client = current_client() if client is None else client
-        self.portion_rows, self.progress = portion_rows, progress
+        self.partition_rows, self.progress = partition_rows, progress
 
     def __deepcopy__(self, memory: object) -> DaskExecutor:
         return self  # scikit-learn's clone copies parameters; there is one cluster
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _elsewhere, (self.portion_rows,)
+        return _elsewhere, (self.partition_rows,)
 
     @property
     def threads(self) -> int:
@@ -90,8 +375,8 @@ class DaskExecutor:
             wait_for_workers(self.client)
             return max(1, sum(int(count) for count in self.client.nthreads().values()))
 
-    def rows_of_portions(self, rows: int | None) -> int:
-        """Choose how many rows a portion of a source has.
+    def rows_of_partitions(self, rows: int | None) -> int:
+        """Choose how many rows a partition of a source has.
 
         Parameters
         ----------
@@ -103,8 +388,8 @@ class DaskExecutor:
         int
             What the executor was told, or a quarter of what each thread gets, between 2^20 and 2^24.
         """
-        if self.portion_rows is not None:
-            return self.portion_rows
+        if self.partition_rows is not None:
+            return self.partition_rows
         even = -(-(rows or 0) // (4 * self.worker_threads))
         return min(1 << 24, max(1 << 20, -(-even // (1 << 20)) << 20))
 
@@ -142,7 +427,7 @@ class DaskExecutor:
         """
         if progress is None:
             return self
-        return DaskExecutor(self.client, portion_rows=self.portion_rows, progress=progress)
+        return DaskExecutor(self.client, partition_rows=self.partition_rows, progress=progress)
 
     def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
         """Call a function for each value on the workers.
@@ -163,14 +448,14 @@ class DaskExecutor:
             futures = self.client.map(function, values, pure=False)
             return [result_of(self.client, future) for future in futures]
 
-    def map_merge(self, function: Callable[..., R], portions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
-        """Merge the results of all blocks of all portions, in row order.
+    def map_merge(self, function: Callable[..., R], partitions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
+        """Merge the results of all blocks of all partitions, in row order.
 
         Parameters
         ----------
         function : callable
             Is called with each block.
-        portions : iterable of Portion
+        partitions : iterable of Partition
             The rows.
         merge : callable
             Makes one of two results.
@@ -180,7 +465,7 @@ class DaskExecutor:
         object or None
             The merged result; None where there are no rows.
         """
-        left = iter(portions)
+        left = iter(partitions)
         first = next(left, None)
         if first is None:
             return None
@@ -196,30 +481,30 @@ class DaskExecutor:
                 tree.add(future)
             return cast("R | None", tasks.result(tree.root()))
 
-    def map_blocks(self, function: Callable[..., R], portions: Iterable[Any], sink: Callable[[R], None]) -> None:
+    def map_blocks(self, function: Callable[..., R], partitions: Iterable[Any], sink: Callable[[R], None]) -> None:
         """Pass the result of each block to `sink`, in row order and in the caller's thread.
 
         Parameters
         ----------
         function : callable
             Is called with each block.
-        portions : iterable of Portion
+        partitions : iterable of Partition
             The rows.
         sink : callable
             Is called with each result.
         """
-        with closing(self.stream(function, portions)) as results:
+        with closing(self.stream(function, partitions)) as results:
             for result in results:
                 sink(result)
 
-    def stream(self, function: Callable[..., R], portions: Iterable[Any]) -> Generator[R]:
-        """Give the result of each block, in row order; few portions are ahead of what is asked for.
+    def stream(self, function: Callable[..., R], partitions: Iterable[Any]) -> Generator[R]:
+        """Give the result of each block, in row order; few partitions are ahead of what is asked for.
 
         Parameters
         ----------
         function : callable
             Is called with each block.
-        portions : iterable of Portion
+        partitions : iterable of Partition
             The rows.
 
         Yields
@@ -228,36 +513,36 @@ class DaskExecutor:
             What the function returned.
         """
         with self._tasks(partial(blocks_mapped, function)) as tasks:
-            for results in tasks.in_order(portions):
+            for results in tasks.in_order(partitions):
                 yield from results
 
-    def each(self, function: Callable[..., R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Give each portion with its result, as they are ready.
+    def each(self, function: Callable[..., R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Give each partition with its result, as they are ready.
 
         Parameters
         ----------
         function : callable
-            Is called on a worker with a portion and an executor of that worker.
-        portions : iterable of Portion
+            Is called on a worker with a partition and an executor of that worker.
+        partitions : iterable of Partition
             The rows.
 
         Yields
         ------
-        tuple of Portion and object
-            A portion, and what the function returned for it.
+        tuple of Partition and object
+            A partition, and what the function returned for it.
         """
-        with self._tasks(partial(portion_given, function)) as tasks:
-            yield from tasks.as_ready(portions)
+        with self._tasks(partial(partition_given, function)) as tasks:
+            yield from tasks.as_ready(partitions)
 
     @contextmanager
-    def hold(self, function: Callable[..., Any], portions: Iterable[Any]) -> Iterator[Held]:
-        """Keep what a function gives for the blocks of each portion in the workers' memory.
+    def hold(self, function: Callable[..., Any], partitions: Iterable[Any]) -> Iterator[Held]:
+        """Keep what a function gives for the blocks of each partition in the workers' memory.
 
         Parameters
         ----------
         function : callable
-            Is called with the blocks of a portion.
-        portions : iterable of Portion
+            Is called with the blocks of a partition.
+        partitions : iterable of Partition
             The rows.
 
         Yields
@@ -268,9 +553,9 @@ class DaskExecutor:
         sizes: list[int] = []
 
         def sized() -> Iterator[Any]:
-            for portion in portions:
-                sizes.append(8 * portion.rows)
-                yield portion
+            for partition in partitions:
+                sizes.append(8 * partition.rows)
+                yield partition
 
         with self._tasks(partial(held, function)) as tasks:
             yield Held(self, tasks, list(tasks.each(sized())), sizes)
@@ -314,7 +599,7 @@ class Tree:
 
 
 class Held:
-    """Values in the workers' memory, one for each portion; a lost one is made again from its rows."""
+    """Values in the workers' memory, one for each partition; a lost one is made again from its rows."""
 
     def __init__(self, executor: DaskExecutor, tasks: Tasks, futures: list[Future], sizes: list[int]) -> None:
         self._executor, self._tasks, self._futures, self._bytes = executor, tasks, futures, sizes
@@ -372,10 +657,10 @@ def in_shares(numbers: Sequence[int], sizes: Sequence[int], limit: float) -> Ite
         yield share
 
 
-def _elsewhere(portion_rows: int | None) -> DaskExecutor | None:
+def _elsewhere(partition_rows: int | None) -> DaskExecutor | None:
     """The executor in another process: with its current client, if it has one."""
     try:
-        return DaskExecutor(portion_rows=portion_rows)
+        return DaskExecutor(partition_rows=partition_rows)
     except EnvironmentProblem:
         return None
 

@@ -1,9 +1,10 @@
-"""Dask's frames as sources: their partitions (pandas, pyarrow-backed or cuDF) are portions, read where they are."""
+"""Dask's frames as sources, and lazy results of them: partitions of pandas or cuDF are read where they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -62,20 +63,20 @@ class DaskFrame(Source):
         """Dtypes of the columns, for pandas' frames."""
         return {} if self.on_device else {str(name): dtype for name, dtype in self.frame.dtypes.items()}
 
-    def portions(self, reading: Reading) -> Iterator[Partition]:
+    def partitions(self, reading: Reading) -> Iterator[DaskPartition]:
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)
         wanted = [label for label in self.frame.columns if str(label) in reading.columns]
         parts = self.frame[wanted].to_delayed()
         for number, (delayed, first, rows) in enumerate(zip(parts, offsets, self.lengths, strict=False)):
             if rows:
-                yield Partition(number, first, rows, reading, self.schema, self.open, delayed)
+                yield DaskPartition(number, first, rows, reading, self.schema, self.open, delayed)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in this process, a partition after the other."""
         check_request(self.name, self.schema, columns, block_rows)
         reading = Reading("reference", tuple(columns), block_rows)
-        opened = (portion.of(portion.delayed.compute()).opened() for portion in self.portions(reading))
+        opened = (partition.of(partition.delayed.compute()).opened() for partition in self.partitions(reading))
         return reblock((block.batch for one in opened for block in one.blocks), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
@@ -86,14 +87,14 @@ class DaskFrame(Source):
 
         reading = Reading("reference", tuple(columns), 1)
         found = []
-        for portion in self.portions(reading):
+        for partition in self.partitions(reading):
             wanted = [
-                (order, max(start, portion.first_row), min(start + length, portion.first_row + portion.rows))
+                (order, max(start, partition.first_row), min(start + length, partition.first_row + partition.rows))
                 for order, (start, length) in enumerate(runs)
             ]
             wanted = [(order, low, high) for order, low, high in wanted if low < high]
             if wanted:
-                found.append(dask.delayed(_picked)(portion.alone, portion.delayed, wanted))
+                found.append(dask.delayed(_picked)(partition.alone, partition.delayed, wanted))
         picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
@@ -104,7 +105,7 @@ class DaskFrame(Source):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Partition:
+class DaskPartition:
     """One partition: rows to be computed where a worker is.
 
     Parameters
@@ -132,7 +133,7 @@ class Partition:
     delayed: Any = None
 
     @property
-    def alone(self) -> Partition:
+    def alone(self) -> DaskPartition:
         """What a task needs beside the computed rows."""
         return replace(self, delayed=None)
 
@@ -173,11 +174,13 @@ def _is_silent(schema: pa.Schema, name: str) -> bool:
     return name in schema.names and pa.types.is_null(schema.field(name).type)
 
 
-def _picked(portion: Partition, frame: Any, wanted: list[tuple[int, int, int]]) -> list[tuple[int, int, pa.Table]]:
+def _picked(
+    partition: DaskPartition, frame: Any, wanted: list[tuple[int, int, int]]
+) -> list[tuple[int, int, pa.Table]]:
     """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
-    source = portion.of(frame).source
+    source = partition.of(frame).source
     return [
-        (order, low, source.sample(portion.reading.columns, [(low - portion.first_row, high - low)]))
+        (order, low, source.sample(partition.reading.columns, [(low - partition.first_row, high - low)]))
         for order, low, high in wanted
     ]
 
@@ -231,3 +234,42 @@ def _from_metadata(frame: Any) -> tuple[int, ...] | None:
         return None
     found = Lengths(frame.expr).optimize()
     return tuple(int(rows) for rows in found.value) if isinstance(found, Literal) else None
+
+
+PartFunction = Callable[[Any, int], Any]  # a partition's frame and the global index of its first row
+
+
+def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> Any:
+    """A lazy frame of what a function gives for each partition, with the partitions, index and divisions of the source.
+
+    Parameters
+    ----------
+    source : DaskFrame
+        The frame.
+    function : callable
+        From a partition and its first row to a frame or series of the same library; on no rows it says the types.
+    numbered : bool
+        Whether the function needs the first row, for which the rows are counted where they are not known; else it is 0.
+    """
+    import dask.dataframe as dd
+    import pandas
+
+    meta = function(source.frame._meta, 0)
+    if not numbered:
+        return source.frame.map_partitions(partial(_at_zero, function), meta=meta)
+    starts = list(accumulate(source.lengths, initial=0))[: len(source.lengths)]
+    offsets = dd.from_map(lambda start: pandas.Series([start]), starts, meta=pandas.Series([0]))
+    return source.frame.map_partitions(partial(_at, function), offsets, meta=meta, align_dataframes=False)
+
+
+def _at(function: PartFunction, frame: Any, start: Any) -> Any:
+    """The function's result, with the offset as Dask hands it over."""
+    first = int(start.iloc[0])
+    try:
+        return function(frame, first)
+    except InputError as problem:
+        raise InputError(f"the partition that begins at row {first}: {problem}") from problem
+
+
+def _at_zero(function: PartFunction, frame: Any) -> Any:
+    return function(frame, 0)

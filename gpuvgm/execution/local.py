@@ -21,7 +21,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 
 READ_AHEAD = 2
-PORTION_ROWS = 1 << 26  # of one process
+PARTITION_ROWS = 1 << 26  # of one process
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of each period, as Kubernetes' limits.cpu sets them
 LEAST_ROWS = 1 << 12  # of the parts of a block that memory was too short for
 _LOG = logging.getLogger("gpuvgm")
@@ -50,12 +50,12 @@ def available_threads() -> int:
 
 
 class Executor(Protocol):
-    """Who runs a function over the blocks of a source, or over its portions, and where.
+    """Who runs a function over the blocks of a source, or over its partitions, and where.
 
     Attributes
     ----------
     spread : bool
-        Whether it takes portions, which other processes read, in the place of blocks.
+        Whether it takes partitions, which other processes read, in the place of blocks.
     progress : callable or None
         Called with the number of rows done.
     """
@@ -67,8 +67,8 @@ class Executor(Protocol):
     def threads(self) -> int:
         """Threads of this process."""
 
-    def rows_of_portions(self, rows: int | None) -> int:
-        """Rows of a portion of a source with so many rows."""
+    def rows_of_partitions(self, rows: int | None) -> int:
+        """Rows of a partition of a source with so many rows."""
 
     def map_merge(self, function: Callable[[Any], R], blocks: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in row order; None where there are no rows."""
@@ -79,8 +79,8 @@ class Executor(Protocol):
     def stream(self, function: Callable[[Any], R], blocks: Iterable[Any]) -> Iterator[R]:
         """The result of each block, in row order, for callers who ask for one after the other."""
 
-    def each(self, function: Callable[[Any, LocalExecutor], R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Each portion with what `function(portion, executor)` gives for it, as they are ready."""
+    def each(self, function: Callable[[Any, LocalExecutor], R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Each partition with what `function(partition, executor)` gives for it, as they are ready."""
 
 
 class LocalExecutor:
@@ -112,9 +112,9 @@ class LocalExecutor:
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
 
-    def rows_of_portions(self, rows: int | None) -> int:
-        """Rows of a portion: what is lost at most when a run is cut short."""
-        return PORTION_ROWS
+    def rows_of_partitions(self, rows: int | None) -> int:
+        """Rows of a partition: what is lost at most when a run is cut short."""
+        return PARTITION_ROWS
 
     def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in block order; None when there are no blocks."""
@@ -147,16 +147,16 @@ class LocalExecutor:
                 yield step.take()
                 pipeline.release(step.rows, self.progress)
 
-    def each(self, function: Callable[[Any, LocalExecutor], R], portions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Each portion with what `function(portion, executor)` gives for it, one after the other.
+    def each(self, function: Callable[[Any, LocalExecutor], R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
+        """Each partition with what `function(partition, executor)` gives for it, one after the other.
 
-        Progress counts on from one portion to the next.
+        Progress counts on from one partition to the next.
         """
         done = 0
-        for portion in portions:
+        for partition in partitions:
             report = None if self.progress is None else partial(_from, self.progress, done)
-            yield portion, function(portion, type(self)(self.threads, report))
-            done += portion.rows
+            yield partition, function(partition, type(self)(self.threads, report))
+            done += partition.rows
 
     @contextmanager
     def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:

@@ -1,4 +1,4 @@
-"""Portions of a source: consecutive rows that any process can read, and how an engine reads them."""
+"""Partitions of a source: consecutive rows that any process can read, and how an engine reads them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gpuvgm.engines import get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import Block
 from gpuvgm.io.files import FileSource, Part
+from gpuvgm.io.frames import TableSource
 from gpuvgm.io.locations import Location
 from gpuvgm.io.remote import lies_in_process
 from gpuvgm.io.source import Runs, Source
-from gpuvgm.io.tables import TableSource
 
 COUNTED_ROWS = 1 << 16
 
@@ -30,7 +30,7 @@ def as_read_by(engine: str, source: Source) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is read of a portion, and for whom.
+    """What is read of a partition, and for whom.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Reading:
 
 
 @runtime_checkable
-class Portion(Protocol):
+class Partition(Protocol):
     """Consecutive rows of a source, readable in another process."""
 
     @property
@@ -59,20 +59,20 @@ class Portion(Protocol):
     def rows(self) -> int:
         """Number of rows."""
 
-    def opened(self) -> OpenPortion:
-        """The portion, as its engine reads it."""
+    def opened(self) -> OpenPartition:
+        """The partition, as its engine reads it."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPortion:
-    """Blocks of a portion, and whether they lie on a device."""
+class OpenPartition:
+    """Blocks of a partition, and whether they lie on a device."""
 
     on_device: bool
     blocks: Iterator[Block]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RowRange:
     """Rows of files.
 
     Parameters
@@ -93,20 +93,20 @@ class Stretch:
     rows: int
     reading: Reading
 
-    def opened(self) -> OpenPortion:
+    def opened(self) -> OpenPartition:
         """The rows, as the engine reads them; cuDF reads files that are wanted as a whole."""
         columns, block_rows = self.reading.columns, self.reading.block_rows
         if self.rows == self.source.rows:
             source = as_read_by(self.reading.engine, self.source)
-            return OpenPortion(source.lies_on_device, shifted(source.blocks(columns, block_rows), self.offset))
+            return OpenPartition(source.lies_on_device, shifted(source.blocks(columns, block_rows), self.offset))
         start = self.first_row - self.offset
         blocks = self.source.between(columns, start, start + self.rows, block_rows)
-        return OpenPortion(on_device=False, blocks=shifted(blocks, self.offset))
+        return OpenPartition(on_device=False, blocks=shifted(blocks, self.offset))
 
 
 @dataclass(frozen=True, slots=True)
 class HeldRows:
-    """Rows that travel with the portion; parameters as for `Stretch`.
+    """Rows that travel with the partition; parameters as for `RowRange`.
 
     Parameters
     ----------
@@ -123,11 +123,11 @@ class HeldRows:
         """Number of rows."""
         return self.source.rows or 0
 
-    def opened(self) -> OpenPortion:
+    def opened(self) -> OpenPartition:
         """The rows, as the engine reads them."""
         source = as_read_by(self.reading.engine, self.source)
         blocks = source.blocks(self.reading.columns, self.reading.block_rows)
-        return OpenPortion(source.lies_on_device, shifted(blocks, self.first_row))
+        return OpenPartition(source.lies_on_device, shifted(blocks, self.first_row))
 
 
 def shifted(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
@@ -135,34 +135,34 @@ def shifted(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
     return (replace(block, first_row=block.first_row + offset) for block in blocks) if offset else blocks
 
 
-def portions(source: Source, reading: Reading, portion_rows: int) -> Iterator[Any]:
-    """A source as portions of `portion_rows` rows.
+def partitions(source: Source, reading: Reading, partition_rows: int) -> Iterator[Any]:
+    """A source as partitions of `partition_rows` rows.
 
     Parameters
     ----------
     source : Source
-        Files are read by whoever gets a portion; frames of Dask are portions by themselves, their partitions; rows of
-        everything else travel with the portion.
+        Files are read by whoever gets a partition; frames of Dask keep the partitions that they have; rows of
+        everything else travel with the partition.
     reading : Reading
         What is read.
-    portion_rows : int
-        Rows of a portion; files that do not know their rows are a portion each.
+    partition_rows : int
+        Rows of a partition; files that do not know their rows are a partition each.
     """
-    own = getattr(source, "portions", None)
+    own = getattr(source, "partitions", None)
     if own is not None:
         return iter(own(reading))
     if isinstance(source, FileSource):
-        return stretches(source, reading, portion_rows)
-    return held_rows(source, reading, portion_rows)
+        return row_ranges(source, reading, partition_rows)
+    return held_rows(source, reading, partition_rows)
 
 
-def stretches(source: FileSource, reading: Reading, portion_rows: int) -> Iterator[Stretch]:
-    """Rows of files in equal portions, each with the files that it lies in."""
+def row_ranges(source: FileSource, reading: Reading, partition_rows: int) -> Iterator[RowRange]:
+    """Rows of files in equal partitions, each with the files that it lies in."""
     edges = list(accumulate((part.rows or 0 for part in source.parts), initial=0))
     bounds = list(pairwise(edges))
     counted = any(isinstance(part, CountedPart) for part in source.parts)  # these are read from their beginning
     low = 0
-    for start, stop in bounds if counted else pairwise([*range(0, edges[-1], portion_rows), edges[-1]]):
+    for start, stop in bounds if counted else pairwise([*range(0, edges[-1], partition_rows), edges[-1]]):
         if start == stop:
             continue
         while bounds[low][1] <= start:
@@ -171,12 +171,12 @@ def stretches(source: FileSource, reading: Reading, portion_rows: int) -> Iterat
         while bounds[high][1] < stop:
             high += 1
         held = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
-        yield Stretch(held, bounds[low][0], start, stop - start, reading)
+        yield RowRange(held, bounds[low][0], start, stop - start, reading)
 
 
-def held_rows(source: Source, reading: Reading, portion_rows: int) -> Iterator[HeldRows]:
-    """Rows in memory, or of a source that can be read once, in equal portions."""
-    for block in source.blocks(reading.columns, portion_rows):
+def held_rows(source: Source, reading: Reading, partition_rows: int) -> Iterator[HeldRows]:
+    """Rows in memory, or of a source that can be read once, in equal partitions."""
+    for block in source.blocks(reading.columns, partition_rows):
         table = pa.Table.from_batches([block.batch])
         yield HeldRows(TableSource(source.name, source.flavour, table), block.first_row, reading)
 
@@ -265,11 +265,11 @@ def with_known_rows(source: FileSource, counts: Sequence[int]) -> FileSource:
 class Scan(Protocol):
     """What a checkpoint keeps of one scan over the rows, partition by partition."""
 
-    def held(self, portion: Any) -> dict[str, Any] | None:
-        """What was counted of a portion; None where it was not."""
+    def held(self, partition: Any) -> dict[str, Any] | None:
+        """What was counted of a partition; None where it was not."""
 
-    def keep(self, portion: Any, tallies: dict[str, Any]) -> None:
-        """Keep what was counted of a portion."""
+    def keep(self, partition: Any, tallies: dict[str, Any]) -> None:
+        """Keep what was counted of a partition."""
 
 
 class Checkpoint(Protocol):

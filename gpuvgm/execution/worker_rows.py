@@ -1,4 +1,4 @@
-"""Numbers of a column in the memory of a cluster's workers, in portions of whole chunks."""
+"""Numbers of a column in the memory of a cluster's workers, in partitions of whole chunks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WorkerRows:
     Parameters
     ----------
     held : Held
-        Numbers by portion, NaN for rows without one; a portion holds whole chunks, but for the table's last one.
+        Numbers by partition, NaN for rows without one; a partition holds whole chunks, but for the table's last one.
     engine : str
         Name of the workers' engine.
     here : Engine
@@ -48,34 +48,34 @@ class WorkerRows:
 
 @contextmanager
 def rows_on_workers(
-    function: Callable[..., Any], portions: Callable[[], Iterable[Any]], run: Run
+    function: Callable[..., Any], partitions: Callable[[], Iterable[Any]], run: Run
 ) -> Iterator[WorkerRows | None]:
     """Have the workers of a cluster hold the numbers of a column; None where there is no cluster.
 
     Parameters
     ----------
     function : callable
-        The numbers of a portion's blocks.
-    portions : callable
-        Gives the portions.
+        The numbers of a partition's blocks.
+    partitions : callable
+        Gives the partitions.
     run : Run
         The cluster.
     """
     if not isinstance(run.executor, DaskExecutor):
         yield None
         return
-    with run.executor.hold(function, portions()) as held:
-        held = in_whole_chunks(held)  # the workers drop the portions of before
+    with run.executor.hold(function, partitions()) as held:
+        held = in_whole_chunks(held)  # the workers drop the partitions of before
         yield WorkerRows(held, run.engine, get_engine(run.here.engine))
 
 
 def in_whole_chunks(held: Held) -> Held:
-    """The same rows, with all rows of a chunk in the portion that holds its first row.
+    """The same rows, with all rows of a chunk in the partition that holds its first row.
 
     Parameters
     ----------
     held : Held
-        A column's numbers, by portion, in row order.
+        A column's numbers, by partition, in row order.
     """
     counts = held.map(len)
     firsts = np.cumsum([0, *counts])[:-1]
@@ -85,23 +85,23 @@ def in_whole_chunks(held: Held) -> Held:
 
 
 def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completion | None]:
-    """What makes the chunks of each portion whole: how many rows it gives away, and the rows that it gets at its end.
+    """What makes the chunks of each partition whole: how many rows it gives away, and the rows that it gets at its end.
 
     Parameters
     ----------
     counts : sequence of int
-        Rows of each portion.
+        Rows of each partition.
     rows : sequence of ndarray
         The first rows of each, as far as they may belong to a chunk that begins before it.
 
     Returns
     -------
     list of (int, ndarray) or None
-        None for a portion that stays as it is.
+        None for a partition that stays as it is.
     """
     firsts = np.cumsum([0, *counts])[:-1]
     amendments: list[Completion | None] = []
-    following: list[Floats] = []  # rows after the portion, of a chunk that begins in it or before
+    following: list[Floats] = []  # rows after the partition, of a chunk that begins in it or before
     for count, first, leading in reversed(list(zip(counts, firsts, rows, strict=True))):
         surplus = min(int(-first % CHUNK_ROWS), count)
         arriving = following if surplus < count else []
@@ -112,18 +112,18 @@ def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completio
 
 
 def first_rows(numbers: Array) -> Floats:
-    """The rows of a portion that may belong to a chunk before it, on the host."""
+    """The rows of a partition that may belong to a chunk before it, on the host."""
     return np.asarray(to_numpy(numbers[: CHUNK_ROWS - 1]))
 
 
 def completed(numbers: Array, completion: Completion) -> Array:
-    """A portion without the rows that it gives away, and with those that it gets."""
+    """A partition without the rows that it gives away, and with those that it gets."""
     surplus, arriving = completion
     xp = namespace_of(numbers)
     return xp.concatenate([numbers[surplus:], xp.asarray(arriving)])
 
 
 def ordinary_of(numbers: Array) -> Floats:
-    """The ordinary numbers of a portion, on the host."""
+    """The ordinary numbers of a partition, on the host."""
     there = to_numpy(numbers)
     return np.asarray(there[np.isfinite(there)])

@@ -1,21 +1,17 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
 from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
-from gpuvgm.io.cudf_files import CudfFiles, device_files
-from gpuvgm.io.device import DeviceSource, device_array, lies_on_device
-from gpuvgm.io.files import FileSource
-from gpuvgm.io.folders import manifest_document, manifest_text
+from gpuvgm.io.device import CudfFiles, DeviceSource, device_array, device_files, lies_on_device
+from gpuvgm.io.files import FileSource, stray_text
+from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
-from gpuvgm.io.opening import is_source, open_source
+from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
+from gpuvgm.io.open import is_source, open_source
 from gpuvgm.io.parquet import read_metadata
-from gpuvgm.io.paths import MANIFEST
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import numpy_array, restore
-from gpuvgm.io.sampled import SampleSource
-from gpuvgm.io.sinks import ParquetSink, rows_of_group
+from gpuvgm.io.sink import PAGE_ENDINGS, ParquetSink, check_document, check_folder_of, refuse_overwriting, rows_of_group
 from gpuvgm.io.source import Source, locate
-from gpuvgm.io.stray_text import stray_text
-from gpuvgm.io.targets import PAGE_ENDINGS, check_document, check_folder_of, refuse_overwriting
 
 __all__ = [
     "Block",

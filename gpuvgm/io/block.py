@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, namespace_of, on_host, to_numpy
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_values import joined_arrays, taken
+from gpuvgm.io.arrow import joined_arrays, taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,11 @@
-"""Sources whose rows lie on a CUDA device: cuDF frames, dicts of arrays, matrices. Nothing of them is copied whole.
-
-What is given is recognised by its type; CuPy and cuDF are imported only where an object of theirs, or of another
-library that keeps arrays on a device, is there already.
-"""
+"""Tables on a device: arrays of CuPy, frames of cuDF, Parquet read there, and results that lie there."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module, util
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,9 +13,13 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.io.block import Block, DeviceTable
-from gpuvgm.io.memory import array_column, flat, refused_column
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, reason
+from gpuvgm.io.block import Block, DeviceTable, joined, reblock
+from gpuvgm.io.files import FileSource, check_unchanged
+from gpuvgm.io.frames import array_column, flat, refused_column
+from gpuvgm.io.parquet import ParquetPart, open_parquet
+from gpuvgm.io.remote import RemoteFile
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs
+from gpuvgm.shortage import reason
 
 CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
 NUMBERS = "fiu"  # kinds of NumPy's dtypes that engines work on
@@ -320,3 +321,123 @@ def device_source(source: Any) -> DeviceSource | None:
     if dimensions != 2:
         raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
     return matrix_source(source)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CudfFiles(Source):
+    """Parquet files whose blocks lie on a device.
+
+    Parameters
+    ----------
+    files : FileSource
+        The files.
+    cudf : module
+        cuDF.
+    """
+
+    files: FileSource
+    cudf: Any
+    flavour: str = "path"
+    repeatable: bool = True
+
+    @property
+    def lies_on_device(self) -> bool:
+        """Blocks lie on the device."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """The path or pattern as given."""
+        return self.files.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of every file."""
+        return self.files.schema
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of all files."""
+        return self.files.rows
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks, across the borders of row groups and files."""
+        check_request(self.name, self.schema, columns, block_rows)
+        return reblock(self._tables(columns, block_rows), block_rows, _together)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Rows of each run, one after the other, in the memory of the host."""
+        return self.files.sample(columns, runs)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """File names, sizes and times of change."""
+        return self.files.fingerprint()
+
+    def _tables(self, columns: Sequence[str], rows: int) -> Iterator[DeviceTable]:
+        for part, stamp in zip(self.files.parts, self.files.stamps, strict=True):
+            assert isinstance(part, ParquetPart)
+            check_unchanged(part.path, stamp)
+            part.check()
+            for groups in grouped(part.group_rows, rows):
+                yield self._read(part, columns, groups)
+
+    def _read(self, part: ParquetPart, columns: Sequence[str], groups: list[int]) -> DeviceTable:
+        """Row groups of a file."""
+        rows = sum(part.group_rows[group] for group in groups)
+        types = {name: self.schema.field(name).type for name in columns}
+        here = [name for name in columns if is_plain(types[name]) and not pa.types.is_float16(types[name])]
+        found: dict[str, Column] = {}
+        if here:
+            frame = self.cudf.read_parquet(str(part.path), columns=here, row_groups=[groups], use_pandas_metadata=False)
+            found = {name: _of_series(frame[name], types[name]) for name in here}
+        others = [name for name in columns if name not in found]
+        if others:
+            with open_parquet(part.path) as file:
+                table = file.read_row_groups(groups, columns=others)
+            found |= {name: flat(table.column(name)) for name in others}
+        return DeviceTable({name: found[name] for name in columns}, rows)
+
+
+def _of_series(series: Any, type_: pa.DataType) -> Column:
+    """A column that cuDF read; where it took another type for it, as Arrow would have read it."""
+    if series.iloc[:0].to_arrow().type == type_:
+        return HeldSeries(series, type_).slice(0, len(series))
+    rows: pa.Array[Any] = series.to_arrow().cast(type_)
+    return rows
+
+
+def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
+    """Consecutive row groups of at most `rows` rows together; a longer one stands alone."""
+    taken: list[int] = []
+    held = 0
+    for group, count in enumerate(group_rows):
+        if taken and held + count > rows:
+            yield taken
+            taken, held = [], 0
+        taken.append(group)
+        held += count
+    if taken:
+        yield taken
+
+
+def _together(tables: list[DeviceTable]) -> DeviceTable:
+    """Tables as one; a single one is returned as it is."""
+    if len(tables) == 1:
+        return tables[0]
+    table = joined(tables, tables[0].schema)
+    assert isinstance(table, DeviceTable)
+    return table
+
+
+def device_files(source: Source) -> CudfFiles | None:
+    """Files that cuDF reads into the device; None where it is not there or broken, and for everything else."""
+    if not isinstance(source, FileSource) or not all(isinstance(part, ParquetPart) for part in source.parts):
+        return None
+    if any(isinstance(part.path, RemoteFile) for part in source.parts):
+        return None  # Arrow reads them, with retries
+    if util.find_spec("cudf") is None:
+        return None
+    try:
+        return CudfFiles(source, import_module("cudf"))
+    except Exception:  # installed but broken: Arrow reads the files
+        return None

@@ -11,8 +11,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
-from gpuvgm.io.ranges import RangeReader
-from gpuvgm.io.remote import READ_ONLY, RemoteFile, missing, remote_file, scheme_of
+from gpuvgm.io.remote import READ_ONLY, RangeReader, RemoteFile, missing, remote_file, scheme_of
 
 Location: TypeAlias = Path | RemoteFile
 Given = str | os.PathLike[str] | RemoteFile

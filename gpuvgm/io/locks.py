@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import has_name, undisturbed
-from gpuvgm.io import Location, RemoteFile
+from gpuvgm.io.locations import Location
+from gpuvgm.io.remote import RemoteFile
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems that know none
 

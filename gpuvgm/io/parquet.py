@@ -28,8 +28,8 @@ from gpuvgm.io.checksums import (
 )
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Runs, reason, text_of_metadata
-from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
+from gpuvgm.io.source import Runs, text_of_metadata
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 BUFFER_BYTES = 1 << 20
 MOST_HASHED_BYTES = 1 << 30  # of a file that is read twice, from the page cache; larger ones are checked by page

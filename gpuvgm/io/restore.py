@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_values import LARGEST_WHOLE, joined_arrays, plain_column, tidied
+from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
 from gpuvgm.io.device import DeviceSource, is_plain
-from gpuvgm.io.source import Source, reason
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.io.source import Source
+from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
 def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None) -> Any:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, listed, printable
+from gpuvgm.errors import InputError, listed
 from gpuvgm.io.block import Block
+from gpuvgm.shortage import reason
 
 if TYPE_CHECKING:
     from gpuvgm.io.locations import Location
 
 Runs = Sequence[tuple[int, int]]
-MOST_SAID = 250  # letters of a message of another library
 
 
 class Source:
@@ -148,12 +148,6 @@ class Source:
 def locate(source: Source, row: int) -> str:
     """Where a row of a source lies, for messages; see `Source.locate`."""
     return source.locate(row)
-
-
-def reason(problem: Exception) -> str:
-    """What a library said, on one line; it may repeat a value of any length."""
-    said = printable(" ".join(str(problem).split()).rstrip("."))
-    return said if len(said) <= MOST_SAID else f"{said[: MOST_SAID - 1]}…"
 
 
 def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -365,13 +365,13 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
 
 
 def _chunk_sums(numbers: Array, sums: Callable[[Floats], Floats], width: int) -> Floats:
-    """What a function of numbers gives for each chunk of a portion, shape (chunks, width)."""
+    """What a function of numbers gives for each chunk of a partition, shape (chunks, width)."""
     there = to_numpy(numbers)
     return np.concatenate([np.empty((0, width)), *(sums(there[part]) for part in Rows.of(there).parts())])
 
 
 def _e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
-    """Sums of an E-step over each chunk of a portion, shape (chunks, 3 K + 1), on the host."""
+    """Sums of an E-step over each chunk of a partition, shape (chunks, 3 K + 1), on the host."""
     blocks = sums_of_chunks(get_engine(engine), Rows.of(numbers), table)
     return np.concatenate([np.empty((0, _width(table))), *map(to_numpy, blocks)])
 

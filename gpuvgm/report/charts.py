@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.columns.codecs import DatetimeCodec
 from gpuvgm.columns.text import counted, length_text, tick_of
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
 from gpuvgm.report.encoded import SCALAR_BINS

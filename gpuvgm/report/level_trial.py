@@ -15,7 +15,7 @@ from gpuvgm.columns.categories import LevelIndex, plain_values, value_type
 from gpuvgm.columns.passthrough import PassedColumn, RowCount
 from gpuvgm.columns.text import level_text
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.report.figures import LevelFigures, PassedFigures, ValueCount
 
 LISTED_LEVELS = 20

@@ -15,7 +15,7 @@ from gpuvgm.columns.codecs import Codec, LogCodec, Number
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.report.axes import Binning
 from gpuvgm.report.distributions import Pieces
 from gpuvgm.report.encoded import EncodedCounts

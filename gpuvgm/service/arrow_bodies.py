@@ -7,13 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow_checks import check_buffers, check_schema, check_values, reading_options
-from gpuvgm.io.shared_values import is_shared, viewed_bytes
-from gpuvgm.io.source import reason
+from gpuvgm.io.arrow_checks import check_buffers, check_schema, check_values, is_shared, reading_options, viewed_bytes
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
-from gpuvgm.shortage import damage_as
+from gpuvgm.shortage import damage_as, reason
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds

@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow_types import is_plain_number_type, is_text_type
-from gpuvgm.io.source import reason
+from gpuvgm.io.arrow import is_plain_number_type, is_text_type
 from gpuvgm.service.limits import check_width
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 MEDIA_TYPE = "application/json"
 DECIMAL_LETTERS = 40  # of the text of a decimal; more only for types that have more digits

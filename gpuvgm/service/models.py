@@ -14,7 +14,7 @@ import gpuvgm
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_text_type, row_bytes, type_of
+from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
 from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from gpuvgm.errors import printable
-from gpuvgm.io.tables import TableSource
+from gpuvgm.io.frames import TableSource
 from gpuvgm.service import arrow_bodies, json_bodies
 from gpuvgm.service.limits import JSON_VALUE_BYTES, Deadline, Limits
 from gpuvgm.service.models import Served

@@ -1,6 +1,6 @@
-"""What a fit has counted so far, portion by portion, so that a run that was cut short reads only the other rows.
+"""What a fit has counted so far, partition by partition, so that a run that was cut short reads only the other rows.
 
-A journal is a folder: ``manifest.json``, and a file for each portion of each pass, ``<pass>-<first row>-<rows>.zip``,
+A journal is a folder: ``manifest.json``, and a file for each partition of each pass, ``<pass>-<first row>-<rows>.zip``,
 which holds ``tallies.json`` and an Arrow file for each summary. A pass is named by the SHA-256 of the plans that decide
 what is counted; plans come from a seeded sample, so that the same source and settings have the same.
 """
@@ -27,7 +27,7 @@ from gpuvgm.columns.numeric import Lowest
 from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.execution.aggregate import Plan
-from gpuvgm.execution.partitions import Portion
+from gpuvgm.execution.partitions import Partition
 from gpuvgm.io import Source, write_bytes
 from gpuvgm.io.locks import FolderInUse, locked
 from gpuvgm.io.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
@@ -66,13 +66,13 @@ class Pass:
     journal: Journal
     digest: str
 
-    def name(self, portion: Portion) -> str:
-        """Name of a portion's file: another length of portions, on another number of workers, has other names."""
-        return f"{self.digest[:16]}-{portion.first_row}-{portion.rows}.zip"
+    def name(self, partition: Partition) -> str:
+        """Name of a partition's file: another length of partitions, on another number of workers, has other names."""
+        return f"{self.digest[:16]}-{partition.first_row}-{partition.rows}.zip"
 
-    def held(self, portion: Portion) -> Tallies | None:
-        """What was counted of a portion; None where it was not, or its file is damaged."""
-        name = self.name(portion)
+    def held(self, partition: Partition) -> Tallies | None:
+        """What was counted of a partition; None where it was not, or its file is damaged."""
+        name = self.name(partition)
         entry = self.journal.manifest.done.get(name)
         if entry is None:
             return None
@@ -81,12 +81,12 @@ class Pass:
             return None
         return unpacked((self.journal.folder / name).read_bytes())
 
-    def keep(self, portion: Portion, tallies: Tallies) -> None:
-        """Keep what was counted of a portion."""
-        path = self.journal.folder / self.name(portion)
+    def keep(self, partition: Partition, tallies: Tallies) -> None:
+        """Keep what was counted of a partition."""
+        path = self.journal.folder / self.name(partition)
         write_bytes(path, packed(tallies))
         size, digest = digest_of(path)
-        self.journal.manifest.add(path.name, {"first_row": portion.first_row, "bytes": size, "sha256": digest})
+        self.journal.manifest.add(path.name, {"first_row": partition.first_row, "bytes": size, "sha256": digest})
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gpuvgm.execution.dask_map import map_frames
+from gpuvgm.execution.dask_frames import map_frames
 
 
 def encode_lazily(alone: Any, table: Any, options: Mapping[str, Any], first_row: int) -> Any:

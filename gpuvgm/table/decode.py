@@ -18,8 +18,7 @@ from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows
-from gpuvgm.io.arrow_types import is_plain_number_type
-from gpuvgm.io.arrow_values import plain_values_of
+from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
 from gpuvgm.table.model_file import MODEL_KEY, document_digest, fingerprint

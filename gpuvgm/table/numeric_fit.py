@@ -265,7 +265,7 @@ def over_source(source: Source, plan: NumberPlan, run: Run, engine: Engine) -> S
 
 
 def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
-    """The numbers of a portion, shape (rows,), float64, where they lie; NaN for rows without one."""
+    """The numbers of a partition, shape (rows,), float64, where they lie; NaN for rows without one."""
     parts = []
     for block in blocks:
         numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]

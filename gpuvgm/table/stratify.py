@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.io import SampleSource, Source
-from gpuvgm.io.arrow_types import row_bytes
-from gpuvgm.io.arrow_values import joined_arrays, plain_column, taken
+from gpuvgm.io.arrow import joined_arrays, plain_column, row_bytes, taken
 
 STRATIFIED_READS = 4  # times as many rows are read as are taken by strata
 HEAD_BLOCK_ROWS = 1 << 16

@@ -212,8 +212,8 @@ class TableTransformer(ColumnPlots, FittedRows):
             of a model that is fitted, and holds its summaries, fit in the files that came to its source since, without
             reading the others again; with a journal, read only the rows that it does not hold.
         journal : path, optional
-            Folder to keep what is counted in, portion by portion of files of a known length, so that a fit that is cut
-            short can go on. It holds nearly the raw data; remove it when the model is saved.
+            Folder to keep what is counted in, partition by partition of files of a known length, so that a fit that is
+            cut short can go on. It holds nearly the raw data; remove it when the model is saved.
 
         Returns
         -------

@@ -22,7 +22,7 @@ import pyarrow as pa
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
-from gpuvgm.execution.partitions import Portion
+from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import replace_folder
 from gpuvgm.io import (
     MANIFEST,
@@ -240,14 +240,14 @@ class PartFiles:
         self._manifest.add(self._path.name, _entry(sink, self._first))
 
 
-def write_part(parts: Parts, encode: Encode, portion: Portion, executor: LocalExecutor) -> dict[str, Any]:
-    """One file from its portion: its rows, size and SHA-256."""
-    path = inside(parts.place, parts.name(portion.first_row))
-    opened = portion.opened()
+def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
+    """One file from its partition: its rows, size and SHA-256."""
+    path = inside(parts.place, parts.name(partition.first_row))
+    opened = partition.opened()
     chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
     with _sink(path, parts.schema) as sink:
         chosen.map_blocks(encode, opened.blocks, sink.write)
-    return _entry(sink, portion.first_row)
+    return _entry(sink, partition.first_row)
 
 
 def _sink(path: Given, schema: pa.Schema) -> ParquetSink:
@@ -360,10 +360,10 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     """
     width = len(parts.schema)
     if run.spread and source.paths and source.rows:
-        portions = run.portions(source, columns, width, exactly=parts.part_rows)
-        left = (portion for portion in portions if parts.name(portion.first_row) not in manifest.done)
-        for portion, entry in run.executor.each(partial(write_part, parts, encode), left):
-            manifest.add(parts.name(portion.first_row), entry)
+        partitions = run.partitions(source, columns, width, exactly=parts.part_rows)
+        left = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
+        for partition, entry in run.executor.each(partial(write_part, parts, encode), left):
+            manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     blocks = run.blocks(source, columns, width)

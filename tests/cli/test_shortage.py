@@ -52,8 +52,8 @@ def source(request, tmp_path):
 
 READERS = {
     "parquet": "gpuvgm.io.parquet.open_parquet",
-    "csv": "gpuvgm.io.csv_files.open_csv",
-    "arrow": "gpuvgm.io.ipc_files.open_ipc",
+    "csv": "gpuvgm.io.csv.open_csv",
+    "arrow": "gpuvgm.io.ipc.open_ipc",
 }
 
 

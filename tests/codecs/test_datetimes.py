@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpuvgm.columns.codecs import CodecRules, DatetimeCodec, codec_for
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 
 MOMENTS = ["timestamp[s]", "timestamp[ms]", "timestamp[us, tz=Europe/Berlin]", "timestamp[ns]", "timestamp[ns, tz=UTC]"]
 DATES = ["date32[day]", "date64[ms]"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gpuvgm.columns.codecs import CodecRules, DecimalCodec, codec_for
 from gpuvgm.columns.codecs.words import Words
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 
 NARROW = [(32, 9), (64, 18)] if hasattr(pa, "decimal32") else []
 INT128 = st.integers(-(2**127), 2**127 - 1)

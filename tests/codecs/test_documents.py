@@ -22,7 +22,7 @@ from gpuvgm.columns.codecs import (
     codec_of,
 )
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_number_type
+from gpuvgm.io.arrow import is_number_type
 
 CODECS: list[Codec] = [
     FloatCodec("float", infinite_is_missing=True),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gpuvgm.columns.codecs import FloatCodec
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 
 EDGES = [-0.0, 0.0, 5e-324, -5e-324, 1e300, -1e300, 0.1, np.inf, -np.inf]
 WIDTHS = {"halffloat": 16, "float": 32, "double": 64}

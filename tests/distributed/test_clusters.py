@@ -99,7 +99,7 @@ def test_a_client_that_fails_leaves_no_cluster(monkeypatch):
 
 def test_connecting_to_a_scheduler_that_runs(scheduler, table):
     with gpuvgm.cluster(scheduler) as client:
-        executor = DaskExecutor(client, portion_rows=700)
+        executor = DaskExecutor(client, partition_rows=700)
         assert executor.worker_threads == 1
         assert gpuvgm.TableTransformer(executor=executor).fit(table).model_.rows == ROWS
     with gpuvgm.cluster(scheduler) as client:  # it goes on when a client leaves

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.execution import dask_tasks as tasks
-from gpuvgm.execution.dask import DaskExecutor, Tree, in_shares
-from gpuvgm.execution.dask_tasks import WINDOW
+from gpuvgm.execution import dask as tasks
+from gpuvgm.execution.dask import WINDOW, DaskExecutor, Tree, in_shares
 from gpuvgm.execution.sources import open_source
 from tests.distributed.working import Piece, is_clean, joined, of_portion, pieces, refusing, uneven, wait_until
 
@@ -51,7 +50,7 @@ def test_without_portions_there_is_nothing(executor):
         assert held.map(len) == []
 
 
-def test_portions_without_rows_are_passed_over(executor):
+def test_partitions_without_rows_are_passed_over(executor):
     some = [Piece(0, rows=0), Piece(1), Piece(2, rows=0), Piece(3), Piece(4, rows=0)]
     assert executor.map_merge(uneven, some, joined) == [1, 3]
     assert executor.map_merge(uneven, [Piece(0, rows=0)], joined) is None
@@ -60,19 +59,19 @@ def test_portions_without_rows_are_passed_over(executor):
 
 def test_each_gives_portions_with_their_results(executor):
     found = list(executor.each(of_portion, pieces(20)))
-    assert sorted(portion.number for portion, _ in found) == list(range(20))
-    assert all(result[:2] == (portion.number, False) for portion, result in found)
+    assert sorted(partition.number for partition, _ in found) == list(range(20))
+    assert all(result[:2] == (partition.number, False) for partition, result in found)
     assert os.getpid() not in {result[2] for _, result in found}
 
 
 def test_each_gives_first_what_is_ready_first(executor, tmp_path):
     gate = tmp_path / "closed"
     gate.touch()
-    portions = executor.each(of_portion, iter([Piece(0, gate=str(gate)), *islice(pieces(8), 1, None)]))
-    first = next(portions)[0].number
+    partitions = executor.each(of_portion, iter([Piece(0, gate=str(gate)), *islice(pieces(8), 1, None)]))
+    first = next(partitions)[0].number
     gate.unlink()
     assert first != 0
-    assert sorted([first, *(portion.number for portion, _ in portions)]) == list(range(8))
+    assert sorted([first, *(partition.number for partition, _ in partitions)]) == list(range(8))
 
 
 def test_a_run_that_ends_amid_its_merges_leaves_the_client_connected(executor, client, tmp_path):
@@ -154,12 +153,12 @@ def refused_blocks(blocks):
 
 
 def test_an_error_of_the_source_ends_everything(executor):
-    def portions():
+    def partitions():
         yield from pieces(5, pause=0.3)
         raise OSError(5, "the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone") as caught:
-        executor.map_merge(uneven, portions(), joined)
+        executor.map_merge(uneven, partitions(), joined)
     assert caught.type is OSError
     wait_until(partial(is_clean, executor.client))
 
@@ -270,30 +269,35 @@ def test_gather_and_ask(executor):
     assert executor.ask(os.getpid) != os.getpid()
 
 
-def test_portions_fill_the_workers(executor):
+def test_partitions_fill_the_workers(executor):
     assert executor.worker_threads == 2
-    assert executor.rows_of_portions(None) == 1 << 20
-    assert executor.rows_of_portions(10**6) == 1 << 20
-    assert executor.rows_of_portions(100 << 20) == 13 << 20
-    assert executor.rows_of_portions(10**10) == 1 << 24
-    assert DaskExecutor(executor.client, portion_rows=7).rows_of_portions(10**10) == 7
+    assert executor.rows_of_partitions(None) == 1 << 20
+    assert executor.rows_of_partitions(10**6) == 1 << 20
+    assert executor.rows_of_partitions(100 << 20) == 13 << 20
+    assert executor.rows_of_partitions(10**10) == 1 << 24
+    assert DaskExecutor(executor.client, partition_rows=7).rows_of_partitions(10**10) == 7
 
 
 def test_copies_are_the_same_and_pickles_find_the_current_client(client, clusters):
-    executor = DaskExecutor(client, portion_rows=77)
+    executor = DaskExecutor(client, partition_rows=77)
     assert copy.deepcopy(executor) is executor
     again = pickle.loads(pickle.dumps(executor))
-    assert (again.client, again.portion_rows) == (client, 77)
+    assert (again.client, again.partition_rows) == (client, 77)
     transformer = copy.deepcopy(gpuvgm.TableTransformer(executor=executor))
     assert transformer.executor is executor
 
 
 def test_a_portion_has_rows(client):
-    with pytest.raises(InputError, match="portion_rows must be at least 1, got 0"):
-        DaskExecutor(client, portion_rows=0)
+    with pytest.raises(InputError, match="partition_rows must be at least 1, got 0"):
+        DaskExecutor(client, partition_rows=0)
 
 
 def test_without_a_client_it_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr("gpuvgm.execution.dask.client_if_any", lambda: None)
     with pytest.raises(EnvironmentProblem, match=r"start one with gpuvgm\.cluster\(\)"):
         DaskExecutor()
+
+
+def test_the_former_name_of_partition_rows_still_works(client):
+    with pytest.warns(FutureWarning, match="partition_rows"):
+        assert DaskExecutor(client, portion_rows=7).partition_rows == 7

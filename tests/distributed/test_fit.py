@@ -1,4 +1,4 @@
-"""Fits and files of a cluster: identical to those of one process, whatever the portions and the workers."""
+"""Fits and files of a cluster: identical to those of one process, whatever the partitions and the workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.kinds import tables
 
 ROWS = 7001
 exhaustive = pytest.mark.exhaustive
-#: Workers, and rows of a portion.
+#: Workers, and rows of a partition.
 CUTS = [
     pytest.param(1, 10**6, marks=exhaustive),
     (2, 1001),
@@ -84,24 +84,24 @@ def assert_same_summaries(ours, theirs):
                 np.testing.assert_array_equal(getattr(ours.summaries_[name], part.name), getattr(summary, part.name))
 
 
-@pytest.mark.parametrize(("workers", "portion_rows"), CUTS)
-def test_the_fit_is_the_same_to_the_bit(clusters, path, one, workers, portion_rows):
-    many = transformer(DaskExecutor(clusters[workers], portion_rows=portion_rows)).fit(path)
+@pytest.mark.parametrize(("workers", "partition_rows"), CUTS)
+def test_the_fit_is_the_same_to_the_bit(clusters, path, one, workers, partition_rows):
+    many = transformer(DaskExecutor(clusters[workers], partition_rows=partition_rows)).fit(path)
     assert_same(many, one)
     wait_until(lambda: is_clean(clusters[workers]))
 
 
 def test_best_effort_and_inferred_kinds(clusters, path):
     wanted = ["price", "city", "age"]
-    many = gpuvgm.TableTransformer(wanted, executor=DaskExecutor(clusters[3], portion_rows=999)).fit(path)
+    many = gpuvgm.TableTransformer(wanted, executor=DaskExecutor(clusters[3], partition_rows=999)).fit(path)
     assert_same(many, gpuvgm.TableTransformer(wanted).fit(path))
 
 
-@pytest.mark.parametrize(("workers", "portion_rows"), CUTS)
+@pytest.mark.parametrize(("workers", "partition_rows"), CUTS)
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
 @pytest.mark.covering(1)
-def test_files_are_the_same_to_the_byte(clusters, path, one, tmp_path, workers, portion_rows, layout):
-    many = transformer(DaskExecutor(clusters[workers], portion_rows=portion_rows))
+def test_files_are_the_same_to_the_byte(clusters, path, one, tmp_path, workers, partition_rows, layout):
+    many = transformer(DaskExecutor(clusters[workers], partition_rows=partition_rows))
     many.model_, many.pandas_dtypes_ = one.model_, {}
     one.transform(path, layout=layout, out=tmp_path / "one.parquet")
     many.transform(path, layout=layout, out=tmp_path / "many.parquet")
@@ -113,8 +113,8 @@ def test_files_are_the_same_to_the_byte(clusters, path, one, tmp_path, workers, 
 
 @pytest.fixture
 def many(client, one):
-    """The fitted model on two workers, with many small portions."""
-    found = transformer(DaskExecutor(client, portion_rows=333))
+    """The fitted model on two workers, with many small partitions."""
+    found = transformer(DaskExecutor(client, partition_rows=333))
     found.__dict__.update({name: vars(one)[name] for name in ("model_", "schema_", "summaries_", "pandas_dtypes_")})
     return found
 
@@ -169,7 +169,7 @@ FORMS = {
 def test_rows_in_memory_and_streams_that_are_read_once(client, path, form):
     make, table = FORMS[form], pq.read_table(path)
     names = ["price", "ratio", "age"] if form in ("batches", "reader", "dict") else ["price", "income", "city", "paid"]
-    executor = DaskExecutor(client, portion_rows=800)
+    executor = DaskExecutor(client, partition_rows=800)
     many = transformer(executor, columns=names).fit(make(table))
     assert_same(many, transformer(columns=names).fit(make(table)))
     encoded, expected = many.transform(make(table)), transformer(columns=names).fit(make(table)).transform(make(table))
@@ -184,7 +184,7 @@ def test_csv_files(client, folder):
     for number, start in enumerate(range(0, ROWS, 1750)):
         pyarrow.csv.write_csv(table.slice(start, 1750), inner / f"{number}.csv")
     columns = {name: DECLARED[name] for name in table.schema.names}
-    alone, spread = transformer(columns=columns), transformer(DaskExecutor(client, portion_rows=500), columns=columns)
+    alone, spread = transformer(columns=columns), transformer(DaskExecutor(client, partition_rows=500), columns=columns)
     assert_same(spread.fit(inner), alone.fit(inner))
     assert spread.transform(inner).equals(alone.transform(inner))
 
@@ -193,7 +193,7 @@ def test_a_failed_column_and_what_is_left_of_the_fit(client, tmp_path):
     values = np.random.default_rng(0).normal(size=5000)
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"good": values, "bad": np.where(np.arange(5000) == 4321, np.inf, values)}), path)
-    many = transformer(DaskExecutor(client, portion_rows=300), columns=None)
+    many = transformer(DaskExecutor(client, partition_rows=300), columns=None)
     with pytest.raises(ColumnsFailed, match=r"t\.parquet, row 4322") as caught:
         many.fit(path)
     with pytest.raises(ColumnsFailed) as alone:
@@ -218,25 +218,25 @@ def test_an_error_of_a_row_names_it(many, path, tmp_path):
 def test_rows_are_added(client, path, tmp_path):
     table = pq.read_table(path)
     found = []
-    for executor in (None, DaskExecutor(client, portion_rows=700)):
+    for executor in (None, DaskExecutor(client, partition_rows=700)):
         grown = transformer(executor).fit(table.slice(0, 4000))
         found.append(grown.partial_fit(table.slice(4000)))
     assert_same(*found)
 
 
 @pytest.mark.parametrize(
-    ("effort", "workers", "portion_rows"),
+    ("effort", "workers", "partition_rows"),
     [
         ("research", 2, 2001),
         pytest.param("best", 3, 1001, marks=exhaustive),
         pytest.param("research", 2, 71, marks=exhaustive),
     ],
 )
-def test_exact_fits_are_the_same_to_the_bit(clusters, path, effort, workers, portion_rows):
+def test_exact_fits_are_the_same_to_the_bit(clusters, path, effort, workers, partition_rows):
     names = {"delay": DECLARED["delay"]}
     settings = {"columns": names, "algorithm": "exact", "effort": effort, "max_iter": 20}
     theirs = transformer(**settings).fit(path)
-    ours = transformer(DaskExecutor(clusters[workers], portion_rows=portion_rows), **settings).fit(path)
+    ours = transformer(DaskExecutor(clusters[workers], partition_rows=partition_rows), **settings).fit(path)
     assert_same(ours, theirs)
     assert ours.columns_["delay"].fit.algorithm == "exact"
     assert ours.columns_["delay"].fit.rows == ROWS
@@ -245,7 +245,7 @@ def test_exact_fits_are_the_same_to_the_bit(clusters, path, effort, workers, por
 
 def test_progress_adds_up(client, path, tmp_path):
     seen = []
-    many = transformer(DaskExecutor(client, portion_rows=500), progress=lambda *step: seen.append(step))
+    many = transformer(DaskExecutor(client, partition_rows=500), progress=lambda *step: seen.append(step))
     many.fit(path).transform(path, out=tmp_path / "out.parquet")
     assert seen[-1] == ("transform", ROWS, ROWS)
     assert {total for _, _, total in seen} == {ROWS}

@@ -243,9 +243,9 @@ def test_a_dask_frame_is_a_source(frame):
     assert pa.Table.from_batches([b.batch for b in blocks]).equals(alone.sample(["price", "age"], [(0, ROWS)]))
 
 
-def test_portions_are_the_partitions_with_rows(client, frame):
+def test_empty_partitions_are_left_out(client, frame):
     seen = []
-    executor = DaskExecutor(client, portion_rows=1)
+    executor = DaskExecutor(client, partition_rows=1)
     gpuvgm.TableTransformer(["age"], executor=executor, progress=lambda *step: seen.append(step)).fit(with_gaps(frame))
     assert [done for _, done, _ in seen] == [1, 800, 801, 1500, ROWS]
 

@@ -1,4 +1,4 @@
-"""Exact EM over portions: the bits of one process for any column and any cut, without a cluster."""
+"""Exact EM over partitions: the bits of one process for any column and any cut, without a cluster."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def bits(column: Any) -> list[Any]:
 
 
 def fitted_over(monkeypatch: pytest.MonkeyPatch, x: np.ndarray, cuts: Sequence[int], effort: str) -> Any:
-    """The column, fitted over portions cut at these rows."""
+    """The column, fitted over partitions cut at these rows."""
 
     def fit(source: Any, plan: Any, column: Any, run: Any) -> Any:
         held: Any = InThisProcess(np.split(x.astype(np.float64), cuts))
@@ -113,7 +113,7 @@ def test_hard_columns_have_the_bits_of_one_process(monkeypatch: pytest.MonkeyPat
 def test_missing_rows_and_best_effort(monkeypatch: pytest.MonkeyPatch, cuts: str) -> None:
     x = whole_cents(np.random.default_rng(1))
     x[np.random.default_rng(2).random(ROWS) < 0.3] = np.nan
-    x[60:300] = np.nan  # portions of nothing else
+    x[60:300] = np.nan  # partitions of nothing else
     for effort in ("best", "research"):
         one = gpuvgm.TableTransformer(**settings(effort)).fit({"x": x}).columns_["x"]
         assert bits(fitted_over(monkeypatch, x, CUTS[cuts], effort)) == bits(one)
@@ -137,28 +137,28 @@ def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def cuttings() -> Iterator[list[int]]:
-    """Rows of portions: empty, tiny, longer than a chunk, and of whole chunks."""
+    """Rows of partitions: empty, tiny, longer than a chunk, and of whole chunks."""
     random = np.random.default_rng(4)
     sizes = [0, 1, 5, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS]
-    for portions in (1, 2, 3, 8, 30):
+    for partitions in (1, 2, 3, 8, 30):
         for _ in range(20):
-            yield [int(random.choice([*sizes, random.integers(2 * CHUNK_ROWS)])) for _ in range(portions)]
+            yield [int(random.choice([*sizes, random.integers(2 * CHUNK_ROWS)])) for _ in range(partitions)]
 
 
-def test_portions_come_to_hold_whole_chunks() -> None:
+def test_partitions_come_to_hold_whole_chunks() -> None:
     for counts in cuttings():
         rows = np.arange(float(sum(counts)))
-        portions = np.split(rows, np.cumsum(counts)[:-1])
-        held = in_whole_chunks(InThisProcess(portions)).values  # type: ignore[arg-type]
+        partitions = np.split(rows, np.cumsum(counts)[:-1])
+        held = in_whole_chunks(InThisProcess(partitions)).values  # type: ignore[arg-type]
         np.testing.assert_array_equal(np.concatenate(held), rows)
-        filled = [portion for portion in held if len(portion)]
-        assert all(len(portion) % CHUNK_ROWS == 0 for portion in filled[:-1])
+        filled = [partition for partition in held if len(partition)]
+        assert all(len(partition) % CHUNK_ROWS == 0 for partition in filled[:-1])
 
 
-def test_portions_of_whole_chunks_stay_where_they_are() -> None:
-    portions = [np.zeros(CHUNK_ROWS), np.zeros(2 * CHUNK_ROWS), np.zeros(7)]
-    held: Any = InThisProcess(portions)
+def test_partitions_of_whole_chunks_stay_where_they_are() -> None:
+    partitions = [np.zeros(CHUNK_ROWS), np.zeros(2 * CHUNK_ROWS), np.zeros(7)]
+    held: Any = InThisProcess(partitions)
     assert in_whole_chunks(held) is held
-    given = completions([len(part) for part in portions], [first_rows(part) for part in portions])
+    given = completions([len(part) for part in partitions], [first_rows(part) for part in partitions])
     assert given == [None, None, None]
-    assert completed(portions[2], (2, np.ones(1))).tolist() == [0.0] * 5 + [1.0]
+    assert completed(partitions[2], (2, np.ones(1))).tolist() == [0.0] * 5 + [1.0]

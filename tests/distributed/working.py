@@ -1,4 +1,4 @@
-"""Clusters for tests, portions that tell who works on them, and functions that workers run."""
+"""Clusters for tests, partitions that tell who works on them, and functions that workers run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution.partitions import OpenPortion
+from gpuvgm.execution.partitions import OpenPartition
 
 
 class Clusters(dict[int, Any]):
@@ -30,23 +30,23 @@ class Clusters(dict[int, Any]):
 
 @dataclass(frozen=True)
 class Piece:
-    """A portion without rows in memory; it lasts while a file is there."""
+    """A partition without rows in memory; it lasts while a file is there."""
 
     number: int
     rows: int = 10
     pause: float = 0.0
     gate: str | None = None
 
-    def opened(self) -> OpenPortion:
+    def opened(self) -> OpenPartition:
         """One block: itself."""
         time.sleep(self.pause)
         while self.gate is not None and Path(self.gate).exists():
             time.sleep(0.01)
-        return OpenPortion(on_device=False, blocks=iter([self] if self.rows else []))
+        return OpenPartition(on_device=False, blocks=iter([self] if self.rows else []))
 
 
 def pieces(count: int, **settings: Any) -> Iterator[Piece]:
-    """So many portions."""
+    """So many partitions."""
     return (Piece(number, **settings) for number in range(count))
 
 
@@ -69,10 +69,10 @@ def joined(one: list[int], other: list[int]) -> list[int]:
     return one + other
 
 
-def of_portion(portion: Piece, executor: Any) -> tuple[int, bool, int]:
-    """What each() hands over: the portion, an executor of the worker, and its process."""
-    portion.opened()
-    return portion.number, executor.spread, os.getpid()
+def of_portion(partition: Piece, executor: Any) -> tuple[int, bool, int]:
+    """What each() hands over: the partition, an executor of the worker, and its process."""
+    partition.opened()
+    return partition.number, executor.spread, os.getpid()
 
 
 def wait_until(condition: Any, seconds: float = 20.0) -> None:

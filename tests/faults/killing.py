@@ -29,12 +29,12 @@ class Dying(DaskExecutor):
         The client.
     after : int
         Rows that are done before.
-    portion_rows : int
-        Rows of a portion.
+    partition_rows : int
+        Rows of a partition.
     """
 
-    def __init__(self, client: Any, after: int, portion_rows: int) -> None:
-        super().__init__(client, portion_rows=portion_rows)
+    def __init__(self, client: Any, after: int, partition_rows: int) -> None:
+        super().__init__(client, partition_rows=partition_rows)
         self.after, self.killed = after, []
         self.progress = self.watch
 

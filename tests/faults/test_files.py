@@ -58,7 +58,7 @@ def damage(path):
 
 @pytest.mark.parametrize("change", [truncate, replace, remove])
 def test_a_file_that_changes_before_a_worker_reads_it(client, folder, change, tmp_path):
-    transformer = gpuvgm.TableTransformer(executor=DaskExecutor(client, portion_rows=700)).fit(folder)
+    transformer = gpuvgm.TableTransformer(executor=DaskExecutor(client, partition_rows=700)).fit(folder)
     source = open_source(folder)
     change(folder / "1.parquet")
     with pytest.raises(SourceChangedError, match=r"1\.parquet"):
@@ -76,7 +76,7 @@ def test_a_file_that_changes_between_the_portions_of_a_fit(client, folder):
             replace(folder / "2.parquet")
         done.append(rows)
 
-    small = DaskExecutor(client, portion_rows=100)
+    small = DaskExecutor(client, partition_rows=100)
     with pytest.raises(SourceChangedError, match=r"2\.parquet"):
         gpuvgm.TableTransformer(executor=small, progress=change).fit(folder)
     assert max(done) < ROWS
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_named(client, folder):
     source = open_source(folder)
     damage(folder / "1.parquet")
     with pytest.raises(InputError, match=r"1\.parquet"):
-        gpuvgm.TableTransformer(executor=DaskExecutor(client, portion_rows=700)).fit(source)
+        gpuvgm.TableTransformer(executor=DaskExecutor(client, partition_rows=700)).fit(source)
 
 
 @pytest.mark.exhaustive
@@ -100,7 +100,7 @@ def test_a_thousand_small_files_are_one_table(client, tmp_path):
         pq.write_table(table.slice(low, high - low), many / f"{number:04}.parquet")
     assert number == 999
     pq.write_table(table, tmp_path / "one.parquet")
-    spread = gpuvgm.TableTransformer(effort="research", executor=DaskExecutor(client, portion_rows=300)).fit(many)
+    spread = gpuvgm.TableTransformer(effort="research", executor=DaskExecutor(client, partition_rows=300)).fit(many)
     alone = gpuvgm.TableTransformer(effort="research").fit(tmp_path / "one.parquet")
     of = [type(t.model_)(t.model_.columns, t.model_.seed, t.model_.rows, {}) for t in (spread, alone)]
     assert fingerprint(of[0]) == fingerprint(of[1])

@@ -72,7 +72,7 @@ def test_workers_die_in_exact_em(cluster, rows, monkeypatch):
     one = gpuvgm.TableTransformer(**settings).fit(rows)
     client = cluster()
     monkeypatch.setattr(Held, "map", dying_at((2, 9, 15), client, Held.map))
-    many = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, portion_rows=PORTION)).fit(rows)
+    many = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=PORTION)).fit(rows)
     assert fingerprint(many.model_) == fingerprint(one.model_)
 
 
@@ -85,7 +85,7 @@ def test_the_only_worker_dies_and_is_started_again(cluster, rows, fitted):
 
 @pytest.mark.parametrize("call", ["fit", "transform"])
 def test_all_workers_are_lost_and_none_comes(cluster, rows, fitted, monkeypatch, call, tmp_path):
-    monkeypatch.setattr("gpuvgm.execution.dask_tasks.WITHOUT_WORKERS", 2.0)
+    monkeypatch.setattr("gpuvgm.execution.dask.WITHOUT_WORKERS", 2.0)
     client = cluster(workers=1)
     executor = Dying(client, ROWS // 4, PORTION)
 
@@ -115,7 +115,7 @@ def test_a_portion_that_always_kills_its_worker_is_given_up(cluster, rows, monke
 
 
 class Fatal:
-    """A portion that cannot be worked on."""
+    """A partition that cannot be worked on."""
 
     rows = 1
 
@@ -164,7 +164,7 @@ def test_held_rows_that_are_more_than_a_workers_memory_go_to_disk(cluster, tmp_p
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Held, "map", look)
-        again = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, portion_rows=10**6)).fit(path)
+        again = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=10**6)).fit(path)
     assert max(max(seen.values()) for seen in spilled) > 0
     assert fingerprint(again.model_) == fingerprint(one.model_)
 

@@ -19,8 +19,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.io import DeviceSource, open_source, restore
 from gpuvgm.io import device as device_frames
 from gpuvgm.io.block import DeviceTable, host_table, joined
-from gpuvgm.io.cudf_files import device_files, grouped
-from gpuvgm.io.device import lies_on_device
+from gpuvgm.io.device import device_files, grouped, lies_on_device
 from tests.frames.device_arrays import NAMESPACE, FakeFrame, FakeSeries, OnDevice, up, use_fake_cudf
 
 ROWS = 10

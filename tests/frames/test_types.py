@@ -15,7 +15,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.columns.inference import is_level_type
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
-from gpuvgm.io.arrow_types import is_number_type
+from gpuvgm.io.arrow import is_number_type
 from tests.frames.arrow_types import MISSING, ROWS, SHAPES, arrow_columns, python_values
 
 

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import MANIFEST, sinks
+from gpuvgm.io import MANIFEST
+from gpuvgm.io import sink as sinks
 from tests.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.fuzz.mutations import spoil
 from tests.fuzz.tables import difference

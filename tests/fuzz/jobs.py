@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from tests.fuzz.harness import WrongResult
 
-PORTION_ROWS = 2_500  # of a fit's journal
+PARTITION_ROWS = 2_500  # of a fit's journal
 ROWS = 20_000
 FILES = 3  # of a folder of sources
 STEPS = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree", "fcntl.flock"})
@@ -197,7 +197,7 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
 
 
 def same_for_every_run() -> None:
-    """Small portions of journals, and models that say they were made at one and the same time."""
+    """Small partitions of journals, and models that say they were made at one and the same time."""
     from gpuvgm.execution import local as execution
     from gpuvgm.table import model_file as store
 
@@ -206,7 +206,7 @@ def same_for_every_run() -> None:
         def now(cls, tz: Any = None) -> datetime:
             return datetime(2026, 1, 1, tzinfo=UTC)
 
-    execution.PORTION_ROWS = PORTION_ROWS
+    execution.PARTITION_ROWS = PARTITION_ROWS
     store.datetime = Now
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import gpuvgm
 from gpuvgm.config import Retries
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.io import retries
+from gpuvgm.io import remote as retries
 from tests.fuzz.harness import Target, WrongResult
-from tests.fuzz.jobs import PORTION_ROWS, Unclean, same_for_every_run
+from tests.fuzz.jobs import PARTITION_ROWS, Unclean, same_for_every_run
 from tests.fuzz.runs import changed_content, inputs_of_all, without_source
 from tests.storage.faults import Faults, running
 
@@ -111,7 +111,7 @@ def fit(place: str) -> Result:
 
 def transform(place: str, name: str = "out.parquet") -> Result:
     """Encode rows into a file or a folder."""
-    gpuvgm.load(f"{place}/model.gpuvgm").transform(f"{place}/rows", out=f"{place}/{name}", part_rows=PORTION_ROWS)
+    gpuvgm.load(f"{place}/model.gpuvgm").transform(f"{place}/rows", out=f"{place}/{name}", part_rows=PARTITION_ROWS)
     return {name: None}
 
 

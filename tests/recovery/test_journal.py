@@ -26,8 +26,8 @@ from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import packed, unpacked
 from gpuvgm.table.model_file import fingerprint
 
-ROWS, PORTION_ROWS = 40_000, 7000
-PORTIONS = -(-ROWS // PORTION_ROWS)
+ROWS, PARTITION_ROWS = 40_000, 7000
+PORTIONS = -(-ROWS // PARTITION_ROWS)
 COLUMNS = {
     "amount": {"kind": "continuous", "log": True},
     "balance": "mixed",
@@ -40,7 +40,7 @@ COLUMNS = {
 
 @pytest.fixture(autouse=True)
 def small_portions(monkeypatch):
-    monkeypatch.setattr(execution, "PORTION_ROWS", PORTION_ROWS)
+    monkeypatch.setattr(execution, "PORTION_ROWS", PARTITION_ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,13 @@ def whole(data):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """First rows of the portions that were counted."""
+    """First rows of the partitions that were counted."""
     seen = []
-    count = tallies._tally_portion
+    count = tallies._tally_partition
 
-    def noted(function, portion, executor):
-        seen.append(portion.first_row)
-        return count(function, portion, executor)
+    def noted(function, partition, executor):
+        seen.append(partition.first_row)
+        return count(function, partition, executor)
 
     monkeypatch.setattr(tallies, "_tally_portion", noted)
     return seen
@@ -82,14 +82,14 @@ class Interrupted(Exception):
 
 @pytest.fixture
 def cut(data, tmp_path, monkeypatch):
-    """A journal that two portions of the pass after the logarithm's were kept in."""
-    count, calls = tallies._tally_portion, []
+    """A journal that two partitions of the pass after the logarithm's were kept in."""
+    count, calls = tallies._tally_partition, []
 
-    def limited(function, portion, executor):
-        calls.append(portion)
+    def limited(function, partition, executor):
+        calls.append(partition)
         if len(calls) > PORTIONS + 2:
             raise Interrupted
-        return count(function, portion, executor)
+        return count(function, partition, executor)
 
     with monkeypatch.context() as patched:
         patched.setattr(tallies, "_tally_portion", limited)
@@ -107,7 +107,7 @@ def is_the_same(fitted, whole):
 
 def test_a_fit_with_a_journal_is_the_same(data, whole, tmp_path, counted):
     is_the_same(transformer().fit(data, journal=tmp_path / "j"), whole)
-    assert counted == [*range(0, ROWS, PORTION_ROWS)] * 2
+    assert counted == [*range(0, ROWS, PARTITION_ROWS)] * 2
     again = transformer().fit(data, journal=tmp_path / "j", resume=True)
     is_the_same(again, whole)
     assert len(counted) == 2 * PORTIONS
@@ -115,7 +115,7 @@ def test_a_fit_with_a_journal_is_the_same(data, whole, tmp_path, counted):
 
 def test_only_what_is_missing_is_counted(data, whole, cut, counted):
     is_the_same(transformer().fit(data, journal=cut, resume=True), whole)
-    assert counted == [*range(2 * PORTION_ROWS, ROWS, PORTION_ROWS)]
+    assert counted == [*range(2 * PARTITION_ROWS, ROWS, PARTITION_ROWS)]
 
 
 def test_without_resume_everything_is_counted_again(data, whole, cut, counted):
@@ -125,7 +125,7 @@ def test_without_resume_everything_is_counted_again(data, whole, cut, counted):
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_a_damaged_file_is_counted_again(data, whole, cut, counted, caplog, harm):
-    name = next(name for name, entry in read_manifest(cut / NAME).done.items() if entry["first_row"] == PORTION_ROWS)
+    name = next(name for name, entry in read_manifest(cut / NAME).done.items() if entry["first_row"] == PARTITION_ROWS)
     body = bytearray((cut / name).read_bytes())
     body[len(body) // 2] ^= 1
     if harm == "remove":
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_counted_again(data, whole, cut, counted, caplog, harm
     else:
         (cut / name).write_bytes(body if harm == "flip" else body[:-5])
     is_the_same(transformer().fit(data, journal=cut, resume=True), whole)
-    assert PORTION_ROWS in counted
+    assert PARTITION_ROWS in counted
     assert f"{name}: is damaged" in caplog.text
 
 
@@ -160,7 +160,7 @@ def test_folders_that_are_no_journal_are_refused(data, tmp_path):
 
 def test_a_cluster_keeps_a_journal_too(data, whole, cut):
     with gpuvgm.cluster(workers=2, threads=1, gpus=False) as client:
-        executor = gpuvgm.DaskExecutor(client, portion_rows=PORTION_ROWS)
+        executor = gpuvgm.DaskExecutor(client, partition_rows=PARTITION_ROWS)
         is_the_same(transformer(executor=executor).fit(data, journal=cut, resume=True), whole)
 
 

@@ -116,12 +116,12 @@ def test_a_second_transform_takes_nothing_from_the_first(transformer, rows, tmp_
 def test_a_second_fit_takes_no_journal_from_the_first(rows, tmp_path, monkeypatch, resume):
     refused, keep = [], journal.Pass.keep
 
-    def kept(self, portion, tallies):
+    def kept(self, partition, tallies):
         if not refused:
             refused.append(None)
             with pytest.raises(InputError, match="works there"):
                 gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j", resume=resume)
-        keep(self, portion, tallies)
+        keep(self, partition, tallies)
 
     monkeypatch.setattr(journal.Pass, "keep", kept)
     gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j")

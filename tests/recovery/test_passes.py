@@ -16,7 +16,7 @@ from gpuvgm.table.model_file import fingerprint
 
 
 @pytest.mark.parametrize("lengths", [(8_192, 4_096), (4_096, 12_288)])
-def test_portions_of_another_length_are_counted_again(rows, tmp_path, monkeypatch, lengths):
+def test_partitions_of_another_length_are_counted_again(rows, tmp_path, monkeypatch, lengths):
     whole = gpuvgm.TableTransformer(effort="research").fit(rows)
     for length in lengths:
         monkeypatch.setattr(LocalExecutor, "rows_of_portions", lambda self, rows, length=length: length)

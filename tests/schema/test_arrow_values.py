@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.io.arrow_values import exactly_cast, joined_arrays, plain_column, taken
+from gpuvgm.io.arrow import exactly_cast, joined_arrays, plain_column, taken
 
 
 def coded(codes, entries, type_=None):

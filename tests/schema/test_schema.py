@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gpuvgm.columns.schema import KINDS, ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_number_type
+from gpuvgm.io.arrow import is_number_type
 
 ROWS = 300
 SOURCE = "trips.parquet"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.config import Retries
-from gpuvgm.io import retries
+from gpuvgm.io import remote as retries
 from tests.storage.faults import Faults, running
 
 ROWS = 20_000

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from gpuvgm.io import ranges
-from gpuvgm.io.ranges import RangeReader
+from gpuvgm.io import remote as ranges
+from gpuvgm.io.remote import RangeReader
 
 MIB = 1 << 20
 BODY = random.Random(0).randbytes(5 * MIB)

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.io import cudf_files, open_source, read_metadata
+from gpuvgm.io import device as cudf_files
+from gpuvgm.io import open_source, read_metadata
 from tests.storage.conftest import ROWS, store
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from gpuvgm.config import RETRIES, Retries
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.io import retries
-from gpuvgm.io.retries import ShortRead, delay_after, passes, persistently
+from gpuvgm.io import remote as retries
+from gpuvgm.io.remote import ShortRead, delay_after, passes, persistently
 
 
 def answer(status, code="Code"):

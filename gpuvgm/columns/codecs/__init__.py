@@ -20,7 +20,7 @@ from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_datetime_type, type_of
+from gpuvgm.io.arrow import is_datetime_type, type_of
 from gpuvgm.summary.grid import Floats
 
 __all__ = [

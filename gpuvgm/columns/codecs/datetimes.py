@@ -16,7 +16,7 @@ from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, whole_numbers
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_types import is_datetime_type, type_of
+from gpuvgm.io.arrow import is_datetime_type, type_of
 from gpuvgm.summary.grid import Floats
 
 _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}

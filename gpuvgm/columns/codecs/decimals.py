@@ -25,7 +25,7 @@ from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, total
 from gpuvgm.columns.codecs.words import NARROW, Integers, Words, decimal_array, words_of
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 WIDEST = 38  # digits of 128 bits

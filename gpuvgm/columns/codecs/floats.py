@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, no_rows
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 Precision = type[np.floating[Any]]

@@ -12,7 +12,7 @@ from gpuvgm.arrays import Array, Column, column_of, namespace_of
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.io.arrow_types import type_of
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 

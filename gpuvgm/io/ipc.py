@@ -1,8 +1,4 @@
-"""One Arrow IPC file (also Feather), in the file or the stream format; memory-mapped where it lies on this machine.
-
-Every record batch is checked whole before its rows are used: these files carry no checksums, and Arrow follows damaged
-offsets and indices out of the file.
-"""
+"""Arrow IPC files."""
 
 from __future__ import annotations
 
@@ -19,8 +15,8 @@ from gpuvgm.io.arrow_checks import check_batch, check_schema, reading_options
 from gpuvgm.io.block import trimmed
 from gpuvgm.io.locations import Location, arrow_input
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Runs, reason
-from gpuvgm.shortage import damage_as
+from gpuvgm.io.source import Runs
+from gpuvgm.shortage import damage_as, reason
 
 FILE_MAGIC = b"ARROW1"
 

@@ -1,20 +1,79 @@
-"""Sources over arrays in memory: pandas frames, dictionaries of arrays, matrices; converted block by block."""
+"""Tables in memory as sources: pandas, polars, Arrow, dicts and matrices of arrays, streams, iterators, and samples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_values import LARGEST_WHOLE, joined_arrays
-from gpuvgm.io.block import Block, rows_only
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, reason
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.io.arrow import LARGEST_WHOLE, exactly_cast, joined_arrays
+from gpuvgm.io.block import Block, reblock, rows_only
+from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
+from gpuvgm.shortage import ARROW_PROBLEMS, reason
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource(Source):
+    """A pyarrow table in memory; blocks are slices of it.
+
+    Parameters
+    ----------
+    name, flavour : str
+        See `Source`.
+    table : pyarrow.Table
+        The rows.
+    """
+
+    name: str
+    flavour: str
+    table: pa.Table
+    repeatable: bool = True
+
+    def __post_init__(self) -> None:
+        check_names(self.name, self.table.schema.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and Arrow types as given."""
+        return self.table.schema
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.table.num_rows)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks; slices where a block lies within one chunk."""
+        check_request(self.name, self.schema, columns, block_rows)
+        return reblock(self.table.select(list(columns)).to_batches(), block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Rows of each run, one after the other; slices, no copy."""
+        check_request(self.name, self.schema, columns)
+        check_runs(self.name, self.rows, runs)
+        table = self.table.select(list(columns))
+        return pa.concat_tables([table.slice(0, 0), *(table.slice(start, length) for start, length in runs)])
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Kind and shape."""
+        return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names)}
+
+
+def polars_source(frame: Any) -> TableSource | ArraySource:
+    """A source over a polars DataFrame, through the Arrow C stream; what Arrow has no type for is refused when read."""
+    name = "polars.DataFrame"
+    if "Object" not in map(str, frame.dtypes):
+        with suppress(*ARROW_PROBLEMS):
+            return TableSource(name, "polars", pa.table(frame))
+    columns = {one.name: stream_column(name, one.name, one) for one in frame.get_columns()}
+    return ArraySource(name, "polars", columns, len(frame))
+
 
 infer_type: Any = pa.infer_type  # its stub asks for a mask
 
@@ -268,3 +327,208 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
     whole = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
     return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=whole)
+
+
+class StreamSource(Source):
+    """Anything with `__arrow_c_stream__`.
+
+    A RecordBatchReader can be read once. Others (a duckdb relation) are asked for a new stream each time.
+
+    Parameters
+    ----------
+    name : str
+        See `Source`.
+    stream : object
+        The producer of the stream.
+    """
+
+    flavour = "stream"
+    rows: int | None = None
+    name: str
+    repeatable: bool
+    schema: pa.Schema
+
+    def __init__(self, name: str, stream: Any) -> None:
+        self.name = name
+        self.repeatable = not isinstance(stream, (pa.RecordBatchReader, Iterator))
+        self._stream = stream
+        self._reader: pa.RecordBatchReader | None = self._open()
+        self.schema = self._reader.schema
+        check_names(name, self.schema.names)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks."""
+        check_request(self.name, self.schema, columns, block_rows)
+        reader, self._reader = self._reader, None
+        if reader is None:
+            reader = self._again()
+        return reblock((batch.select(list(columns)) for batch in reader), block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Refused: the number of rows is unknown."""
+        check_runs(self.name, None, runs)
+        raise AssertionError
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Kind and number of columns."""
+        return {"kind": self.name, "columns": len(self.schema.names)}
+
+    def _open(self) -> pa.RecordBatchReader:
+        if isinstance(self._stream, pa.RecordBatchReader):
+            return self._stream
+        try:
+            return pa.RecordBatchReader.from_stream(self._stream)
+        except (*ARROW_PROBLEMS, TypeError, ValueError, RuntimeError) as problem:
+            raise InputError(
+                f"{self.name}: its Arrow stream is not a table ({reason(problem)}); it needs columns"
+            ) from problem
+
+    def _again(self) -> pa.RecordBatchReader:
+        if not self.repeatable:
+            raise read_once(self.name)
+        reader = self._open()
+        if not reader.schema.equals(self.schema):
+            raise SourceChangedError(f"{self.name}: its columns changed between two readings; give a table that stays")
+        return reader
+
+
+class IteratorSource(Source):
+    """An iterator of tables, or of anything else `open_source` takes; read once.
+
+    Parameters
+    ----------
+    parts : iterator
+        Tables of the same columns and types; types may differ where the cast to those of the first loses nothing.
+    opener : callable
+        `open_source`.
+    """
+
+    flavour = "stream"
+    repeatable = False
+    rows: int | None = None
+    name: str
+    schema: pa.Schema
+
+    def __init__(self, parts: Iterator[Any], opener: Callable[[object], Source]) -> None:
+        self.name = type(parts).__name__
+        self._opener = opener
+        first = next(parts, None)
+        if first is None:
+            raise InputError(f"{self.name}: the iterator gave nothing; it may have been read before, give a new one")
+        opened = self._opened(0, first)
+        self.schema = opened.schema
+        self._parts: Iterator[Any] | None = chain([opened], parts)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks, across the borders of the parts."""
+        check_request(self.name, self.schema, columns, block_rows)
+        parts, self._parts = self._parts, None
+        if parts is None:
+            raise read_once(self.name)
+        return reblock(self._batches(parts, columns, block_rows), block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Refused: the number of rows is unknown."""
+        check_runs(self.name, None, runs)
+        raise AssertionError
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Kind and number of columns."""
+        return {"kind": self.name, "columns": len(self.schema.names)}
+
+    def _opened(self, number: int, part: Any) -> Source:
+        try:
+            return self._opener(part)
+        except InputError as problem:
+            raise InputError(f"{self.name}, part {number}: {problem}") from problem
+
+    def _batches(self, parts: Iterator[Any], columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        wanted = pa.schema([self.schema.field(name) for name in columns])
+        for number, part in enumerate(parts):
+            source = self._opened(number, part)
+            check_request(f"{self.name}, part {number}", source.schema, columns)
+            for block in source.blocks(columns, batch_rows):
+                yield self._fitted(number, block.batch, wanted)
+
+    def _fitted(self, number: int, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+        if batch.schema.types == wanted.types:
+            return batch if batch.schema.equals(wanted) else pa.RecordBatch.from_arrays(batch.columns, schema=wanted)
+        try:
+            columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
+            return pa.RecordBatch.from_arrays(columns, schema=wanted)
+        except ARROW_PROBLEMS:
+            check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)
+            raise
+
+
+def read_once(name: str) -> InputError:
+    """The refusal of a second reading."""
+    return InputError(f"{name}: can be read only once; give a file, a table or a new iterator")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSource(Source):
+    """Rows of a source as a source of their own.
+
+    Parameters
+    ----------
+    origin : Source
+        Where the rows came from.
+    table : pyarrow.Table
+        The rows of those columns that are used.
+    record : dict
+        How the sample was taken: "rows", "of" (None: unknown), "seed" and "stratified"; part of the fingerprint.
+    runs : sequence of (int, int), optional
+        Where the rows lie in the origin, if all columns have the same rows.
+    """
+
+    origin: Source
+    table: pa.Table
+    record: dict[str, Any]
+    runs: Runs | None = None
+    flavour: str = "sample"
+    repeatable: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name of the origin, and that it is a sample."""
+        return f"sample of {self.origin.name}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of the origin."""
+        return self.origin.schema
+
+    @property
+    def rows(self) -> int:
+        """Number of sampled rows."""
+        return int(self.table.num_rows)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns through in blocks."""
+        return self._held.blocks(columns, block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Sampled rows by their position in the sample."""
+        return self._held.sample(columns, runs)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """That of the origin, and how the sample was taken."""
+        return self.origin.fingerprint() | {"sample": self.record}
+
+    def locate(self, row: int) -> str:
+        """Where a row of the sample lies in the origin, as far as that is known."""
+        origin = self.row_of(row)
+        return Source.locate(self, row) if origin is None else self.origin.locate(origin)
+
+    def row_of(self, row: int) -> int | None:
+        """Row of the origin that a row of the sample is; None where every column has rows of its own."""
+        for start, length in self.runs or ():
+            if row < length:
+                return start + row
+            row -= length
+        return None
+
+    @property
+    def _held(self) -> TableSource:
+        return TableSource(self.name, self.flavour, self.table)

@@ -14,10 +14,16 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.io.device import device_source
 from gpuvgm.io.files import file_source
-from gpuvgm.io.memory import dict_source, matrix_source, pandas_source
+from gpuvgm.io.frames import (
+    IteratorSource,
+    StreamSource,
+    TableSource,
+    dict_source,
+    matrix_source,
+    pandas_source,
+    polars_source,
+)
 from gpuvgm.io.source import Source
-from gpuvgm.io.stream import IteratorSource, StreamSource
-from gpuvgm.io.tables import TableSource, polars_source
 
 Opener = Callable[[object], Source]
 ACCEPTED = (

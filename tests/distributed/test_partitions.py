@@ -1,4 +1,4 @@
-"""Portions of sources: any cut gives every row once and in order, and they are small where rows lie in files."""
+"""Partitions of sources: any cut gives every row once and in order, and they are small where rows lie in files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm.execution.partitions import Reading, files_of, portions, rows_of_file, with_known_rows
+from gpuvgm.execution.partitions import Reading, files_of, partitions, rows_of_file, with_known_rows
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io.files import FileSource
 
@@ -49,7 +49,7 @@ def write(rows: pa.Table, path: Path) -> Path:
 @cache
 def files(form: str) -> tuple[Path, ...]:
     """The table as files of several sizes; none is empty of rows in formats that keep no types then."""
-    folder = Path(mkdtemp(prefix="gpuvgm-test-portions-"))
+    folder = Path(mkdtemp(prefix="gpuvgm-test-partitions-"))
     endings = ("parquet", "arrow", "csv", "arrows") if form == "mixed" else (form,)
     paths, start = [], 0
     for number, rows in enumerate(SIZES):
@@ -81,10 +81,10 @@ def sizes_of(form: str) -> list[int]:
 
 
 def rows_of(cut) -> list[dict[str, object]]:
-    """All rows of portions, read from pickles of them; their places are checked on the way."""
+    """All rows of partitions, read from pickles of them; their places are checked on the way."""
     found, at = [], 0
-    for portion in cut:
-        again = pickle.loads(pickle.dumps(portion))
+    for partition in cut:
+        again = pickle.loads(pickle.dumps(partition))
         assert again.first_row == at
         for block in again.opened().blocks:
             assert block.first_row == at
@@ -96,46 +96,46 @@ def rows_of(cut) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=12, deadline=None)
-@given(portion_rows=st.integers(1, ROWS + 10), block_rows=st.integers(1, ROWS + 10))
-def test_any_cut_gives_the_same_rows(form, portion_rows, block_rows):
-    portion_rows = max(portion_rows, 20)  # below that it takes long, and the small files are cut anyhow
+@given(partition_rows=st.integers(1, ROWS + 10), block_rows=st.integers(1, ROWS + 10))
+def test_any_cut_gives_the_same_rows(form, partition_rows, block_rows):
+    partition_rows = max(partition_rows, 20)  # below that it takes long, and the small files are cut anyhow
     names = ("word", "n")
-    cut = list(portions(source_of(form), Reading("reference", names, block_rows), portion_rows))
+    cut = list(partitions(source_of(form), Reading("reference", names, block_rows), partition_rows))
     assert rows_of(cut) == table().select(names).to_pylist()
-    assert all(portion.rows > 0 for portion in cut)
-    if form not in ("csv", "arrows", "mixed"):  # these are read from their beginning, so each is a portion
-        assert max(portion.rows for portion in cut) <= portion_rows
+    assert all(partition.rows > 0 for partition in cut)
+    if form not in ("csv", "arrows", "mixed"):  # these are read from their beginning, so each is a partition
+        assert max(partition.rows for partition in cut) <= partition_rows
 
 
 def test_rows_without_columns_are_counted():
-    cut = list(portions(source_of("parquet"), Reading("reference", (), 100), 250))
-    assert [portion.rows for portion in cut] == [250, 250, 250, 250, 3]
-    assert sum(block.rows for portion in cut for block in portion.opened().blocks) == ROWS
+    cut = list(partitions(source_of("parquet"), Reading("reference", (), 100), 250))
+    assert [partition.rows for partition in cut] == [250, 250, 250, 250, 3]
+    assert sum(block.rows for partition in cut for block in partition.opened().blocks) == ROWS
 
 
 def test_an_empty_source_has_no_portions():
-    assert list(portions(open_source(table().slice(0, 0)), Reading("reference", ("x",), 10), 10)) == []
+    assert list(partitions(open_source(table().slice(0, 0)), Reading("reference", ("x",), 10), 10)) == []
     nothing = open_source(files("parquet")[0])
     assert isinstance(nothing, FileSource)
-    assert list(portions(nothing, Reading("reference", ("x",), 10), 10)) == []
+    assert list(partitions(nothing, Reading("reference", ("x",), 10), 10)) == []
 
 
-@pytest.mark.parametrize("portion_rows", [10, 200, 100_000])
-def test_portions_of_a_thousand_files_are_small(tmp_path, portion_rows):
+@pytest.mark.parametrize("partition_rows", [10, 200, 100_000])
+def test_partitions_of_a_thousand_files_are_small(tmp_path, partition_rows):
     rows = table().slice(0, 5)
     for number in range(1000):
         pq.write_table(rows, tmp_path / f"part-{number:04}.parquet")
     for given_as in (tmp_path, sorted(tmp_path.iterdir())):
-        cut = list(portions(open_source(given_as), Reading("reference", ("x",), 1000), portion_rows))
-        assert sum(portion.rows for portion in cut) == 5000
-        sizes = [len(pickle.dumps(portion)) for portion in cut]
-        files_each = max(len(portion.source.parts) for portion in cut)
+        cut = list(partitions(open_source(given_as), Reading("reference", ("x",), 1000), partition_rows))
+        assert sum(partition.rows for partition in cut) == 5000
+        sizes = [len(pickle.dumps(partition)) for partition in cut]
+        files_each = max(len(partition.source.parts) for partition in cut)
         assert max(sizes) < 2_000 + 300 * files_each
-        assert portion_rows > 200 or max(sizes) < 20_000
+        assert partition_rows > 200 or max(sizes) < 20_000
 
 
 def test_a_pandas_frame_keeps_its_types_in_every_portion():
     words = pd.DataFrame({"word": pd.Series([None] * 10 + ["a"] * 10, dtype=object), "n": [1] * 20})
-    cut = list(portions(open_source(words), Reading("reference", ("word", "n"), 5), 10))
-    schemas = {str(block.batch.schema) for portion in cut for block in portion.opened().blocks}
+    cut = list(partitions(open_source(words), Reading("reference", ("word", "n"), 5), 10))
+    schemas = {str(block.batch.schema) for partition in cut for block in partition.opened().blocks}
     assert len(schemas) == 1
