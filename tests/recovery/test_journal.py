@@ -40,7 +40,7 @@ COLUMNS = {
 
 @pytest.fixture(autouse=True)
 def small_portions(monkeypatch):
-    monkeypatch.setattr(execution, "PORTION_ROWS", PARTITION_ROWS)
+    monkeypatch.setattr(execution, "PARTITION_ROWS", PARTITION_ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def exit_code(*arguments):
 SMALL = """
 import sys
 from gpuvgm.execution import local as execution
-execution.PORTION_ROWS = 2000
+execution.PARTITION_ROWS = 2000
 from gpuvgm.__main__ import main
 main()
 """
