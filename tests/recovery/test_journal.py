@@ -72,7 +72,7 @@ def counted(monkeypatch):
         seen.append(partition.first_row)
         return count(function, partition, executor)
 
-    monkeypatch.setattr(tallies, "_tally_portion", noted)
+    monkeypatch.setattr(tallies, "_tally_partition", noted)
     return seen
 
 
@@ -92,7 +92,7 @@ def cut(data, tmp_path, monkeypatch):
         return count(function, partition, executor)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tallies, "_tally_portion", limited)
+        patched.setattr(tallies, "_tally_partition", limited)
         with pytest.raises(Interrupted):
             transformer().fit(data, journal=tmp_path / "j")
     assert len(read_manifest(tmp_path / "j" / NAME).done) == PORTIONS + 2
