@@ -1,4 +1,5 @@
-// Logarithm, digamma and log-gamma of K-vectors: the operations of gpuvgm/mixture/special.py one by one, hence the same bits.
+// Logarithm, digamma and log-gamma of K-vectors: the operations of gpuvgm/mixture/special.py one by one, hence the same
+// bits.
 #pragma once
 #include <cmath>
 
