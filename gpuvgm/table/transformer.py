@@ -376,10 +376,10 @@ class TableTransformer(ColumnPlots, FittedRows):
         summaries : bool
             Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
         """
-        settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
-        settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         left = getattr(self, "unfinished_", None)
         fitted = left or FittedTable.of(self._fitted(), self.schema_, self.summaries_, {})
+        settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
+        settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         held = fitted.summaries if summaries else {}
         save_model(replace(fitted, settings=settings, summaries=held), fspath(path))
 
