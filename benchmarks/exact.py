@@ -12,8 +12,7 @@ from benchmarks.fit import SCIKIT_LEARN, scikit_learn_fit
 from benchmarks.inputs import FITTED_ROWS, amounts, fitted_column, plan_for
 from benchmarks.machine import aim
 from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
-from gpuvgm.columns.mixture import row_start
-from gpuvgm.columns.numeric import nearest_seeds
+from gpuvgm.columns.numeric import nearest_seeds, row_start
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import over_rows

@@ -1,16 +1,22 @@
-"""Samples of a source: what kinds, grids and centres are settled from before all rows are read."""
+"""Samples of a source: for plans, and for fits on a part of the rows, stratified or not."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Block, Source
+from gpuvgm.io import Block, SampleSource, Source
+from gpuvgm.io.arrow import joined_arrays, plain_column, row_bytes, taken
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
@@ -78,3 +84,163 @@ def sample_runs(rows: int, seed: int, count: int | None = None) -> list[tuple[in
         (low + int(random.integers(0, width - length + 1)), int(length))
         for low, width, length in zip(borders[:-1], room, lengths, strict=True)
     ]
+
+
+STRATIFIED_READS = 4  # times as many rows are read as are taken by strata
+HEAD_BLOCK_ROWS = 1 << 16
+Column: TypeAlias = "pa.ChunkedArray[Any]"
+_LOG = logging.getLogger("gpuvgm")
+
+
+def sampled_source(source: Source, names: Sequence[str], count: int, seed: int, *, stratified: bool) -> SampleSource:
+    """A sample of a source, for a fit in its place.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    names : sequence of str
+        Columns to read.
+    count : int
+        Rows of the sample; all rows where there are no more.
+    seed : int
+        Seed of the places.
+    stratified : bool
+        Whether each column takes its rows by strata of its own values, from four times as many rows.
+
+    Returns
+    -------
+    SampleSource
+        Of sources that do not know their number of rows: the first rows, which the log says.
+    """
+    wanted = count * STRATIFIED_READS if stratified else count
+    total = source.rows if source.repeatable else None
+    runs = [(0, wanted)] if total is None else sample_runs(total, seed, wanted)
+    table = _head(source, names, wanted) if total is None else source.sample(names, runs)
+    by_strata = stratified and table.num_rows > count
+    if by_strata:
+        table = stratify(table, count, seed)
+    record = {"rows": table.num_rows, "of": total, "seed": seed, "stratified": stratified}
+    return SampleSource(source, table, record, None if by_strata else runs)
+
+
+def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
+    """The first rows of a source."""
+    _LOG.warning("%s: its number of rows is unknown: the sample is its first rows, not a random one", source.name)
+    batches, read = [], 0
+    blocks = source.blocks(names, min(count, HEAD_BLOCK_ROWS))
+    for block in blocks:
+        batches.append(block.batch)
+        read += block.rows
+        if read >= count:
+            break
+    close = getattr(blocks, "close", None)
+    if close is not None:
+        close()
+    return pa.Table.from_batches(batches, pa.schema([source.schema.field(name) for name in names])).slice(0, count)
+
+
+def stratify(table: pa.Table, count: int, seed: int) -> pa.Table:
+    """`count` rows of every column, taken from it alone: one from each of equal strata in the order of its values.
+
+    This is systematic sampling from an ordered frame (Cochran 1977, Sampling Techniques, chapter 8) with one random
+    offset for all columns. The least and the largest value are always among them, and missing values keep their share.
+    Columns without an order get rows at equal steps. The rows of a column stay in the order that they were read in;
+    those of different columns no longer belong together, which does not matter to fits of single columns.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        More than `count` rows.
+    count : int
+        Rows to take.
+    seed : int
+        Seed of the offset.
+    """
+    offset = float(np.random.Generator(np.random.PCG64(seed)).random())
+    columns = [_taken(_unified(column), count, offset) for column in table.columns]
+    return pa.Table.from_arrays(columns, names=table.schema.names)
+
+
+def _unified(column: Column) -> Column:
+    """The column with one dictionary, where it has such."""
+    return (
+        pa.chunked_array([joined_arrays(column.chunks, column.type)]) if pa.types.is_dictionary(column.type) else column
+    )
+
+
+def _taken(column: Column, count: int, offset: float) -> Any:
+    order = _order(column)
+    if order is None:
+        return taken(column, _steps(len(column), count, offset))
+    missing = len(column) - int(np.sum(_is_there(column)))
+    left = _share_of_missing(missing, len(column), count)
+    there, gone = order[: len(order) - missing], order[len(order) - missing :]
+    chosen = _steps(len(there), count - left, offset)
+    if len(chosen) > 1:
+        chosen[0], chosen[-1] = 0, len(there) - 1
+    rows = np.concatenate((there[chosen], gone[_steps(missing, left, offset)]))
+    return taken(column, np.sort(rows))
+
+
+def _share_of_missing(missing: int, rows: int, count: int) -> int:
+    """How many of `count` rows are missing: their share, but neither none nor all where there are others."""
+    share = round(count * missing / rows)
+    return min(max(share, min(missing, 1)), count - min(rows - missing, 1))
+
+
+def _steps(rows: int, count: int, offset: float) -> NDArray[np.int64]:
+    """Positions of one row in each of `count` equal parts of `rows` rows."""
+    return np.minimum(((np.arange(count) + offset) * (rows / max(count, 1))).astype(np.int64), rows - 1)
+
+
+def _is_there(column: Column) -> NDArray[np.bool_]:
+    """Rows that hold a value; NaN is none."""
+    valid: NDArray[np.bool_] = np.asarray(pc.is_valid(column))
+    if pa.types.is_floating(column.type):
+        if pa.types.is_float16(column.type):
+            column = column.cast(pa.float32())  # old Arrow looks for no NaN in halves
+        valid &= ~np.asarray(pc.is_null(column, nan_is_null=True))
+    return valid
+
+
+def _order(column: Column) -> NDArray[np.int64] | None:
+    """Rows in the order of their values, missing ones last; None for types without an order."""
+    if pa.types.is_nested(column.type):
+        return None
+    try:
+        return np.asarray(pc.sort_indices(_sortable(column))).astype(np.int64)
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return None
+
+
+def _sortable(column: Column) -> Column:
+    """The same values in a type that Arrow sorts."""
+    column = plain_column(column)
+    if pa.types.is_float16(column.type):
+        return column.cast(pa.float32())
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def sample_bytes(schema: pa.Schema, total: int | None, count: int, *, stratified: bool) -> int:
+    """Bytes that a sample takes while it is read: its rows twice, or those to choose from and the chosen ones."""
+    read = count * STRATIFIED_READS if stratified else count
+    rows = read if total is None else min(read, total)
+    return round(2 * rows * row_bytes(schema))
+
+
+def check_sample(sample_rows: object, *, stratified: bool) -> int | None:
+    """Rows of the sample that is asked for; None for all rows.
+
+    Raises
+    ------
+    InputError
+        For less than one row, and for strata without a sample.
+    """
+    if sample_rows is None:
+        if stratified:
+            raise InputError("stratified=True is a way to take a sample: give sample_rows too")
+        return None
+    if not isinstance(sample_rows, (int, np.integer)) or isinstance(sample_rows, bool) or sample_rows < 1:
+        raise InputError(f"sample_rows must be an integer of at least 1, got {sample_rows!r}")
+    return int(sample_rows)

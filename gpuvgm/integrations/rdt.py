@@ -24,7 +24,7 @@ from gpuvgm.mixture.estimator import BayesianGaussianMixture
 from gpuvgm.mixture.one_feature import config_of, estimate_of, outcome_of, plan
 from gpuvgm.mixture.posterior_nd import one_posterior
 from gpuvgm.mixture.problem import Estimate, Problem
-from gpuvgm.mixture.summary_fit import Column, fit_cells
+from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.summary.grid import Floats, Frame
 
 try:
@@ -75,7 +75,7 @@ class OnePassMixture(BayesianGaussianMixture):
             return super()._estimate(problem)
         frame, starts, grid = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
         sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
-        column = Column(grid, sums, tuple(starts), config_of(problem, frame, best=False, checked="end"))
+        column = ColumnFit(grid, sums, tuple(starts), config_of(problem, frame, best=False, checked="end"))
         outcome = outcome_of(fit_cells(problem.engine, column, problem.narrator))
         if outcome.error > LARGEST_END_ERROR:
             return super()._estimate(problem)

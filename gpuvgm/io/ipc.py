@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_checks import check_batch, check_schema, reading_options
+from gpuvgm.io.arrow import check_batch, check_schema, reading_options
 from gpuvgm.io.block import trimmed
 from gpuvgm.io.locations import Location, arrow_input
 from gpuvgm.io.remote import RemoteFile

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow_checks import check_schema
+from gpuvgm.io.arrow import check_schema
 from gpuvgm.io.block import trimmed
 from gpuvgm.io.checksums import (
     DATA_KEY,

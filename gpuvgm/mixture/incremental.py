@@ -19,7 +19,7 @@ from gpuvgm.mixture.problem import Estimate, Problem, explained
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
 from gpuvgm.mixture.several_features import fit_several
 from gpuvgm.mixture.statistics import GaussianStatistics
-from gpuvgm.mixture.summary_fit import Column, Start, fit_cells
+from gpuvgm.mixture.summary_fit import ColumnFit, Start, fit_cells
 from gpuvgm.summary.grid import Frame, Grid
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -76,7 +76,7 @@ class SeenColumn:
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """Fit on all rows seen, or the best that a search finds."""
         config = config_of(problem, self.frame, best=best, checked="refit")
-        column = Column(self.grid, self, (self.start,), config)
+        column = ColumnFit(self.grid, self, (self.start,), config)
         outcome = outcome_of(fit_cells(problem.engine, column))
         estimate = estimate_of(problem, self.frame, outcome)
         return explained(problem, estimate, outcome.search, np.nan) if best else estimate

@@ -31,8 +31,8 @@ from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.mixture.summary_fit import (
     Accumulators,
-    Column,
-    Columns,
+    ColumnFit,
+    ColumnFits,
     Outcome,
     Start,
     SummaryConfig,
@@ -126,11 +126,11 @@ def _fitted(
     *,
     best: bool = False,
     checked: Checked = "end",
-) -> Column:
+) -> ColumnFit:
     """The fit of the only column."""
     frame, starts, grid = planned
 
-    def each(work: Callable[[Column], Column], columns: Columns) -> Results[Column]:
+    def each(work: Callable[[ColumnFit], ColumnFit], columns: ColumnFits) -> Results[ColumnFit]:
         return Results({name: work(column) for name, column in columns.items()}, {})
 
     def scan(grids: Mapping[str, Grid]) -> Results[Any]:
@@ -141,11 +141,11 @@ def _fitted(
     accumulators = Accumulators(
         problem.engine, each, scan, partial(each, partial(_on_rows, problem)), narrator=problem.narrator
     )
-    column = Column(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
+    column = ColumnFit(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
     return fit(accumulators, {"x": column}).good["x"]
 
 
-def _on_rows(problem: Problem, column: Column) -> Column:
+def _on_rows(problem: Problem, column: ColumnFit) -> ColumnFit:
     """The column with its fit on every row: from the end of a search, or again from the start that was chosen."""
     frame, outcome, start = column.grid.frame, outcome_of(column), column.starts[0]
     if column.config.best:
@@ -185,7 +185,7 @@ def prior_in(problem: Problem, frame: Frame) -> Prior:
     return one_prior(problem.prior.within(coordinates_of(frame)))
 
 
-def outcome_of(column: Column) -> Outcome:
+def outcome_of(column: ColumnFit) -> Outcome:
     """What a fit of the column gave."""
     assert column.outcome is not None
     return column.outcome

@@ -109,7 +109,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnFit:
     """A column under way.
 
     Parameters
@@ -156,7 +156,7 @@ class Column:
         return replace(self, grid=grid, sums=sums, refinements=self.refinements + 1, trusted=True)
 
 
-Columns = dict[str, Column]
+ColumnFits = dict[str, ColumnFit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +178,20 @@ class Accumulators:
     """
 
     engine: Engine
-    each: Callable[[Callable[[Column], Column], Columns], Results[Column]]
+    each: Callable[[Callable[[ColumnFit], ColumnFit], ColumnFits], Results[ColumnFit]]
     summarise: Callable[[Mapping[str, Grid]], Results[Any]] | None = None
-    exact: Callable[[Columns], Results[Column]] | None = None
+    exact: Callable[[ColumnFits], Results[ColumnFit]] | None = None
     narrator: Narrator | None = None
 
 
-def fit(accumulators: Accumulators, columns: Columns) -> Results[Column]:
+def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
     """Fit columns on their summaries, refine the grids of those that miss the promise, else run exact EM.
 
     Parameters
     ----------
     accumulators : Accumulators
         What reads the rows.
-    columns : dict of str to Column
+    columns : dict of str to ColumnFit
         The columns, each with its summary.
 
     Returns
@@ -234,14 +234,14 @@ def centres_of(start: Start) -> Floats:
     return start.centres if isinstance(start, Seeds) else np.empty(0)
 
 
-def fit_cells(engine: Engine, column: Column, narrator: Narrator | None = None) -> Column:
+def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = None) -> ColumnFit:
     """Fit a column on its summary, and estimate the error.
 
     Parameters
     ----------
     engine : Engine
         Who runs E-steps over the cells.
-    column : Column
+    column : ColumnFit
         The column.
     narrator : Narrator, optional
         Who tells how it goes.
@@ -279,27 +279,27 @@ def fit_cells(engine: Engine, column: Column, narrator: Narrator | None = None) 
     return replace(chosen, outcome=Outcome(fit, error))
 
 
-def _is_split(column: Column, number: int) -> bool:
+def _is_split(column: ColumnFit, number: int) -> bool:
     """Whether the grid is split between the centres of the chosen start, which is the first of those drawn or not."""
     if number == 0:
         return column.trusted
     return np.array_equal(column.grid.midpoints, midpoint_keys(centres_of(column.starts[0])))
 
 
-def _refit(engine: Engine, column: Column, prior: Prior, cells: Cells) -> MixtureFit[Posterior]:
+def _refit(engine: Engine, column: ColumnFit, prior: Prior, cells: Cells) -> MixtureFit[Posterior]:
     """The same fit on other cells of the same rows."""
     start = first_posterior(prior, column.grid, column.starts[0], cells)
     return fit_mixture(over_cells(engine, cells), prior, start, column.config.stopping(cells.rows))
 
 
-def fit_rows(engine: Engine, column: Column, rows: RowSums, start: ComponentStatistics | None = None) -> Column:
+def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentStatistics | None = None) -> ColumnFit:
     """Exact EM: every E-step over every row, from where the rows start or from the nearest centres.
 
     Parameters
     ----------
     engine : Engine
         Who runs E-steps over cells.
-    column : Column
+    column : ColumnFit
         The column; after a search its result is where EM goes on from.
     rows : RowSums
         Sums over all its rows.

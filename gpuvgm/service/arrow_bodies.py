@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow_checks import check_buffers, check_schema, check_values, is_shared, reading_options, viewed_bytes
+from gpuvgm.io.arrow import check_buffers, check_schema, check_values, is_shared, reading_options, viewed_bytes
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.io.arrow_checks import has_offsets, is_shared, is_view, parts, viewed_bytes
+from gpuvgm.io.arrow import has_offsets, is_shared, is_view, parts, viewed_bytes
 from gpuvgm.service.limits import JSON_VALUE_BYTES
 
 

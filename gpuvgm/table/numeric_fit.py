@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, host_rows, namespace_of, to_numpy
-from gpuvgm.arrays import Column as Values
-from gpuvgm.columns import mixture
+from gpuvgm.arrays import Array, Column, host_rows, namespace_of, to_numpy
+from gpuvgm.columns import numeric
 from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
@@ -30,7 +29,7 @@ from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, 
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.statistics import ComponentStatistics
-from gpuvgm.mixture.summary_fit import Accumulators, Column, Columns, Outcome, fit, fit_rows, renewed
+from gpuvgm.mixture.summary_fit import Accumulators, ColumnFit, ColumnFits, Outcome, fit, fit_rows, renewed
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
 
@@ -53,10 +52,10 @@ class Counted:
         """Whether a mixture belongs to the column."""
         return not self.plan.ranged and self.summary.ordinary > 0
 
-    def fitted(self, column: Column) -> Counted:
+    def fitted(self, column: ColumnFit) -> Counted:
         """The column with what the driver of fits made of it."""
         sums: Any = column.sums
-        return Counted(mixture.plan_of(self.plan, column), sums, column.outcome)
+        return Counted(numeric.plan_of(self.plan, column), sums, column.outcome)
 
 
 def fit_numbers(
@@ -138,7 +137,7 @@ def _scanned(source: Source, plans: Mapping[str, NumberPlan], run: Run) -> Resul
 def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
     """Fits of the columns; without a source that can be read again, from their summaries alone."""
     plans = {name: column.plan for name, column in columns.items() if column.needs_fit}
-    begun = {name: mixture.column_of(plan, columns[name].summary) for name, plan in plans.items()}
+    begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
     if source is None:
         begun = {name: replace(column, asks_exact=False) for name, column in begun.items()}
 
@@ -147,7 +146,7 @@ def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Res
             plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
         return _scanned(source, {name: plans[name] for name in grids}, run)
 
-    def exact(source: Source, left: Columns) -> Results[Column]:
+    def exact(source: Source, left: ColumnFits) -> Results[ColumnFit]:
         missed = [name for name, column in left.items() if not column.asks_exact]
         if missed:
             _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
@@ -169,7 +168,7 @@ def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Res
     return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
 
 
-def fit_exactly(source: Source, plan: NumberPlan, column: Column, run: Run) -> Column:
+def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
     """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
 
     Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
@@ -202,7 +201,7 @@ def fit_exactly(source: Source, plan: NumberPlan, column: Column, run: Run) -> C
         return fit_rows(engine, column, _unchanged(plan, column, sums), start)
 
 
-def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: Column) -> Column:
+def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
     """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
 
     For k-means up to 2^24 rows come to this process; with more rows the centres are the plan's.
@@ -213,7 +212,7 @@ def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: Column) -> Colu
         The column's numbers.
     plan : NumberPlan
         What is settled about the column.
-    column : Column
+    column : ColumnFit
         The column.
     """
     start = None
@@ -223,7 +222,7 @@ def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: Column) -> Colu
     return fit_rows(rows.here, column, _unchanged(plan, column, sums), start)
 
 
-def _fit_over_blocks(source: Source, plan: NumberPlan, column: Column, run: Run) -> Column:
+def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
     """The same without the column in memory: every E-step reads the source again."""
     engine, frame = get_engine(run.engine), plan.grid.frame
     if _starts_from_rows(plan):
@@ -274,7 +273,7 @@ def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
     return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
 
 
-def _counted(column: Column) -> Summary:
+def _counted(column: ColumnFit) -> Summary:
     """The summary of a column's rows."""
     assert isinstance(column.sums, Summary)
     return column.sums
@@ -285,12 +284,12 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
 
 
-def _started(plan: NumberPlan, column: Column, numbers: Floats) -> tuple[Column, ComponentStatistics]:
+def _started(plan: NumberPlan, column: ColumnFit, numbers: Floats) -> tuple[ColumnFit, ComponentStatistics]:
     """The column with centres from k-means on its ordinary numbers, and the statistics that EM starts from."""
     y = plan.grid.frame.apply(numbers)
     _refuse_changed(plan, column, len(y))
     seeds = _seeds_of_rows(plan, numbers, y)
-    return replace(column, starts=(seeds,)), mixture.row_start(replace(plan, seeds=seeds), y)
+    return replace(column, starts=(seeds,)), numeric.row_start(replace(plan, seeds=seeds), y)
 
 
 def exact_row_bytes(plan: NumberPlan) -> int:
@@ -298,7 +297,7 @@ def exact_row_bytes(plan: NumberPlan) -> int:
     return EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)
 
 
-def _unchanged(plan: NumberPlan, column: Column, sums: RowSums) -> RowSums:
+def _unchanged(plan: NumberPlan, column: ColumnFit, sums: RowSums) -> RowSums:
     """Sums whose moments are refused where the rows are not those that were summarised."""
 
     def moments() -> ColumnMoments:
@@ -309,7 +308,7 @@ def _unchanged(plan: NumberPlan, column: Column, sums: RowSums) -> RowSums:
     return replace(sums, moments=moments)
 
 
-def _refuse_changed(plan: NumberPlan, column: Column, rows: int) -> None:
+def _refuse_changed(plan: NumberPlan, column: ColumnFit, rows: int) -> None:
     if rows != _counted(column).ordinary:
         raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
 
@@ -330,7 +329,7 @@ def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
 def _model(run: Run, column: Counted) -> ColumnModel:
     if column.plan.ranged:
         return column_of_range(column.plan, column.summary)
-    return mixture.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
+    return numeric.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
 
 
 def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run, *, fitted: bool = False) -> None:
@@ -352,7 +351,7 @@ def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:
     raise InputError(f'column "{plan.name}" changed while it was read')
 
 
-def _is_infinite(plan: NumberPlan, values: Values) -> NDArray[np.bool_]:
+def _is_infinite(plan: NumberPlan, values: Column) -> NDArray[np.bool_]:
     """Rows that are infinite, in the memory of the host."""
     numbers = ordinary_numbers(plan.codec, plan.modal, values)[0]
     return host_rows(namespace_of(numbers).isinf(numbers))
@@ -368,7 +367,7 @@ def _refuse_overflow(name: str, summary: Summary) -> None:
         )
 
 
-def _warn_of_errors(columns: Columns) -> None:
+def _warn_of_errors(columns: ColumnFits) -> None:
     for name, column in columns.items():
         if not column.is_good:
             _LOG.warning(

@@ -24,6 +24,7 @@ from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.memory import Need
+from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, check_folder_of, location_of
 from gpuvgm.summary.summary import Summary
@@ -32,7 +33,6 @@ from gpuvgm.table.encode import check_columns
 from gpuvgm.table.fit import add_rows, fit_source, raise_failures, requests_of
 from gpuvgm.table.model_file import load_model, save_model
 from gpuvgm.table.rows import FittedRows, Path_, Progress
-from gpuvgm.table.stratify import check_sample, sample_bytes, sampled_source
 
 OF_THIS_MACHINE = (
     "columns",

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns import mixture
+from gpuvgm.columns import numeric
 from gpuvgm.columns.base import ColumnRequest
 from gpuvgm.columns.numeric import NumberPlan, nearest_seeds, plan_numbers
 from gpuvgm.columns.schema import ColumnSpec
@@ -23,7 +23,7 @@ from gpuvgm.mixture.accumulate import CELL_FRAME, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture, mean_and_variance, prior_of
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.rows import Rows
-from gpuvgm.mixture.summary_fit import fit_cells
+from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.table.fit import FittedColumns, fit_table
 from tests.shapes import each_shape, shape
 
@@ -45,7 +45,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = mixture.row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
+    start = numeric.row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
     mean, variance = mean_and_variance(y, one, zero)
 
     prior = prior_of(mean, variance, frame, plan.config)
@@ -58,7 +58,7 @@ def test_within_the_promise(name: str) -> None:
     x = shape(name, ROWS)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = fit_cells(engine, mixture.column_of(plan, engine.summarise(x, plan.grid))).outcome
+    outcome = fit_cells(engine, numeric.column_of(plan, engine.summarise(x, plan.grid))).outcome
     rows, cells = fit_rows(plan, x), outcome.fit.posterior
     held = rows.counts > 0.5
     assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
@@ -122,9 +122,7 @@ def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) ->
 def test_exact_takes_over_where_refining_does_not_help(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from gpuvgm.mixture.summary_fit import Column
-
-    monkeypatch.setattr(Column, "is_good", property(lambda column: column.outcome is None))
+    monkeypatch.setattr(ColumnFit, "is_good", property(lambda column: column.outcome is None))
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         fitted = fit_table_of([shape("lognormal", 30_000)], repeatable=True)
     assert fitted.columns["x"].fit.algorithm == "exact"
@@ -138,7 +136,7 @@ def test_the_bound_never_falls() -> None:
     x = shape("cents", 50_000)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = fit_cells(engine, mixture.column_of(plan, engine.summarise(x, plan.grid))).outcome
+    outcome = fit_cells(engine, numeric.column_of(plan, engine.summarise(x, plan.grid))).outcome
     bounds = np.array(outcome.fit.bounds)
     assert np.all(np.diff(bounds) >= -1e-12 * np.abs(bounds[:-1]))
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.io.arrow_checks import check_views, viewed_bytes
+from gpuvgm.io.arrow import check_views, viewed_bytes
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served

@@ -13,9 +13,8 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.execution.sampling import sample_runs
+from gpuvgm.execution.sampling import sample_runs, sampled_source, stratify
 from gpuvgm.io import open_source
-from gpuvgm.table.stratify import sampled_source, stratify
 
 ROWS = 50_000
 SETTINGS = {"effort": "research", "max_iter": 10}
