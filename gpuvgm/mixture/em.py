@@ -311,8 +311,8 @@ class Point(Generic[M, P]):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground(Generic[M, P]):
-    """What a climb takes place on.
+class Objective(Generic[M, P]):
+    """What an ascent takes place on.
 
     Parameters
     ----------
@@ -345,12 +345,12 @@ class Ground(Generic[M, P]):
         return point if point.posterior is None else self.step(point.posterior)
 
 
-class Climb(Generic[M, P]):
+class AcceleratedEM(Generic[M, P]):
     """An ascent of the lower bound that can be stopped and taken up again.
 
     Parameters
     ----------
-    ground : Ground
+    objective : Objective
         E-step, prior and rows.
     start : Statistics
         Where to start from: sums of any assignment of the rows.
@@ -365,9 +365,9 @@ class Climb(Generic[M, P]):
         Whether there is nothing left to gain.
     """
 
-    def __init__(self, ground: Ground[M, P], start: M) -> None:
-        self._ground = ground
-        self.best = ground.after(ground.point(start))
+    def __init__(self, objective: Objective[M, P], start: M) -> None:
+        self._objective = objective
+        self.best = objective.after(objective.point(start))
         self.bounds = [self.best.bound]
         self.converged = False
         self._memory: deque[tuple[Vector, Vector]] = deque(maxlen=MEMORY)
@@ -378,7 +378,7 @@ class Climb(Generic[M, P]):
         self._trial: M | None = None
 
     def run(self, iterations: int, tolerance: float) -> Self:
-        """Climb on.
+        """Go on with accelerated EM.
 
         Parameters
         ----------
@@ -391,14 +391,14 @@ class Climb(Generic[M, P]):
         for _ in range(iterations):
             if self.converged:
                 break
-            self._iterate(tolerance * self._ground.rows)
+            self._iterate(tolerance * self._objective.rows)
             self.bounds.append(self.best.bound)
         return self
 
     def _iterate(self, least_gain: float) -> None:
         """One E-step from the trial point or, without one, from the best."""
         at = self.best.statistics if self._trial is None else self._trial
-        reached = self._ground.after(self.best if self._trial is None else self._ground.point(at))
+        reached = self._objective.after(self.best if self._trial is None else self._objective.point(at))
         gain = reached.bound - self.best.bound
         if not gain >= 0:
             self._fall_back()

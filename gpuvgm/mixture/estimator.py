@@ -111,7 +111,7 @@ class BayesianGaussianMixture(FittedMixture):
     converged_ : bool
         Whether the last change of the bound was below the tolerance.
     n_iter_ : int
-        Iterations of the fit that was kept; of its last climb, for effort="best".
+        Iterations of the fit that was kept; of its last ascent, for effort="best".
     lower_bound_ : float
         Its evidence lower bound.
     lower_bounds_ : list of float

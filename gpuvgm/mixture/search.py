@@ -1,9 +1,9 @@
 """The best fit that can be found: many starts, coarse to fine, components added and taken away, each to the end.
 
-EM climbs the hill that it starts on, and the lower bound of a mixture has many. Starts compete on a coarse copy of the
-rows; the winners get components more and lose the least useful ones again (split and merge: Ueda et al. 2000) for as
-long as the bound rises; the best settle on all rows. Components are put in descending order of their rows, which costs
-stick-breaking weights least. Nothing here knows the number of features.
+EM ends at the local maximum that its start leads to, and the lower bound of a mixture has many. Starts compete on a
+coarse copy of the rows; the winners get components more and lose the least useful ones again (split and merge: Ueda et
+al. 2000) for as long as the bound rises; the best settle on all rows. Components are put in descending order of their
+rows, which costs stick-breaking weights least. Nothing here knows the number of features.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import Accumulate, over_cells
-from gpuvgm.mixture.em import Climb, Fitted, Ground, MixtureFit, Movable, Point, Update, hard_start
+from gpuvgm.mixture.em import AcceleratedEM, Fitted, MixtureFit, Movable, Objective, Point, Update, hard_start
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.posterior_nd import ILL_DEFINED
@@ -76,7 +76,7 @@ class Effort:
         Most iterations of a fit on the way to the end.
     rough_tolerance, rough_iter : float, int
         The same for fits that are compared with each other.
-    contest, trial : int
+    screening, trial : int
         Iterations after which starts, and fits with a component more or less, are compared.
     finalists : int
         Starts and fits that go on after a comparison.
@@ -88,7 +88,7 @@ class Effort:
     max_iter: int = 500
     rough_tolerance: float = 1e-7
     rough_iter: int = 60
-    contest: int = 25
+    screening: int = 25
     trial: int = 6
     finalists: int = 2
     rounds: int = 6
@@ -101,13 +101,13 @@ class SearchResult(Generic[S, P]):
     Parameters
     ----------
     fit : MixtureFit
-        The best fit; `bounds` are those of its last climb on the finest level and never fall.
+        The best fit; `bounds` are those of its last ascent on the finest level and never fall.
     statistics : Statistics
         What its posterior was updated from.
     starts : int
         Starts tried.
     start_bounds : tuple of float
-        Bounds of the starts after the contest on the coarsest level, the highest first.
+        Bounds of the starts after the screening on the coarsest level, the highest first.
     modes : int
         Components of the best fit with more weight than the threshold, and a row.
     bound_with_fewer : float or None
@@ -162,27 +162,27 @@ def search(  # noqa: PLR0913 - the public signature
         How far to go.
     """
     effort = Effort() if effort is None else effort
-    grounds = [_Level(Ground(accumulate, prior, rows), effort) for accumulate in levels]
-    coarse, fine = grounds[0], grounds[-1]
+    objectives = [_Level(Objective(accumulate, prior, rows), effort) for accumulate in levels]
+    coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
-    start_bounds, winners = _contest(coarse, everyone)
-    climb, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
-    for level in grounds:
-        climb = level.settled(level.climb(climb.best.statistics))
-    climb = max([climb, *(fine.settled(fine.climb(start)) for start in given)], key=_height)
-    bounds, best = _not_below(climb, [fine.ground.point(start) for start in given])
+    start_bounds, winners = _screening(coarse, everyone)
+    ascent, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
+    for level in objectives:
+        ascent = level.settled(level.ascent(ascent.best.statistics))
+    ascent = max([ascent, *(fine.settled(fine.ascent(start)) for start in given)], key=_height)
+    bounds, best = _not_below(ascent, [fine.objective.point(start) for start in given])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
-        with_fewer = None if lesser is None else fine.ground.point(lesser.padded(len(best.statistics.counts)))
+        with_fewer = None if lesser is None else fine.objective.point(lesser.padded(len(best.statistics.counts)))
         if with_fewer is None or not with_fewer.bound > best.bound:
             break
-        climb = fine.settled(fine.climb(with_fewer.statistics))  # fewer modes are better: they are the fit
-        bounds, best, fewer = tuple(climb.bounds), climb.best, coarse.one_fewer(climb.best.statistics)
+        ascent = fine.settled(fine.ascent(with_fewer.statistics))  # fewer modes are better: they are the fit
+        bounds, best, fewer = tuple(ascent.bounds), ascent.best, coarse.one_fewer(ascent.best.statistics)
     if best.posterior is None:
         raise ValueError(ILL_DEFINED)
     return SearchResult(
-        fit=MixtureFit(best.posterior, bounds, climb.converged),
+        fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
         starts=len(everyone),
         start_bounds=start_bounds,
@@ -194,64 +194,64 @@ def search(  # noqa: PLR0913 - the public signature
 
 @dataclass(frozen=True, slots=True)
 class _Level(Generic[S, P]):
-    """Climbs on one copy of the rows."""
+    """Accelerated EM on one copy of the rows."""
 
-    ground: Ground[S, P]
+    objective: Objective[S, P]
     effort: Effort
 
-    def climb(self, start: S) -> Climb[S, P]:
-        return Climb(self.ground, start)
+    def ascent(self, start: S) -> AcceleratedEM[S, P]:
+        return AcceleratedEM(self.objective, start)
 
-    def settled(self, climb: Climb[S, P], *, rough: bool = False) -> Climb[S, P]:
-        """A climb to its end, its components in descending order where that is better."""
+    def settled(self, ascent: AcceleratedEM[S, P], *, rough: bool = False) -> AcceleratedEM[S, P]:
+        """An ascent to its end, its components in descending order where that is better."""
         effort = self.effort
         iterations, tolerance = effort.max_iter, effort.tolerance
         if rough:
             iterations, tolerance = effort.rough_iter, effort.rough_tolerance
         for _ in range(_REORDERINGS):
-            climb.run(iterations, tolerance)
-            reordered = self.ground.point(_descending(climb.best.statistics))
-            if not reordered.bound > climb.best.bound:
+            ascent.run(iterations, tolerance)
+            reordered = self.objective.point(_descending(ascent.best.statistics))
+            if not reordered.bound > ascent.best.bound:
                 break
-            climb = Climb(self.ground, reordered.statistics)
-        return climb
+            ascent = AcceleratedEM(self.objective, reordered.statistics)
+        return ascent
 
-    def compared(self, starts: Iterable[S], iterations: int) -> list[Climb[S, P]]:
-        """Climbs after a few iterations, the highest first; of equal ones the first."""
-        climbs = [self.climb(start).run(iterations, self.effort.rough_tolerance) for start in starts]
-        return sorted(climbs, key=lambda climb: -climb.best.bound)
+    def compared(self, starts: Iterable[S], iterations: int) -> list[AcceleratedEM[S, P]]:
+        """Runs of a few iterations, the highest first; of equal ones the first."""
+        ascents = [self.ascent(start).run(iterations, self.effort.rough_tolerance) for start in starts]
+        return sorted(ascents, key=lambda ascent: -ascent.best.bound)
 
-    def best(self, climbs: Sequence[Climb[S, P]]) -> Climb[S, P]:
+    def best(self, ascents: Sequence[AcceleratedEM[S, P]]) -> AcceleratedEM[S, P]:
         """The highest of the first few, roughly settled."""
-        finalists = [self.settled(climb, rough=True) for climb in climbs[: self.effort.finalists]]
-        return max(finalists, key=lambda climb: climb.best.bound)
+        finalists = [self.settled(ascent, rough=True) for ascent in ascents[: self.effort.finalists]]
+        return max(finalists, key=lambda ascent: ascent.best.bound)
 
     def grown(self, statistics: S) -> S:
         """The most promising fit with one component more."""
         splits = (statistics.split(int(k)) for k in np.flatnonzero(statistics.counts >= _LEAST_ROWS))
-        return self.compared(splits, self.effort.trial)[0].run(self.effort.contest, 0.0).best.statistics
+        return self.compared(splits, self.effort.trial)[0].run(self.effort.screening, 0.0).best.statistics
 
-    def pruned(self, statistics: S, components: int) -> Climb[S, P]:
+    def pruned(self, statistics: S, components: int) -> AcceleratedEM[S, P]:
         """The best fit found when components are taken away one by one."""
         while True:
             every = np.arange(len(statistics.counts))
-            climbs = self.compared((statistics.take(np.delete(every, k)) for k in every), self.effort.trial)
+            ascents = self.compared((statistics.take(np.delete(every, k)) for k in every), self.effort.trial)
             if len(every) - 1 <= components:
-                return self.best(climbs)
-            statistics = climbs[0].best.statistics
+                return self.best(ascents)
+            statistics = ascents[0].best.statistics
 
-    def improved(self, climb: Climb[S, P]) -> Climb[S, P]:
+    def improved(self, ascent: AcceleratedEM[S, P]) -> AcceleratedEM[S, P]:
         """One component more and one fewer, for as long as that raises the bound."""
-        components = len(climb.best.statistics.counts)
+        components = len(ascent.best.statistics.counts)
         for _ in range(self.effort.rounds):
-            more = self.grown(climb.best.statistics)
+            more = self.grown(ascent.best.statistics)
             changed = self.pruned(more, components)
-            gain = changed.best.bound - climb.best.bound
+            gain = changed.best.bound - ascent.best.bound
             if gain > 0:
-                climb = changed
-            if not gain > self.effort.rough_tolerance * self.ground.rows:
+                ascent = changed
+            if not gain > self.effort.rough_tolerance * self.objective.rows:
                 break
-        return climb
+        return ascent
 
     def one_fewer(self, statistics: S) -> S | None:
         """The best fit found with one component fewer; None where there is but one with rows."""
@@ -259,30 +259,30 @@ class _Level(Generic[S, P]):
         components = len(held.counts)
         return self.pruned(held, components - 1).best.statistics if components > 1 else None
 
-    def simplified(self, climb: Climb[S, P]) -> tuple[Climb[S, P], S | None]:
-        """A climb with components left empty for as long as that raises the bound, and the first that does not."""
-        components = len(climb.best.statistics.counts)
+    def simplified(self, ascent: AcceleratedEM[S, P]) -> tuple[AcceleratedEM[S, P], S | None]:
+        """An ascent with components left empty for as long as that raises the bound, and the first that does not."""
+        components = len(ascent.best.statistics.counts)
         for _ in range(components):
-            fewer = self.one_fewer(climb.best.statistics)
-            if fewer is None or not self.ground.point(fewer.padded(components)).bound > climb.best.bound:
+            fewer = self.one_fewer(ascent.best.statistics)
+            if fewer is None or not self.objective.point(fewer.padded(components)).bound > ascent.best.bound:
                 break
-            climb = self.climb(fewer.padded(components))
-        return climb, fewer
+            ascent = self.ascent(fewer.padded(components))
+        return ascent, fewer
 
 
-def _contest(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, ...], list[Climb[S, P]]]:
+def _screening(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, ...], list[AcceleratedEM[S, P]]]:
     """Bounds of the starts after a few iterations, and the best fits that became of each number of components."""
     numbers = sorted({len(start.counts) for start in starts})
     bounds: tuple[float, ...] = ()
     winners = []
     for many in numbers:
         ordered = (_descending(start) for start in starts if len(start.counts) == many)
-        climbs = level.compared(ordered, level.effort.contest)
+        ascents = level.compared(ordered, level.effort.screening)
         if many == numbers[0]:
-            bounds = tuple(climb.best.bound for climb in climbs)
-            best = level.best(climbs)
+            bounds = tuple(ascent.best.bound for ascent in ascents)
+            best = level.best(ascents)
         else:
-            richer = climbs[0].run(level.effort.contest, 0.0)
+            richer = ascents[0].run(level.effort.screening, 0.0)
             best = level.pruned(richer.best.statistics, numbers[0])
         winners.append(best)
     return bounds, winners
@@ -294,20 +294,20 @@ def _with_fewer(
     """The best fit found with fewer modes: components are taken away until there are."""
     coarse, fine = levels
     while fewer is not None:
-        if _modes(coarse.ground.point(fewer).posterior, weight_threshold) < modes:
-            return fine.settled(fine.climb(fewer), rough=True).best.statistics
+        if _modes(coarse.objective.point(fewer).posterior, weight_threshold) < modes:
+            return fine.settled(fine.ascent(fewer), rough=True).best.statistics
         fewer = coarse.one_fewer(fewer)
     return None
 
 
-def _not_below(climb: Climb[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
-    """Bounds and end of a climb, or the highest known point: EM may lower it where a variance is at its floor."""
-    highest = max([climb.best, *known], key=lambda point: point.bound)
-    return (tuple(climb.bounds) if highest is climb.best else (highest.bound,)), highest
+def _not_below(ascent: AcceleratedEM[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
+    """Bounds and end of an ascent, or the highest known point: EM may lower it where a variance is at its floor."""
+    highest = max([ascent.best, *known], key=lambda point: point.bound)
+    return (tuple(ascent.bounds) if highest is ascent.best else (highest.bound,)), highest
 
 
-def _height(climb: Climb[S, P]) -> float:
-    return climb.best.bound
+def _height(ascent: AcceleratedEM[S, P]) -> float:
+    return ascent.best.bound
 
 
 def _modes(posterior: Weighted | None, weight_threshold: float) -> int:
@@ -429,6 +429,8 @@ def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics
 def accelerated(accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, rows: float) -> MixtureFit[P]:
     """Accelerated EM from a posterior to its end."""
     effort = Effort()
-    climb = Climb(Ground(accumulate, prior, rows), accumulate(posterior)).run(effort.max_iter, effort.tolerance)
-    reached = climb.best.posterior
-    return MixtureFit(posterior if reached is None else reached, tuple(climb.bounds), climb.converged)
+    ascent = AcceleratedEM(Objective(accumulate, prior, rows), accumulate(posterior)).run(
+        effort.max_iter, effort.tolerance
+    )
+    reached = ascent.best.posterior
+    return MixtureFit(posterior if reached is None else reached, tuple(ascent.bounds), ascent.converged)

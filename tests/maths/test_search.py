@@ -15,8 +15,8 @@ from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.em import (
-    Climb,
-    Ground,
+    AcceleratedEM,
+    Objective,
     Stopping,
     fit_mixture,
     hard_start,
@@ -31,7 +31,7 @@ from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Cells
 
 Result = SearchResult[ComponentStatistics, Posterior]
-QUICK = Effort(contest=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
+QUICK = Effort(screening=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
 COMPONENTS = 6
 
 
@@ -62,9 +62,9 @@ def searched(
     return search_cells(get_engine("auto"), cells, prior, COMPONENTS, np.random.RandomState(seed), given, effort=QUICK)
 
 
-def ground_of(column: tuple[Cells, Prior]) -> Ground[ComponentStatistics, Posterior]:
+def ground_of(column: tuple[Cells, Prior]) -> Objective[ComponentStatistics, Posterior]:
     cells, prior = column
-    return Ground(over_cells(get_engine("auto"), cells), prior, cells.rows)
+    return Objective(over_cells(get_engine("auto"), cells), prior, cells.rows)
 
 
 def moments(s: ComponentStatistics) -> np.ndarray:
@@ -114,18 +114,18 @@ def test_quasi_newton_finds_the_top_of_a_parabola() -> None:
 def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Prior]) -> None:
     cells, prior = column
     start = cell_starts(cells, COMPONENTS, np.random.RandomState(1))[0]
-    climb = Climb(ground_of(column), start).run(400, 1e-12)
-    assert climb.converged
-    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, climb.best.posterior, Stopping(200, 0.0))
-    assert plain.bounds[-1] - climb.best.bound < 1e-8 * cells.rows
-    np.testing.assert_allclose(plain.posterior.means, climb.best.posterior.means, rtol=1e-3, atol=1e-3)
+    ascent = AcceleratedEM(ground_of(column), start).run(400, 1e-12)
+    assert ascent.converged
+    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, ascent.best.posterior, Stopping(200, 0.0))
+    assert plain.bounds[-1] - ascent.best.bound < 1e-8 * cells.rows
+    np.testing.assert_allclose(plain.posterior.means, ascent.best.posterior.means, rtol=1e-3, atol=1e-3)
 
 
 def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column: tuple[Cells, Prior]) -> None:
     cells, prior = column
     start = cell_starts(cells, COMPONENTS, np.random.RandomState(2))[0]
     plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(1500, 0.0))
-    assert Climb(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
+    assert AcceleratedEM(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
 
 
 def test_bounds_never_fall(found: Result) -> None:
