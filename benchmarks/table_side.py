@@ -28,7 +28,7 @@ WARM_ROWS = 1_000
 LAYOUTS = ("compact", "onehot")
 ONE_BY_ONE = "fit, one column a pass"
 #: Where a fit spends its time, by function. What is left is planned from the sample: k-means and grids.
-PARTS = {"take_sample": "sample", "tally_columns": "pass", "fit_numbers": "EM"}
+PARTS = {"take_sample": "sample", "summarise_columns": "pass", "fit_numbers": "EM"}
 
 
 def main(place: str, source: Path, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -234,7 +234,7 @@ class ColumnPlan:
         def name(self) -> str:
             """The column."""
 
-    def tally(self, engine: Engine, values: Column, first_row: int) -> Any:
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> Any:
         """Statistics of rows, which can be merged."""
         raise NotImplementedError
 

@@ -238,7 +238,7 @@ class LevelPlan(ColumnPlan):
     declared: tuple[Level, ...] | None = None
     dictionary: tuple[Level, ...] | None = None
 
-    def tally(self, engine: Engine, values: Column, first_row: int) -> LevelCounts:
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> LevelCounts:
         """Levels of rows; the column stops where there are too many to number."""
         counts = LevelCounts.of(on_host(values), first_row).of_type(value_type(type_of(self.type)))
         if self.declared is not None:

@@ -79,7 +79,7 @@ class NumberPlan(ColumnPlan):
         """Whether the column needs its range only."""
         return self.kind == "general"
 
-    def tally(self, engine: Engine, values: Column, first_row: int) -> Summary:
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         values = rows_for(self.codec, values)
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
@@ -120,7 +120,7 @@ class LowestPlan:
     codec: Codec
     modal: tuple[Number | None, ...]
 
-    def tally(self, engine: Engine, values: Column, first_row: int) -> Lowest:
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
         values = rows_for(self.codec, values)
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)

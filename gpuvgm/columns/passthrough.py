@@ -92,7 +92,7 @@ class PassPlan(ColumnPlan):
     type: str
     needs_rows: ClassVar[bool] = False
 
-    def tally(self, engine: Engine, values: Column, first_row: int) -> RowCount:
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> RowCount:
         """Rows."""
         missing = missing_rows(values)
         return RowCount(len(values), 0 if missing is None else int(missing.sum()))

@@ -1,4 +1,4 @@
-"""One pass over the rows for many columns; a column that fails stops alone."""
+"""One scan over the rows for many columns; a column that fails stops alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,32 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, *ARROW_PROBLEMS)  # what one column's values may lead to
 Count = Callable[[Block], dict[str, Any]]
 T = TypeVar("T")
+Merged = Any  # statistics of the same kind
+
+
+class ColumnStatistics(Protocol):
+    """What is counted of a column; merging is commutative to the last bit."""
+
+    @property
+    def rows(self) -> int:
+        """All rows counted."""
+
+    def merge(self, other: Merged) -> Merged:
+        """Statistics of both sets of rows."""
+
+
+class Plan(Protocol):
+    """What is settled about a column before its rows are read."""
+
+    @property
+    def name(self) -> str:
+        """The column."""
+
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> ColumnStatistics:
+        """Statistics of consecutive rows; `first_row` is the global index of the first.
+
+        Rows on a device are given only to engines that run there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +83,11 @@ class Results(Generic[T]):
         )
 
 
-def tally_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> Results[Any]:
-    """Tallies of all planned columns in one pass over the rows; none where there are no rows."""
+def summarise_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> Results[Any]:
+    """Statistics of all planned columns in one scan over the rows; none where there are no rows."""
     if not plans:
         return Results({}, {})
-    count = partial(tally_block, run.engine, tuple(plans))
+    count = partial(summarise_block, run.engine, tuple(plans))
     if run.journal is None:
         merged = run.executor.map_merge(count, blocks, _merge_columns)
     else:
@@ -72,7 +98,7 @@ def tally_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> R
 def _through_journal(
     journal: Checkpoint, plans: Sequence[Plan], count: Count, blocks: Iterable[Any], run: Run
 ) -> dict[str, Any] | None:
-    """Tallies of the partitions of files, those that the journal holds not counted again; of anything else, counted."""
+    """Statistics of the rows; partitions of files that the journal holds are not read again."""
     given = iter(blocks)
     first = next(given, None)
     if not isinstance(first, Partition):
@@ -86,48 +112,48 @@ def _through_journal(
             left.append(partition)
         else:
             merged = _merge_some(merged, held)
-    for partition, tallies in run.executor.each(partial(_tally_partition, count), left):
-        if _is_whole(tallies):
-            kept.keep(partition, tallies)
-        merged = _merge_some(merged, tallies)
+    for partition, all_statistics in run.executor.each(partial(_summarise_partition, count), left):
+        if _is_whole(all_statistics):
+            kept.keep(partition, all_statistics)
+        merged = _merge_some(merged, all_statistics)
     return merged
 
 
-def _merge_some(merged: dict[str, Any], tallies: dict[str, Any]) -> dict[str, Any]:
-    """Tallies of both; a partition without rows has none."""
-    return _merge_columns(merged, tallies) if merged and tallies else merged or tallies
+def _merge_some(merged: dict[str, Any], all_statistics: dict[str, Any]) -> dict[str, Any]:
+    """Statistics of both; a partition without rows has none."""
+    return _merge_columns(merged, all_statistics) if merged and all_statistics else merged or all_statistics
 
 
-def _tally_partition(count: Count, partition: Partition, executor: LocalExecutor) -> Any:
-    """Tallies of a partition, block by block."""
+def _summarise_partition(count: Count, partition: Partition, executor: LocalExecutor) -> Any:
+    """Statistics of a partition, block by block."""
     opened = partition.opened()
     chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
     return chosen.map_merge(count, opened.blocks, _merge_columns) or {}
 
 
-def _is_whole(tallies: dict[str, Any]) -> bool:
+def _is_whole(all_statistics: dict[str, Any]) -> bool:
     """Whether no column failed."""
-    return bool(tallies) and not any(isinstance(tally, Failure) for tally in tallies.values())
+    return bool(all_statistics) and not any(isinstance(statistics, Failure) for statistics in all_statistics.values())
 
 
-def tally_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
-    """Tallies, or failures, of one block."""
+def summarise_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
+    """Statistics, or failures, of one block."""
     rows = get_engine(engine)
-    tallies: dict[str, Any] = {}
+    all_statistics: dict[str, Any] = {}
     for plan in plans:
         try:
-            tallies[plan.name] = plan.tally(rows, block.column(plan.name), block.first_row)
+            all_statistics[plan.name] = plan.statistics(rows, block.column(plan.name), block.first_row)
         except COLUMN_PROBLEMS as problem:
-            tallies[plan.name] = Failure.of(plan.name, problem)
-    return tallies
+            all_statistics[plan.name] = Failure.of(plan.name, problem)
+    return all_statistics
 
 
 def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {name: _merged(name, tally, other[name]) for name, tally in one.items()}
+    return {name: _merged(name, statistics, other[name]) for name, statistics in one.items()}
 
 
 def _merged(name: str, one: Any, other: Any) -> Any:
-    """Both tallies as one; the earlier failure wins."""
+    """Both statistics as one; the earlier failure wins."""
     if isinstance(one, Failure) or isinstance(other, Failure):
         return one if isinstance(one, Failure) else other
     try:
@@ -147,31 +173,3 @@ def side_by_side(run: Run, work: Any, columns: Mapping[str, Any]) -> Results[Any
 
     with ThreadPoolExecutor(run.executor.threads) as pool:
         return Results.of(dict(zip(columns, pool.map(attempt, columns.items()), strict=True)))
-
-
-Merged = Any  # a Tally of the same kind
-
-
-class Tally(Protocol):
-    """What is counted of a column; merging is commutative to the last bit."""
-
-    @property
-    def rows(self) -> int:
-        """All rows counted."""
-
-    def merge(self, other: Merged) -> Merged:
-        """Tally of both sets of rows."""
-
-
-class Plan(Protocol):
-    """What is settled about a column before its rows are read."""
-
-    @property
-    def name(self) -> str:
-        """The column."""
-
-    def tally(self, engine: Engine, values: Column, first_row: int) -> Tally:
-        """Tally of consecutive rows; `first_row` is the global index of the first.
-
-        Rows on a device are given only to engines that run there.
-        """

@@ -11,7 +11,7 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
   of it the blocks' own summaries: 40 bytes a cell, one cell a row and column at most, and 50,000 cells: `CELL`,
   `MOST_CELLS`.
 - Of transform 1,300 and 1,800 bytes a row of a block (read: 400, written: 210), of the inverse 2,300 and 2,500 (read:
-  210, written: 400), of evaluate 2,300 and 2,950; and what the file's row group takes, twice. The tallies of
+  210, written: 400), of evaluate 2,300 and 2,950; and what the file's row group takes, twice. The statistics of
   evaluate have 105 to 150 bytes a cell (30 columns of continuous values): `EVALUATED_CELL`.
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.

@@ -268,7 +268,7 @@ class Scan(Protocol):
     def held(self, partition: Any) -> dict[str, Any] | None:
         """What was counted of a partition; None where it was not."""
 
-    def keep(self, partition: Any, tallies: dict[str, Any]) -> None:
+    def keep(self, partition: Any, all_statistics: dict[str, Any]) -> None:
         """Keep what was counted of a partition."""
 
 

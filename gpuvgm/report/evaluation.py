@@ -34,10 +34,10 @@ GRID_ROWS = 1 << 15  # rows of the sample that grids are built from
 class Trial(Protocol):
     """The round trip of one column."""
 
-    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[Merged, NDArray[np.bool_] | None]:
-        """Tally of consecutive rows, and which of them are valid (None: all)."""
+    def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[Merged, NDArray[np.bool_] | None]:
+        """Statistics of consecutive rows, and which of them are valid (None: all)."""
 
-    def figures(self, tally: Any) -> ColumnFigures:
+    def figures(self, statistics: Any) -> ColumnFigures:
         """The counts as figures."""
 
 
@@ -52,17 +52,17 @@ TRIALS: Mapping[str, Callable[[Engine, Any, EncodingOptions, pa.Table], Trial]] 
 
 
 @dataclass(frozen=True, slots=True)
-class TableTally:
-    """What is counted of a table: rows, those with an invalid value in any column, and a tally for each column."""
+class TableStatistics:
+    """What is counted of a table: rows, those with an invalid value in any column, and a statistics for each column."""
 
     rows: int
     invalid: int
     columns: dict[str, Any]
 
-    def merge(self, other: TableTally) -> TableTally:
-        """Tally of both sets of rows."""
-        columns = {name: tally.merge(other.columns[name]) for name, tally in self.columns.items()}
-        return TableTally(self.rows + other.rows, self.invalid + other.invalid, columns)
+    def merge(self, other: TableStatistics) -> TableStatistics:
+        """Statistics of both sets of rows."""
+        columns = {name: statistics.merge(other.columns[name]) for name, statistics in self.columns.items()}
+        return TableStatistics(self.rows + other.rows, self.invalid + other.invalid, columns)
 
 
 def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
@@ -88,11 +88,13 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     sampled = take_sample(source, names, run, model.seed)
     trials = _trials(model, sampled, run)
     blocks = sampled.blocks(model.names)
-    tally = run.executor.map_merge(partial(tally_block, trials), blocks, TableTally.merge)
-    if tally is None or tally.rows == 0:
+    statistics = run.executor.map_merge(partial(summarise_block, trials), blocks, TableStatistics.merge)
+    if statistics is None or statistics.rows == 0:
         raise InputError(f"{source.name}: there are no rows to evaluate")
-    pairs = {name: (trial, tally.columns[name]) for name, trial in trials.items()}
-    return Report(tally.rows, tally.invalid, _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs)))
+    pairs = {name: (trial, statistics.columns[name]) for name, trial in trials.items()}
+    return Report(
+        statistics.rows, statistics.invalid, _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
+    )
 
 
 def _all_good(results: Results[Any]) -> dict[str, Any]:
@@ -116,12 +118,12 @@ def _trial(engine: str, options: EncodingOptions, sample: pa.Table, column: Colu
     return TRIALS[column.kind](get_engine(engine), column, options, sample)
 
 
-def tally_block(trials: Mapping[str, Trial], block: Block) -> TableTally:
-    """Tally of one block of rows."""
+def summarise_block(trials: Mapping[str, Trial], block: Block) -> TableStatistics:
+    """Statistics of one block of rows."""
     valid = np.ones(block.rows, np.bool_)
     batch, columns = block.batch, {}
     for name, trial in trials.items():
-        columns[name], valid_here = trial.tally(batch.column(name), block.first_row)
+        columns[name], valid_here = trial.statistics(batch.column(name), block.first_row)
         if valid_here is not None:
             valid &= valid_here
-    return TableTally(block.rows, block.rows - int(np.count_nonzero(valid)), columns)
+    return TableStatistics(block.rows, block.rows - int(np.count_nonzero(valid)), columns)

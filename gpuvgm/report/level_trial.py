@@ -22,7 +22,7 @@ LISTED_LEVELS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class LevelTally:
+class LevelStatistics:
     """Rows of each level before and after, then those of no level and those missing without a level for it.
 
     Parameters
@@ -42,9 +42,9 @@ class LevelTally:
         """All rows."""
         return int(np.sum(self.before))
 
-    def merge(self, other: LevelTally) -> LevelTally:
-        """Tally of both sets of rows."""
-        return LevelTally(self.before + other.before, self.after + other.after, self.agreeing + other.agreeing)
+    def merge(self, other: LevelStatistics) -> LevelStatistics:
+        """Statistics of both sets of rows."""
+        return LevelStatistics(self.before + other.before, self.after + other.after, self.agreeing + other.agreeing)
 
 
 class LevelTrial:
@@ -67,8 +67,8 @@ class LevelTrial:
         self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
         self._index = LevelIndex(column.levels, value_type(type_of(column.type)))
 
-    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[LevelTally, None]:
-        """Tally of consecutive rows; all of them are valid."""
+    def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[LevelStatistics, None]:
+        """Statistics of consecutive rows; all of them are valid."""
         unknown, absent = self._column.width, self._column.width + 1
         coded = self._encode(Slice(values, first_row))
         assert coded.cell is not None
@@ -79,29 +79,31 @@ class LevelTrial:
         after = self._index.find(self._decode(coded, first_row).array)
         after[after < 0] = absent
         agreeing = int(np.count_nonzero(before == after))
-        return LevelTally(_counted(before, absent + 1), _counted(after, absent + 1), agreeing), None
+        return LevelStatistics(_counted(before, absent + 1), _counted(after, absent + 1), agreeing), None
 
-    def figures(self, tally: LevelTally) -> LevelFigures:
+    def figures(self, statistics: LevelStatistics) -> LevelFigures:
         """The counts as figures."""
-        column, rows = self._column, tally.rows
-        missing = int(tally.before[-1])
+        column, rows = self._column, statistics.rows
+        missing = int(statistics.before[-1])
         if MISSING in column.levels:
-            missing += int(tally.before[column.positions[MISSING]])
-        top = np.argsort(-tally.before[: column.width], kind="stable")[:LISTED_LEVELS]
+            missing += int(statistics.before[column.positions[MISSING]])
+        top = np.argsort(-statistics.before[: column.width], kind="stable")[:LISTED_LEVELS]
         levels = [column.levels[cell] for cell in top]
         return LevelFigures(
             rows=rows,
             missing=missing,
-            level_agreement=tally.agreeing / rows if rows else 1.0,
-            total_variation=float(np.sum(np.abs(tally.after - tally.before))) / (2 * rows) if rows else 0.0,
-            unknown_rows=int(tally.before[column.width]),
+            level_agreement=statistics.agreeing / rows if rows else 1.0,
+            total_variation=float(np.sum(np.abs(statistics.after - statistics.before))) / (2 * rows) if rows else 0.0,
+            unknown_rows=int(statistics.before[column.width]),
             level_count=column.width,
             levels=tuple(
-                ValueCount(level, level_text(column.type, level), int(tally.before[cell]), int(tally.after[cell]))
+                ValueCount(
+                    level, level_text(column.type, level), int(statistics.before[cell]), int(statistics.after[cell])
+                )
                 for level, cell in zip(levels, top, strict=True)
             ),
-            other_rows_before=int(np.sum(tally.before[: column.width]) - np.sum(tally.before[top])),
-            other_rows_after=int(np.sum(tally.after[: column.width]) - np.sum(tally.after[top])),
+            other_rows_before=int(np.sum(statistics.before[: column.width]) - np.sum(statistics.before[top])),
+            other_rows_after=int(np.sum(statistics.after[: column.width]) - np.sum(statistics.after[top])),
         )
 
 
@@ -115,10 +117,10 @@ class PassedTrial:
     def __init__(self, engine: Engine, column: PassedColumn, options: EncodingOptions, sample: pa.Table) -> None:
         pass
 
-    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
+    def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
         """Rows."""
         return RowCount(len(values), values.null_count), None
 
-    def figures(self, tally: RowCount) -> PassedFigures:
+    def figures(self, statistics: RowCount) -> PassedFigures:
         """The counts as figures."""
-        return PassedFigures(tally.rows, tally.missing)
+        return PassedFigures(statistics.rows, statistics.missing)

@@ -30,7 +30,7 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, slots=True)
-class NumberTally:
+class NumberStatistics:
     """What is counted of a column of numbers; merging is commutative to the last bit.
 
     Parameters
@@ -60,13 +60,13 @@ class NumberTally:
     invalid: int = 0
     under_threshold: int = 0
 
-    def merge(self, other: NumberTally) -> NumberTally:
-        """Tally of both sets of rows."""
+    def merge(self, other: NumberStatistics) -> NumberStatistics:
+        """Statistics of both sets of rows."""
         merged = {}
         for part in fields(self):
             one, more = getattr(self, part.name), getattr(other, part.name)
             merged[part.name] = one.merge(more) if hasattr(one, "merge") else one + more
-        return NumberTally(**merged)
+        return NumberStatistics(**merged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,14 @@ class NumberTrial:
         modal = np.array([self._plain.number(value) for value in self._modal], np.float64)
         return grid_around(numbers, modal)
 
-    def tally(self, values: pa.Array[Any], first_row: int) -> tuple[NumberTally, NDArray[np.bool_] | None]:
-        """Tally of consecutive rows, and which of them are valid (None: all)."""
+    def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[NumberStatistics, NDArray[np.bool_] | None]:
+        """Statistics of consecutive rows, and which of them are valid (None: all)."""
         trip = self._trip(Slice(values, first_row))
         x, y = self._plain.encode(values), self._plain.encode(trip.after)
         rows, ordinary = len(x), np.isfinite(x)
         held = slice(None) if np.all(ordinary) else ordinary
         absolute, relative = self._errors(x[held], y[held])
-        tally = NumberTally(
+        statistics = NumberStatistics(
             before=self._engine.summarise(x, self._grid),
             after=self._engine.summarise(y, self._grid),
             absolute=absolute,
@@ -137,7 +137,7 @@ class NumberTrial:
             invalid=0 if trip.valid is None else rows - int(np.count_nonzero(trip.valid)),
             under_threshold=self._under_threshold(trip.coded, values, x),
         )
-        return tally, trip.valid
+        return statistics, trip.valid
 
     def _errors(self, x: Floats, y: Floats) -> tuple[ErrorHistogram, ErrorHistogram]:
         """Histograms of the errors, in the trial's unit and relative to the values; by parts that a cache holds."""
@@ -195,39 +195,39 @@ class NumberTrial:
         table = column.mixture.posterior.kernel_table(column.mixture.frame)
         return int(np.sum(self._engine.count_most_probable(numbers, None, table)[~column.active]))
 
-    def figures(self, tally: NumberTally) -> NumberFigures:
+    def figures(self, statistics: NumberStatistics) -> NumberFigures:
         """The counts as figures."""
-        column, ordinary = self._column, tally.rows - tally.missing
+        column, ordinary = self._column, statistics.rows - statistics.missing
         whole = self._plain.name != "float"
-        before, after = (Pieces.of(summary, whole=whole) for summary in (tally.before, tally.after))
+        before, after = (Pieces.of(summary, whole=whole) for summary in (statistics.before, statistics.after))
         described = [self._described(pieces) if pieces.rows else None for pieces in (before, after)]
         apart = distances(before, after) if before.rows and after.rows else Distances(0.0, 0.0, 0.0, 0.0)
         sd = self._unit if _has_fitted_unit(column) else (described[0].sd if described[0] else 0.0) or self._unit
         scale = self._unit / sd
-        agreement = tally.agreeing / ordinary if ordinary else 1.0
+        agreement = statistics.agreeing / ordinary if ordinary else 1.0
         return NumberFigures(
             kind=column.kind,
-            rows=tally.rows,
-            missing=tally.missing,
+            rows=statistics.rows,
+            missing=statistics.missing,
             sd=sd,
-            median_error=tally.absolute.quantile(0.5) * scale,
-            p999_error=tally.absolute.quantile(0.999) * scale,
-            maximum_error=tally.absolute.maximum * scale,
-            median_relative_error=tally.relative.quantile(0.5),
-            p999_relative_error=tally.relative.quantile(0.999),
-            maximum_relative_error=tally.relative.maximum,
-            clipped_share=tally.encoded.clipped / ordinary if ordinary else 0.0,
+            median_error=statistics.absolute.quantile(0.5) * scale,
+            p999_error=statistics.absolute.quantile(0.999) * scale,
+            maximum_error=statistics.absolute.maximum * scale,
+            median_relative_error=statistics.relative.quantile(0.5),
+            p999_relative_error=statistics.relative.quantile(0.999),
+            maximum_relative_error=statistics.relative.maximum,
+            clipped_share=statistics.encoded.clipped / ordinary if ordinary else 0.0,
             mode_agreement=agreement if column.has_cells else None,
-            invalid_rows=tally.invalid,
-            under_threshold_rows=tally.under_threshold,
+            invalid_rows=statistics.invalid,
+            under_threshold_rows=statistics.under_threshold,
             ks=apart.ks,
             ks_resolution=apart.ks_resolution,
             wasserstein=apart.wasserstein / sd,
             wasserstein_resolution=apart.wasserstein_resolution / sd,
             before=described[0],
             after=described[1],
-            modal=self._modal_counts(tally),
-            profile=profile_of(column, Evaluated(before, after, tally.encoded, tally.absolute, scale)),
+            modal=self._modal_counts(statistics),
+            profile=profile_of(column, Evaluated(before, after, statistics.encoded, statistics.absolute, scale)),
         )
 
     def _described(self, pieces: Pieces) -> Description:
@@ -245,11 +245,11 @@ class NumberTrial:
             plain.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts)
         )
 
-    def _modal_counts(self, tally: NumberTally) -> tuple[ValueCount, ...]:
+    def _modal_counts(self, statistics: NumberStatistics) -> tuple[ValueCount, ...]:
         values = self._column.modal_values
         return tuple(
             ValueCount(value, modal_text(self._plain, value), int(before), int(after))
-            for value, before, after in zip(values, tally.modal_before, tally.modal_after, strict=True)
+            for value, before, after in zip(values, statistics.modal_before, statistics.modal_after, strict=True)
         )
 
 

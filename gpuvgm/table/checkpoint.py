@@ -1,7 +1,7 @@
 """What a fit has counted so far, partition by partition, so that a run that was cut short reads only the other rows.
 
-A journal is a folder: ``manifest.json``, and a file for each partition of each pass, ``<pass>-<first row>-<rows>.zip``,
-which holds ``tallies.json`` and an Arrow file for each summary. A pass is named by the SHA-256 of the plans that decide
+A journal is a folder: ``manifest.json``, and a file for each partition of each scan, ``<scan>-<first row>-<rows>.zip``,
+which holds ``tallies.json`` and an Arrow file for each summary. A scan is named by the SHA-256 of the plans that decide
 what is counted; plans come from a seeded sample, so that the same source and settings have the same.
 """
 
@@ -35,8 +35,8 @@ from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.summary.summary import Summary
 
 _LOG = logging.getLogger("gpuvgm")
-_TALLIES = "tallies.json"
-Tallies = dict[str, Any]
+_STATISTICS = "tallies.json"
+AllStatistics = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Pass:
         """Name of a partition's file: another length of partitions, on another number of workers, has other names."""
         return f"{self.digest[:16]}-{partition.first_row}-{partition.rows}.zip"
 
-    def held(self, partition: Partition) -> Tallies | None:
+    def held(self, partition: Partition) -> AllStatistics | None:
         """What was counted of a partition; None where it was not, or its file is damaged."""
         name = self.name(partition)
         entry = self.journal.manifest.done.get(name)
@@ -81,10 +81,10 @@ class Pass:
             return None
         return unpacked((self.journal.folder / name).read_bytes())
 
-    def keep(self, partition: Partition, tallies: Tallies) -> None:
+    def keep(self, partition: Partition, all_statistics: AllStatistics) -> None:
         """Keep what was counted of a partition."""
         path = self.journal.folder / self.name(partition)
-        write_bytes(path, packed(tallies))
+        write_bytes(path, packed(all_statistics))
         size, digest = digest_of(path)
         self.journal.manifest.add(path.name, {"first_row": partition.first_row, "bytes": size, "sha256": digest})
 
@@ -181,48 +181,48 @@ def digest_of_plans(plans: Sequence[Plan]) -> str:
     return digest.hexdigest()
 
 
-def packed(tallies: Mapping[str, Any]) -> bytes:
-    """Tallies by column as one zip of JSON and Arrow files; the same bytes at any time."""
+def packed(all_statistics: Mapping[str, Any]) -> bytes:
+    """Statistics by column as one zip of JSON and Arrow files; the same bytes at any time."""
     body, documents = io.BytesIO(), {}
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number, (column, tally) in enumerate(tallies.items()):
-            documents[column] = _document(tally, f"{number}.arrow")
-            if isinstance(tally, Summary):
+        for number, (column, statistics) in enumerate(all_statistics.items()):
+            documents[column] = _document(statistics, f"{number}.arrow")
+            if isinstance(statistics, Summary):
                 sink = pa.BufferOutputStream()
-                tally.write(sink)
+                statistics.write(sink)
                 archive.writestr(
                     zipfile.ZipInfo(f"{number}.arrow"), sink.getvalue().to_pybytes(), zipfile.ZIP_DEFLATED, 1
                 )
-        archive.writestr(zipfile.ZipInfo(_TALLIES), json.dumps(plain(documents, "journal")), zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo(_STATISTICS), json.dumps(plain(documents, "journal")), zipfile.ZIP_DEFLATED)
     return body.getvalue()
 
 
-def unpacked(body: bytes) -> Tallies:
+def unpacked(body: bytes) -> AllStatistics:
     """What `packed` packed."""
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        documents = json.loads(archive.read(_TALLIES), object_hook=from_plain)
-        return {column: _tally(archive, document) for column, document in documents.items()}
+        documents = json.loads(archive.read(_STATISTICS), object_hook=from_plain)
+        return {column: _statistics(archive, document) for column, document in documents.items()}
 
 
-def _document(tally: Any, file: str) -> dict[str, Any]:
-    if isinstance(tally, Summary):
+def _document(statistics: Any, file: str) -> dict[str, Any]:
+    if isinstance(statistics, Summary):
         return {"kind": "summary", "file": file}
-    if isinstance(tally, LevelCounts):
-        counts, first = tally.counts.tolist(), tally.first_rows.tolist()
+    if isinstance(statistics, LevelCounts):
+        counts, first = statistics.counts.tolist(), statistics.first_rows.tolist()
         return {
             "kind": "levels",
-            "type": tally.type,
-            "rows": tally.rows,
-            "levels": list(tally.levels),
+            "type": statistics.type,
+            "rows": statistics.rows,
+            "levels": list(statistics.levels),
             "counts": counts,
             "first_rows": first,
         }
-    if isinstance(tally, Lowest):
-        return {"kind": "lowest", "rows": tally.rows, "value": tally.value}
-    return {"kind": "rows", "rows": tally.rows, "missing": tally.missing}
+    if isinstance(statistics, Lowest):
+        return {"kind": "lowest", "rows": statistics.rows, "value": statistics.value}
+    return {"kind": "rows", "rows": statistics.rows, "missing": statistics.missing}
 
 
-def _tally(archive: zipfile.ZipFile, document: Mapping[str, Any]) -> Any:
+def _statistics(archive: zipfile.ZipFile, document: Mapping[str, Any]) -> Any:
     kind = document["kind"]
     if kind == "summary":
         with pa.ipc.open_file(pa.BufferReader(archive.read(document["file"]))) as reader:

@@ -17,7 +17,7 @@ from gpuvgm.columns.passthrough import PassPlan, RowCount
 from gpuvgm.columns.schema import Declared, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig, check_choice
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
-from gpuvgm.execution.aggregate import Failure, Results, side_by_side, tally_columns
+from gpuvgm.execution.aggregate import Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Source, stray_text
@@ -202,21 +202,21 @@ def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Fi
     read = {name: plan for name, plan in planned.good.items() if name not in passed}
     if not read and not planned.failed:
         read = dict(passed)
-    tallied = tally_columns(list(read.values()), sampled.blocks(list(read)), run)
-    rows = max((tally.rows for tally in tallied.good.values()), default=source.rows or 0)
-    if read and not tallied.good and not tallied.failed:
+    summarised = summarise_columns(list(read.values()), sampled.blocks(list(read)), run)
+    rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
+    if read and not summarised.good and not summarised.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
-    together = [plan for name, plan in read.items() if plan.fitted_together and name in tallied.good]
-    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), tallied.good, run)
+    together = [plan for name, plan in read.items() if plan.fitted_together and name in summarised.good]
+    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), summarised.good, run)
     alone = {
-        name: (plan, tallied.good[name])
+        name: (plan, summarised.good[name])
         for name, plan in read.items()
-        if plan.needs_rows and not plan.fitted_together and name in tallied.good
+        if plan.needs_rows and not plan.fitted_together and name in summarised.good
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), alone)
     passing = {name: plan.fit(RowCount(rows, 0)) for name, plan in passed.items()}
     columns = numbers.good | categorical.good | passing
-    failed = planned.failed | tallied.failed | numbers.failed | categorical.failed
+    failed = planned.failed | summarised.failed | numbers.failed | categorical.failed
     return FittedColumns(columns, summaries, failed, rows)
 
 
@@ -251,7 +251,7 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Re
         lambda request: lowest_plan(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
-    found = tally_columns(list(planned.good.values()), sampled.blocks(list(planned.good)), run)
+    found = summarise_columns(list(planned.good.values()), sampled.blocks(list(planned.good)), run)
     if planned.good and not found.good and not found.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     return Results(found.good, planned.failed | found.failed)
@@ -260,7 +260,7 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Re
 def add_rows(
     source: Source, model: TableModel, plans: Sequence[NumberPlan], old: Mapping[str, Summary], run: Run
 ) -> FittedColumns:
-    """Columns with more rows: new tallies merged into the old ones, and fitted again.
+    """Columns with more rows: new statistics merged into the old ones, and fitted again.
 
     Parameters
     ----------
@@ -279,19 +279,19 @@ def add_rows(
     every: list[Any] = [*plans, *(plan for plan, _ in levels.values())]
     passed = [column for column in model.columns if not column.is_encoded]
     every = every or [PassPlan(column.name, column.type) for column in passed]
-    tallied = tally_columns(every, run.blocks(source, [plan.name for plan in every]), run)
+    summarised = summarise_columns(every, run.blocks(source, [plan.name for plan in every]), run)
     for plan in plans:
-        if plan.name in tallied.good:
-            refuse_infinite(source, plan, tallied.good[plan.name], run, fitted=True)
-    if tallied.failed:
-        return FittedColumns({}, {}, tallied.failed, 0)
-    rows = max((tally.rows for tally in tallied.good.values()), default=0)
-    summaries = {plan.name: old[plan.name].merge(tallied.good[plan.name]) for plan in plans} if rows else dict(old)
+        if plan.name in summarised.good:
+            refuse_infinite(source, plan, summarised.good[plan.name], run, fitted=True)
+    if summarised.failed:
+        return FittedColumns({}, {}, summarised.failed, 0)
+    rows = max((statistics.rows for statistics in summarised.good.values()), default=0)
+    summaries = {plan.name: old[plan.name].merge(summarised.good[plan.name]) for plan in plans} if rows else dict(old)
     with quiet_k_means():
         numbers = refit(plans, summaries, run)
     offset = max(column.fit.rows for column in model.columns)
     counts = {
-        name: (plan, before.merge(tallied.good[name].shifted(offset)) if rows else before)
+        name: (plan, before.merge(summarised.good[name].shifted(offset)) if rows else before)
         for name, (plan, before) in levels.items()
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), counts)

@@ -21,7 +21,7 @@ from gpuvgm.columns.numeric import NumberPlan, needs_more_rows, refine, reseed, 
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Failure, Results, side_by_side, tally_columns
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
 from gpuvgm.io import Block, Source, locate
@@ -131,7 +131,7 @@ def _reseeded(columns: dict[str, Counted]) -> dict[str, Counted]:
 def _scanned(source: Source, plans: Mapping[str, NumberPlan], run: Run) -> Results[Summary]:
     """Summaries of columns on finer grids, from another scan of the rows."""
     _LOG.info("another pass with a finer grid for %s", _quoted(plans))
-    return tally_columns(list(plans.values()), run.passing(source, list(plans)), run)
+    return summarise_columns(list(plans.values()), run.passing(source, list(plans)), run)
 
 
 def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:

@@ -19,7 +19,7 @@ from gpuvgm.columns.numeric import Lowest
 from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, ModelFileError, SourceChangedError
-from gpuvgm.execution import aggregate as tallies
+from gpuvgm.execution import aggregate
 from gpuvgm.execution import local as execution
 from gpuvgm.io.manifest import NAME, read_manifest
 from gpuvgm.summary.summary import Summary
@@ -66,13 +66,13 @@ def whole(data):
 def counted(monkeypatch):
     """First rows of the partitions that were counted."""
     seen = []
-    count = tallies._tally_partition
+    count = aggregate._summarise_partition
 
     def noted(function, partition, executor):
         seen.append(partition.first_row)
         return count(function, partition, executor)
 
-    monkeypatch.setattr(tallies, "_tally_partition", noted)
+    monkeypatch.setattr(aggregate, "_summarise_partition", noted)
     return seen
 
 
@@ -83,7 +83,7 @@ class Interrupted(Exception):
 @pytest.fixture
 def cut(data, tmp_path, monkeypatch):
     """A journal that two partitions of the pass after the logarithm's were kept in."""
-    count, calls = tallies._tally_partition, []
+    count, calls = aggregate._summarise_partition, []
 
     def limited(function, partition, executor):
         calls.append(partition)
@@ -92,7 +92,7 @@ def cut(data, tmp_path, monkeypatch):
         return count(function, partition, executor)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tallies, "_tally_partition", limited)
+        patched.setattr(aggregate, "_summarise_partition", limited)
         with pytest.raises(Interrupted):
             transformer().fit(data, journal=tmp_path / "j")
     assert len(read_manifest(tmp_path / "j" / NAME).done) == PORTIONS + 2
@@ -164,7 +164,7 @@ def test_a_cluster_keeps_a_journal_too(data, whole, cut):
         is_the_same(transformer(executor=executor).fit(data, journal=cut, resume=True), whole)
 
 
-def test_every_tally_comes_back():
+def test_all_statistics_come_back():
     x = np.concatenate((np.random.default_rng(0).normal(size=1000), [np.nan]))
     summary = gpuvgm.TableTransformer(effort="research").fit({"x": x}).summaries_["x"]
     held = {

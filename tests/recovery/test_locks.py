@@ -116,12 +116,12 @@ def test_a_second_transform_takes_nothing_from_the_first(transformer, rows, tmp_
 def test_a_second_fit_takes_no_journal_from_the_first(rows, tmp_path, monkeypatch, resume):
     refused, keep = [], journal.Pass.keep
 
-    def kept(self, partition, tallies):
+    def kept(self, partition, all_statistics):
         if not refused:
             refused.append(None)
             with pytest.raises(InputError, match="works there"):
                 gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j", resume=resume)
-        keep(self, partition, tallies)
+        keep(self, partition, all_statistics)
 
     monkeypatch.setattr(journal.Pass, "keep", kept)
     gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j")
