@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 import sklearn
 
-import gpuvgm
-
-ROOT = Path(gpuvgm.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODULES = ("test_bayesian_mixture", "test_mixture", "test_gaussian_mixture")
 pytestmark = pytest.mark.slow
 
