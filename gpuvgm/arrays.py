@@ -29,7 +29,7 @@ def to_numpy(x: Array) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceColumn:
-    """Consecutive rows of a column of numbers, datetimes or truth values on a device.
+    """Consecutive rows of a column of numbers, datetimes or booleans on a device.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The exceptions gpuvgm raises on purpose; the command line maps them to exit codes."""
+"""The exceptions that gpuvgm raises; the command line maps them to exit codes."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def generate(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Write generated rows, any part of which can be made alone."""
+    """Generate an example table; any row range can be made independently."""
     from gpuvgm.cli import tables as views
     from gpuvgm.execution.local import LocalExecutor
 

@@ -296,7 +296,7 @@ Against = Annotated[
 Seed = Annotated[
     int | None, option("--seed", "Seed of the draws; by default the fitted one.", min=0, show_default=False)
 ]
-Engine = Annotated[Literal["auto", "reference", "native", "cuda"], option("--engine", "Who runs the rows.")]
+Engine = Annotated[Literal["auto", "reference", "native", "cuda"], option("--engine", "Compute engine.")]
 
 Columns = Annotated[
     str | None,
@@ -318,7 +318,7 @@ Precision = Annotated[
 ]
 Infinities = Annotated[Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")]
 Unknown = Annotated[
-    Literal["error", "ignore"], option("--unknown", "Refuse values that are no level, or give them no cell.")
+    Literal["error", "ignore"], option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.")
 ]
 Tails = Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")]
 TokenFile = Annotated[

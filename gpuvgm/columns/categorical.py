@@ -80,7 +80,7 @@ DOCUMENT = Record(
 
 @dataclass(frozen=True)  # no slots: `positions` is cached
 class CategoricalColumn(FittedColumn):
-    """A categorical column: one cell a level.
+    """A categorical column, one-hot encoded.
 
     Parameters
     ----------

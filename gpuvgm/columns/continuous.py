@@ -469,7 +469,7 @@ class MixtureEncoder:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     column : MixtureColumn
         The fitted column.
     options : EncodingOptions
@@ -528,7 +528,7 @@ class MixtureDecoder:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     column : MixtureColumn
         The fitted column.
     check : bool

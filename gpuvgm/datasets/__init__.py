@@ -1,4 +1,4 @@
-"""Generated tables of any length, any part of which can be made alone."""
+"""Example tables of any length; any row range can be made independently."""
 
 from gpuvgm.datasets.amounts import amount
 from gpuvgm.datasets.writing import generate

@@ -30,7 +30,7 @@ class Likeness:
     """A table whose rows are those of a small one, drawn with replacement, with noise on numbers and moments in time.
 
     Numbers get normal noise of `noise` times their column's standard deviation, rounded to the column's own places or
-    unit, and stay between its smallest and largest value. Missing values, infinities, text, truth values, dictionaries,
+    unit, and stay between its smallest and largest value. Missing values, infinities, text, booleans, dictionaries,
     nested values, whole numbers with at most 20 values, and decimals of more than 18 digits stay as they are.
 
     Parameters

@@ -59,7 +59,7 @@ class DataTransformer:
     algorithm : {"summary", "exact", "auto"}
         "summary" fits in one pass; "exact" reads every row in every iteration.
     engine : {"auto", "native", "reference"}
-        Who runs the rows.
+        Compute engine.
     threads : int, optional
         Threads; by default all cores.
 
@@ -327,7 +327,7 @@ def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
 
 
 def _fittable(rows: Any, continuous: Iterable[str]) -> Any:
-    """The rows with truth values in continuous columns as 0 and 1, and text of NumPy's as objects."""
+    """The rows with booleans in continuous columns as 0 and 1, and text of NumPy's as objects."""
     if hasattr(rows, "iloc"):
         truths = [label for label in _truths(rows) if str(label) in continuous]
         return rows.astype(dict.fromkeys(truths, "int8")) if truths else rows
@@ -337,7 +337,7 @@ def _fittable(rows: Any, continuous: Iterable[str]) -> Any:
 
 
 def _truths(frame: Any) -> list[Any]:
-    """Labels of the columns of NumPy's truth values."""
+    """Labels of the columns of NumPy's booleans."""
     return [label for label, dtype in frame.dtypes.items() if str(dtype) == "bool"]
 
 

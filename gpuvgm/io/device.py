@@ -33,7 +33,7 @@ class Held(Protocol):
         """Arrow type of every slice."""
 
     def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop): on the device for numbers, truth values, moments and durations, else on the host."""
+        """Rows [start, stop): on the device for numbers, booleans, moments and durations, else on the host."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -410,7 +410,7 @@ class FileSource(Source):
 def told_apart(
     before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
 ) -> tuple[list[int], list[Mapping[str, Any]]]:
-    """Which of the files are none of those before, and those that are no longer there; names may occur again.
+    """Files that are new since the last fit, and those that are no longer there; names may occur again.
 
     Returns
     -------

@@ -160,7 +160,7 @@ class Window:
     first, stop : int
         Which bytes of the file.
     coming : Future
-        They, when they have come.
+        The response, once it has arrived.
     goes_on : bool
         Whether what follows is going to be read too.
     """

@@ -92,8 +92,8 @@ class BayesianGaussianMixture(FittedMixture):
         several features, and is not used by `max_iter=0` nor by `partial_fit` of several features. Where `reg_covar`
         is of the size of variances, plain EM may lead down again from the bound that is kept.
     engine : {"auto", "native", "cuda", "reference"}
-        Who runs the rows; "auto" is the GPU for arrays that lie there, if it is usable.
-        Who runs the rows.
+        Compute engine; "auto" is the GPU for arrays that lie there, if it is usable.
+        Compute engine.
     precision : {"float64"}
         Arithmetic of the row formulas: sums over rows are always taken in float64. Rows of float32 are widened exactly;
         `TableTransformer` has float32 for its transform.

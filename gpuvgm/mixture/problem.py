@@ -23,7 +23,7 @@ class Problem:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     pool : Executor or None
         Threads to share the rows out to.
     rows : Rows

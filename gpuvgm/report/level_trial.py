@@ -53,7 +53,7 @@ class LevelTrial:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     column : CategoricalColumn
         The fitted column.
     options : EncodingOptions

@@ -85,7 +85,7 @@ class NumberTrial:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     column : MixtureColumn or GeneralColumn
         The fitted column.
     options : EncodingOptions

@@ -1,6 +1,6 @@
 """Tables from and to JSON: ``{"columns": {"name": [values]}}`` with null for missing values.
 
-Numbers, text and truth values are themselves. Decimals, dates, times and datetimes are text as Arrow writes it,
+Numbers, text and booleans are themselves. Decimals, dates, times and datetimes are text as Arrow writes it,
 durations are whole numbers of their unit.
 """
 

@@ -220,7 +220,7 @@ class OnehotReader:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     model : TableModel
         The fitted table.
     names : sequence of str
@@ -283,7 +283,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     model : TableModel
         The fitted table.
     table : Source

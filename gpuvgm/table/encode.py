@@ -238,7 +238,7 @@ class OnehotLayout:
     Parameters
     ----------
     engine : Engine
-        Who runs the rows.
+        Compute engine.
     dtype : str
         Type of the matrix.
     source : Source, optional

@@ -51,8 +51,8 @@ class TableTransformer(ColumnPlots, FittedRows):
 
     Every column of numbers gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in
     one pass. A value becomes its position within a mode, (x - mean) / (scale * sd), and the mode, drawn from the
-    posterior (Xu et al. 2019); missing values become a mode of their own. Text, truth values and few-valued numbers
-    become levels. The inverse gives values of the columns' own types.
+    posterior (Xu et al. 2019); missing values become a mode of their own. Text, booleans and low-cardinality numbers
+    are one-hot encoded. The inverse gives values of the columns' own types.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class TableTransformer(ColumnPlots, FittedRows):
         "best": many starts, each fitted to the end, the highest lower bound kept; `max_iter` and `tol` do not matter.
         "research": what the research code does, `max_iter` iterations from one k-means start.
     engine : {"auto", "native", "cuda", "reference"}
-        Who runs the rows. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
+        Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
         usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.
     precision : {"float64", "float32"}
         Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a law of its own, the
