@@ -16,8 +16,9 @@ from gpuvgm.datasets.likeness import Likeness
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange, check_range
 from gpuvgm.errors import InputError
+from gpuvgm.execution.context import check_reachable
 from gpuvgm.execution.local import Executor, LocalExecutor
-from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, lies_in_process, location_of, read_metadata
+from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, location_of, read_metadata
 from gpuvgm.io.files import stamp_of
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import inside
@@ -191,8 +192,7 @@ def _write_folder(
             f"file_rows={file_rows}"
         )
     files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
-    if executor.spread and lies_in_process(folder):
-        raise InputError(f"{folder}: lies in the memory of one process, where workers cannot write")
+    check_reachable(executor, folder)
     check_folder_of(folder)
     with locked(folder, _numbers_of(files)):
         held = _held_files(generator, folder, files, resume=resume)

@@ -26,7 +26,7 @@ from gpuvgm.execution.partitions import (
     rows_of_file,
     with_known_rows,
 )
-from gpuvgm.io import Block, FileSource, Source
+from gpuvgm.io import Block, FileSource, Location, Source, lies_in_process
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
@@ -77,6 +77,25 @@ def executor_for(given: Any, source: Source) -> DaskExecutor | None:
     if hasattr(given, "scheduler_info") and hasattr(given, "submit"):
         return DaskExecutor(given)
     raise InputError(f"executor is a {type(given).__name__}: give a DaskExecutor, a client of Dask, or None")
+
+
+def check_reachable(executor: Executor, place: Location) -> None:
+    """Refuse a place in the memory of this process where other processes would write.
+
+    Parameters
+    ----------
+    executor : Executor
+        What does the work.
+    place : Location
+        Where its results go.
+
+    Raises
+    ------
+    InputError
+        Naming the place.
+    """
+    if executor.spread and lies_in_process(place):
+        raise InputError(f"{place}: lies in the memory of one process, where workers cannot write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +214,14 @@ class Run:
             raise InputError(f"batch_rows must be at least 1, got {batch_rows}")
         rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
         return batch_rows * max(1, rows // batch_rows)
+
+    def reads_apart(self, source: Source) -> bool:
+        """Whether each worker reads rows of a source by itself, wherever they begin."""
+        return self.spread and bool(source.paths) and bool(source.rows)
+
+    def engine_here(self, asked: str, source: Source) -> str:
+        """Name of the engine for rows of a source that this process works on after all."""
+        return engine_for(asked, source) if self.spread else self.engine
 
     def reading(self, source: Source) -> Source:
         """The source as the engine reads it."""

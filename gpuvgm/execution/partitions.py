@@ -72,7 +72,7 @@ class OpenPartition:
 
 
 @dataclass(frozen=True, slots=True)
-class RowRange:
+class FileRows:
     """Rows of files.
 
     Parameters
@@ -106,7 +106,7 @@ class RowRange:
 
 @dataclass(frozen=True, slots=True)
 class HeldRows:
-    """Rows that travel with the partition; parameters as for `RowRange`.
+    """Rows that travel with the partition; parameters as for `FileRows`.
 
     Parameters
     ----------
@@ -152,11 +152,11 @@ def partitions(source: Source, reading: Reading, partition_rows: int) -> Iterato
     if own is not None:
         return iter(own(reading))
     if isinstance(source, FileSource):
-        return row_ranges(source, reading, partition_rows)
+        return file_rows(source, reading, partition_rows)
     return held_rows(source, reading, partition_rows)
 
 
-def row_ranges(source: FileSource, reading: Reading, partition_rows: int) -> Iterator[RowRange]:
+def file_rows(source: FileSource, reading: Reading, partition_rows: int) -> Iterator[FileRows]:
     """Rows of files in equal partitions, each with the files that it lies in."""
     edges = list(accumulate((part.rows or 0 for part in source.parts), initial=0))
     bounds = list(pairwise(edges))
@@ -171,7 +171,7 @@ def row_ranges(source: FileSource, reading: Reading, partition_rows: int) -> Ite
         while bounds[high][1] < stop:
             high += 1
         held = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
-        yield RowRange(held, bounds[low][0], start, stop - start, reading)
+        yield FileRows(held, bounds[low][0], start, stop - start, reading)
 
 
 def held_rows(source: Source, reading: Reading, partition_rows: int) -> Iterator[HeldRows]:

@@ -21,7 +21,7 @@ from gpuvgm.columns.model import ColumnModel, Span, TableModel
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.config import check_choice, checked_seed
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
-from gpuvgm.execution.context import Run, engine_for, executor_for
+from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.sources import open_source
@@ -187,8 +187,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         need = partial(Need.transform, self._read(table), coding.schema, written=False)
         with self._run("transform", table, need) as cluster:
             run = cluster.here
-            engine = engine_for(self.engine, table) if cluster.spread else run.engine
-            coding = replace(coding, engine=engine)
+            coding = replace(coding, engine=cluster.engine_here(self.engine, table))
             encode, form = coding.encoder(), coding.form(table)
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = run.reading(table).blocks(self._fitted().names, rows)

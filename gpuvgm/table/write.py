@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.execution.context import Run
+from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
 from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import replace_folder
@@ -33,7 +33,6 @@ from gpuvgm.io import (
     RemoteFile,
     Source,
     check_folder_of,
-    lies_in_process,
     location_of,
     refuse_overwriting,
 )
@@ -327,8 +326,7 @@ def _check_run(run: Run, source: Source, parts: Parts, *, resume: bool) -> None:
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
-    if run.spread and lies_in_process(parts.out):
-        raise InputError(f"{parts.out}: lies in the memory of one process, where workers cannot write")
+    check_reachable(run.executor, parts.out)
 
 
 @contextmanager
@@ -359,7 +357,7 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     the other without a pause: threads never wait for the end of a file.
     """
     width = len(parts.schema)
-    if run.spread and source.paths and source.rows:
+    if run.reads_apart(source):
         partitions = run.partitions(source, columns, width, exactly=parts.part_rows)
         left = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
         for partition, entry in run.executor.each(partial(write_part, parts, encode), left):
