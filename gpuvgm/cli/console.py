@@ -220,14 +220,14 @@ def exit_code(problem: BaseException) -> int:
 
     129 is for a terminal that was closed, 130 interrupted, 143 terminated.
     """
-    from gpuvgm.shortage import is_shortage
-
     if isinstance(problem, HungUp):
         return HUNG_UP
     if isinstance(problem, Terminated):
         return TERMINATED
     if isinstance(problem, KeyboardInterrupt):
         return INTERRUPTED
+    from gpuvgm.shortage import is_shortage  # not for signals, which may come while pyarrow is being imported
+
     if isinstance(
         problem,
         (InputError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError),
@@ -241,12 +241,12 @@ def exit_code(problem: BaseException) -> int:
 
 def explained(problem: BaseException) -> str:
     """One line that says what happened and what to do."""
-    from gpuvgm.shortage import lacks_memory, lacks_threads
-
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, KeyboardInterrupt):
         said = "terminated" if isinstance(problem, Terminated) else "interrupted"
         return f"{said}; {left_of(problem)}"
+    from gpuvgm.shortage import lacks_memory, lacks_threads
+
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
         return f"disk full: {place}; free some space or write elsewhere; {left_of(problem)}"

@@ -98,6 +98,13 @@ def unknown_variables() -> list[str]:
 class Command(TyperCommand):
     """A command whose help has a section for each group of options."""
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option --help, which no variable stands for."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.allow_from_autoenv = False
+        return option
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then the options by their help panels."""
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -205,9 +205,11 @@ def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
         narrator = accumulators.narrator if attempt == 0 else None
         fitted = accumulators.each(partial(fit_cells, accumulators.engine, narrator=narrator), pending)
         columns, failed = renewed(columns, fitted), failed | fitted.failed
+        if accumulators.summarise is None or attempt == MOST_REFINEMENTS:
+            break
         missed = {name: column.finer_grid() for name, column in fitted.good.items() if not column.is_good}
         finer = {name: grid for name, grid in missed.items() if grid is not None}
-        if not finer or accumulators.summarise is None or attempt == MOST_REFINEMENTS:
+        if not finer:
             break
         scanned = accumulators.summarise(finer)
         pending = {name: columns[name].on(finer[name], sums) for name, sums in scanned.good.items()}

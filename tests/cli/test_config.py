@@ -79,3 +79,8 @@ def test_refusals(tmp_path, config, text, message):
 def test_a_config_file_that_is_not_there(tmp_path):
     result = invoke("doctor", "--config", tmp_path / "absent.toml", code=2)
     assert "absent.toml: No such file" in result.stderr
+
+
+def test_no_variable_asks_for_help(folder):
+    result = invoke("info", folder / "m.gpuvgm", env={"GPUVGM_HELP": "1"})
+    assert "GPUVGM_HELP: no option reads this environment variable" in result.stderr

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 
 import pytest
 
 import gpuvgm
 from gpuvgm import files as interruptions
+from gpuvgm.cli import console
 from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
 from tests.cli.running import invoke
 
@@ -82,3 +84,10 @@ def test_a_fit_that_cannot_write_its_model_says_that_its_journal_is_kept(folder,
     monkeypatch.undo()
     invoke(*arguments, "--resume")
     assert os.listdir(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), Terminated(), HungUp()])
+def test_signals_are_answered_while_pyarrow_is_imported(monkeypatch, problem):
+    monkeypatch.setitem(sys.modules, "gpuvgm.shortage", None)  # an import of it fails
+    assert console.exit_code(problem) in (129, 130, 143)
+    assert console.explained(problem).endswith("nothing partial was left")
