@@ -123,7 +123,7 @@ def test_a_summary_that_is_given_up_has_the_same_bits_over_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generate(tmp_path / "a.parquet", 30_000)
-    monkeypatch.setattr(numbers_fit.Column, "is_good", property(lambda _: False))
+    monkeypatch.setattr(numbers_fit.ColumnFit, "is_good", property(lambda _: False))
     plain = TableTransformer(**SETTINGS).fit(tmp_path / "a.parquet")
     monkeypatch.setattr(numbers_fit, "EXACT_BYTES", 1 << 30)
     short = TableTransformer(memory="300MiB", threads=1, **SETTINGS).fit(tmp_path / "a.parquet")
