@@ -48,8 +48,7 @@ def engine_for(name: str, source: Source) -> str:
     source : Source
         The rows.
     """
-    values = None if source.rows is None else source.rows * len(source.schema.names)
-    return choose_engine(name, values, on_device=source.lies_on_device)
+    return choose_engine(name, _values_of(source), on_device=source.lies_on_device)
 
 
 def executor_for(given: Any, source: Source) -> DaskExecutor | None:
@@ -154,9 +153,8 @@ class Run:
         block_rows: int | None = None,
     ) -> Run:
         """How a cluster works on a source: its workers say which engine they have."""
-        values = None if source.rows is None else source.rows * len(source.schema.names)
         lies_there = isinstance(source, DaskFrame) and source.on_device
-        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, values)
+        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, _values_of(source))
         return cls(name, executor.reporting(progress), block_rows)
 
     def within(self, memory: int, need: Need) -> Run:
@@ -275,6 +273,11 @@ class Run:
         if source.rows is None or self.spread:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
+
+
+def _values_of(source: Source) -> int | None:
+    """Rows times columns of a source; None where its length is unknown."""
+    return None if source.rows is None else source.rows * len(source.schema.names)
 
 
 def _travelling(width: int) -> int:

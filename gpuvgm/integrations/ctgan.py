@@ -24,7 +24,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import Source, locate
+from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
 from gpuvgm.table.transformer import TableTransformer
@@ -356,7 +356,7 @@ def _first_missing(source: Source, column: MixtureColumn) -> str:
     for block in source.blocks([column.name], BLOCK_ROWS):
         missing = np.flatnonzero(np.isnan(column.codec.encode(block.table.column(column.name))))
         if len(missing):
-            return locate(source, block.first_row + int(missing[0]))
+            return source.locate(block.first_row + int(missing[0]))
     raise InputError(f'column "{column.name}" changed while it was read')
 
 

@@ -11,7 +11,7 @@ from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import numpy_array, restore
 from gpuvgm.io.sink import PAGE_ENDINGS, ParquetSink, check_document, check_folder_of, refuse_overwriting, rows_of_group
-from gpuvgm.io.source import Source, locate
+from gpuvgm.io.source import Source
 
 __all__ = [
     "Block",
@@ -37,7 +37,6 @@ __all__ = [
     "numpy_array",
     "lies_in_process",
     "lies_on_device",
-    "locate",
     "location_of",
     "manifest_document",
     "manifest_text",

@@ -145,11 +145,6 @@ class Source:
         """Log the files that have the name of one in a fingerprint, and are others."""
 
 
-def locate(source: Source, row: int) -> str:
-    """Where a row of a source lies, for messages; see `Source.locate`."""
-    return source.locate(row)
-
-
 def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
     """Metadata as text.
 

@@ -22,7 +22,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.aggregate import Merged, Results, side_by_side
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
-from gpuvgm.io import Block, Source, locate
+from gpuvgm.io import Block, Source
 from gpuvgm.report.figures import ColumnFigures
 from gpuvgm.report.level_trial import LevelTrial, PassedTrial
 from gpuvgm.report.number_trial import NumberTrial
@@ -109,7 +109,7 @@ def _trials(model: TableModel, sampled: Sampled, run: Run) -> dict[str, Trial]:
     if rows.num_rows > GRID_ROWS:
         kept = np.arange(GRID_ROWS) * rows.num_rows // GRID_ROWS
         rows = rows.select([column.name for column in model.numeric]).take(pa.array(kept, pa.int64()))
-    options = EncodingOptions(model.seed, place=partial(locate, sampled.source))
+    options = EncodingOptions(model.seed, place=sampled.source.locate)
     build = partial(_trial, run.here.engine, options, rows)
     return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))
 

@@ -24,7 +24,7 @@ from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
-from gpuvgm.io import Block, Source, locate
+from gpuvgm.io import Block, Source
 from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, over_rows, over_scan, over_workers
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds
 from gpuvgm.mixture.rows import Rows
@@ -336,7 +336,7 @@ def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run
     """Refuse a column with infinite rows, naming the first; a `fitted` one may be too small for its logarithm."""
     if not summary.infinite:
         return
-    where = f" (first at {locate(source, _first_infinite(source, plan, run))})" if source.repeatable else ""
+    where = f" (first at {source.locate(_first_infinite(source, plan, run))})" if source.repeatable else ""
     problem, remedy = "values are infinite", 'pass inf="missing" or clean them'
     if fitted and plan.codec.name == "log":
         problem, remedy = TOO_SMALL, "fit again with all rows, or clean them"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm.errors import InputError
-from gpuvgm.io import Source, locate, open_source, restore
+from gpuvgm.io import Source, open_source, restore
 
 ONCE = ("reader", "iterator_of_frames", "iterator_of_mixed")
 UNCOUNTED = (*ONCE, "capsule", "arrow_stream")
@@ -190,14 +190,14 @@ def test_dicts_may_hold_series_and_lists():
 def test_rows_are_located_in_their_file(forms):
     inner = forms.folder_of_parquet()
     source = open_source(inner)
-    assert locate(source, 0) == f"{inner / 'a.parquet'}, row 1"
-    assert locate(source, 400) == f"{inner / 'b' / 'c.parquet'}, row 1"
-    assert locate(source, 1002) == f"{inner / 'b' / 'd.PARQUET'}, row 602"
-    assert locate(open_source(forms.pandas()), 7) == "pandas.DataFrame, row 7"
+    assert source.locate(0) == f"{inner / 'a.parquet'}, row 1"
+    assert source.locate(400) == f"{inner / 'b' / 'c.parquet'}, row 1"
+    assert source.locate(1002) == f"{inner / 'b' / 'd.PARQUET'}, row 602"
+    assert open_source(forms.pandas()).locate(7) == "pandas.DataFrame, row 7"
     for name in "12":
         (forms.folder / f"{name}.csv").write_text("a\n1\n")
-    assert locate(open_source(forms.path("1.csv")), 3) == f"{forms.path('1.csv')}, row 4"
-    assert locate(open_source([forms.path("1.csv"), forms.path("2.csv")]), 3).endswith("1.csv and 1 more, row 4")
+    assert open_source(forms.path("1.csv")).locate(3) == f"{forms.path('1.csv')}, row 4"
+    assert open_source([forms.path("1.csv"), forms.path("2.csv")]).locate(3).endswith("1.csv and 1 more, row 4")
 
 
 def test_masked_arrays_are_missing_where_masked():
