@@ -170,7 +170,7 @@ def test_fingerprint_sees_rules_codec_and_order():
         ("income", {"codec": FloatCodec("double")}),
         ("price", {"codec": DecimalCodec("decimal128(38, 2)", -(10**37) + 1)}),
         ("when", {"codec": DatetimeCodec("timestamp[ns, tz=UTC]", 1_700_000_000_000_000_001)}),
-        ("town é", {"levels": ("b", None, "A", 'é\n"')}),
+        ("town é", {"categories": ("b", None, "A", 'é\n"')}),
         ("town é", {"unknown": "ignore"}),
         ("town é", {"type": "large_string"}),
         ("general", {"minimum": 0.5}),
