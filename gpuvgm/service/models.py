@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
 from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
 
+_LOG = logging.getLogger("gpuvgm.service")
 MANIFEST = "manifest.json"  # in every model that is a folder
 ENDING = ".gpuvgm"
 
@@ -105,7 +107,11 @@ def load_models(place: Path) -> dict[str, Served]:
         name = path.name.removesuffix(ENDING)
         if name in found:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
-        found[name] = Served.of(name, gpuvgm.load(path))
+        transformer = gpuvgm.load(path)
+        if hasattr(transformer, "unfinished_"):
+            _LOG.warning("%s: is not served: some of its columns are not fitted yet (gpuvgm fit --resume)", path)
+        else:
+            found[name] = Served.of(name, transformer)
     if not found:
         raise InputError(f"{place}: holds no model; give a file ending in {ENDING}, a model, or a folder of models")
     return found

@@ -11,9 +11,12 @@ import threading
 import time
 from contextlib import closing
 
+import numpy as np
 import pytest
 
+from gpuvgm import TableTransformer
 from gpuvgm.cli.serve import token_of
+from gpuvgm.errors import ColumnsFailed
 from gpuvgm.service.models import load_models
 from tests.cli.running import invoke, start
 from tests.service.conftest import ARROW, TOKEN, stream_of, table_of
@@ -112,6 +115,17 @@ def test_models_are_found_by_their_names(folder, tmp_path):
     (tmp_path / "m.gpuvgm").write_bytes((folder / "table.gpuvgm").read_bytes())
     (tmp_path / "m").symlink_to(folder / "one")
     assert 'two models are called "m"' in invoke("serve", "--model", tmp_path, code=2).stderr
+
+
+def test_an_unfinished_fit_is_not_served(folder, tmp_path, caplog):
+    """It lies beside the models, where `gpuvgm fit` left it."""
+    transformer = TableTransformer(effort="research")
+    with pytest.raises(ColumnsFailed):
+        transformer.fit({"good": [0.5, 1.5, 2.5] * 9, "bad": [0.5, 1.5, np.inf] * 9})
+    transformer.save(tmp_path / "half.unfinished.gpuvgm")
+    (tmp_path / "m.gpuvgm").write_bytes((folder / "table.gpuvgm").read_bytes())
+    assert list(load_models(tmp_path)) == ["m"]
+    assert "half.unfinished.gpuvgm: is not served" in caplog.text
 
 
 def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
