@@ -11,8 +11,7 @@ import numpy as np
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import WeightedSums, over_features, summarise_rows
-from gpuvgm.mixture.em import mean_and_variance
+from gpuvgm.mixture.accumulate import WeightedSums, mean_and_variance, over_features, summarise_rows
 from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, explained, fit_several, outcome_of, plan
 from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
