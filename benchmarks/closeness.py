@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks import inputs
 from gpuvgm.columns.numeric import NumberPlan, nearest_seeds
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells, over_rows
-from gpuvgm.mixture.em import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance, over_cells, over_rows
+from gpuvgm.mixture.em import Stopping, fit_mixture
+from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import distance, start_components
 from gpuvgm.summary.summary import Cells

@@ -15,9 +15,9 @@ from benchmarks.measure import Measurement, beside_yardsticks, best_times, secon
 from gpuvgm.columns.numeric import nearest_seeds, row_start
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import over_rows
-from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture, mean_and_variance, prior_of
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.accumulate import mean_and_variance, over_rows
+from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture
+from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 
 ITERATIONS = 100

@@ -43,11 +43,12 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
-from gpuvgm.columns.documents import Record, arrow_type, boolean, category, listed, one_of, optional, text, whole
+from gpuvgm.columns.documents import Record, arrow_type, category, listed, optional, text
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
+from gpuvgm.parameters import boolean, one_of, whole
 from gpuvgm.summary.grid import Floats
 
 DOCUMENT = Record(

@@ -28,20 +28,7 @@ from gpuvgm.columns.base import (
     refuse_cell,
 )
 from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, with_value
-from gpuvgm.columns.documents import (
-    Record,
-    anything,
-    boolean,
-    finite,
-    listed,
-    not_negative,
-    one_of,
-    optional,
-    positive,
-    share,
-    text,
-    whole,
-)
+from gpuvgm.columns.documents import Record, anything, listed, optional, text
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     ORDINARY,
@@ -58,6 +45,7 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
+from gpuvgm.parameters import boolean, finite, not_negative, one_of, positive, share, whole
 from gpuvgm.summary.grid import Floats, Frame
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gpuvgm.io.arrow import is_number_type, type_of
+from gpuvgm.parameters import shown
 
-MOST = 2**63 - 1
 MOST_TYPE = 100_000  # letters of the text of a type
-_SHOWN = 60
 
-Check = Callable[[Any, str], None]  # the value, and where it stands
+Check = Callable[[Any, str], Any]  # the value, and where it stands
 
 
 def refuse(value: object, where: str, wanted: str) -> NoReturn:
     """Raise a ValueError that says what stands where, and what may."""
-    try:
-        shown = repr(value)
-    except (ValueError, RecursionError):  # integers of very many digits, deep lists
-        shown = f"a {type(value).__name__}"
-    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
-    raise ValueError(f"{where} is {shown}, not {wanted}")
+    raise ValueError(f"{where} is {shown(value)}, not {wanted}")
 
 
 def text(value: Any, where: str) -> None:
@@ -36,68 +29,8 @@ def text(value: Any, where: str) -> None:
         refuse(value, where, "text that can be written as UTF-8")
 
 
-def boolean(value: Any, where: str) -> None:
-    """True or false."""
-    if not isinstance(value, bool):
-        refuse(value, where, "true or false")
-
-
-def number(value: Any, where: str) -> None:
-    """Any number that a float holds, infinities and NaN too."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, int) and abs(value) > MOST):
-        refuse(value, where, "a number")
-
-
 def anything(value: Any, where: str) -> None:
     """No check here: it is checked together with what stands beside it."""
-
-
-def finite(value: Any, where: str) -> None:
-    """A finite number that a float holds."""
-    number(value, where)
-    if not math.isfinite(value):
-        refuse(value, where, "a finite number")
-
-
-def positive(value: Any, where: str) -> None:
-    """A finite number above 0."""
-    finite(value, where)
-    if value <= 0:
-        refuse(value, where, "a number above 0")
-
-
-def not_negative(value: Any, where: str) -> None:
-    """A finite number of at least 0."""
-    finite(value, where)
-    if value < 0:
-        refuse(value, where, "a number of at least 0")
-
-
-def share(value: Any, where: str) -> None:
-    """A number from 0 to below 1."""
-    not_negative(value, where)
-    if value >= 1:
-        refuse(value, where, "a number below 1")
-
-
-def whole(low: int = 0, high: int = MOST) -> Check:
-    """A whole number between two others."""
-
-    def check(value: Any, where: str) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            refuse(value, where, f"a whole number from {low} to {high}")
-
-    return check
-
-
-def one_of(*values: str) -> Check:
-    """One of these texts."""
-
-    def check(value: Any, where: str) -> None:
-        if not isinstance(value, str) or value not in values:
-            refuse(value, where, f"one of {', '.join(values)}")
-
-    return check
 
 
 def optional(check: Check) -> Check:

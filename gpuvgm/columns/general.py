@@ -22,7 +22,7 @@ from gpuvgm.columns.base import (
     refuse,
 )
 from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, holds_whole_steps
-from gpuvgm.columns.documents import Record, anything, boolean, not_negative, one_of, text
+from gpuvgm.columns.documents import Record, anything, text
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     NumericColumn,
@@ -34,6 +34,7 @@ from gpuvgm.columns.numbers import (
 )
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
+from gpuvgm.parameters import boolean, not_negative, one_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 

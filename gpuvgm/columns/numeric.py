@@ -19,10 +19,10 @@ from gpuvgm.columns.numbers import ordinary_numbers, range_of
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.accumulate import CELL_FRAME
-from gpuvgm.mixture.em import Stopping, hard_start, prior_of
+from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start
+from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, listed
+from gpuvgm.parameters import Rule, boolean, none, not_negative, one_of, positive, share, whole
 
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
@@ -29,116 +31,96 @@ MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
-    """Numbers from `least` (without it if `open`) to below `end`; if `optional` also None, in a file "none"."""
-
-    text: str
-    least: float = 0.0
-    end: float = math.inf
-    open: bool = False
-    whole: bool = False
-    optional: bool = False
-
-    def take(self, value: object) -> Setting:
-        if self.optional and (value is None or value == "none"):
-            return None
-        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
-            raise ValueError
-        number = float(value)
-        if not self.least <= number < self.end or (self.open and number == self.least):
-            raise ValueError
-        return int(number) if self.whole else number
-
-
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """One of some values."""
-
-    text: str
-    values: tuple[Setting, ...]
-
-    def take(self, value: object) -> Setting:
-        if not any(type(value) is type(one) and value == one for one in self.values):
-            raise ValueError
-        return value  # type: ignore[return-value]
-
-
-@dataclass(frozen=True, slots=True)
-class _ModalValues:
-    """Values of a number column; one may stand without a list. Empty: none, whatever is frequent."""
-
-    text: str
-
-    def take(self, value: object) -> Setting:
-        alone = value is None or isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
-        return _distinct([self._one(item) for item in ([value] if alone else _listed(value))])
-
-    def _one(self, item: object) -> Value:
-        value = None if isinstance(item, str) and item == MISSING else plain(item)
-        if isinstance(value, bool):
-            raise ValueError(f"holds {item!r}: a modal value is a number, a date or a time")
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Categories:
-    """Categories of a categorical column, at least one."""
-
-    text: str
-
-    def take(self, value: object) -> Setting:
-        values = [plain(item) for item in _listed(value)]
-        if not values:
-            raise ValueError("is empty: list the categories, or leave the option out to take those of the rows")
-        if len(values) > MOST_CATEGORIES:
-            raise ValueError(f"holds {len(values):,} values: a column has at most {MOST_CATEGORIES:,} categories")
-        return _distinct(values)
-
-
-@dataclass(frozen=True, slots=True)
 class _Option:
     """One option: the kinds that have it, its values, and whether the whole table has it too."""
 
     kinds: tuple[str, ...]
-    values: _Numbers | _Choices | _ModalValues | _Categories
+    values: Rule
     of_table: bool = True
 
 
-_YES_OR_NO = _Choices("true or false", (True, False))
+def _is_no_set(value: object) -> bool:
+    return not isinstance(value, (Mapping, Set))
+
+
+def _is_list(value: object) -> bool:
+    """Whether a value is a list, a tuple or an array."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, Set))
+
+
+def _modal_values(value: Any) -> Setting:
+    """Values of a number column; one may stand without a list. Empty: none, whatever is frequent."""
+    return _distinct([_modal_value(item) for item in (value if _is_list(value) else [value])])
+
+
+def _modal_value(item: object) -> Value:
+    value = None if isinstance(item, str) and item == MISSING else plain(item)
+    if isinstance(value, bool):
+        raise ValueError(f"holds {item!r}: a modal value is a number, a date or a time")
+    return value
+
+
+def _categories(value: Any) -> Setting:
+    """Categories of a categorical column, at least one."""
+    values = [plain(item) for item in value]
+    if not values:
+        raise ValueError("is empty: list the categories, or leave the option out to take those of the rows")
+    if len(values) > MOST_CATEGORIES:
+        raise ValueError(f"holds {len(values):,} values: a column has at most {MOST_CATEGORIES:,} categories")
+    return _distinct(values)
+
+
+def _distinct(values: list[Value]) -> list[Value]:
+    """The values, refused where one stands there twice; 1, 1.0 and true are one value."""
+    double = [value for value, count in Counter(values).items() if count > 1]
+    if double:
+        shown = "the missing value" if double[0] is None else repr(double[0])
+        raise ValueError(f"holds {shown} more than once; list every value once")
+    return values
+
+
+_OR_NONE = Rule('None ("none" in a file)', (none | one_of("none")).allows, lambda value: None)
 _OPTIONS: dict[str, _Option] = {
-    "standardize": _Option(MIXTURE, _Choices('"auto", true or false', ("auto", True, False))),
-    "tails": _Option(MIXTURE, _Choices('"clip" or "exact"', ("clip", "exact"))),
-    "scale": _Option(MIXTURE, _Numbers("a positive number", open=True)),
-    "precision": _Option(MIXTURE, _Choices('"float64" or "float32"', ("float64", "float32"))),
-    "floor": _Option(MIXTURE, _Numbers('a number from 0 to below 1, or None ("none" in a file)', end=1, optional=True)),
-    "n_components": _Option(MIXTURE, _Numbers("a whole number from 1 to 255", least=1, end=256, whole=True)),
-    "weight_threshold": _Option(MIXTURE, _Numbers("a number from 0 to below 1", end=1)),
-    "weight_concentration_prior": _Option(MIXTURE, _Numbers("a positive number", open=True)),
-    "max_iter": _Option(MIXTURE, _Numbers("a whole number, at least 1", least=1, whole=True)),
-    "tol": _Option(MIXTURE, _Numbers("a number, at least 0")),
-    "tol_per_row": _Option(MIXTURE, _Numbers('a number, at least 0, or None ("none" in a file)', optional=True)),
-    "effort": _Option(MIXTURE, _Choices('"best" or "research"', ("best", "research"))),
-    "modal": _Option(MIXTURE, _ModalValues("a list of numbers, dates or times"), of_table=False),
-    "inf": _Option(NUMBERS, _Choices('"error" or "missing"', ("error", "missing"))),
-    "integer": _Option(NUMBERS, _YES_OR_NO, of_table=False),
-    "log": _Option(NUMBERS, _YES_OR_NO, of_table=False),
-    "clip": _Option(("general",), _YES_OR_NO, of_table=False),
-    "categories": _Option(("categorical",), _Categories("a list of categories"), of_table=False),
-    "unknown": _Option(("categorical",), _Choices('"error" or "ignore"', ("error", "ignore"))),
+    "standardize": _Option(MIXTURE, one_of("auto") | boolean),
+    "tails": _Option(MIXTURE, one_of("clip", "exact")),
+    "scale": _Option(MIXTURE, positive),
+    "precision": _Option(MIXTURE, one_of("float64", "float32")),
+    "floor": _Option(MIXTURE, share | _OR_NONE),
+    "n_components": _Option(MIXTURE, whole(1, 255)),
+    "weight_threshold": _Option(MIXTURE, share),
+    "weight_concentration_prior": _Option(MIXTURE, positive),
+    "max_iter": _Option(MIXTURE, whole(1)),
+    "tol": _Option(MIXTURE, not_negative),
+    "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),
+    "effort": _Option(MIXTURE, one_of("best", "research")),
+    "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _modal_values), of_table=False),
+    "inf": _Option(NUMBERS, one_of("error", "missing")),
+    "integer": _Option(NUMBERS, boolean, of_table=False),
+    "log": _Option(NUMBERS, boolean, of_table=False),
+    "clip": _Option(("general",), boolean, of_table=False),
+    "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories), of_table=False),
+    "unknown": _Option(("categorical",), one_of("error", "ignore")),
+}
+#: Settings of a whole table: its columns' options, and those that no column has.
+_SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {
+    "algorithm": one_of("summary", "exact", "auto"),
+    "engine": one_of(*ENGINES),
+    "block_rows": whole(1) | none,
+    "threads": whole(1) | none,
 }
 
 
 def check_settings(settings: Mapping[str, object]) -> None:
-    """Check the settings of a whole table; those that are no options of a column are left alone.
+    """Check the settings of a whole table; those that are checked where they are used are left alone.
 
     Raises
     ------
     InputError
         For an impossible value; the message names the setting.
     """
-    for key, option in _OPTIONS.items():
-        if option.of_table and key in settings:
-            _taken("", key, settings[key])
+    for name, rule in _SETTINGS.items():
+        if name in settings:
+            rule(settings[name], name)
 
 
 def checked_option(name: str, key: object, value: object) -> Setting:
@@ -161,7 +143,8 @@ def checked_option(name: str, key: object, value: object) -> Setting:
     if not isinstance(key, str) or key not in _OPTIONS:
         hint = suggestion(str(key), list(_OPTIONS))
         raise InputError(f'column "{name}": option "{key}" is unknown{hint}; options: {", ".join(_OPTIONS)}')
-    return _taken(f'column "{name}": ', key, value)
+    taken: Setting = _OPTIONS[key].values(value, f'column "{name}": {key}')
+    return taken
 
 
 def kinds_with(options: Iterable[str]) -> tuple[str, ...]:
@@ -266,31 +249,6 @@ def _duration(nanoseconds: int) -> str:
     seconds, rest = divmod(abs(nanoseconds), 10**9)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
     return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{fraction}S"
-
-
-def _taken(where: str, key: str, value: object) -> Setting:
-    option = _OPTIONS[key]
-    try:
-        return option.values.take(value)
-    except ValueError as problem:
-        refusal = str(problem) or f"must be {option.values.text}, got {value!r}"
-        raise InputError(f"{where}{key} {refusal}") from None
-
-
-def _listed(value: object) -> list[Any]:
-    """The items of a list, a tuple or an array."""
-    if isinstance(value, (str, bytes, Mapping, Set)) or not isinstance(value, Iterable):
-        raise ValueError
-    return list(value)
-
-
-def _distinct(values: list[Value]) -> list[Value]:
-    """The values, refused where one stands there twice; 1, 1.0 and true are one value."""
-    double = [value for value, count in Counter(values).items() if count > 1]
-    if double:
-        shown = "the missing value" if double[0] is None else repr(double[0])
-        raise ValueError(f"holds {shown} more than once; list every value once")
-    return values
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

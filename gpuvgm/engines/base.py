@@ -139,8 +139,3 @@ class Engine(Protocol):
             (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of zeros has no cell,
             which is written as the number of cells.
         """
-
-
-def added_in_order(total: Floats, partials: Floats) -> Floats:
-    """A total of shape (1, width) with the sums of chunks added one after the other."""
-    return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])

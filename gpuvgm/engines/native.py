@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import OnehotPart, ReadPart, added_in_order
+from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, narrow_uniforms
 from gpuvgm.errors import EnvironmentProblem
@@ -62,7 +62,7 @@ class NativeEngine:
 
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:
         """A total with chunks added; see `Engine.add_chunks`."""
-        return added_in_order(total, partials)
+        return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import OnehotPart, ReadPart, added_in_order
+from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.reference32 import transform_narrow
 from gpuvgm.engines.tables import Draw, DrawTable, Floats32, InverseTable, KernelTable, NarrowTable, narrow_uniforms
@@ -44,7 +44,7 @@ class ReferenceEngine:
 
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:
         """A total with chunks added; see `Engine.add_chunks`."""
-        return added_in_order(total, partials)
+        return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""

@@ -21,9 +21,8 @@ from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.accumulate import summarise_rows
 from gpuvgm.mixture.estimator import BayesianGaussianMixture
-from gpuvgm.mixture.one_feature import config_of, estimate_of, outcome_of, plan
+from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, outcome_of, plan
 from gpuvgm.mixture.posterior_nd import one_posterior
-from gpuvgm.mixture.problem import Estimate, Problem
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.summary.grid import Floats, Frame
 

@@ -1,4 +1,4 @@
-"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, summaries."""
+"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, hard starts, summaries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
 from gpuvgm.execution.worker_rows import WorkerRows
-from gpuvgm.mixture.em import hard_start
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
@@ -139,23 +138,6 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
     return added_chunks(engine, _in_parts(engine, sums, rows, pool), table.width)
 
 
-def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
-    """Moments of the rows.
-
-    One component without a density has all responsibility. Moments are taken about the mean of a sample, so that
-    nothing cancels.
-    """
-    centre = np.asarray(np.mean(rows.sample(CHUNK_ROWS).array, axis=0, dtype=np.float64))
-    features = rows.features
-    table = GaussianTable(centre, np.zeros((1, features)), np.zeros((1, features, features)), np.zeros(1))
-    statistics = sums_over(engine, rows, table, pool)
-    shift = statistics.first[0] / statistics.counts[0]
-    scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
-    if not np.all(np.isfinite(scatter)):
-        raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
-    return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
-
-
 def _where_it_works(engine: Engine, rows: Rows) -> Rows:
     """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit."""
     if not runs_on_device(engine) or not rows.on_host or not rows.whole:
@@ -198,83 +180,6 @@ def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats
     for partials in blocks:
         total = engine.add_chunks(total, partials)
     return total
-
-
-def summarise_repeated(engine: Engine, x: Floats, weight: Floats, grid: Grid) -> Summary:
-    """Summary of rows that are repeated, equal to the bit to that of the repeated rows.
-
-    Rows whose weight has bit b are summarised together, and count 2^b times.
-
-    Parameters
-    ----------
-    engine : Engine
-        Who summarises.
-    x : ndarray of shape (rows,), float64
-        Values.
-    weight : ndarray of shape (rows,), float64
-        Whole numbers.
-    grid : Grid
-        The grid to use.
-    """
-    times = weight.astype(np.int64)
-    total = Summary.empty(grid)
-    for bit in range(int(np.max(times, initial=0)).bit_length()):
-        total = total.merge(engine.summarise(x[(times >> bit) & 1 == 1], grid).repeated(bit))
-    return total
-
-
-@dataclass(frozen=True, slots=True)
-class WeightedSums:
-    """Float64 sums over the cells of a grid, for weights that are no whole numbers.
-
-    Parameters
-    ----------
-    grid : Grid
-        The grid that the sums belong to.
-    cell : ndarray of int64
-        Occupied cells, ascending.
-    weight, first, second : ndarray of float64
-        Sums of w, w d and w d^2 per occupied cell, with d the distance from the cell's lower border.
-    """
-
-    grid: Grid
-    cell: Ints
-    weight: Floats
-    first: Floats
-    second: Floats
-
-    @classmethod
-    def of(cls, x: Floats, weight: Floats, grid: Grid) -> WeightedSums:
-        """Sums of a block of rows."""
-        y = grid.frame.apply(x)
-        keys = keys_of(y)
-        cell, where = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
-        d = y - values_of(grid.geometry(cell).low)[where]
-        total, first, second = (
-            np.bincount(where, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)
-        )
-        return cls(grid, cell, total, first, second)
-
-    def merge(self, other: WeightedSums) -> WeightedSums:
-        """Sums of both sets of rows."""
-        cell = np.union1d(self.cell, other.cell)
-        sums = np.zeros((3, len(cell)))
-        for part in (self, other):
-            sums[:, np.searchsorted(cell, part.cell)] += (part.weight, part.first, part.second)
-        return WeightedSums(self.grid, cell, *sums)
-
-    def masses(self) -> None:
-        """A finer grid needs counts of rows, which are not known."""
-
-    def cells(self) -> Cells:
-        """The occupied cells as numbers."""
-        low = self.grid.geometry(self.cell).low
-        shift = self.first / self.weight
-        scatter = np.maximum(self.second - shift * self.first, 0.0)
-        label = self.grid.labels(self.cell, low)
-        order = np.lexsort((label, low))
-        mean, parent = values_of(low) + shift, self.grid.unsplit(self.cell)
-        return Cells(mean[order], self.weight[order], scatter[order], label[order], parent[order], np.zeros(len(order)))
 
 
 #: Numbers of some rows to the sums of each chunk of them, shape (chunks, width); then all added up, shape (width,).
@@ -376,6 +281,38 @@ def _e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
     return np.concatenate([np.empty((0, _width(table))), *map(to_numpy, blocks)])
 
 
+# -- mean and variance, three ways. Each adds in an order of its own, so that last bits differ.
+
+
+def mean_and_variance(y: Floats, weight: Floats, scatter: Floats) -> tuple[float, float]:
+    """Mean and variance with ddof = 1 of weighted rows or cells; the variance of a single row is 1 as in the prior.
+
+    In memory, by NumPy's pairwise sums, with squares about the mean itself.
+    """
+    total = float(np.sum(weight))
+    rough = float(np.sum(weight * y) / total)
+    mean = rough + float(np.sum(weight * (y - rough)) / total)
+    squares = float(np.sum(weight * (y - mean) ** 2) + np.sum(scatter))
+    return mean, squares / (total - 1) if total > 1 else 1.0
+
+
+def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
+    """Moments of the rows.
+
+    On the engine, for several features and weights: one component without a density has all responsibility. Moments are
+    taken about the mean of a sample, so that nothing cancels.
+    """
+    centre = np.asarray(np.mean(rows.sample(CHUNK_ROWS).array, axis=0, dtype=np.float64))
+    features = rows.features
+    table = GaussianTable(centre, np.zeros((1, features)), np.zeros((1, features, features)), np.zeros(1))
+    statistics = sums_over(engine, rows, table, pool)
+    shift = statistics.first[0] / statistics.counts[0]
+    scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
+    if not np.all(np.isfinite(scatter)):
+        raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
+    return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnMoments:
     """Rows with a number, their mean, and their variance with ddof = 1 (1 for a single row), in the frame."""
@@ -388,7 +325,8 @@ class ColumnMoments:
 def moments_over(scan: Scan, frame: Frame) -> ColumnMoments:
     """Moments of the rows in two scans: the mean, and squares about it, corrected for its rounding.
 
-    Chan, Golub & LeVeque 1983, The American Statistician 37 (3), equation 1.7.
+    Chunk by chunk, so that bits depend neither on blocks nor on workers; squares about the mean itself, as above, would
+    take a third scan. Chan, Golub & LeVeque 1983, The American Statistician 37 (3), equation 1.7.
     """
     count, total, _ = scan(partial(_sums, frame, 0.0), 3)
     rough = total / max(count, 1.0)
@@ -415,8 +353,37 @@ def _chunks(x: Floats) -> Floats:
     return full.reshape(chunks, CHUNK_ROWS)
 
 
+# -- hard starts of one feature, at once or chunk by chunk. Those of several features, and soft ones, are
+# `initialization.start_statistics`, component by component.
+
+
+def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, centres: Floats) -> ComponentStatistics:
+    """Statistics of rows or cells that each belong to one component, added one after the other.
+
+    Parameters
+    ----------
+    y, weight, scatter : ndarray of shape (rows,)
+        Positions, weights and inner scatter.
+    component : ndarray of shape (rows,)
+        Component of each.
+    centres : ndarray of shape (K,)
+        Points that moments are taken about.
+    """
+    k = len(centres)
+    d = y - centres[component]
+    return ComponentStatistics(
+        reference=centres,
+        counts=np.bincount(component, weight, k).astype(np.float64),
+        first=np.bincount(component, weight * d, k).astype(np.float64),
+        second=np.bincount(component, weight * d * d + scatter, k).astype(np.float64),
+        entropy=0.0,
+    )
+
+
 def start_over(scan: Scan, frame: Frame, seeds: Seeds) -> ComponentStatistics:
-    """Statistics of rows that belong to the nearest centre each, as `em.hard_start` has them.
+    """Hard start of rows that belong to the nearest centre each.
+
+    Chunk by chunk, so that bits depend neither on blocks nor on workers.
 
     Parameters
     ----------
@@ -442,6 +409,86 @@ def _starts(frame: Frame, seeds: Seeds, numbers: Floats) -> Floats:
         starts = hard_start(held, np.ones(len(held)), np.zeros(len(held)), seeds.nearest(held), seeds.centres)
         sums.append(np.concatenate((starts.counts, starts.first, starts.second)))
     return np.array(sums).reshape(-1, 3 * len(seeds.centres))
+
+
+# -- summaries of rows with weights or without
+
+
+def summarise_repeated(engine: Engine, x: Floats, weight: Floats, grid: Grid) -> Summary:
+    """Summary of rows that are repeated, equal to the bit to that of the repeated rows.
+
+    Rows whose weight has bit b are summarised together, and count 2^b times.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who summarises.
+    x : ndarray of shape (rows,), float64
+        Values.
+    weight : ndarray of shape (rows,), float64
+        Whole numbers.
+    grid : Grid
+        The grid to use.
+    """
+    times = weight.astype(np.int64)
+    total = Summary.empty(grid)
+    for bit in range(int(np.max(times, initial=0)).bit_length()):
+        total = total.merge(engine.summarise(x[(times >> bit) & 1 == 1], grid).repeated(bit))
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSums:
+    """Float64 sums over the cells of a grid, for weights that are no whole numbers.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid that the sums belong to.
+    cell : ndarray of int64
+        Occupied cells, ascending.
+    weight, first, second : ndarray of float64
+        Sums of w, w d and w d^2 per occupied cell, with d the distance from the cell's lower border.
+    """
+
+    grid: Grid
+    cell: Ints
+    weight: Floats
+    first: Floats
+    second: Floats
+
+    @classmethod
+    def of(cls, x: Floats, weight: Floats, grid: Grid) -> WeightedSums:
+        """Sums of a block of rows."""
+        y = grid.frame.apply(x)
+        keys = keys_of(y)
+        cell, where = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
+        d = y - values_of(grid.geometry(cell).low)[where]
+        total, first, second = (
+            np.bincount(where, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)
+        )
+        return cls(grid, cell, total, first, second)
+
+    def merge(self, other: WeightedSums) -> WeightedSums:
+        """Sums of both sets of rows."""
+        cell = np.union1d(self.cell, other.cell)
+        sums = np.zeros((3, len(cell)))
+        for part in (self, other):
+            sums[:, np.searchsorted(cell, part.cell)] += (part.weight, part.first, part.second)
+        return WeightedSums(self.grid, cell, *sums)
+
+    def masses(self) -> None:
+        """A finer grid needs counts of rows, which are not known."""
+
+    def cells(self) -> Cells:
+        """The occupied cells as numbers."""
+        low = self.grid.geometry(self.cell).low
+        shift = self.first / self.weight
+        scatter = np.maximum(self.second - shift * self.first, 0.0)
+        label = self.grid.labels(self.cell, low)
+        order = np.lexsort((label, low))
+        mean, parent = values_of(low) + shift, self.grid.unsplit(self.cell)
+        return Cells(mean[order], self.weight[order], scatter[order], label[order], parent[order], np.zeros(len(order)))
 
 
 def every_row(part: slice) -> slice:

@@ -18,9 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.config import FitConfig
-from gpuvgm.mixture.posterior import Prior
-from gpuvgm.mixture.statistics import ComponentStatistics
-from gpuvgm.summary.grid import Floats, Frame, Ints
 
 S = TypeVar("S", bound="Statistics")
 P = TypeVar("P", bound="Fitted")
@@ -211,64 +208,6 @@ def best_of(
             best = number, fit
     assert best is not None
     return best
-
-
-def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig) -> Prior:
-    """scikit-learn's default prior for a column, in the frame's coordinates.
-
-    Parameters
-    ----------
-    mean, variance : float
-        Mean and variance (ddof = 1; 1 for a single row) of the rows, in the frame's coordinates.
-    frame : Frame
-        Coordinates; `reg_covar` is given in the column's own units and scaled along.
-    config : FitConfig
-        Concentration, `reg_covar` and `standardize`.
-    """
-    small = np.sqrt(variance) < frame.scale
-    standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
-    if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
-        return Prior(config.weight_concentration_prior, mean, 1.0, 0.0, 1.0, config.reg_covar)
-    return Prior(
-        weight_concentration=config.weight_concentration_prior,
-        mean=mean,
-        mean_precision=1.0,
-        covariance=variance,
-        degrees_of_freedom=1.0,
-        reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
-    )
-
-
-def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, centres: Floats) -> ComponentStatistics:
-    """Statistics of rows or cells that each belong to one component.
-
-    Parameters
-    ----------
-    y, weight, scatter : ndarray of shape (rows,)
-        Positions, weights and inner scatter.
-    component : ndarray of shape (rows,)
-        Component of each.
-    centres : ndarray of shape (K,)
-        Points that moments are taken about.
-    """
-    k = len(centres)
-    d = y - centres[component]
-    return ComponentStatistics(
-        reference=centres,
-        counts=np.bincount(component, weight, k).astype(np.float64),
-        first=np.bincount(component, weight * d, k).astype(np.float64),
-        second=np.bincount(component, weight * d * d + scatter, k).astype(np.float64),
-        entropy=0.0,
-    )
-
-
-def mean_and_variance(y: Floats, weight: Floats, scatter: Floats) -> tuple[float, float]:
-    """Mean and variance with ddof = 1 of weighted rows or cells; the variance of a single row is 1 as in the prior."""
-    total = float(np.sum(weight))
-    rough = float(np.sum(weight * y) / total)
-    mean = rough + float(np.sum(weight * (y - rough)) / total)
-    squares = float(np.sum(weight * (y - mean) ** 2) + np.sum(scatter))
-    return mean, squares / (total - 1) if total > 1 else 1.0
 
 
 Vector = NDArray[np.float64]

@@ -21,15 +21,21 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.mixture.accumulate import moments_of
 from gpuvgm.mixture.em import Narrator, Stopping
+from gpuvgm.mixture.fits import (
+    Estimate,
+    Problem,
+    best_of_one,
+    best_of_several,
+    fit_on_rows,
+    fit_on_summary,
+    fit_several,
+)
 from gpuvgm.mixture.fitted import FittedMixture
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
 from gpuvgm.mixture.initialization import is_far_from_zero
-from gpuvgm.mixture.one_feature import best_of_one, fit_on_rows, fit_on_summary
 from gpuvgm.mixture.posterior import StickBreaking
 from gpuvgm.mixture.posterior_nd import FORMS, CovarianceType, GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.problem import Estimate, Problem
 from gpuvgm.mixture.rows import Moments, Rows, host_floats, training_rows
-from gpuvgm.mixture.several_features import best_of_several, fit_several
 from gpuvgm.summary.grid import Floats
 
 # parameters that may not change between calls of partial_fit

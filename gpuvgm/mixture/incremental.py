@@ -11,13 +11,10 @@ import numpy as np
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import WeightedSums, over_features, summarise_rows
-from gpuvgm.mixture.em import mean_and_variance
-from gpuvgm.mixture.one_feature import config_of, estimate_of, outcome_of, plan
+from gpuvgm.mixture.accumulate import WeightedSums, mean_and_variance, over_features, summarise_rows
+from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, explained, fit_several, outcome_of, plan
 from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.problem import Estimate, Problem, explained
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
-from gpuvgm.mixture.several_features import fit_several
 from gpuvgm.mixture.statistics import GaussianStatistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Start, fit_cells
 from gpuvgm.summary.grid import Frame, Grid

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from gpuvgm.config import FitConfig
 from gpuvgm.engines.tables import LOG2_E, KernelTable
 from gpuvgm.mixture.special import LOG_2, LOG_2_PI, digamma, gammaln, log
 from gpuvgm.mixture.statistics import LEAST_COUNT, ComponentStatistics, Vector
@@ -185,6 +186,32 @@ class Prior:
     def _pooled(self, values: Vector) -> Vector:
         """What each component has of a sum: its own, or where the variance is shared an equal part of all."""
         return np.full_like(values, np.add.accumulate(values)[-1] / len(values)) if self.tied else values
+
+
+def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig) -> Prior:
+    """scikit-learn's default prior for a column, in the frame's coordinates.
+
+    Parameters
+    ----------
+    mean, variance : float
+        Mean and variance (ddof = 1; 1 for a single row) of the rows, in the frame's coordinates.
+    frame : Frame
+        Coordinates; `reg_covar` is given in the column's own units and scaled along.
+    config : FitConfig
+        Concentration, `reg_covar` and `standardize`.
+    """
+    small = np.sqrt(variance) < frame.scale
+    standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
+    if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
+        return Prior(config.weight_concentration_prior, mean, 1.0, 0.0, 1.0, config.reg_covar)
+    return Prior(
+        weight_concentration=config.weight_concentration_prior,
+        mean=mean,
+        mean_precision=1.0,
+        covariance=variance,
+        degrees_of_freedom=1.0,
+        reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
+    )
 
 
 @dataclass(frozen=True, slots=True)

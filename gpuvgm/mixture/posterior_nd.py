@@ -211,7 +211,7 @@ class GaussianPosterior:
     def log_coefficients(self) -> Array:
         """Part of the expected log density of a component that does not depend on the row, weight included."""
         features = self.means.shape[1]
-        log_precision = features * LOG_2 + np.sum(digamma(self._half_degrees()), axis=0)
+        log_precision = features * LOG_2 + np.sum(_each_of(digamma, self._half_degrees()), axis=0)
         return np.asarray(
             self.concentration.log_weights()
             - 0.5 * features * LOG_2_PI
@@ -229,7 +229,7 @@ class GaussianPosterior:
         """
         components, features = self.means.shape
         dof = np.atleast_1d(self.degrees_of_freedom)
-        gamma = np.sum(gammaln(self._half_degrees()), axis=0)
+        gamma = np.sum(_each_of(gammaln, self._half_degrees()), axis=0)
         log_wishart = -(dof * self._log_determinants() + 0.5 * features * LOG_2 * dof + gamma)
         terms = self.concentration.log_norms() - 0.5 * features * log(self.mean_precision)
         repeats = components / len(dof)
@@ -246,9 +246,9 @@ class GaussianPosterior:
         if self.covariance_type == "spherical":
             own = features * log(factors)
         elif self.covariance_type == "diag":
-            own = np.sum(log(factors), axis=1)
+            own = np.sum(_each_of(log, factors), axis=1)
         else:
-            own = np.atleast_1d(np.sum(log(np.diagonal(factors, axis1=-2, axis2=-1)), axis=-1))
+            own = np.atleast_1d(np.sum(_each_of(log, np.diagonal(factors, axis1=-2, axis2=-1)), axis=-1))
         return np.asarray(own - 0.5 * features * log(np.atleast_1d(self.degrees_of_freedom)))
 
 
@@ -284,6 +284,11 @@ def _inverse_of_lower(lower: Array) -> Array:
         row[..., i] += 1.0
         inverse[..., i, :] = row / lower[..., i, i, None]
     return inverse
+
+
+def _each_of(function: Callable[[Array], Array], x: Array) -> Array:
+    """A function of vectors, of all numbers of a matrix."""
+    return function(np.ravel(x)).reshape(np.shape(x))
 
 
 def _outer(vectors: Array) -> Array:

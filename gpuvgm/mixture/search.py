@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import Accumulate, over_cells
-from gpuvgm.mixture.em import AcceleratedEM, Fitted, MixtureFit, Movable, Objective, Point, Update, hard_start
+from gpuvgm.mixture.accumulate import Accumulate, hard_start, over_cells
+from gpuvgm.mixture.em import AcceleratedEM, Fitted, MixtureFit, Movable, Objective, Point, Update
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.posterior_nd import ILL_DEFINED

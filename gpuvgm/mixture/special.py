@@ -80,19 +80,10 @@ class Functions(NamedTuple):
     gammaln: Callable[[Vector], Vector]
 
 
-def _flat(function: Callable[[Vector], Vector]) -> Callable[[Vector], Vector]:
-    """A function of vectors for arrays of any shape."""
-
-    def of_array(x: Vector) -> Vector:
-        return function(np.ravel(x)).reshape(np.shape(x))
-
-    return of_array
-
-
 def _native() -> Functions:
-    """The C++ functions: the same operations in the same order, in a twentieth of the time."""
+    """The C++ functions, of K-vectors alone: the same operations in the same order, in a twentieth of the time."""
     native = import_module("gpuvgm._native")
-    return Functions(*(_flat(getattr(native, name)) for name in Functions._fields))
+    return Functions(native.log, native.digamma, native.gammaln)
 
 
 IN_NUMPY = Functions(_log, _digamma, _gammaln)

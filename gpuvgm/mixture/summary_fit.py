@@ -16,18 +16,8 @@ import numpy as np
 from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
 from gpuvgm.execution.aggregate import Failure, Results
-from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, over_cells
-from gpuvgm.mixture.em import (
-    Fitted,
-    MixtureFit,
-    Narrator,
-    Statistics,
-    Stopping,
-    best_of,
-    fit_mixture,
-    hard_start,
-    mean_and_variance,
-)
+from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, hard_start, mean_and_variance, over_cells
+from gpuvgm.mixture.em import Fitted, MixtureFit, Narrator, Statistics, Stopping, best_of, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import SearchResult, accelerated, search_cells

@@ -15,7 +15,7 @@ from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
 from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan
 from gpuvgm.columns.passthrough import PassPlan, RowCount
 from gpuvgm.columns.schema import Declared, TableSchema, check_settings
-from gpuvgm.config import EncodingRules, FitConfig, check_choice
+from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
 from gpuvgm.execution.aggregate import Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
@@ -53,7 +53,6 @@ def fit_source(
         For settings, declarations or a source that cannot be used at all, or when every column fails.
     """
     check_settings(settings)
-    check_choice("algorithm", settings["algorithm"], ("summary", "exact", "auto"))
     schema = TableSchema.declare(declared, source.schema, source.name)
     seed = settings["random_state"]
     sampled = take_sample(source, schema.needed or schema.names, run, seed)

@@ -13,14 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.documents import one_of, optional, whole
 from gpuvgm.columns.model import FittedTable, TableModel
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.config import checked_seed
-from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.memory import Need
@@ -420,9 +418,6 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
         if not isinstance(dtypes, dict) or not all(isinstance(dtype, str) for dtype in dtypes.values()):
             raise InputError("its dtypes of pandas are no texts")
         check_settings(settings)
-        for name in ("block_rows", "threads"):
-            optional(whole(1))(settings.get(name), name)
-        optional(one_of(*ENGINES))(settings.get("engine"), "engine")
     except ValueError as problem:
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
 

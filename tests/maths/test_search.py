@@ -13,18 +13,9 @@ from sklearn.cluster import KMeans
 from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import over_cells
-from gpuvgm.mixture.em import (
-    AcceleratedEM,
-    Objective,
-    Stopping,
-    fit_mixture,
-    hard_start,
-    mean_and_variance,
-    prior_of,
-    quasi_newton,
-)
-from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
+from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
+from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
 from gpuvgm.mixture.search import Effort, SearchResult, cell_starts, coarse_cells, search_cells
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.summary.grid import Frame, Masses, build_grid

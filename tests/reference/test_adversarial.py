@@ -13,9 +13,10 @@ from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
-from gpuvgm.mixture.accumulate import over_rows
-from gpuvgm.mixture.em import Stopping, fit_mixture, hard_start, mean_and_variance, prior_of
+from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_rows
+from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.posterior import prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import CHECKED_ITERATIONS, distance
 from gpuvgm.summary.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of

@@ -19,9 +19,9 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
-from gpuvgm.mixture.accumulate import CELL_FRAME, over_rows
-from gpuvgm.mixture.em import Stopping, fit_mixture, mean_and_variance, prior_of
-from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.accumulate import CELL_FRAME, mean_and_variance, over_rows
+from gpuvgm.mixture.em import Stopping, fit_mixture
+from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.table.fit import FittedColumns, fit_table

@@ -1,49 +1,185 @@
-"""The estimator's fits of one feature, on the engines of the table's columns: over every row, or over a summary."""
+"""The estimator's fits: a problem in, an estimate out, for one feature over every row or a summary, and for several.
+
+One feature is fitted as a column of a table is, on K-vectors; several features with every E-step over every row, in
+blocks. effort="best" searches on a summary, or on a sample, first.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpuvgm.engines import Engine
+from gpuvgm.arrays import namespace_of, to_numpy
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.execution.aggregate import Results
-from gpuvgm.mixture.accumulate import CELL_FRAME, over_cells, over_rows, summarise_rows
-from gpuvgm.mixture.em import MixtureFit, Stopping, best_of
+from gpuvgm.mixture import summary_fit
+from gpuvgm.mixture.accumulate import (
+    CELL_FRAME,
+    log_density_sum,
+    over_cells,
+    over_features,
+    over_rows,
+    summarise_rows,
+)
+from gpuvgm.mixture.em import MixtureFit, Narrator, Stopping, best_of
 from gpuvgm.mixture.initialization import (
     CentreStart,
     LabelStart,
     Seeds,
+    Start,
     draw_start,
+    k_means,
     quiet_k_means,
     start_statistics,
 )
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.posterior_nd import coordinates_of, flat_statistics, from_one, one_posterior, one_prior
-from gpuvgm.mixture.problem import Estimate, Problem, explained
-from gpuvgm.mixture.rows import LEAST_ROWS, SEED_ROWS, Rows, held_out, learnt
-from gpuvgm.mixture.search import accelerated
+from gpuvgm.mixture.posterior_nd import (
+    GaussianPosterior,
+    GaussianPrior,
+    coordinates_of,
+    flat_statistics,
+    from_one,
+    one_posterior,
+    one_prior,
+)
+from gpuvgm.mixture.rows import LEAST_ROWS, SEED_ROWS, Coordinates, Moments, Rows, held_out, learnt
+from gpuvgm.mixture.search import SearchResult, accelerated, search
 from gpuvgm.mixture.special import LOG_2
-from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics
 from gpuvgm.mixture.summary_fit import (
     Accumulators,
     ColumnFit,
     ColumnFits,
     Outcome,
-    Start,
     SummaryConfig,
     centres_of,
-    fit,
 )
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid
 
-K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means runs on
+K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means of one feature runs on
+COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
+STARTS, RICH_STARTS, RICH = 6, 2, 4  # k-means, and k-means with more components, which are taken away again
+POINT_STARTS = 4  # rows as centres: where tails are heavy k-means gives its centres to outliers
 Checked = Literal["history", "refit", "end"]
+ColumnStart = summary_fit.Start
 _LOG = logging.getLogger("gpuvgm")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fit to be done.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    pool : Executor or None
+        Threads to share the rows out to.
+    rows : Rows
+        The rows.
+    moments : Moments
+        Their mean and scatter.
+    prior : GaussianPrior
+        The prior, in the rows' own units.
+    components : int
+        Number of components.
+    init : {"kmeans", "k-means++", "random", "random_from_data"} or ndarray of shape (K, D)
+        How to start, or centres.
+    starts : int
+        How many starts to try.
+    random : RandomState
+        Source of randomness.
+    stopping : Stopping
+        When a fit ends.
+    warm : GaussianPosterior or None
+        Where to go on from, instead of starting.
+    narrator : Narrator
+        Who tells how it goes.
+    """
+
+    engine: Engine
+    pool: Executor | None
+    rows: Rows
+    moments: Moments
+    prior: GaussianPrior
+    components: int
+    init: str | Floats
+    starts: int
+    random: np.random.RandomState
+    stopping: Stopping
+    warm: GaussianPosterior | None
+    narrator: Narrator
+
+    @property
+    def tries(self) -> int:
+        """How many starts there are: one where the fit goes on from another."""
+        return 1 if self.warm is not None else self.starts
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a search says of its result.
+
+    Parameters
+    ----------
+    modes : int
+        Components with more weight than 0.005, and a row.
+    bound_with_fewer : float
+        The highest bound found with one mode fewer; NaN where there is one mode.
+    held_out_score : float
+        Log density per row of one row in eight under a fit to the others; NaN for fewer than 16 rows.
+    starts : int
+        Starts tried.
+    """
+
+    modes: int
+    bound_with_fewer: float
+    held_out_score: float
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a fit found.
+
+    Parameters
+    ----------
+    posterior : GaussianPosterior
+        The posterior, in the rows' own units.
+    bounds : tuple of float
+        Lower bound after each iteration.
+    converged : bool
+        Whether the last change was below the tolerance.
+    algorithm : {"exact", "summary"}
+        How it was found.
+    error : float
+        Estimated distance to the exact fit in units of sigma; 0 for "exact".
+    explanation : Explanation, optional
+        What a search says of its result.
+    """
+
+    posterior: GaussianPosterior
+    bounds: tuple[float, ...]
+    converged: bool
+    algorithm: str
+    error: float
+    explanation: Explanation | None = None
+
+
+def explained(problem: Problem, estimate: Estimate, search: SearchResult[Any, Any] | None, score: float) -> Estimate:
+    """The estimate with what there is to say of the search that found it, which is told too."""
+    assert search is not None
+    bound, loss = estimate.bounds[-1], search.loss_with_fewer
+    problem.narrator.searched(search.starts, bound)
+    fewer = np.nan if loss is None else bound - loss * search.rows
+    return replace(estimate, explanation=Explanation(search.modes, fewer, score, search.starts))
 
 
 def fit_on_rows(problem: Problem) -> Estimate:
@@ -122,7 +258,7 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
 def _fitted(
     problem: Problem,
     summarise: Callable[[Grid], Any],
-    planned: tuple[Frame, list[Start], Grid],
+    planned: tuple[Frame, list[ColumnStart], Grid],
     *,
     best: bool = False,
     checked: Checked = "end",
@@ -135,14 +271,14 @@ def _fitted(
 
     def scan(grids: Mapping[str, Grid]) -> Results[Any]:
         if not best:
-            _LOG.info("another pass with a finer grid")
+            _LOG.info("another scan with a finer grid")
         return Results({name: summarise(finer) for name, finer in grids.items()}, {})
 
     accumulators = Accumulators(
         problem.engine, each, scan, partial(each, partial(_on_rows, problem)), narrator=problem.narrator
     )
     column = ColumnFit(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
-    return fit(accumulators, {"x": column}).good["x"]
+    return summary_fit.fit(accumulators, {"x": column}).good["x"]
 
 
 def _on_rows(problem: Problem, column: ColumnFit) -> ColumnFit:
@@ -198,7 +334,7 @@ def estimate_of(problem: Problem, frame: Frame, outcome: Outcome) -> Estimate:
     return Estimate(posterior, outcome.fit.bounds, outcome.fit.converged, algorithm, outcome.error)
 
 
-def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
+def plan(problem: Problem) -> tuple[Frame, list[ColumnStart], Grid]:
     """Frame, starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
     sample = problem.rows.sample(SEED_ROWS)
     numbers = _numbers(sample)
@@ -207,14 +343,14 @@ def plan(problem: Problem) -> tuple[Frame, list[Start], Grid]:
     return frame, starts, build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts[0]))
 
 
-def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[Start]:
+def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[ColumnStart]:
     """Starts from a sample of the rows: centres where rows belong to the nearest, else posteriors."""
     coordinates = coordinates_of(frame)
     if problem.warm is not None:
         return [one_posterior(problem.warm.within(coordinates))]
     prior = prior_in(problem, frame)
     share = problem.rows.total / sample.total
-    starts: list[Start] = []
+    starts: list[ColumnStart] = []
     for _ in range(problem.starts):
         chosen = sample.sample(K_MEANS_ROWS) if _is(problem, "kmeans") else sample
         start = draw_start(chosen, problem.init, problem.components, problem.random, coordinates, problem.moments)
@@ -250,3 +386,80 @@ def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, rest: An
     table = fit.posterior.kernel_table(CELL_FRAME)
     sums = engine.e_step(apart.mean, apart.weight, apart.scatter, table)
     return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)
+
+
+def fit_several(problem: Problem) -> Estimate:
+    """Fit a mixture of any number of features, about the mean of the rows.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    """
+    coordinates = Coordinates(problem.moments.mean)
+    prior = problem.prior.within(coordinates)
+
+    def begin() -> GaussianPosterior:
+        if problem.warm is not None:
+            return problem.warm.within(coordinates)
+        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
+        return prior.update(start_statistics(problem.rows, start, coordinates, prior.form, problem.moments))
+
+    accumulate = over_features(problem.engine, problem.rows, problem.moments.mean, problem.pool)
+    _, fit = best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)
+    return Estimate(fit.posterior.outside(coordinates), fit.bounds, fit.converged, "exact", 0.0)
+
+
+def best_of_several(problem: Problem) -> Estimate:
+    """Search on a sample of the rows, then on all of them.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    """
+    with quiet_k_means():  # on one thread: LAPACK's would cost small matrices a hundred times their work
+        return _best_of_several(problem)
+
+
+def _best_of_several(problem: Problem) -> Estimate:
+    rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
+    coordinates = Coordinates(centre)
+    prior = problem.prior.within(coordinates)
+    research = fit_several(problem).posterior.within(coordinates)
+    fine = over_features(engine, rows, centre, problem.pool)
+    sample = rows.sample(COARSE_ROWS)
+    coarse = Rows.of(sample.array, np.full(sample.count, rows.total / sample.count))
+    level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
+    starts = _sample_starts(problem, coarse, coordinates)
+    result = search([level, fine], starts, prior, rows.total, given=[fine(research)])
+    posterior = result.fit.posterior
+    score = np.nan
+    others, held = _weighted(rows, learnt), _weighted(rows, held_out)
+    if rows.count >= LEAST_ROWS and held.total > 0:
+        apart = accelerated(over_features(engine, others, centre, problem.pool), prior, posterior, others.total)
+        score = log_density_sum(engine, held, apart.posterior.table(centre), problem.pool) / held.total
+    fit = result.fit
+    estimate = Estimate(posterior.outside(coordinates), fit.bounds, fit.converged, "exact", 0.0)
+    return explained(problem, estimate, result, score)
+
+
+def _weighted(rows: Rows, chosen: Callable[[slice], NDArray[np.bool_]]) -> Rows:
+    """Rows of which only those chosen count."""
+    weight = chosen(slice(0, rows.count)).astype(np.float64)
+    if rows.weight is not None:
+        weight *= to_numpy(rows.weight)
+    on_device = weight if rows.on_host else namespace_of(rows.array).asarray(weight)
+    return replace(rows, weight=on_device)
+
+
+def _sample_starts(problem: Problem, sample: Rows, coordinates: Coordinates) -> list[GaussianStatistics]:
+    """Starts from k-means and from single rows of a sample, some of them with more components."""
+    y, random = coordinates.apply(sample.array), problem.random
+    starts: list[Start] = []
+    for components, times in ((problem.components, STARTS), (problem.components + RICH, RICH_STARTS)):
+        starts += [LabelStart(*k_means(y, components, random)) for _ in range(times)]
+    few = min(problem.components, len(y))
+    starts += [CentreStart(y[random.choice(len(y), few, replace=False)]) for _ in range(POINT_STARTS)]
+    sums = [start_statistics(sample, start, coordinates, problem.prior.form, problem.moments) for start in starts]
+    return [one.padded(max(len(one.counts), problem.components)) for one in sums]

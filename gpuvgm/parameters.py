@@ -1,0 +1,106 @@
+"""What a value may be: rules for the settings of a table, the options of columns and the parts of documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from gpuvgm.errors import InputError
+
+MOST = 2**63 - 1
+_SHOWN = 60
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value may be, in words and as a test, and what it is kept as.
+
+    Tables map names to rules; ``rule(value, name)`` checks a value, ``one | other`` allows of both.
+
+    Parameters
+    ----------
+    text : str
+        What is allowed, as it goes on after "must be".
+    allows : callable
+        Whether a value is allowed.
+    kept : callable, optional
+        What an allowed value is kept as; raises a ValueError for what is wrong in one of the right form.
+    """
+
+    text: str
+    allows: Callable[[Any], bool]
+    kept: Callable[[Any], Any] = _as_it_is
+
+    def __call__(self, value: Any, name: str) -> Any:
+        """The value as it is kept.
+
+        Raises
+        ------
+        InputError
+            For a value that is not allowed; the message says what is.
+        """
+        if not self.allows(value):
+            raise InputError(f"{name} must be {self.text}, got {shown(value)}")
+        try:
+            return self.kept(value)
+        except ValueError as problem:
+            raise InputError(f"{name} {problem}") from None
+
+    def __or__(self, other: Rule) -> Rule:
+        return Rule(
+            f"{self.text}{',' if ' or ' in other.text else ' or'} {other.text}",
+            lambda value: self.allows(value) or other.allows(value),
+            lambda value: (self.kept if self.allows(value) else other.kept)(value),
+        )
+
+
+def shown(value: object) -> str:
+    """A value in a message, cut short where it is long."""
+    try:
+        whole = repr(value)
+    except (ValueError, RecursionError):  # integers of very many digits, deep lists
+        whole = f"a {type(value).__name__}"
+    return whole if len(whole) <= _SHOWN else f"{whole[: _SHOWN - 1]}…"
+
+
+def numbers(text: str, least: float = 0.0, end: float = math.inf, *, above: bool = False) -> Rule:
+    """Numbers from `least` (without it if `above`) to below `end`."""
+    return Rule(text, lambda value: is_number(value) and least <= value < end and not (above and value == least), float)
+
+
+def whole(least: int = 0, most: int = MOST) -> Rule:
+    """Whole numbers from `least` to `most`."""
+    text = f"a whole number, at least {least}" if most == MOST else f"a whole number from {least} to {most}"
+    return Rule(text, lambda value: _is(value, Integral) and least <= value <= most, int)
+
+
+def one_of(*values: str) -> Rule:
+    """One of these texts."""
+    *others, last = (f'"{value}"' for value in values)
+    text = f"{', '.join(others)} or {last}" if others else last
+    return Rule(text, lambda value: isinstance(value, str) and value in values)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, infinities and NaN too, and no integer that is too large."""
+    return _is(value, Real) and not (isinstance(value, int) and abs(value) > MOST)
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+number = Rule("a number", is_number, float)
+finite = numbers("a finite number", -math.inf, above=True)
+positive = numbers("a positive number", above=True)
+not_negative = numbers("a number, at least 0")
+share = numbers("a number from 0 to below 1", end=1)
+boolean = Rule("true or false", lambda value: isinstance(value, bool))
+none = Rule("None", lambda value: value is None)
