@@ -18,7 +18,6 @@ from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
-    Checkpoint,
     Reading,
     files_of,
     partitions,
@@ -110,8 +109,6 @@ class Run:
     block_rows : int, optional
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
         2^26 where they lie on one.
-    journal : Checkpoint, optional
-        Where passes of a fit over files are kept, partition by partition.
     room : int, optional
         Bytes that the user's limit of memory leaves beside the blocks.
     """
@@ -119,7 +116,6 @@ class Run:
     engine: str
     executor: Executor
     block_rows: int | None = None
-    journal: Checkpoint | None = None
     room: int | None = None
 
     def __post_init__(self) -> None:
@@ -192,7 +188,7 @@ class Run:
     def here(self) -> Run:
         """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
         if not self.spread:
-            return replace(self, journal=None)
+            return self
         return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
 
     @property
@@ -236,12 +232,6 @@ class Run:
         """Blocks that this process reads to look at, some of which may go to workers then."""
         rows = self.here.rows_of(source, len(columns))
         return self.here.reading(source).blocks(columns, min(rows, _travelling(len(columns))) if self.spread else rows)
-
-    def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
-        """Blocks or partitions for a pass of a fit: partitions of files where there is a journal."""
-        if self.journal is not None and source.paths and (self.spread or source.rows is not None):
-            return self.partitions(source, columns)
-        return self.blocks(source, columns)
 
     def partitions(
         self,

@@ -135,7 +135,7 @@ def _fitted(
 
     def scan(grids: Mapping[str, Grid]) -> Results[Any]:
         if not best:
-            _LOG.info("another pass with a finer grid")
+            _LOG.info("another scan with a finer grid")
         return Results({name: summarise(finer) for name, finer in grids.items()}, {})
 
     accumulators = Accumulators(

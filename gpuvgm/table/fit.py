@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -17,7 +17,7 @@ from gpuvgm.columns.passthrough import PassPlan, RowCount
 from gpuvgm.columns.schema import Declared, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig, check_choice
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
-from gpuvgm.execution.aggregate import Failure, Results, side_by_side, summarise_columns
+from gpuvgm.execution.aggregate import Checkpoint, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Source, stray_text
@@ -30,7 +30,12 @@ _PARTS = {"continuous": (SCALAR, MODE), "mixed": (SCALAR, MODE), "general": (SCA
 
 
 def fit_source(
-    source: Source, declared: Declared, settings: Settings, run: Run, before: FittedTable | None = None
+    source: Source,
+    declared: Declared,
+    settings: Settings,
+    run: Run,
+    before: FittedTable | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FittedTable:
     """Fit the columns of a source.
 
@@ -46,6 +51,8 @@ def fit_source(
         Engine, executor and block size.
     before : FittedTable, optional
         What an earlier fit of the same source finished; only the other columns are fitted.
+    checkpoint : Checkpoint, optional
+        Where scans of the source are kept.
 
     Raises
     ------
@@ -61,9 +68,10 @@ def fit_source(
     _check_names(schema)
     requests = requests_of(schema, settings)
     _refuse_exact(source, requests)
+    fit = partial(fit_table, sampled, run=run, checkpoint=checkpoint)
     if before is not None:
-        return _resumed(before, sampled, schema, requests, run)
-    fitted = fit_table(sampled, requests, run)
+        return _resumed(before, source, schema, requests, fit)
+    fitted = fit(requests)
     return _table(schema, fitted, seed, source)
 
 
@@ -93,10 +101,13 @@ def _table(schema: TableSchema, fitted: FittedColumns, seed: int, source: Source
 
 
 def _resumed(
-    before: FittedTable, sampled: Sampled, schema: TableSchema, requests: list[ColumnRequest], run: Run
+    before: FittedTable,
+    source: Source,
+    schema: TableSchema,
+    requests: list[ColumnRequest],
+    fit: Callable[[Sequence[ColumnRequest]], FittedColumns],
 ) -> FittedTable:
     """What was fitted before, and the columns that were not or are declared otherwise now."""
-    source = sampled.source
     if before.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; fit again without resume")
     known = {spec.name: (spec.kind, dict(spec.options)) for spec in before.schema.columns}
@@ -108,7 +119,7 @@ def _resumed(
     left = [request for request in requests if request.name not in kept]
     if not left:
         return replace(before, schema=schema, columns=kept, failed={})
-    fitted = fit_table(sampled, left, run)
+    fitted = fit(left)
     summaries = {name: summary for name, summary in before.summaries.items() if name in kept}
     failed = {name: str(failure.problem) for name, failure in fitted.failed.items()}
     return replace(
@@ -171,7 +182,10 @@ class FittedColumns:
     rows: int
 
 
-def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> FittedColumns:
+@quiet_k_means()
+def fit_table(
+    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None = None
+) -> FittedColumns:
     """Fit every requested column of a source.
 
     Parameters
@@ -182,6 +196,8 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> 
         The columns.
     run : Run
         Engine, executor and block size.
+    checkpoint : Checkpoint, optional
+        Where scans of the source are kept.
 
     Raises
     ------
@@ -191,23 +207,17 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> 
     source = sampled.source
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    with quiet_k_means():
-        return _fitted(sampled, requests, run)
-
-
-def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> FittedColumns:
-    source = sampled.source
-    planned = _plans(sampled, requests, run)
+    planned = _plans(sampled, requests, run, checkpoint)
     passed = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
     read = {name: plan for name, plan in planned.good.items() if name not in passed}
     if not read and not planned.failed:
         read = dict(passed)
-    summarised = summarise_columns(list(read.values()), sampled.blocks(list(read)), run)
+    summarised = summarise_columns(list(read.values()), source, run, checkpoint, sampled.blocks)
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     together = [plan for name, plan in read.items() if plan.fitted_together and name in summarised.good]
-    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), summarised.good, run)
+    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), summarised.good, run, checkpoint)
     alone = {
         name: (plan, summarised.good[name])
         for name, plan in read.items()
@@ -220,10 +230,12 @@ def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Fi
     return FittedColumns(columns, summaries, failed, rows)
 
 
-def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[ColumnPlan]:
-    """Plans of all columns; those with a logarithm need a pass of their own before."""
+def _plans(
+    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None
+) -> Results[ColumnPlan]:
+    """Plans of all columns; those with a logarithm need a scan of their own before."""
     by_name = {request.name: request for request in requests}
-    lowest = _lowest(sampled, [request for request in requests if request.spec.log], run)
+    lowest = _lowest(sampled, [request for request in requests if request.spec.log], run, checkpoint)
     ready = {name: request for name, request in by_name.items() if name not in lowest.failed}
     planned = side_by_side(run, partial(_plan, sampled, lowest.good), ready)
     return Results(planned.good, lowest.failed | planned.failed)
@@ -236,7 +248,9 @@ def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest
     return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
 
-def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[Lowest]:
+def _lowest(
+    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None
+) -> Results[Lowest]:
     """The smallest ordinary value of each log column, over all rows."""
     if not requests:
         return Results({}, {})
@@ -251,7 +265,7 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Re
         lambda request: lowest_plan(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
-    found = summarise_columns(list(planned.good.values()), sampled.blocks(list(planned.good)), run)
+    found = summarise_columns(list(planned.good.values()), source, run, checkpoint)
     if planned.good and not found.good and not found.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     return Results(found.good, planned.failed | found.failed)
@@ -279,7 +293,7 @@ def add_rows(
     every: list[Any] = [*plans, *(plan for plan, _ in levels.values())]
     passed = [column for column in model.columns if not column.is_encoded]
     every = every or [PassPlan(column.name, column.type) for column in passed]
-    summarised = summarise_columns(every, run.blocks(source, [plan.name for plan in every]), run)
+    summarised = summarise_columns(every, source, run)
     for plan in plans:
         if plan.name in summarised.good:
             refuse_infinite(source, plan, summarised.good[plan.name], run, fitted=True)

@@ -21,7 +21,7 @@ from gpuvgm.columns.numeric import NumberPlan, needs_more_rows, refine, reseed, 
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Failure, Results, side_by_side, summarise_columns
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
 from gpuvgm.io import Block, Source
@@ -59,7 +59,11 @@ class Counted:
 
 
 def fit_numbers(
-    source: Source, plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Run
+    source: Source,
+    plans: Sequence[NumberPlan],
+    summaries: Mapping[str, Summary],
+    run: Run,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Results[ColumnModel], dict[str, Summary]]:
     """Models of columns of numbers from their summaries; rows are read again only where these are not enough.
 
@@ -72,8 +76,8 @@ def fit_numbers(
     """
     columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
     checked = side_by_side(run, partial(_checked, source, run), columns)
-    seeded = _seed_again(source, checked.good, run)
-    fitted = _fitted(source, seeded.good, run)
+    seeded = _seed_again(source, checked.good, run, checkpoint)
+    fitted = _fitted(source, seeded.good, run, checkpoint)
     built = side_by_side(run, partial(_model, run), fitted.good)
     kept = {name: fitted.good[name].summary for name in built.good}
     return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
@@ -108,13 +112,15 @@ def read_once(what: str) -> InputError:
     )
 
 
-def _seed_again(source: Source, columns: dict[str, Counted], run: Run) -> Results[Counted]:
+def _seed_again(
+    source: Source, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None
+) -> Results[Counted]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
     again = _reseeded(columns)
     if not again or not source.repeatable:
         return Results(columns | again, {})
     finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
-    scanned = _scanned(source, finer, run)
+    scanned = _scanned(source, finer, run, checkpoint)
     counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
     return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
 
@@ -128,13 +134,17 @@ def _reseeded(columns: dict[str, Counted]) -> dict[str, Counted]:
     }
 
 
-def _scanned(source: Source, plans: Mapping[str, NumberPlan], run: Run) -> Results[Summary]:
+def _scanned(
+    source: Source, plans: Mapping[str, NumberPlan], run: Run, checkpoint: Checkpoint | None
+) -> Results[Summary]:
     """Summaries of columns on finer grids, from another scan of the rows."""
-    _LOG.info("another pass with a finer grid for %s", _quoted(plans))
-    return summarise_columns(list(plans.values()), run.passing(source, list(plans)), run)
+    _LOG.info("another scan with a finer grid for %s", _quoted(plans))
+    return summarise_columns(list(plans.values()), source, run, checkpoint)
 
 
-def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
+def _fitted(
+    source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None = None
+) -> Results[Counted]:
     """Fits of the columns; without a source that can be read again, from their summaries alone."""
     plans = {name: column.plan for name, column in columns.items() if column.needs_fit}
     begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
@@ -144,7 +154,7 @@ def _fitted(source: Source | None, columns: dict[str, Counted], run: Run) -> Res
     def summarise(source: Source, grids: Mapping[str, Grid]) -> Results[Any]:
         for name, grid in grids.items():
             plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
-        return _scanned(source, {name: plans[name] for name in grids}, run)
+        return _scanned(source, {name: plans[name] for name in grids}, run, checkpoint)
 
     def exact(source: Source, left: ColumnFits) -> Results[ColumnFit]:
         missed = [name for name, column in left.items() if not column.asks_exact]

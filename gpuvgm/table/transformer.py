@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from os import fspath
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,13 +20,12 @@ from gpuvgm.columns.schema import TableSchema
 from gpuvgm.config import checked_seed
 from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.execution.context import Run
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import Source, check_folder_of, location_of
+from gpuvgm.io import Source
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.checkpoint import open_journal
+from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.fit import add_rows, fit_source, raise_failures, requests_of
 from gpuvgm.table.model_file import load_model, save_model
@@ -241,8 +238,8 @@ class TableTransformer(ColumnPlots, FittedRows):
         names = TableSchema.declare(self.columns, table.schema, table.name).names
         rows, held = self._sampled(table, names, seed)
         need = partial(Need.fit, _chosen(table, names), held)
-        with self._run("fit", rows, need) as run, _journalled(run, journal, rows, resume=resume) as kept:
-            fitted = fit_source(rows, self.columns, settings, kept, before)
+        with self._run("fit", rows, need) as run, open_checkpoint(journal, rows, resume=resume) as checkpoint:
+            fitted = fit_source(rows, self.columns, settings, run, before, checkpoint)
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self._take(fitted)
         raise_failures(fitted)
@@ -385,20 +382,6 @@ class TableTransformer(ColumnPlots, FittedRows):
 
     def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
         self.model_, self.schema_, self.summaries_ = model, schema, summaries
-
-
-@contextmanager
-def _journalled(run: Run, given: Path_ | None, table: Source, *, resume: bool) -> Iterator[Run]:
-    """The run with its journal, if it has one: only files can be told from others when they are read again."""
-    if given is None or not table.paths:
-        yield run
-        return
-    folder = location_of(given)
-    if not isinstance(folder, Path):
-        raise InputError(f"{folder}: a journal lies on this machine; give a path")
-    check_folder_of(folder)
-    with open_journal(folder, table, resume=resume) as journal:
-        yield replace(run, journal=journal)
 
 
 def _without_sample(source: dict[str, Any]) -> dict[str, Any]:
