@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
-from gpuvgm.execution.dask import DaskExecutor, client_if_any
+from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
@@ -35,6 +35,7 @@ DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
 STREAMED_BLOCK_ROWS = 1 << 22
 #: Rows that go to a worker with their partition: 8 MiB, which the scheduler keeps until they are worked on.
 TRAVELLING_VALUES = 1 << 20
+R = TypeVar("R")
 
 
 def engine_for(name: str, source: Source) -> str:
@@ -221,12 +222,38 @@ class Run:
         """The source as the engine reads it."""
         return source.as_read(on_device=runs_on_device(get_engine(self.engine)))
 
-    def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
-        """Blocks, or partitions, of some columns of a source; `width` is how many columns what becomes of them has."""
+    def blocks(
+        self,
+        source: Source,
+        columns: Sequence[str],
+        width: int = 0,
+        slices: Callable[[int], Iterator[Any]] | None = None,
+    ) -> Iterator[Any]:
+        """Blocks, or partitions, of some columns of a source.
+
+        Parameters
+        ----------
+        source : Source
+            The rows.
+        columns : sequence of str
+            Columns to read.
+        width : int
+            How many columns what becomes of them has.
+        slices : callable, optional
+            Gives blocks of so many rows in the place of the source's, where this process works on them.
+        """
+        rows = self.rows_of(source, max(len(columns), width))
         if self.spread:
-            most = self.rows_of(source, max(len(columns), width)) if width else None
-            return self.partitions(source, columns, width, most=most)
-        return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
+            return self.partitions(source, columns, width, most=rows if width else None)
+        return self.reading(source).blocks(columns, rows) if slices is None else slices(rows)
+
+    def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
+        """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
+        return OnWorker(build) if self.spread else build(*here)
+
+    def shared(self, make: Callable[[int], R], rows: int | None) -> R | None:
+        """What `make(rows)` gives for all blocks to write to; None where workers cannot, or the rows are not known."""
+        return None if self.spread or rows is None else make(rows)
 
     def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
         """Blocks that this process reads to look at, some of which may go to workers then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -237,10 +238,7 @@ class OnehotReader:
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
-        if self._matrix is None:
-            return run.blocks(table, self.names)
-        matrix, rows = self._matrix, run.rows_of(table, len(self.names))  # the device's, or a view that copies slices
-        return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
+        return run.blocks(table, self.names, slices=None if self._matrix is None else partial(_slices, self._matrix))
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
@@ -252,6 +250,11 @@ class OnehotReader:
         ]
         self._engine.read_onehot(matrix, parts)
         return Encoded(block.first_row, block.rows, coded)
+
+
+def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:
+    """A matrix in blocks; it is the device's, or a view that copies slices."""
+    return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
 
 
 def _empty(column: ColumnModel, matrix: Floats) -> Coded:
@@ -339,7 +342,7 @@ class Decoding:
         Name of the engine.
     model : TableModel
         The fitted table.
-    table : Source or EncodedTable
+    table : EncodedTable
         The encoded rows.
     check : bool
         Whether to look at bounds.
@@ -349,7 +352,7 @@ class Decoding:
 
     engine: str
     model: TableModel
-    table: Any
+    table: EncodedTable
     check: bool
     drop: bool
 
@@ -362,9 +365,9 @@ class Decoding:
             "drop": self.drop,
         }
 
-    def reader(self) -> CompactReader | OnehotReader:
-        """What reads encoded rows from blocks."""
-        return encoded_reader(get_engine(self.engine), self.model, self.table)
+    def reader(self, table: Source | None = None) -> CompactReader | OnehotReader:
+        """What reads encoded rows from blocks; of a table that is there, also from slices of its matrix."""
+        return encoded_reader(get_engine(self.engine), self.model, table or self.table)
 
     def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
         """From blocks to decoded rows, read by a reader that is there or by a new one."""

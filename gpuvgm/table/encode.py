@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine, runs_on_device
@@ -268,7 +268,7 @@ class OnehotLayout:
 
     def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
         """All blocks as one matrix, or as a table of the flavour asked for."""
-        matrix = parts[0] if len(parts) == 1 else self._namespace.concatenate([self.empty(0), *parts])
+        matrix = parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts) if parts else self.empty(0)
         if flavour is None:
             whole: Floats = like.arrays.asarray(matrix)
             return whole
@@ -281,29 +281,6 @@ def _columns_of(matrix: Floats) -> list[pa.Array[Any]]:
 
 
 # -- in this process, or built anew on workers
-
-
-class OnWorker:
-    """A function that is built where it is first called; only how to build it travels.
-
-    Parameters
-    ----------
-    build : callable
-        Gives the function.
-    """
-
-    def __init__(self, build: Callable[[], Callable[[Any], Any]]) -> None:
-        self._build = build
-        self._built: Callable[[Any], Any] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return OnWorker, (self._build,)
-
-    def __call__(self, block: Any) -> Any:
-        """What the function gives."""
-        if self._built is None:
-            self._built = self._build()
-        return self._built(block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +334,10 @@ class Coding:
             return OnehotLayout(get_engine(self.engine), self.model, self.schema, self.options.dtype, table)
         return CompactLayout(self.model, self.schema)
 
-    def parts(self) -> Callable[[Any], Any]:
-        """From blocks to encoded rows as they are kept in memory."""
-        encode, form = self.encoder(), self.form()
-        return lambda block: form.part(encode(block))
+    def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], Any]:
+        """From blocks to encoded rows as they are kept in memory; of a matrix that is there already, its rows."""
+        encode, handed_out = self.encoder(), form or self.form()
+        return lambda block: handed_out.part(encode(block), whole)
 
     def batches(self) -> Callable[[Any], pa.RecordBatch]:
         """From blocks to encoded Arrow batches."""

@@ -29,7 +29,7 @@ from gpuvgm.io import Source, joined, restore
 from gpuvgm.report import ModelDistance, Report, evaluate_table, model_distance
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoded, Decoding, EncodedTable, check_origin, decoded_schema, joined_valid
-from gpuvgm.table.encode import Coding, OnehotLayout, OnWorker, check_columns, checked_uniforms, encoded_schema
+from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.model_file import MODEL_KEY, fingerprint
 from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
@@ -126,18 +126,15 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 return self._in_memory(run, table, coding)
             asked = coding.asked(table) | {"part_rows": part_rows}
             parts = Parts(target_of(table, out, resume=resume), coding.schema, asked, part_rows)
-            return write_rows(run, table, self._fitted().names, parts, OnWorker(coding.batches), resume=resume)
+            return write_rows(run, table, self._fitted().names, parts, coding.batches, resume=resume)
 
     def _in_memory(self, run: Run, table: Source, coding: Coding) -> Any:
         """Encoded rows as what the caller gave; a matrix is filled where it is, if the rows come to this process."""
         blocks = run.blocks(table, self._fitted().names, len(coding.schema))
+        form = replace(coding, engine=run.here.engine).form(table)
+        whole = run.shared(form.empty, table.rows) if isinstance(form, OnehotLayout) else None
         found: list[Any] = []
-        if run.spread:
-            run.executor.map_blocks(OnWorker(coding.parts), blocks, found.append)
-            return replace(coding, engine=run.here.engine).form().join(found, table, self._flavour())
-        form, encode = coding.form(table), coding.encoder()
-        whole = form.empty(table.rows) if isinstance(form, OnehotLayout) and table.rows is not None else None
-        run.executor.map_blocks(lambda block: form.part(encode(block), whole), blocks, found.append)
+        run.executor.map_blocks(run.prepared(coding.parts, form, whole), blocks, found.append)
         if whole is not None and sum(map(len, found)) != len(whole):
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
         return form.join(found if whole is None else [whole], table, self._flavour())
@@ -270,25 +267,23 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         check_origin(table, model)
         if table.lazy and out is None:
             return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
-        decoding = Decoding("reference", model, table, check=return_valid, drop=invalid == "drop")
+        given = EncodedTable(table.name, table.flavour, table.schema)
+        decoding = Decoding("reference", model, given, check=return_valid, drop=invalid == "drop")
 
         def need() -> Need:
             passed = decoding.reader().passed_types
             return Need.transform(table.schema, decoded_schema(model, passed), written=out is not None)
 
         with self._run("inverse", table, need) as run:
-            read = replace(decoding, engine=run.here.engine).reader()
+            read = replace(decoding, engine=run.here.engine).reader(table)
             schema = decoded_schema(model, read.passed_types)
-            given = EncodedTable(table.name, table.flavour, table.schema) if run.spread else table
-            decoding = replace(decoding, engine=run.engine, table=given)
+            decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 asked = decoding.asked(table) | {"part_rows": part_rows}
                 parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows)
-                return write_rows(run, table, read.names, parts, OnWorker(decoding.batches), resume=resume)
-            blocks = run.blocks(table, read.names) if run.spread else read.blocks(run, table)
+                return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []
-            function = OnWorker(decoding.rows) if run.spread else decoding.rows(read)
-            run.executor.map_blocks(function, blocks, found.append)
+            run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)
         values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_)
         return (values, joined_valid(found)) if return_valid else values
 
