@@ -99,14 +99,14 @@ def check_origin(table: Source, model: TableModel) -> None:
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
 
 
-def decoded_schema(model: TableModel, passed: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Columns of decoded rows; `passed` holds the types of the columns handed through, as far as they are there."""
+def decoded_schema(model: TableModel, passthrough_types: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Columns of decoded rows; `passthrough_types` has those of the passthrough columns that are there."""
     fields = []
     for column in model.columns:
         if column.is_encoded:
             fields.append(pa.field(column.name, column.decoded_type))
-        elif column.name in passed:
-            fields.append(pa.field(column.name, passed[column.name]))
+        elif column.name in passthrough_types:
+            fields.append(pa.field(column.name, passthrough_types[column.name]))
     return pa.schema(fields)
 
 
@@ -121,13 +121,13 @@ class CompactReader:
     model : TableModel
         The fitted table.
     schema : pyarrow.Schema
-        Columns of the encoded table; columns handed through may be absent.
+        Columns of the encoded table; passthrough columns may be absent.
     """
 
     def __init__(self, model: TableModel, schema: pa.Schema) -> None:
         self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
         self.names = [name for column in self._columns for name in column.compact_names]
-        self.passed_types = {
+        self.passthrough_types = {
             column.name: schema.field(column.name).type for column in self._columns if not column.is_encoded
         }
 
@@ -149,7 +149,7 @@ class CompactReader:
 
     def _read(self, column: ColumnModel, block: Block) -> Coded:
         if not column.is_encoded:
-            return Coded(passed=block.column(column.name))
+            return Coded(passthrough=block.column(column.name))
         scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
         if not column.has_cells:
             return Coded(scalar)
@@ -234,7 +234,7 @@ class OnehotReader:
         self, engine: Engine, model: TableModel, names: Sequence[str], matrix: NDArray[Any] | None = None
     ) -> None:
         self._engine, self._model, self._matrix, self.names = engine, model, matrix, list(names)
-        self.passed_types: dict[str, pa.DataType] = {}
+        self.passthrough_types: dict[str, pa.DataType] = {}
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
@@ -302,7 +302,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     names = list(table.schema.names) if is_matrix else model.onehot_names
     compact = CompactReader(model, table.schema)
     if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
-        _check_numbers(table, [name for name in compact.names if name not in compact.passed_types])
+        _check_numbers(table, [name for name in compact.names if name not in compact.passthrough_types])
         return compact
     _check_numbers(table, names)
     if len(names) != model.onehot_width:

@@ -26,7 +26,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.f
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Encoded rows: what each column has of scalar, cell, and values handed through."""
+    """Encoded rows: what each column has of scalar, cell, and the values of passthrough columns."""
 
     first_row: int
     rows: int
@@ -143,7 +143,7 @@ def encoded_schema(
     layout, dtype : str
         How encoded rows are handed out, and the type of the scalars; those of general columns are float64.
     source : pyarrow.Schema
-        Columns of the source, for those that are handed through.
+        Columns of the source, for passthrough columns.
     metadata : mapping of str to str
         Metadata of the Arrow schema.
     """
@@ -189,7 +189,7 @@ class Layout(Protocol):
 
 
 class CompactLayout:
-    """What each column has of `<column>.scalar` and `<column>.mode`; columns handed through keep their name.
+    """What each column has of `<column>.scalar` and `<column>.mode`; passthrough columns keep their name.
 
     Parameters
     ----------
@@ -211,8 +211,8 @@ class CompactLayout:
         columns: list[Column] = []
         for column in self._model.columns:
             part = encoded.columns[column.name]
-            if part.passed is not None:
-                columns.append(part.passed)
+            if part.passthrough is not None:
+                columns.append(part.passthrough)
             if part.scalar is not None:
                 columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
             if part.cell is not None and column.width:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
 from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
 from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan
-from gpuvgm.columns.passthrough import PassPlan, RowCount
+from gpuvgm.columns.passthrough import PassthroughPlan, RowCount
 from gpuvgm.columns.schema import Declared, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig, check_choice
 from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
@@ -208,10 +208,10 @@ def fit_table(
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
     planned = _plans(sampled, requests, run, checkpoint)
-    passed = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
-    read = {name: plan for name, plan in planned.good.items() if name not in passed}
+    unread = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
+    read = {name: plan for name, plan in planned.good.items() if name not in unread}
     if not read and not planned.failed:
-        read = dict(passed)
+        read = dict(unread)
     summarised = summarise_columns(list(read.values()), source, run, checkpoint, sampled.blocks)
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
@@ -224,8 +224,8 @@ def fit_table(
         if plan.needs_rows and not plan.fitted_together and name in summarised.good
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), alone)
-    passing = {name: plan.fit(RowCount(rows, 0)) for name, plan in passed.items()}
-    columns = numbers.good | categorical.good | passing
+    passthrough = {name: plan.fit(RowCount(rows, 0)) for name, plan in unread.items()}
+    columns = numbers.good | categorical.good | passthrough
     failed = planned.failed | summarised.failed | numbers.failed | categorical.failed
     return FittedColumns(columns, summaries, failed, rows)
 
@@ -243,7 +243,7 @@ def _plans(
 
 def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
-    unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a column that is handed through
+    unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a passthrough column
     sample = rows.column(name) if name in rows.schema.names else unread
     return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
@@ -291,8 +291,8 @@ def add_rows(
     """
     levels = {c.name: (c.plan(), c.counted()) for c in model.categorical}
     every: list[Any] = [*plans, *(plan for plan, _ in levels.values())]
-    passed = [column for column in model.columns if not column.is_encoded]
-    every = every or [PassPlan(column.name, column.type) for column in passed]
+    unread = [column for column in model.columns if not column.is_encoded]
+    every = every or [PassthroughPlan(column.name, column.type) for column in unread]
     summarised = summarise_columns(every, source, run)
     for plan in plans:
         if plan.name in summarised.good:
@@ -309,6 +309,6 @@ def add_rows(
         for name, (plan, before) in levels.items()
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), counts)
-    passing = {c.name: PassPlan(c.name, c.type).fit(RowCount(offset + rows, 0)) for c in passed}
-    columns_ = numbers.good | categorical.good | passing
+    passthrough = {c.name: PassthroughPlan(c.name, c.type).fit(RowCount(offset + rows, 0)) for c in unread}
+    columns_ = numbers.good | categorical.good | passthrough
     return FittedColumns(columns_, summaries, numbers.failed | categorical.failed, offset + rows)

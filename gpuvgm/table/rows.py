@@ -271,12 +271,12 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         decoding = Decoding("reference", model, given, check=return_valid, drop=invalid == "drop")
 
         def need() -> Need:
-            passed = decoding.reader().passed_types
-            return Need.transform(table.schema, decoded_schema(model, passed), written=out is not None)
+            types = decoding.reader().passthrough_types
+            return Need.transform(table.schema, decoded_schema(model, types), written=out is not None)
 
         with self._run("inverse", table, need) as run:
             read = replace(decoding, engine=run.here.engine).reader(table)
-            schema = decoded_schema(model, read.passed_types)
+            schema = decoded_schema(model, read.passthrough_types)
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 asked = decoding.asked(table) | {"part_rows": part_rows}
@@ -288,7 +288,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         return (values, joined_valid(found)) if return_valid else values
 
     def evaluate(self, source: Any) -> Report:
-        """Measure the fidelity of the round trip, streamed in one pass.
+        """Measure the fidelity of the round trip, streamed in one scan.
 
         Parameters
         ----------

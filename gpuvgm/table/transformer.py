@@ -47,7 +47,7 @@ class TableTransformer(ColumnPlots, FittedRows):
     """Mode-specific normalisation of the columns of a table.
 
     Every column of numbers gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in
-    one pass. A value becomes its position within a mode, (x - mean) / (scale * sd), and the mode, drawn from the
+    one scan. A value becomes its position within a mode, (x - mean) / (scale * sd), and the mode, drawn from the
     posterior (Xu et al. 2019); missing values become a mode of their own. Text, booleans and low-cardinality numbers
     are one-hot encoded. The inverse gives values of the columns' own types.
 
@@ -74,7 +74,7 @@ class TableTransformer(ColumnPlots, FittedRows):
     random_state : int or None
         Seed of sample, k-means and transform, below 2^32; None draws one at fit, which the model keeps.
     algorithm : {"summary", "exact", "auto"}
-        "summary" fits in one pass, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
+        "summary" fits in one scan, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
         exact below 200,000 rows.
     effort : {"best", "research"}
         "best": many starts, each fitted to the end, the highest lower bound kept; `max_iter` and `tol` do not matter.
