@@ -19,6 +19,7 @@ from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
     Reading,
+    as_read_by,
     files_of,
     partitions,
     reachable,
@@ -137,7 +138,7 @@ class Run:
         Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
         """
         name = engine_for(engine, source)
-        here = source.as_read(on_device=runs_on_device(get_engine(name))).lies_on_device
+        here = as_read_by(name, source).lies_on_device
         return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
 
     @classmethod
@@ -218,10 +219,6 @@ class Run:
         """Name of the engine for rows of a source that this process works on after all."""
         return engine_for(asked, source) if self.spread else self.engine
 
-    def reading(self, source: Source) -> Source:
-        """The source as the engine reads it."""
-        return source.as_read(on_device=runs_on_device(get_engine(self.engine)))
-
     def blocks(
         self,
         source: Source,
@@ -245,7 +242,7 @@ class Run:
         rows = self.rows_of(source, max(len(columns), width))
         if self.spread:
             return self.partitions(source, columns, width, most=rows if width else None)
-        return self.reading(source).blocks(columns, rows) if slices is None else slices(rows)
+        return as_read_by(self.engine, source).blocks(columns, rows) if slices is None else slices(rows)
 
     def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
         """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
@@ -257,8 +254,10 @@ class Run:
 
     def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
         """Blocks that this process reads to look at, some of which may go to workers then."""
-        rows = self.here.rows_of(source, len(columns))
-        return self.here.reading(source).blocks(columns, min(rows, _travelling(len(columns))) if self.spread else rows)
+        here = self.here
+        rows = here.rows_of(source, len(columns))
+        most = _travelling(len(columns)) if self.spread else rows
+        return as_read_by(here.engine, source).blocks(columns, min(rows, most))
 
     def partitions(
         self,

@@ -92,12 +92,12 @@ class ScanCheckpoint:
 
 
 @contextmanager
-def open_checkpoint(given: str | PathLike[str] | None, source: Source, *, resume: bool) -> Iterator[Checkpoint | None]:
+def open_checkpoint(given: str | PathLike[str], source: Source, *, resume: bool) -> Iterator[Checkpoint | None]:
     """The checkpoint for the fit of a source, while no other process uses it.
 
     Parameters
     ----------
-    given : path, optional
+    given : path
         Where; the folder is made where it is not.
     source : Source
         The rows; where these are no files there is no checkpoint: nothing tells others from them.
@@ -111,7 +111,7 @@ def open_checkpoint(given: str | PathLike[str] | None, source: Source, *, resume
     InputError
         For a folder that is no checkpoint, or does not lie on this machine.
     """
-    if given is None or not source.paths:
+    if not source.paths:
         yield None
         return
     folder = location_of(given)
