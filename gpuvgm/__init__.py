@@ -1,4 +1,4 @@
-"""Mode-specific normalisation of table columns: variational Gaussian mixtures, fitted in one pass.
+"""Mode-specific normalisation of table columns: variational Gaussian mixtures, fitted in one scan.
 
 The public names are resolved on first use (PEP 562), so that ``import gpuvgm`` stays light.
 """

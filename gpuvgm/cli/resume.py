@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import Location, location_of
-from gpuvgm.table.checkpoint import forget_journal, note_journal
+from gpuvgm.table.checkpoint import forget_checkpoint, note_checkpoint
 from gpuvgm.table.model_file import SUFFIX
 from gpuvgm.table.transformer import OF_THIS_MACHINE, TableTransformer, load
 
@@ -17,8 +17,8 @@ def path_of(model: str) -> Location:
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}.unfinished{SUFFIX}")
 
 
-def journal_of(model: str) -> Path | None:
-    """Folder in which the fit of a model keeps its journal; None for models in stores."""
+def checkpoint_of(model: str) -> Path | None:
+    """Folder in which the fit of a model keeps its checkpoint; None for models in stores."""
     path = location_of(model)
     return path.with_name(f".{path.name}.journal") if isinstance(path, Path) else None
 
@@ -49,22 +49,22 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool,
     InputError
         Where there is nothing to resume, and where columns failed, after keeping the others.
     """
-    kept, notes = path_of(model), journal_of(model)
-    begun = notes is not None and notes.exists()
+    kept, folder = path_of(model), checkpoint_of(model)
+    begun = folder is not None and folder.exists()
     if resume and kept.exists():
         transformer.unfinished_ = load(str(kept)).unfinished_
     elif resume and not begun:
         return _grown(transformer, source, model)
     try:
-        return transformer.fit(source, resume=resume, journal=notes if journal or begun else None)
+        return transformer.fit(source, resume=resume, journal=folder if journal or begun else None)
     except ColumnsFailed as problem:
         transformer.save(str(kept), summaries=True)
         remedy = "declare what failed otherwise (--columns NAME=KIND, or a TOML file), and run it again with --resume"
         raise InputError(problem.message(remedy)) from problem
     except OSError as problem:
-        if notes is None or not str(problem.filename or "").startswith(str(notes)):
+        if folder is None or not str(problem.filename or "").startswith(str(folder)):
             raise
-        named = OSError(problem.errno, problem.strerror, model)  # not the journal's name
+        named = OSError(problem.errno, problem.strerror, model)  # not the checkpoint's name
         for note in getattr(problem, "__notes__", ()):
             named.add_note(note)
         raise named from problem
@@ -82,19 +82,19 @@ def _grown(transformer: TableTransformer, source: str, model: str) -> TableTrans
 
 
 def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:
-    """Write the model, and remove what was kept of its unfinished fit; where that fails, the journal is kept still."""
+    """Write the model, and remove what was kept of its unfinished fit; a checkpoint stays where that fails."""
     try:
         fitted.save(model, summaries=summaries)
         _forget(model)
     except (OSError, KeyboardInterrupt) as problem:
-        notes = journal_of(model)
-        if notes is not None and notes.exists():
-            note_journal(problem, notes)
+        folder = checkpoint_of(model)
+        if folder is not None and folder.exists():
+            note_checkpoint(problem, folder)
         raise
 
 
 def _forget(model: str) -> None:
     path_of(model).unlink(missing_ok=True)
-    notes = journal_of(model)
-    if notes is not None:
-        forget_journal(notes)
+    folder = checkpoint_of(model)
+    if folder is not None:
+        forget_checkpoint(folder)

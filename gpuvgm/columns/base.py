@@ -112,7 +112,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """An encoded part of a column: what its kind has of scalar and cell; `passed` for columns handed through.
+    """An encoded part of a column: what its kind has of scalar and cell, or the values of a passthrough column.
 
     Scalars and cells lie where the column's numbers do: on the device for floats, integers and datetimes that came from
     there, on the host for categories, decimals and logarithms.
@@ -120,7 +120,7 @@ class Coded:
 
     scalar: Floats | None = None
     cell: Cells | None = None
-    passed: Column | None = None
+    passthrough: Column | None = None
 
 
 class Encoder(Protocol):

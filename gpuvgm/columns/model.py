@@ -15,13 +15,13 @@ from gpuvgm.columns.documents import refuse
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.numeric import Lowest, plan_numbers
 from gpuvgm.columns.options import kinds_with
-from gpuvgm.columns.passthrough import PassedColumn, PassPlan
+from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
 Span = tuple[int, int, str]
-ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | PassedColumn
+ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | PassthroughColumn
 _PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 
 
@@ -46,7 +46,7 @@ KINDS: dict[str, Kind] = {
     "mixed": Kind(plan_numbers, MixtureColumn),
     "categorical": Kind(lambda request, sample, _: plan_categories(request, sample), CategoricalColumn),
     "general": Kind(plan_numbers, GeneralColumn),
-    "pass": Kind(lambda request, sample, _: PassPlan(request.name, str(sample.type)), PassedColumn),
+    "pass": Kind(lambda request, sample, _: PassthroughPlan(request.name, str(sample.type)), PassthroughColumn),
 }
 
 

@@ -1,4 +1,4 @@
-"""Columns that are handed through as they are."""
+"""Passthrough columns: their values are handed on as they are."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ DOCUMENT = Record({**BESIDE, "name": text, "kind": one_of("pass"), "type": arrow
 
 
 @dataclass(frozen=True, slots=True)
-class PassedColumn(FittedColumn):
-    """A column that is handed through as it is; the onehot matrix leaves it out.
+class PassthroughColumn(FittedColumn):
+    """A passthrough column; the onehot matrix leaves it out.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class PassedColumn(FittedColumn):
         return _handed_back
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str) -> PassedColumn:
+    def from_json(cls, document: Mapping[str, Any], where: str) -> PassthroughColumn:
         """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
         DOCUMENT(document, where)
         return cls(str(document["name"]), str(document["type"]), FitRecord(**document["fit"]))
@@ -64,13 +64,13 @@ class PassedColumn(FittedColumn):
 
 def _handed_through(part: Slice) -> Coded:
     """The values as they are."""
-    return Coded(passed=part.values)
+    return Coded(passthrough=part.values)
 
 
 def _handed_back(part: Coded, first_row: int) -> Values:
     """The values as they are."""
-    assert part.passed is not None
-    return Values(part.passed)
+    assert part.passthrough is not None
+    return Values(part.passthrough)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class RowCount:
 
 
 @dataclass(frozen=True, slots=True)
-class PassPlan(ColumnPlan):
-    """A column that is handed through."""
+class PassthroughPlan(ColumnPlan):
+    """A passthrough column."""
 
     name: str
     type: str
@@ -98,6 +98,6 @@ class PassPlan(ColumnPlan):
         missing = missing_rows(values)
         return RowCount(len(values), 0 if missing is None else int(missing.sum()))
 
-    def fit(self, count: RowCount) -> PassedColumn:
+    def fit(self, count: RowCount) -> PassthroughColumn:
         """The column's model."""
-        return PassedColumn(self.name, self.type, FitRecord("none", count.rows, count.missing))
+        return PassthroughColumn(self.name, self.type, FitRecord("none", count.rows, count.missing))

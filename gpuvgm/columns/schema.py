@@ -173,7 +173,7 @@ class TableSchema:
 
     @property
     def used(self) -> tuple[ColumnSpec, ...]:
-        """Columns that take part, those that only pass through included."""
+        """Columns that take part, passthrough columns included."""
         return tuple(column for column in self.columns if column.kind != "drop")
 
     @property
@@ -183,7 +183,7 @@ class TableSchema:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Names of the columns whose values a fit looks at: neither dropped nor passed through."""
+        """Names of the columns whose values a fit looks at: neither dropped nor passthrough."""
         return tuple(column.name for column in self.columns if column.kind not in UNREAD)
 
     @classmethod

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 from gpuvgm.arrays import Column
@@ -14,8 +13,8 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
-from gpuvgm.execution.partitions import Checkpoint, Partition
-from gpuvgm.io import Block
+from gpuvgm.execution.partitions import Partition
+from gpuvgm.io import Block, Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, *ARROW_PROBLEMS)  # what one column's values may lead to
@@ -83,38 +82,71 @@ class Results(Generic[T]):
         )
 
 
-def summarise_columns(plans: Sequence[Plan], blocks: Iterable[Block], run: Run) -> Results[Any]:
-    """Statistics of all planned columns in one scan over the rows; none where there are no rows."""
+class ScanCheckpoint(Protocol):
+    """What is kept of one scan over the rows, partition by partition."""
+
+    def held(self, partition: Partition) -> dict[str, Any] | None:
+        """What was counted of a partition; None where it was not."""
+
+    def keep(self, partition: Partition, all_statistics: dict[str, Any]) -> None:
+        """Keep what was counted of a partition."""
+
+
+class Checkpoint(Protocol):
+    """Where the scans of a fit are kept, so that one that was cut short reads only the other rows."""
+
+    def scan(self, plans: Sequence[Plan]) -> ScanCheckpoint:
+        """The scan of these plans."""
+
+
+def summarise_columns(
+    plans: Sequence[Plan],
+    source: Source,
+    run: Run,
+    checkpoint: Checkpoint | None = None,
+    blocks: Iterable[Block] | None = None,
+) -> Results[Any]:
+    """Statistics of all planned columns in one scan over the rows; none where there are no rows.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        The columns.
+    source : Source
+        The rows.
+    run : Run
+        Where and how.
+    checkpoint : Checkpoint, optional
+        Holds partitions of files of a known length that need not be read again, and takes the others.
+    blocks : iterable of Block, optional
+        All rows of a source that can be read only once, and has been begun.
+    """
     if not plans:
         return Results({}, {})
+    names = [plan.name for plan in plans]
     count = partial(summarise_block, run.engine, tuple(plans))
-    if run.journal is None:
-        merged = run.executor.map_merge(count, blocks, _merge_columns)
-    else:
-        merged = _through_journal(run.journal, plans, count, blocks, run)
+    of_known_length = source.rows is not None or run.spread  # workers count the rows of files
+    if checkpoint is not None and blocks is None and source.paths and of_known_length:
+        return Results.of(_through_checkpoint(checkpoint.scan(plans), count, run.partitions(source, names), run))
+    merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, _merge_columns)
     return Results.of(merged or {})
 
 
-def _through_journal(
-    journal: Checkpoint, plans: Sequence[Plan], count: Count, blocks: Iterable[Any], run: Run
-) -> dict[str, Any] | None:
-    """Statistics of the rows; partitions of files that the journal holds are not read again."""
-    given = iter(blocks)
-    first = next(given, None)
-    if not isinstance(first, Partition):
-        return run.executor.map_merge(count, [] if first is None else chain([first], given), _merge_columns)
-    kept = journal.passing(plans)
+def _through_checkpoint(
+    scan: ScanCheckpoint, count: Count, partitions: Iterable[Partition], run: Run
+) -> dict[str, Any]:
+    """Statistics of the rows; partitions that the checkpoint holds are not read again."""
     merged: dict[str, Any] = {}
     left = []
-    for partition in chain([first], given):
-        held = kept.held(partition)
+    for partition in partitions:
+        held = scan.held(partition)
         if held is None:
             left.append(partition)
         else:
             merged = _merge_some(merged, held)
     for partition, all_statistics in run.executor.each(partial(_summarise_partition, count), left):
         if _is_whole(all_statistics):
-            kept.keep(partition, all_statistics)
+            scan.keep(partition, all_statistics)
         merged = _merge_some(merged, all_statistics)
     return merged
 

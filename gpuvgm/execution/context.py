@@ -6,20 +6,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
-from gpuvgm.execution.dask import DaskExecutor, client_if_any
+from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
-    Checkpoint,
     Reading,
+    as_read_by,
     files_of,
     partitions,
     reachable,
@@ -36,6 +36,7 @@ DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
 STREAMED_BLOCK_ROWS = 1 << 22
 #: Rows that go to a worker with their partition: 8 MiB, which the scheduler keeps until they are worked on.
 TRAVELLING_VALUES = 1 << 20
+R = TypeVar("R")
 
 
 def engine_for(name: str, source: Source) -> str:
@@ -110,8 +111,6 @@ class Run:
     block_rows : int, optional
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
         2^26 where they lie on one.
-    journal : Checkpoint, optional
-        Where passes of a fit over files are kept, partition by partition.
     room : int, optional
         Bytes that the user's limit of memory leaves beside the blocks.
     """
@@ -119,7 +118,6 @@ class Run:
     engine: str
     executor: Executor
     block_rows: int | None = None
-    journal: Checkpoint | None = None
     room: int | None = None
 
     def __post_init__(self) -> None:
@@ -140,7 +138,7 @@ class Run:
         Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
         """
         name = engine_for(engine, source)
-        here = source.as_read(on_device=runs_on_device(get_engine(name))).lies_on_device
+        here = as_read_by(name, source).lies_on_device
         return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
 
     @classmethod
@@ -192,7 +190,7 @@ class Run:
     def here(self) -> Run:
         """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
         if not self.spread:
-            return replace(self, journal=None)
+            return self
         return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
 
     @property
@@ -221,27 +219,45 @@ class Run:
         """Name of the engine for rows of a source that this process works on after all."""
         return engine_for(asked, source) if self.spread else self.engine
 
-    def reading(self, source: Source) -> Source:
-        """The source as the engine reads it."""
-        return source.as_read(on_device=runs_on_device(get_engine(self.engine)))
+    def blocks(
+        self,
+        source: Source,
+        columns: Sequence[str],
+        width: int = 0,
+        slices: Callable[[int], Iterator[Any]] | None = None,
+    ) -> Iterator[Any]:
+        """Blocks, or partitions, of some columns of a source.
 
-    def blocks(self, source: Source, columns: Sequence[str], width: int = 0) -> Iterator[Any]:
-        """Blocks, or partitions, of some columns of a source; `width` is how many columns what becomes of them has."""
+        Parameters
+        ----------
+        source : Source
+            The rows.
+        columns : sequence of str
+            Columns to read.
+        width : int
+            How many columns what becomes of them has.
+        slices : callable, optional
+            Gives blocks of so many rows in the place of the source's, where this process works on them.
+        """
+        rows = self.rows_of(source, max(len(columns), width))
         if self.spread:
-            most = self.rows_of(source, max(len(columns), width)) if width else None
-            return self.partitions(source, columns, width, most=most)
-        return self.reading(source).blocks(columns, self.rows_of(source, max(len(columns), width)))
+            return self.partitions(source, columns, width, most=rows if width else None)
+        return as_read_by(self.engine, source).blocks(columns, rows) if slices is None else slices(rows)
+
+    def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
+        """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
+        return OnWorker(build) if self.spread else build(*here)
+
+    def shared(self, make: Callable[[int], R], rows: int | None) -> R | None:
+        """What `make(rows)` gives for all blocks to write to; None where workers cannot, or the rows are not known."""
+        return None if self.spread or rows is None else make(rows)
 
     def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
         """Blocks that this process reads to look at, some of which may go to workers then."""
-        rows = self.here.rows_of(source, len(columns))
-        return self.here.reading(source).blocks(columns, min(rows, _travelling(len(columns))) if self.spread else rows)
-
-    def passing(self, source: Source, columns: Sequence[str]) -> Iterator[Any]:
-        """Blocks or partitions for a pass of a fit: partitions of files where there is a journal."""
-        if self.journal is not None and source.paths and (self.spread or source.rows is not None):
-            return self.partitions(source, columns)
-        return self.blocks(source, columns)
+        here = self.here
+        rows = here.rows_of(source, len(columns))
+        most = _travelling(len(columns)) if self.spread else rows
+        return as_read_by(here.engine, source).blocks(columns, min(rows, most))
 
     def partitions(
         self,

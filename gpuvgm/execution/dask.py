@@ -49,6 +49,29 @@ class Task:
         return self._function(partition)
 
 
+class OnWorker:
+    """A function that is built where it is first called; only how to build it travels.
+
+    Parameters
+    ----------
+    build : callable
+        Gives the function.
+    """
+
+    def __init__(self, build: Callable[[], Callable[[Any], Any]]) -> None:
+        self._build = build
+        self._built: Callable[[Any], Any] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnWorker, (self._build,)
+
+    def __call__(self, block: Any) -> Any:
+        """What the function gives."""
+        if self._built is None:
+            self._built = self._build()
+        return self._built(block)
+
+
 def travels(partition: Any) -> bool:
     """Whether the rows of a partition go to the worker with it, and are not read there."""
     return isinstance(partition, (Block, HeldRows))

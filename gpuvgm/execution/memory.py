@@ -15,7 +15,7 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
   evaluate have 105 to 150 bytes a cell (30 columns of continuous values): `EVALUATED_CELL`.
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.
-- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.exact_row_bytes`).
+- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.fit.exact_row_bytes`).
 
 `Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759
 and 1,064 MiB with Arrow's mimalloc and at 756, 771, 813 and 1,100 with the system's allocator, so the pool is left as

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -47,7 +47,6 @@ class Reading:
     block_rows: int
 
 
-@runtime_checkable
 class Partition(Protocol):
     """Consecutive rows of a source, readable in another process."""
 
@@ -260,20 +259,3 @@ def with_known_rows(source: FileSource, counts: Sequence[int]) -> FileSource:
         for part, count in zip(source.parts, counts, strict=True)
     )
     return replace(source, parts=parts)
-
-
-class Scan(Protocol):
-    """What a checkpoint keeps of one scan over the rows, partition by partition."""
-
-    def held(self, partition: Any) -> dict[str, Any] | None:
-        """What was counted of a partition; None where it was not."""
-
-    def keep(self, partition: Any, all_statistics: dict[str, Any]) -> None:
-        """Keep what was counted of a partition."""
-
-
-class Checkpoint(Protocol):
-    """Where the scans of a run are kept, so that one that was cut short reads only the other rows."""
-
-    def passing(self, plans: Sequence[Any]) -> Scan:
-        """The scan of these plans."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -33,14 +33,13 @@ class Sampled:
         The source.
     rows : pyarrow.Table
         The sample.
-    blocks : callable
-        Names of columns to all blocks of these columns, those read for the sample included; once where the source can
-        be read only once.
+    blocks : iterator of Block, optional
+        All rows of a source that can be read only once, those read for the sample included.
     """
 
     source: Source
     rows: pa.Table
-    blocks: Callable[[Sequence[str]], Iterator[Block]]
+    blocks: Iterator[Block] | None = None
 
 
 def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sampled:
@@ -48,12 +47,8 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
 
     Where the number of rows is known: 32 runs of 4,096 rows at seeded global positions. Elsewhere: the first 2^18 rows.
     """
-
-    def blocks(columns: Sequence[str]) -> Iterator[Block]:
-        return run.passing(source, columns)
-
     if source.rows is not None and source.repeatable:
-        return Sampled(source, source.sample(names, sample_runs(source.rows, seed)), blocks)
+        return Sampled(source, source.sample(names, sample_runs(source.rows, seed)))
     stream = run.first_blocks(source, names)
     head: list[Block] = []
     for block in stream:
@@ -62,7 +57,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
             break
     schema = pa.schema([source.schema.field(name) for name in names])
     rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
-    return Sampled(source, rows, blocks if source.repeatable else lambda _: chain(head, stream))
+    return Sampled(source, rows, None if source.repeatable else chain(head, stream))
 
 
 def sample_runs(rows: int, seed: int, count: int | None = None) -> list[tuple[int, int]]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 from gpuvgm import io
 from gpuvgm.execution.dask_frames import dask_source
 from gpuvgm.io import Source
+from gpuvgm.io.open import is_loaded
 
 
 def open_source(source: object) -> Source:
@@ -27,12 +25,6 @@ def open_source(source: object) -> Source:
     InputError
         When nothing readable is there, or the object is no table; the message says what to do.
     """
-    if not io.is_source(source) and is_dask_frame(source):
+    if is_loaded("dask.dataframe", "DataFrame", source):
         return dask_source(source, open_source)
     return io.open_source(source, open_source)
-
-
-def is_dask_frame(source: Any) -> bool:
-    """Whether something is a frame of Dask, of pandas or cuDF; nothing is imported."""
-    dask = sys.modules.get("dask.dataframe")
-    return dask is not None and isinstance(source, dask.DataFrame)

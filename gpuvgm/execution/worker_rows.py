@@ -106,8 +106,8 @@ def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completio
         surplus = min(int(-first % CHUNK_ROWS), count)
         arriving = following if surplus < count else []
         amendments.append((surplus, np.concatenate([np.empty(0), *arriving])) if surplus or arriving else None)
-        passing = [] if surplus < count else following
-        following = [leading[:surplus], *passing] if surplus else passing
+        later = [] if surplus < count else following
+        following = [leading[:surplus], *later] if surplus else later
     return amendments[::-1]
 
 

@@ -57,7 +57,7 @@ class DataTransformer:
     standardize : {"auto", True, False}
         Take the floor under variances relative to the column's variance; CTGAN does not.
     algorithm : {"summary", "exact", "auto"}
-        "summary" fits in one pass; "exact" reads every row in every iteration.
+        "summary" fits in one scan; "exact" reads every row in every iteration.
     engine : {"auto", "native", "reference"}
         Compute engine.
     threads : int, optional

@@ -109,7 +109,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         Let the least variance of a component be 1e-6 of the column's variance, not 1e-6: for columns of small numbers.
         "auto": where the column's standard deviation is below 1.
     algorithm : {"auto", "exact", "summary"}
-        "exact": RDT's fit. "summary": k-means on a sample, one pass over the rows, and EM on its cells, within about
+        "exact": RDT's fit. "summary": k-means on a sample, one scan over the rows, and EM on its cells, within about
         1e-6 sigma of EM on the rows from the same centres. "auto": the summary from 200,000 rows on.
 
     Attributes

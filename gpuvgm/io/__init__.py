@@ -6,7 +6,7 @@ from gpuvgm.io.files import FileSource, stray_text
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
-from gpuvgm.io.open import is_source, open_source
+from gpuvgm.io.open import open_source
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import numpy_array, restore
@@ -40,7 +40,6 @@ __all__ = [
     "location_of",
     "manifest_document",
     "manifest_text",
-    "is_source",
     "open_binary",
     "open_source",
     "read_metadata",

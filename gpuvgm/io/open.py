@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from io import IOBase
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,18 +58,13 @@ def open_source(source: object, open_part: Opener | None = None) -> Source:
     InputError
         When nothing readable is there, or the object is no table; the message says what to do.
     """
-    if is_source(source):
+    if isinstance(source, Source):
         return source
     if isinstance(source, (str, os.PathLike)):
         return file_source([source])
     if isinstance(source, (list, tuple)):
         return _from_list(source)
     return _from_memory(source, open_part or open_source)
-
-
-def is_source(given: object) -> TypeGuard[Source]:
-    """Whether an object is a Source already."""
-    return isinstance(given, Source)
 
 
 def _from_list(parts: Any) -> Source:

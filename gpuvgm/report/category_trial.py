@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.columns.base import MISSING, EncodingOptions, Slice
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
-from gpuvgm.columns.passthrough import PassedColumn, RowCount
+from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
@@ -117,7 +117,7 @@ def _counted(cells: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 class PassedTrial:
     """A column that is handed through; there is nothing to lose. Parameters as for `CategoryTrial`."""
 
-    def __init__(self, engine: Engine, column: PassedColumn, options: EncodingOptions, sample: pa.Table) -> None:
+    def __init__(self, engine: Engine, column: PassthroughColumn, options: EncodingOptions, sample: pa.Table) -> None:
         pass
 
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:

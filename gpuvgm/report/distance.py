@@ -99,7 +99,7 @@ class ModelDistance:
     rows, other_rows : int
         Training rows of both.
     columns : dict of str to NumbersDistance, CategoriesDistance or RangeDistance
-        The columns that both models have, but for those handed through.
+        The columns that both models have, but for passthrough columns.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""Evaluating a fitted model on rows: one pass, in bounded memory.
+"""Evaluating a fitted model on rows: one scan, in bounded memory.
 
 Everything that is accumulated is a count, a sum of integers or a maximum, so the figures do not depend on blocks,
 threads or order.
@@ -66,7 +66,7 @@ class TableStatistics:
 
 
 def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
-    """Figures of a table in one pass over its rows; a sample before it decides how finely distances are measured.
+    """Figures of a table in one scan over its rows; a sample before it decides how finely distances are measured.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     names = numbers if numbers and source.repeatable else model.names
     sampled = take_sample(source, names, run, model.seed)
     trials = _trials(model, sampled, run)
-    blocks = sampled.blocks(model.names)
+    blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
     statistics = run.executor.map_merge(partial(summarise_block, trials), blocks, TableStatistics.merge)
     if statistics is None or statistics.rows == 0:
         raise InputError(f"{source.name}: there are no rows to evaluate")

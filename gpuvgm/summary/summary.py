@@ -1,4 +1,4 @@
-"""Summaries: what one pass over a column leaves, exact, mergeable in any order, and small.
+"""Summaries: what one scan over a column leaves, exact, mergeable in any order, and small.
 
 For every occupied cell of the grid a summary holds the count of its rows and the sums of their integer positions and
 of the squares of these. Integers add up to the same total in any order, so that partitions, threads and retries cannot

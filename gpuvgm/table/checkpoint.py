@@ -1,8 +1,9 @@
 """What a fit has counted so far, partition by partition, so that a run that was cut short reads only the other rows.
 
-A journal is a folder: ``manifest.json``, and a file for each partition of each scan, ``<scan>-<first row>-<rows>.zip``,
-which holds ``tallies.json`` and an Arrow file for each summary. A scan is named by the SHA-256 of the plans that decide
-what is counted; plans come from a seeded sample, so that the same source and settings have the same.
+A checkpoint is a folder, which users know as the journal of a fit: ``manifest.json``, and a file for each partition of
+each scan, ``<scan>-<first row>-<rows>.zip``, which holds ``tallies.json`` and an Arrow file for each summary. A scan is
+named by the SHA-256 of the plans that decide what is counted; plans come from a seeded sample, so that the same source
+and settings have the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.execution.aggregate import Plan
 from gpuvgm.execution.partitions import Partition
-from gpuvgm.io import Source, write_bytes
+from gpuvgm.io import Source, check_folder_of, location_of, write_bytes
 from gpuvgm.io.locks import FolderInUse, locked
 from gpuvgm.io.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
 from gpuvgm.io.plain_json import from_plain, plain
@@ -40,8 +42,8 @@ AllStatistics = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """The journal of one fit.
+class Checkpoint:
+    """The checkpoint of one fit.
 
     Parameters
     ----------
@@ -54,16 +56,16 @@ class Journal:
     folder: Path
     manifest: Manifest
 
-    def passing(self, plans: Sequence[Plan]) -> Pass:
-        """The pass of these plans."""
-        return Pass(self, digest_of_plans(plans))
+    def scan(self, plans: Sequence[Plan]) -> ScanCheckpoint:
+        """What is kept of the scan of these plans."""
+        return ScanCheckpoint(self, digest_of_plans(plans))
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One pass over the rows."""
+class ScanCheckpoint:
+    """What is kept of one scan over the rows."""
 
-    journal: Journal
+    checkpoint: Checkpoint
     digest: str
 
     def name(self, partition: Partition) -> str:
@@ -72,50 +74,57 @@ class Pass:
 
     def held(self, partition: Partition) -> AllStatistics | None:
         """What was counted of a partition; None where it was not, or its file is damaged."""
-        name = self.name(partition)
-        entry = self.journal.manifest.done.get(name)
+        path = self.checkpoint.folder / self.name(partition)
+        entry = self.checkpoint.manifest.done.get(path.name)
         if entry is None:
             return None
-        if not still_fits(self.journal.folder / name, entry):
-            _LOG.warning("%s: is damaged; its rows are read again", self.journal.folder / name)
+        if not still_fits(path, entry):
+            _LOG.warning("%s: is damaged; its rows are read again", path)
             return None
-        return unpacked((self.journal.folder / name).read_bytes())
+        return unpacked(path.read_bytes())
 
     def keep(self, partition: Partition, all_statistics: AllStatistics) -> None:
         """Keep what was counted of a partition."""
-        path = self.journal.folder / self.name(partition)
+        path = self.checkpoint.folder / self.name(partition)
         write_bytes(path, packed(all_statistics))
         size, digest = digest_of(path)
-        self.journal.manifest.add(path.name, {"first_row": partition.first_row, "bytes": size, "sha256": digest})
+        self.checkpoint.manifest.add(path.name, {"first_row": partition.first_row, "bytes": size, "sha256": digest})
 
 
 @contextmanager
-def open_journal(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
-    """A journal for the fit of a source, while no other process uses it.
+def open_checkpoint(given: str | PathLike[str], source: Source, *, resume: bool) -> Iterator[Checkpoint | None]:
+    """The checkpoint for the fit of a source, while no other process uses it.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        Where; it is made where it is not.
+    given : path
+        Where; the folder is made where it is not.
     source : Source
-        The rows.
+        The rows; where these are no files there is no checkpoint: nothing tells others from them.
     resume : bool
-        Go on with the journal that is there, if there is one, instead of beginning anew.
+        Go on with the checkpoint that is there, if there is one, instead of beginning anew.
 
     Raises
     ------
     SourceChangedError
-        Where the source is not the one that the journal was begun with; the message names the first file.
+        Where the source is not the one that the checkpoint was begun with; the message names the first file.
     InputError
-        For a folder that is no journal.
+        For a folder that is no checkpoint, or does not lie on this machine.
     """
-    with locked(folder), _begun(folder, source, resume=resume) as journal:
-        yield journal
+    if not source.paths:
+        yield None
+        return
+    folder = location_of(given)
+    if not isinstance(folder, Path):
+        raise InputError(f"{folder}: a journal lies on this machine; give a path")
+    check_folder_of(folder)
+    with locked(folder), _begun(folder, source, resume=resume) as checkpoint:
+        yield checkpoint
 
 
 @contextmanager
-def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
-    """The journal of a folder that is locked; what is worth nothing after a failure is removed."""
+def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Checkpoint]:
+    """The checkpoint in a folder that is locked; what is worth nothing after a failure is removed."""
     asked = {"command": "fit", "inputs": source.fingerprint()}
     place = folder / NAME
     found = read_manifest(place)
@@ -134,36 +143,36 @@ def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Journal]:
             file.unlink()
         found.write()
         begun = True
-        yield Journal(folder, found)
+        yield Checkpoint(folder, found)
     except (OSError, EnvironmentProblem, InputError, KeyboardInterrupt) as problem:
         is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
         if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
             with suppress(OSError):
                 _remove(folder)
         elif begun:
-            note_journal(problem, folder)
+            note_checkpoint(problem, folder)
         raise
 
 
-def note_journal(problem: BaseException, folder: Path) -> None:
-    """Let the end of a run that was cut short say that its journal is kept."""
+def note_checkpoint(problem: BaseException, folder: Path) -> None:
+    """Let the end of a run that was cut short say that its checkpoint is kept."""
     problem.add_note(f"what was counted so far is kept in {folder}: go on with resume=True")
 
 
-def forget_journal(folder: Path) -> None:
-    """Remove a journal, but that of another run which has begun since."""
+def forget_checkpoint(folder: Path) -> None:
+    """Remove a checkpoint, but that of another run which has begun since."""
     if read_manifest(folder / NAME) is not None:
         with suppress(FolderInUse), locked(folder):
             _remove(folder)
 
 
 def _is_of_a_beginning(path: Path) -> bool:
-    """Whether a journal whose first manifest was not complete yet holds the file."""
+    """Whether a checkpoint whose first manifest was not complete yet holds the file."""
     return path.name.startswith(f".{NAME}.") and path.suffix == ".partial"
 
 
 def _remove(folder: Path) -> None:
-    """Remove a journal, the manifest last: what is left when this is cut short is a journal still."""
+    """Remove a checkpoint, the manifest last: what is left when this is cut short is a checkpoint still."""
     for file in folder.iterdir():
         if file.name != NAME:
             file.unlink()

@@ -14,7 +14,7 @@ def encode_lazily(alone: Any, table: Any, options: Mapping[str, Any], first_row:
 
     Parameters
     ----------
-    alone : FittedRows
+    alone : TableTransformer
         The fitted transformer, without what stays in this process.
     table : DaskFrame
         The rows.

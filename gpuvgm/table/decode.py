@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,14 +99,14 @@ def check_origin(table: Source, model: TableModel) -> None:
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
 
 
-def decoded_schema(model: TableModel, passed: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Columns of decoded rows; `passed` holds the types of the columns handed through, as far as they are there."""
+def decoded_schema(model: TableModel, passthrough_types: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Columns of decoded rows; `passthrough_types` has those of the passthrough columns that are there."""
     fields = []
     for column in model.columns:
         if column.is_encoded:
             fields.append(pa.field(column.name, column.decoded_type))
-        elif column.name in passed:
-            fields.append(pa.field(column.name, passed[column.name]))
+        elif column.name in passthrough_types:
+            fields.append(pa.field(column.name, passthrough_types[column.name]))
     return pa.schema(fields)
 
 
@@ -120,13 +121,13 @@ class CompactReader:
     model : TableModel
         The fitted table.
     schema : pyarrow.Schema
-        Columns of the encoded table; columns handed through may be absent.
+        Columns of the encoded table; passthrough columns may be absent.
     """
 
     def __init__(self, model: TableModel, schema: pa.Schema) -> None:
         self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
         self.names = [name for column in self._columns for name in column.compact_names]
-        self.passed_types = {
+        self.passthrough_types = {
             column.name: schema.field(column.name).type for column in self._columns if not column.is_encoded
         }
 
@@ -148,7 +149,7 @@ class CompactReader:
 
     def _read(self, column: ColumnModel, block: Block) -> Coded:
         if not column.is_encoded:
-            return Coded(passed=block.column(column.name))
+            return Coded(passthrough=block.column(column.name))
         scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
         if not column.has_cells:
             return Coded(scalar)
@@ -233,14 +234,11 @@ class OnehotReader:
         self, engine: Engine, model: TableModel, names: Sequence[str], matrix: NDArray[Any] | None = None
     ) -> None:
         self._engine, self._model, self._matrix, self.names = engine, model, matrix, list(names)
-        self.passed_types: dict[str, pa.DataType] = {}
+        self.passthrough_types: dict[str, pa.DataType] = {}
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
-        if self._matrix is None:
-            return run.blocks(table, self.names)
-        matrix, rows = self._matrix, run.rows_of(table, len(self.names))  # the device's, or a view that copies slices
-        return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
+        return run.blocks(table, self.names, slices=None if self._matrix is None else partial(_slices, self._matrix))
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
@@ -252,6 +250,11 @@ class OnehotReader:
         ]
         self._engine.read_onehot(matrix, parts)
         return Encoded(block.first_row, block.rows, coded)
+
+
+def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:
+    """A matrix in blocks; it is the device's, or a view that copies slices."""
+    return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
 
 
 def _empty(column: ColumnModel, matrix: Floats) -> Coded:
@@ -299,7 +302,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     names = list(table.schema.names) if is_matrix else model.onehot_names
     compact = CompactReader(model, table.schema)
     if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
-        _check_numbers(table, [name for name in compact.names if name not in compact.passed_types])
+        _check_numbers(table, [name for name in compact.names if name not in compact.passthrough_types])
         return compact
     _check_numbers(table, names)
     if len(names) != model.onehot_width:
@@ -339,7 +342,7 @@ class Decoding:
         Name of the engine.
     model : TableModel
         The fitted table.
-    table : Source or EncodedTable
+    table : EncodedTable
         The encoded rows.
     check : bool
         Whether to look at bounds.
@@ -349,7 +352,7 @@ class Decoding:
 
     engine: str
     model: TableModel
-    table: Any
+    table: EncodedTable
     check: bool
     drop: bool
 
@@ -362,9 +365,9 @@ class Decoding:
             "drop": self.drop,
         }
 
-    def reader(self) -> CompactReader | OnehotReader:
-        """What reads encoded rows from blocks."""
-        return encoded_reader(get_engine(self.engine), self.model, self.table)
+    def reader(self, table: Source | None = None) -> CompactReader | OnehotReader:
+        """What reads encoded rows from blocks; of a table that is there, also from slices of its matrix."""
+        return encoded_reader(get_engine(self.engine), self.model, table or self.table)
 
     def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
         """From blocks to decoded rows, read by a reader that is there or by a new one."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine, runs_on_device
@@ -26,7 +26,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.f
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Encoded rows: what each column has of scalar, cell, and values handed through."""
+    """Encoded rows: what each column has of scalar, cell, and the values of passthrough columns."""
 
     first_row: int
     rows: int
@@ -143,7 +143,7 @@ def encoded_schema(
     layout, dtype : str
         How encoded rows are handed out, and the type of the scalars; those of general columns are float64.
     source : pyarrow.Schema
-        Columns of the source, for those that are handed through.
+        Columns of the source, for passthrough columns.
     metadata : mapping of str to str
         Metadata of the Arrow schema.
     """
@@ -189,7 +189,7 @@ class Layout(Protocol):
 
 
 class CompactLayout:
-    """What each column has of `<column>.scalar` and `<column>.mode`; columns handed through keep their name.
+    """What each column has of `<column>.scalar` and `<column>.mode`; passthrough columns keep their name.
 
     Parameters
     ----------
@@ -211,8 +211,8 @@ class CompactLayout:
         columns: list[Column] = []
         for column in self._model.columns:
             part = encoded.columns[column.name]
-            if part.passed is not None:
-                columns.append(part.passed)
+            if part.passthrough is not None:
+                columns.append(part.passthrough)
             if part.scalar is not None:
                 columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
             if part.cell is not None and column.width:
@@ -268,7 +268,7 @@ class OnehotLayout:
 
     def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
         """All blocks as one matrix, or as a table of the flavour asked for."""
-        matrix = parts[0] if len(parts) == 1 else self._namespace.concatenate([self.empty(0), *parts])
+        matrix = parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts) if parts else self.empty(0)
         if flavour is None:
             whole: Floats = like.arrays.asarray(matrix)
             return whole
@@ -281,29 +281,6 @@ def _columns_of(matrix: Floats) -> list[pa.Array[Any]]:
 
 
 # -- in this process, or built anew on workers
-
-
-class OnWorker:
-    """A function that is built where it is first called; only how to build it travels.
-
-    Parameters
-    ----------
-    build : callable
-        Gives the function.
-    """
-
-    def __init__(self, build: Callable[[], Callable[[Any], Any]]) -> None:
-        self._build = build
-        self._built: Callable[[Any], Any] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return OnWorker, (self._build,)
-
-    def __call__(self, block: Any) -> Any:
-        """What the function gives."""
-        if self._built is None:
-            self._built = self._build()
-        return self._built(block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +334,10 @@ class Coding:
             return OnehotLayout(get_engine(self.engine), self.model, self.schema, self.options.dtype, table)
         return CompactLayout(self.model, self.schema)
 
-    def parts(self) -> Callable[[Any], Any]:
-        """From blocks to encoded rows as they are kept in memory."""
-        encode, form = self.encoder(), self.form()
-        return lambda block: form.part(encode(block))
+    def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], Any]:
+        """From blocks to encoded rows as they are kept in memory; of a matrix that is there already, its rows."""
+        encode, handed_out = self.encoder(), form or self.form()
+        return lambda block: handed_out.part(encode(block), whole)
 
     def batches(self) -> Callable[[Any], pa.RecordBatch]:
         """From blocks to encoded Arrow batches."""

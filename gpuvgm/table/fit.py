@@ -1,36 +1,59 @@
-"""From a source and settings to fitted columns: schema, sample, fit, and what is left to do after a failure."""
+"""From a source and settings to fitted columns: schema, sample, scan, fit, and what is left to do after a failure."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from gpuvgm.arrays import Array, Column, host_rows, namespace_of, to_numpy
+from gpuvgm.columns import numeric
 from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
+from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
-from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan
-from gpuvgm.columns.passthrough import PassPlan, RowCount
-from gpuvgm.columns.schema import Declared, TableSchema, check_settings
-from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.errors import ColumnsFailed, InputError, SourceChangedError
-from gpuvgm.execution.aggregate import Failure, Results, side_by_side, summarise_columns
+from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
+from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan, needs_more_rows, refine, reseed, with_missing
+from gpuvgm.columns.passthrough import PassthroughPlan, RowCount
+from gpuvgm.columns.schema import TableSchema, check_settings
+from gpuvgm.config import SUMMARY_ROWS, EncodingRules, FitConfig
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
-from gpuvgm.io import Source, stray_text
-from gpuvgm.mixture.initialization import quiet_k_means
+from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
+from gpuvgm.io import Block, Source, stray_text
+from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, over_rows, over_scan, over_workers
+from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
+from gpuvgm.mixture.rows import Rows
+from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.summary_fit import Accumulators, ColumnFit, ColumnFits, Outcome, fit, fit_rows, renewed
+from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.numeric_fit import fit_numbers, read_once, refit, refuse_infinite
 
+EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
+SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, which come to this process: 128 MiB
+LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
+_LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
 _PARTS = {"continuous": (SCALAR, MODE), "mixed": (SCALAR, MODE), "general": (SCALAR, MODE), "categorical": (MODE,)}
 
 
 def fit_source(
-    source: Source, declared: Declared, settings: Settings, run: Run, before: FittedTable | None = None
+    source: Source,
+    schema: TableSchema,
+    settings: Settings,
+    run: Run,
+    before: FittedTable | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FittedTable:
     """Fit the columns of a source.
 
@@ -38,14 +61,16 @@ def fit_source(
     ----------
     source : Source
         The training rows.
-    declared : None, list of str, or mapping
-        What the user says of the columns.
+    schema : TableSchema
+        The columns, as they are declared.
     settings : mapping
         The table's settings, by the names of `TableTransformer`.
     run : Run
         Engine, executor and block size.
     before : FittedTable, optional
         What an earlier fit of the same source finished; only the other columns are fitted.
+    checkpoint : Checkpoint, optional
+        Where scans of the source are kept.
 
     Raises
     ------
@@ -53,16 +78,16 @@ def fit_source(
         For settings, declarations or a source that cannot be used at all, or when every column fails.
     """
     check_settings(settings)
-    schema = TableSchema.declare(declared, source.schema, source.name)
     seed = settings["random_state"]
     sampled = take_sample(source, schema.needed or schema.names, run, seed)
     schema = schema.inferred(sampled.rows, source.name, partial(stray_text, source))
     _check_names(schema)
     requests = requests_of(schema, settings)
     _refuse_exact(source, requests)
+    fit_requests = partial(fit_table, sampled, run=run, checkpoint=checkpoint)
     if before is not None:
-        return _resumed(before, sampled, schema, requests, run)
-    fitted = fit_table(sampled, requests, run)
+        return _resumed(before, source, schema, requests, fit_requests)
+    fitted = fit_requests(requests)
     return _table(schema, fitted, seed, source)
 
 
@@ -92,10 +117,13 @@ def _table(schema: TableSchema, fitted: FittedColumns, seed: int, source: Source
 
 
 def _resumed(
-    before: FittedTable, sampled: Sampled, schema: TableSchema, requests: list[ColumnRequest], run: Run
+    before: FittedTable,
+    source: Source,
+    schema: TableSchema,
+    requests: list[ColumnRequest],
+    fit_requests: Callable[[Sequence[ColumnRequest]], FittedColumns],
 ) -> FittedTable:
     """What was fitted before, and the columns that were not or are declared otherwise now."""
-    source = sampled.source
     if before.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; fit again without resume")
     known = {spec.name: (spec.kind, dict(spec.options)) for spec in before.schema.columns}
@@ -107,7 +135,7 @@ def _resumed(
     left = [request for request in requests if request.name not in kept]
     if not left:
         return replace(before, schema=schema, columns=kept, failed={})
-    fitted = fit_table(sampled, left, run)
+    fitted = fit_requests(left)
     summaries = {name: summary for name, summary in before.summaries.items() if name in kept}
     failed = {name: str(failure.problem) for name, failure in fitted.failed.items()}
     return replace(
@@ -136,18 +164,6 @@ def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
     ]
 
 
-def raise_failures(fitted: FittedTable) -> None:
-    """Tell of the columns that failed.
-
-    Raises
-    ------
-    ColumnsFailed
-        Where there are any.
-    """
-    if fitted.failed:
-        raise ColumnsFailed(fitted.failed, len(fitted.columns))
-
-
 @dataclass(frozen=True, slots=True)
 class FittedColumns:
     """Fitted columns by name, what they came from, and the columns that failed.
@@ -170,7 +186,10 @@ class FittedColumns:
     rows: int
 
 
-def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> FittedColumns:
+@quiet_k_means()
+def fit_table(
+    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None = None
+) -> FittedColumns:
     """Fit every requested column of a source.
 
     Parameters
@@ -181,6 +200,8 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> 
         The columns.
     run : Run
         Engine, executor and block size.
+    checkpoint : Checkpoint, optional
+        Where scans of the source are kept.
 
     Raises
     ------
@@ -190,39 +211,35 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> 
     source = sampled.source
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    with quiet_k_means():
-        return _fitted(sampled, requests, run)
-
-
-def _fitted(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> FittedColumns:
-    source = sampled.source
-    planned = _plans(sampled, requests, run)
-    passed = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
-    read = {name: plan for name, plan in planned.good.items() if name not in passed}
+    planned = _plans(sampled, requests, run, checkpoint)
+    unread = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
+    read = {name: plan for name, plan in planned.good.items() if name not in unread}
     if not read and not planned.failed:
-        read = dict(passed)
-    summarised = summarise_columns(list(read.values()), sampled.blocks(list(read)), run)
+        read = dict(unread)
+    summarised = summarise_columns(list(read.values()), source, run, checkpoint, sampled.blocks)
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     together = [plan for name, plan in read.items() if plan.fitted_together and name in summarised.good]
-    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), summarised.good, run)
+    numbers, summaries = fit_numbers(source, cast(list[NumberPlan], together), summarised.good, run, checkpoint)
     alone = {
         name: (plan, summarised.good[name])
         for name, plan in read.items()
         if plan.needs_rows and not plan.fitted_together and name in summarised.good
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), alone)
-    passing = {name: plan.fit(RowCount(rows, 0)) for name, plan in passed.items()}
-    columns = numbers.good | categorical.good | passing
+    passthrough = {name: plan.fit(RowCount(rows, 0)) for name, plan in unread.items()}
+    columns = numbers.good | categorical.good | passthrough
     failed = planned.failed | summarised.failed | numbers.failed | categorical.failed
     return FittedColumns(columns, summaries, failed, rows)
 
 
-def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[ColumnPlan]:
-    """Plans of all columns; those with a logarithm need a pass of their own before."""
+def _plans(
+    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None
+) -> Results[ColumnPlan]:
+    """Plans of all columns; those with a logarithm need a scan of their own before."""
     by_name = {request.name: request for request in requests}
-    lowest = _lowest(sampled, [request for request in requests if request.spec.log], run)
+    lowest = _lowest(sampled, [request for request in requests if request.spec.log], run, checkpoint)
     ready = {name: request for name, request in by_name.items() if name not in lowest.failed}
     planned = side_by_side(run, partial(_plan, sampled, lowest.good), ready)
     return Results(planned.good, lowest.failed | planned.failed)
@@ -230,12 +247,14 @@ def _plans(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Res
 
 def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
-    unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a column that is handed through
+    unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a passthrough column
     sample = rows.column(name) if name in rows.schema.names else unread
     return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
 
-def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[Lowest]:
+def _lowest(
+    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None
+) -> Results[Lowest]:
     """The smallest ordinary value of each log column, over all rows."""
     if not requests:
         return Results({}, {})
@@ -250,7 +269,7 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Re
         lambda request: lowest_plan(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
-    found = summarise_columns(list(planned.good.values()), sampled.blocks(list(planned.good)), run)
+    found = summarise_columns(list(planned.good.values()), source, run, checkpoint)
     if planned.good and not found.good and not found.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
     return Results(found.good, planned.failed | found.failed)
@@ -276,9 +295,9 @@ def add_rows(
     """
     categories = {c.name: (c.plan(), c.counted()) for c in model.categorical}
     every: list[Any] = [*plans, *(plan for plan, _ in categories.values())]
-    passed = [column for column in model.columns if not column.is_encoded]
-    every = every or [PassPlan(column.name, column.type) for column in passed]
-    summarised = summarise_columns(every, run.blocks(source, [plan.name for plan in every]), run)
+    unread = [column for column in model.columns if not column.is_encoded]
+    every = every or [PassthroughPlan(column.name, column.type) for column in unread]
+    summarised = summarise_columns(every, source, run)
     for plan in plans:
         if plan.name in summarised.good:
             refuse_infinite(source, plan, summarised.good[plan.name], run, fitted=True)
@@ -294,6 +313,361 @@ def add_rows(
         for name, (plan, before) in categories.items()
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), counts)
-    passing = {c.name: PassPlan(c.name, c.type).fit(RowCount(offset + rows, 0)) for c in passed}
-    columns_ = numbers.good | categorical.good | passing
+    passthrough = {c.name: PassthroughPlan(c.name, c.type).fit(RowCount(offset + rows, 0)) for c in unread}
+    columns_ = numbers.good | categorical.good | passthrough
     return FittedColumns(columns_, summaries, numbers.failed | categorical.failed, offset + rows)
+
+
+# -- columns of numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A column, the summary of its rows, and its fit once there is one."""
+
+    plan: NumberPlan
+    summary: Summary
+    outcome: Outcome | None = None
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether a mixture belongs to the column."""
+        return not self.plan.ranged and self.summary.ordinary > 0
+
+    def fitted(self, column: ColumnFit) -> Counted:
+        """The column with what the driver of fits made of it."""
+        sums: Any = column.sums
+        return Counted(numeric.plan_of(self.plan, column), sums, column.outcome)
+
+
+def fit_numbers(
+    source: Source,
+    plans: Sequence[NumberPlan],
+    summaries: Mapping[str, Summary],
+    run: Run,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Results[ColumnModel], dict[str, Summary]]:
+    """Models of columns of numbers from their summaries; rows are read again only where these are not enough.
+
+    Returns
+    -------
+    results : Results
+        Models and failures.
+    summaries : dict of str to Summary
+        The summaries that the models came from.
+    """
+    columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
+    checked = side_by_side(run, partial(_checked, source, run), columns)
+    seeded = _seed_again(source, checked.good, run, checkpoint)
+    fitted = _fitted(source, seeded.good, run, checkpoint)
+    built = side_by_side(run, partial(_model, run), fitted.good)
+    kept = {name: fitted.good[name].summary for name in built.good}
+    return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
+
+
+def refit(plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Run) -> Results[ColumnModel]:
+    """Models from summaries alone, without any row; fits that miss the promise are warned about."""
+    columns = {plan.name: Counted(with_missing(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
+    fitted = _fitted(None, columns | _reseeded(columns), run)
+    built = side_by_side(run, partial(_model, run), fitted.good)
+    return Results(built.good, fitted.failed | built.failed)
+
+
+def _checked(source: Source, run: Run, column: Counted) -> Counted:
+    """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
+    plan, summary = with_missing(column.plan, column.summary), column.summary
+    refuse_infinite(source, plan, summary, run)
+    _refuse_overflow(plan.name, summary)
+    if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
+        raise read_once(f'{source.name}: column "{plan.name}"')
+    if plan.config.algorithm == "auto":
+        small = summary.rows < SUMMARY_ROWS and source.repeatable
+        plan = replace(plan, config=replace(plan.config, algorithm="exact" if small else "summary"))
+    return Counted(plan, summary)
+
+
+def read_once(what: str) -> InputError:
+    """The refusal of exact EM over a source that can be read only once."""
+    return InputError(
+        f'{what}: algorithm="exact" reads the rows in every iteration, but this source can be read only once; '
+        'use algorithm="summary", or give a file or a table'
+    )
+
+
+def _seed_again(
+    source: Source, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None
+) -> Results[Counted]:
+    """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
+    again = _reseeded(columns)
+    if not again or not source.repeatable:
+        return Results(columns | again, {})
+    finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
+    scanned = _scanned(source, finer, run, checkpoint)
+    counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
+    return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
+
+
+def _reseeded(columns: dict[str, Counted]) -> dict[str, Counted]:
+    """The columns whose sample had too few ordinary values, with centres from their summaries."""
+    return {
+        name: replace(column, plan=reseed(column.plan, column.summary))
+        for name, column in columns.items()
+        if needs_more_rows(column.plan, column.summary)
+    }
+
+
+def _scanned(
+    source: Source, plans: Mapping[str, NumberPlan], run: Run, checkpoint: Checkpoint | None
+) -> Results[Summary]:
+    """Summaries of columns on finer grids, from another scan of the rows."""
+    _LOG.info("another scan with a finer grid for %s", _quoted(plans))
+    return summarise_columns(list(plans.values()), source, run, checkpoint)
+
+
+def _fitted(
+    source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None = None
+) -> Results[Counted]:
+    """Fits of the columns; without a source that can be read again, from their summaries alone."""
+    plans = {name: column.plan for name, column in columns.items() if column.needs_fit}
+    begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
+    if source is None:
+        begun = {name: replace(column, asks_exact=False) for name, column in begun.items()}
+
+    def summarise(source: Source, grids: Mapping[str, Grid]) -> Results[Any]:
+        for name, grid in grids.items():
+            plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
+        return _scanned(source, {name: plans[name] for name in grids}, run, checkpoint)
+
+    def exact(source: Source, left: ColumnFits) -> Results[ColumnFit]:
+        missed = [name for name, column in left.items() if not column.asks_exact]
+        if missed:
+            _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
+        results: dict[str, Any] = {}
+        for name, column in left.items():
+            try:
+                results[name] = fit_exactly(source, plans[name], column, run)
+            except COLUMN_PROBLEMS as problem:
+                results[name] = Failure.of(name, problem)
+        return Results.of(results)
+
+    accumulators = Accumulators(get_engine(run.here.engine), partial(side_by_side, run))
+    if source is not None and source.repeatable:
+        accumulators = replace(accumulators, summarise=partial(summarise, source), exact=partial(exact, source))
+    fitted = fit(accumulators, begun)
+    if accumulators.exact is None:
+        _warn_of_errors(fitted.good)
+    done = {name: columns[name].fitted(column) for name, column in fitted.good.items()}
+    return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
+
+
+def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
+    """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
+
+    Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
+    cluster stay in the memory of its workers.
+
+    With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
+    up keeps its centres.
+    """
+    with rows_on_workers(partial(numbers_of, plan), lambda: run.blocks(source, [plan.name]), run) as workers:
+        if workers is not None:
+            return fit_over_workers(workers, plan, column)
+    if run.room is not None and _counted(column).rows * exact_row_bytes(plan) > run.room:
+        return _fit_over_blocks(source, plan, column, run)
+    engine, parts = get_engine(run.engine), list[Floats]()
+    run.executor.map_blocks(
+        lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
+        run.blocks(source, [plan.name]),
+        parts.append,
+    )
+    rows = namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+    parts.clear()
+    numbers = to_numpy(rows).astype(np.float64, copy=False)
+    start = None
+    if _starts_from_rows(plan):
+        column, start = _started(plan, column, numbers[np.isfinite(numbers)])
+    frame = plan.grid.frame
+    with ThreadPoolExecutor(run.executor.threads) as pool:
+        accumulate = over_rows(engine, Rows.of(rows), frame, None if run.on_device else pool)
+        sums = RowSums.over(over_array(engine, numbers, pool), frame, accumulate)
+        return fit_rows(engine, column, _unchanged(plan, column, sums), start)
+
+
+def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
+    """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
+
+    For k-means up to 2^24 rows come to this process; with more rows the centres are the plan's.
+
+    Parameters
+    ----------
+    rows : WorkerRows
+        The column's numbers.
+    plan : NumberPlan
+        What is settled about the column.
+    column : ColumnFit
+        The column.
+    """
+    start = None
+    if _starts_from_rows(plan) and _counted(column).ordinary <= SEEDING_ROWS:
+        column, start = _started(plan, column, rows.ordinary())
+    sums = over_workers(rows, plan.grid.frame)
+    return fit_rows(rows.here, column, _unchanged(plan, column, sums), start)
+
+
+def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
+    """The same without the column in memory: every E-step reads the source again."""
+    engine, frame = get_engine(run.engine), plan.grid.frame
+    if _starts_from_rows(plan):
+        _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
+    scan = over_source(source, plan, run, engine)
+    sums = RowSums.over(scan, frame, over_scan(engine, scan, frame))
+    return fit_rows(engine, column, _unchanged(plan, column, sums))
+
+
+def over_source(source: Source, plan: NumberPlan, run: Run, engine: Engine) -> Scan:
+    """Scans over a source that is read again every time; memory holds a few blocks only.
+
+    Parameters
+    ----------
+    source : Source
+        The rows, which can be read again.
+    plan : NumberPlan
+        Which column, and how its values become numbers.
+    run : Run
+        How blocks are read; they are whole chunks.
+    engine : Engine
+        Who adds the chunks up.
+    """
+
+    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
+        totals = [np.zeros((1, width))]
+
+        def add(partials: Floats) -> None:
+            totals[0] = engine.add_chunks(totals[0], partials)
+
+        def sums_of(block: Block) -> Floats:
+            numbers = to_numpy(ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0])
+            return sums(np.ascontiguousarray(numbers, dtype=np.float64))
+
+        run.executor.map_blocks(sums_of, run.blocks(source, [plan.name]), add)
+        return np.asarray(totals[0][0])
+
+    return scan
+
+
+def numbers_of(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
+    """The numbers of a partition, shape (rows,), float64, where they lie; NaN for rows without one."""
+    parts = []
+    for block in blocks:
+        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+        xp = namespace_of(numbers)
+        parts.append(xp.asarray(numbers, dtype=xp.float64))
+    return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+
+
+def _counted(column: ColumnFit) -> Summary:
+    """The summary of a column's rows."""
+    assert isinstance(column.sums, Summary)
+    return column.sums
+
+
+def _starts_from_rows(plan: NumberPlan) -> bool:
+    """Whether k-means runs on all rows."""
+    return plan.config.algorithm == "exact" and plan.config.effort == "research"
+
+
+def _started(plan: NumberPlan, column: ColumnFit, numbers: Floats) -> tuple[ColumnFit, ComponentStatistics]:
+    """The column with centres from k-means on its ordinary numbers, and the statistics that EM starts from."""
+    y = plan.grid.frame.apply(numbers)
+    _refuse_changed(plan, column, len(y))
+    seeds = _seeds_of_rows(plan, numbers, y)
+    return replace(column, starts=(seeds,)), numeric.row_start(replace(plan, seeds=seeds), y)
+
+
+def exact_row_bytes(plan: NumberPlan) -> int:
+    """Bytes a row that exact EM in memory takes: k-means on all rows has many copies of them."""
+    return EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)
+
+
+def _unchanged(plan: NumberPlan, column: ColumnFit, sums: RowSums) -> RowSums:
+    """Sums whose moments are refused where the rows are not those that were summarised."""
+
+    def moments() -> ColumnMoments:
+        counted = sums.moments()
+        _refuse_changed(plan, column, counted.rows)
+        return counted
+
+    return replace(sums, moments=moments)
+
+
+def _refuse_changed(plan: NumberPlan, column: ColumnFit, rows: int) -> None:
+    if rows != _counted(column).ordinary:
+        raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
+
+
+def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
+    """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
+
+    Where the offset would cost k-means its digits, or squares overflow or vanish, it runs on the frame's numbers.
+    """
+    components, random_state = plan.config.n_components, plan.config.random_state
+    scaled = plan.grid.frame.scale != 1
+    if scaled or is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
+        return k_means_seeds(y, components, random_state)
+    seeds = k_means_seeds(numbers, components, random_state)
+    return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
+
+
+def _model(run: Run, column: Counted) -> ColumnModel:
+    if column.plan.ranged:
+        return column_of_range(column.plan, column.summary)
+    return numeric.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
+
+
+def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run, *, fitted: bool = False) -> None:
+    """Refuse a column with infinite rows, naming the first; a `fitted` one may be too small for its logarithm."""
+    if not summary.infinite:
+        return
+    where = f" (first at {source.locate(_first_infinite(source, plan, run))})" if source.repeatable else ""
+    problem, remedy = "values are infinite", 'pass inf="missing" or clean them'
+    if fitted and plan.codec.name == "log":
+        problem, remedy = TOO_SMALL, "fit again with all rows, or clean them"
+    raise InputError(f'column "{plan.name}": {summary.infinite} {problem}{where}; {remedy}')
+
+
+def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:
+    for block in run.here.blocks(source, [plan.name]):
+        found = np.flatnonzero(_is_infinite(plan, block.column(plan.name)))
+        if len(found):
+            return int(block.first_row + found[0])
+    raise InputError(f'column "{plan.name}" changed while it was read')
+
+
+def _is_infinite(plan: NumberPlan, values: Column) -> NDArray[np.bool_]:
+    """Rows that are infinite, in the memory of the host."""
+    numbers = ordinary_numbers(plan.codec, plan.modal, values)[0]
+    return host_rows(namespace_of(numbers).isinf(numbers))
+
+
+def _refuse_overflow(name: str, summary: Summary) -> None:
+    """Refuse columns with rows so far out of the sample's frame that their squares overflow."""
+    ends = summary.grid.frame.apply(np.array([summary.minimum, summary.maximum]))
+    if summary.ordinary and np.max(np.abs(ends)) > LARGEST_NUMBER:
+        raise InputError(
+            f'column "{name}": values reach from {summary.minimum:g} to {summary.maximum:g}, further from the bulk of '
+            "the column than a fit can span; clean the extreme ones, or leave them out"
+        )
+
+
+def _warn_of_errors(columns: ColumnFits) -> None:
+    for name, column in columns.items():
+        if not column.is_good:
+            _LOG.warning(
+                'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again',
+                name,
+                np.inf if column.outcome is None else column.outcome.error,
+            )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -262,9 +262,10 @@ def _entry(sink: ParquetSink, first_row: int) -> dict[str, Any]:
 
 
 def write_rows(
-    run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool
+    run: Run, source: Source, columns: Sequence[str], parts: Parts, build: Callable[[], Encode], *, resume: bool
 ) -> RunSummary:
     """Write the rows of a source, worked on: to one file where the name has an ending, else to a folder of files."""
+    encode = run.prepared(build)
     if not parts.out.suffix:
         return write_parts(run, source, columns, parts, encode, resume=resume)
     blocks = run.blocks(source, columns, len(parts.schema))

@@ -72,7 +72,7 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
     ],
     ids=["interrupted", "full", "limited"],
 )
-def test_a_fit_that_cannot_write_its_model_says_that_its_journal_is_kept(folder, tmp_path, monkeypatch, problem):
+def test_a_fit_that_cannot_write_its_model_says_that_its_checkpoint_is_kept(folder, tmp_path, monkeypatch, problem):
     def fail(*_, **__):
         raise problem
 

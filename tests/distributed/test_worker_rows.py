@@ -14,7 +14,7 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
 from gpuvgm.execution.worker_rows import WorkerRows, completed, completions, first_rows, in_whole_chunks
-from gpuvgm.table import numeric_fit as numbers_fit
+from gpuvgm.table import fit as table_fit
 
 ROWS = 9000
 
@@ -93,10 +93,10 @@ def fitted_over(monkeypatch: pytest.MonkeyPatch, x: np.ndarray, cuts: Sequence[i
     def fit(source: Any, plan: Any, column: Any, run: Any) -> Any:
         held: Any = InThisProcess(np.split(x.astype(np.float64), cuts))
         rows = WorkerRows(in_whole_chunks(held), run.engine, get_engine(run.engine))
-        return numbers_fit.fit_over_workers(rows, plan, column)
+        return table_fit.fit_over_workers(rows, plan, column)
 
     with monkeypatch.context() as patch:
-        patch.setattr(numbers_fit, "fit_exactly", fit)
+        patch.setattr(table_fit, "fit_exactly", fit)
         return gpuvgm.TableTransformer(**settings(effort)).fit({"x": x}).columns_["x"]
 
 
@@ -120,18 +120,18 @@ def test_missing_rows_and_best_effort(monkeypatch: pytest.MonkeyPatch, cuts: str
 
 
 def test_more_rows_than_k_means_takes_start_from_the_samples_centres(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numbers_fit, "SEEDING_ROWS", ROWS - 1)
+    monkeypatch.setattr(table_fit, "SEEDING_ROWS", ROWS - 1)
     x = two_modes(np.random.default_rng(0))
     found = [bits(fitted_over(monkeypatch, x, cuts, "research")) for cuts in CUTS.values()]
     assert all(other == found[0] for other in found)
 
 
 def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fewer(rows: WorkerRows, plan: Any, column: Any, original: Any = numbers_fit.fit_over_workers) -> Any:
+    def fewer(rows: WorkerRows, plan: Any, column: Any, original: Any = table_fit.fit_over_workers) -> Any:
         short: Any = InThisProcess(rows.held.values[:-1])
         return original(WorkerRows(short, rows.engine, rows.here), plan, column)
 
-    monkeypatch.setattr(numbers_fit, "fit_over_workers", fewer)
+    monkeypatch.setattr(table_fit, "fit_over_workers", fewer)
     with pytest.raises(SourceChangedError, match='column "x" changed while it was read'):
         fitted_over(monkeypatch, two_modes(np.random.default_rng(0)), [5000], "best")
 

@@ -17,7 +17,7 @@ from gpuvgm.datasets import writing
 from gpuvgm.errors import InputError
 from gpuvgm.io import ParquetSink
 from gpuvgm.io.locks import FolderInUse, locked
-from gpuvgm.table import checkpoint as journal
+from gpuvgm.table import checkpoint
 from gpuvgm.table import write as parts
 from tests.recovery.conftest import contents
 
@@ -113,8 +113,8 @@ def test_a_second_transform_takes_nothing_from_the_first(transformer, rows, tmp_
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_second_fit_takes_no_journal_from_the_first(rows, tmp_path, monkeypatch, resume):
-    refused, keep = [], journal.Pass.keep
+def test_a_second_fit_takes_no_checkpoint_from_the_first(rows, tmp_path, monkeypatch, resume):
+    refused, keep = [], checkpoint.ScanCheckpoint.keep
 
     def kept(self, partition, all_statistics):
         if not refused:
@@ -123,12 +123,12 @@ def test_a_second_fit_takes_no_journal_from_the_first(rows, tmp_path, monkeypatc
                 gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j", resume=resume)
         keep(self, partition, all_statistics)
 
-    monkeypatch.setattr(journal.Pass, "keep", kept)
+    monkeypatch.setattr(checkpoint.ScanCheckpoint, "keep", kept)
     gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j")
     assert refused
 
 
-def test_a_second_fit_takes_no_journal_from_the_first_that_fails(rows, tmp_path):
+def test_a_second_fit_takes_no_checkpoint_from_the_first_that_fails(rows, tmp_path):
     with locked(tmp_path / "j"), pytest.raises(FolderInUse):
         gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j")
     assert not (tmp_path / "j").exists()

@@ -74,7 +74,7 @@ def test_a_sample_does_not_grow(place):
     assert "sample" not in fitted.partial_fit("data/b.parquet").model_.source
 
 
-def test_wrong_input_leaves_no_journal(place):
+def test_wrong_input_leaves_no_checkpoint(place):
     x = np.ones(ROWS)
     x[5] = np.inf
     pq.write_table(gpuvgm.io.open_source({"x": x}).sample(["x"], [(0, ROWS)]), "bad.parquet")
@@ -83,7 +83,7 @@ def test_wrong_input_leaves_no_journal(place):
     assert not os.path.exists("j")
 
 
-def test_a_journal_begins_a_fit_of_a_fitted_transformer(place, transformer):
+def test_a_checkpoint_begins_a_fit_of_a_fitted_transformer(place, transformer):
     gpuvgm.generate("b.parquet", ROWS, seed=1)
     again = gpuvgm.TableTransformer(effort="research").fit("b.parquet").model_
     transformer.set_params(effort="research").fit("b.parquet", journal="j", resume=True)
@@ -94,7 +94,7 @@ def test_a_journal_begins_a_fit_of_a_fitted_transformer(place, transformer):
 
 
 @pytest.mark.parametrize(("journal", "message"), [("memory://j", "lies on this machine"), ("no/j", "does not exist")])
-def test_journals_lie_on_this_machine(place, journal, message):
+def test_checkpoints_lie_on_this_machine(place, journal, message):
     with pytest.raises(InputError, match=message):
         gpuvgm.TableTransformer().fit("a.parquet", journal=journal)
 

@@ -12,7 +12,7 @@ from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, Integ
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import FittedTable, TableModel
-from gpuvgm.columns.passthrough import PassedColumn
+from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
@@ -96,7 +96,7 @@ def other_columns():
         GeneralColumn("general", FloatCodec("float", integer=True), -0.0, 5e-324, 1e-3, True, COUNTED),
         GeneralColumn("day", DatetimeCodec("date32[day]", 19_000), -700_000, 2**31 - 1, 1e-3, False, COUNTED),
         GeneralColumn("nothing", FloatCodec("null"), None, None, 0.0, False, FitRecord("none", 0, 0)),
-        PassedColumn("note", "list<item: string>", COUNTED),
+        PassthroughColumn("note", "list<item: string>", COUNTED),
     ]  # fmt: skip
 
 

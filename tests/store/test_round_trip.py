@@ -19,7 +19,7 @@ from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, Integ
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import FittedTable, column_of
-from gpuvgm.columns.passthrough import PassedColumn
+from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
@@ -124,7 +124,7 @@ DOES_NOT_ENCODE = {
     MixtureColumn: {**OTHER_FIT, "minimum": None, "maximum": 3, "modal_counts": ()},
     CategoricalColumn: {**OTHER_FIT, "counts": (), "first_rows": (), "declared": True},
     GeneralColumn: OTHER_FIT,
-    PassedColumn: {**OTHER_FIT, "type": "null"},
+    PassthroughColumn: {**OTHER_FIT, "type": "null"},
 }
 
 

@@ -105,7 +105,7 @@ def test_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in native_names():
         chosen = make_engine(name)
         monkeypatch.setattr(engines, "get_engine", lambda _="auto", chosen=chosen: chosen)
-        for module in ("gpuvgm.table.numeric_fit", "gpuvgm.execution.aggregate", "gpuvgm.table.encode"):
+        for module in ("gpuvgm.table.fit", "gpuvgm.execution.aggregate", "gpuvgm.table.encode"):
             monkeypatch.setattr(f"{module}.get_engine", lambda _="auto", chosen=chosen: chosen)
         transformer = TableTransformer(["a"]).fit({"a": table()["a"][:5000]})
         encoded = transformer.transform(table())

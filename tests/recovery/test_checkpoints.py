@@ -1,4 +1,4 @@
-"""Journals of fits: one that was cut short reads only what it had not counted; its model is the same to the bit."""
+"""Checkpoints of fits: one that was cut short reads only what it had not counted; its model is the same to the bit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def small_portions(monkeypatch):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("journal") / "data"
+    folder = tmp_path_factory.mktemp("checkpoint") / "data"
     folder.mkdir()
     table = pa.Table.from_batches([mixed_table_rows(0, ROWS, 3)]).select(list(COLUMNS))
     pq.write_table(table.slice(0, 15_000), folder / "0.parquet", row_group_size=4000)
@@ -82,7 +82,7 @@ class Interrupted(Exception):
 
 @pytest.fixture
 def cut(data, tmp_path, monkeypatch):
-    """A journal that two partitions of the pass after the logarithm's were kept in."""
+    """A checkpoint that two partitions of the scan after the logarithm's were kept in."""
     count, calls = aggregate._summarise_partition, []
 
     def limited(function, partition, executor):
@@ -105,7 +105,7 @@ def is_the_same(fitted, whole):
         assert packed({"x": fitted.summaries_[name]}) == packed({"x": summary})
 
 
-def test_a_fit_with_a_journal_is_the_same(data, whole, tmp_path, counted):
+def test_a_fit_with_a_checkpoint_is_the_same(data, whole, tmp_path, counted):
     is_the_same(transformer().fit(data, journal=tmp_path / "j"), whole)
     assert counted == [*range(0, ROWS, PARTITION_ROWS)] * 2
     again = transformer().fit(data, journal=tmp_path / "j", resume=True)
@@ -140,7 +140,7 @@ def test_a_damaged_file_is_counted_again(data, whole, cut, counted, caplog, harm
 def test_other_settings_count_anew(data, cut, counted):
     other = transformer(random_state=5).fit(data, journal=cut, resume=True)
     is_the_same(other, transformer(random_state=5).fit(data))
-    assert len(counted) == PORTIONS, "the pass that logarithms need is the same"
+    assert len(counted) == PORTIONS, "the scan that logarithms need is the same"
 
 
 def test_a_changed_file_is_named(data, cut, tmp_path):
@@ -152,13 +152,13 @@ def test_a_changed_file_is_named(data, cut, tmp_path):
         transformer().fit(moved, journal=cut, resume=True)
 
 
-def test_folders_that_are_no_journal_are_refused(data, tmp_path):
+def test_folders_that_are_no_checkpoint_are_refused(data, tmp_path):
     (tmp_path / "letter").write_text("dear")
     with pytest.raises(InputError, match="is no journal of a fit"):
         transformer().fit(data, journal=tmp_path)
 
 
-def test_a_cluster_keeps_a_journal_too(data, whole, cut):
+def test_a_cluster_keeps_a_checkpoint_too(data, whole, cut):
     with gpuvgm.cluster(workers=2, threads=1, gpus=False) as client:
         executor = gpuvgm.DaskExecutor(client, partition_rows=PARTITION_ROWS)
         is_the_same(transformer(executor=executor).fit(data, journal=cut, resume=True), whole)
@@ -173,15 +173,15 @@ def test_all_statistics_come_back():
         "times": CategoryCounts.of(pa.array([1, 2, 2]).cast(pa.timestamp("us")), 0),
         "lowest": Lowest(4, -(2**62)),
         "none": Lowest(0, None),
-        "passed": RowCount(3, 1),
+        "passthrough": RowCount(3, 1),
     }
     back = unpacked(packed(held))
     assert packed(back) == packed(held)
     assert isinstance(back["numbers"], Summary) and back["numbers"].missing == 1
-    assert back["categories"].categories == held["categories"].categories and back[
-        "categories"
-    ].first_rows.tolist() == [7, 9, 8]
-    assert [back[name] for name in ("lowest", "none", "passed")] == [held[n] for n in ("lowest", "none", "passed")]
+    assert back["categories"].categories == held["categories"].categories
+    assert back["categories"].first_rows.tolist() == [7, 9, 8]
+    for name in ("lowest", "none", "passthrough"):
+        assert back[name] == held[name]
 
 
 def started(*arguments):

@@ -1,4 +1,4 @@
-"""Journals of fits: rows counted once, whatever was counted before, and by whom."""
+"""Checkpoints of fits: rows counted once, whatever was counted before, and by whom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io.files import told_apart
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest
-from gpuvgm.table.checkpoint import forget_journal
+from gpuvgm.table.checkpoint import forget_checkpoint
 from gpuvgm.table.model_file import fingerprint
 
 
@@ -26,20 +26,20 @@ def test_partitions_of_another_length_are_counted_again(rows, tmp_path, monkeypa
         assert again.summaries_["amount"].count.sum() == whole.summaries_["amount"].count.sum()
 
 
-def test_a_journal_that_was_cut_short_before_its_manifest(rows, tmp_path):
+def test_a_checkpoint_that_was_cut_short_before_its_manifest(rows, tmp_path):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / ".manifest.json.21d01dd8.partial").write_text("9")
     gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "journal")
     assert sorted(path.suffix for path in (tmp_path / "journal").iterdir()) == [".json", ".zip"]
 
 
-def test_a_journal_that_another_run_has_begun_since_is_not_removed(tmp_path):
+def test_a_checkpoint_that_another_run_has_begun_since_is_not_removed(tmp_path):
     (tmp_path / "journal").mkdir()
     Manifest(tmp_path / "journal" / "manifest.json", {}, {}).write()
     with locked(tmp_path / "journal"):
-        forget_journal(tmp_path / "journal")
+        forget_checkpoint(tmp_path / "journal")
         assert (tmp_path / "journal" / "manifest.json").exists()
-    forget_journal(tmp_path / "journal")
+    forget_checkpoint(tmp_path / "journal")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,7 +54,7 @@ def test_the_manifest_is_what_is_removed_last(tmp_path, monkeypatch):
         unlink(path, **options)
 
     monkeypatch.setattr(os, "unlink", noted)
-    forget_journal(tmp_path)
+    forget_checkpoint(tmp_path)
     assert len(removed) == 52 and removed[-2] == "manifest.json" and not tmp_path.exists()  # and the lock beside it
 
 
