@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categories import LevelCounts, LevelIndex, array_of, levels_of, plain_values
+from gpuvgm.columns.text import level_text
 from gpuvgm.errors import InputError
 
 CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -80,6 +81,32 @@ def test_counts_merge_in_any_order(values: list[str | None], data: st.DataObject
     assert merged.levels == whole.levels
     np.testing.assert_array_equal(merged.counts, whole.counts)
     np.testing.assert_array_equal(merged.first_rows, whole.first_rows)
+
+
+def test_levels_that_never_occurred_have_no_first_row() -> None:
+    one = LevelCounts("string", 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
+    other = LevelCounts("string", 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
+    for merged in (one.merge(other).ordered(), other.merge(one).ordered()):
+        assert merged.rows == 4
+        assert merged.levels[0] == "a"
+        assert merged.counts.tolist() == [4, 0, 0]
+        assert merged.first_rows.tolist() == [2, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("type_", "level", "text"),
+    [
+        ("string", None, "missing"),
+        ("string", "x" * 40, "x" * 40),
+        ("string", "x" * 41, "x" * 37 + "..."),
+        ("dictionary<values=date32[day], indices=int8, ordered=0>", 1, "1970-01-02"),
+        ("timestamp[s]", 60, "1970-01-01T00:01:00"),
+        ("int64", -7, "-7"),
+        ("bool", True, "True"),
+    ],
+)
+def test_texts_of_levels(type_: str, level: Any, text: str) -> None:
+    assert level_text(type_, level) == text
 
 
 def test_order_is_by_count_then_first_appearance() -> None:
