@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.mixture.accumulate import WeightedSums
 from gpuvgm.summary.grid import DIRECTORY_DTYPE, Grid, keys_of
 from gpuvgm.summary.summary import Cells, Summary
 from tests.maths.test_grid import grid_of
@@ -79,7 +80,8 @@ def test_128_bit_sums_carry(grid: Grid) -> None:
 
 def test_scatter_of_a_huge_cell_is_exact(grid: Grid) -> None:
     small = Summary.from_array(np.array([1.234, 1.2341]), grid)
-    n, s1, s2 = 3 << 24, 7 * (3 << 24) + 5, 49 * (3 << 24) + 70 + 3
+    n = 3 << 24
+    s1, s2 = 7 * n + n // 2, 56 * n + n // 2 + 3  # half of the rows at position 7, half at 8
     big = replace(
         small,
         cell=small.cell[:1],
@@ -92,6 +94,20 @@ def test_scatter_of_a_huge_cell_is_exact(grid: Grid) -> None:
                            second=np.array([1], np.uint64)).cells().scatter[0] / 0.5)  # fmt: skip
     expected = float(Fraction(s2) - Fraction(s1**2, n))
     assert big.cells().scatter[0] == pytest.approx(expected * unit**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_weighted_sums_are_those_of_a_summary(name: str) -> None:
+    x = shape(name, 5_000)
+    grid, y = grid_of(x)
+    expected = Summary.from_array(x, grid).cells()
+    parts = [WeightedSums.of(part, np.full(len(part), 0.5), grid) for part in (x[::2], x[1::2])]
+    found = parts[0].merge(parts[1]).cells()
+    np.testing.assert_array_equal(found.weight, 0.5 * expected.weight)
+    tolerance = 1e-9 * np.max(np.abs(y))
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5, atol=tolerance)
+    mean, parts_mean = (np.sum(cells.weight * cells.mean) / cells.rows for cells in (expected, found))
+    assert parts_mean == pytest.approx(mean, rel=1e-9, abs=tolerance)
 
 
 @pytest.mark.parametrize("name", SHAPES)
