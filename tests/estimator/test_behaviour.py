@@ -241,6 +241,16 @@ def test_the_rows_take_over_where_the_summary_misses_its_promise(
     assert_same_parameters(rows, summary, 1e-8)
 
 
+def test_the_rows_take_over_after_a_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = skewed(np.random.default_rng(1), 5_000, 1)
+    settings = {"algorithm": "summary", "effort": "best"}
+    summary = mixture(**settings).fit(x)
+    monkeypatch.setattr(summary_fit, "LARGEST_FIT_ERROR", -1.0)
+    rows = mixture(**settings).fit(x)
+    assert rows.fit_error_ == 0.0
+    assert rows.lower_bound_ >= summary.lower_bound_ - 1e-7 * abs(summary.lower_bound_)
+
+
 @pytest.mark.parametrize("features", [1, 2])
 def test_the_best_effort_is_not_worse(features: int) -> None:
     x = skewed(np.random.default_rng(2), 3_000, features)
