@@ -138,6 +138,8 @@ def test_declared_categories_stand_whether_they_occur_or_not() -> None:
     column = transformer.columns_["x"]
     assert column.levels == ("high", "low", "mid", None)
     assert column.counts == (2, 1, 0, 0)
+    assert column.describe_cells()[0] == {"cell": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
+    assert column.describe_cells()[3] == {"cell": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
     assert transformer.transform({"x": np.array(["mid", None], object)})["x.mode"].tolist() == [2, 3]
     with pytest.raises(InputError, match=r"column \"x\": 'top' \(first at row 1\) is none of the declared"):
         TableTransformer(spec).fit({"x": np.array(["low", "top"])})
