@@ -323,7 +323,7 @@ def evaluate(
         float | None, _limit("--min-mode-agreement", "Smallest share of rows in the same mode.", largest=1)
     ] = None,
     min_level_agreement: Annotated[
-        float | None, _limit("--min-level-agreement", "Smallest share of rows with the same level.", largest=1)
+        float | None, _limit("--min-level-agreement", "Smallest share of rows with the same category.", largest=1)
     ] = None,
     report: Annotated[
         str | None,

@@ -25,7 +25,7 @@ from gpuvgm.columns.text import (
 if TYPE_CHECKING:
     from gpuvgm.columns.schema import TableSchema
 
-LISTED_LEVELS = 10
+LISTED_CATEGORIES = 10
 
 
 def run_document(run: Any) -> dict[str, Any]:
@@ -84,9 +84,9 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
 
 
 def modes_tables(model: TableModel) -> list[Table]:
-    """One line a mode of continuous and mixed columns, and one a level of categorical ones, the first ten of them."""
+    """One line a mode of continuous and mixed columns, and one a category of categorical ones, the first ten of them."""
     mixtures, categorical = model.mixtures, model.categorical
-    return [_modes_table(mixtures)] * bool(mixtures) + [_levels_table(categorical)] * bool(categorical)
+    return [_modes_table(mixtures)] * bool(mixtures) + [_categories_table(categorical)] * bool(categorical)
 
 
 def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
@@ -105,14 +105,16 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
     return table
 
 
-def _levels_table(columns: Iterable[CategoricalColumn]) -> Table:
+def _categories_table(columns: Iterable[CategoricalColumn]) -> Table:
     table = _table("column", "level", "rows", "share", loose=("level",))
     for column in columns:
-        for level in column.describe_cells()[:LISTED_LEVELS]:
-            share = f"{100 * level['rows'] / max(column.fit.rows, 1):.2f} %"
-            table.add_row(column.name if level["cell"] == 0 else "", level["text"], f"{level['rows']:,}", share)
-        if column.width > LISTED_LEVELS:
-            table.add_row("", f"and {column.width - LISTED_LEVELS:,} more", "", "")
+        for category in column.describe_cells()[:LISTED_CATEGORIES]:
+            share = f"{100 * category['rows'] / max(column.fit.rows, 1):.2f} %"
+            table.add_row(
+                column.name if category["cell"] == 0 else "", category["text"], f"{category['rows']:,}", share
+            )
+        if column.width > LISTED_CATEGORIES:
+            table.add_row("", f"and {column.width - LISTED_CATEGORIES:,} more", "", "")
         table.add_section()
     return table
 

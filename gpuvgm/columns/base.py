@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gpuvgm.columns.model import ColumnModel
 
 SCALAR, MODE = ".scalar", ".mode"  # endings of the names of a column's encoded parts
-MISSING = None  # the modal value, or the level, that stands for "missing"
+MISSING = None  # the modal value, or the category, that stands for "missing"
 Cells = NDArray[np.unsignedinteger]
-Level = str | int | float | bool | None
+Category = str | int | float | bool | None
 Place = Callable[[int], str]
 
 
@@ -50,7 +50,7 @@ class ColumnRequest:
     infinite_is_missing : bool
         Take infinities for missing values instead of refusing them.
     unknown : {"error", "ignore"}
-        What a value that is no level does.
+        What a value that is no category does.
     """
 
     spec: ColumnSpec
@@ -114,7 +114,7 @@ class Coded:
     """An encoded part of a column: what its kind has of scalar and cell; `passed` for columns handed through.
 
     Scalars and cells lie where the column's numbers do: on the device for floats, integers and datetimes that came from
-    there, on the host for levels, decimals and logarithms.
+    there, on the host for categories, decimals and logarithms.
     """
 
     scalar: Floats | None = None
@@ -375,7 +375,7 @@ class FittedColumn:
         raise ValueError(f'there is a summary of "{self.name}", which is no column of numbers')
 
     def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
-        """Draw the column with matplotlib (extra ``report``): its modes, over its rows where they are given, or levels.
+        """Draw the column with matplotlib (extra ``report``): its modes, over its rows where they are given, or categories.
 
         Parameters
         ----------
@@ -391,7 +391,7 @@ class FittedColumn:
         Raises
         ------
         InputError
-            For a column that has neither modes nor levels.
+            For a column that has neither modes nor categories.
         EnvironmentProblem
             Where matplotlib is missing.
         """

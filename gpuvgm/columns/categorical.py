@@ -1,4 +1,4 @@
-"""Categorical columns: levels by falling frequency, one cell each."""
+"""Categorical columns: categories by falling frequency, one cell each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gpuvgm.columns.base import (
     BESIDE,
     FIT,
     MISSING,
+    Category,
     Coded,
     ColumnPlan,
     ColumnRequest,
@@ -24,7 +25,6 @@ from gpuvgm.columns.base import (
     EncodingOptions,
     FitRecord,
     FittedColumn,
-    Level,
     Slice,
     Values,
     cell_dtype_of,
@@ -32,32 +32,32 @@ from gpuvgm.columns.base import (
     refuse_cell,
 )
 from gpuvgm.columns.categories import (
-    MOST_LEVELS,
-    LevelCounts,
-    LevelIndex,
+    MOST_CATEGORIES,
+    CategoryCounts,
+    CategoryIndex,
     array_of,
-    check_levels,
-    levels_of,
+    categories_of,
+    check_categories,
     parsed,
     plain_values,
     value_type,
 )
 from gpuvgm.columns.documents import Record, arrow_type, boolean, listed, one_of, optional, text, whole
 from gpuvgm.columns.documents import refuse as refuse_part
-from gpuvgm.columns.text import level_text
+from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 
-def _level(value: Any, where: str) -> None:
-    """A level: text, a boolean, a number other than NaN, or None for missing values."""
+def _category(value: Any, where: str) -> None:
+    """A category: text, a boolean, a number other than NaN, or None for missing values."""
     if isinstance(value, str):
         text(value, where)
     elif value is not None and not isinstance(value, bool):
         if not isinstance(value, (int, float)) or value != value or (isinstance(value, int) and abs(value) >= 2**64):
-            refuse_part(value, where, "a level")
+            refuse_part(value, where, "a category")
 
 
 DOCUMENT = Record(
@@ -66,11 +66,11 @@ DOCUMENT = Record(
         "name": text,
         "kind": one_of("categorical"),
         "type": arrow_type,
-        "levels": listed(_level),
+        "levels": listed(_category),
         "counts": listed(whole()),
         "first_rows": listed(whole(-1)),
         "unknown": one_of("error", "ignore"),
-        "dictionary": optional(listed(_level)),
+        "dictionary": optional(listed(_category)),
         "declared": boolean,
         "fit": FIT,
     },
@@ -88,30 +88,30 @@ class CategoricalColumn(FittedColumn):
         The column.
     type : str
         Arrow type of the values.
-    levels : tuple
-        Levels by falling frequency, of equal frequency in order of first appearance; None is the level "missing".
+    categories : tuple
+        Categories by falling frequency, of equal frequency in order of first appearance; None is the category "missing".
         Datetimes are integers in their own unit, decimals text.
     counts : tuple of int
-        Training rows of each level.
+        Training rows of each category.
     first_rows : tuple of int
-        First training row of each level; -1 for declared levels that did not occur.
+        First training row of each category; -1 for declared categories that did not occur.
     unknown : {"error", "ignore"}
-        What a value that is no level does: stop, or get no cell at all.
+        What a value that is no category does: stop, or get no cell at all.
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
     declared : bool
-        Whether the user gave the levels, so that rows added later bring no new ones.
+        Whether the user gave the categories, so that rows added later bring no new ones.
     fit : FitRecord
         Rows and missing rows.
     """
 
     name: str
     type: str
-    levels: tuple[Level, ...]
+    categories: tuple[Category, ...]
     counts: tuple[int, ...]
     first_rows: tuple[int, ...]
     unknown: Literal["error", "ignore"]
-    dictionary: tuple[Level, ...] | None
+    dictionary: tuple[Category, ...] | None
     declared: bool
     fit: FitRecord
     kind: ClassVar[str] = "categorical"
@@ -120,27 +120,27 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def width(self) -> int:
-        """Number of levels."""
-        return len(self.levels)
+        """Number of categories."""
+        return len(self.categories)
 
     @property
     def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
-        """Integer type of the column's cells in the compact layout; values that are no level are `width`."""
+        """Integer type of the column's cells in the compact layout; values that are no category are `width`."""
         return cell_dtype_of(self.width + 1)
 
     @property
     def cell_counts(self) -> Floats:
-        """Training rows of each level."""
+        """Training rows of each category."""
         return np.array(self.counts, np.float64)
 
     @cached_property
-    def positions(self) -> dict[Level, int]:
-        """Cell of each level; true and 1 are told apart by the column's type."""
-        return {level: cell for cell, level in enumerate(self.levels)}
+    def positions(self) -> dict[Category, int]:
+        """Cell of each category; true and 1 are told apart by the column's type."""
+        return {category: cell for cell, category in enumerate(self.categories)}
 
     @property
     def order(self) -> tuple[int, ...]:
-        """For each cell its level."""
+        """For each cell its category."""
         return tuple(range(self.width))
 
     @property
@@ -149,20 +149,20 @@ class CategoricalColumn(FittedColumn):
         return self.unknown != "ignore"
 
     def cell_of(self, value: object) -> int | None:
-        """Cell of what a user writes for a level; None for what is no level."""
+        """Cell of what a user writes for a category; None for what is no category."""
         try:
-            (level,) = parsed([value], value_type(type_of(self.type)))
+            (category,) = parsed([value], value_type(type_of(self.type)))
         except ValueError:
             return None
-        return self.positions.get(level)
+        return self.positions.get(category)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What encodes parts of the column; levels are found by Arrow, on the host."""
-        return LevelEncoder(self, options)
+        """What encodes parts of the column; categories are found by Arrow, on the host."""
+        return CategoryEncoder(self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """What decodes parts of the column."""
-        return LevelDecoder(self)
+        return CategoryDecoder(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> CategoricalColumn:
@@ -170,7 +170,7 @@ class CategoricalColumn(FittedColumn):
         DOCUMENT(document, where)
         lists = {part: tuple(document[part]) for part in ("levels", "counts", "first_rows")}
         if len({len(part) for part in lists.values()}) > 1 or len(set(lists["levels"])) < len(lists["levels"]):
-            raise ValueError("the levels do not fit their counts")
+            raise ValueError("the categories do not fit their counts")
         entries = document["dictionary"]
         return cls(
             name=str(document["name"]),
@@ -188,36 +188,36 @@ class CategoricalColumn(FittedColumn):
         return super().describe() | apart | {"levels": self.describe_cells()}
 
     def describe_cells(self) -> list[dict[str, Any]]:
-        """The levels by falling frequency; `first_row` is -1 for those that did not occur."""
-        texts = (level_text(self.type, level) for level in self.levels)
-        parts = zip(self.levels, texts, self.counts, self.first_rows, strict=True)
+        """The categories by falling frequency; `first_row` is -1 for those that did not occur."""
+        texts = (category_text(self.type, category) for category in self.categories)
+        parts = zip(self.categories, texts, self.counts, self.first_rows, strict=True)
         return [
-            {"cell": cell, "level": level, "text": text, "rows": rows, "first_row": first}
-            for cell, (level, text, rows, first) in enumerate(parts)
+            {"cell": cell, "level": category, "text": text, "rows": rows, "first_row": first}
+            for cell, (category, text, rows, first) in enumerate(parts)
         ]
 
     def check(self) -> None:
-        """Refuse levels that are not distinct values of the column's type."""
-        check_levels(self.width)
+        """Refuse categories that are not distinct values of the column's type."""
+        check_categories(self.width)
         cells = np.arange(self.width)
-        decoded = LevelDecoder(self)(Coded(cell=cells.astype(self.cell_dtype)), 0)
-        found = LevelEncoder(self, EncodingOptions(seed=0))(Slice(decoded.array, 0)).cell
+        decoded = CategoryDecoder(self)(Coded(cell=cells.astype(self.cell_dtype)), 0)
+        found = CategoryEncoder(self, EncodingOptions(seed=0))(Slice(decoded.array, 0)).cell
         if found is None or not np.array_equal(found, cells):
-            raise ValueError(f"its levels are not {self.width} different values of {self.type}")
+            raise ValueError(f"its categories are not {self.width} different values of {self.type}")
 
-    def counted(self) -> LevelCounts:
+    def counted(self) -> CategoryCounts:
         """The counts that the model holds."""
         type_ = str(value_type(type_of(self.type)))
-        return LevelCounts(type_, self.fit.rows, self.levels, np.array(self.counts), np.array(self.first_rows))
+        return CategoryCounts(type_, self.fit.rows, self.categories, np.array(self.counts), np.array(self.first_rows))
 
-    def plan(self) -> LevelPlan:
+    def plan(self) -> CategoricalPlan:
         """The plan that the column came from."""
-        levels = self.levels if self.declared else None
-        return LevelPlan(self.name, self.type, self.unknown, levels, self.dictionary)
+        categories = self.categories if self.declared else None
+        return CategoricalPlan(self.name, self.type, self.unknown, categories, self.dictionary)
 
 
 @dataclass(frozen=True, slots=True)
-class LevelPlan(ColumnPlan):
+class CategoricalPlan(ColumnPlan):
     """What is settled about a categorical column before its rows are read.
 
     Parameters
@@ -225,9 +225,9 @@ class LevelPlan(ColumnPlan):
     name, type : str
         The column and its Arrow type.
     unknown : str
-        What a value that is no level does.
+        What a value that is no category does.
     declared : tuple, optional
-        The levels, where the user gave them.
+        The categories, where the user gave them.
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
     """
@@ -235,39 +235,39 @@ class LevelPlan(ColumnPlan):
     name: str
     type: str
     unknown: str
-    declared: tuple[Level, ...] | None = None
-    dictionary: tuple[Level, ...] | None = None
+    declared: tuple[Category, ...] | None = None
+    dictionary: tuple[Category, ...] | None = None
 
-    def statistics(self, engine: Engine, values: Column, first_row: int) -> LevelCounts:
-        """Levels of rows; the column stops where there are too many to number."""
-        counts = LevelCounts.of(on_host(values), first_row).of_type(value_type(type_of(self.type)))
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> CategoryCounts:
+        """Categories of rows; the column stops where there are too many to number."""
+        counts = CategoryCounts.of(on_host(values), first_row).of_type(value_type(type_of(self.type)))
         if self.declared is not None:
             self._check_declared(counts)
             counts = counts.only(set(self.declared))
-        check_levels(len(counts.levels))
+        check_categories(len(counts.categories))
         return counts
 
-    def _check_declared(self, counts: LevelCounts) -> None:
-        """Refuse levels that are not among those declared."""
+    def _check_declared(self, counts: CategoryCounts) -> None:
+        """Refuse categories that are not among those declared."""
         declared = set(self.declared or ())
-        foreign = [i for i, level in enumerate(counts.levels) if level not in declared]
+        foreign = [i for i, category in enumerate(counts.categories) if category not in declared]
         if foreign and self.unknown == "error":
             first = min(foreign, key=lambda i: counts.first_rows[i])
             raise InputError(
-                f"{_shown(counts.levels[first])} (first at row {counts.first_rows[first]}) is "
+                f"{_shown(counts.categories[first])} (first at row {counts.first_rows[first]}) is "
                 'none of the declared categories; add it, or pass unknown="ignore"'
             )
 
-    def fit(self, counts: LevelCounts) -> CategoricalColumn:
+    def fit(self, counts: CategoryCounts) -> CategoricalColumn:
         """The column's model from its counts."""
         if self.declared is not None:
             counts = _with_declared(self.declared, counts)
         ordered = counts.ordered()
-        missing = ordered.counts[ordered.levels.index(MISSING)] if MISSING in ordered.levels else 0
+        missing = ordered.counts[ordered.categories.index(MISSING)] if MISSING in ordered.categories else 0
         return CategoricalColumn(
             name=self.name,
-            type=self._roomy(ordered.levels),
-            levels=ordered.levels,
+            type=self._roomy(ordered.categories),
+            categories=ordered.categories,
             counts=tuple(int(count) for count in ordered.counts),
             first_rows=tuple(int(row) for row in ordered.first_rows),
             unknown=cast('Literal["error", "ignore"]', self.unknown),
@@ -276,17 +276,17 @@ class LevelPlan(ColumnPlan):
             fit=FitRecord("none", counts.rows, int(missing)),
         )
 
-    def _roomy(self, levels: Sequence[Level]) -> str:
+    def _roomy(self, categories: Sequence[Category]) -> str:
         """The column's type, with room for the codes of all entries where rows added later brought new ones."""
         type_: Any = type_of(self.type)
         if not pa.types.is_dictionary(type_):
             return self.type
-        entries = len({*(self.dictionary or ()), *levels} - {MISSING})
+        entries = len({*(self.dictionary or ()), *categories} - {MISSING})
         most = np.iinfo(type_.index_type.to_pandas_dtype()).max
         return self.type if entries <= most + 1 else str(pa.dictionary(pa.int32(), type_.value_type, type_.ordered))
 
 
-def plan_levels(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LevelPlan:
+def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> CategoricalPlan:
     """Plan of a categorical column.
 
     Raises
@@ -300,22 +300,25 @@ def plan_levels(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LevelPl
             declared = parsed(request.spec.categories, value_type(sample.type))
         except ValueError as problem:
             raise InputError(f'column "{request.name}": categories: {problem}') from None
-    return LevelPlan(request.name, str(sample.type), request.unknown, declared, _dictionary_of(sample))
+    return CategoricalPlan(request.name, str(sample.type), request.unknown, declared, _dictionary_of(sample))
 
 
-def _dictionary_of(sample: Any) -> tuple[Level, ...] | None:
+def _dictionary_of(sample: Any) -> tuple[Category, ...] | None:
     """The values of the chunks' dictionaries, one behind the other, without those that are missing or there before."""
-    if not pa.types.is_dictionary(sample.type) or sum(len(chunk.dictionary) for chunk in sample.chunks) > MOST_LEVELS:
+    if (
+        not pa.types.is_dictionary(sample.type)
+        or sum(len(chunk.dictionary) for chunk in sample.chunks) > MOST_CATEGORIES
+    ):
         return None
-    levels = (level for chunk in sample.chunks for level in levels_of(plain_values(chunk.dictionary)))
-    return tuple(level for level in dict.fromkeys(levels) if level is not MISSING)
+    categories = (category for chunk in sample.chunks for category in categories_of(plain_values(chunk.dictionary)))
+    return tuple(category for category in dict.fromkeys(categories) if category is not MISSING)
 
 
-def _with_declared(declared: Sequence[Level], counts: LevelCounts) -> LevelCounts:
-    """Counts of the declared levels, those that did not occur included, and of no others."""
-    at = {level: i for i, level in enumerate(counts.levels)}
-    found = [at.get(level) for level in declared]
-    return LevelCounts(
+def _with_declared(declared: Sequence[Category], counts: CategoryCounts) -> CategoryCounts:
+    """Counts of the declared categories, those that did not occur included, and of no others."""
+    at = {category: i for i, category in enumerate(counts.categories)}
+    found = [at.get(category) for category in declared]
+    return CategoryCounts(
         counts.type,
         counts.rows,
         tuple(declared),
@@ -324,7 +327,7 @@ def _with_declared(declared: Sequence[Level], counts: LevelCounts) -> LevelCount
     )
 
 
-class LevelEncoder:
+class CategoryEncoder:
     """Encodes a categorical column.
 
     Parameters
@@ -337,7 +340,7 @@ class LevelEncoder:
 
     def __init__(self, column: CategoricalColumn, options: EncodingOptions) -> None:
         self._column, self._place = column, options.place
-        self._index = LevelIndex(column.levels, value_type(type_of(column.type)))
+        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
 
     def __call__(self, part: Slice) -> Coded:
         """Cells of a part."""
@@ -354,7 +357,7 @@ class LevelEncoder:
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
         value = values[int(np.argmax(unknown))].as_py()
         blank = value is None or value != value or (isinstance(value, str) and not value.strip())
-        problem = "values are missing" if blank else f"values (such as {_shown(value)}) are no level"
+        problem = "values are missing" if blank else f"values (such as {_shown(value)}) are no category"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
         remedy = 'fit with rows that have them, declare categories, or fit with unknown="ignore"'
         refuse(self._column, unknown, partial(_offset_place, self._place, first_row), f"{problem} {where}", remedy)
@@ -364,31 +367,34 @@ def _offset_place(place: Any, first_row: int, row: int) -> str:
     return str(place(first_row + row))
 
 
-def _shown(level: object) -> str:
-    text = repr(level)
+def _shown(category: object) -> str:
+    text = repr(category)
     return text if len(text) <= 60 else text[:57] + "…'"
 
 
-class LevelDecoder:
+class CategoryDecoder:
     """Decodes a categorical column."""
 
     def __init__(self, column: CategoricalColumn) -> None:
         self._column = column
         type_: Any = type_of(column.type)
-        self._index = LevelIndex(column.levels, value_type(type_))
+        self._index = CategoryIndex(column.categories, value_type(type_))
         self._type, self._entries, self._codes = type_, None, np.empty(0, np.int64)
         if pa.types.is_dictionary(type_):
             entries = self._dictionary(column)
             self._entries = array_of(entries, type_.value_type)
-            at = {level: code for code, level in enumerate(entries)}
-            self._codes = np.array([at.get(level, -1) for level in (*column.levels, MISSING)])
+            at = {category: code for code, category in enumerate(entries)}
+            self._codes = np.array([at.get(category, -1) for category in (*column.categories, MISSING)])
 
     @staticmethod
-    def _dictionary(column: CategoricalColumn) -> tuple[Level, ...]:
-        """The entries at fit, and levels that came after."""
+    def _dictionary(column: CategoricalColumn) -> tuple[Category, ...]:
+        """The entries at fit, and categories that came after."""
         known = column.dictionary or ()
         held = set(known)
-        return (*known, *(level for level in column.levels if level is not MISSING and level not in held))
+        return (
+            *known,
+            *(category for category in column.categories if category is not MISSING and category not in held),
+        )
 
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of cells."""

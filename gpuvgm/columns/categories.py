@@ -1,4 +1,4 @@
-"""Levels of categorical columns: plain JSON-able values, counted in any order, found again in Arrow arrays."""
+"""Categories of categorical columns: plain JSON-able values, counted in any order, found again in Arrow arrays."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns.base import Level
+from gpuvgm.columns.base import Category
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary, type_of
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
 
-MOST_LEVELS = (1 << 16) - 1  # what 16 bits number, one more being "no level"
+MOST_CATEGORIES = (1 << 16) - 1  # what 16 bits number, one more being "no category"
 
 
 def value_type(type_: pa.DataType) -> pa.DataType:
@@ -62,19 +62,19 @@ def _storage(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
-def levels_of(values: Array) -> tuple[Level, ...]:
-    """Plain values as levels."""
+def categories_of(values: Array) -> tuple[Category, ...]:
+    """Plain values as categories."""
     return tuple(values.cast(_storage(values.type)).to_pylist())
 
 
-def array_of(levels: Sequence[Level], type_: pa.DataType) -> Array:
-    """Levels as an Arrow array of the values' type."""
-    array: Array = pa.array(levels, _storage(type_)).cast(type_)
+def array_of(categories: Sequence[Category], type_: pa.DataType) -> Array:
+    """Categories as an Arrow array of the values' type."""
+    array: Array = pa.array(categories, _storage(type_)).cast(type_)
     return array
 
 
-def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
-    """Levels from what a user writes.
+def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Category, ...]:
+    """Categories from what a user writes.
 
     Raises
     ------
@@ -83,12 +83,12 @@ def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Level, ...]:
     """
     try:
         array = pa.array([one.item() if isinstance(one, np.generic) else one for one in given])
-        levels = levels_of(plain_values(array.cast(type_)))
+        categories = categories_of(plain_values(array.cast(type_)))
     except (*ARROW_PROBLEMS, TypeError) as problem:
         raise ValueError(f"not all are values of a column of type {type_}") from problem
-    if len(set(levels)) < len(levels):
+    if len(set(categories)) < len(categories):
         raise ValueError("one of them is given twice")
-    return levels
+    return categories
 
 
 def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int64]:
@@ -98,11 +98,11 @@ def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int6
     return np.asarray(codes[rows.to_numpy(zero_copy_only=False)])
 
 
-def check_levels(count: int) -> None:
-    """Refuse more levels than can be numbered."""
-    if count > MOST_LEVELS:
+def check_categories(count: int) -> None:
+    """Refuse more categories than can be numbered."""
+    if count > MOST_CATEGORIES:
         raise InputError(
-            f"more than {MOST_LEVELS:,} levels: is it an identifier or free text? declare it "
+            f"more than {MOST_CATEGORIES:,} categories: is it an identifier or free text? declare it "
             '"pass" or "drop", or "continuous" if it holds numbers'
         )
 
@@ -120,8 +120,8 @@ def _has_zone(type_: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class LevelCounts:
-    """How often each level occurs, and where first.
+class CategoryCounts:
+    """How often each category occurs, and where first.
 
     Parameters
     ----------
@@ -129,116 +129,121 @@ class LevelCounts:
         Arrow type of the values (not of a dictionary of them).
     rows : int
         Rows counted.
-    levels : tuple
-        The levels.
-    counts, first_rows : ndarray of shape (levels,), int64
-        Rows of each level, and the first row that holds it; -1 for declared levels that did not occur.
+    categories : tuple
+        The categories.
+    counts, first_rows : ndarray of shape (categories,), int64
+        Rows of each category, and the first row that holds it; -1 for declared categories that did not occur.
     """
 
     type: str
     rows: int
-    levels: tuple[Level, ...]
+    categories: tuple[Category, ...]
     counts: NDArray[np.int64]
     first_rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, values: Array, first_row: int) -> LevelCounts:
+    def of(cls, values: Array, first_row: int) -> CategoryCounts:
         """Counts of consecutive rows; entries of a dictionary may be missing, blank or repeated."""
         if not pa.types.is_dictionary(values.type):
             values = values.cast(value_type(values.type)).dictionary_encode()
         entries = plain_values(values.dictionary).dictionary_encode(null_encoding="encode")
         known = entries.indices.to_numpy(zero_copy_only=False)
-        level_values = entries.dictionary
-        null_at = int(np.argmax(level_values.is_null())) if level_values.null_count else len(level_values)
-        if values.indices.null_count and null_at == len(level_values):
-            level_values = pa.concat_arrays([level_values, pa.nulls(1, level_values.type)])
-        return cls._of_codes(level_values, _codes(values.indices, known, null_at), first_row)
+        category_values = entries.dictionary
+        null_at = int(np.argmax(category_values.is_null())) if category_values.null_count else len(category_values)
+        if values.indices.null_count and null_at == len(category_values):
+            category_values = pa.concat_arrays([category_values, pa.nulls(1, category_values.type)])
+        return cls._of_codes(category_values, _codes(values.indices, known, null_at), first_row)
 
     @classmethod
-    def _of_codes(cls, level_values: Array, codes: NDArray[Any], first_row: int) -> LevelCounts:
-        counts = np.bincount(codes, minlength=len(level_values)).astype(np.int64)
-        first = np.full(len(level_values), -1, np.int64)
+    def _of_codes(cls, category_values: Array, codes: NDArray[Any], first_row: int) -> CategoryCounts:
+        counts = np.bincount(codes, minlength=len(category_values)).astype(np.int64)
+        first = np.full(len(category_values), -1, np.int64)
         first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1) + first_row  # the last one written is the first row
         held = np.flatnonzero(counts)
-        levels = levels_of(level_values.take(pa.array(held, pa.int64())))
-        return cls(str(level_values.type), len(codes), levels, counts[held], first[held])
+        categories = categories_of(category_values.take(pa.array(held, pa.int64())))
+        return cls(str(category_values.type), len(codes), categories, counts[held], first[held])
 
-    def merge(self, other: LevelCounts) -> LevelCounts:
+    def merge(self, other: CategoryCounts) -> CategoryCounts:
         """Counts of both sets of rows; the same in any order.
 
         Raises
         ------
         InputError
-            For more levels than can be numbered.
+            For more categories than can be numbered.
         """
-        both = array_of((*self.levels, *other.levels), type_of(self.type)).dictionary_encode(null_encoding="encode")
+        both = array_of((*self.categories, *other.categories), type_of(self.type)).dictionary_encode(
+            null_encoding="encode"
+        )
         codes = both.indices.to_numpy()
-        check_levels(len(both.dictionary))
+        check_categories(len(both.dictionary))
         counts = np.zeros(len(both.dictionary), np.int64)
         np.add.at(counts, codes, np.concatenate((self.counts, other.counts)))
         first = np.full(len(counts), np.iinfo(np.int64).max)
         rows = np.concatenate((self.first_rows, other.first_rows))
         np.minimum.at(first, codes, np.where(rows < 0, np.iinfo(np.int64).max, rows))
         first[first == np.iinfo(np.int64).max] = -1
-        return LevelCounts(self.type, self.rows + other.rows, levels_of(both.dictionary), counts, first)
+        return CategoryCounts(self.type, self.rows + other.rows, categories_of(both.dictionary), counts, first)
 
-    def only(self, levels: Collection[Level]) -> LevelCounts:
-        """The counts of some levels; the rows of others stay counted as rows."""
-        kept = [i for i, level in enumerate(self.levels) if level in levels]
+    def only(self, categories: Collection[Category]) -> CategoryCounts:
+        """The counts of some categories; the rows of others stay counted as rows."""
+        kept = [i for i, category in enumerate(self.categories) if category in categories]
         return replace(
-            self, levels=tuple(self.levels[i] for i in kept), counts=self.counts[kept], first_rows=self.first_rows[kept]
+            self,
+            categories=tuple(self.categories[i] for i in kept),
+            counts=self.counts[kept],
+            first_rows=self.first_rows[kept],
         )
 
-    def of_type(self, type_: pa.DataType) -> LevelCounts:
-        """The same with levels of another type, which must mean the same.
+    def of_type(self, type_: pa.DataType) -> CategoryCounts:
+        """The same with categories of another type, which must mean the same.
 
         Raises
         ------
         InputError
-            For levels that the other type does not hold.
+            For categories that the other type does not hold.
         """
         if self.type == str(type_):
             return self
-        values = array_of(self.levels, type_of(self.type))
+        values = array_of(self.categories, type_of(self.type))
         try:
             cast = plain_values(values.cast(type_))
-            same = LevelIndex(levels_of(cast), type_).find(values)
+            same = CategoryIndex(categories_of(cast), type_).find(values)
         except ARROW_PROBLEMS:
-            same = np.full(len(self.levels), -1)
+            same = np.full(len(self.categories), -1)
         if np.any(same < 0):
             raise InputError(
                 f"holds {self.type} values that {type_}, the type that was fitted, does not hold; convert it"
             )
-        return replace(self, type=str(type_), levels=levels_of(cast))
+        return replace(self, type=str(type_), categories=categories_of(cast))
 
-    def shifted(self, rows: int) -> LevelCounts:
+    def shifted(self, rows: int) -> CategoryCounts:
         """The same for rows that come after so many others."""
         return replace(self, first_rows=np.where(self.first_rows < 0, -1, self.first_rows + rows))
 
-    def ordered(self) -> LevelCounts:
+    def ordered(self) -> CategoryCounts:
         """The same by falling count; of equal counts the one that occurred first."""
         never = np.where(self.first_rows < 0, np.iinfo(np.int64).max, self.first_rows)
         order = np.lexsort((never, -self.counts))
-        levels = tuple(self.levels[i] for i in order)
-        return LevelCounts(self.type, self.rows, levels, self.counts[order], self.first_rows[order])
+        categories = tuple(self.categories[i] for i in order)
+        return CategoryCounts(self.type, self.rows, categories, self.counts[order], self.first_rows[order])
 
 
-class LevelIndex:
+class CategoryIndex:
     """Finds the cell of every value.
 
     Parameters
     ----------
-    levels : sequence of Level
-        The levels, in the order of their cells.
+    categories : sequence of Category
+        The categories, in the order of their cells.
     type_ : pyarrow.DataType
         Type of their values.
     """
 
-    def __init__(self, levels: Sequence[Level], type_: pa.DataType) -> None:
-        self._set = array_of(levels, type_)
+    def __init__(self, categories: Sequence[Category], type_: pa.DataType) -> None:
+        self._set = array_of(categories, type_)
 
     def find(self, values: Array) -> NDArray[np.int64]:
-        """Cell of each value, shape (rows,); -1 for values that are no level, whatever their type."""
+        """Cell of each value, shape (rows,); -1 for values that are no category, whatever their type."""
         if pa.types.is_dictionary(values.type):
             missing = int(self.find(pa.nulls(1, values.type.value_type))[0])
             return _codes(values.indices, self.find(values.dictionary), missing)
@@ -248,12 +253,12 @@ class LevelIndex:
             return self._find_others(plain_values(values))
         cells = self._look_up(values)
         unknown = np.flatnonzero(cells < 0)
-        if len(unknown):  # other forms of a level among them: blank text, NaN, negative zero
+        if len(unknown):  # other forms of a category among them: blank text, NaN, negative zero
             cells[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
         return cells
 
     def _find_others(self, values: Array) -> NDArray[np.int64]:
-        """Cells of plain values of another type, each by itself: one that the levels' type cannot hold is no level."""
+        """Cells of plain values of another type, each by itself: one that the categories' type cannot hold is no category."""
         type_ = self._set.type
         if is_plain_number_type(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
             near = values.cast(type_, safe=False)
@@ -284,5 +289,5 @@ class LevelIndex:
         return np.array(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
     def take(self, cells: NDArray[Any]) -> Array:
-        """Values of cells; null for a cell past the last level."""
+        """Values of cells; null for a cell past the last category."""
         return pa.concat_arrays([self._set, pa.nulls(1, self._set.type)]).take(pa.array(cells, pa.int64()))

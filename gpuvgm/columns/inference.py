@@ -16,8 +16,8 @@ from gpuvgm.io.arrow import is_number_type, is_plain_number_type, is_text_type, 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 
 #: At most so many different numbers make a column categorical, where each is there often enough on average.
-MOST_LEVELS = 20
-LEAST_ROWS_PER_LEVEL = 10
+MOST_CATEGORIES = 20
+LEAST_ROWS_PER_VALUE = 10
 #: A modal value has at least this share, and is so many times as frequent as the first that is none.
 MOST_SPIKES = 3
 LEAST_SHARE = 0.05
@@ -51,10 +51,10 @@ class Finding:
     distinct: int = 0
 
 
-def is_level_type(type_: pa.DataType) -> bool:
+def is_category_type(type_: pa.DataType) -> bool:
     """Whether a categorical column can hold the type: numbers, datetimes, booleans, text, or a dictionary of these."""
     if pa.types.is_dictionary(type_):
-        return not pa.types.is_dictionary(type_.value_type) and is_level_type(type_.value_type)
+        return not pa.types.is_dictionary(type_.value_type) and is_category_type(type_.value_type)
     return is_number_type(type_) or is_text_type(type_) or bool(pa.types.is_boolean(type_))
 
 
@@ -84,7 +84,7 @@ def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True)
         datetimes and decimals are continuous; what no kind can hold is passed on.
     """
     type_ = column.type
-    if not is_level_type(type_):
+    if not is_category_type(type_):
         return Finding("pass", f"{type_name(type_)} values, which only pass through")
     held = plain_column(column)
     if is_text_type(held.type):
@@ -135,7 +135,7 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:
     rows, missing = len(numbers), len(column) - len(numbers)
     infinite = int(np.sum(counts)) < rows
     distinct = _counted(len(values), "distinct value")
-    few = not infinite and len(values) <= MOST_LEVELS and rows >= LEAST_ROWS_PER_LEVEL * len(values)
+    few = not infinite and len(values) <= MOST_CATEGORIES and rows >= LEAST_ROWS_PER_VALUE * len(values)
     if few and categorical:
         lacking = f", {missing:,} of them missing" if missing else ""
         return Finding("categorical", f"{distinct} in {len(column):,} sampled rows{lacking}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
-from gpuvgm.columns.categorical import CategoricalColumn, plan_levels
+from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.documents import refuse
 from gpuvgm.columns.general import GeneralColumn
@@ -44,7 +44,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "continuous": Kind(plan_numbers, MixtureColumn),
     "mixed": Kind(plan_numbers, MixtureColumn),
-    "categorical": Kind(lambda request, sample, _: plan_levels(request, sample), CategoricalColumn),
+    "categorical": Kind(lambda request, sample, _: plan_categories(request, sample), CategoricalColumn),
     "general": Kind(plan_numbers, GeneralColumn),
     "pass": Kind(lambda request, sample, _: PassPlan(request.name, str(sample.type)), PassedColumn),
 }

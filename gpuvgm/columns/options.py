@@ -23,7 +23,7 @@ KINDS = ("continuous", "mixed", "categorical", "general", "drop", "pass")
 INFER = "infer"
 MIXTURE = ("continuous", "mixed")
 NUMBERS = ("continuous", "mixed", "general")
-#: A level has an index of 16 bits.
+#: A category has an index of 16 bits.
 MOST_CATEGORIES = 65_535
 MISSING = "missing"
 
@@ -82,16 +82,16 @@ class _ModalValues:
 
 @dataclass(frozen=True, slots=True)
 class _Categories:
-    """Levels of a categorical column, at least one."""
+    """Categories of a categorical column, at least one."""
 
     text: str
 
     def take(self, value: object) -> Setting:
         values = [plain(item) for item in _listed(value)]
         if not values:
-            raise ValueError("is empty: list the levels, or leave the option out to take those of the rows")
+            raise ValueError("is empty: list the categories, or leave the option out to take those of the rows")
         if len(values) > MOST_CATEGORIES:
-            raise ValueError(f"holds {len(values):,} values: a column has at most {MOST_CATEGORIES:,} levels")
+            raise ValueError(f"holds {len(values):,} values: a column has at most {MOST_CATEGORIES:,} categories")
         return _distinct(values)
 
 
@@ -123,7 +123,7 @@ _OPTIONS: dict[str, _Option] = {
     "integer": _Option(NUMBERS, _YES_OR_NO, of_table=False),
     "log": _Option(NUMBERS, _YES_OR_NO, of_table=False),
     "clip": _Option(("general",), _YES_OR_NO, of_table=False),
-    "categories": _Option(("categorical",), _Categories("a list of levels"), of_table=False),
+    "categories": _Option(("categorical",), _Categories("a list of categories"), of_table=False),
     "unknown": _Option(("categorical",), _Choices('"error" or "ignore"', ("error", "ignore"))),
 }
 

@@ -13,13 +13,13 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import LogCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel, TableModel
-from gpuvgm.columns.text import level_text
+from gpuvgm.columns.text import category_text
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
 PLOT_BINS = 120
-PLOT_LEVELS = 20
+PLOT_CATEGORIES = 20
 _QUANTILES = 256  # of each component, where there are no rows
 
 
@@ -28,7 +28,7 @@ def plot_column(column: ColumnModel, rows: Floats | Summary | None = None, ax: A
 
     A mixture is drawn over the histogram of its rows: the curves are the rows that each active mode expects in every
     bin, and skewed columns get logarithmic bins. Without rows the curves are drawn alone, as shares. Of a categorical
-    column the training rows of its levels are drawn, the most frequent ones each and the others together.
+    column the training rows of its categories are drawn, the most frequent ones each and the others together.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def plot_column(column: ColumnModel, rows: Floats | Summary | None = None, ax: A
         For columns of other kinds, and those that had no value to fit.
     """
     if not isinstance(column, (MixtureColumn, CategoricalColumn)):
-        raise InputError(f'column "{column.name}" is {column.kind}: only mixtures and levels can be drawn')
+        raise InputError(f'column "{column.name}" is {column.kind}: only mixtures and categories can be drawn')
     if isinstance(column, MixtureColumn) and column.mixture is None:
         raise InputError(f'column "{column.name}" had no ordinary value, and has no modes to draw')
     if ax is None:
         ax = _new_axes()
     if isinstance(column, CategoricalColumn):
-        _draw_levels(column, ax)
+        _draw_categories(column, ax)
     else:
         _draw_mixture(column, rows, ax)
     ax.spines[["top", "right"]].set_visible(False)
@@ -85,7 +85,7 @@ class ColumnPlots:
     summaries_: dict[str, Summary]
 
     def plot(self, name: str, ax: Any = None, *, rows: Floats | None = None) -> Any:
-        """Draw one column with matplotlib: its modes over the histogram of its rows, or its levels.
+        """Draw one column with matplotlib: its modes over the histogram of its rows, or its categories.
 
         Parameters
         ----------
@@ -140,12 +140,12 @@ def _draw_mixture(column: MixtureColumn, rows: Floats | Summary | None, ax: Any)
     ax.legend(title="mean ± sd   weight", frameon=False, fontsize="small")
 
 
-def _draw_levels(column: CategoricalColumn, ax: Any) -> None:
-    texts = [_literal(level_text(column.type, level)) for level in column.levels[:PLOT_LEVELS]]
-    counts = list(column.counts[:PLOT_LEVELS])
-    if column.width > PLOT_LEVELS:
-        texts.append(f"{column.width - PLOT_LEVELS:,} others")
-        counts.append(sum(column.counts[PLOT_LEVELS:]))
+def _draw_categories(column: CategoricalColumn, ax: Any) -> None:
+    texts = [_literal(category_text(column.type, category)) for category in column.categories[:PLOT_CATEGORIES]]
+    counts = list(column.counts[:PLOT_CATEGORIES])
+    if column.width > PLOT_CATEGORIES:
+        texts.append(f"{column.width - PLOT_CATEGORIES:,} others")
+        counts.append(sum(column.counts[PLOT_CATEGORIES:]))
     places = range(len(texts))
     ax.barh(places, counts, color="0.7")
     ax.set_yticks(places, texts)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.inference import Column, Finding, index_of_pandas, infer_kind, is_level_type, type_name
+from gpuvgm.columns.inference import Column, Finding, index_of_pandas, infer_kind, is_category_type, type_name
 from gpuvgm.columns.options import (
     INFER,
     NUMBERS,
@@ -100,7 +100,7 @@ class ColumnSpec:
         return str(self.options.get("inf", setting))
 
     def unknown(self, setting: str) -> str:
-        """What a level that was not fitted is: "error" or "ignore"; `setting` is the table's."""
+        """What a category that was not fitted is: "error" or "ignore"; `setting` is the table's."""
         return str(self.options.get("unknown", setting))
 
     @property
@@ -110,7 +110,7 @@ class ColumnSpec:
 
     @property
     def categories(self) -> tuple[Value, ...] | None:
-        """Levels that were given, None among them for missing; None where the rows decide."""
+        """Categories that were given, None among them for missing; None where the rows decide."""
         return self._listed("categories") if "categories" in self.options else None
 
     @property
@@ -289,7 +289,7 @@ def _settled(spec: ColumnSpec, column: Column, source_name: str, explain: Explai
         spec = _inferred(spec, column, where, stray)
     elif spec.kind in NUMBERS and not is_number_type(column.type):
         raise InputError(_no_number(spec, column.type, where) + _told(stray()))
-    elif spec.kind == "categorical" and not is_level_type(column.type):
+    elif spec.kind == "categorical" and not is_category_type(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
             'booleans: declare it "pass" or "drop", or convert it first'
@@ -342,7 +342,7 @@ def _no_number(spec: ColumnSpec, type_: pa.DataType, where: str) -> str:
     if pa.types.is_decimal256(type_):
         remedy = 'convert it to decimal128 or to floating-point numbers, or declare it "pass" or "drop"'
     else:
-        others = ('"categorical", ' if is_level_type(type_) else "") + '"pass" or "drop"'
+        others = ('"categorical", ' if is_category_type(type_) else "") + '"pass" or "drop"'
         remedy = f"declare it {others}, or convert it first"
     return (
         f'{where} holds {type_name(type_)} values; a "{spec.kind}" column{why} holds numbers, decimals, dates or '

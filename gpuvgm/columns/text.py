@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import MISSING, Level
+from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.columns.codecs.datetimes import step_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpuvgm.columns.general import GeneralColumn
 
 LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
-LONGEST_LEVEL = 40
+LONGEST_CATEGORY = 40
 _FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
 _LEAST_SD = 1e-12
 _SIX_DIGITS, _LONGEST_WHOLE = 1e6, 1e16  # between them numbers are written without a power of ten
@@ -49,15 +49,15 @@ def modal_text(codec: Codec, value: Number | None) -> str:
     return "missing" if value is MISSING else value_text(codec, value)
 
 
-def level_text(type_: str, level: Level) -> str:
-    """A level of a categorical column of this Arrow type."""
-    if level is MISSING:
+def category_text(type_: str, category: Category) -> str:
+    """A category of a categorical column of this Arrow type."""
+    if category is MISSING:
         return "missing"
     values = value_type(type_of(type_))
-    if pa.types.is_temporal(values) and isinstance(level, int):
-        return DatetimeCodec(str(values), 0).show(level)
-    text = printable(level if isinstance(level, str) else str(level))
-    return text if len(text) <= LONGEST_LEVEL else text[: LONGEST_LEVEL - 3] + "..."
+    if pa.types.is_temporal(values) and isinstance(category, int):
+        return DatetimeCodec(str(values), 0).show(category)
+    text = printable(category if isinstance(category, str) else str(category))
+    return text if len(text) <= LONGEST_CATEGORY else text[: LONGEST_CATEGORY - 3] + "..."
 
 
 def length_text(type_: str, length: float, digits: int = 4) -> str:

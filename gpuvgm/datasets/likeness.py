@@ -19,7 +19,7 @@ from gpuvgm.io import join_batches
 from gpuvgm.io.arrow import taken
 
 MOST_ROWS = 1 << 24  # of the small table, which is held in memory
-FEW_VALUES = 20  # whole numbers with so many values are levels, and stay as they are
+FEW_VALUES = 20  # whole numbers with so many values are categories, and stay as they are
 MOST_PLACES = 6  # decimal places that floats are looked through for
 ROWS_STREAM = 0
 

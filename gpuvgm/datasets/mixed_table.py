@@ -47,7 +47,7 @@ def mixed_table_rows(first_row: int, rows: int, seed: int) -> pa.RecordBatch:
     balance   float64         13 % zeros, 5 % missing, else lognormal(7, 1) or, three in ten, debts: -lognormal(6, 1)
     quantity  int32           41 % zeros, else geometric(0.4), at most 50
     when      timestamp[us]   2024 and 2025, most at one o'clock in the afternoon
-    city      string          200 levels, shares by Zipf's law with exponent 1.1
+    city      string          200 categories, shares by Zipf's law with exponent 1.1
     channel   dictionary      "app" 50 %, "web" 30 %, "store" 15 %, "phone" 5 %
     active    bool            90 % where the quantity is above 0, else 65 %
     score     float64         mean of two uniforms on [0, 100)
@@ -75,8 +75,8 @@ def mixed_table_chunk(chunk: int, seed: int) -> pa.RecordBatch:
         "balance": _balance(draw(2)),
         "quantity": quantity.astype(np.int32),
         "when": pa.array(_moments(draw(4))).cast(pa.timestamp("us")),
-        "city": _levels(picked(draw(5).random(CHUNK_ROWS), CITY_SHARES), CITIES, np.int16).dictionary_decode(),
-        "channel": _levels(channel, CHANNELS, np.int8),
+        "city": _categories(picked(draw(5).random(CHUNK_ROWS), CITY_SHARES), CITIES, np.int16).dictionary_decode(),
+        "channel": _categories(channel, CHANNELS, np.int8),
         "active": draw(6).random(CHUNK_ROWS) < np.where(quantity > 0, 0.9, 0.65),
         "score": 100 * draw(7).random((2, CHUNK_ROWS)).mean(axis=0),
         "rate": decimals_of(12_500 + 125 * draw(8).binomial(297, 0.3, CHUNK_ROWS), TABLE_SCHEMA.field("rate").type),
@@ -85,7 +85,7 @@ def mixed_table_chunk(chunk: int, seed: int) -> pa.RecordBatch:
 
 
 def picked(uniform: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Numbers of levels by the inverse of their distribution function."""
+    """Numbers of categories by the inverse of their distribution function."""
     return np.minimum(np.searchsorted(np.cumsum(shares), uniform, side="right"), len(shares) - 1)
 
 
@@ -111,5 +111,5 @@ def _moments(draws: np.random.Generator) -> NDArray[np.int64]:
     return START + day * (SECONDS_OF_A_DAY * 1_000_000) + (second * 1e6).astype(np.int64)
 
 
-def _levels(codes: NDArray[np.int64], levels: tuple[str, ...], dtype: Any) -> Any:
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(dtype)), pa.array(levels))
+def _categories(codes: NDArray[np.int64], categories: tuple[str, ...], dtype: Any) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(dtype)), pa.array(categories))

@@ -21,11 +21,11 @@ class DataTransformer:
     """Mode-specific normalisation of a table for CTAB-GAN+ (Zhao et al. 2021).
 
     The matrix is the onehot layout of ``TableTransformer(effort="research")``: columns in the order of the table, modes
-    and levels by falling frequency in the training rows, whatever rows are transformed later.
+    and categories by falling frequency in the training rows, whatever rows are transformed later.
 
     A column is named by its label or by its position; a whole number is a position unless it is a label. A column in
     `categorical_list` is categorical unless it is in `non_categorical_list` too; one in `mixed_dict` is mixed, one in
-    `general_list` general, and all others continuous. Missing values need no sentinel: they are a mode or a level of
+    `general_list` general, and all others continuous. Missing values need no sentinel: they are a mode or a category of
     their own, and -9999999 is a number like any other unless `mixed_dict` lists it.
 
     Parameters

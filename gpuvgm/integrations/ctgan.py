@@ -370,7 +370,7 @@ def _described(column: ColumnModel) -> Any:
 
 
 def _places(column: Fitted) -> NDArray[np.int64]:
-    """Place in CTGAN's matrix of every cell: components in index order, levels as they are."""
+    """Place in CTGAN's matrix of every cell: components in index order, categories as they are."""
     return np.array(column.order, np.int64)
 
 
@@ -381,6 +381,6 @@ def _value_id(column: CategoricalColumn, value: Any) -> int:
     except ValueError:
         cell = None
     if cell is None:
-        shown = ", ".join(repr(level) for level in column.levels[:20]) + (", …" if column.width > 20 else "")
+        shown = ", ".join(repr(category) for category in column.categories[:20]) + (", …" if column.width > 20 else "")
         raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {shown}')
     return cell

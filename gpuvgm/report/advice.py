@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gpuvgm.report.figures import ColumnFigures, LevelFigures, NumberFigures
+from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
 from gpuvgm.report.profiles import ModeProfile, NumberProfile
 
 CLIPPED = 1e-3  # shares of rows from which on they are worth a word
@@ -37,11 +37,11 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
     ----------
     name : str
         The column.
-    column : NumberFigures, LevelFigures or PassedFigures
+    column : NumberFigures, CategoryFigures or PassedFigures
         Its figures.
     """
-    if isinstance(column, LevelFigures):
-        return list(_of_levels(column))
+    if isinstance(column, CategoryFigures):
+        return list(_of_categories(column))
     if not isinstance(column, NumberFigures):
         return []
     found = list(_of_values(column))
@@ -50,12 +50,12 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
     return found
 
 
-def _of_levels(column: LevelFigures) -> Iterator[Advice]:
+def _of_categories(column: CategoryFigures) -> Iterator[Advice]:
     if column.unknown_rows:
         yield Advice(
             f"{share(column.unknown_rows / column.rows)} of rows hold a value that the fit did not know; they come "
             "back missing.",
-            "Fit again with these rows, or name all levels: categories=[…].",
+            "Fit again with these rows, or name all categories: categories=[…].",
         )
 
 

@@ -1,4 +1,4 @@
-"""How far two fitted models of one table are from each other: their densities, modal shares and levels."""
+"""How far two fitted models of one table are from each other: their densities, modal shares and categories."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ class NumbersDistance:
 
 
 @dataclass(frozen=True, slots=True)
-class LevelsDistance:
+class CategoriesDistance:
     """Distance between two fits of a categorical column.
 
     Parameters
     ----------
-    levels, other_levels : int
-        Levels in both.
+    categories, other_levels : int
+        Categories in both.
     total_variation : float
-        Half the sum of the absolute differences of the levels' shares of training rows: the largest difference of the
-        probability of any set of levels (Levin, Peres & Wilmer 2017, proposition 4.2).
+        Half the sum of the absolute differences of the categories' shares of training rows: the largest difference of the
+        probability of any set of categories (Levin, Peres & Wilmer 2017, proposition 4.2).
     """
 
-    levels: int
+    categories: int
     other_levels: int
     total_variation: float
 
@@ -87,7 +87,7 @@ class RangeDistance:
     covered: float
 
 
-ColumnDistance = NumbersDistance | LevelsDistance | RangeDistance
+ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class ModelDistance:
     ----------
     rows, other_rows : int
         Training rows of both.
-    columns : dict of str to NumbersDistance, LevelsDistance or RangeDistance
+    columns : dict of str to NumbersDistance, CategoriesDistance or RangeDistance
         The columns that both models have, but for those handed through.
     """
 
@@ -136,10 +136,10 @@ _TABLES: Mapping[type, tuple[list[str], Callable[[Any], list[str]], str]] = {
         ],
         _NUMBERS_NOTE,
     ),
-    LevelsDistance: (
+    CategoriesDistance: (
         ["levels", "other", "variation"],
-        lambda one: [str(one.levels), str(one.other_levels), f"{one.total_variation:.1e}"],
-        "variation: total variation distance between the shares of the levels",
+        lambda one: [str(one.categories), str(one.other_levels), f"{one.total_variation:.1e}"],
+        "variation: total variation distance between the shares of the categories",
     ),
     RangeDistance: (
         ["covered"],
@@ -181,13 +181,18 @@ def _column_distance(one: ColumnModel, other: ColumnModel) -> ColumnDistance:
     return _DISTANCES[one.kind](one, other)
 
 
-def _levels_distance(one: CategoricalColumn, other: CategoricalColumn) -> LevelsDistance:
+def _categories_distance(one: CategoricalColumn, other: CategoricalColumn) -> CategoriesDistance:
     shares, others = (
-        {level: count / max(sum(column.counts), 1) for level, count in zip(column.levels, column.counts, strict=True)}
+        {
+            category: count / max(sum(column.counts), 1)
+            for category, count in zip(column.categories, column.counts, strict=True)
+        }
         for column in (one, other)
     )
-    apart = sum(abs(shares.get(level, 0.0) - others.get(level, 0.0)) for level in shares.keys() | others.keys())
-    return LevelsDistance(one.width, other.width, apart / 2)
+    apart = sum(
+        abs(shares.get(category, 0.0) - others.get(category, 0.0)) for category in shares.keys() | others.keys()
+    )
+    return CategoriesDistance(one.width, other.width, apart / 2)
 
 
 def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
@@ -248,7 +253,7 @@ _DISTANCES: Mapping[str, Callable[[Any, Any], ColumnDistance]] = {
     "continuous": _numbers_distance,
     "mixed": _numbers_distance,
     "general": _range_distance,
-    "categorical": _levels_distance,
+    "categorical": _categories_distance,
 }
 
 

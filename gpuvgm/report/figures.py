@@ -1,11 +1,11 @@
-"""Figures of fidelity of columns as frozen values, by what a column holds: numbers, levels, or anything."""
+"""Figures of fidelity of columns as frozen values, by what a column holds: numbers, categories, or anything."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
-from gpuvgm.columns.base import Level
+from gpuvgm.columns.base import Category
 from gpuvgm.columns.codecs import Number
 from gpuvgm.report.profiles import NumberProfile
 
@@ -39,9 +39,9 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class ValueCount:
-    """Rows that hold one value or level before and after the round trip; `text` is the value for people."""
+    """Rows that hold one value or category before and after the round trip; `text` is the value for people."""
 
-    value: Level
+    value: Category
     text: str
     rows_before: int
     rows_after: int
@@ -121,7 +121,7 @@ class NumberFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class LevelFigures:
+class CategoryFigures:
     """Fidelity of a categorical column.
 
     Parameters
@@ -129,17 +129,17 @@ class LevelFigures:
     rows, missing : int
         All rows, and those without a value.
     level_agreement : float
-        Rows whose level comes back, missing ones included; 1 where there are no rows.
+        Rows whose category comes back, missing ones included; 1 where there are no rows.
     total_variation : float
-        Half the sum of the differences between the levels' shares before and after, 0 to 1.
+        Half the sum of the differences between the categories' shares before and after, 0 to 1.
     unknown_rows : int
-        Rows with a value that is no level of the model; they come back missing.
+        Rows with a value that is no category of the model; they come back missing.
     level_count : int
-        Levels of the model.
-    levels : tuple of ValueCount
-        The most frequent levels.
+        Categories of the model.
+    categories : tuple of ValueCount
+        The most frequent categories.
     other_rows_before, other_rows_after : int
-        Rows of the levels that are not listed.
+        Rows of the categories that are not listed.
     """
 
     rows: int
@@ -148,7 +148,7 @@ class LevelFigures:
     total_variation: float
     unknown_rows: int
     level_count: int
-    levels: tuple[ValueCount, ...]
+    categories: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int
     kind: ClassVar[str] = "categorical"
@@ -172,7 +172,7 @@ class Overall:
     mean: float
 
 
-ColumnFigures = NumberFigures | LevelFigures | PassedFigures
+ColumnFigures = NumberFigures | CategoryFigures | PassedFigures
 
 
 def figures_document(column: ColumnFigures) -> dict[str, Any]:
@@ -185,8 +185,8 @@ def figures_document(column: ColumnFigures) -> dict[str, Any]:
         document["invalid_share"] = column.invalid_share
         document["before"], document["after"] = map(_description_document, (column.before, column.after))
         document["modal"] = [_count_document(count, column.rows) for count in column.modal]
-    if isinstance(column, LevelFigures):
-        document["levels"] = [_count_document(count, column.rows) for count in column.levels]
+    if isinstance(column, CategoryFigures):
+        document["levels"] = [_count_document(count, column.rows) for count in column.categories]
     return document
 
 

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from gpuvgm.report.advice import Advice, advice, share, short
-from gpuvgm.report.figures import ColumnFigures, LevelFigures, NumberFigures
+from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import remedy, section, tiles
 
@@ -176,22 +176,22 @@ def _missing(column: ColumnFigures) -> _Cell:
 
 
 def _cells(column: ColumnFigures) -> _Cell:
-    """Modes or levels."""
-    if isinstance(column, LevelFigures):
+    """Modes or categories."""
+    if isinstance(column, CategoryFigures):
         return (f"{column.level_count:,}", column.level_count)
     modes = column.profile.modes if isinstance(column, NumberFigures) and column.profile else ()
     return (str(len(modes)), len(modes)) if modes else ("", "")
 
 
 def _kept(column: ColumnFigures) -> _Cell:
-    """Rows that keep their mode or level."""
-    figure = "level_agreement" if isinstance(column, LevelFigures) else "mode_agreement"
+    """Rows that keep their mode or category."""
+    figure = "level_agreement" if isinstance(column, CategoryFigures) else "mode_agreement"
     return _number(figure, share)(column)
 
 
 _FIGURES: Mapping[str, Callable[[ColumnFigures], _Cell]] = {
     "missing": _missing,
-    "modes, levels": _cells,
+    "modes, categories": _cells,
     "99.9 % error": _number("p999_error", short),
     "largest": _number("maximum_error", short),
     "clipped": _number("clipped_share", share),

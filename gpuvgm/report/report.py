@@ -39,7 +39,7 @@ _BOUNDS = {
     "max_ks": ("ks", False, "Kolmogorov-Smirnov distance"),
     "max_wasserstein": ("wasserstein", False, "Wasserstein distance, in sd"),
     "min_mode_agreement": ("mode_agreement", True, "mode agreement"),
-    "min_level_agreement": ("level_agreement", True, "level agreement"),
+    "min_level_agreement": ("level_agreement", True, "category agreement"),
 }
 
 _A_ROUNDING, _FEW_ROWS = 1e-4, 1e-3  # all rows but one in a thousand came back this many sd beside their value
@@ -55,7 +55,7 @@ class Report:
         Rows evaluated.
     invalid_rows : int
         Rows with a value outside the training range in any column.
-    columns : dict of str to NumberFigures, LevelFigures or PassedFigures
+    columns : dict of str to NumberFigures, CategoryFigures or PassedFigures
         The figures, in the model's order.
     reasons : dict of str to str
         Why each column has its kind, for the page; those that are not in `columns` were left out.

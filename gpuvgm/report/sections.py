@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from gpuvgm.columns.text import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
-from gpuvgm.report.figures import SHARES, ColumnFigures, LevelFigures, NumberFigures, PassedFigures, ValueCount
+from gpuvgm.report.figures import SHARES, CategoryFigures, ColumnFigures, NumberFigures, PassedFigures, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
 
@@ -25,8 +25,8 @@ def section(name: str, column: ColumnFigures, place: str, reason: str | None, *,
     body: list[Child] = [why, advice_list(said)]
     if isinstance(column, NumberFigures):
         body += _numbers(name, column)
-    elif isinstance(column, LevelFigures):
-        body += [_level_tiles(column), _levels_table(column)]
+    elif isinstance(column, CategoryFigures):
+        body += [_category_tiles(column), _categories_table(column)]
     elif isinstance(column, PassedFigures):
         body.append(tag("p", "Handed through as it is."))
     return tag("details", heading, *body, id=place, open=opened, class_="column")
@@ -187,19 +187,19 @@ def _apart(difference: float) -> str:
     return f"{abs(difference):,.4g} {'lower' if difference <= 0 else 'higher'}"
 
 
-def _level_tiles(column: LevelFigures) -> Markup:
+def _category_tiles(column: CategoryFigures) -> Markup:
     return tiles(
         [
             ("levels", f"{column.level_count:,}", "cells of the encoding"),
-            ("same level", share(column.level_agreement), "rows whose level comes back"),
-            ("unknown", f"{column.unknown_rows:,}", "rows with a value that is no level"),
+            ("same category", share(column.level_agreement), "rows whose category comes back"),
+            ("unknown", f"{column.unknown_rows:,}", "rows with a value that is no category"),
             ("variation", short(column.total_variation), "half the sum of the differences between shares"),
         ]
     )
 
 
-def _levels_table(column: LevelFigures) -> Markup:
-    counts = list(column.levels)
+def _categories_table(column: CategoryFigures) -> Markup:
+    counts = list(column.categories)
     left = column.level_count - len(counts)
     if left > 0:
         counts.append(ValueCount(None, f"{left:,} others", column.other_rows_before, column.other_rows_after))
@@ -209,4 +209,4 @@ def _levels_table(column: LevelFigures) -> Markup:
         (count.text, join(_bar(part / longest, "m0"), share(part)), f"{count.rows_before:,}", f"{count.rows_after:,}")
         for count, part in zip(counts, parts, strict=True)
     ]
-    return table(("level", "share", "rows before", "rows after"), rows, "Levels by falling frequency")
+    return table(("level", "share", "rows before", "rows after"), rows, "Categories by falling frequency")

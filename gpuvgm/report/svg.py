@@ -64,11 +64,11 @@ def _label(label: Label, height: int) -> Markup:
 def steps(places: Sequence[float], heights: Sequence[float], *, closed: bool) -> str:
     """Path of a histogram: edges and heights from 0 to 1; closed along the axis, or only its outline."""
     x, y = _units(places), [SIDE - height for height in _units(heights)]
-    parts, level = [f"M{x[0]} {SIDE}"], SIDE
+    parts, category = [f"M{x[0]} {SIDE}"], SIDE
     for left, top in zip(x, y, strict=False):
-        if top != level:
+        if top != category:
             parts.append(f"H{left}V{top}")
-            level = top
+            category = top
     return f"{''.join(parts)}H{x[-1]}V{SIDE}{'z' if closed else ''}"
 
 

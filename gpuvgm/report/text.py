@@ -7,12 +7,20 @@ from typing import Any
 
 from rich.cells import cell_len, chop_cells
 
-from gpuvgm.report.figures import SHARES, ColumnFigures, Description, LevelFigures, NumberFigures, Overall, ValueCount
+from gpuvgm.report.figures import (
+    SHARES,
+    CategoryFigures,
+    ColumnFigures,
+    Description,
+    NumberFigures,
+    Overall,
+    ValueCount,
+)
 
 WIDTH = 80
 LEAST_ROOM = 12  # for names; wide quantiles are left out to keep it
 WIDE = 16
-LISTED = 5  # levels and modal values of a column
+LISTED = 5  # categories and modal values of a column
 GAP = "  "
 
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
@@ -38,11 +46,11 @@ _SHARES: _Headings = (
     ("KS", lambda c: f"{c.ks:.1e}"),
     ("Wasserstein", lambda c: f"{c.wasserstein:.1e}"),
 )
-_LEVELS: _Headings = (
+_CATEGORIES: _Headings = (
     ("rows", lambda c: f"{c.rows:,}"),
     ("missing", lambda c: f"{c.missing:,}"),
     ("levels", lambda c: f"{c.level_count:,}"),
-    ("same level", lambda c: _percent(c.level_agreement)),
+    ("same category", lambda c: _percent(c.level_agreement)),
     ("unknown", lambda c: f"{c.unknown_rows:,}"),
     ("variation", lambda c: f"{c.total_variation:.1e}"),
 )
@@ -63,7 +71,7 @@ _WORDS = {
     "invalid_share": ("invalid", True),
     "ks": ("KS", False),
     "wasserstein": ("Wasserstein", False),
-    "level_agreement": ("same level", True),
+    "level_agreement": ("same category", True),
     "total_variation": ("variation", False),
 }
 
@@ -77,22 +85,22 @@ no mode: rows whose most probable component is under the weight threshold
 KS: Kolmogorov-Smirnov distance between the values before and after; values
     that repeat and come back a rounding apart count in full
 Wasserstein: distance between the values before and after, in units of sd"""
-_LEVEL_NOTE = """\
-same level: rows whose level comes back; unknown: values that are no level
-variation: half the sum of the differences between the levels' shares"""
+_CATEGORY_NOTE = """\
+same category: rows whose category comes back; unknown: values that are no category
+variation: half the sum of the differences between the categories' shares"""
 
 
 def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     """Tables by what the columns hold, and what the words mean."""
     numbers = {name: column for name, column in columns.items() if isinstance(column, NumberFigures)}
-    levels = {name: column for name, column in columns.items() if isinstance(column, LevelFigures)}
-    others = {name: column for name, column in columns.items() if name not in numbers and name not in levels}
+    categories = {name: column for name, column in columns.items() if isinstance(column, CategoryFigures)}
+    others = {name: column for name, column in columns.items() if name not in numbers and name not in categories}
     parts: list[list[str]] = []
     if numbers:
         parts += [_figures(headings, numbers) for headings in (_ERRORS, _RELATIVE, _SHARES)]
         parts += [*_moments(numbers), *_quantiles(numbers), _modal_values(numbers), _NUMBER_NOTE.splitlines()]
-    if levels:
-        parts += [_figures(_LEVELS, levels), _level_shares(levels), _LEVEL_NOTE.splitlines()]
+    if categories:
+        parts += [_figures(_CATEGORIES, categories), _category_shares(categories), _CATEGORY_NOTE.splitlines()]
     if others:
         parts += [["handed through:"] + _figures(_PASSED, others)]
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -174,11 +182,11 @@ def _modal_values(columns: Mapping[str, NumberFigures]) -> list[str]:
     return aligned(["modal value", "before", "after"], rows) if rows else []
 
 
-def _level_shares(columns: Mapping[str, LevelFigures]) -> list[str]:
+def _category_shares(columns: Mapping[str, CategoryFigures]) -> list[str]:
     rows: list[Row] = []
     for name, column in columns.items():
-        rows += _count_rows(name, column.levels[:LISTED], column.rows)
-        left = column.level_count - min(LISTED, len(column.levels))
+        rows += _count_rows(name, column.categories[:LISTED], column.rows)
+        left = column.level_count - min(LISTED, len(column.categories))
         if left:
             rows.append(("", [f"and {left:,} more", "", ""]))
     return aligned(["level", "before", "after"], rows) if rows else []

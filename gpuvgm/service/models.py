@@ -79,11 +79,11 @@ def _type_of(text: str) -> pa.DataType:
 
 
 def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
-    """Bytes of a decoded row at most; the longest level counts for a column of text."""
+    """Bytes of a decoded row at most; the longest category counts for a column of text."""
     width = row_bytes(decoded_schema(model, {column.name: types[column.name] for column in model.columns}))
     for column in model.categorical:
         if is_text_type(type_of(column.type)):
-            width += max((len(str(level).encode()) for level in column.levels), default=0)
+            width += max((len(str(category).encode()) for category in column.categories), default=0)
     return width
 
 

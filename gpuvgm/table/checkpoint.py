@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.categories import LevelCounts
+from gpuvgm.columns.categories import CategoryCounts
 from gpuvgm.columns.numeric import Lowest
 from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
@@ -207,13 +207,13 @@ def unpacked(body: bytes) -> AllStatistics:
 def _document(statistics: Any, file: str) -> dict[str, Any]:
     if isinstance(statistics, Summary):
         return {"kind": "summary", "file": file}
-    if isinstance(statistics, LevelCounts):
+    if isinstance(statistics, CategoryCounts):
         counts, first = statistics.counts.tolist(), statistics.first_rows.tolist()
         return {
             "kind": "levels",
             "type": statistics.type,
             "rows": statistics.rows,
-            "levels": list(statistics.levels),
+            "levels": list(statistics.categories),
             "counts": counts,
             "first_rows": first,
         }
@@ -229,7 +229,7 @@ def _statistics(archive: zipfile.ZipFile, document: Mapping[str, Any]) -> Any:
             return Summary.from_table(reader.read_all(), document["file"])
     if kind == "levels":
         counts, first = (np.array(document[part], np.int64) for part in ("counts", "first_rows"))
-        return LevelCounts(document["type"], document["rows"], tuple(document["levels"]), counts, first)
+        return CategoryCounts(document["type"], document["rows"], tuple(document["levels"]), counts, first)
     if kind == "lowest":
         return Lowest(document["rows"], document["value"])
     return RowCount(document["rows"], document["missing"])

@@ -134,7 +134,7 @@ class Conditions:
         name : str
             The column.
         value : object
-            One of its levels or modal values; None for missing.
+            One of its categories or modal values; None for missing.
         rows : int
             Number of conditions.
 
@@ -178,7 +178,7 @@ class Conditions:
         return self._drawn(np.full(rows, position), np.full(rows, cell))
 
     def _cell(self, name: str, value: object) -> int:
-        """Cell of a level or of a modal value."""
+        """Cell of a category or of a modal value."""
         cell = self._columns[self._position(name)].cell_of(value)
         if cell is None:
             raise InputError(f'column "{name}": {value!r} has no cell of its own')

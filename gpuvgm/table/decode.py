@@ -215,7 +215,7 @@ class MatrixBlock:
 class OnehotReader:
     """Reads encoded rows from a onehot matrix: the largest cell wins.
 
-    Ties go to modal values, then to the lowest component or level.
+    Ties go to modal values, then to the lowest component or category.
 
     Parameters
     ----------

@@ -203,7 +203,7 @@ class CompactLayout:
         self._model, self.schema = model, schema
 
     def batch(self, encoded: Encoded) -> pa.RecordBatch:
-        """A block as Arrow columns; a value that is no level has no mode."""
+        """A block as Arrow columns; a value that is no category has no mode."""
         return pa.RecordBatch.from_arrays([on_host(column) for column in self._columns(encoded)], schema=self.schema)
 
     def _columns(self, encoded: Encoded) -> list[Column]:

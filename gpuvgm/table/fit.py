@@ -275,8 +275,8 @@ def add_rows(
     run : Run
         Engine, executor and block size.
     """
-    levels = {c.name: (c.plan(), c.counted()) for c in model.categorical}
-    every: list[Any] = [*plans, *(plan for plan, _ in levels.values())]
+    categories = {c.name: (c.plan(), c.counted()) for c in model.categorical}
+    every: list[Any] = [*plans, *(plan for plan, _ in categories.values())]
     passed = [column for column in model.columns if not column.is_encoded]
     every = every or [PassPlan(column.name, column.type) for column in passed]
     summarised = summarise_columns(every, run.blocks(source, [plan.name for plan in every]), run)
@@ -292,7 +292,7 @@ def add_rows(
     offset = max(column.fit.rows for column in model.columns)
     counts = {
         name: (plan, before.merge(summarised.good[name].shifted(offset)) if rows else before)
-        for name, (plan, before) in levels.items()
+        for name, (plan, before) in categories.items()
     }
     categorical = side_by_side(run, lambda pair: pair[0].fit(pair[1]), counts)
     passing = {c.name: PassPlan(c.name, c.type).fit(RowCount(offset + rows, 0)) for c in passed}

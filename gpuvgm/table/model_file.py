@@ -444,10 +444,10 @@ def _check_model(document: Any) -> None:
 
 def _check_plain(document: Any) -> None:
     """Refuse deep nesting, and text and whole numbers that cannot be written or shown."""
-    level = [document]
+    category = [document]
     for _ in range(_MOST_DEPTH):
-        level = [part for value in level for part in _parts(value)]
-        if not level:
+        category = [part for value in category for part in _parts(value)]
+        if not category:
             return
     raise ValueError("the model is nested too deeply")
 

@@ -327,7 +327,7 @@ class FittedRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         -------
         ModelDistance
             For every column of numbers the modes of both, the Kolmogorov-Smirnov and the Wasserstein distance of the
-            fitted densities and the shares of modal values; for levels the total variation distance of their shares.
+            fitted densities and the shares of modal values; for categories the total variation distance of their shares.
 
         Raises
         ------

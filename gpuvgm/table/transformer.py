@@ -102,14 +102,14 @@ class TableTransformer(ColumnPlots, FittedRows):
     inf : {"error", "missing"}
         What to do with infinities.
     unknown : {"error", "ignore"}
-        What to do with a value of a categorical column that is none of its levels: stop, or give it no cell.
+        What to do with a value of a categorical column that is none of its categories: stop, or give it no cell.
     executor : DaskExecutor or distributed.Client, optional
         The cluster that works on the rows. By default frames of Dask are worked on by the current client, if there is
         one, and everything else by this process.
     sample_rows : int, optional
         Fit on about so many rows, which are held in memory, instead of all: seeded runs of consecutive rows spread over
         the source, of which only these are read; the first rows where the number of rows is unknown (CSV, iterators). A
-        level that the sample lacks stops a later transform: `unknown="ignore"`, or `categories` of the column, is the
+        category that the sample lacks stops a later transform: `unknown="ignore"`, or `categories` of the column, is the
         remedy; numbers beyond the sample's range are clipped, or kept with `tails="exact"`.
     stratified : bool
         Read four times `sample_rows` rows, and let every column take its rows from strata of its own values, the least
@@ -290,7 +290,7 @@ class TableTransformer(ColumnPlots, FittedRows):
 
         The first call is `fit`; its rows decide the grid and the centres that every later fit starts from. The result
         equals to the bit one fit of all rows with that grid and those centres, which a fresh `fit` of all rows would
-        choose anew. New levels of categorical columns join the old ones, unless these were declared.
+        choose anew. New categories of categorical columns join the old ones, unless these were declared.
 
         Parameters
         ----------

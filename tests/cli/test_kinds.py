@@ -40,7 +40,7 @@ def files(tmp_path_factory):
             ),
             "a_moment_with_a_zone": pa.array(seconds * 10**9 + 123_456_789, pa.timestamp("ns", "Europe/Berlin")),
             "city": pa.array(random.choice(["Ulm", "Bonn", None], ROWS)),
-            "a_long_name_of_a_column_of_levels": [f"level {i % 30}" for i in range(ROWS)],
+            "a_long_name_of_a_column_of_levels": [f"category {i % 30}" for i in range(ROWS)],
             "key": [f"k{i}" for i in range(ROWS)],
             "gone": np.zeros(ROWS),
         }
@@ -97,9 +97,9 @@ def test_the_document_of_info(files):
     assert columns["cents"]["codec"]["name"] == "decimal"
     assert columns["cents"]["minimum_text"] == f"{Decimal(columns['cents']['minimum']).scaleb(-2):f}"
     assert {"low", "high", "margin", "clip", "minimum_text"} <= set(columns["range"])
-    levels = columns["city"]["levels"]
-    assert {level["level"] for level in levels} == {"Ulm", "Bonn", None}
-    assert sum(level["rows"] for level in levels) == ROWS
+    categories = columns["city"]["levels"]
+    assert {category["level"] for category in categories} == {"Ulm", "Bonn", None}
+    assert sum(category["rows"] for category in categories) == ROWS
     assert len(columns["a_long_name_of_a_column_of_levels"]["levels"]) == 30
 
 
@@ -107,7 +107,7 @@ def test_evaluate_shows_every_kind_in_80_characters(files):
     folder, table, _ = files
     arguments = ("evaluate", folder / "t.parquet", "--model", folder / "m.gpuvgm")
     text = narrow(invoke(*arguments, env={"COLUMNS": "80"}).stdout)
-    for part in ("KS", "Wasserstein", "same level", "modal value", "handed through", "median relative", "skewness"):
+    for part in ("KS", "Wasserstein", "same category", "modal value", "handed through", "median relative", "skewness"):
         assert part in text
     found = document(*arguments)
     assert set(found["columns"]) == set(table.column_names) - {"gone"}

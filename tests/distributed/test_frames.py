@@ -267,6 +267,6 @@ def test_an_error_of_a_partition_names_its_first_row(frame):
     lazy = transformer.transform(dd.from_pandas(frame, npartitions=4))
     with (
         dask.config.set(scheduler="threads"),
-        pytest.raises(InputError, match="partition that begins at row 1[05]0.*no level"),
+        pytest.raises(InputError, match="partition that begins at row 1[05]0.*no category"),
     ):
         lazy.compute()

@@ -26,7 +26,7 @@ def rows():
             "number": np.random.default_rng(0).normal(size=ROWS).astype("f4"),
             "mode": np.arange(ROWS).astype("u1"),
             "word": words,
-            "level": words.dictionary_encode(),
+            "category": words.dictionary_encode(),
             "exact": decimals,
         }
     )
@@ -77,12 +77,12 @@ def test_flipped_bits_of_arrow_files_are_refused_or_read(tmp_path, kind, codec):
 @pytest.mark.parametrize("kind", ["file", "stream"])
 def test_an_index_that_leads_out_of_the_levels_is_named(tmp_path, kind):
     indices = pa.array([0, 1] * 500, pa.int32())
-    table = pa.table({"level": pa.DictionaryArray.from_arrays(indices, pa.array(["a", "b"]))})
+    table = pa.table({"category": pa.DictionaryArray.from_arrays(indices, pa.array(["a", "b"]))})
     body = bytearray(written(tmp_path / "x.arrow", table, kind=kind, chunk=400).read_bytes())
     place = body.rfind(np.array([0, 1] * 100, "i4").tobytes())
     body[place + 3] = 0x70
     (tmp_path / "x.arrow").write_bytes(body)
-    with pytest.raises(InputError, match=r'x\.arrow: damaged .* after row 800 \(column "level" holds no valid dict'):
+    with pytest.raises(InputError, match=r'x\.arrow: damaged .* after row 800 \(column "category" holds no valid dict'):
         followed(tmp_path / "x.arrow")
 
 
@@ -163,15 +163,15 @@ def test_every_flipped_bit_of_a_written_file_is_found(sealed):
 
 
 def test_indices_of_a_parquet_file_that_lead_out_of_its_dictionary_are_refused(tmp_path, monkeypatch):
-    batch = rows().select(["level"]).combine_chunks().to_batches()[0]
+    batch = rows().select(["category"]).combine_chunks().to_batches()[0]
     indices = pa.array(np.full(ROWS, 77, "i4"))
     wrong = pa.DictionaryArray.from_arrays(indices, batch.column(0).dictionary, safe=False)
     pq.write_table(rows(), tmp_path / "t.parquet")
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: [pa.record_batch([wrong], ["level"])])
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: [pa.record_batch([wrong], ["category"])])
     with pytest.raises(
-        InputError, match=r't\.parquet: damaged Parquet file: column "level" cannot be read after row 0'
+        InputError, match=r't\.parquet: damaged Parquet file: column "category" cannot be read after row 0'
     ):
-        list(open_source(tmp_path / "t.parquet").blocks(["level"], 100))
+        list(open_source(tmp_path / "t.parquet").blocks(["category"], 100))
 
 
 def test_a_large_file_is_checked_by_its_pages_and_not_read_twice(sealed, monkeypatch):

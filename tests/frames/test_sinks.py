@@ -26,7 +26,7 @@ def encoded():
             "Amount.mode": draws.integers(0, 9, ROWS, dtype=np.uint8),
             "wide.mode": draws.integers(0, 900, ROWS, dtype=np.uint16),
             "value": draws.standard_normal(ROWS),
-            "text": [f"level {i % 7}" for i in range(ROWS)],
+            "text": [f"category {i % 7}" for i in range(ROWS)],
             "row": np.arange(ROWS),
         }
     )

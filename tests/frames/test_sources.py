@@ -171,11 +171,11 @@ def test_object_columns_keep_one_type_over_all_blocks():
 
 def test_text_dictionaries_join_over_chunk_borders():
     chunks = pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["c", "a", "b"]).dictionary_encode()])
-    source = open_source(pa.table({"level": chunks}))
-    assert read(source, ["level"], 3).column(0).to_pylist() == ["a", "b", "c", "a", "b"]
-    frame = pl.DataFrame({"level": pl.Series(["a", "b", "a"], dtype=pl.Categorical), "text": ["x", "y", "z"]})
-    joined = read(open_source(pl.concat([frame, frame], rechunk=False)), ["level", "text"], 4)
-    assert joined.column("level").to_pylist() == ["a", "b", "a"] * 2
+    source = open_source(pa.table({"category": chunks}))
+    assert read(source, ["category"], 3).column(0).to_pylist() == ["a", "b", "c", "a", "b"]
+    frame = pl.DataFrame({"category": pl.Series(["a", "b", "a"], dtype=pl.Categorical), "text": ["x", "y", "z"]})
+    joined = read(open_source(pl.concat([frame, frame], rechunk=False)), ["category", "text"], 4)
+    assert joined.column("category").to_pylist() == ["a", "b", "a"] * 2
     assert joined.column("text").to_pylist() == ["x", "y", "z"] * 2
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.inference import is_level_type
+from gpuvgm.columns.inference import is_category_type
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
 from gpuvgm.io.arrow import is_number_type
@@ -25,7 +25,7 @@ def table_of(missing="some", shape="whole"):
     for name, values in arrow_columns(missing).items():
         shaped = SHAPES[shape](values)
         columns[f"{name}: pass"] = shaped
-        if is_level_type(values.type):
+        if is_category_type(values.type):
             columns[f"{name}: categorical"] = shaped
         if is_number_type(values.type):
             columns[f"{name}: continuous"] = shaped
@@ -181,7 +181,7 @@ def test_invalid_rows_are_left_out_of_columns_of_every_type():
 
 @pytest.mark.parametrize("kind", ["continuous", "general", "categorical"])
 def test_types_that_a_kind_cannot_hold_are_refused_by_name(kind):
-    holds = is_level_type if kind == "categorical" else is_number_type
+    holds = is_category_type if kind == "categorical" else is_number_type
     refused = {name: values for name, values in arrow_columns("some").items() if not holds(values.type)}
     assert {"list", "uuid", "binary"} <= set(refused)
     for values in refused.values():

@@ -64,7 +64,7 @@ class Written:
 
 
 def rows_of_every_kind(rows: int = ROWS, *, seed: int = 0) -> pa.Table:
-    """Numbers, decimals, times, text to pass on, and levels; most of them with gaps."""
+    """Numbers, decimals, times, text to pass on, and categories; most of them with gaps."""
     random = np.random.default_rng(seed)
     gaps = random.random(rows) < 0.1
     return pa.table(

@@ -41,7 +41,7 @@ COLUMNS = {
 
 
 def rows_of_every_column() -> pa.Table:
-    """A column of every kind, codec and type of levels."""
+    """A column of every kind, codec and type of categories."""
     random = np.random.default_rng(0)
     spikes = np.where(random.random(ROWS) < 0.3, 0.0, random.normal(5, 1, ROWS))
     whole = random.integers(0, 5000, ROWS)

@@ -33,7 +33,7 @@ SMALL = pa.table(
         "price": pa.array([Decimal(int(c)).scaleb(-2) for c in RANDOM.integers(-500, 500, ROWS)], pa.decimal128(9, 2)),
         "wide": pa.array([Decimal(int(c)) for c in RANDOM.integers(0, 500, ROWS)], pa.decimal128(30, 0)),
         "text": pa.array([f"t{i % 7}" for i in range(ROWS)]),
-        "level": pa.array([f"t{i % 3}" for i in range(ROWS)]).dictionary_encode(),
+        "category": pa.array([f"t{i % 3}" for i in range(ROWS)]).dictionary_encode(),
         "truth": pa.array(np.arange(ROWS) % 3 == 0),
         "nothing": pa.nulls(ROWS, pa.float64()),
     }

@@ -56,7 +56,7 @@ def expected(transformer: TableTransformer, rows: pa.Table, uniforms: dict[str, 
         if isinstance(column, MixtureColumn):
             block = [mixture_row(column, v, u) for v, u in zip(values, uniforms[column.name], strict=True)]
         elif isinstance(column, CategoricalColumn):
-            block = [np.array([level == v.as_py() for level in column.levels], float) for v in values]
+            block = [np.array([category == v.as_py() for category in column.categories], float) for v in values]
         else:
             assert isinstance(column, GeneralColumn)
             ends = np.array([column.minimum, column.maximum], float) + [-column.margin, column.margin]

@@ -11,7 +11,7 @@ import gpuvgm
 
 
 def table(rows, seed=0):
-    """Numbers, numbers with gaps, and levels."""
+    """Numbers, numbers with gaps, and categories."""
     random = np.random.default_rng(seed)
     amount = np.where(random.random(rows) < 0.4, random.normal(-2, 0.1, rows), random.lognormal(2, 0.7, rows)).round(2)
     gaps = pa.array(random.normal(50, 9, rows), mask=random.random(rows) < 0.1)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.columns.categories import LevelCounts
+from gpuvgm.columns.categories import CategoryCounts
 from gpuvgm.columns.numeric import Lowest
 from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.datasets.mixed_table import mixed_table_rows
@@ -169,8 +169,8 @@ def test_all_statistics_come_back():
     summary = gpuvgm.TableTransformer(effort="research").fit({"x": x}).summaries_["x"]
     held = {
         "numbers": summary,
-        "levels": LevelCounts.of(pa.array(["a", None, "b", "a"]), 7),
-        "times": LevelCounts.of(pa.array([1, 2, 2]).cast(pa.timestamp("us")), 0),
+        "levels": CategoryCounts.of(pa.array(["a", None, "b", "a"]), 7),
+        "times": CategoryCounts.of(pa.array([1, 2, 2]).cast(pa.timestamp("us")), 0),
         "lowest": Lowest(4, -(2**62)),
         "none": Lowest(0, None),
         "passed": RowCount(3, 1),
@@ -178,7 +178,7 @@ def test_all_statistics_come_back():
     back = unpacked(packed(held))
     assert packed(back) == packed(held)
     assert isinstance(back["numbers"], Summary) and back["numbers"].missing == 1
-    assert back["levels"].levels == held["levels"].levels and back["levels"].first_rows.tolist() == [7, 9, 8]
+    assert back["levels"].categories == held["levels"].categories and back["levels"].first_rows.tolist() == [7, 9, 8]
     assert [back[name] for name in ("lowest", "none", "passed")] == [held[n] for n in ("lowest", "none", "passed")]
 
 

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
-from gpuvgm.report.distance import LevelsDistance, NumbersDistance, RangeDistance, model_distance
+from gpuvgm.report.distance import CategoriesDistance, NumbersDistance, RangeDistance, model_distance
 
 SETTINGS = {"effort": "research", "max_iter": 20}
 RANDOM = np.random.default_rng(0)
@@ -36,14 +36,14 @@ def test_a_model_is_at_no_distance_from_itself() -> None:
     table = pa.table(
         {
             "x": np.where(RANDOM.random(3_000) < 0.3, 0.0, RANDOM.lognormal(0, 1, 3_000)),
-            "level": np.array(["a", "b"])[RANDOM.integers(0, 2, 3_000)],
+            "category": np.array(["a", "b"])[RANDOM.integers(0, 2, 3_000)],
             "r": RANDOM.random(3_000),
         }
     )
     fitted = TableTransformer({"x": {"kind": "mixed", "modal": [0]}, "r": "general"}, **SETTINGS).fit(table)
     columns = fitted.distance_to(fitted).columns
     assert (columns["x"].ks, columns["x"].wasserstein) == (0.0, 0.0)
-    assert columns["level"] == LevelsDistance(2, 2, 0.0)
+    assert columns["category"] == CategoriesDistance(2, 2, 0.0)
     assert columns["r"] == RangeDistance(1.0)
 
 
@@ -77,7 +77,7 @@ def test_other_origins_of_numbers_and_logarithms_do_not_matter() -> None:
 
 def test_levels_differ_by_half_the_sum_of_the_shares() -> None:
     here, there = (TableTransformer(**SETTINGS).fit({"l": np.array(list(text))}) for text in ("aabb" * 9, "aaac" * 9))
-    assert here.distance_to(there).columns["l"] == LevelsDistance(2, 2, 0.5)
+    assert here.distance_to(there).columns["l"] == CategoriesDistance(2, 2, 0.5)
 
 
 def test_the_document_is_json_and_the_text_fits_the_width() -> None:

@@ -15,7 +15,7 @@ from scipy import stats
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report
-from gpuvgm.report.figures import SHARES, LevelFigures, NumberFigures
+from gpuvgm.report.figures import SHARES, CategoryFigures, NumberFigures
 
 ROWS = 20_000
 
@@ -168,12 +168,12 @@ def test_general_columns(transformer: gpuvgm.TableTransformer, report: Report, t
 
 def test_levels(report: Report, table: pa.Table) -> None:
     city = report.columns["city"]
-    assert isinstance(city, LevelFigures)
-    assert [level.value for level in city.levels][:2] == ["a", "b"]
-    assert {level.text for level in city.levels} == {"a", "b", "c", "missing"}
-    for level in city.levels:
-        held = pc.is_null(table["city"]) if level.value is None else pc.equal(table["city"], level.value)
-        assert level.rows_before == level.rows_after == pc.sum(held).as_py()
+    assert isinstance(city, CategoryFigures)
+    assert [category.value for category in city.categories][:2] == ["a", "b"]
+    assert {category.text for category in city.categories} == {"a", "b", "c", "missing"}
+    for category in city.categories:
+        held = pc.is_null(table["city"]) if category.value is None else pc.equal(table["city"], category.value)
+        assert category.rows_before == category.rows_after == pc.sum(held).as_py()
     assert (city.level_agreement, city.total_variation, city.unknown_rows, city.level_count) == (1, 0, 0, 4)
 
 
@@ -191,19 +191,19 @@ def test_unknown_levels_are_lost() -> None:
         0.75,
         0.25,
     )
-    rows = {level.text: (level.rows_before, level.rows_after) for level in figures.levels}
+    rows = {category.text: (category.rows_before, category.rows_after) for category in figures.categories}
     assert rows == {"a": (1, 1), "missing": (2, 3), "b": (0, 0)}
 
 
 def test_many_levels_are_counted_and_the_top_listed() -> None:
-    values = [f"level {i % 100}" for i in range(1000)] + ["level 7"] * 9
+    values = [f"category {i % 100}" for i in range(1000)] + ["category 7"] * 9
     fitted = gpuvgm.TableTransformer({"x": "categorical"}).fit({"x": values})
     report = fitted.evaluate({"x": values})
     figures = report.columns["x"]
     assert figures.level_count == 100
-    assert figures.levels[0].value == "level 7"
-    assert sum(level.rows_before for level in figures.levels) + figures.other_rows_before == figures.rows
-    assert sum(level.rows_after for level in figures.levels) + figures.other_rows_after == figures.rows
+    assert figures.categories[0].value == "category 7"
+    assert sum(category.rows_before for category in figures.categories) + figures.other_rows_before == figures.rows
+    assert sum(category.rows_after for category in figures.categories) + figures.other_rows_after == figures.rows
     assert "and 95 more" in str(report)
 
 
@@ -312,7 +312,7 @@ def test_overall(report: Report) -> None:
         ("max_ks", -1, "Kolmogorov-Smirnov"),
         ("max_wasserstein", -1, "Wasserstein"),
         ("min_mode_agreement", 2, "mode agreement"),
-        ("min_level_agreement", 2, "level agreement"),
+        ("min_level_agreement", 2, "category agreement"),
     ],
 )
 def test_every_limit(report: Report, bound: str, limit: float, words: str) -> None:

@@ -162,14 +162,14 @@ def test_workers_change_nothing() -> None:
 
 
 def test_what_comes_from_data_is_escaped() -> None:
-    table = pa.table({EVIL: [0.5, 1.5, 2.5] * 40, "level": [EVIL, "a&b", "'\""] * 40, "of all": [EVIL] * 120})
+    table = pa.table({EVIL: [0.5, 1.5, 2.5] * 40, "category": [EVIL, "a&b", "'\""] * 40, "of all": [EVIL] * 120})
     report = gpuvgm.TableTransformer({"of all": "categorical"}, effort="research").fit(table).evaluate(table)
     for text in (report.to_html(title=EVIL), report._repr_html_()):
         assert "<script>alert" not in text
         found = parsed(text)
         assert len(found.all("script")) <= 1
         assert set(sections(found)) == set(table.column_names)
-        assert EVIL in [head.text for head in sections(found)["level"].all("th")]
+        assert EVIL in [head.text for head in sections(found)["category"].all("th")]
 
 
 def test_names_that_cannot_be_shown(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_columns_without_values_and_with_one() -> None:
     table = pa.table(
         {
             "nothing": pa.nulls(50, pa.float64()),
-            "no level": pa.nulls(50, pa.string()),
+            "no category": pa.nulls(50, pa.string()),
             "one": np.full(50, 3.5),
             "two": [1.0, 2.0] * 25,
             "huge": 1e305 * np.linspace(-1, 1, 50),
@@ -222,7 +222,7 @@ def test_columns_without_values_and_with_one() -> None:
             "zeros": np.zeros(50),
         }
     )
-    kinds = {name: "continuous" for name in ("one", "two", "huge", "tiny", "zeros")} | {"no level": "categorical"}
+    kinds = {name: "continuous" for name in ("one", "two", "huge", "tiny", "zeros")} | {"no category": "categorical"}
     fitted = gpuvgm.TableTransformer(kinds, effort="research").fit(table)
     for rows in (table, table.slice(0, 1)):
         found = sections(parsed(fitted.evaluate(rows).to_html()))

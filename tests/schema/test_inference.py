@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.inference import Finding, infer_kind, is_level_type
+from gpuvgm.columns.inference import Finding, infer_kind, is_category_type
 
 ROWS = 10_000
 
@@ -32,11 +32,11 @@ def test_a_constant_column_is_categorical():
 
 
 @pytest.mark.parametrize(
-    ("levels", "rows", "kind"), [(20, 200, "categorical"), (20, 199, "continuous"), (21, 2_100, "continuous")]
+    ("categories", "rows", "kind"), [(20, 200, "categorical"), (20, 199, "continuous"), (21, 2_100, "continuous")]
 )
 @pytest.mark.parametrize("type_", [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()])
-def test_few_different_numbers_are_categorical(levels, rows, kind, type_):
-    assert found(np.arange(rows) % levels, type_).kind == kind
+def test_few_different_numbers_are_categorical(categories, rows, kind, type_):
+    assert found(np.arange(rows) % categories, type_).kind == kind
 
 
 def test_missing_numbers_are_no_value():
@@ -205,7 +205,7 @@ def test_other_types_pass_through(values):
     finding = found(values)
     assert finding.kind == "pass"
     assert finding.reason.endswith("values, which only pass through")
-    assert not is_level_type(values.type)
+    assert not is_category_type(values.type)
 
 
 @pytest.mark.parametrize("type_", [pa.int32(), pa.float16(), pa.float64(), pa.null()])

@@ -70,14 +70,14 @@ def keys(url):
 
 @pytest.fixture(scope="session")
 def rows():
-    """A table with numbers that repeat, missing values and levels."""
+    """A table with numbers that repeat, missing values and categories."""
     draws = np.random.default_rng(5)
     x = np.where(draws.random(ROWS) < 0.5, draws.normal(0, 1, ROWS), draws.normal(20, 2, ROWS))
     return pa.table(
         {
             "x": pa.array(x, mask=draws.random(ROWS) < 0.1),
             "n": draws.integers(0, 100, ROWS),
-            "word": [f"level {i % 7}" for i in range(ROWS)],
+            "word": [f"category {i % 7}" for i in range(ROWS)],
         }
     )
 

@@ -83,12 +83,12 @@ def other_columns():
     low, high = -(2**63), 2**63 - 1
     return [
         town,
-        replace(town, name="paid", type="bool", levels=(True, None, False), counts=(5, 5, 1), first_rows=(1, 2, 0)),
+        replace(town, name="paid", type="bool", categories=(True, None, False), counts=(5, 5, 1), first_rows=(1, 2, 0)),
         replace(
-            town, name="size", type="int64", levels=(high, low, 0, None), unknown="ignore", declared=True,
+            town, name="size", type="int64", categories=(high, low, 0, None), unknown="ignore", declared=True,
             counts=(3, 1, 0, 0), first_rows=(0, 2, -1, -1),
         ),
-        replace(town, name="share", type="float", levels=(5e-324, float("inf"), -0.5, None)),
+        replace(town, name="share", type="float", categories=(5e-324, float("inf"), -0.5, None)),
         replace(
             town, name="grade", type="dictionary<values=string, indices=int8, ordered=1>",
             dictionary=("A", "b", "é\n\"", "never"),

@@ -378,15 +378,15 @@ def test_every_kind_of_format_3_is_as_it_was():
     assert (model["day"].modal_values, model["day"].minimum) == ((19_753,), HELD[3].first_day)
     assert (model["price"].minimum, model["price"].maximum) == HELD[3].prices
     city = model["city"]
-    assert (city.levels, city.counts, city.first_rows) == (
+    assert (city.categories, city.counts, city.first_rows) == (
         ("Ulm", "Köln", None, "東京"),
         (120, 60, 60, 60),
         (0, 1, 2, 4),
     )
-    assert model["paid"].levels == (True, False, None)
+    assert model["paid"].categories == (True, False, None)
     size = model["size"]
-    assert (size.levels, size.counts, size.unknown, size.declared) == ((1, 2, 3), (75, 75, 75), "ignore", True)
+    assert (size.categories, size.counts, size.unknown, size.declared) == ((1, 2, 3), (75, 75, 75), "ignore", True)
     assert model["grade"].dictionary == ("low", "high", "middle")
-    assert model["grade"].levels[0] == "high"
+    assert model["grade"].categories[0] == "high"
     assert (model["ratio"].clip, model["ratio"].margin, model["age"].margin) == (True, 0.0, 0.001)
     assert [model["age"].minimum, model["age"].maximum] == HELD[3].ages

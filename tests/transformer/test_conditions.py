@@ -71,7 +71,7 @@ def test_a_value_may_be_asked_for(transformer: TableTransformer, conditions: Con
     column = transformer.columns_["city"]
     for value in ("Köln", None):
         drawn = conditions.given("city", value, 3)
-        assert drawn.cell.tolist() == [column.levels.index(value)] * 3
+        assert drawn.cell.tolist() == [column.categories.index(value)] * 3
     zero = conditions.given("delay", 0, 1)
     delay = transformer.columns_["delay"]
     assert delay.order[zero.cell[0]] == delay.modal_values.index(0)

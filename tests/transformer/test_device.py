@@ -39,7 +39,7 @@ def arrays() -> dict[str, np.ndarray]:
         "large": random.integers(2**60, 2**60 + 10**6, ROWS),
         "small": random.integers(0, 120, ROWS).astype(np.int8),
         "wide": random.integers(2**63, 2**63 + 5000, ROWS, dtype=np.uint64),
-        "level": random.integers(0, 4, ROWS),
+        "category": random.integers(0, 4, ROWS),
         "truth": random.integers(0, 2, ROWS).astype(np.bool_),
         "logs": np.exp(random.normal(0, 1, ROWS)),
         "range": random.uniform(-3, 8, ROWS),
@@ -48,7 +48,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 COLUMNS = {
     "amount": {"kind": "mixed", "modal": [0.0]},
-    "level": "categorical",
+    "category": "categorical",
     "truth": "categorical",
     "logs": {"kind": "continuous", "log": True},
     "range": "general",
@@ -247,7 +247,7 @@ def test_evaluate(place: Any, baseline: TableTransformer) -> None:
         ("amount", np.inf, 'column "amount": 1 values are infinite.*row 4500'),
         ("amount", np.nan, 'column "amount": 1 values are missing.*row 4500'),
         ("range", np.nan, 'column "range": 1 values are missing.*row 4500'),
-        ("level", 77, 'column "level".*77.*row 4500'),
+        ("category", 77, 'column "category".*77.*row 4500'),
     ],
 )
 def test_wrong_rows_are_named(place: Any, baseline: TableTransformer, name: str, value: float, message: str) -> None:

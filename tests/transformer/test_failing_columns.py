@@ -21,7 +21,7 @@ ROWS = 3000
 def frame() -> pd.DataFrame:
     random = np.random.default_rng(0)
     made = pd.DataFrame({name: random.normal(size=ROWS) for name in "abc"})
-    made["level"] = random.choice(["x", "y"], ROWS)
+    made["category"] = random.choice(["x", "y"], ROWS)
     made.loc[[77, 1500], "b"] = np.inf
     return made
 
@@ -37,7 +37,7 @@ def test_the_others_finish_and_resume_fits_what_is_missing(frame: pd.DataFrame) 
         transformer.fit(frame)
     assert list(caught.value.failed) == ["b"]
     assert caught.value.fitted == 3
-    assert list(transformer.unfinished_.columns) == ["a", "c", "level"]
+    assert list(transformer.unfinished_.columns) == ["a", "c", "category"]
     with pytest.raises(NotFittedError, match='column "b"'):
         transformer.transform(frame)
     kept = transformer.unfinished_.columns["a"]
@@ -71,7 +71,7 @@ def test_a_failing_column_may_be_dropped_or_redeclared(frame: pd.DataFrame) -> N
     with pytest.raises(ColumnsFailed):
         transformer.fit(frame)
     transformer.set_params(columns={"b": "drop", "c": "general"}).fit(frame, resume=True)
-    assert list(transformer.columns_) == ["a", "c", "level"]
+    assert list(transformer.columns_) == ["a", "c", "category"]
     assert transformer.columns_["c"].kind == "general"
 
 
@@ -80,7 +80,7 @@ def test_a_resumed_fit_may_fail_again(frame: pd.DataFrame) -> None:
     for resume in (False, True):
         with pytest.raises(ColumnsFailed, match="row 77"):
             transformer.fit(frame, resume=resume)
-    assert list(transformer.unfinished_.columns) == ["a", "c", "level"]
+    assert list(transformer.unfinished_.columns) == ["a", "c", "category"]
 
 
 def test_unfinished_fits_are_saved_and_resumed(frame: pd.DataFrame, tmp_path) -> None:
@@ -108,13 +108,13 @@ def test_resume_needs_something_to_resume_and_the_same_source(frame: pd.DataFram
 
 def test_columns_with_too_many_levels_fail_alone() -> None:
     frame = pd.DataFrame({"a": np.arange(70_000.0), "key": [f"k{i}" for i in range(70_000)]})
-    with pytest.raises(ColumnsFailed, match='column "key": more than 65,535 levels'):
+    with pytest.raises(ColumnsFailed, match='column "key": more than 65,535 categories'):
         TableTransformer({"key": "categorical"}, effort="research").fit(frame)
 
 
 def test_partial_fit_changes_nothing_where_it_fails(frame: pd.DataFrame) -> None:
-    transformer = TableTransformer(effort="research").fit(frame[["a", "level"]])
+    transformer = TableTransformer(effort="research").fit(frame[["a", "category"]])
     before = transformer.model_
     with pytest.raises(InputError, match="1 values are infinite"):
-        transformer.partial_fit(pd.DataFrame({"a": [1.0, np.inf], "level": ["x", "z"]}))
+        transformer.partial_fit(pd.DataFrame({"a": [1.0, np.inf], "category": ["x", "z"]}))
     assert transformer.model_ is before

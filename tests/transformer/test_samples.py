@@ -25,7 +25,9 @@ def table() -> pa.Table:
     random = np.random.default_rng(0)
     x = random.lognormal(0, 1, ROWS)
     x[random.random(ROWS) < 0.2] = np.nan
-    return pa.table({"x": x, "row": np.arange(ROWS), "level": np.array(["a", "b", "c"])[random.integers(0, 3, ROWS)]})
+    return pa.table(
+        {"x": x, "row": np.arange(ROWS), "category": np.array(["a", "b", "c"])[random.integers(0, 3, ROWS)]}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +117,8 @@ def test_strata_hold_the_ends_and_the_share_of_missing_values(table: pa.Table) -
         before, after = (part[name].to_numpy() for part in (table, taken))
         assert (np.nanmin(before), np.nanmax(before)) == (np.nanmin(after), np.nanmax(after))
     assert abs(np.isnan(taken["x"].to_numpy()).mean() - np.isnan(table["x"].to_numpy()).mean()) < 1e-3
-    for level in "abc":
-        shares = [np.mean(part["level"].to_numpy(zero_copy_only=False) == level) for part in (table, taken)]
+    for category in "abc":
+        shares = [np.mean(part["category"].to_numpy(zero_copy_only=False) == category) for part in (table, taken)]
         assert abs(shares[0] - shares[1]) <= 2e-3
     quantiles = [np.nanquantile(part["x"].to_numpy(), np.linspace(0.01, 0.99, 99)) for part in (table, taken)]
     ranks = np.searchsorted(np.sort(table["x"].to_numpy()[~np.isnan(table["x"].to_numpy())]), quantiles[1])
@@ -156,7 +158,7 @@ def test_a_sample_fit_is_resumed_on_the_same_sample(table: pa.Table) -> None:
     columns = {"key": "categorical"}
     transformer = TableTransformer(columns, sample_rows=90_000, **SETTINGS)
     wide = wide.set_column(3, "key", pa.array([f"k{i}" for i in range(2 * ROWS)]))
-    with pytest.raises(ColumnsFailed, match="more than 65,535 levels"):
+    with pytest.raises(ColumnsFailed, match="more than 65,535 categories"):
         transformer.fit(wide)
     transformer.set_params(columns={"key": "drop"}).fit(wide, resume=True)
     fresh = TableTransformer({"key": "drop"}, sample_rows=90_000, **SETTINGS).fit(wide)
@@ -165,19 +167,19 @@ def test_a_sample_fit_is_resumed_on_the_same_sample(table: pa.Table) -> None:
 
 
 def test_a_level_that_the_sample_lacks_is_refused_or_ignored() -> None:
-    levels = np.array(["common"] * 20_000, object)
-    levels[-1] = "rare"
+    categories = np.array(["common"] * 20_000, object)
+    categories[-1] = "rare"
     with pytest.raises(InputError, match="rare"):
-        TableTransformer(sample_rows=100, **SETTINGS).fit({"l": levels}).transform({"l": levels})
-    ignoring = TableTransformer(sample_rows=100, unknown="ignore", **SETTINGS).fit({"l": levels})
-    assert len(ignoring.transform({"l": levels})["l.mode"]) == 20_000
+        TableTransformer(sample_rows=100, **SETTINGS).fit({"l": categories}).transform({"l": categories})
+    ignoring = TableTransformer(sample_rows=100, unknown="ignore", **SETTINGS).fit({"l": categories})
+    assert len(ignoring.transform({"l": categories})["l.mode"]) == 20_000
 
 
 @pytest.mark.parametrize("algorithm, effort", [("exact", "research"), ("auto", "best")])
 def test_other_algorithms_fit_the_sampled_table(path: Path, algorithm: str, effort: str) -> None:
     settings = {"algorithm": algorithm, "effort": effort, "max_iter": 5}
     fitted = TableTransformer({"x": "continuous"}, sample_rows=1_000, **settings).fit(path)
-    source = sampled_source(open_source(path), ["x", "row", "level"], 1_000, 0, stratified=False)
+    source = sampled_source(open_source(path), ["x", "row", "category"], 1_000, 0, stratified=False)
     again = TableTransformer({"x": "continuous"}, **settings).fit(source.table)
     assert np.array_equal(fitted.columns_["x"].means, again.columns_["x"].means)
 

@@ -123,7 +123,7 @@ def test_wrong_first_rows_are_refused(first_row: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("levels", "given", "cells"),
+    ("categories", "given", "cells"),
     [
         (pa.array([1, 2, 1]), pa.array([1.0, 2.0, 3.5, 1e300, 2**53 + 0.0]), [0, 1, None, None, None]),
         (pa.array([1, None, 1]), pa.array([float("nan"), 1.0]), [1, 0]),
@@ -140,10 +140,10 @@ def test_wrong_first_rows_are_refused(first_row: object) -> None:
         ),
     ],
 )
-def test_each_value_of_another_type_is_a_level_or_none(levels: pa.Array, given: pa.Array, cells: list[int]) -> None:
-    transformer = TableTransformer({"x": {"kind": "categorical", "unknown": "ignore"}}).fit(pa.table({"x": levels}))
+def test_each_value_of_another_type_is_a_level_or_none(categories: pa.Array, given: pa.Array, cells: list[int]) -> None:
+    transformer = TableTransformer({"x": {"kind": "categorical", "unknown": "ignore"}}).fit(pa.table({"x": categories}))
     assert transformer.transform(pa.table({"x": given}))["x.mode"].to_pylist() == cells
-    strict = TableTransformer({"x": "categorical"}).fit(pa.table({"x": levels}))
+    strict = TableTransformer({"x": "categorical"}).fit(pa.table({"x": categories}))
     if None in cells:
         row = cells.index(None)
         with pytest.raises(InputError, match=rf"{cells.count(None)} values .*first at pyarrow\.Table, row {row}\)"):

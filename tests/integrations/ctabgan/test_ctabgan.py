@@ -165,9 +165,9 @@ def test_general_columns(transformer, loans, matrix):
 
 def test_categorical_columns(transformer, loans, matrix):
     _, cells, column = block(transformer, "region", matrix)
-    assert column.levels == ("south", "north", "east")
-    for cell, level in enumerate(column.levels):
-        np.testing.assert_array_equal(cells[:, cell] == 1, (loans["region"] == level).to_numpy())
+    assert column.categories == ("south", "north", "east")
+    for cell, category in enumerate(column.categories):
+        np.testing.assert_array_equal(cells[:, cell] == 1, (loans["region"] == category).to_numpy())
 
 
 def test_round_trip(transformer, loans, matrix):
@@ -265,7 +265,7 @@ def test_general_rows_outside_the_range():
 
 def test_equal_levels_by_first_appearance():
     transformer = fitted_on(pd.DataFrame({"c": ["z", "a", "m", "a", "z", "m", "q"]}), categorical_list=["c"])
-    assert transformer.model[0].levels == ("z", "a", "m", "q")
+    assert transformer.model[0].categories == ("z", "a", "m", "q")
     with pytest.raises(InputError, match='"c".*new'):
         transformer.transform(pd.DataFrame({"c": ["a", "new"]}))
 

@@ -183,7 +183,7 @@ def test_conditions_point_at_the_cell_of_the_value(summarised, flights, column):
 
 
 @pytest.mark.parametrize(
-    ("levels", "value"),
+    ("categories", "value"),
     [
         (["x", None, "y"], None),
         (["x", None, "y"], np.nan),
@@ -196,9 +196,9 @@ def test_conditions_point_at_the_cell_of_the_value(summarised, flights, column):
         ([1, 2, 3], 3.0),
     ],
 )
-def test_conditions_in_other_words(ctgan, levels, value):
-    rows = pd.DataFrame({"x": np.arange(6.0), "c": np.tile(np.asarray(levels, object), 2)}).infer_objects()
-    rows["c"] = rows["c"].astype(getattr(levels, "dtype", rows["c"].dtype))
+def test_conditions_in_other_words(ctgan, categories, value):
+    rows = pd.DataFrame({"x": np.arange(6.0), "c": np.tile(np.asarray(categories, object), 2)}).infer_objects()
+    rows["c"] = rows["c"].astype(getattr(categories, "dtype", rows["c"].dtype))
     transformer = fitted(rows, ["c"])
     cell = transformer.convert_column_name_value_to_id("c", value)["value_id"]
     back = transformer.inverse_transform(transformer.transform(rows))["c"]
@@ -288,9 +288,9 @@ def test_arrays_come_back_as_arrays(ctgan, rows, discrete):
         "datetime",
         "string",
         "object",
-        "float levels",
-        "Int64 levels",
-        "boolean levels",
+        "float categories",
+        "Int64 categories",
+        "boolean categories",
     ],
 )
 def test_dtypes_come_back(ctgan, values, discrete):

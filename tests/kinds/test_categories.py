@@ -1,4 +1,4 @@
-"""Levels: one form of every value, counts that merge in any order, and the way back."""
+"""Categories: one form of every value, counts that merge in any order, and the way back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.categories import LevelCounts, LevelIndex, array_of, levels_of, plain_values
-from gpuvgm.columns.text import level_text
+from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, categories_of, plain_values
+from gpuvgm.columns.text import category_text
 from gpuvgm.errors import InputError
 
 CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -37,9 +37,9 @@ CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
 def test_levels_come_back(name: str) -> None:
     type_, values = CASES[name]
     plain = plain_values(pa.array(values, type_))
-    levels = levels_of(plain)
-    assert all(level is None or isinstance(level, (str, int, float, bool)) for level in levels)
-    assert array_of(levels, type_).equals(plain)
+    categories = categories_of(plain)
+    assert all(category is None or isinstance(category, (str, int, float, bool)) for category in categories)
+    assert array_of(categories, type_).equals(plain)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -47,8 +47,8 @@ def test_levels_come_back(name: str) -> None:
 def test_every_value_finds_its_level(name: str, as_dictionary: bool) -> None:
     type_, values = CASES[name]
     given_ = pa.array(values, type_)
-    counts = LevelCounts.of(given_.dictionary_encode() if as_dictionary else given_, 100).ordered()
-    index = LevelIndex(counts.levels, type_)
+    counts = CategoryCounts.of(given_.dictionary_encode() if as_dictionary else given_, 100).ordered()
+    index = CategoryIndex(counts.categories, type_)
     cells = index.find(given_.dictionary_encode() if as_dictionary else given_)
     assert cells.min() >= 0
     assert index.take(cells).equals(plain_values(given_))
@@ -58,15 +58,15 @@ def test_every_value_finds_its_level(name: str, as_dictionary: bool) -> None:
 
 
 def test_blank_text_nan_and_negative_zero_are_one_level_each() -> None:
-    assert LevelCounts.of(pa.array(["", " ", None, "\t", "x"]), 0).levels == (None, "x")
-    assert LevelCounts.of(pa.array([-0.0, 0.0, None, float("nan")]), 0).levels == (0.0, None)
+    assert CategoryCounts.of(pa.array(["", " ", None, "\t", "x"]), 0).categories == (None, "x")
+    assert CategoryCounts.of(pa.array([-0.0, 0.0, None, float("nan")]), 0).categories == (0.0, None)
 
 
 def test_slices_of_dictionaries() -> None:
     values = pa.array(["a", "b", None, "c", "b"]).dictionary_encode()
-    counts = LevelCounts.of(values.slice(1, 3), 1)
-    assert dict(zip(counts.levels, counts.counts.tolist(), strict=True)) == {"b": 1, None: 1, "c": 1}
-    assert LevelIndex(("c", None, "b"), pa.string()).find(values.slice(1, 3)).tolist() == [2, 1, 0]
+    counts = CategoryCounts.of(values.slice(1, 3), 1)
+    assert dict(zip(counts.categories, counts.counts.tolist(), strict=True)) == {"b": 1, None: 1, "c": 1}
+    assert CategoryIndex(("c", None, "b"), pa.string()).find(values.slice(1, 3)).tolist() == [2, 1, 0]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=30), st.data())
@@ -74,21 +74,21 @@ def test_counts_merge_in_any_order(values: list[str | None], data: st.DataObject
     cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
     borders = [0, *cuts, len(values)]
     parts = [
-        LevelCounts.of(pa.array(values[a:b], pa.string()), a) for a, b in zip(borders[:-1], borders[1:], strict=True)
+        CategoryCounts.of(pa.array(values[a:b], pa.string()), a) for a, b in zip(borders[:-1], borders[1:], strict=True)
     ]
-    whole = LevelCounts.of(pa.array(values, pa.string()), 0).ordered()
-    merged = reduce(LevelCounts.merge, data.draw(st.permutations(parts))).ordered()
-    assert merged.levels == whole.levels
+    whole = CategoryCounts.of(pa.array(values, pa.string()), 0).ordered()
+    merged = reduce(CategoryCounts.merge, data.draw(st.permutations(parts))).ordered()
+    assert merged.categories == whole.categories
     np.testing.assert_array_equal(merged.counts, whole.counts)
     np.testing.assert_array_equal(merged.first_rows, whole.first_rows)
 
 
 def test_levels_that_never_occurred_have_no_first_row() -> None:
-    one = LevelCounts("string", 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
-    other = LevelCounts("string", 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
+    one = CategoryCounts("string", 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
+    other = CategoryCounts("string", 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
     for merged in (one.merge(other).ordered(), other.merge(one).ordered()):
         assert merged.rows == 4
-        assert merged.levels[0] == "a"
+        assert merged.categories[0] == "a"
         assert merged.counts.tolist() == [4, 0, 0]
         assert merged.first_rows.tolist() == [2, -1, -1]
 
@@ -105,19 +105,19 @@ def test_levels_that_never_occurred_have_no_first_row() -> None:
         ("bool", True, "True"),
     ],
 )
-def test_texts_of_levels(type_: str, level: Any, text: str) -> None:
-    assert level_text(type_, level) == text
+def test_texts_of_levels(type_: str, category: Any, text: str) -> None:
+    assert category_text(type_, category) == text
 
 
 def test_order_is_by_count_then_first_appearance() -> None:
     rows = ["c", "a", "b", "b", "a", None]
     column = TableTransformer().fit({"x": np.array(rows, object)}).columns_["x"]
-    assert column.levels == ("a", "b", "c", None)
+    assert column.categories == ("a", "b", "c", None)
 
 
 def test_a_new_level_is_refused_or_has_no_cell() -> None:
     known, new = {"x": np.array(["a", "b", "a"])}, {"x": np.array(["b", "q", "a"])}
-    with pytest.raises(InputError, match=r"column \"x\": 1 values \(such as 'q'\) are no level .* row 1"):
+    with pytest.raises(InputError, match=r"column \"x\": 1 values \(such as 'q'\) are no category .* row 1"):
         TableTransformer().fit(known).transform(new)
     lenient = TableTransformer(unknown="ignore").fit(known)
     np.testing.assert_array_equal(lenient.transform(new, layout="onehot"), [[0, 1], [0, 0], [1, 0]])
@@ -136,7 +136,7 @@ def test_declared_categories_stand_whether_they_occur_or_not() -> None:
     spec = {"x": {"kind": "categorical", "categories": ["low", "mid", "high", None]}}
     transformer = TableTransformer(spec).fit({"x": np.array(["high", "low", "high"])})
     column = transformer.columns_["x"]
-    assert column.levels == ("high", "low", "mid", None)
+    assert column.categories == ("high", "low", "mid", None)
     assert column.counts == (2, 1, 0, 0)
     assert column.describe_cells()[0] == {"cell": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
     assert column.describe_cells()[3] == {"cell": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
@@ -144,7 +144,7 @@ def test_declared_categories_stand_whether_they_occur_or_not() -> None:
     with pytest.raises(InputError, match=r"column \"x\": 'top' \(first at row 1\) is none of the declared"):
         TableTransformer(spec).fit({"x": np.array(["low", "top"])})
     transformer.partial_fit({"x": np.array(["mid", "mid", "mid"])})
-    assert transformer.columns_["x"].levels == ("mid", "high", "low", None)
+    assert transformer.columns_["x"].categories == ("mid", "high", "low", None)
 
 
 def test_categories_of_another_type_are_refused() -> None:

@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.base import MISSING, EncodingOptions, Slice
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import LevelIndex, plain_values, value_type
+from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
 from gpuvgm.columns.passthrough import PassedColumn, RowCount
-from gpuvgm.columns.text import level_text
+from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
-from gpuvgm.report.figures import LevelFigures, PassedFigures, ValueCount
+from gpuvgm.report.figures import CategoryFigures, PassedFigures, ValueCount
 
-LISTED_LEVELS = 20
+LISTED_CATEGORIES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class LevelStatistics:
-    """Rows of each level before and after, then those of no level and those missing without a level for it.
+class CategoryStatistics:
+    """Rows of each category before and after, then those of no category and those missing without a category for it.
 
     Parameters
     ----------
-    before, after : ndarray of shape (levels + 2,), int64
+    before, after : ndarray of shape (categories + 2,), int64
         Rows.
     agreeing : int
-        Rows whose level comes back.
+        Rows whose category comes back.
     """
 
     before: NDArray[np.int64]
@@ -42,12 +42,12 @@ class LevelStatistics:
         """All rows."""
         return int(np.sum(self.before))
 
-    def merge(self, other: LevelStatistics) -> LevelStatistics:
+    def merge(self, other: CategoryStatistics) -> CategoryStatistics:
         """Statistics of both sets of rows."""
-        return LevelStatistics(self.before + other.before, self.after + other.after, self.agreeing + other.agreeing)
+        return CategoryStatistics(self.before + other.before, self.after + other.after, self.agreeing + other.agreeing)
 
 
-class LevelTrial:
+class CategoryTrial:
     """The round trip of a categorical column.
 
     Parameters
@@ -59,15 +59,15 @@ class LevelTrial:
     options : EncodingOptions
         How to encode.
     sample : pyarrow.Table
-        Not used: levels need no grid.
+        Not used: categories need no grid.
     """
 
     def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions, sample: pa.Table) -> None:
         self._column = column
         self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
-        self._index = LevelIndex(column.levels, value_type(type_of(column.type)))
+        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
 
-    def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[LevelStatistics, None]:
+    def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[CategoryStatistics, None]:
         """Statistics of consecutive rows; all of them are valid."""
         unknown, absent = self._column.width, self._column.width + 1
         coded = self._encode(Slice(values, first_row))
@@ -79,28 +79,31 @@ class LevelTrial:
         after = self._index.find(self._decode(coded, first_row).array)
         after[after < 0] = absent
         agreeing = int(np.count_nonzero(before == after))
-        return LevelStatistics(_counted(before, absent + 1), _counted(after, absent + 1), agreeing), None
+        return CategoryStatistics(_counted(before, absent + 1), _counted(after, absent + 1), agreeing), None
 
-    def figures(self, statistics: LevelStatistics) -> LevelFigures:
+    def figures(self, statistics: CategoryStatistics) -> CategoryFigures:
         """The counts as figures."""
         column, rows = self._column, statistics.rows
         missing = int(statistics.before[-1])
-        if MISSING in column.levels:
+        if MISSING in column.categories:
             missing += int(statistics.before[column.positions[MISSING]])
-        top = np.argsort(-statistics.before[: column.width], kind="stable")[:LISTED_LEVELS]
-        levels = [column.levels[cell] for cell in top]
-        return LevelFigures(
+        top = np.argsort(-statistics.before[: column.width], kind="stable")[:LISTED_CATEGORIES]
+        categories = [column.categories[cell] for cell in top]
+        return CategoryFigures(
             rows=rows,
             missing=missing,
             level_agreement=statistics.agreeing / rows if rows else 1.0,
             total_variation=float(np.sum(np.abs(statistics.after - statistics.before))) / (2 * rows) if rows else 0.0,
             unknown_rows=int(statistics.before[column.width]),
             level_count=column.width,
-            levels=tuple(
+            categories=tuple(
                 ValueCount(
-                    level, level_text(column.type, level), int(statistics.before[cell]), int(statistics.after[cell])
+                    category,
+                    category_text(column.type, category),
+                    int(statistics.before[cell]),
+                    int(statistics.after[cell]),
                 )
-                for level, cell in zip(levels, top, strict=True)
+                for category, cell in zip(categories, top, strict=True)
             ),
             other_rows_before=int(np.sum(statistics.before[: column.width]) - np.sum(statistics.before[top])),
             other_rows_after=int(np.sum(statistics.after[: column.width]) - np.sum(statistics.after[top])),
@@ -112,7 +115,7 @@ def _counted(cells: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 
 
 class PassedTrial:
-    """A column that is handed through; there is nothing to lose. Parameters as for `LevelTrial`."""
+    """A column that is handed through; there is nothing to lose. Parameters as for `CategoryTrial`."""
 
     def __init__(self, engine: Engine, column: PassedColumn, options: EncodingOptions, sample: pa.Table) -> None:
         pass
