@@ -69,6 +69,16 @@ def test_what_is_shown_is_read_again(case: tuple[DatetimeCodec, list[int | None]
             assert codec.parse(text) == value
 
 
+@pytest.mark.parametrize("text", ["timestamp[ns]", "date32[day]", "duration[us]"])
+def test_equality_holds_at_the_ends_of_a_type(text: str) -> None:
+    codec = DatetimeCodec(text, 0)
+    for end in codec.limits:
+        column = pa.array([end, 0], pa.int32() if text.startswith("date32") else pa.int64()).cast(type_of(text))
+        assert codec.equals(column, end).tolist() == [True, False]
+    assert not np.any(codec.equals(column, codec.limits[0] - 1))
+    assert not np.any(codec.equals(column, 0.5))
+
+
 def test_nanoseconds_beyond_floats() -> None:
     now = 1_706_659_200_123_456_789
     column = column_of([now, now + 1, None], "timestamp[ns, tz=UTC]")
@@ -192,6 +202,7 @@ def test_other_time_zones(zone: str, text: str) -> None:
                                     "2024-01-31T00:00:00.0000001"]),
         ("timestamp[us, tz=Nowhere/At_All]", "2024-01-31"),
         ("timestamp[us]", "2024-01-31T00:00Z"),
+        ("timestamp[s, tz=Europe/Berlin]", np.datetime64(2**62, "s")),
         ("timestamp[us]", pd.Timestamp("2024-01-31", tz="UTC")),
         ("timestamp[ns]", "2263-01-01"),
         ("date32[day]", "2024-01-31T00:01"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 
@@ -13,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.engines import native_is_built
 from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.mixture import summary_fit
 from tests.estimator.cases import COVARIANCE_TYPES, PRIOR_TYPES, blobs, skewed
 from tests.estimator.closeness import assert_array_close, assert_identical, assert_same_bounds, assert_same_parameters
 from tests.estimator.closeness import counts as counts_of
@@ -219,6 +221,34 @@ def test_automatic_is_the_summary_for_many_rows_of_one_feature() -> None:
     assert 0.0 <= summary.fit_error_ <= 1e-8
     assert_same_parameters(summary, exact, 1e-8)
     assert_same_bounds(summary, exact, 1e-10)
+
+
+@pytest.mark.parametrize("init", ["kmeans", "random_from_data", "random"])
+def test_the_rows_take_over_where_the_summary_misses_its_promise(
+    init: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = skewed(np.random.default_rng(1), 5_000, 1)
+    settings = {"algorithm": "summary", "n_components": 3, "init_params": init, "tol": 0.0}
+    with caplog.at_level(logging.INFO, "gpuvgm"):
+        summary = mixture(**settings).fit(x)
+        assert "fitted on a summary of the rows, within" in caplog.text
+        caplog.clear()
+        monkeypatch.setattr(summary_fit, "LARGEST_FIT_ERROR", -1.0)
+        rows = mixture(**settings).fit(x)
+    assert "another pass with a finer grid" in caplog.text
+    assert "exact EM: a fit on the summary may be" in caplog.text
+    assert rows.fit_error_ == 0.0
+    assert_same_parameters(rows, summary, 1e-8)
+
+
+def test_the_rows_take_over_after_a_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = skewed(np.random.default_rng(1), 5_000, 1)
+    settings = {"algorithm": "summary", "effort": "best"}
+    summary = mixture(**settings).fit(x)
+    monkeypatch.setattr(summary_fit, "LARGEST_FIT_ERROR", -1.0)
+    rows = mixture(**settings).fit(x)
+    assert rows.fit_error_ == 0.0
+    assert rows.lower_bound_ >= summary.lower_bound_ - 1e-7 * abs(summary.lower_bound_)
 
 
 @pytest.mark.parametrize("features", [1, 2])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, categories_of, plain_values
+from gpuvgm.columns.text import category_text
 from gpuvgm.errors import InputError
 
 CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -82,6 +83,32 @@ def test_counts_merge_in_any_order(values: list[str | None], data: st.DataObject
     np.testing.assert_array_equal(merged.first_rows, whole.first_rows)
 
 
+def test_levels_that_never_occurred_have_no_first_row() -> None:
+    one = CategoryCounts("string", 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
+    other = CategoryCounts("string", 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
+    for merged in (one.merge(other).ordered(), other.merge(one).ordered()):
+        assert merged.rows == 4
+        assert merged.categories[0] == "a"
+        assert merged.counts.tolist() == [4, 0, 0]
+        assert merged.first_rows.tolist() == [2, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("type_", "level", "text"),
+    [
+        ("string", None, "missing"),
+        ("string", "x" * 40, "x" * 40),
+        ("string", "x" * 41, "x" * 37 + "..."),
+        ("dictionary<values=date32[day], indices=int8, ordered=0>", 1, "1970-01-02"),
+        ("timestamp[s]", 60, "1970-01-01T00:01:00"),
+        ("int64", -7, "-7"),
+        ("bool", True, "True"),
+    ],
+)
+def test_texts_of_levels(type_: str, category: Any, text: str) -> None:
+    assert category_text(type_, category) == text
+
+
 def test_order_is_by_count_then_first_appearance() -> None:
     rows = ["c", "a", "b", "b", "a", None]
     column = TableTransformer().fit({"x": np.array(rows, object)}).columns_["x"]
@@ -111,6 +138,8 @@ def test_declared_categories_stand_whether_they_occur_or_not() -> None:
     column = transformer.columns_["x"]
     assert column.categories == ("high", "low", "mid", None)
     assert column.counts == (2, 1, 0, 0)
+    assert column.describe_cells()[0] == {"cell": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
+    assert column.describe_cells()[3] == {"cell": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
     assert transformer.transform({"x": np.array(["mid", None], object)})["x.mode"].tolist() == [2, 3]
     with pytest.raises(InputError, match=r"column \"x\": 'top' \(first at row 1\) is none of the declared"):
         TableTransformer(spec).fit({"x": np.array(["low", "top"])})

@@ -17,7 +17,8 @@ from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
 from gpuvgm.mixture.search import Effort, SearchResult, cell_starts, coarse_cells, search_cells
-from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.statistics import _APART as APART
+from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics
 from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Cells
 
@@ -94,6 +95,60 @@ def test_a_step_too_far_is_shortened_to_something_that_rows_can_be(s: ComponentS
     for sign in (1e6, -1e6):
         moved = s.moved(np.full(3 * len(s.counts), sign))
         assert np.all(moved.counts > 0) and np.all(moved.second > 0)
+
+
+@st.composite
+def gaussians(draw: Callable[..., float]) -> GaussianStatistics:
+    """Statistics of rows with three features, whole or diagonal."""
+    rows = np.random.default_rng(draw(st.integers(0, 1000)))
+    k, diagonal = draw(st.integers(1, 4)), draw(st.booleans())
+    counts, means, factors = rows.uniform(1, 100, k), rows.normal(0, 10, (k, 3)), rows.normal(0, 2, (k, 3, 3))
+    d = rows.normal(0, 1, (k, 3))
+    second = counts[:, None, None] * (factors @ np.swapaxes(factors, 1, 2) + d[:, :, None] * d[:, None, :])
+    second = np.diagonal(second, axis1=1, axis2=2).copy() if diagonal else second
+    return GaussianStatistics(means - d, counts, counts[:, None] * d, second, 1.0)
+
+
+def gaussian_moments(s: GaussianStatistics) -> np.ndarray:
+    at_zero = s.about(np.zeros_like(s.reference))
+    return np.concatenate([np.sum(sums, axis=0).ravel() for sums in (at_zero.counts, at_zero.first, at_zero.second)])
+
+
+@given(gaussians(), st.integers(0, 3))
+def test_sums_of_several_features_keep_mass_and_moments(s: GaussianStatistics, component: int) -> None:
+    k = len(s.counts)
+    split = s.split(component % k)
+    assert len(split.counts) == k + 1
+    for changed in (split, s.padded(k + 3), s.take(np.arange(k)[::-1]), s.about(np.full((k, 3), 7.0))):
+        np.testing.assert_allclose(gaussian_moments(changed), gaussian_moments(s), rtol=1e-9, atol=1e-6)
+    np.testing.assert_array_equal(s.padded(k + 3).counts[k:], 0.0)
+    twice = gaussian_moments(s.plus(s.about(s.reference + 1.0)))
+    np.testing.assert_allclose(twice, 2 * gaussian_moments(s), rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_a_component_is_cut_across_its_longest_axis(diagonal: bool) -> None:
+    """Longest in units of the features' deviations: the second feature, though the first has wider rows."""
+    variances = np.array([[100.0, 1.0], [100.0, 4.0]])
+    means, counts = np.array([[-1000.0, 0.0], [1000.0, 0.0]]), np.array([50.0, 50.0])
+    second = counts[:, None] * variances
+    second = second if diagonal else second[:, :, None] * np.eye(2)
+    split = GaussianStatistics(means, counts, np.zeros((2, 2)), second, 0.0).split(0)
+    np.testing.assert_array_equal(split.counts, [25.0, 50.0, 25.0])
+    np.testing.assert_allclose(split.reference[[0, 2], 0], -1000.0)
+    np.testing.assert_allclose(np.sort(split.reference[[0, 2], 1]), [-APART, APART])
+    np.testing.assert_array_equal(split.reference[1], means[1])
+    np.testing.assert_array_equal(split.first, 0.0)
+
+
+@given(gaussians())
+def test_moving_several_features_reaches_the_coordinates_asked_for(s: GaussianStatistics) -> None:
+    start = s.coordinates()
+    k = len(s.counts)
+    step = np.full(len(start), 1e-4)
+    if not s.diagonal:  # the upper triangles of the factors stay 0
+        step[4 * k :] *= np.tile(np.tri(3).ravel(), k)
+    np.testing.assert_allclose(s.moved(step).coordinates(), start + step, rtol=1e-7, atol=1e-7)
 
 
 def test_quasi_newton_finds_the_top_of_a_parabola() -> None:

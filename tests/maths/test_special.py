@@ -6,28 +6,45 @@ import numpy as np
 import pytest
 from scipy import special as scipy_special
 
+from gpuvgm.engines import native_is_built
 from gpuvgm.mixture import special
 
 ARGUMENTS = np.concatenate([10.0 ** np.linspace(-6, 12, 4001), np.linspace(0.5, 3, 1001), [1.0, 2.0]])
 
 
-def test_log_is_within_two_ulp() -> None:
-    ours, theirs = special.log(ARGUMENTS), np.log(ARGUMENTS)
+@pytest.fixture(params=["numpy", "native"])
+def functions(request: pytest.FixtureRequest) -> special.Functions:
+    """Both implementations in turn."""
+    if request.param == "numpy":
+        return special.IN_NUMPY
+    if not native_is_built():
+        pytest.skip("the C++ extension was not built")
+    return special.Functions(special.log, special.digamma, special.gammaln)
+
+
+@pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")
+@pytest.mark.parametrize("name", special.Functions._fields)
+def test_both_give_the_same_bits(name: str) -> None:
+    np.testing.assert_array_equal(getattr(special, name)(ARGUMENTS), getattr(special.IN_NUMPY, name)(ARGUMENTS))
+
+
+def test_log_is_within_two_ulp(functions: special.Functions) -> None:
+    ours, theirs = functions.log(ARGUMENTS), np.log(ARGUMENTS)
     assert np.max(np.abs(ours - theirs) / np.maximum(np.spacing(np.abs(theirs)), 2.0**-54)) <= 2
 
 
-def test_log_of_subnormal_and_huge() -> None:
+def test_log_of_subnormal_and_huge(functions: special.Functions) -> None:
     x = np.array([5e-324, 2.2e-308, 1.7e308, 1.0])
-    np.testing.assert_allclose(special.log(x), np.log(x), rtol=3e-16, atol=0)
+    np.testing.assert_allclose(functions.log(x), np.log(x), rtol=3e-16, atol=0)
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("digamma", 4e-15), ("gammaln", 3e-14)])
-def test_against_scipy(name: str, tolerance: float) -> None:
-    ours, theirs = getattr(special, name)(ARGUMENTS), getattr(scipy_special, name)(ARGUMENTS)
+def test_against_scipy(functions: special.Functions, name: str, tolerance: float) -> None:
+    ours, theirs = getattr(functions, name)(ARGUMENTS), getattr(scipy_special, name)(ARGUMENTS)
     assert np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))) < tolerance
 
 
-def test_recurrences() -> None:
+def test_recurrences(functions: special.Functions) -> None:
     x = np.array([0.3, 1.7, 25.0])
-    np.testing.assert_allclose(special.digamma(x + 1), special.digamma(x) + 1 / x, rtol=1e-14)
-    np.testing.assert_allclose(special.gammaln(x + 1), special.gammaln(x) + np.log(x), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(functions.digamma(x + 1), functions.digamma(x) + 1 / x, rtol=1e-14)
+    np.testing.assert_allclose(functions.gammaln(x + 1), functions.gammaln(x) + np.log(x), rtol=1e-13, atol=1e-14)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.summary.grid import Grid, keys_of
+from gpuvgm.mixture.accumulate import WeightedSums
+from gpuvgm.summary.grid import DIRECTORY_DTYPE, Grid, keys_of
 from gpuvgm.summary.summary import Cells, Summary
 from tests.maths.test_grid import grid_of
 from tests.shapes import SHAPES, shape
@@ -75,7 +80,8 @@ def test_128_bit_sums_carry(grid: Grid) -> None:
 
 def test_scatter_of_a_huge_cell_is_exact(grid: Grid) -> None:
     small = Summary.from_array(np.array([1.234, 1.2341]), grid)
-    n, s1, s2 = 3 << 24, 7 * (3 << 24) + 5, 49 * (3 << 24) + 70 + 3
+    n = 3 << 24
+    s1, s2 = 7 * n + n // 2, 56 * n + n // 2 + 3  # half of the rows at position 7, half at 8
     big = replace(
         small,
         cell=small.cell[:1],
@@ -88,6 +94,20 @@ def test_scatter_of_a_huge_cell_is_exact(grid: Grid) -> None:
                            second=np.array([1], np.uint64)).cells().scatter[0] / 0.5)  # fmt: skip
     expected = float(Fraction(s2) - Fraction(s1**2, n))
     assert big.cells().scatter[0] == pytest.approx(expected * unit**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_weighted_sums_are_those_of_a_summary(name: str) -> None:
+    x = shape(name, 5_000)
+    grid, y = grid_of(x)
+    expected = Summary.from_array(x, grid).cells()
+    parts = [WeightedSums.of(part, np.full(len(part), 0.5), grid) for part in (x[::2], x[1::2])]
+    found = parts[0].merge(parts[1]).cells()
+    np.testing.assert_array_equal(found.weight, 0.5 * expected.weight)
+    tolerance = 1e-9 * np.max(np.abs(y))
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5, atol=tolerance)
+    mean, parts_mean = (np.sum(cells.weight * cells.mean) / cells.rows for cells in (expected, found))
+    assert parts_mean == pytest.approx(mean, rel=1e-9, abs=tolerance)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -170,6 +190,79 @@ def test_damaged_summary_is_refused(column: np.ndarray, grid: Grid, tmp_path: Pa
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ModelFileError, match="damaged"):
         Summary.load(path)
+
+
+def _windows(change: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
+    return {
+        "windows": lambda given: change(np.frombuffer(bytes.fromhex(given), DIRECTORY_DTYPE).copy()).tobytes().hex()
+    }
+
+
+def _shifted(windows: np.ndarray) -> np.ndarray:
+    windows["first"] += 1
+    return windows
+
+
+HEADERS = {
+    "a newer format": ({"format": 10**6}, "no summary of this version"),
+    "windows out of order": (_windows(lambda windows: windows[::-1]), "windows of its grid are out of order"),
+    "a rest too few": ({"rests": lambda given: given[16:]}, "windows of its grid are out of order"),
+    "cells out of place": (_windows(_shifted), "windows of its grid do not follow each other"),
+    "a scale that is no power of two": ({"scale": (3.0).hex()}, "no frame"),
+    "a centre that is none": ({"centre": "nan"}, "no frame"),
+    "a key below 0": ({"hot_key": "-1"}, "no frame"),
+    "a midpoint twice": ({"midpoints": lambda given: given[:16] * 2}, "midpoints or anchors"),
+    "an anchor twice": ({"anchors": np.full(2, 2**63, np.uint64).tobytes().hex()}, "midpoints or anchors"),
+    "an infinite anchor": ({"anchors": keys_of(np.array([np.inf])).tobytes().hex()}, "midpoints or anchors"),
+    "a count below 0": ({"missing": -1}, "counts that are no whole numbers"),
+    "a count that is true": ({"infinite": True}, "counts that are no whole numbers"),
+    "a modal count too large": ({"modal": [2**63]}, "counts that are no whole numbers"),
+    "a minimum that is none": ({"minimum": "nan"}, "range is none"),
+    "a maximum that is none": ({"maximum": "nan"}, "range is none"),
+    "a range upside down": ({"ends": [2, 1]}, "range is none"),
+    "a range of text": ({"ends": ["1", "2"]}, "range is none"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), HEADERS.values(), ids=HEADERS)
+def test_headers_that_no_summary_has_are_refused(
+    column: np.ndarray, grid: Grid, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    table = written(Summary.from_array(column, grid), tmp_path)
+    header = json.loads(table.schema.metadata[b"gpuvgm.summary"])
+    header |= {name: value(header[name]) if callable(value) else value for name, value in change.items()}
+    with pytest.raises(ModelFileError, match=f"^a: .*{message}"):
+        Summary.from_table(table.replace_schema_metadata({"gpuvgm.summary": json.dumps(header)}), "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("cell", 0, -1, "out of order, or none of its grid"),
+        ("cell", 1, 0, "out of order, or none of its grid"),
+        ("cell", -1, 2**40, "out of order, or none of its grid"),
+        ("count", 2, 0, "sums that no rows have"),
+        ("count", 2, 2**62, "sums that no rows have"),
+        ("first", 2, 2**63, "sums that no rows have"),
+        ("second", 0, None, "missing numbers"),
+        ("second", 0, 0.5, "columns are not those"),
+    ],
+)
+def test_numbers_that_no_summary_has_are_refused(
+    column: np.ndarray, grid: Grid, tmp_path: Path, name: str, place: int, value: Any, message: str
+) -> None:
+    table = written(Summary.from_array(column, grid), tmp_path)
+    numbers = table[name].to_pylist()
+    numbers[place] = value
+    type_ = pa.float64() if isinstance(value, float) else table.schema.field(name).type
+    at = table.schema.get_field_index(name)
+    with pytest.raises(ModelFileError, match=f"^a: .*{message}"):
+        Summary.from_table(table.set_column(at, name, pa.array(numbers, type_)), "a")
+
+
+def written(summary: Summary, folder: Path) -> pa.Table:
+    summary.save(folder / "a.arrow")
+    return pa.ipc.open_file(pa.BufferReader((folder / "a.arrow").read_bytes())).read_all()
 
 
 def test_overflow_in_the_frame_of_a_tiny_sample_is_refused() -> None:

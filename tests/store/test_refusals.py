@@ -286,3 +286,83 @@ HOSTILE = {
 def test_contents_that_no_fit_wrote_are_refused(edit, name):
     path = edit(lambda files: document(files, "model.json", HOSTILE[name]), seal=True)
     refuse(path, "model.json is (inconsistent|damaged)|no valid format number")
+
+
+def _put(column, /, **parts):
+    return lambda content: held(content, column).update(parts)
+
+
+def _codec(column, /, **parts):
+    return lambda content: held(content, column)["codec"].update(parts)
+
+
+def _first(path, value):
+    """Set the first number of a vector of a mixture."""
+
+    def change(content):
+        place = held(content, "id")["mixture"]
+        for part in path:
+            place = place[part]
+        place[0] = value
+
+    return change
+
+
+REASONS = {
+    "a name that is none": (_put("note", name=7), "a column: name is 7, not a text"),
+    "a very long value": (_put("note", type=["x" * 100]), r"type is \['x{57}…, not a text"),
+    "a type beyond limits": (_put("note", type="x" * 100_001), "not an Arrow type"),
+    "a part of a codec": (_codec("spikes", other=1), "codec holds 'other', which is not known"),
+    "text as numbers": (_codec("spikes", type="string"), "'string', not an Arrow type of numbers"),
+    "an option of another word": (_put("size", unknown="skip"), "unknown is 'skip', not one of error, ignore"),
+    "settings that are a list": (lambda content: content.update(settings=[]), r"settings is \[\], not an object"),
+    "a count below 0": (_first(["counts"], -1.0), "is -1.0, not a number of at least 0"),
+    "a floor of 1": (lambda content: held(content, "id")["rules"].update(floor=1.0), "is 1.0, not a number below 1"),
+    "a category that is a list": (
+        _put("size", categories=[1, 2, [3], None]),
+        r"categories\[2\] is \[3\], not a category",
+    ),
+    "a category that is no text": (
+        _put("town é", categories=["b", None, "\ud800", "A"]),
+        "text that can be written as UTF-8",
+    ),
+    "a category that is not a number": (
+        _put("share", categories=[1.0, 2.0, {"$float": "nan"}, None]),
+        "nan, not a category",
+    ),
+    "a category beyond all types": (_put("size", categories=[1, 2, -(2**64), None]), "not a category"),
+    "categories that are equal in the type": (
+        _put("share", categories=[1.0, 1.0 + 2**-40, 0.0, None]),
+        "4 different values",
+    ),
+    "a minimum that is not a number": (_put("spikes", minimum={"$float": "nan"}), "nan, not a value of the column"),
+    "an infinite maximum": (_put("spikes", maximum={"$float": "inf"}), "inf, not a value of the column"),
+    "one end": (_put("id", minimum=None), "one end of its range only"),
+    "the other end": (_put("id", maximum=None), "one end of its range only"),
+    "a modal value twice": (_put("spikes", modal_values=[1.0, None, 1.0]), "a modal value twice"),
+    "a value below its type": (_put("day", minimum=-(2**31) - 1), "a whole number from -2147483648 to 2147483647"),
+    "a value above its type": (_put("id", maximum=2**64), "a whole number from 0 to 18446744073709551615"),
+    "a decimal beyond its digits": (_put("price", maximum=10**38), f"a whole number from -{'9' * 38} to {'9' * 38}"),
+    "no width of a component": (_first(["posterior", "covariances"], 1e-320), "give no densities"),
+    "a range as long as all numbers": (
+        lambda content: (
+            _codec("general", type="double")(content),
+            _put("general", minimum=-1.7e308, maximum=1.7e308)(content),
+        ),
+        "its range has no width",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_is_wrong_is_said(edit, name):
+    change, message = REASONS[name]
+    refuse(edit(lambda files: document(files, "model.json", change), seal=True), message)
+
+
+@pytest.mark.parametrize(("column", "message"), [("note", "no column of numbers"), ("sales", "more modal values")])
+def test_a_summary_of_another_column_is_refused(edit, column, message):
+    def move(content):
+        content["summaries"][column] = content["summaries"].pop("spikes")
+
+    refuse(edit(lambda files: document(files, "model.json", move), seal=True), message)

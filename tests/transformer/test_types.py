@@ -129,6 +129,7 @@ def test_wrong_first_rows_are_refused(first_row: object) -> None:
         (pa.array([1, None, 1]), pa.array([float("nan"), 1.0]), [1, 0]),
         (pa.array([1, 2, 1], pa.int8()), pa.array([1, 300, 2]), [0, None, 1]),
         (pa.array([1, 2, 1]), pa.array(["2", "two", " ", "1"]), [1, None, None, 0]),
+        (pa.array([10, 20, 10], pa.timestamp("s")), pa.array([True, False]), [None, None]),
         (pa.array([True, False, True]), pa.array([0, 1, 2, -1]), [1, 0, None, None]),
         (pa.array(["1", "2", "1"]), pa.array([2, 1, 3]), [1, 0, None]),
         (pa.array([0.5, 2.0, 0.5], pa.float32()), pa.array([2, 3], pa.int8()), [1, None]),
