@@ -319,20 +319,20 @@ REASONS = {
     "a count below 0": (_first(["counts"], -1.0), "is -1.0, not a number of at least 0"),
     "a floor of 1": (lambda content: held(content, "id")["rules"].update(floor=1.0), "is 1.0, not a number below 1"),
     "a category that is a list": (
-        _put("size", categories=[1, 2, [3], None]),
-        r"categories\[2\] is \[3\], not a category",
+        _put("size", levels=[1, 2, [3], None]),
+        r"levels\[2\] is \[3\], not a category",
     ),
     "a category that is no text": (
-        _put("town é", categories=["b", None, "\ud800", "A"]),
+        _put("town é", levels=["b", None, "\ud800", "A"]),
         "text that can be written as UTF-8",
     ),
     "a category that is not a number": (
-        _put("share", categories=[1.0, 2.0, {"$float": "nan"}, None]),
+        _put("share", levels=[1.0, 2.0, {"$float": "nan"}, None]),
         "nan, not a category",
     ),
-    "a category beyond all types": (_put("size", categories=[1, 2, -(2**64), None]), "not a category"),
+    "a category beyond all types": (_put("size", levels=[1, 2, -(2**64), None]), "not a category"),
     "categories that are equal in the type": (
-        _put("share", categories=[1.0, 1.0 + 2**-40, 0.0, None]),
+        _put("share", levels=[1.0, 1.0 + 2**-40, 0.0, None]),
         "4 different values",
     ),
     "a minimum that is not a number": (_put("spikes", minimum={"$float": "nan"}), "nan, not a value of the column"),
