@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, host_rows
 from gpuvgm.columns.documents import Record, optional
+from gpuvgm.columns.rules import boolean, number, one_of, whole
 from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
-from gpuvgm.parameters import boolean, number, one_of, whole
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 

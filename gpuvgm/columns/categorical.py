@@ -44,11 +44,11 @@ from gpuvgm.columns.categories import (
     value_type,
 )
 from gpuvgm.columns.documents import Record, arrow_type, category, listed, optional, text
+from gpuvgm.columns.rules import boolean, one_of, whole
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
-from gpuvgm.parameters import boolean, one_of, whole
 from gpuvgm.summary.grid import Floats
 
 DOCUMENT = Record(

@@ -39,13 +39,13 @@ from gpuvgm.columns.numbers import (
     ordinary_numbers,
     refuse_infinite,
 )
+from gpuvgm.columns.rules import boolean, finite, not_negative, one_of, positive, share, whole
 from gpuvgm.columns.text import modal_text
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.parameters import boolean, finite, not_negative, one_of, positive, share, whole
 from gpuvgm.summary.grid import Floats, Frame
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from gpuvgm.columns.rules import shown
 from gpuvgm.io.arrow import is_number_type, type_of
-from gpuvgm.parameters import shown
 
 MOST_TYPE = 100_000  # letters of the text of a type
 

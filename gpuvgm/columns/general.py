@@ -32,9 +32,9 @@ from gpuvgm.columns.numbers import (
     range_of,
     refuse_infinite,
 )
+from gpuvgm.columns.rules import boolean, not_negative, one_of
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.parameters import boolean, not_negative, one_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 

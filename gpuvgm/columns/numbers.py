@@ -15,11 +15,11 @@ from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
 from gpuvgm.columns.codecs import Codec, LogCodec, Number, codec_document
 from gpuvgm.columns.documents import Record, anything, number_type, text
 from gpuvgm.columns.documents import refuse as refuse_part
+from gpuvgm.columns.rules import MOST, boolean, number, whole
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import Precision
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_number_type, type_of
-from gpuvgm.parameters import MOST, boolean, number, whole
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 

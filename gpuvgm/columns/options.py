@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from gpuvgm.columns.rules import Rule, boolean, none, not_negative, one_of, positive, share, whole
 from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, listed
-from gpuvgm.parameters import Rule, boolean, none, not_negative, one_of, positive, share, whole
 
 Value = str | int | float | bool | None
 Setting = Value | list[Value]

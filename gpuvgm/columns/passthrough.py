@@ -22,8 +22,8 @@ from gpuvgm.columns.base import (
 )
 from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.documents import Record, arrow_type, text
+from gpuvgm.columns.rules import one_of
 from gpuvgm.engines import Engine
-from gpuvgm.parameters import one_of
 
 DOCUMENT = Record({**BESIDE, "name": text, "kind": one_of("pass"), "type": arrow_type, "fit": FIT}, frozenset(BESIDE))
 

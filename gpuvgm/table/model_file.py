@@ -28,12 +28,12 @@ from gpuvgm.columns.documents import Record, anything, listed, mapped, text
 from gpuvgm.columns.documents import refuse as refuse_part
 from gpuvgm.columns.model import ColumnModel, FittedTable, TableModel, check_column, column_of
 from gpuvgm.columns.numbers import WIDE
+from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
 from gpuvgm.io.plain_json import from_plain, plain
-from gpuvgm.parameters import whole
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 

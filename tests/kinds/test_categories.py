@@ -94,7 +94,7 @@ def test_levels_that_never_occurred_have_no_first_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "level", "text"),
+    ("type_", "category", "text"),
     [
         ("string", None, "missing"),
         ("string", "x" * 40, "x" * 40),

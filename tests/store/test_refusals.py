@@ -314,10 +314,13 @@ REASONS = {
     "a type beyond limits": (_put("note", type="x" * 100_001), "not an Arrow type"),
     "a part of a codec": (_codec("spikes", other=1), "codec holds 'other', which is not known"),
     "text as numbers": (_codec("spikes", type="string"), "'string', not an Arrow type of numbers"),
-    "an option of another word": (_put("size", unknown="skip"), "unknown is 'skip', not one of error, ignore"),
+    "an option of another word": (_put("size", unknown="skip"), 'unknown must be "error" or "ignore"'),
     "settings that are a list": (lambda content: content.update(settings=[]), r"settings is \[\], not an object"),
-    "a count below 0": (_first(["counts"], -1.0), "is -1.0, not a number of at least 0"),
-    "a floor of 1": (lambda content: held(content, "id")["rules"].update(floor=1.0), "is 1.0, not a number below 1"),
+    "a count below 0": (_first(["counts"], -1.0), "must be a number, at least 0, got -1.0"),
+    "a floor of 1": (
+        lambda content: held(content, "id")["rules"].update(floor=1.0),
+        "must be a number from 0 to below 1, got 1.0",
+    ),
     "a category that is a list": (
         _put("size", levels=[1, 2, [3], None]),
         r"levels\[2\] is \[3\], not a category",
