@@ -109,8 +109,8 @@ def watched(seconds: dict[str, float]) -> Iterator[None]:
     """Add up the seconds of the parts of a fit, and of the blocks' reader."""
     blocks, running = Run.blocks, []
 
-    def read(run: Run, *arguments: Any) -> Iterator[Any]:
-        return each_timed(blocks(run, *arguments), seconds)
+    def read(run: Run, *arguments: Any, **options: Any) -> Iterator[Any]:
+        return each_timed(blocks(run, *arguments, **options), seconds)
 
     def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:

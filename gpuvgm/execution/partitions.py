@@ -14,11 +14,10 @@ import pyarrow as pa
 from gpuvgm.engines import get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import Block
-from gpuvgm.io.files import FileSource, Part
+from gpuvgm.io.files import FileSource
 from gpuvgm.io.frames import TableSource
-from gpuvgm.io.locations import Location
 from gpuvgm.io.remote import lies_in_process
-from gpuvgm.io.source import Runs, Source
+from gpuvgm.io.source import Source
 
 COUNTED_ROWS = 1 << 16
 
@@ -159,9 +158,9 @@ def file_rows(source: FileSource, reading: Reading, partition_rows: int) -> Iter
     """Rows of files in equal partitions, each with the files that it lies in."""
     edges = list(accumulate((part.rows or 0 for part in source.parts), initial=0))
     bounds = list(pairwise(edges))
-    counted = any(isinstance(part, CountedPart) for part in source.parts)  # these are read from their beginning
+    whole = any(part.sequential for part in source.parts)  # these are read from their beginning
     low = 0
-    for start, stop in bounds if counted else pairwise([*range(0, edges[-1], partition_rows), edges[-1]]):
+    for start, stop in bounds if whole else pairwise([*range(0, edges[-1], partition_rows), edges[-1]]):
         if start == stop:
             continue
         while bounds[low][1] <= start:
@@ -178,44 +177,6 @@ def held_rows(source: Source, reading: Reading, partition_rows: int) -> Iterator
     for block in source.blocks(reading.columns, partition_rows):
         table = pa.Table.from_batches([block.batch])
         yield HeldRows(TableSource(source.name, source.flavour, table), block.first_row, reading)
-
-
-@dataclass(frozen=True, slots=True)
-class CountedPart:
-    """A file that does not know its number of rows, and that number.
-
-    Parameters
-    ----------
-    part : Part
-        The file.
-    rows : int
-        Its rows.
-    """
-
-    part: Part
-    rows: int
-
-    @property
-    def path(self) -> Location:
-        """Where it is."""
-        return self.part.path
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and types."""
-        return self.part.schema
-
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Read the columns through."""
-        return self.part.batches(columns, batch_rows)
-
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Read rows [start, stop), and those before them."""
-        return self.part.between(columns, batch_rows, start, stop)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Refused, as by the file itself."""
-        return self.part.sample(columns, runs)
 
 
 def reachable(source: FileSource) -> FileSource:
@@ -235,8 +196,6 @@ def reachable(source: FileSource) -> FileSource:
 def _absolute(part: Any) -> Any:
     if not isinstance(part.path, Path) or part.path.is_absolute():
         return part
-    if isinstance(part, CountedPart):
-        return replace(part, part=_absolute(part.part))
     return replace(part, path=Path(os.path.abspath(part.path)))
 
 
@@ -254,8 +213,6 @@ def rows_of_file(source: FileSource) -> int:
 
 def with_known_rows(source: FileSource, counts: Sequence[int]) -> FileSource:
     """The same files, with the rows of each."""
-    parts = tuple(
-        part if part.rows is not None else CountedPart(part, count)
-        for part, count in zip(source.parts, counts, strict=True)
-    )
-    return replace(source, parts=parts)
+    parts: tuple[Any, ...] = source.parts
+    counted = zip(parts, counts, strict=True)
+    return replace(source, parts=tuple(replace(part, rows=n) if part.rows is None else part for part, n in counted))

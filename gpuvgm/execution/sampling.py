@@ -17,6 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, SampleSource, Source
 from gpuvgm.io.arrow import joined_arrays, plain_column, row_bytes, taken
+from gpuvgm.io.block import trimmed
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
@@ -122,17 +123,9 @@ def sampled_source(source: Source, names: Sequence[str], count: int, seed: int, 
 def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
     """The first rows of a source."""
     _LOG.warning("%s: its number of rows is unknown: the sample is its first rows, not a random one", source.name)
-    batches, read = [], 0
-    blocks = source.blocks(names, min(count, HEAD_BLOCK_ROWS))
-    for block in blocks:
-        batches.append(block.batch)
-        read += block.rows
-        if read >= count:
-            break
-    close = getattr(blocks, "close", None)
-    if close is not None:
-        close()
-    return pa.Table.from_batches(batches, pa.schema([source.schema.field(name) for name in names])).slice(0, count)
+    batches = (block.batch for block in source.blocks(names, min(count, HEAD_BLOCK_ROWS)))
+    schema = pa.schema([source.schema.field(name) for name in names])
+    return pa.Table.from_batches(list(trimmed(batches, 0, count)), schema)
 
 
 def stratify(table: pa.Table, count: int, seed: int) -> pa.Table:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,11 +43,14 @@ class CsvPart:
         The file.
     schema : pyarrow.Schema
         Its columns, with the types that all files agree on.
+    rows : int, optional
+        Number of rows, where they were counted.
     """
 
     path: Location
     schema: pa.Schema
     rows: int | None = None
+    sequential: ClassVar[bool] = True
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""

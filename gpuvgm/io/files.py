@@ -221,6 +221,10 @@ class Part(Protocol):
     def rows(self) -> int | None:
         """Number of rows; None when unknown."""
 
+    @property
+    def sequential(self) -> bool:
+        """Whether rows in the middle are reached through all before them."""
+
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through."""
 

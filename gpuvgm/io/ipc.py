@@ -33,16 +33,19 @@ class IpcPart:
         Its columns and types.
     batch_rows : tuple of int, optional
         Rows of each record batch; None for the stream format, which has no index.
+    rows : int, optional
+        Number of rows, which the stream format does not know.
     """
 
     path: Location
     schema: pa.Schema
     batch_rows: tuple[int, ...] | None
+    rows: int | None
 
     @property
-    def rows(self) -> int | None:
-        """Number of rows."""
-        return None if self.batch_rows is None else sum(self.batch_rows)
+    def sequential(self) -> bool:
+        """Whether rows in the middle are reached through all before them."""
+        return self.batch_rows is None
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through, one record batch of the file after the other."""
@@ -123,8 +126,8 @@ def ipc_part(path: Location) -> IpcPart:
             schema = reader.schema.remove_metadata()
             indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
         check_schema(schema)
-        rows = _rows_of_batches(path) if indexed else None
-    return IpcPart(path, schema, rows)
+        batch_rows = _rows_of_batches(path) if indexed else None
+    return IpcPart(path, schema, batch_rows, None if batch_rows is None else sum(batch_rows))
 
 
 def _rows_of_batches(path: Location) -> tuple[int, ...]:

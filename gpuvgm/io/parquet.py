@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,6 +58,7 @@ class ParquetPart:
     schema: pa.Schema
     group_rows: tuple[int, ...]
     content: Content | None = None
+    sequential: ClassVar[bool] = False
 
     @property
     def rows(self) -> int:
