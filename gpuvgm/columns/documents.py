@@ -182,12 +182,3 @@ def number_type(value: Any, where: str) -> None:
     arrow_type(value, where)
     if not is_number_type(type_of(value)):
         refuse(value, where, "an Arrow type of numbers")
-
-
-def level(value: Any, where: str) -> None:
-    """A level: text, a boolean, a number other than NaN, or None for missing values."""
-    if isinstance(value, str):
-        text(value, where)
-    elif value is not None and not isinstance(value, bool):
-        if not isinstance(value, (int, float)) or value != value or (isinstance(value, int) and abs(value) >= 2**64):
-            refuse(value, where, "a level")
