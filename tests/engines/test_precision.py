@@ -212,6 +212,14 @@ def test_fused_rounds_once() -> None:
     odd = np.float32(1 + 2.0**-23)
     found = fused(np.array([half, half, -half]), np.array([odd, one, odd]), np.array([one, odd, one], np.float32))
     assert list(found) == [odd, 1 + 2.0**-22, 1 - 2.0**-23 + 2.0**-24]
+    # so close to a midpoint that float64 rounds them to it: the products are 1 - 2^-46 times a half of the last digit
+    under, near = np.float32(1 - 2.0**-24), np.float32(1 - 2.0**-23)
+    found = fused(np.array([half * odd, -half / 2 * odd], np.float32), np.array([near, near]), np.array([odd, under]))
+    assert list(found) == [odd, under]
+    assert list(fused(-np.array([half * odd, -half / 2 * odd], np.float32), near, -np.array([odd, under]))) == [
+        -odd,
+        -under,
+    ]
 
 
 def test_power_of_two() -> None:

@@ -222,7 +222,8 @@ def test_two_values_and_fewer_values_than_components() -> None:
 def test_coarse_cells_keep_the_mass() -> None:
     cells, _ = cells_of(amount(0, 50_000))
     coarse = coarse_cells(cells, 1000)
-    assert len(coarse.mean) <= 1000 < len(cells.mean)
+    assert 250 < len(coarse.mean) <= 1000 < len(cells.mean)
+    assert coarse_cells(cells, len(cells.mean)) is cells
     assert coarse.rows == cells.rows
     assert np.sum(coarse.weight * coarse.mean) == pytest.approx(np.sum(cells.weight * cells.mean), rel=1e-12)
 

@@ -17,8 +17,13 @@ pytest.importorskip("matplotlib").use("agg")
 
 @pytest.mark.parametrize(
     ("values", "scale"),
-    [(amount(0, 20_000), "log"), (np.random.default_rng(0).normal(5, 1, 5000), "linear"), (np.full(50, 3.0), "linear")],
-    ids=["skewed", "bell", "constant"],
+    [
+        (amount(0, 20_000), "log"),
+        (amount(0, 20_000) - 0.5, "linear"),
+        (np.random.default_rng(0).normal(5, 1, 5000), "linear"),
+        (np.full(50, 3.0), "linear"),
+    ],
+    ids=["skewed", "skewed below zero", "bell", "constant"],
 )
 def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str) -> None:
     from matplotlib import pyplot
