@@ -77,6 +77,14 @@ def test_batches_of_modal_or_of_ordinary_rows_only() -> None:
         np.testing.assert_allclose(transformer.inverse_transform(encoded)["x"], rows, atol=1e-5)
 
 
+def test_rows_that_come_later_keep_the_counts_of_modal_values() -> None:
+    x = np.r_[np.zeros(5), np.full(4, 7.0), np.full(3, 9.0), np.random.default_rng(0).normal(3, 0.5, 50)]
+    transformer = TableTransformer({"x": {"kind": "mixed", "modal": [0.0, 7.0, 9.0]}}, effort="research").fit({"x": x})
+    assert transformer.columns_["x"].modal_counts == (5, 4, 3)
+    transformer.partial_fit({"x": np.array([0.0, 2.5])})
+    assert transformer.columns_["x"].modal_counts == (6, 4, 3)
+
+
 def test_only_modal_values() -> None:
     transformer = TableTransformer({"x": {"kind": "mixed", "modal": [1, 2]}}).fit({"x": np.array([1.0, 2.0, 2.0])})
     encoded = transformer.transform({"x": np.array([1.0, 2.0])})

@@ -79,8 +79,9 @@ def statistics(draw: Callable[..., float]) -> ComponentStatistics:
 def test_splitting_padding_and_reordering_keep_mass_and_moments(s: ComponentStatistics, component: int) -> None:
     k = len(s.counts)
     split = s.split(component % k)
-    assert len(split.counts) == k + 1
-    for changed in (split, s.padded(k + 3), s.take(np.arange(k)[::-1]), s.about(np.full(k, 7.0))):
+    padded = s.padded(k + 3)
+    assert (len(split.counts), len(padded.counts)) == (k + 1, k + 3)
+    for changed in (split, padded, s.take(np.arange(k)[::-1]), s.about(np.full(k, 7.0))):
         np.testing.assert_allclose(moments(changed), moments(s), rtol=1e-9, atol=1e-7)
 
 

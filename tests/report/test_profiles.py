@@ -78,7 +78,8 @@ def test_curves_hold_the_rows_that_modes_expect(options: dict[str, object]) -> N
 
 
 def test_modes() -> None:
-    values = np.concatenate((RANDOM.normal(0, 1, ROWS), RANDOM.normal(50, 2, ROWS), [400.0] * 7))
+    random = np.random.default_rng(1)
+    values = np.concatenate((random.normal(0, 1, ROWS), random.normal(50, 2, ROWS), [400.0] * 7))
     profile = profile_of(values, n_components=2)
     low, high = profile.modes
     assert (low.rows, high.rows) == (ROWS, ROWS + 7)
