@@ -235,7 +235,7 @@ def test_the_rows_take_over_where_the_summary_misses_its_promise(
         caplog.clear()
         monkeypatch.setattr(summary_fit, "LARGEST_FIT_ERROR", -1.0)
         rows = mixture(**settings).fit(x)
-    assert "another pass with a finer grid" in caplog.text
+    assert "another scan with a finer grid" in caplog.text
     assert "exact EM: a fit on the summary may be" in caplog.text
     assert rows.fit_error_ == 0.0
     assert_same_parameters(rows, summary, 1e-8)
