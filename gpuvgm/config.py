@@ -49,24 +49,28 @@ class FitConfig:
     active_by: Literal["rows", "weight"] = "rows"
 
 
+#: Added to each mode's probability before the draw by the research code.
+RESEARCH_FLOOR = 1e-6
+
+
 @dataclass(frozen=True, slots=True)
 class EncodingRules:
     """How values become scalars: the divisor, the tails, the floor under a mode's probability, and the arithmetic."""
 
     scale: float = 4.0
-    tails: Literal["clip", "exact"] = "clip"
-    floor: float | None = 1e-6
+    tails: Literal["modes", "clip", "exact"] = "clip"
+    floor: float | None = RESEARCH_FLOOR
     precision: Precision = "float64"
 
     @property
     def scalar_limit(self) -> float:
         """Largest scalar that transform writes: 0.99, or what float32 holds."""
-        return 0.99 if self.tails == "clip" else LARGEST_FLOAT32
+        return LARGEST_FLOAT32 if self.tails == "exact" else 0.99
 
     @property
     def inverse_limit(self) -> float:
         """Largest scalar that the inverse takes as it is."""
-        return 1.0 if self.tails == "clip" else LARGEST_FLOAT32
+        return LARGEST_FLOAT32 if self.tails == "exact" else 1.0
 
 
 @dataclass(frozen=True, slots=True)

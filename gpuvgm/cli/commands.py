@@ -164,7 +164,7 @@ def fit(
     precision: Precision = "float64",
     inf: Infinities = "error",
     unknown: Unknown = "error",
-    tails: Tails = "clip",
+    tails: Tails = None,
     seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
     sample: Sample = None,
     stratified: Stratified = False,

@@ -327,7 +327,14 @@ Infinities = Annotated[Literal["error", "missing"], option("--inf", "Refuse infi
 Unknown = Annotated[
     Literal["error", "ignore"], option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.")
 ]
-Tails = Annotated[Literal["clip", "exact"], option("--tails", "Clip far values, or keep them exactly.")]
+Tails = Annotated[
+    Literal["modes", "clip", "exact"] | None,
+    option(
+        "--tails",
+        "Far values: with modes of their own (clipped with --effort research), clipped, or kept exactly.",
+        show_default=False,
+    ),
+]
 TokenFile = Annotated[
     Path | None,
     option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),

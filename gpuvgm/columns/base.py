@@ -257,8 +257,6 @@ class FittedColumn:
         Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
     width : int
         One-hot columns.
-    scalar_dtype : str or None
-        The type that scalars have whatever is asked for.
     without_meaning : tuple of str
         Parameters that do not decide what an encoded row means.
     all_known : bool
@@ -268,7 +266,6 @@ class FittedColumn:
     __slots__ = ()
     has_scalar: ClassVar[bool] = False
     has_cells: ClassVar[bool] = False
-    scalar_dtype: ClassVar[str | None] = None
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
     if TYPE_CHECKING:
@@ -292,6 +289,11 @@ class FittedColumn:
         @property
         def width(self) -> int:
             """One-hot columns."""
+
+    @property
+    def scalar_dtype(self) -> str | None:
+        """The type that scalars have whatever is asked for; None: what is asked for."""
+        return None
 
     @property
     def is_encoded(self) -> bool:

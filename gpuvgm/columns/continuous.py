@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -27,7 +27,8 @@ from gpuvgm.columns.base import (
     refuse,
     refuse_cell,
 )
-from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, with_value
+from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, step_text, with_value
+from gpuvgm.columns.coverage import Coverage, modes_of_tails
 from gpuvgm.columns.documents import Record, anything, listed, optional, text
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
@@ -55,7 +56,7 @@ _GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "c
 RULES = Record(
     {
         "scale": positive,
-        "tails": one_of("clip", "exact"),
+        "tails": one_of("modes", "clip", "exact"),
         "floor": optional(share),
         "precision": one_of("float64", "float32"),
     },
@@ -78,7 +79,10 @@ MIXTURE = Record(
         "counts": listed(not_negative),
         "active": listed(boolean),
         "active_counts": listed(not_negative),
-    }
+        "tails": listed(listed(finite)),
+        "tail_counts": listed(not_negative),
+    },
+    frozenset({"tails", "tail_counts"}),
 )
 DOCUMENT = Record(
     {
@@ -93,8 +97,9 @@ DOCUMENT = Record(
         "minimum": anything,
         "maximum": anything,
         "fit": FIT,
+        "wide_scalars": boolean,
     },
-    frozenset({"modal_counts"}),
+    frozenset({"modal_counts", "wide_scalars"}),
 )
 
 
@@ -121,6 +126,10 @@ class MixtureModel:
         Components that rows may be given to.
     active_counts : ndarray of shape (A,)
         Training rows by most probable active component.
+    tails : ndarray of shape (T, 2)
+        Ends of the tail modes, which hold rows that no active component can hold; in the frame's coordinates.
+    tail_counts : ndarray of shape (T,)
+        Training rows of each tail mode; they are not counted in `active_counts`.
     """
 
     frame: Frame
@@ -129,6 +138,8 @@ class MixtureModel:
     counts: Floats
     active: NDArray[np.bool_]
     active_counts: Floats
+    tails: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    tail_counts: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def deviations(self) -> Floats:
@@ -149,6 +160,7 @@ class MixtureModel:
             "counts": self.counts,
             "active": self.active,
             "active_counts": self.active_counts,
+            **({"tails": self.tails, "tail_counts": self.tail_counts} if len(self.tails) else {}),
         }
 
     @classmethod
@@ -170,6 +182,8 @@ class MixtureModel:
             counts=_floats(document["counts"]),
             active=np.array(document["active"], np.bool_),
             active_counts=_floats(document["active_counts"]),
+            tails=_floats(document.get("tails", [])).reshape(-1, 2),
+            tail_counts=_floats(document.get("tail_counts", [])),
         )
         k = len(posterior.means)
         vectors = [
@@ -181,6 +195,8 @@ class MixtureModel:
             raise ValueError("the components' parameters differ in length")
         if mixture.active_counts.shape != (int(np.count_nonzero(mixture.active)),):
             raise ValueError("the active components differ in number")
+        if len(mixture.tails) != len(mixture.tail_counts) or not np.all(mixture.tails[:, 0] <= mixture.tails[:, 1]):
+            raise ValueError("the tail modes are no intervals")
         return mixture
 
 
@@ -207,12 +223,15 @@ class MixtureColumn(NumericColumn):
     modal_counts : tuple of int
         Training rows that hold each modal value.
     order : tuple of int
-        For each cell of the onehot layout its index in [modal values, then active components in index order].
+        For each cell of the onehot layout its index in [modal values, then active components in index order, then tail
+        modes].
     minimum, maximum : int, float or None
         Range of the ordinary training values, in the codec's unit: numbers as they are, datetimes and decimals as
         integers in their own unit.
     fit : FitRecord
         How the fit went.
+    wide_scalars : bool
+        Whether scalars are always float64, since float32 would not bring the column's multiples of a step back.
 
     Raises
     ------
@@ -231,8 +250,9 @@ class MixtureColumn(NumericColumn):
     minimum: Number | None
     maximum: Number | None
     fit: FitRecord
+    wide_scalars: bool = False
     has_cells: ClassVar[bool] = True
-    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "minimum", "maximum", "modal_counts")
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "minimum", "maximum", "modal_counts", "wide_scalars")
 
     def __post_init__(self) -> None:
         table = self.draw_table() if self.rules.precision == "float32" else None
@@ -244,6 +264,11 @@ class MixtureColumn(NumericColumn):
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @property
+    def scalar_dtype(self) -> str | None:
+        """The type that scalars have whatever is asked for."""
+        return "float64" if self.wide_scalars else None
+
+    @property
     def width(self) -> int:
         """Number of cells of the onehot layout."""
         return len(self.order)
@@ -251,32 +276,44 @@ class MixtureColumn(NumericColumn):
     @property
     def cell_counts(self) -> Floats:
         """Training rows of each cell, by most probable active component."""
-        counts = np.array([*self.modal_counts, *([] if self.mixture is None else self.mixture.active_counts)])
-        return np.asarray(counts[list(self.order)], np.float64)
+        mixture = self.mixture
+        counts = [] if mixture is None else [*mixture.active_counts, *mixture.tail_counts]
+        return np.asarray(np.array([*self.modal_counts, *counts])[list(self.order)], np.float64)
+
+    def _means_and_widths(self) -> tuple[Floats, Floats]:
+        """Of the active components, then of the tail modes, in the frame's coordinates."""
+        assert self.mixture is not None
+        means, widths = modes_of_tails(self.mixture.tails, self.rules.scalar_limit)
+        return (
+            np.concatenate((self.mixture.posterior.means[self.active], means)),
+            np.concatenate((self.rules.scale * self.mixture.deviations[self.active], widths)),
+        )
 
     @property
     def scalar_step(self) -> float:
         """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
         if self.mixture is None:
             return 0.0
-        return float(self.rules.scale * np.max(self.stds[self.active]) * FLOAT32_STEP)
+        return float(np.max(self._means_and_widths()[1]) / self.mixture.frame.scale * FLOAT32_STEP)
 
     @property
     def resolution(self) -> float:
         """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
 
-        That is of ordinary values within the training range whose scalars, as float32, were not cut; as float64 they
-        come back closer. It is a step of the largest scalar, and the rounding of float64 and of the column's type; for
-        log columns, what that comes to at the largest value. Columns of whole numbers on request hold such values only.
+        That is of ordinary values within the training range whose scalars were not cut, and are float32 unless
+        `scalar_dtype` says float64. It is a step of the largest scalar, and the rounding of float64 and of the column's
+        type; for log columns, what that comes to at the largest value. Multiples of a step come back exactly where that
+        is below half a step.
         """
         if self.mixture is None or self.minimum is None or self.maximum is None:
             return 0.0
         low, high = (self.codec.number(end) for end in (self.minimum, self.maximum))
-        means = self.mixture.frame.invert(self.mixture.posterior.means)[self.active] * FLOAT32_STEP
+        means, widths = self._means_and_widths()
+        means = self.mixture.frame.invert(means) * FLOAT32_STEP
         steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
         with np.errstate(over="ignore"):
-            cut = self.rules.scalar_limit * (self.rules.scale * (self.stds[self.active] * FLOAT32_STEP))
-        error = error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision)
+            cut = self.rules.scalar_limit * (widths / self.mixture.frame.scale * FLOAT32_STEP)
+        error = error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision, wide=self.wide_scalars)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
     @property
@@ -285,7 +322,7 @@ class MixtureColumn(NumericColumn):
         return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "big")
 
     def cell_positions(self) -> NDArray[np.int64]:
-        """Cell of each of [modal values, then active components in index order]."""
+        """Cell of each of [modal values, then active components in index order, then tail modes]."""
         positions = np.empty(self.width, np.int64)
         positions[list(self.order)] = np.arange(self.width)
         return positions
@@ -304,12 +341,20 @@ class MixtureColumn(NumericColumn):
         return DrawTable(
             mixture=table.take(np.concatenate((active, taking_part))),
             widths=self.rules.scale * self.mixture.deviations[active],
-            cells=positions[modal:].astype(np.float64),
+            cells=positions[modal : modal + len(active)].astype(np.float64),
             floor=self.rules.floor or 0.0,
             limit=self.rules.scalar_limit,
             missing_cell=self.missing_cell,
             precision=self.rules.precision,
         )
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """Which modes hold which rows; None where no row may leave the mode that was drawn for it."""
+        if self.mixture is None or self.rules.tails != "modes":
+            return None
+        table = self.mixture.posterior.kernel_table(self.mixture.frame).take(self.active_components)
+        return Coverage(table, *self._means_and_widths(), self.rules.scalar_limit)
 
     def inverse_table(self) -> InverseTable:
         """Table for the inverse, one row a cell; modal cells have mean NaN and width 0."""
@@ -321,8 +366,7 @@ class MixtureColumn(NumericColumn):
         if self.mixture is None:
             return InverseTable(Frame(1.0, 0.0), means, widths, self.rules.inverse_limit)
         cells = self.cell_positions()[len(self.modal_values) :]
-        means[cells] = self.mixture.posterior.means[self.active]
-        widths[cells] = self.rules.scale * self.mixture.deviations[self.active]
+        means[cells], widths[cells] = self._means_and_widths()
         return InverseTable(self.mixture.frame, means, widths, self.rules.inverse_limit)
 
     @property
@@ -364,6 +408,7 @@ class MixtureColumn(NumericColumn):
             "minimum": self.minimum,
             "maximum": self.maximum,
             "fit": asdict(self.fit),
+            **({"wide_scalars": True} if self.wide_scalars else {}),
         }
 
     @classmethod
@@ -385,15 +430,18 @@ class MixtureColumn(NumericColumn):
             minimum=document["minimum"],
             maximum=document["maximum"],
             fit=FitRecord(**document["fit"]),
+            wide_scalars=document.get("wide_scalars", False),
         )
-        if sorted(column.order) != list(range(len(modal) + len(column.active_components))) or len(counts) != len(modal):
+        tails = 0 if column.mixture is None else len(column.mixture.tails)
+        cells = len(modal) + len(column.active_components) + tails
+        if sorted(column.order) != list(range(cells)) or len(counts) != len(modal):
             raise ValueError("the order does not fit the cells")
         return column
 
     def meaning(self) -> dict[str, Any]:
         """The parameters that decide what an encoded row means."""
         document = super().meaning()
-        for part in ("centres", "counts", "active_counts"):
+        for part in ("centres", "counts", "active_counts", "tail_counts"):
             (document["mixture"] or {}).pop(part, None)
         del document["rules"]["precision"]  # the inverse is the same
         return document
@@ -402,6 +450,7 @@ class MixtureColumn(NumericColumn):
         """The column for people and other programs."""
         return super().describe() | {
             "components": len(self.means),
+            "step": step_text(self.codec),
             "modes": self.describe_cells(),
             "scale": self.rules.scale,
             "tails": self.rules.tails,
@@ -421,11 +470,22 @@ class MixtureColumn(NumericColumn):
                     {"cell": cell, "modal_value": value, "text": modal_text(self.codec, value), "rows": int(rows)}
                 )
                 continue
+            if index >= modal + len(active):
+                ends = self._tail(index - modal - len(active))
+                name = " to ".join(self.codec.show(self.codec.value(end)) for end in ends)
+                out.append({"cell": cell, "tail": ends, "text": name, "rows": int(rows)})
+                continue
             k = int(active[index - modal])
             figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
             out.append({"cell": cell, "component": k, **{name: float(value) for name, value in figures.items()}})
             out[-1]["rows"] = int(rows)
         return out
+
+    def _tail(self, index: int) -> list[float]:
+        """Ends of a tail mode, in the unit of `means`."""
+        assert self.mixture is not None
+        ends: list[float] = self.mixture.frame.invert(self.mixture.tails[index]).tolist()
+        return ends
 
     def check(self) -> None:
         """Refuse parameters that give no densities, and try a value of every cell."""
@@ -475,7 +535,10 @@ class MixtureEncoder:
         numbers, which = ordinary_numbers(column.codec, column.modal_values, part.values)
         self._check(numbers, which, part.first_row)
         xp = namespace_of(numbers)
-        scalar, cell = xp.zeros(len(numbers), options.dtype), xp.zeros(len(numbers), column.cell_dtype)
+        scalar, cell = (
+            xp.zeros(len(numbers), column.scalar_dtype or options.dtype),
+            xp.zeros(len(numbers), column.cell_dtype),
+        )
         if self._table is None:
             cell[:] = max(column.missing_cell, 0)
         else:
@@ -483,9 +546,28 @@ class MixtureEncoder:
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, cell)
+            self._hold(numbers, scalar, cell)
         if which is not None:
             cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
         return Coded(scalar, cell)
+
+    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells) -> None:
+        """Give rows that their modes cannot hold to others; see `Coverage`."""
+        coverage = self._column.coverage
+        if coverage is None:
+            return
+        xp = namespace_of(numbers)
+        rows = xp.flatnonzero(xp.abs(scalar) >= scalar.dtype.type(coverage.limit))
+        if not len(rows):
+            return
+        cells = self._column.cell_positions()[len(self._column.modal_values) :]
+        modes = np.zeros(self._column.width, np.int64)
+        modes[cells] = np.arange(len(cells))
+        drawn = beside(modes, cell)[cell[rows]]
+        mode, held = coverage.hold(widened(numbers[rows]), drawn)
+        moved = mode != drawn
+        scalar[rows[moved]] = held[moved].astype(scalar.dtype)
+        cell[rows[moved]] = beside(cells, cell)[mode[moved]].astype(cell.dtype)
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
         """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""

@@ -88,9 +88,13 @@ class GeneralColumn(NumericColumn):
     fit: FitRecord
     kind: ClassVar[str] = "general"
     width: ClassVar[int] = 0
-    scalar_dtype: ClassVar[str | None] = "float64"
     modal_values: ClassVar[tuple[Number | None, ...]] = ()
     mixture: ClassVar[None] = None
+
+    @property
+    def scalar_dtype(self) -> str | None:
+        """Always "float64"."""
+        return "float64"
 
     @property
     def low(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -150,8 +151,8 @@ class NumericColumn(FittedColumn):
             raise ValueError(f'the summary of "{self.name}" counts more modal values than the column has')
 
 
-def error_of(step: float, low: float, high: float, precision: Precision = "float64") -> float:
-    """Largest error of a number that was a float32 scalar.
+def error_of(step: float, low: float, high: float, precision: Precision = "float64", *, wide: bool = False) -> float:
+    """Largest error of a number that was a float32 scalar, or a float64 one.
 
     Parameters
     ----------
@@ -161,8 +162,11 @@ def error_of(step: float, low: float, high: float, precision: Precision = "float
         Ends of the numbers.
     precision : {"float64", "float32"}
         Of the arithmetic that made the scalar; that of `NarrowTable` rounds numbers to 2^-48 and a scalar five times.
+    wide : bool
+        Whether scalars were float64; their own step is a part of the rounding.
     """
     steps, rounding = (1, 2.0**-50) if precision == "float64" else (6, 2.0**-46)
+    steps = 0 if wide else steps
     return (steps + rounding / FLOAT32_STEP) * step + rounding * max(abs(low), abs(high))
 
 
@@ -210,15 +214,36 @@ def range_of(plan: NumberPlan, summary: Summary) -> tuple[Number | None, Number 
 # -- the documents of columns of numbers
 
 WIDE = 10**38  # a decimal of 38 digits
+
+
+def decimal_step(value: Any, where: str) -> None:
+    """A step of floats as decimal text."""
+    text(value, where)
+    if not re.fullmatch(r"\d{1,19}(\.\d{1,22})?", value) or not float(value):
+        refuse_part(value, where, "a positive decimal number")
+
+
 CODECS = {
     "float": Record(
-        {"name": text, "type": number_type, "infinite_is_missing": boolean, "integer": boolean}, frozenset({"integer"})
+        {"name": text, "type": number_type, "infinite_is_missing": boolean, "integer": boolean, "step": decimal_step},
+        frozenset({"integer", "step"}),
     ),
-    "integer": Record({"name": text, "type": number_type, "base": whole(-(2**63), 2**64 - 1)}),
-    "datetime": Record({"name": text, "type": number_type, "base": whole(-MOST)}),
+    "integer": Record(
+        {"name": text, "type": number_type, "base": whole(-(2**63), 2**64 - 1), "step": whole(1, 2**64 - 1)},
+        frozenset({"step"}),
+    ),
+    "datetime": Record(
+        {"name": text, "type": number_type, "base": whole(-MOST), "step": whole(1)}, frozenset({"step"})
+    ),
     "decimal": Record(
-        {"name": text, "type": number_type, "base": whole(1 - WIDE, WIDE - 1), "integer": boolean},
-        frozenset({"integer"}),
+        {
+            "name": text,
+            "type": number_type,
+            "base": whole(1 - WIDE, WIDE - 1),
+            "integer": boolean,
+            "step": whole(1, WIDE),
+        },
+        frozenset({"integer", "step"}),
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -12,8 +13,20 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, to_numpy
 from gpuvgm.columns.base import MISSING, ColumnPlan, ColumnRequest, FitRecord
-from gpuvgm.columns.codecs import Codec, CodecRules, Number, codec_for, ends_of, rows_for, with_log
+from gpuvgm.columns.codecs import (
+    Codec,
+    CodecRules,
+    Number,
+    codec_for,
+    ends_of,
+    rows_for,
+    step_text,
+    with_learned_step,
+    with_log,
+    without_step,
+)
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
+from gpuvgm.columns.coverage import Coverage, Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.numbers import ordinary_numbers, range_of
 from gpuvgm.config import EncodingRules, FitConfig
@@ -29,6 +42,7 @@ from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
+_LOG = logging.getLogger("gpuvgm")
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
@@ -85,7 +99,10 @@ class NumberPlan(ColumnPlan):
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         summary = engine.summarise(numbers, self.grid)
         ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
-        summary = replace(summary, ends=ends)
+        off = self.codec.off_step(values, numbers)
+        if off is not None:
+            off &= ~namespace_of(numbers).isnan(numbers)  # modal rows
+        summary = replace(summary, ends=ends, off_step=0 if off is None else int(off.sum()))
         if not self.modal:
             return summary
         counts = [0] * len(self.modal) if which is None else _counts(which, len(self.modal))
@@ -131,7 +148,7 @@ class LowestPlan:
 
 
 def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
-    """Codec of a column without its logarithm."""
+    """Codec of a column without its step and its logarithm."""
     rules = CodecRules(request.infinite_is_missing, request.spec.integer)
     return codec_for(request.name, sample.type, sample, rules)
 
@@ -178,10 +195,14 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     """
     codec = plain_codec(request, sample)
     modal = modal_values(request, codec)
+    numbers = _numbers_of(codec, modal, sample)
+    plain = codec
+    if request.config.effort != "research":
+        codec = with_learned_step(codec, numbers)
     if lowest is not None and lowest.value is not None:
         codec = with_log(codec, lowest.value)
-    parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
-    numbers = np.concatenate([np.empty(0), *parts])
+    if codec != plain:
+        numbers = _numbers_of(codec, modal, sample)
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
     y = frame.apply(numbers[np.isfinite(numbers)])
     seeds = None
@@ -191,6 +212,11 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
     return NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
+
+
+def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:
+    """Numbers of a sample, NaN for its missing and modal rows."""
+    return np.concatenate([np.empty(0), *(ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks)])
 
 
 def refine(plan: NumberPlan, summary: Summary) -> NumberPlan:
@@ -221,9 +247,23 @@ def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
     return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
 
 
-def with_missing(plan: NumberPlan, summary: Summary) -> NumberPlan:
-    """A general column that has missing rows becomes a mixed one: a range has no place for them."""
-    return replace(plan, kind="mixed") if plan.ranged and summary.missing else plan
+def settled(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """The plan with what only all rows can tell.
+
+    A general column that has missing rows becomes a mixed one, since a range has no place for them. A step that some
+    row is no multiple of is given up.
+    """
+    if plan.ranged and summary.missing:
+        plan = replace(plan, kind="mixed")
+    if summary.off_step and plan.codec != without_step(plan.codec):
+        _LOG.info(
+            'column "%s": %d values are no multiples of %s, as those of the sample are; it has no step',
+            plan.name,
+            summary.off_step,
+            step_text(plan.codec),
+        )
+        plan = replace(plan, codec=without_step(plan.codec))
+    return plan
 
 
 def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, grid: Grid) -> NumberPlan:
@@ -259,12 +299,17 @@ def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
         components=len(plan.seeds.centres),
         stopping=partial(Stopping.of, plan.config),
         random=partial(np.random.RandomState, plan.config.random_state),
-        prior=partial(prior_of, frame=plan.grid.frame, config=plan.config),
+        prior=partial(prior_of, frame=plan.grid.frame, config=plan.config, least_variance=_rounding_variance(plan)),
         best=plan.config.effort == "best",
         weight_threshold=plan.config.weight_threshold,
     )
     exact = plan.config.algorithm == "exact"
     return ColumnFit(plan.grid, summary, (plan.seeds,), config, plan.refinements, plan.trusted, exact)
+
+
+def _rounding_variance(plan: NumberPlan) -> float:
+    """Variance of what rounding to the column's step does to a value: h^2 / 12, uniform over the step."""
+    return 0.0 if plan.config.effort == "research" else plan.codec.spacing**2 / 12
 
 
 def plan_of(plan: NumberPlan, column: ColumnFit) -> NumberPlan:
@@ -298,11 +343,11 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
         cells=len(cells.mean),
         refinements=plan.refinements,
     )
-    return _column(plan, summary, _mixture(engine, plan, cells, outcome.fit.posterior), record)
+    return _column(plan, summary, _mixture(engine, plan, summary, cells, outcome.fit.posterior), record)
 
 
-def _mixture(engine: Engine, plan: NumberPlan, cells: Cells, posterior: Posterior) -> MixtureModel:
-    """Activity and mode counts, per cell at its mean."""
+def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:
+    """Activity and mode counts, per cell at its mean, and tail modes."""
     table = posterior.kernel_table(CELL_FRAME)
     counts = engine.count_most_probable(cells.mean, cells.weight, table)
     active = posterior.weights > plan.config.weight_threshold
@@ -310,9 +355,33 @@ def _mixture(engine: Engine, plan: NumberPlan, cells: Cells, posterior: Posterio
         active &= counts > 0
     if not np.any(active):
         active = np.arange(len(counts)) == np.argmax(posterior.weights)
-    active_counts = engine.count_most_probable(cells.mean, cells.weight, table.take(np.flatnonzero(active)))
     assert plan.seeds is not None
+    if plan.rules.tails == "modes":
+        active, tails, rows = _covering(plan, summary, cells, posterior, active)
+        ends = np.split(rows, [np.count_nonzero(active)])
+        return MixtureModel(plan.grid.frame, posterior, plan.seeds.centres, counts, active, ends[0], tails, ends[1])
+    active_counts = engine.count_most_probable(cells.mean, cells.weight, table.take(np.flatnonzero(active)))
     return MixtureModel(plan.grid.frame, posterior, plan.seeds.centres, counts, active, active_counts)
+
+
+def _covering(
+    plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior, active: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Active components and tail modes that hold every row, and the rows of each, by cells at their means."""
+    frame, limit = plan.grid.frame, plan.rules.scalar_limit
+    widths = plan.rules.scale * np.sqrt(posterior.covariances)
+    minimum, maximum = frame.apply(np.array([summary.minimum, summary.maximum])).tolist()
+    rows = Stretches.of(summary.masses(), minimum, maximum)
+    active = with_needed(active, posterior.weights, posterior.means, limit * widths, rows)
+    means, widths = posterior.means[active], widths[active]
+    tails = tail_modes(means, limit * widths, rows, minimum, maximum)
+    table = posterior.kernel_table(CELL_FRAME).take(np.flatnonzero(active))
+    further, wider = modes_of_tails(tails, limit)
+    coverage = Coverage(table, np.concatenate((means, further)), np.concatenate((widths, wider)), limit)
+    distance = cells.mean - means[:, None]
+    likeliest = np.argmax(table.coefficients[:, None] - table.half_precisions[:, None] * distance**2, axis=0)
+    mode, _ = coverage.hold(cells.mean, likeliest)
+    return active, tails, np.bincount(mode, cells.weight, len(coverage.means)).astype(np.float64)
 
 
 def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, record: FitRecord) -> MixtureColumn:
@@ -323,7 +392,7 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
     if MISSING in modal:
         counts[modal.index(MISSING)] = summary.missing
     minimum, maximum = range_of(plan, summary)
-    return MixtureColumn(
+    column = MixtureColumn(
         name=plan.name,
         kind="mixed" if modal else "continuous",
         codec=plan.codec,
@@ -331,8 +400,10 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         mixture=mixture,
         modal_values=modal,
         modal_counts=tuple(counts),
-        order=falling([*counts, *([] if mixture is None else mixture.active_counts)]),
+        order=falling([*counts, *([] if mixture is None else [*mixture.active_counts, *mixture.tail_counts])]),
         minimum=minimum,
         maximum=maximum,
         fit=record,
     )
+    steps = plan.config.effort != "research" and plan.codec.spacing and plan.rules.precision == "float64"
+    return replace(column, wide_scalars=True) if steps and column.resolution else column

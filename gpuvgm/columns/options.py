@@ -82,7 +82,7 @@ def _distinct(values: list[Value]) -> list[Value]:
 _OR_NONE = Rule('None ("none" in a file)', (none | one_of("none")).allows, lambda value: None)
 _OPTIONS: dict[str, _Option] = {
     "standardize": _Option(MIXTURE, one_of("auto") | boolean),
-    "tails": _Option(MIXTURE, one_of("clip", "exact")),
+    "tails": _Option(MIXTURE, one_of("modes", "clip", "exact")),
     "scale": _Option(MIXTURE, positive),
     "precision": _Option(MIXTURE, one_of("float64", "float32")),
     "floor": _Option(MIXTURE, share | _OR_NONE),
@@ -103,6 +103,7 @@ _OPTIONS: dict[str, _Option] = {
 }
 #: Settings of a whole table: its columns' options, and those that no column has.
 _SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {
+    "tails": _OPTIONS["tails"].values | none,
     "algorithm": one_of("summary", "exact", "auto"),
     "engine": one_of(*ENGINES),
     "block_rows": whole(1) | none,

@@ -25,7 +25,7 @@ from gpuvgm.columns.options import (
 )
 from gpuvgm.columns.options import KINDS as KINDS
 from gpuvgm.columns.options import check_settings as check_settings
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
 from gpuvgm.errors import InputError, listed
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
 
@@ -90,10 +90,19 @@ class ColumnSpec:
         own = {key: value for key, value in self.options.items() if key in FitConfig.__dataclass_fields__}
         return replace(config, **own)  # type: ignore[arg-type]
 
-    def encoding_rules(self, rules: EncodingRules) -> EncodingRules:
-        """The table's `rules` with this column's own settings."""
-        own = {key: value for key, value in self.options.items() if key in EncodingRules.__dataclass_fields__}
-        return replace(rules, **own)  # type: ignore[arg-type]
+    def encoding_rules(self, settings: Mapping[str, Any], effort: str) -> EncodingRules:
+        """The table's settings with this column's own.
+
+        What is left to the effort is what the research code does, or what brings every row back.
+        """
+        given = {part: self.options.get(part, settings[part]) for part in EncodingRules.__dataclass_fields__}
+        research = self.options.get("effort", effort) == "research"
+        if given["tails"] is None:
+            given["tails"] = "clip" if research else "modes"
+        if given["floor"] is None and "floor" not in self.options and research:
+            given["floor"] = RESEARCH_FLOOR
+        given["floor"] = given["floor"] or None  # without one, components that are not active take no part
+        return EncodingRules(**given)
 
     def inf(self, setting: str) -> str:
         """What infinite values are: "error" or "missing"; `setting` is the table's."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.model import ColumnModel
-from gpuvgm.config import check_choice
+from gpuvgm.config import RESEARCH_FLOOR, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
@@ -45,7 +45,7 @@ class DataTransformer:
     eps : float
         Components need more than this weight, and one training row, to become a mode.
     **options
-        Further arguments of `TableTransformer`; `effort` is "research" unless given.
+        Further arguments of `TableTransformer`; `effort` is "research", `tails` "clip" and `floor` 1e-6 unless given.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class DataTransformer:
         self.non_categorical_columns = list(non_categorical_list)
         self.n_clusters = n_clusters
         self.eps = eps
-        settings = {"effort": "research", **options}
+        settings = {"effort": "research", "tails": "clip", "floor": RESEARCH_FLOOR, **options}
         self._table = TableTransformer(n_components=n_clusters, weight_threshold=eps, **settings)
         self._table.set_output(transform="default")  # a matrix, whatever scikit-learn is set to
 

@@ -19,7 +19,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
-from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import InputError
@@ -94,6 +94,8 @@ class DataTransformer:
             "n_components": max_clusters,
             "weight_threshold": weight_threshold,
             "effort": effort,
+            "tails": "clip",
+            "floor": RESEARCH_FLOOR,
             "standardize": standardize,
             "algorithm": algorithm,
             "engine": engine,

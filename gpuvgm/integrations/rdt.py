@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.config import SUMMARY_ROWS
+from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError
@@ -37,7 +37,6 @@ WEIGHT_CONCENTRATION = 1e-3
 PLANNING_ROWS = 1 << 14  # rows of the sample that k-means runs on and cells are made from
 LARGEST_END_ERROR = 1e-6  # in sigma; 100 iterations end much further than that from where EM would settle
 LEAST_VARIANCE = 1e-6  # scikit-learn's reg_covar
-FLOOR = 1e-6  # added to the probability of every valid component before one is drawn
 LARGEST_NUMBER = 1e150  # sums of squares must not overflow
 LIMIT = 0.99  # of the normalized values
 ROWS = Frame(1.0, 0.0)
@@ -213,7 +212,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
             mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, others))),
             widths=self.STD_MULTIPLIER * np.sqrt(posterior.covariances[valid]),
             cells=np.arange(len(valid), dtype=np.float64),
-            floor=FLOOR,
+            floor=RESEARCH_FLOOR,
             limit=LIMIT,
             missing_cell=-1,
         )

@@ -188,7 +188,7 @@ class Prior:
         return np.full_like(values, np.add.accumulate(values)[-1] / len(values)) if self.tied else values
 
 
-def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig) -> Prior:
+def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, least_variance: float = 0.0) -> Prior:
     """scikit-learn's default prior for a column, in the frame's coordinates.
 
     Parameters
@@ -199,6 +199,8 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig) -> P
         Coordinates; `reg_covar` is given in the column's own units and scaled along.
     config : FitConfig
         Concentration, `reg_covar` and `standardize`.
+    least_variance : float
+        No component's variance is less, in the square of the column's own units.
     """
     small = np.sqrt(variance) < frame.scale
     standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
@@ -210,7 +212,10 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig) -> P
         mean_precision=1.0,
         covariance=variance,
         degrees_of_freedom=1.0,
-        reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
+        reg_covar=max(
+            config.reg_covar * (variance if standardize else frame.scale * frame.scale),
+            least_variance * (frame.scale * frame.scale),
+        ),
     )
 
 

@@ -81,19 +81,21 @@ class ModeProfile:
     Parameters
     ----------
     name : str
-        Mean or modal value, for people.
+        Mean, modal value, or ends of a tail mode, for people.
     sd : str
-        Standard deviation, for people; empty for modal values.
+        Standard deviation, for people; empty for modal values and tail modes.
     weight : float or None
-        Fitted weight; None for modal values.
+        Fitted weight; None for modal values and tail modes.
     rows : int
         Rows that drew the cell.
     below, above : int
         How many of them were cut at the lower and the upper limit.
     scalars : tuple of int
-        Rows by scalar: below -1, in `SCALAR_BINS` even bins, from 1 on; empty for modal values.
+        Rows by scalar: below -1, in `SCALAR_BINS` even bins, from 1 on; empty for modal values and tail modes.
     scalar_sd : float
         Standard deviation of the scalars of rows that are distributed as the mode.
+    tail : bool
+        Whether it is a tail mode.
     """
 
     name: str
@@ -104,6 +106,7 @@ class ModeProfile:
     above: int
     scalars: tuple[int, ...]
     scalar_sd: float = 0.0
+    tail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +268,7 @@ def without(pieces: Pieces, numbers: Sequence[float]) -> Pieces:
 
 
 def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile, ...]:
-    """The cells of a column: components by rising mean, then modal values."""
+    """The cells of a column: components by rising mean, tail modes, then modal values."""
     positions, modal = column.cell_positions(), len(column.modal_values)
     rows = np.sum(counts.scalars, axis=1)
     found = []
@@ -284,6 +287,10 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
                 scalar_sd=1 / column.rules.scale,
             )
         )
+    for tail in (cell for cell in column.describe_cells() if "tail" in cell):
+        cell = tail["cell"]
+        below, above = int(counts.below[cell]), int(counts.above[cell])
+        found.append(ModeProfile(tail["text"], "", None, int(rows[cell]), below, above, (), tail=True))
     for value, cell in zip(column.modal_values, positions[:modal].tolist(), strict=True):
         found.append(ModeProfile(modal_text(plain_of(column), value), "", None, int(rows[cell]), 0, 0, ()))
     return tuple(found)

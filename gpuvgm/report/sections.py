@@ -131,10 +131,14 @@ def _modes_table(column: NumberFigures, profile: NumberProfile) -> Markup | None
 
 
 def _mode_row(place: int, mode: ModeProfile, drawn: Markup) -> Sequence[Child]:
-    if mode.weight is None:
-        return ("value", mode.name, "", "", "", drawn, "", "")
-    swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(place))
     cut = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
+    if mode.weight is None:
+        return (
+            ("tail", mode.name, "", "", "", drawn, *cut)
+            if mode.tail
+            else ("value", mode.name, *[""] * 3, drawn, "", "")
+        )
+    swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(place))
     return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), drawn, *cut)
 
 

@@ -133,6 +133,8 @@ class Summary:
         Rows of each modal value, where the column has such; they lie in no cell.
     ends : tuple of int or float, optional
         Smallest and largest value of the rows in the cells, in the unit of the column, exactly.
+    off_step : int
+        Rows in the cells whose value is no multiple of the step that was learned for the column.
     """
 
     grid: Grid
@@ -147,6 +149,7 @@ class Summary:
     maximum: float
     modal: tuple[int, ...] = ()
     ends: tuple[int | float, int | float] | None = None
+    off_step: int = 0
 
     @property
     def ordinary(self) -> int:
@@ -229,7 +232,8 @@ class Summary:
         minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         modal = tuple(map(add, self.modal, other.modal)) if self.modal and other.modal else self.modal or other.modal
         ends = [one for one in (self.ends, other.ends) if one is not None]
-        apart = (missing, infinite, minimum, maximum, modal, (min(ends)[0], max(e[1] for e in ends)) if ends else None)
+        range_ = (min(ends)[0], max(end[1] for end in ends)) if ends else None
+        apart = (missing, infinite, minimum, maximum, modal, range_, self.off_step + other.off_step)
         if len(self.cell) == 0 or len(other.cell) == 0:
             kept = self if len(other.cell) == 0 else other
             return Summary(self.grid, kept.cell, kept.count, kept.first, kept.second, kept.second_high, *apart)
@@ -268,6 +272,7 @@ class Summary:
             missing=self.missing << doublings,
             infinite=self.infinite << doublings,
             modal=tuple(count << doublings for count in self.modal),
+            off_step=self.off_step << doublings,
         )
 
     def cells(self) -> Cells:
@@ -408,7 +413,7 @@ class Summary:
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
         ends = header.get("ends")
         modal, ends = tuple(header.get("modal", ())), None if ends is None else (ends[0], ends[1])
-        apart = (header["missing"], header["infinite"], low, high, modal, ends)
+        apart = (header["missing"], header["infinite"], low, high, modal, ends, header.get("off_step", 0))
         summary = cls(grid, cell, count, first, second, second_high, *apart)
         _check_grid(grid)
         _check_sums(summary)
@@ -431,6 +436,8 @@ class Summary:
             "modal": self.modal,
             "ends": self.ends,
         }
+        if self.off_step:
+            header["off_step"] = self.off_step
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 
@@ -491,7 +498,7 @@ def _check_grid(grid: Grid) -> None:
 
 def _check_sums(summary: Summary) -> None:
     """Refuse sums that no rows have."""
-    counts = [summary.missing, summary.infinite, *summary.modal]
+    counts = [summary.missing, summary.infinite, *summary.modal, summary.off_step]
     if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):
         raise ValueError("it has counts that are no whole numbers from 0 on")
     cell, count, first = summary.cell, summary.count, summary.first

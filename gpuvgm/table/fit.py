@@ -20,10 +20,10 @@ from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
 from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
-from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan, needs_more_rows, refine, reseed, with_missing
+from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan, needs_more_rows, refine, reseed, settled
 from gpuvgm.columns.passthrough import PassthroughPlan, RowCount
 from gpuvgm.columns.schema import TableSchema, check_settings
-from gpuvgm.config import SUMMARY_ROWS, EncodingRules, FitConfig
+from gpuvgm.config import SUMMARY_ROWS, FitConfig
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Results, side_by_side, summarise_columns
@@ -151,12 +151,11 @@ def _resumed(
 def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
     """What is asked for each column: the table's settings and its own."""
     config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
-    rules = EncodingRules(**{name: settings[name] for name in EncodingRules.__dataclass_fields__})
     return [
         ColumnRequest(
             spec,
             spec.fit_config(config),
-            spec.encoding_rules(rules),
+            spec.encoding_rules(settings, config.effort),
             spec.inf(settings["inf"]) == "missing",
             spec.unknown(settings["unknown"]),
         )
@@ -367,7 +366,7 @@ def fit_numbers(
 
 def refit(plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Run) -> Results[ColumnModel]:
     """Models from summaries alone, without any row; fits that miss the promise are warned about."""
-    columns = {plan.name: Counted(with_missing(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
+    columns = {plan.name: Counted(settled(plan, summaries[plan.name]), summaries[plan.name]) for plan in plans}
     fitted = _fitted(None, columns | _reseeded(columns), run)
     built = side_by_side(run, partial(_model, run), fitted.good)
     return Results(built.good, fitted.failed | built.failed)
@@ -375,7 +374,7 @@ def refit(plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], run: Ru
 
 def _checked(source: Source, run: Run, column: Counted) -> Counted:
     """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
-    plan, summary = with_missing(column.plan, column.summary), column.summary
+    plan, summary = settled(column.plan, column.summary), column.summary
     refuse_infinite(source, plan, summary, run)
     _refuse_overflow(plan.name, summary)
     if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:

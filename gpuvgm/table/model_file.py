@@ -37,7 +37,7 @@ from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
-FORMAT = 4
+FORMAT = 5
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST = "model.json", "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 24

@@ -107,10 +107,13 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Take the floor under variances (1e-6) relative to the column's variance; "auto" where its sd is below 1.
     scale : float
         Scalars are positions in units of `scale` standard deviations.
-    tails : {"clip", "exact"}
-        Clip scalars to ±0.99, or keep far values exactly.
-    floor : float or None
-        Added to each mode's probability before the draw, as in the research code; None: none.
+    tails : {"modes", "clip", "exact"}, optional
+        "modes": every training row has a mode that holds it within ±0.99, components that few rows need and tail modes
+        among them; "clip": scalars are clipped to ±0.99, as in the research code; "exact": none is ever clipped. By
+        default "modes", and "clip" with `effort="research"`.
+    floor : float, optional
+        Added to each mode's probability before the draw; by default 1e-6 with `effort="research"`, as in the research
+        code, and 0.0, none, otherwise.
     inf : {"error", "missing"}
         What to do with infinities.
     unknown : {"error", "ignore"}
@@ -170,8 +173,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         precision: str = "float64",
         standardize: bool | str = "auto",
         scale: float = 4.0,
-        tails: str = "clip",
-        floor: float | None = 1e-6,
+        tails: str | None = None,
+        floor: float | None = None,
         inf: str = "error",
         unknown: str = "error",
         executor: Any = None,

@@ -115,7 +115,7 @@ def test_what_was_given_is_not_changed():
         ("n_components", 2.5, "n_components must be a whole number from 1 to 255"),
         ("n_components", True, "n_components must be"),
         ("n_components", 256, "n_components must be"),
-        ("tails", "cut", 'tails must be "clip" or "exact"'),
+        ("tails", "cut", 'tails must be "modes", "clip" or "exact"'),
         ("standardize", 1, "standardize must be"),
         ("floor", 1, "floor must be"),
         ("tol", -1, "tol must be"),

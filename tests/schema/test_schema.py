@@ -288,7 +288,12 @@ def test_options_win_over_the_tables_settings():
     )
     config = spec.fit_config(FitConfig(max_iter=7, tol_per_row=1e-9))
     assert (config.n_components, config.standardize, config.max_iter, config.tol_per_row) == (3, True, 7, None)
-    assert spec.encoding_rules(EncodingRules(tails="exact")) == EncodingRules(2.0, "exact", None)
+    settings = {"scale": 4.0, "tails": "exact", "floor": 1e-6, "precision": "float64"}
+    assert spec.encoding_rules(settings, "research") == EncodingRules(2.0, "exact", None)
+    open_ = settings | {"tails": None, "floor": None}
+    assert ColumnSpec("y").encoding_rules(open_, "research") == EncodingRules(4.0, "clip", 1e-6)
+    assert ColumnSpec("y").encoding_rules(open_, "best") == EncodingRules(4.0, "modes", None)
+    assert ColumnSpec.declare("y", {"effort": "research"}).encoding_rules(open_, "best").tails == "clip"
     assert spec.inf("error") == "missing"
     assert ColumnSpec.declare("z", {"unknown": "ignore"}).unknown("error") == "ignore"
     plain = ColumnSpec("y")
@@ -333,7 +338,7 @@ MIXTURE_OPTIONS = st.fixed_dictionaries(
     {},
     optional={
         "standardize": st.sampled_from(["auto", True, False]),
-        "tails": st.sampled_from(["clip", "exact"]),
+        "tails": st.sampled_from(["modes", "clip", "exact"]),
         "scale": st.floats(min_value=0, exclude_min=True, allow_infinity=False),
         "floor": st.none() | st.floats(0, 1, exclude_max=True),
         "n_components": st.integers(1, 255),

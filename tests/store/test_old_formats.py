@@ -30,6 +30,7 @@ IDS = {
 }
 #: Columns that come back without any rounding.
 EXACT = {"id", "day", "city", "paid", "grade", "age", "note", "price"}
+FINGERPRINT_5 = "71bfd82403749cf2979e280d06ce19632bb61026fbf8ba3e387b3a012d322c8e"
 #: What the files of each format hold; that of format 1 says nothing of effort and was fitted the only way there was.
 HELD = {
     1: SimpleNamespace(
@@ -296,6 +297,34 @@ def write_format_4() -> None:
     transformer.fit(rows_of_every_kind()).save(DATA / "format_4.gpuvgm", summaries=True)
 
 
+def rows_with_steps() -> dict[str, np.ndarray]:
+    """Cents with a row between two modes, hours, and decimals so fine that float32 scalars do not hold them."""
+    random = np.random.default_rng(9)
+    cents = np.round(np.r_[random.normal(10, 1, 200), random.normal(900, 2, 99), 400.25], 2)
+    hours = np.datetime64("2020-01-01T00", "ns") + random.integers(0, 9_000, 300) * np.timedelta64(3600 * 10**9, "ns")
+    return {"cents": cents, "hours": hours, "fine": np.round(random.normal(size=300), 9)}
+
+
+def write_format_5() -> None:
+    """Write the file; run once, when the format was new."""
+    transformer = gpuvgm.TableTransformer(dict.fromkeys(rows_with_steps(), "continuous"), n_components=2)
+    transformer.fit(rows_with_steps()).save(DATA / "format_5.gpuvgm", summaries=True)
+
+
+def test_steps_and_tail_modes():
+    """What format 5 is for: every row comes back as it was."""
+    transformer, rows = gpuvgm.load(DATA / "format_5.gpuvgm"), rows_with_steps()
+    assert fingerprint(transformer.model_) == FINGERPRINT_5
+    columns = transformer.columns_
+    assert [columns[name].codec.step for name in rows] == ["0.01", 3600 * 10**9, "0.000000001"]
+    assert [columns[name].scalar_dtype for name in rows] == [None, None, "float64"]
+    assert columns["cents"].mixture.tail_counts.sum() == 1
+    back = transformer.inverse_transform(transformer.transform(rows, seed=0))
+    for name, values in rows.items():
+        np.testing.assert_array_equal(np.asarray(back[name]), values)
+    assert transformer.partial_fit({**rows, "fine": rows["fine"] / 3}).columns_["fine"].codec.step is None
+
+
 def some_rows(number: int) -> pa.Table:
     """Six rows; from format 3 on with the columns of all kinds."""
     rows = pa.table({"Amount": pa.array(ROWS["Amount"]), "id": pa.array(ROWS["id"], pa.int64())})
@@ -313,7 +342,7 @@ def number(request):
 
 
 def test_every_format_has_a_file():
-    assert list(HELD) == list(range(1, FORMAT + 1))
+    assert [*HELD, 5] == list(range(1, FORMAT + 1))
 
 
 def test_values(number):

@@ -18,6 +18,7 @@ from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
+from gpuvgm.columns.codecs.steps import step_text, with_learned_step, without_step
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, type_of
@@ -39,11 +40,17 @@ __all__ = [
     "holds_whole_steps",
     "rows_for",
     "scalar_of",
+    "step_text",
+    "with_learned_step",
     "with_log",
     "with_value",
+    "without_step",
 ]
 
-_DEFAULTS: dict[str, object] = {"integer": False}  # not written, so that the documents of older versions stay the same
+_DEFAULTS = {
+    "integer": (False,),
+    "step": (None, 1),
+}  # not written, so that the documents of older versions stay the same
 
 
 def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray[Any], rules: CodecRules) -> Codec:
@@ -101,7 +108,7 @@ def codec_document(codec: Codec) -> dict[str, Any]:
     document: dict[str, Any] = {"name": codec.name}
     for field in fields(codec):  # type: ignore[arg-type]  # all codecs are dataclasses
         value = getattr(codec, field.name)
-        if _DEFAULTS.get(field.name, ...) != value:
+        if value not in _DEFAULTS.get(field.name, ()):
             document[field.name] = codec_document(value) if field.name == "inner" else value
     return document
 
@@ -192,8 +199,8 @@ def scalar_of(codec: Codec, value: Number) -> Any:
     """A value in the column's own unit as an Arrow scalar of the column's type, exactly."""
     inner = codec.inner if isinstance(codec, LogCodec) else codec
     if isinstance(inner, FloatCodec):
-        return on_host(replace(inner, integer=False).decode(np.array([value], np.float64)))[0]
-    shifted: Codec = replace(inner, base=int(value))  # type: ignore[type-var]  # all codecs are dataclasses
+        return on_host(replace(inner, integer=False, step=None).decode(np.array([value], np.float64)))[0]
+    shifted: Codec = replace(inner, base=int(value), step=1)  # type: ignore[type-var]  # all codecs are dataclasses
     return on_host(shifted.decode(np.zeros(1)))[0]
 
 

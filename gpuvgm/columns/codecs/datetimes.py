@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, no_rows, present
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps, nearest_on_step, off_multiples
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, whole_numbers
 from gpuvgm.errors import InputError
@@ -58,10 +58,13 @@ class DatetimeCodec:
         Arrow type, for example "timestamp[ns, tz=UTC]", "date32[day]", "time64[us]" or "duration[ms]".
     base : int
         A value near the middle of the column, in the unit of the type.
+    step : int
+        Values come back as multiples of it, in the unit of the type.
     """
 
     type: str
     base: int
+    step: int = 1
     name: ClassVar[str] = "datetime"
     host_only: ClassVar[bool] = False
 
@@ -82,6 +85,20 @@ class DatetimeCodec:
     def whole(self) -> int:
         """What every value is a multiple of: milliseconds count whole days in date64."""
         return moments.DAY // 10**6 if self.type == "date64[ms]" else 1
+
+    @property
+    def _multiple(self) -> int:
+        """What every value that comes back is a multiple of."""
+        return max(self.step, self.whole)
+
+    @property
+    def spacing(self) -> float:
+        """The step; a whole day for date64."""
+        return float(self._multiple)
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows that are no multiple of the step; see `Codec.off_step`."""
+        return off_multiples(numbers, self.base, self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base; another unit is converted exactly.
@@ -124,11 +141,9 @@ class DatetimeCodec:
         return converted
 
     def decode(self, numbers: Floats) -> Column:
-        """Values rounded half to even (date64 to whole days) and kept within the type's range."""
+        """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
         own = self._own
-        if self.whole > 1:
-            rest = self.base % self.whole
-            numbers = namespace_of(numbers).rint((numbers + rest) / self.whole) * self.whole - rest
+        numbers = nearest_on_step(numbers, self.base, self._multiple)
         dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
         values, missing = whole_numbers(numbers, self.base, self.limits, dtype)
         return column_of(values, own, missing)
@@ -145,7 +160,7 @@ class DatetimeCodec:
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """What is left of a number's error after rounding; see `Codec.value_error`."""
-        return error_in_steps(error, self.whole)
+        return error_in_steps(error, self._multiple)
 
     def parse(self, given: object) -> Number:
         """A value in the unit of the type.

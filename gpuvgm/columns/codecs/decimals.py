@@ -21,7 +21,7 @@ from gpuvgm.columns.codecs.arrays import (
     power_of_ten,
     present,
 )
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps, nearest_on_step, off_multiples
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, total
 from gpuvgm.columns.codecs.words import NARROW, Integers, Words, decimal_array, words_of
@@ -43,11 +43,14 @@ class DecimalCodec:
         A value near the middle of the column, without its decimal point.
     integer : bool
         Round half to even to whole numbers when numbers become values again.
+    step : int
+        Values come back as multiples of it, in units of the last decimal place.
     """
 
     type: str
     base: int
     integer: bool = False
+    step: int = 1
     name: ClassVar[str] = "decimal"
     host_only: ClassVar[bool] = True
 
@@ -72,6 +75,15 @@ class DecimalCodec:
         if self.integer and self.scale > 0:
             end -= end % 10**self.scale
         return -end, end
+
+    @property
+    def spacing(self) -> float:
+        """The step; 1 where whole numbers are asked for."""
+        return power_of_ten(self.scale) if self.integer and self.scale > 0 else float(self.step)
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows that are no multiple of the step; see `Codec.off_step`."""
+        return off_multiples(numbers, self.base, self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column on the host: value - base, without the decimal point.
@@ -115,7 +127,7 @@ class DecimalCodec:
 
     def decode(self, numbers: Floats) -> Column:
         """Values on the host, rounded half to even and kept within the precision's range."""
-        own, numbers = self._own, to_numpy(numbers)
+        own, numbers = self._own, nearest_on_step(to_numpy(numbers), self.base, self.step)
         missing = np.isnan(numbers)
         steps = np.rint(np.where(missing, 0.0, numbers))
         if own.precision <= NARROW:
@@ -153,7 +165,7 @@ class DecimalCodec:
         """What is left of a number's error after rounding, twice where whole numbers are asked for."""
         if self.integer and self.scale > 0:
             return error_in_steps(error + 0.5, 10**self.scale)
-        return error_in_steps(error, 1)
+        return error_in_steps(error, self.step)
 
     def parse(self, given: object) -> Number:
         """The value without its decimal point; a float counts as it is printed.

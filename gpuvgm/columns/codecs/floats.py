@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy, widened
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, no_rows
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.io.arrow import type_of
@@ -34,11 +35,15 @@ class FloatCodec:
         Take infinities for missing values instead of refusing them later.
     integer : bool
         Round half to even when numbers become values again.
+    step : str, optional
+        Numbers become values that are multiples of it, as the nearest floats: "0.01" gives what the texts of whole
+        cents do.
     """
 
     type: str
     infinite_is_missing: bool = False
     integer: bool = False
+    step: str | None = None
     name: ClassVar[str] = "float"
     host_only: ClassVar[bool] = False
 
@@ -50,12 +55,41 @@ class FloatCodec:
     @property
     def limits(self) -> tuple[float, float]:
         """Least and largest finite value of the precision."""
-        largest = float(np.finfo(self._precision).max)
+        largest = float(np.finfo(self.precision).max)
         return -largest, largest
 
     @property
-    def _precision(self) -> Precision:
+    def precision(self) -> Precision:
+        """NumPy type of the values."""
         return _PRECISIONS.get(self.type, np.float64)
+
+    @property
+    def _step(self) -> tuple[int, int] | None:
+        """The step as numerator and denominator, both exact as floats."""
+        if self.step is not None:
+            return Fraction(self.step).as_integer_ratio()
+        return (1, 1) if self.integer else None
+
+    @property
+    def spacing(self) -> float:
+        """The step; 0 where there is none."""
+        return 0.0 if self._step is None else self._step[0] / self._step[1]
+
+    def _on_step(self, numbers: Floats) -> Floats:
+        """Multiples of the step nearest to numbers, each the float nearest to the exact product."""
+        assert self._step is not None
+        step, parts = self._step
+        snapped: Floats = namespace_of(numbers).rint(numbers * parts / step) * step / parts + 0.0  # no minus zero
+        return snapped
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows that are no multiple of the step in the column's precision; see `Codec.off_step`."""
+        if self.step is None:
+            return None
+        xp = namespace_of(numbers)
+        snapped = self._on_step(widened(numbers)).astype(self.precision)
+        off: Bools = (snapped != numbers) & ~xp.isnan(numbers)
+        return off
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.
@@ -85,12 +119,12 @@ class FloatCodec:
     @property
     def decoded(self) -> np.dtype[Any]:
         """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
-        return np.dtype(np.float32 if self.type == "float" and not self.integer else np.float64)
+        return np.dtype(np.float32 if self.type == "float" and self._step is None else np.float64)
 
     def decode(self, numbers: Floats) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
-        if self.integer:
-            numbers = namespace_of(numbers).rint(numbers) + 0.0  # no minus zero
+        if self._step is not None:
+            numbers = self._on_step(numbers)
         if is_on_device(numbers) and self.type in ("double", "float"):
             missing = namespace_of(numbers).isnan(numbers)
             values = narrowed(numbers) if self.type == "float" else numbers
@@ -110,13 +144,13 @@ class FloatCodec:
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """A number's error, rounded to whole numbers where they are asked for, and then to the column's precision."""
-        if self.integer:
-            error = error_in_steps(error, 1)
-        if self._precision is np.float64:
+        if self._step is not None:
+            error = error_in_steps(error, self.spacing)
+        if self.precision is np.float64:
             return error
         largest = min(max(abs(low), abs(high)) + error, self.limits[1])
         # the value itself is one of the precision, so that rounding to the nearest moves no further than the error
-        return error + min(error, float(np.spacing(self._precision(largest))) / 2)
+        return error + min(error, float(np.spacing(self.precision(largest))) / 2)
 
     def parse(self, given: object) -> Number:
         """The nearest value of the column's precision.
@@ -133,7 +167,7 @@ class FloatCodec:
         except OverflowError:
             raise ValueError(f"{given} lies outside the range of {self.type}") from None
         with np.errstate(over="ignore", under="ignore"):
-            value = float(self._precision(number))
+            value = float(self.precision(number))
         if np.isnan(value) or np.isinf(value) and not np.isinf(number):
             raise ValueError(f"{given} is no value of {self.type}")
         return value
@@ -146,4 +180,4 @@ class FloatCodec:
 
     def show(self, value: Number) -> str:
         """The shortest text that stands for the value in its precision."""
-        return str(self._precision(value)).removesuffix(".0")
+        return str(self.precision(value)).removesuffix(".0")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, column_of, namespace_of
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps, nearest_on_step, off_multiples
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -80,10 +80,13 @@ class IntegerCodec:
         Arrow integer type, for example "int64".
     base : int
         An integer near the middle of the column.
+    step : int
+        Values come back as multiples of it.
     """
 
     type: str
     base: int
+    step: int = 1
     name: ClassVar[str] = "integer"
     host_only: ClassVar[bool] = False
 
@@ -93,6 +96,15 @@ class IntegerCodec:
         limits = np.iinfo(np.dtype(self.type))
         return int(limits.min), int(limits.max)
 
+    @property
+    def spacing(self) -> float:
+        """The step."""
+        return float(self.step)
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows that are no multiple of the step; see `Codec.off_step`."""
+        return off_multiples(numbers, self.base, self.step)
+
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base."""
         numbers: Floats = differences(as_numbers(column, self.type), self.base)
@@ -100,6 +112,7 @@ class IntegerCodec:
 
     def decode(self, numbers: Floats) -> Column:
         """Values rounded half to even and kept within the type's range."""
+        numbers = nearest_on_step(numbers, self.base, self.step)
         values, missing = whole_numbers(numbers, self.base, self.limits, np.dtype(self.type))
         return column_of(values, type_of(self.type), missing)
 
@@ -113,7 +126,7 @@ class IntegerCodec:
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """What is left of a number's error after rounding; see `Codec.value_error`."""
-        return error_in_steps(error, 1)
+        return error_in_steps(error, self.step)
 
     def parse(self, given: object) -> Number:
         """The integer, from an integer, a whole float or a text.

@@ -66,6 +66,16 @@ class LogCodec:
             return self.inner
         return replace(self.inner, base=int(self._origin))  # type: ignore[type-var]  # all codecs are dataclasses
 
+    @property
+    def spacing(self) -> float:
+        """Always 0: logarithms of equal steps are not equally far apart."""
+        return 0.0
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows whose value, not its logarithm, is no multiple of the step; see `Codec.off_step`."""
+        column = on_host(column)
+        return self.inner.off_step(column, self.inner.encode(column))
+
     def encode(self, column: Column) -> Floats:
         """Logarithms of a column, on the host; -inf at and below the limit of the domain, NaN for missing values."""
         numbers = self._shifted.encode(on_host(column))

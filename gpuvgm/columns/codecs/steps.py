@@ -1,0 +1,106 @@
+"""Steps of columns: whole numbers, cents, minutes, multiples of five; learned from a sample, checked on every row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns.codecs import moments
+from gpuvgm.columns.codecs.base import Codec
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of
+from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.columns.codecs.logarithms import LogCodec
+from gpuvgm.io.arrow import type_of
+from gpuvgm.summary.grid import Floats
+
+CHANCE = 40  # bits: values without a step lie all on multiples of one with a probability of 2^-40
+FIRST = 64  # values that are tried before all of them
+MOST_PLACES = 22  # 10^22 is the largest power of ten that is a float
+ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
+
+
+def with_learned_step(codec: Codec, numbers: Floats) -> Codec:
+    """The codec with the longest step that a sample of its column lies on, and a base that is a multiple of it.
+
+    Parameters
+    ----------
+    codec : Codec
+        Without a logarithm. A float codec that gives whole numbers stays as it is.
+    numbers : ndarray of shape (rows,)
+        Ordinary numbers of the sample, as `codec.encode` gives them; those that are not finite are left out.
+    """
+    assert not isinstance(codec, LogCodec)
+    distinct = np.unique(numbers[np.isfinite(numbers)])
+    if isinstance(codec, FloatCodec):
+        step = None if codec.integer else _step_of_floats(distinct, codec)
+        return codec if step is None else replace(codec, step=step)
+    whole = distinct[np.abs(distinct) < 2.0**63].astype(np.int64)
+    unit = _common_step(whole, codec.base) if len(whole) == len(distinct) else 1
+    if unit == 1:
+        return codec
+    base = codec.base - codec.base % unit
+    base += unit * (base < codec.limits[0])
+    return replace(codec, step=unit, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
+
+
+def without_step(codec: Codec) -> Codec:
+    """The codec without the step that was learned."""
+    if isinstance(codec, LogCodec):
+        return replace(codec, inner=without_step(codec.inner))
+    return replace(codec, step=None if isinstance(codec, FloatCodec) else 1)  # type: ignore[type-var]
+
+
+def _common_step(whole: NDArray[np.int64], base: int = 0) -> int:
+    """Greatest common divisor of different whole numbers, base + those given; 1 where it may be an accident."""
+    if len(whole) < 2:
+        return 1
+    step = math.gcd(int(np.gcd.reduce(whole - whole[0])), base + int(whole[0]))
+    return step if (len(whole) - 1) * math.log2(step) >= CHANCE else 1
+
+
+def _step_of_floats(distinct: Floats, codec: FloatCodec) -> str | None:
+    """The step of different floats as decimal text; None where they have none."""
+    if len(distinct) < 2:
+        return None
+    largest = codec.precision(np.max(np.abs(distinct)))
+    spacing = float(np.spacing(largest))
+    tried = distinct[:: -(-len(distinct) // FIRST)], distinct
+    for places in range(MOST_PLACES + 1):
+        unit = 1 / 10.0**places
+        if unit < ROOM * spacing:
+            return None
+        if all(_are_multiples(some, 10.0**places, codec) for some in tried):
+            break
+    else:
+        return None
+    if (len(distinct) - 1) * math.log2(unit / spacing) < CHANCE:
+        return None
+    step = Fraction(_common_step(np.rint(distinct * 10.0**places).astype(np.int64)), 10**places)
+    return _decimal_text(step)
+
+
+def _are_multiples(numbers: Floats, parts: float, codec: FloatCodec) -> bool:
+    """Whether all numbers are the floats nearest to whole numbers of equal parts of 1."""
+    nearest = (np.rint(numbers * parts) / parts).astype(codec.precision)
+    return bool(np.all(nearest == numbers))
+
+
+def _decimal_text(step: Fraction) -> str:
+    """Decimal digits of a fraction that has such."""
+    places = next(n for n in range(MOST_PLACES + 1) if 10**n % step.denominator == 0)
+    digits = str(step.numerator * (10**places // step.denominator)).rjust(places + 1, "0")
+    return f"{digits[: len(digits) - places]}.{digits[len(digits) - places :]}".rstrip(".")
+
+
+def step_text(codec: Codec) -> str:
+    """The step as people write it; "" for a codec without one."""
+    inner = codec.inner if isinstance(codec, LogCodec) else codec
+    if isinstance(inner, FloatCodec):
+        return "1" if inner.integer else inner.step or ""
+    if isinstance(inner, DatetimeCodec):
+        return moments.length_text(inner.step * step_of(type_of(inner.type)))
+    return inner.show(int(inner.spacing))

@@ -1,0 +1,208 @@
+"""Which modes hold which rows, so that every training row comes back: kept components, and tail modes for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Array, beside, namespace_of
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Floats, Ints, Masses, values_of
+
+MOST_TAILS = 3  # on either side of the modes
+MARGIN = 2.0**-20  # of a tail mode's width: its ends have scalars just within the limit, as float32 too
+ROWS = 1 << 16  # that are looked at together
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The active components and tail modes of a column, and the rows that each can hold.
+
+    A mode holds a row if its scalar lies within ±limit. A row keeps the mode that was drawn for it if that holds it.
+    Otherwise it takes, of the components that do, the one with the highest posterior; if none does, the narrowest tail
+    mode that holds it; and the mode that ends nearest to it where no mode holds it, as rows beyond the training range.
+    Of equal ones the lower index is taken.
+
+    Parameters
+    ----------
+    components : KernelTable
+        The active components.
+    means, widths : ndarray of shape (A + T,)
+        Of the active components, then of the tail modes: scalar = (y - mean) / width.
+    limit : float
+        Largest scalar.
+    """
+
+    components: KernelTable
+    means: Floats
+    widths: Floats
+    limit: float
+
+    def hold(self, rows: Floats, drawn: Ints) -> tuple[Ints, Floats]:
+        """The modes of rows, and their scalars.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (rows,), float64
+            Ordinary numbers of the column, not yet in the frame's coordinates.
+        drawn : ndarray of shape (rows,), int64
+            The mode that was drawn for each, an index of `means`.
+        """
+        xp, frame = namespace_of(rows), self.components.frame
+        y = rows * frame.scale - frame.centre
+        parts = [self._modes(y[at : at + ROWS], drawn[at : at + ROWS]) for at in range(0, len(y), ROWS)]
+        mode = xp.concatenate([drawn[:0], *parts])
+        means, widths = beside(self.means, y), beside(self.widths, y)
+        return mode, xp.clip((y - means[mode]) / widths[mode], -self.limit, self.limit)
+
+    def _modes(self, y: Floats, drawn: Ints) -> Ints:
+        xp, active = namespace_of(y), len(self.components.means)
+        means, widths = (beside(part, y)[:, None] for part in (self.means, self.widths))
+        distance, reach = xp.abs(y - means), self.limit * widths
+        holds = distance <= reach
+        shape: list[Array] = [
+            beside(part, y)[:, None] for part in (self.components.coefficients, self.components.half_precisions)
+        ]
+        density = xp.where(holds[:active], shape[0] - shape[1] * (distance[:active] * distance[:active]), -np.inf)
+        other = xp.argmin(distance - reach, 0)
+        if len(means) > active:
+            narrowest = active + xp.argmin(xp.where(holds[active:], reach[active:], np.inf), 0)
+            other = xp.where(holds[active:].any(0), narrowest, other)
+        other = xp.where(holds[:active].any(0), xp.argmax(density, 0), other)
+        found: Ints = xp.where(holds[drawn, xp.arange(len(y))], drawn, other)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Where rows lie: intervals, in ascending order of their lower ends.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (stretches,)
+        Their ends, which may hold rows.
+    """
+
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, masses: Masses, minimum: float, maximum: float) -> Stretches:
+        """The cells of a summary, none of which goes beyond the rows' range."""
+        low, high = values_of(masses.low), values_of(masses.high)
+        return cls(np.clip(low, minimum, maximum), np.clip(high, minimum, maximum))
+
+    def beyond(self, covered: list[tuple[float, float]]) -> Stretches:
+        """Those that do not lie within one of some intervals, which are apart and ascending."""
+        if not covered:
+            return self
+        starts, ends = np.array(covered).T
+        at = np.searchsorted(starts, self.low, side="right") - 1
+        held = (at >= 0) & (self.high <= ends[np.maximum(at, 0)])
+        return Stretches(self.low[~held], self.high[~held])
+
+    def meet(self, low: float, high: float) -> bool:
+        """Whether one of them has a point in common with an interval."""
+        return bool(np.any((self.low <= high) & (self.high >= low)))
+
+
+def covered_by(means: Floats, reaches: Floats) -> list[tuple[float, float]]:
+    """What intervals around means cover together, in intervals that are apart and ascending."""
+    low, high = means - reaches, means + reaches
+    slack = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    covered: list[tuple[float, float]] = []
+    for start, end in sorted(zip((low + slack).tolist(), (high - slack).tolist(), strict=True)):
+        if start > end:
+            continue
+        if covered and start <= covered[-1][1]:
+            covered[-1] = covered[-1][0], max(covered[-1][1], end)
+        else:
+            covered.append((start, end))
+    return covered
+
+
+def with_needed(
+    active: NDArray[np.bool_], weights: Floats, means: Floats, reaches: Floats, rows: Stretches
+) -> NDArray[np.bool_]:
+    """The active components, and those of the others that hold rows which no active one holds, the heaviest first.
+
+    Parameters
+    ----------
+    active : ndarray of shape (K,), bool
+        Components that are active for their weight.
+    weights, means, reaches : ndarray of shape (K,)
+        Parameters of all components; one holds rows up to its reach from its mean.
+    rows : Stretches
+        Where the training rows lie.
+    """
+    active = active.copy()
+    left = rows.beyond(covered_by(means[active], reaches[active]))
+    for k in np.argsort(-weights, kind="stable"):
+        if not len(left.low):
+            break
+        if not active[k] and len(left.beyond(covered_by(means[k : k + 1], reaches[k : k + 1])).low) < len(left.low):
+            active[k] = True
+            left = rows.beyond(covered_by(means[active], reaches[active]))
+    return active
+
+
+def tail_modes(means: Floats, reaches: Floats, rows: Stretches, minimum: float, maximum: float) -> Floats:
+    """Intervals for the rows that no component holds: at most three on either side, and one in each gap inside.
+
+    On either side they tile what lies between the modes and the end of the training rows; the first is as wide as the
+    mode beside it, and each is as many times wider than the one before. Intervals without rows are left out.
+
+    Parameters
+    ----------
+    means, reaches : ndarray of shape (A,)
+        The active components.
+    rows : Stretches
+        Where the training rows lie.
+    minimum, maximum : float
+        Least and largest row.
+
+    Returns
+    -------
+    ndarray of shape (T, 2)
+        Lower and upper ends, ascending.
+    """
+    covered = covered_by(means, reaches)
+    left = rows.beyond(covered)
+    if not len(left.low):
+        return np.empty((0, 2))
+    if not covered:
+        return np.array([[minimum, maximum]])
+    lowest, highest = int(np.argmin(means - reaches)), int(np.argmax(means + reaches))
+    tiles = [(-high, -low) for low, high in _tiles(-covered[0][0], -minimum, 2 * reaches[lowest])][::-1]
+    tiles += [(end, start) for (_, end), (start, _) in zip(covered[:-1], covered[1:], strict=True)]
+    tiles += _tiles(covered[-1][1], maximum, 2 * reaches[highest])
+    return np.array([tile for tile in tiles if left.meet(*tile)]).reshape(-1, 2)
+
+
+def _tiles(start: float, end: float, width: float) -> list[tuple[float, float]]:
+    """Intervals from the modes to the end of the rows, of geometrically growing widths."""
+    if end <= start:
+        return []
+    ratio = (end - start) / width
+    count = 1 if ratio <= 2 else 2 if ratio <= 8 else MOST_TAILS
+    growth = {1: 1.0, 2: ratio - 1, 3: (np.sqrt(4 * ratio - 3) - 1) / 2 if ratio > 1 else 1.0}[count]
+    shares = np.cumsum(growth ** np.arange(count))
+    edges = [start, *(start + (end - start) * shares / shares[-1]).tolist()]
+    return list(zip(edges[:-1], [*edges[1:-1], end], strict=True))
+
+
+def modes_of_tails(tails: Floats, limit: float) -> tuple[Floats, Floats]:
+    """Means and widths of tail modes, whose scalars are almost ±limit at their ends.
+
+    Parameters
+    ----------
+    tails : ndarray of shape (T, 2)
+        Their ends.
+    limit : float
+        Largest scalar.
+    """
+    low, high = tails.T
+    reach = (high - low) / 2 * (1 + MARGIN) + 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    return (low + high) / 2, reach / limit
