@@ -74,7 +74,7 @@ class NumberFigures:
         Rows that keep their most probable mode through transform, inverse and transform; 1 where no row has a value,
         None for general columns.
     invalid_rows : int
-        Rows whose value after the inverse lies outside the training range.
+        Rows whose value lies outside the training range as it comes in, before anything is clipped.
     under_threshold_rows : int
         Rows whose most probable component did not become a mode (its weight is under the threshold).
     ks, ks_resolution : float
@@ -116,7 +116,7 @@ class NumberFigures:
 
     @property
     def invalid_share(self) -> float:
-        """Share of all rows whose value after the inverse lies outside the training range."""
+        """Share of all rows whose value lies outside the training range."""
         return self.invalid_rows / self.rows if self.rows else 0.0
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import Codec, LogCodec
-from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
 from gpuvgm.engines import Engine
@@ -71,11 +71,10 @@ class NumberStatistics:
 
 @dataclass(frozen=True, slots=True)
 class _Trip:
-    """Rows on their way: encoded, decoded, and whether these lie in the training range and keep their mode."""
+    """Rows on their way: encoded, decoded, and whether they keep their mode."""
 
     coded: Coded
     after: pa.Array[Any]
-    valid: NDArray[np.bool_] | None
     agreeing: NDArray[np.bool_] | None
 
 
@@ -104,10 +103,9 @@ class NumberTrial:
         self._engine, self._column = engine, column
         self._plain: Codec = plain_of(column)
         self._modal = [value for value in column.modal_values if value is not MISSING]
-        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
+        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=False)
         probable = EncodingOptions(options.seed, most_probable=True, first_row=options.first_row, place=options.place)
         self._encode_probable = column.encoder(engine, probable)
-        self._decode_all = column.decoder(engine, check=False)
         self._unit = _unit_before(column, self._plain)
         self._grid = self._grid_around(sample.column(column.name))
 
@@ -117,12 +115,13 @@ class NumberTrial:
         return grid_around(numbers, modal)
 
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[NumberStatistics, NDArray[np.bool_] | None]:
-        """Statistics of consecutive rows, and which of them are valid (None: all)."""
+        """Statistics of consecutive rows, and which of them lie in the training range as they came in (None: all)."""
         trip = self._trip(Slice(values, first_row))
         x, y = self._plain.encode(values), self._plain.encode(trip.after)
         rows, ordinary = len(x), np.isfinite(x)
         held = slice(None) if np.all(ordinary) else ordinary
         absolute, relative = self._errors(x[held], y[held])
+        valid = self._valid(trip.coded, values, x)
         statistics = NumberStatistics(
             before=self._engine.summarise(x, self._grid),
             after=self._engine.summarise(y, self._grid),
@@ -134,10 +133,10 @@ class NumberTrial:
             rows=rows,
             missing=rows - int(np.count_nonzero(ordinary)),
             agreeing=0 if trip.agreeing is None else int(np.count_nonzero(trip.agreeing[held])),
-            invalid=0 if trip.valid is None else rows - int(np.count_nonzero(trip.valid)),
+            invalid=0 if valid is None else rows - int(np.count_nonzero(valid)),
             under_threshold=self._under_threshold(trip.coded, values, x),
         )
-        return statistics, trip.valid
+        return statistics, valid
 
     def _errors(self, x: Floats, y: Floats) -> tuple[ErrorHistogram, ErrorHistogram]:
         """Histograms of the errors, in the trial's unit and relative to the values; by parts that a cache holds."""
@@ -155,11 +154,11 @@ class NumberTrial:
         after = self._decode(coded, part.first_row)
         values = on_host(after.array)
         if coded.cell is None:
-            return _Trip(coded, values, after.valid, None)
+            return _Trip(coded, values, None)
         once = self._encode_probable(part)
-        again = self._encode_probable(Slice(self._decode_all(once, part.first_row).array, part.first_row))
+        again = self._encode_probable(Slice(self._decode(once, part.first_row).array, part.first_row))
         assert once.cell is not None and again.cell is not None
-        return _Trip(coded, values, after.valid, once.cell == again.cell)
+        return _Trip(coded, values, once.cell == again.cell)
 
     def _modal_rows(self, values: pa.Array[Any], numbers: Floats) -> NDArray[np.int64]:
         """Rows of each modal value, "missing" among them where the column has a cell for it."""
@@ -174,6 +173,11 @@ class NumberTrial:
     def _fitted_numbers(self, values: pa.Array[Any], x: Floats) -> Floats:
         """Numbers as they were fitted: logarithms for log columns."""
         return x if self._plain is self._column.codec else self._column.codec.encode(values)
+
+    def _valid(self, coded: Coded, values: pa.Array[Any], x: Floats) -> NDArray[np.bool_] | None:
+        """Rows that lie in the training range before anything is clipped; those of general columns all count so."""
+        column: Any = self._column
+        return None if coded.cell is None else within_bounds(column, self._fitted_numbers(values, x), coded.cell)
 
     def _encoded(self, coded: Coded, values: pa.Array[Any], x: Floats) -> EncodedCounts:
         column: Any = self._column

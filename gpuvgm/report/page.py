@@ -100,7 +100,7 @@ def _summary(
     if numbers:
         worst = max(column.p999_error for column in numbers)
         found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
-        found.append(("rows out of range", share(invalid / rows) if rows else "–", "in any column, after the inverse"))
+        found.append(("rows out of range", share(invalid / rows) if rows else "–", "in any column, as they came in"))
     noted = sum(bool(_warnings(held)) for held in said.values())
     found.append(("columns to look at", f"{noted:,}", "columns with a warning"))
     return found

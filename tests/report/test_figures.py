@@ -126,11 +126,14 @@ def test_broken_limits_name_column_figure_and_remedy(report: Report) -> None:
         report.broken({"max_eror": 1})
 
 
-def test_rows_beyond_the_training_range_are_invalid(transformer: gpuvgm.TableTransformer, table: pa.Table) -> None:
-    top = float(np.max(table["Amount"].to_numpy()))
-    high = table.slice(0, 8).set_column(0, "Amount", pa.array(np.full(8, top + 1.0)))
-    exact = gpuvgm.TableTransformer(["Amount"], tails="exact").fit(table)
-    assert exact.evaluate(high).columns["Amount"].invalid_rows == 8
+@pytest.mark.parametrize("tails", ["modes", "clip", "exact"])
+def test_rows_beyond_the_training_range_are_invalid(tails: str, table: pa.Table) -> None:
+    """As they come in, whether they are clipped or not."""
+    amount = table["Amount"].to_numpy()
+    high = pa.table({"Amount": np.r_[amount, np.max(amount) * np.linspace(1.01, 100, 1_000)]})
+    report = gpuvgm.TableTransformer(["Amount"], tails=tails).fit(table).evaluate(high)
+    assert report.columns["Amount"].invalid_rows == report.invalid_rows == 1_000
+    assert any('"Amount"' in sentence for sentence in report.broken({"max_invalid_share": 0.001}))
 
 
 def test_long_names_are_broken_to_fit(report: Report) -> None:
