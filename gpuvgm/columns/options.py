@@ -104,6 +104,10 @@ _OPTIONS: dict[str, _Option] = {
 #: Settings of a whole table: its columns' options, and those that no column has.
 _SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {
     "tails": _OPTIONS["tails"].values | none,
+    "layout": one_of("compact", "onehot"),
+    "mode": one_of("sample", "argmax"),
+    "dtype": one_of("float32", "float64"),
+    "seed": whole(0, 2**64 - 1) | none,
     "algorithm": one_of("summary", "exact", "auto"),
     "engine": one_of(*ENGINES),
     "block_rows": whole(1) | none,

@@ -118,6 +118,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         What to do with infinities.
     unknown : {"error", "ignore"}
         What to do with a value of a categorical column that is none of its categories: stop, or give it no cell.
+    layout : {"compact", "onehot"}
+        What `transform` gives: `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot columns. In a
+        pipeline in front of an estimator take "onehot": numbers of modes have no order.
+    mode : {"sample", "argmax"}
+        Draw each row's mode from its posterior, or take the most probable one.
+    dtype : {"float32", "float64"}
+        Type of scalars and of the matrix.
+    seed : int, optional
+        Seed of the draws; by default the fitted one, which `random_state` gives.
     executor : DaskExecutor or distributed.Client, optional
         The cluster that works on the rows. By default frames of Dask are worked on by the current client, if there is
         one, and everything else by this process.
@@ -177,6 +186,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         floor: float | None = None,
         inf: str = "error",
         unknown: str = "error",
+        layout: str = "compact",
+        mode: str = "sample",
+        dtype: str = "float32",
+        seed: int | None = None,
         executor: Any = None,
         sample_rows: int | None = None,
         stratified: bool = False,
@@ -203,6 +216,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self.floor = floor
         self.inf = inf
         self.unknown = unknown
+        self.layout = layout
+        self.mode = mode
+        self.dtype = dtype
+        self.seed = seed
         self.executor = executor
         self.sample_rows = sample_rows
         self.stratified = stratified
@@ -393,9 +410,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self,
         source: Any,
         *,
-        mode: Literal["sample", "argmax"] = "sample",
-        layout: Literal["compact", "onehot"] = "compact",
-        dtype: Literal["float32", "float64"] = "float32",
+        mode: Literal["sample", "argmax"] | None = None,
+        layout: Literal["compact", "onehot"] | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
         seed: int | None = None,
         uniforms: Mapping[str, np.ndarray] | None = None,
         first_row: int = 0,
@@ -409,14 +426,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ----------
         source : object
             As for `fit`; it needs the fitted columns.
-        mode : {"sample", "argmax"}
-            Draw each row's mode from its posterior, or take the most probable one.
-        layout : {"compact", "onehot"}
-            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot cells.
-        dtype : {"float32", "float64"}
-            Type of scalars and of the matrix.
-        seed : int, optional
-            Seed of the draws; by default the fitted one.
+        mode, layout, dtype, seed : optional
+            As in the constructor, whose values they stand in for.
         uniforms : mapping of str to ndarray of shape (rows,), optional
             Uniforms in [0, 1) for columns, instead of the generator's.
         first_row : int
@@ -440,11 +451,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         if table.lazy and out is None:
             if uniforms is not None:
                 raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
-            options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
+            options = {
+                "mode": mode or self.mode,
+                "layout": layout or self.layout,
+                "dtype": dtype or self.dtype,
+                "seed": self.seed if seed is None else seed,
+            }
             return encode_lazily(self._alone(), table, options, first_row)
         how = self._options(table, mode, dtype, seed, first_row)
         drawn = checked_uniforms(self._fitted(), uniforms, table.rows)
-        coding = self._coding(table, how, layout, drawn, written=out is not None)
+        coding = self._coding(table, how, layout or self.layout, drawn, written=out is not None)
         need = partial(Need.transform, _chosen(table, self._fitted().names), coding.schema, written=out is not None)
         with self._run("transform", table, need) as run:
             coding = replace(coding, engine=run.engine)
@@ -470,9 +486,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         source: Any,
         batch_rows: int,
         *,
-        mode: Literal["sample", "argmax"] = "sample",
+        mode: Literal["sample", "argmax"] | None = None,
         layout: Literal["compact", "onehot"] = "onehot",
-        dtype: Literal["float32", "float64"] = "float32",
+        dtype: Literal["float32", "float64"] | None = None,
         seed: int | None = None,
         first_row: int = 0,
         drop_last: bool = False,
@@ -485,14 +501,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             As for `fit`; it needs the fitted columns.
         batch_rows : int
             Rows of a batch.
-        mode : {"sample", "argmax"}
-            Draw each row's mode from its posterior, or take the most probable one.
+        mode : optional
+            As in the constructor, whose value it stands in for.
         layout : {"compact", "onehot"}
-            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot cells.
-        dtype : {"float32", "float64"}
-            Type of scalars and of the matrix.
-        seed : int, optional
-            Seed of the draws; by default the fitted one.
+            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot columns.
+        dtype, seed : optional
+            As `mode`.
         first_row : int
             Global index of the first row, where the source is a part of something larger.
         drop_last : bool
@@ -520,9 +534,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
                     if len(rows) == batch_rows or not drop_last:
                         yield form.join([rows], table, self._flavour())
 
-    def _options(self, table: Source, mode: str, dtype: str, seed: int | None, first_row: int) -> EncodingOptions:
-        """How the rows of a table are encoded."""
-        model = self._fitted()
+    def _options(
+        self, table: Source, mode: str | None, dtype: str | None, seed: int | None, first_row: int
+    ) -> EncodingOptions:
+        """How the rows of a table are encoded: as asked for, else as the constructor says."""
+        model, mode, dtype = self._fitted(), mode or self.mode, dtype or self.dtype
+        seed = self.seed if seed is None else seed
         check_choice("mode", mode, ("sample", "argmax"))
         check_choice("dtype", dtype, ("float32", "float64"))
         check_columns(table, model)
@@ -707,7 +724,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         return None if chosen == "default" else str(chosen)
 
     def get_feature_names_out(
-        self, input_features: Any = None, *, layout: Literal["compact", "onehot"] = "compact"
+        self, input_features: Any = None, *, layout: Literal["compact", "onehot"] | None = None
     ) -> np.ndarray:
         """Name the columns that `transform` gives in a layout.
 
@@ -715,18 +732,18 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ----------
         input_features : object
             Ignored; scikit-learn passes the names of the columns.
-        layout : {"compact", "onehot"}
-            The layout.
+        layout : {"compact", "onehot"}, optional
+            The layout; by default the constructor's.
 
         Returns
         -------
         ndarray of shape (columns,), object
             Names, in the order of the columns.
         """
-        check_choice("layout", layout, ("compact", "onehot"))
-        model = self._fitted()
+        chosen, model = layout or self.layout, self._fitted()
+        check_choice("layout", chosen, ("compact", "onehot"))
         compact = [name for column in model.columns for name in column.compact_names]
-        return np.array(model.onehot_names if layout == "onehot" else compact, dtype=object)
+        return np.array(model.onehot_names if chosen == "onehot" else compact, dtype=object)
 
     @property
     def layout_(self) -> dict[str, list[Span]]:

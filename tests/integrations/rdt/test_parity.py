@@ -82,7 +82,7 @@ def test_more_components_than_a_byte_counts(monkeypatch: pytest.MonkeyPatch) -> 
     data = pd.DataFrame({"a": np.arange(600.0)})
     theirs, ours = pair(data, max_clusters=300, weight_threshold=-1)
     pd.testing.assert_frame_equal(ours.transform(data), theirs.transform(data), rtol=1e-6, atol=1e-7)
-    monkeypatch.setattr("gpuvgm.integrations.rdt.FLOOR", 1e3)  # every component is drawn
+    monkeypatch.setattr("gpuvgm.integrations.rdt.RESEARCH_FLOOR", 1e3)  # every component is drawn
     encoded = ours.transform(data)
     assert encoded["a.component"].max() > 255
     pd.testing.assert_frame_equal(ours.reverse_transform(encoded), theirs.reverse_transform(encoded), rtol=1e-6)

@@ -1,0 +1,64 @@
+"""What transform gives is said in the constructor, so that pipelines and searches can say it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from gpuvgm import TableTransformer, load
+from gpuvgm.errors import InputError
+
+ROWS = 2_000
+RANDOM = np.random.default_rng(3)
+CLUSTER = RANDOM.choice(6, ROWS, p=[0.21, 0.2, 0.17, 0.16, 0.13, 0.13])
+SIDE = CLUSTER % 2
+X = pd.DataFrame({"x": 20 * CLUSTER + RANDOM.normal(0, 1, ROWS), "z": CLUSTER})
+
+
+def test_the_constructor_says_what_transform_gives(tmp_path) -> None:
+    said = TableTransformer(effort="research", layout="onehot", mode="argmax", dtype="float64", seed=7).fit(X)
+    plain = TableTransformer(effort="research").fit(X)
+    said.save(tmp_path / "m.gpuvgm")
+    for one in (said, clone(said).fit(X), load(tmp_path / "m.gpuvgm")):
+        matrix = one.transform(X)
+        expected = plain.transform(X, layout="onehot", mode="argmax", dtype="float64", seed=7)
+        np.testing.assert_array_equal(matrix, expected)
+        assert matrix.dtype == np.float64
+        assert len(one.get_feature_names_out()) == matrix.shape[1]
+
+
+def test_arguments_of_transform_win() -> None:
+    said = TableTransformer(effort="research", layout="onehot", mode="argmax", dtype="float64", seed=7).fit(X)
+    plain = TableTransformer(effort="research").fit(X)
+    options = {"layout": "compact", "mode": "sample", "dtype": "float32", "seed": 2}
+    pd.testing.assert_frame_equal(said.transform(X, **options), plain.transform(X, seed=2))
+    (batch,) = said.iter_batches(X, ROWS)
+    np.testing.assert_array_equal(batch, said.transform(X))
+    assert list(said.get_feature_names_out(layout="compact")) == list(plain.get_feature_names_out())
+
+
+def test_a_pipeline_sees_the_matrix() -> None:
+    """Modes as numbers have no order; as one-hot columns a linear model can use them."""
+    scores = {}
+    for layout in ("onehot", "compact"):
+        steps = make_pipeline(TableTransformer(["x"], layout=layout, mode="argmax"), LogisticRegression(max_iter=500))
+        scores[layout] = steps.fit(X[: ROWS // 2], SIDE[: ROWS // 2]).score(X[ROWS // 2 :], SIDE[ROWS // 2 :])
+    assert scores["onehot"] > 0.99
+    assert scores["compact"] < scores["onehot"]
+
+
+def test_a_search_over_settings() -> None:
+    steps = make_pipeline(TableTransformer(["x"], layout="onehot", effort="research"), LogisticRegression())
+    search = GridSearchCV(steps, {"tabletransformer__n_components": [1, 8]}, cv=2, error_score="raise").fit(X, SIDE)
+    assert search.best_params_ == {"tabletransformer__n_components": 8}
+
+
+@pytest.mark.parametrize(("name", "value"), [("layout", "dense"), ("mode", "mean"), ("dtype", "int8"), ("seed", -1)])
+def test_wrong_values_are_refused_at_the_fit(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^{name} must be"):
+        TableTransformer(**{name: value}).fit(X)
