@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
-from gpuvgm.columns.base import MODE, SCALAR, Cells, Coded, refuse_cell
+from gpuvgm.columns.base import MISSING, MODE, SCALAR, Cells, Coded, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.engines import Engine, get_engine, runs_on_device
@@ -243,6 +243,10 @@ class OnehotReader:
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
         matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
+        xp = namespace_of(matrix)
+        blank = xp.isnan(matrix)
+        if blank.any():
+            self._refuse_blank(to_numpy(xp.argwhere(blank)), block.first_row)
         coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
         parts = [
             (coded[column.name].scalar, coded[column.name].cell, column.cell_positions(), not column.all_known)
@@ -250,6 +254,22 @@ class OnehotReader:
         ]
         self._engine.read_onehot(matrix, parts)
         return Encoded(block.first_row, block.rows, coded)
+
+    def _refuse_blank(self, found: NDArray[np.int64], first_row: int) -> None:
+        """Refuse NaN, but for scalars of columns that have a mode for missing values, where it stands for these."""
+        missing = [
+            start
+            for name, spans in self._model.spans().items()
+            for start, _, activation in spans
+            if activation == "tanh" and MISSING in getattr(self._model[name], "modal_values", ())
+        ]
+        wrong = found[~np.isin(found[:, 1], missing)]
+        if len(wrong):
+            row, at = wrong[0].tolist()
+            raise InputError(
+                f'the matrix holds NaN in row {first_row + row}, column {at} ("{self._model.onehot_names[at]}"; '
+                f"{len(wrong)} such values); check what made it"
+            )
 
 
 def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:

@@ -44,6 +44,7 @@ from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
+_FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
 
 OF_THIS_MACHINE = (
@@ -164,6 +165,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
 
     schema_: TableSchema
     pandas_dtypes_: dict[str, Any]
+    frame_: str = ""
 
     def __init__(
         self,
@@ -279,7 +281,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         kept = nullcontext() if journal is None else open_checkpoint(journal, rows, resume=resume)
         with self._run("fit", rows, need) as run, kept as checkpoint:
             fitted = fit_source(rows, schema, settings, run, before, checkpoint)
-        self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
+        self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
@@ -566,7 +568,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
         self._fitted()
         alone = type(self)(**self.get_params(deep=False) | {"executor": None, "progress": None, "threads": 1})
-        alone.model_, alone.pandas_dtypes_ = self.model_, self.pandas_dtypes_
+        alone.model_, alone.pandas_dtypes_, alone.frame_ = self.model_, self.pandas_dtypes_, self.frame_
         return alone
 
     def inverse_transform(
@@ -600,8 +602,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Returns
         -------
         object
-            The type that came in (a dict of arrays for a matrix); with `return_valid` a pair of it and an array of
-            bool, which lies on the device where the values do. Arrays of integers with missing values are float64 with
+            The type that came in; for a matrix the kind of table that was fitted (pandas, polars or pyarrow), or else a
+            dict of arrays. With `return_valid` a pair of it and an array of bool, which lies on the device where the values do. Arrays of integers with missing values are float64 with
             NaN while all lie from -2^53 to 2^53, else objects (int and None); see docs/how-to/missing.md.
         """
         model = self._fitted()
@@ -627,7 +629,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
                 return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)
-        values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_)
+        # a matrix says nothing of frames: what is made of it is what was fitted
+        flavour = self.frame_ if table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES else None
+        values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_, flavour)
         return (values, joined_valid(found)) if return_valid else values
 
     def evaluate(self, source: Any) -> Report:
@@ -689,6 +693,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         fitted = left or FittedTable.of(self._fitted(), self.schema_, self.summaries_, {})
         settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
+        settings["frame"] = self.frame_
         held = fitted.summaries if summaries else {}
         save_model(replace(fitted, settings=settings, summaries=held), fspath(path))
 
@@ -803,7 +808,7 @@ def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
 
-def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
+def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:
     """Refuse settings that no transformer has."""
     known = {*TableTransformer._get_param_names()} - {*OF_THIS_MACHINE} | {*HELD_BY_FORMAT_1}
     unknown = sorted(set(settings) - known)
@@ -812,6 +817,8 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any) -> None:
             raise InputError(f"it has a setting {unknown[0]!r:.60}, which is unknown")
         if not isinstance(dtypes, dict) or not all(isinstance(dtype, str) for dtype in dtypes.values()):
             raise InputError("its dtypes of pandas are no texts")
+        if not isinstance(frame, str):
+            raise InputError("its kind of table is no text")
         check_settings(settings)
     except ValueError as problem:
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
@@ -837,11 +844,11 @@ def load(path: Path_) -> TableTransformer:
     """
     stored = load_model(fspath(path))
     settings = dict(stored.settings)
-    dtypes = settings.pop("pandas_dtypes", {})
+    dtypes, frame = settings.pop("pandas_dtypes", {}), settings.pop("frame", "")
     settings.setdefault("effort", "research")  # models of format 1 knew no other
-    _check_stored(path, settings, dtypes)
+    _check_stored(path, settings, dtypes, frame)
     transformer = TableTransformer(**settings)
-    transformer.pandas_dtypes_ = dtypes
+    transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
     if stored.failed:
         transformer.unfinished_ = replace(stored, settings={})
     else:

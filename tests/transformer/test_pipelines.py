@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -62,3 +66,32 @@ def test_a_search_over_settings() -> None:
 def test_wrong_values_are_refused_at_the_fit(name: str, value: object) -> None:
     with pytest.raises(InputError, match=f"^{name} must be"):
         TableTransformer(**{name: value}).fit(X)
+
+
+@pytest.mark.parametrize("frame", ["pandas", "polars", "pyarrow", "dict"])
+def test_a_matrix_comes_back_as_what_was_fitted(frame: str, tmp_path) -> None:
+    rows: Any = X.assign(z=X["z"].astype("Int8"))
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    given = {"pandas": rows, "polars": pl.from_arrow(table), "pyarrow": table, "dict": dict(X)}[frame]
+    transformer = TableTransformer(effort="research", layout="onehot").fit(given)
+    transformer.save(tmp_path / "m.gpuvgm")
+    for one in (transformer, load(tmp_path / "m.gpuvgm")):
+        back = one.inverse_transform(one.transform(X))
+        assert type(back) is type(given)
+        if frame == "pandas":
+            assert back["z"].dtype == "Int8"
+
+
+def test_nan_in_a_matrix_is_named() -> None:
+    rows = X.assign(m=np.where(np.arange(ROWS) % 9, X["x"], np.nan))
+    transformer = TableTransformer(effort="research", layout="onehot", block_rows=4096).fit(rows)
+    names = list(transformer.get_feature_names_out())
+    matrix = transformer.transform(rows)
+    missing = matrix.copy()
+    missing[5, names.index("m.scalar")] = np.nan  # the column has a mode for that
+    assert np.isnan(transformer.inverse_transform(missing)["m"][5])
+    for name in ("x.scalar", "x.mode.0", "m.mode.1", "z.mode.2"):
+        wrong = matrix.copy()
+        wrong[[77, 90], names.index(name)] = np.nan
+        with pytest.raises(InputError, match=rf'holds NaN in row 77, column {names.index(name)} \("{name}"; 2 such'):
+            transformer.inverse_transform(wrong)
