@@ -603,8 +603,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         -------
         object
             The type that came in; for a matrix the kind of table that was fitted (pandas, polars or pyarrow), or else a
-            dict of arrays. With `return_valid` a pair of it and an array of bool, which lies on the device where the values do. Arrays of integers with missing values are float64 with
-            NaN while all lie from -2^53 to 2^53, else objects (int and None); see docs/how-to/missing.md.
+            dict of arrays. With `return_valid` a pair of it and an array of bool, which lies on the device where the
+            values do. Arrays of integers with missing values are float64 with NaN while all lie from -2^53 to 2^53,
+            otherwise objects (int and None); see docs/how-to/missing.md.
         """
         model = self._fitted()
         check_choice("invalid", invalid, ("mask", "drop"))
