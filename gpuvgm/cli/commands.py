@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import time
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NoReturn
@@ -194,7 +195,7 @@ def fit(
     """  # noqa: D301  # \b keeps the lines
     from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
-    from gpuvgm.table.description import model_document
+    from gpuvgm.table.description import model_document, width_line
     from gpuvgm.table.model_file import check_target
 
     check_target(model)
@@ -224,7 +225,8 @@ def fit(
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **model_document(fitted.model_, fitted.schema_)}
-    return Outcome(document, [line, *views.model_tables(fitted.model_, fitted.schema_)])
+    width = textwrap.wrap(width_line(fitted.model_), 80, subsequent_indent="  ")
+    return Outcome(document, [line, *width, *views.model_tables(fitted.model_, fitted.schema_)])
 
 
 @command

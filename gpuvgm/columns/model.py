@@ -133,7 +133,7 @@ class TableModel:
     @property
     def onehot_width(self) -> int:
         """Columns of the onehot matrix."""
-        return sum(column.has_scalar + column.width for column in self.encoded)
+        return sum(int(column.has_scalar) + column.width for column in self.encoded)
 
     @property
     def onehot_names(self) -> list[str]:

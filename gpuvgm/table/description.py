@@ -6,9 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuvgm.columns.text import counted
+
 if TYPE_CHECKING:
     from gpuvgm.columns.model import TableModel
     from gpuvgm.columns.schema import TableSchema
+
+
+WIDEST = 3  # columns that are named
+WIDE = 1000  # a matrix with more columns is warned about
 
 
 def jsonable(value: Any) -> Any:
@@ -32,4 +38,12 @@ def model_document(model: TableModel, schema: TableSchema) -> dict[str, Any]:
         column.name: {"kind": column.kind, "reason": reasons.get(column.name, "")} | column.describe()
         for column in model.columns
     }
-    return {"rows": model.rows, "seed": model.seed, "source": model.source, "columns": columns, "dropped": dropped}
+    facts = {"rows": model.rows, "seed": model.seed, "source": model.source, "width": model.onehot_width}
+    return facts | {"columns": columns, "dropped": dropped}
+
+
+def width_line(model: TableModel) -> str:
+    """How wide the one-hot matrix is, which a network sees, and because of which columns."""
+    widths = sorted(((column.has_scalar + column.width, column.name) for column in model.encoded), reverse=True)
+    widest = ", ".join(f"{name} {width:,}" for width, name in widths[:WIDEST])
+    return f"the one-hot matrix has {counted(model.onehot_width, 'column')}, the widest: {widest}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -37,6 +38,7 @@ from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoded, Decoding, EncodedTable, check_origin, decoded_schema, joined_valid
+from gpuvgm.table.description import WIDE, width_line
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.fit import add_rows, fit_source, requests_of
 from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
@@ -44,6 +46,7 @@ from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
+_LOG = logging.getLogger("gpuvgm")
 _FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
 
@@ -285,6 +288,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
+        if self.model_.onehot_width > WIDE:
+            _LOG.warning('%s: declare the kinds "drop" or "pass", or fewer categories', width_line(self.model_))
         return self
 
     def _grown(self, table: Source) -> TableTransformer:
