@@ -52,6 +52,8 @@ class ColumnRequest:
         Take infinities for missing values instead of refusing them.
     unknown : {"error", "ignore"}
         What a value that is no category does.
+    learns_steps : bool
+        Whether to look for a step that its numbers lie on.
     """
 
     spec: ColumnSpec
@@ -59,6 +61,7 @@ class ColumnRequest:
     rules: EncodingRules
     infinite_is_missing: bool = False
     unknown: str = "error"
+    learns_steps: bool = False
 
     @property
     def name(self) -> str:

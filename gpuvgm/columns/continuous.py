@@ -301,9 +301,9 @@ class MixtureColumn(NumericColumn):
         """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
 
         That is of ordinary values within the training range whose scalars were not cut, and are float32 unless
-        `scalar_dtype` says float64. It is a step of the largest scalar, and the rounding of float64 and of the column's
-        type; for log columns, what that comes to at the largest value. Multiples of a step come back exactly where that
-        is below half a step.
+        `scalar_dtype` says float64, as it does of the compact layout alone. It is a step of the largest scalar, and the
+        rounding of float64 and of the column's type; for log columns, what that comes to at the largest value.
+        Multiples of a step come back exactly where that is below half a step.
         """
         if self.mixture is None or self.minimum is None or self.maximum is None:
             return 0.0

@@ -197,8 +197,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     modal = modal_values(request, codec)
     numbers = _numbers_of(codec, modal, sample)
     plain = codec
-    if request.config.effort != "research":
-        codec = with_learned_step(codec, numbers)
+    if request.learns_steps:
+        codec = with_learned_step(codec, sample, np.isfinite(numbers))
     if lowest is not None and lowest.value is not None:
         codec = with_log(codec, lowest.value)
     if codec != plain:
@@ -405,5 +405,5 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         maximum=maximum,
         fit=record,
     )
-    steps = plan.config.effort != "research" and plan.codec.spacing and plan.rules.precision == "float64"
+    steps = plan.config.effort != "research" and step_text(plan.codec) and plan.rules.precision == "float64"
     return replace(column, wide_scalars=True) if steps and column.resolution else column

@@ -151,6 +151,7 @@ def _resumed(
 def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
     """What is asked for each column: the table's settings and its own."""
     config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
+    every = settings.get("sample_rows") is None  # a step is checked on the rows that are read
     return [
         ColumnRequest(
             spec,
@@ -158,6 +159,7 @@ def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
             spec.encoding_rules(settings, config.effort),
             spec.inf(settings["inf"]) == "missing",
             spec.unknown(settings["unknown"]),
+            every and spec.fit_config(config).effort != "research",
         )
         for spec in schema.used
     ]

@@ -47,8 +47,9 @@ COLUMNS: dict[str, tuple[pa.Array[Any], str]] = {
 
 def learned(values: pa.Array[Any], **rules: Any) -> Any:
     """The codec of a column with its step."""
-    codec = codec_for("x", values.type, pa.chunked_array([values]), CodecRules(**rules))
-    return with_learned_step(codec, np.asarray(codec.encode(values), np.float64))
+    sample = pa.chunked_array([values])
+    codec = codec_for("x", values.type, sample, CodecRules(**rules))
+    return with_learned_step(codec, sample, np.isfinite(codec.encode(values)))
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -145,6 +146,74 @@ def test_modal_values_need_no_step() -> None:
     assert column.columns_["x"].codec.step == "0.01"
     back = column.inverse_transform(column.transform({"x": values}, seed=1))
     np.testing.assert_array_equal(back["x"], values)
+
+
+@pytest.mark.parametrize("years", [2, 5, 30])
+def test_microseconds_in_nanoseconds(years: int) -> None:
+    """Differences of more than 2^53 ns are no floats; the step is found and given back in integers."""
+    when = RANDOM.integers(0, years * 365 * 86_400 * 10**6, 3_000) + 1_420_070_400 * 10**6
+    rows = pd.DataFrame({"t": pd.to_datetime(when, unit="us").astype("M8[ns]")})
+    for kind in ("continuous", "general"):
+        transformer = TableTransformer({"t": kind}, effort="best").fit(rows)
+        assert transformer.columns_["t"].codec.step == 1_000
+        pd.testing.assert_frame_equal(transformer.inverse_transform(transformer.transform(rows, seed=0)), rows)
+
+
+def test_wide_integers_have_no_step_by_accident() -> None:
+    for seed in range(6):
+        values = np.random.default_rng(seed).integers(-(2**63), 2**63 - 1, 60)
+        assert learned(pa.array(values)).step == 1
+    assert learned(pa.array(RANDOM.integers(0, 9 * 10**17, 3_000) * 10)).step == 10
+
+
+def test_decimals_beyond_64_bits_have_no_step() -> None:
+    values = pa.array([Decimal(int(v)).scaleb(-2) for v in RANDOM.integers(1, 10**5, 500)], pa.decimal128(38, 18))
+    assert learned(values).step == 1
+
+
+@pytest.mark.parametrize("values", [np.round(RANDOM.lognormal(8, 1.2, ROWS), 2), RANDOM.integers(1, 10**6, ROWS)])
+def test_logarithms_of_numbers_on_a_step_come_back_equal(values: Any) -> None:
+    transformer = TableTransformer({"x": {"kind": "continuous", "log": True}}, effort="best").fit({"x": values})
+    back = transformer.inverse_transform(transformer.transform({"x": values}, seed=1))["x"]
+    np.testing.assert_array_equal(back, values)
+
+
+def test_a_sample_teaches_no_step() -> None:
+    """The rows that it lacks may lie off it."""
+    values = 5.0 * RANDOM.integers(0, 2_000, 50_000)
+    fitted = TableTransformer({"x": "continuous"}, effort="best", sample_rows=2_000).fit({"x": values})
+    assert fitted.columns_["x"].codec.step is None
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        (pa.array([dt.time(i % 24, 15 * (i % 4)) for i in range(500)]), (dt.time(0), dt.time(23, 45))),
+        (pa.array([10 * (i % 25) - 120 for i in range(500)], pa.int8()), (-120, 120)),
+        (pa.array([Decimal(5 * (i % 20)) for i in range(500)], pa.decimal128(2, 0)), (Decimal(-95), Decimal(95))),
+    ],
+)
+def test_the_ends_of_a_type_are_on_the_step(values: pa.Array[Any], ends: tuple[Any, Any]) -> None:
+    codec = learned(values)
+    assert codec.spacing > 1
+    assert tuple(codec.decode(np.array([-1e30, 1e30])).to_pylist()) == ends
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_largest_float_overflows_nothing(dtype: Any) -> None:
+    values = np.round(RANDOM.uniform(0, 9, 500), 1).astype(dtype)
+    values[7] = np.finfo(dtype).max
+    assert learned(pa.array(values)).step is None
+    on = learned(pa.array(np.round(RANDOM.uniform(0, 9, 500), 1).astype(dtype)))
+    rows = pa.array(values)
+    off = np.flatnonzero(on.off_step(rows, on.encode(rows))).tolist()
+    assert off == ([7] if dtype is np.float64 else [])  # the largest float32 is a whole number
+
+
+def test_doubles_may_join_floats_on_a_step() -> None:
+    values = np.round(SMOOTH, 2)
+    transformer = TableTransformer({"x": "continuous"}, effort="best").fit({"x": values.astype(np.float32)})
+    assert transformer.partial_fit({"x": values}).columns_["x"].codec.step == "0.01"
 
 
 def test_time_of_day_in_microseconds() -> None:

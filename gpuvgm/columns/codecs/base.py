@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, namespace_of
+from gpuvgm.arrays import Column
 from gpuvgm.summary.grid import Floats
 
 Number = int | float
@@ -18,33 +18,6 @@ Bools = NDArray[np.bool_]
 def error_in_steps(error: float, step: float) -> float:
     """How far a multiple of a step may be from the one nearest to where an error put it."""
     return step * float(np.floor(error / step + 0.5))
-
-
-def nearest_on_step(numbers: Floats, base: int, step: int) -> Floats:
-    """The numbers nearest to these whose values, base + number, are multiples of a step.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (rows,)
-        Numbers of a codec; NaN stays.
-    base : int
-        The codec's base.
-    step : int
-        In the unit of the values.
-    """
-    if step == 1:
-        return numbers
-    rest = base % step
-    snapped: Floats = namespace_of(numbers).rint((numbers + rest) / step) * step - rest
-    return snapped
-
-
-def off_multiples(numbers: Floats, base: int, step: int) -> Bools | None:
-    """Rows whose value, base + number, is no multiple of a step; None where every whole number is one."""
-    if step == 1:
-        return None
-    off: Bools = ((numbers + base % step) % step != 0) & ~namespace_of(numbers).isnan(numbers)
-    return off
 
 
 class Codec(Protocol):

@@ -12,9 +12,9 @@ import pyarrow as pa
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, no_rows, present
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps, nearest_on_step, off_multiples
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, whole_numbers
+from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, type_of
 from gpuvgm.summary.grid import Floats
@@ -98,7 +98,7 @@ class DatetimeCodec:
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
-        return off_multiples(numbers, self.base, self.step)
+        return off_multiples(column, self._whole_numbers(column), self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base; another unit is converted exactly.
@@ -143,9 +143,8 @@ class DatetimeCodec:
     def decode(self, numbers: Floats) -> Column:
         """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
         own = self._own
-        numbers = nearest_on_step(numbers, self.base, self._multiple)
         dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
-        values, missing = whole_numbers(numbers, self.base, self.limits, dtype)
+        values, missing = multiples(numbers, self.base, self._multiple, self.limits, dtype)
         return column_of(values, own, missing)
 
     def value(self, number: float) -> Number:

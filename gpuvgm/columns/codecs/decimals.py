@@ -21,9 +21,9 @@ from gpuvgm.columns.codecs.arrays import (
     power_of_ten,
     present,
 )
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps, nearest_on_step, off_multiples
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, total
+from gpuvgm.columns.codecs.integers import difference, off_multiples, total
 from gpuvgm.columns.codecs.words import NARROW, Integers, Words, decimal_array, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -83,7 +83,13 @@ class DecimalCodec:
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
-        return off_multiples(numbers, self.base, self.step)
+        if self.step == 1:
+            return None
+        exact = self._rescaled(on_host(column))
+        words = None if exact is None else words_of(exact)
+        if exact is None or words is None or isinstance(words, Words):  # not of 64 bits
+            return ~np.isnan(numbers)
+        return off_multiples(exact, words, self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column on the host: value - base, without the decimal point.
@@ -127,14 +133,21 @@ class DecimalCodec:
 
     def decode(self, numbers: Floats) -> Column:
         """Values on the host, rounded half to even and kept within the precision's range."""
-        own, numbers = self._own, nearest_on_step(to_numpy(numbers), self.base, self.step)
+        own, numbers = self._own, to_numpy(numbers)
         missing = np.isnan(numbers)
         steps = np.rint(np.where(missing, 0.0, numbers))
         if own.precision <= NARROW:
-            values = total(steps, self.base, self.limits, np.dtype(np.int64))
+            values = self._narrow(numbers, missing)
             return decimal_array(self._to_whole(values), own, missing)
         array = decimal_array(self._sum(steps), own, missing)
         return pc.round(array, 0, "half_to_even") if self.integer and self.scale > 0 else array
+
+    def _narrow(self, numbers: Floats, missing: Bools) -> Integers:
+        """Values of at most 64 bits: multiples of the step."""
+        low, high = self.limits
+        steps = np.rint((np.where(missing, 0.0, numbers) + self.base % self.step) / self.step)
+        limits = (-(-low // self.step), high // self.step)
+        return np.asarray(total(steps, self.base // self.step, limits, np.dtype(np.int64)) * np.int64(self.step))
 
     def _to_whole(self, values: Integers) -> Integers:
         """Values of 64 bits rounded to whole numbers, if asked for."""

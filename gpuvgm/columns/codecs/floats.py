@@ -79,7 +79,8 @@ class FloatCodec:
         """Multiples of the step nearest to numbers, each the float nearest to the exact product."""
         assert self._step is not None
         step, parts = self._step
-        snapped: Floats = namespace_of(numbers).rint(numbers * parts / step) * step / parts + 0.0  # no minus zero
+        with np.errstate(over="ignore"):  # of rows so large that they are on no step
+            snapped: Floats = namespace_of(numbers).rint(numbers * parts / step) * step / parts + 0.0  # no minus zero
         return snapped
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
@@ -87,8 +88,9 @@ class FloatCodec:
         if self.step is None:
             return None
         xp = namespace_of(numbers)
-        snapped = self._on_step(widened(numbers)).astype(self.precision)
-        off: Bools = (snapped != numbers) & ~xp.isnan(numbers)
+        with np.errstate(over="ignore"):
+            snapped = self._on_step(widened(numbers)).astype(self.precision)
+            off: Bools = (snapped != numbers.astype(self.precision)) & ~xp.isnan(numbers)
         return off
 
     def encode(self, column: Column) -> Floats:
@@ -150,7 +152,8 @@ class FloatCodec:
             return error
         largest = min(max(abs(low), abs(high)) + error, self.limits[1])
         # the value itself is one of the precision, so that rounding to the nearest moves no further than the error
-        return error + min(error, float(np.spacing(self.precision(largest))) / 2)
+        with np.errstate(over="ignore"):
+            return error + min(error, float(np.spacing(self.precision(largest))) / 2)
 
     def parse(self, given: object) -> Number:
         """The nearest value of the column's precision.

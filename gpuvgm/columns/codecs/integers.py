@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, column_of, namespace_of
-from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps, nearest_on_step, off_multiples
+from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows, present
+from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -70,6 +70,29 @@ def whole_numbers(steps: Array, base: int, limits: tuple[int, int], dtype: np.dt
     return total(xp.rint(xp.where(missing, 0.0, steps)), base, limits, dtype), missing
 
 
+def multiples(
+    numbers: Array, base: int, step: int, limits: tuple[int, int], dtype: np.dtype[Any]
+) -> tuple[Array, Bools | None]:
+    """Multiples of a step nearest to base + numbers, within the limits, in integers; and the rows that are missing."""
+    low, high = limits
+    parts = numbers if step == 1 else (numbers + base % step) / step
+    wholes, missing = whole_numbers(parts, base // step, (-(-low // step), high // step), dtype)
+    return (wholes if step == 1 else wholes * dtype.type(step)), missing
+
+
+def off_multiples(column: Column, whole: Array, step: int) -> Bools | None:
+    """Rows of whole numbers, or floats, that are no multiples of a step; None where every whole number is one."""
+    if step == 1:
+        return None
+    if whole.dtype.kind != "f" and whole.dtype.itemsize < 8:
+        whole = whole.astype(np.int64)
+    if whole.dtype == np.int64 and step >= 2**63:
+        return present(column, whole != 0)
+    with np.errstate(invalid="ignore"):  # NaN and infinities
+        off: Bools = whole % whole.dtype.type(step) != 0
+    return present(column, off)
+
+
 @dataclass(frozen=True, slots=True)
 class IntegerCodec:
     """Integer columns: `base` is subtracted in integers first, so that values beyond 2^53 keep their digits.
@@ -103,7 +126,8 @@ class IntegerCodec:
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
-        return off_multiples(numbers, self.base, self.step)
+        column = as_numbers(column, self.type)
+        return off_multiples(column, floats(column) if pa.types.is_floating(column.type) else filled(column), self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base."""
@@ -112,8 +136,7 @@ class IntegerCodec:
 
     def decode(self, numbers: Floats) -> Column:
         """Values rounded half to even and kept within the type's range."""
-        numbers = nearest_on_step(numbers, self.base, self.step)
-        values, missing = whole_numbers(numbers, self.base, self.limits, np.dtype(self.type))
+        values, missing = multiples(numbers, self.base, self.step, self.limits, np.dtype(self.type))
         return column_of(values, type_of(self.type), missing)
 
     def value(self, number: float) -> Number:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.codecs import moments
+from gpuvgm.columns.codecs.arrays import filled
 from gpuvgm.columns.codecs.base import Codec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
+from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
+from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
@@ -23,28 +28,41 @@ MOST_PLACES = 22  # 10^22 is the largest power of ten that is a float
 ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
 
 
-def with_learned_step(codec: Codec, numbers: Floats) -> Codec:
+def with_learned_step(codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_]) -> Codec:
     """The codec with the longest step that a sample of its column lies on, and a base that is a multiple of it.
 
     Parameters
     ----------
     codec : Codec
         Without a logarithm. A float codec that gives whole numbers stays as it is.
-    numbers : ndarray of shape (rows,)
-        Ordinary numbers of the sample, as `codec.encode` gives them; those that are not finite are left out.
+    sample : pyarrow.ChunkedArray
+        The sample.
+    ordinary : ndarray of shape (rows,), bool
+        Rows of the sample with a number that is neither missing, nor infinite, nor modal.
     """
     assert not isinstance(codec, LogCodec)
-    distinct = np.unique(numbers[np.isfinite(numbers)])
     if isinstance(codec, FloatCodec):
-        step = None if codec.integer else _step_of_floats(distinct, codec)
+        numbers = np.concatenate([np.empty(0), *map(codec.encode, sample.chunks)])
+        step = None if codec.integer else _step_of_floats(np.unique(numbers[ordinary]), codec)
         return codec if step is None else replace(codec, step=step)
-    whole = distinct[np.abs(distinct) < 2.0**63].astype(np.int64)
-    unit = _common_step(whole, codec.base) if len(whole) == len(distinct) else 1
+    values = [_integers(codec, chunk) for chunk in sample.chunks]
+    if not values or any(part is None for part in values):
+        return codec
+    unit = _common_step(np.unique(np.concatenate(values)[ordinary]))
     if unit == 1:
         return codec
     base = codec.base - codec.base % unit
     base += unit * (base < codec.limits[0])
     return replace(codec, step=unit, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
+
+
+def _integers(codec: Codec, chunk: pa.Array[Any]) -> Any:
+    """Values in the unit of their type, 0 for null; None for decimals of more than 64 bits."""
+    if isinstance(codec, DatetimeCodec):
+        return filled(stored(chunk))
+    if not isinstance(codec, DecimalCodec):
+        return filled(chunk)
+    return None if isinstance(words := words_of(chunk), Words) else words
 
 
 def without_step(codec: Codec) -> Codec:
@@ -54,11 +72,11 @@ def without_step(codec: Codec) -> Codec:
     return replace(codec, step=None if isinstance(codec, FloatCodec) else 1)  # type: ignore[type-var]
 
 
-def _common_step(whole: NDArray[np.int64], base: int = 0) -> int:
-    """Greatest common divisor of different whole numbers, base + those given; 1 where it may be an accident."""
+def _common_step(whole: NDArray[Any]) -> int:
+    """Greatest common divisor of different whole numbers; 1 where it may be an accident."""
     if len(whole) < 2:
         return 1
-    step = math.gcd(int(np.gcd.reduce(whole - whole[0])), base + int(whole[0]))
+    step = abs(int(np.gcd.reduce(whole)))
     return step if (len(whole) - 1) * math.log2(step) >= CHANCE else 1
 
 
@@ -67,7 +85,8 @@ def _step_of_floats(distinct: Floats, codec: FloatCodec) -> str | None:
     if len(distinct) < 2:
         return None
     largest = codec.precision(np.max(np.abs(distinct)))
-    spacing = float(np.spacing(largest))
+    with np.errstate(over="ignore"):  # of the largest float
+        spacing = float(np.spacing(largest))
     tried = distinct[:: -(-len(distinct) // FIRST)], distinct
     for places in range(MOST_PLACES + 1):
         unit = 1 / 10.0**places
