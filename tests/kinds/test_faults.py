@@ -145,7 +145,7 @@ def test_parametrised_dtypes_of_pandas_come_back(tmp_path: Path) -> None:
 
 def test_times_of_nanoseconds_become_arrays() -> None:
     frame = polars.DataFrame({"t": [dt.time(i % 24, i % 60) for i in range(100)]})
-    transformer = TableTransformer(effort="research").fit({"t": frame["t"]})
+    transformer = TableTransformer(effort="research").fit({"t": frame.to_arrow()["t"]})
     back = transformer.inverse_transform(transformer.transform(frame, layout="onehot"))["t"]
     assert back.dtype == "m8[ns]"
     whole = transformer.inverse_transform(transformer.transform(frame.to_arrow()))["t"]
