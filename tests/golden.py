@@ -58,7 +58,7 @@ def tables() -> dict[str, Table]:
         "modal values": _one("x", np.where(gaps, 0.0, amounts), {"kind": "mixed", "modal": [0.0, None, 1.5]}),
         "logarithms": _one("x", amounts + 0.01, {"kind": "continuous", "log": True}),
         "logarithms of negatives": _one("x", amounts - 3, {"kind": "continuous", "log": True}),
-        "exact tails": _one("x", random.standard_cauchy(ROWS), tails="exact", floor=None),
+        "exact tails": _one("x", random.standard_cauchy(ROWS), tails="exact", floor=0.0),
         "tiny scale": _one("x", normal * 1e-9 + 1e-3),
         "huge numbers": _one("x", normal * 1e300),
         "integers past 2^53": _one("x", pa.array(whole + 2**60, mask=gaps)),
