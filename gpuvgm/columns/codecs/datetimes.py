@@ -98,7 +98,7 @@ class DatetimeCodec:
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
-        return off_multiples(column, self._whole_numbers(column), self.step)
+        return None if self.step == 1 else off_multiples(column, self._whole_numbers(column), self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base; another unit is converted exactly.

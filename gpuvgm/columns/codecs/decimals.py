@@ -23,7 +23,7 @@ from gpuvgm.columns.codecs.arrays import (
 )
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, off_multiples, total
+from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
 from gpuvgm.columns.codecs.words import NARROW, Integers, Words, decimal_array, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -135,19 +135,11 @@ class DecimalCodec:
         """Values on the host, rounded half to even and kept within the precision's range."""
         own, numbers = self._own, to_numpy(numbers)
         missing = np.isnan(numbers)
-        steps = np.rint(np.where(missing, 0.0, numbers))
         if own.precision <= NARROW:
-            values = self._narrow(numbers, missing)
+            values, _ = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
             return decimal_array(self._to_whole(values), own, missing)
-        array = decimal_array(self._sum(steps), own, missing)
+        array = decimal_array(self._sum(np.rint(np.where(missing, 0.0, numbers))), own, missing)
         return pc.round(array, 0, "half_to_even") if self.integer and self.scale > 0 else array
-
-    def _narrow(self, numbers: Floats, missing: Bools) -> Integers:
-        """Values of at most 64 bits: multiples of the step."""
-        low, high = self.limits
-        steps = np.rint((np.where(missing, 0.0, numbers) + self.base % self.step) / self.step)
-        limits = (-(-low // self.step), high // self.step)
-        return np.asarray(total(steps, self.base // self.step, limits, np.dtype(np.int64)) * np.int64(self.step))
 
     def _to_whole(self, values: Integers) -> Integers:
         """Values of 64 bits rounded to whole numbers, if asked for."""

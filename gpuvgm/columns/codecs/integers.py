@@ -80,10 +80,8 @@ def multiples(
     return (wholes if step == 1 else wholes * dtype.type(step)), missing
 
 
-def off_multiples(column: Column, whole: Array, step: int) -> Bools | None:
-    """Rows of whole numbers, or floats, that are no multiples of a step; None where every whole number is one."""
-    if step == 1:
-        return None
+def off_multiples(column: Column, whole: Array, step: int) -> Bools:
+    """Rows of whole numbers, or floats, that are no multiples of a step."""
     if whole.dtype.kind != "f" and whole.dtype.itemsize < 8:
         whole = whole.astype(np.int64)
     if whole.dtype == np.int64 and step >= 2**63:
@@ -126,6 +124,8 @@ class IntegerCodec:
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
+        if self.step == 1:
+            return None
         column = as_numbers(column, self.type)
         return off_multiples(column, floats(column) if pa.types.is_floating(column.type) else filled(column), self.step)
 

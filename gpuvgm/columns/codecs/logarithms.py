@@ -73,6 +73,8 @@ class LogCodec:
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows whose value, not its logarithm, is no multiple of the step; see `Codec.off_step`."""
+        if getattr(self.inner, "step", None) in (None, 1):
+            return None
         column = on_host(column)
         return self.inner.off_step(column, self.inner.encode(column))
 
