@@ -120,10 +120,13 @@ class Connections:
         return len(self._open) > most and sum(one.doing()[0] == _BUSY for one in self._open) > most
 
     def _make_room(self) -> None:
-        """Close those whose clients have not done anything for the longest time."""
+        """Close those whose clients have not done anything for the longest time, but for a few.
+
+        Where nearly all others are busy for a moment, the newest would be closed before it has asked for anything.
+        """
         waited = {one: one.waited() for one in self._open if one.doing()[0] != _BUSY}
         longest = sorted(waited, key=waited.__getitem__, reverse=True)
-        for connection in longest[: -(-len(longest) // CLOSED_SHARE)]:
+        for connection in longest[: max(0, min(-(-len(longest) // CLOSED_SHARE), len(longest) - SPARE))]:
             connection.transport.abort()
             self._open.discard(connection)
 

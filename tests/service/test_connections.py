@@ -74,6 +74,16 @@ def test_those_who_wait_longest_make_room(opened, clock):
     assert not younger[-1].transport.abort.called
 
 
+def test_the_newest_are_let_in_where_all_others_are_busy_for_a_moment(opened, clock):
+    for one in (opened() for _ in range(LIMITS.connections + SPARE)):
+        one.cycle = Mock(response_complete=False)
+    newest = []
+    for number in range(SPARE + 1):
+        clock.return_value = number + 1.0
+        newest.append(opened())
+    assert [one.transport.abort.called for one in newest] == [True] + [False] * SPARE
+
+
 def test_a_service_asks_for_files(monkeypatch, caplog):
     asked = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
