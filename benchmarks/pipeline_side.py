@@ -1,9 +1,9 @@
 """One side of the pipeline benchmark in a process of its own: ``python -m benchmarks.pipeline_side SIDE INPUT FOLDER``.
 
-SIDE "gpuvgm" fits with effort="research", transforms and inverts from file to file; "best" does it with the default
-effort. The others are what pyarrow alone needs for the same files: reading the values, writing and reading scalar and
-mode, and writing the values, one after the other in batches of a row group; "sinks" writes with the options of gpuvgm's
-own sinks, "defaults" with pyarrow's.
+SIDE "gpuvgm" fits with effort="research", transforms and inverts from file to file; "best" with a search to
+convergence. The others are what pyarrow alone needs for the same files: reading the values, writing and reading scalar
+and mode, and writing the values, one after the other in batches of a row group; "sinks" writes with the options of
+gpuvgm's own sinks, "defaults" with pyarrow's.
 """
 
 from __future__ import annotations

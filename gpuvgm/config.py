@@ -10,7 +10,7 @@ from typing import Literal
 from gpuvgm.errors import InputError
 
 Algorithm = Literal["auto", "exact", "summary"]
-Effort = Literal["research", "best"]
+Effort = Literal["auto", "best", "research"]
 Standardize = Literal["auto"] | bool
 Precision = Literal["float64", "float32"]
 

@@ -41,7 +41,7 @@ def _one(name: str, values: Any, spec: Any = "continuous", **settings: Any) -> T
 
 
 def tables() -> dict[str, Table]:
-    """Twenty tables that have every kind, codec, effort and option between them."""
+    """Tables that have every kind, codec, effort and option between them."""
     random = np.random.default_rng(14)
     amounts, normal = _amounts(random), random.normal(0, 1, ROWS)
     gaps = random.random(ROWS) < 0.1
@@ -50,6 +50,7 @@ def tables() -> dict[str, Table]:
     days = [datetime.date(2020, 1, 1) + datetime.timedelta(int(d)) for d in whole % 900]
     return {
         "amounts, inferred, best": (pa.table({"x": amounts}), {"effort": "best"}),
+        "amounts, inferred, auto": (pa.table({"x": amounts}), {}),
         "amounts, exact": _one("x", amounts, algorithm="exact"),
         "amounts, exact, best": _one("x", amounts, algorithm="exact", effort="best"),
         "float32 input": _one("x", normal.astype(np.float32)),

@@ -161,7 +161,7 @@ def fit(
     columns: Columns = None,
     engine: Engine = "auto",
     algorithm: Algorithm = "summary",
-    effort: Effort = "best",
+    effort: Effort = "auto",
     precision: Precision = "float64",
     inf: Infinities = "error",
     unknown: Unknown = "error",

@@ -317,7 +317,8 @@ Algorithm = Annotated[
     Literal["auto", "summary", "exact"], option("--algorithm", "One pass, or every row in every iteration.")
 ]
 Effort = Annotated[
-    Literal["best", "research"], option("--effort", "Search for the best fit, or 100 iterations from one start.")
+    Literal["auto", "best", "research"],
+    option("--effort", "Search until little more is gained, for the best fit, or 100 iterations from one start."),
 ]
 Precision = Annotated[
     Literal["float64", "float32"],

@@ -174,7 +174,7 @@ class FitRecord:
         Estimated distance to the exact fit in units of sigma; 0 for the exact algorithm.
     cells, refinements : int
         Occupied cells, and how often the grid was refined.
-    effort : {"research", "best"}
+    effort : {"auto", "best", "research"}
         How far the fit went.
     bound_with_fewer : float, optional
         The highest bound found with one mode fewer, where a search looked for it.
@@ -204,7 +204,7 @@ FIT = Record(
         "fit_error": number,
         "cells": whole(),
         "refinements": whole(),
-        "effort": one_of("research", "best"),
+        "effort": one_of("auto", "best", "research"),
         "bound_with_fewer": optional(number),
     },
     frozenset(

@@ -37,6 +37,7 @@ from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
+from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
@@ -300,7 +301,7 @@ def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
         stopping=partial(Stopping.of, plan.config),
         random=partial(np.random.RandomState, plan.config.random_state),
         prior=partial(prior_of, frame=plan.grid.frame, config=plan.config, least_variance=_rounding_variance(plan)),
-        best=plan.config.effort == "best",
+        search=SEARCHES.get(plan.config.effort),
         weight_threshold=plan.config.weight_threshold,
     )
     exact = plan.config.algorithm == "exact"

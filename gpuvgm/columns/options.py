@@ -92,7 +92,7 @@ _OPTIONS: dict[str, _Option] = {
     "max_iter": _Option(MIXTURE, whole(1)),
     "tol": _Option(MIXTURE, not_negative),
     "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),
-    "effort": _Option(MIXTURE, one_of("best", "research")),
+    "effort": _Option(MIXTURE, one_of("auto", "best", "research")),
     "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _modal_values), of_table=False),
     "inf": _Option(NUMBERS, one_of("error", "missing")),
     "integer": _Option(NUMBERS, boolean, of_table=False),

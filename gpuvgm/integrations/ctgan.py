@@ -52,8 +52,8 @@ class DataTransformer:
         Upper limit of modes per column.
     weight_threshold : float
         Components need more than this weight to become a mode.
-    effort : {"research", "best"}
-        "research" fits as CTGAN does; "best" searches from many starts.
+    effort : {"research", "auto", "best"}
+        "research" fits as CTGAN does; "auto" and "best" search from several starts.
     standardize : {"auto", True, False}
         Take the floor under variances relative to the column's variance; CTGAN does not.
     algorithm : {"summary", "exact", "auto"}

@@ -50,7 +50,7 @@ from gpuvgm.mixture.posterior_nd import (
     one_prior,
 )
 from gpuvgm.mixture.rows import LEAST_ROWS, SEED_ROWS, Coordinates, Moments, Rows, held_out, learnt
-from gpuvgm.mixture.search import SearchResult, accelerated, search
+from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search
 from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics
 from gpuvgm.mixture.summary_fit import (
@@ -284,7 +284,7 @@ def _fitted(
 def _on_rows(problem: Problem, column: ColumnFit) -> ColumnFit:
     """The column with its fit on every row: from the end of a search, or again from the start that was chosen."""
     frame, outcome, start = column.grid.frame, outcome_of(column), column.starts[0]
-    if column.config.best:
+    if column.config.search is not None:
         accumulate = over_rows(problem.engine, problem.rows, frame, problem.pool)
         rows = column.sums.cells().rows
         end = accelerated(accumulate, prior_in(problem, frame), outcome.fit.posterior, rows)
@@ -310,7 +310,7 @@ def config_of(problem: Problem, frame: Frame, *, best: bool, checked: Checked) -
         stopping=stopping,
         random=lambda: problem.random,
         prior=lambda mean, variance: prior,
-        best=best,
+        search=Effort() if best else None,
         continued=best,
         checked=checked,
     )

@@ -82,6 +82,8 @@ class Effort:
         Starts and fits that go on after a comparison.
     rounds : int
         Most times that a fit gets a component more and loses one again.
+    starts, rich_starts : int
+        k-means starts on the cells of a summary with as many components as the fit, and with more.
     """
 
     tolerance: float = 1e-9
@@ -92,6 +94,16 @@ class Effort:
     trial: int = 6
     finalists: int = 2
     rounds: int = 6
+    starts: int = 8
+    rich_starts: int = 2
+
+
+#: By the names that users know. "auto" ends where little is left to gain: a fit where the curvature learnt from its
+#: steps promises less than `tolerance` four times in a row, the rounds where one gains less than `rough_tolerance`.
+SEARCHES = {
+    "auto": Effort(1e-5, rough_tolerance=1e-4, rough_iter=40, screening=15, rounds=3, starts=2, rich_starts=0),
+    "best": Effort(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +336,6 @@ def _descending(statistics: S) -> S:
 
 COARSE_CELLS = 1000
 MOST_DOUBLINGS = 20
-KMEANS_STARTS = 8
-RICH_STARTS = 2
 RICH = 5  # components more than asked for, to be taken away again
 
 
@@ -361,11 +371,12 @@ def search_cells(  # noqa: PLR0913 - the public signature
     effort : Effort, optional
         How far to go.
     """
+    effort = Effort() if effort is None else effort
     fine = _sound(over_cells(engine, cells))
     coarse = coarse_cells(cells, COARSE_CELLS)
     return search(
         [fine] if len(coarse.mean) == len(cells.mean) else [_sound(over_cells(engine, coarse)), fine],
-        cell_starts(coarse, components, random),
+        cell_starts(coarse, components, random, effort),
         prior,
         cells.rows,
         given=[(fine(fit) if isinstance(fit, Posterior) else fit).padded(components) for fit in given],
@@ -397,9 +408,11 @@ def coarse_cells(cells: Cells, most: int) -> Cells:
     return coarse
 
 
-def cell_starts(cells: Cells, components: int, random: np.random.RandomState) -> list[ComponentStatistics]:
+def cell_starts(
+    cells: Cells, components: int, random: np.random.RandomState, effort: Effort
+) -> list[ComponentStatistics]:
     """Starts from k-means, as scikit-learn's mixtures start, from quantiles, and some with more components."""
-    draws = [(components, KMEANS_STARTS), (components + RICH, RICH_STARTS)]
+    draws = [(components, effort.starts), (components + RICH, effort.rich_starts)]
     starts = [_k_means_start(cells, many, random).padded(many) for many, times in draws for _ in range(times)]
     return [*starts, _quantile_start(cells, components).padded(components)]
 
@@ -426,9 +439,11 @@ def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics
     return hard_start(cells.mean, cells.weight, cells.scatter, component, centres)
 
 
-def accelerated(accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, rows: float) -> MixtureFit[P]:
+def accelerated(
+    accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, rows: float, effort: Effort | None = None
+) -> MixtureFit[P]:
     """Accelerated EM from a posterior to its end."""
-    effort = Effort()
+    effort = Effort() if effort is None else effort
     ascent = AcceleratedEM(Objective(accumulate, prior, rows), accumulate(posterior)).run(
         effort.max_iter, effort.tolerance
     )

@@ -20,7 +20,7 @@ from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, hard_start, mean_and_
 from gpuvgm.mixture.em import Fitted, MixtureFit, Narrator, Statistics, Stopping, best_of, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.search import SearchResult, accelerated, search_cells
+from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search_cells
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Cells
@@ -57,8 +57,8 @@ class SummaryConfig:
         The source of randomness of a search.
     prior : callable
         The prior, from mean and variance of the rows in the grid's frame.
-    best : bool
-        Whether a search follows the plain fit.
+    search : Effort, optional
+        How far the search that follows the plain fit goes; None for no search.
     continued : bool
         Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
     checked : {"history", "refit", "end"}
@@ -72,7 +72,7 @@ class SummaryConfig:
     stopping: Callable[[float], Stopping]
     random: Callable[[], np.random.RandomState]
     prior: Callable[[float, float], Prior]
-    best: bool = False
+    search: Effort | None = None
     continued: bool = False
     checked: Literal["history", "refit", "end"] = "history"
     weight_threshold: float = 0.005
@@ -241,14 +241,14 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
     cells, config = column.sums.cells(), column.config
     prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
     if config.continued and column.outcome is not None:
-        fit = accelerated(over_cells(engine, cells), prior, column.outcome.fit.posterior, cells.rows)
+        fit = accelerated(over_cells(engine, cells), prior, column.outcome.fit.posterior, cells.rows, config.search)
         error = end_error(engine, prior, fit.posterior, cells)
         return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
     history = History(over_cells(engine, cells))
     begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
     number, fit = best_of(begins, history, prior, config.stopping(cells.rows), narrator)
     chosen = replace(column, starts=(column.starts[number],))
-    if config.best:
+    if config.search is not None:
         search = search_cells(
             engine,
             cells,
@@ -257,6 +257,7 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
             config.random(),
             [fit.posterior],
             weight_threshold=config.weight_threshold,
+            effort=config.search,
         )
         error = end_error(engine, prior, search.fit.posterior, cells) if column.trusted else np.inf
         return replace(chosen, outcome=Outcome(search.fit, error, search=search))
@@ -301,10 +302,10 @@ def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentS
     config = column.config
     moments = rows.moments()
     prior = config.prior(moments.mean, moments.variance)
-    if config.best:
+    if config.search is not None:
         searched = column.outcome or fit_cells(engine, column).outcome
         assert searched is not None
-        end = accelerated(rows.accumulate, prior, searched.fit.posterior, moments.rows)
+        end = accelerated(rows.accumulate, prior, searched.fit.posterior, moments.rows, config.search)
         return replace(column, outcome=replace(searched, fit=end, error=0.0, exact=True))
     seeds = column.starts[0]
     assert isinstance(seeds, Seeds)

@@ -95,9 +95,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     algorithm : {"summary", "exact", "auto"}
         "summary" fits in one scan, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
         exact below 200,000 rows.
-    effort : {"best", "research"}
-        "best": many starts, each fitted to the end, the highest lower bound kept; `max_iter` and `tol` do not matter.
-        "research": what the research code does, `max_iter` iterations from one k-means start.
+    effort : {"auto", "best", "research"}
+        "auto": a few starts, that of "research" among them, each fitted until little gain is expected, and components
+        added and removed until that gains less than 1e-4 of log-likelihood a row; the highest lower bound is kept.
+        "best": many starts, each fitted to convergence. "research": what the research code does, `max_iter` iterations
+        from one k-means start. The bound of the other two is never below that of "research"; apart from that start,
+        `max_iter` and `tol` do not matter to them.
     engine : {"auto", "native", "cuda", "reference"}
         Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
         usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.
@@ -182,7 +185,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         tol_per_row: float | None = None,
         random_state: int | None = 0,
         algorithm: str = "summary",
-        effort: str = "best",
+        effort: str = "auto",
         engine: str = "auto",
         precision: str = "float64",
         standardize: bool | str = "auto",

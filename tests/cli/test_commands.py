@@ -126,7 +126,7 @@ def test_fit_says_what_it_fitted(folder, tmp_path):
     assert list(found["columns"]) == ["x", "n"]
     assert found["columns"]["x"]["missing"] > 0
     assert found["columns"]["n"]["fit"]["rows"] == ROWS
-    assert found["columns"]["n"]["fit"]["effort"] == "best"
+    assert found["columns"]["n"]["fit"]["effort"] == "auto"
     assert (tmp_path / "m" / "manifest.json").exists()
     assert not (tmp_path / "m" / "summaries").exists()
 
@@ -172,8 +172,9 @@ def test_effort_is_an_option_and_a_variable(folder, tmp_path):
         command = ("fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", "x", *arguments)
         return document(*command, env=env)["columns"]["x"]["fit"]
 
-    best = fitted()
-    assert (best["effort"], fitted(GPUVGM_EFFORT="best")["bound_with_fewer"]) == ("best", best["bound_with_fewer"])
+    best = fitted("--effort", "best")
+    assert (best["effort"], fitted(GPUVGM_EFFORT="best")) == ("best", best)
+    assert fitted()["effort"] == "auto"
     for research in (fitted("--effort", "research"), fitted(GPUVGM_EFFORT="research")):
         assert (research["effort"], research["bound_with_fewer"]) == ("research", None)
         assert best["bound_with_fewer"] < best["lower_bound"]
@@ -181,7 +182,7 @@ def test_effort_is_an_option_and_a_variable(folder, tmp_path):
     assert fitted("--effort", "best", GPUVGM_EFFORT="research")["effort"] == "best"
     wrong = invoke("fit", folder / "table.parquet", "--model", tmp_path / "m", "--effort", "some", code=2)
     assert "--effort" in wrong.stderr
-    assert "'best', 'research'" in wrong.stderr
+    assert "'auto', 'best', 'research'" in wrong.stderr
 
 
 def test_summaries_are_kept_when_asked_for(folder, tmp_path):
@@ -269,7 +270,7 @@ def test_info(folder):
     )
     assert x["minimum"] < 0 < x["resolution"]
     text = invoke("info", folder / "m.gpuvgm").stdout
-    for part in ("x", "n", "missing", "summary, best, ", "it., "):
+    for part in ("x", "n", "missing", "summary, auto, ", "it., "):
         assert part in text
 
 

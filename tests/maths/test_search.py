@@ -160,7 +160,7 @@ def test_quasi_newton_finds_the_top_of_a_parabola() -> None:
 
 def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Prior]) -> None:
     cells, prior = column
-    start = cell_starts(cells, COMPONENTS, np.random.RandomState(1))[0]
+    start = cell_starts(cells, COMPONENTS, np.random.RandomState(1), Effort())[0]
     ascent = AcceleratedEM(ground_of(column), start).run(400, 1e-12)
     assert ascent.converged
     plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, ascent.best.posterior, Stopping(200, 0.0))
@@ -170,7 +170,7 @@ def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Pri
 
 def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column: tuple[Cells, Prior]) -> None:
     cells, prior = column
-    start = cell_starts(cells, COMPONENTS, np.random.RandomState(2))[0]
+    start = cell_starts(cells, COMPONENTS, np.random.RandomState(2), Effort())[0]
     plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(1500, 0.0))
     assert AcceleratedEM(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
 
@@ -183,7 +183,7 @@ def test_bounds_never_fall(found: Result) -> None:
 
 def test_result_is_above_every_start(column: tuple[Cells, Prior], found: Result) -> None:
     cells, prior = column
-    for start in cell_starts(cells, COMPONENTS, np.random.RandomState(5)):
+    for start in cell_starts(cells, COMPONENTS, np.random.RandomState(5), Effort()):
         if len(start.counts) == COMPONENTS:
             fit = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(300, 0.0))
             assert found.fit.bounds[-1] > fit.bounds[-1] - 1e-7 * cells.rows
