@@ -108,13 +108,11 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
 def _categories_table(columns: Iterable[CategoricalColumn]) -> Table:
     table = _table("column", "category", "rows", "share", loose=("category",))
     for column in columns:
-        for category in column.describe_cells()[:LISTED_CATEGORIES]:
+        for position, category in enumerate(column.describe_cells()[:LISTED_CATEGORIES]):
             share = f"{100 * category['rows'] / max(column.fit.rows, 1):.2f} %"
-            table.add_row(
-                column.name if category["cell"] == 0 else "", category["text"], f"{category['rows']:,}", share
-            )
-        if column.width > LISTED_CATEGORIES:
-            table.add_row("", f"and {column.width - LISTED_CATEGORIES:,} more", "", "")
+            table.add_row("" if position else column.name, category["text"], f"{category['rows']:,}", share)
+        if len(column.categories) > LISTED_CATEGORIES:
+            table.add_row("", f"and {len(column.categories) - LISTED_CATEGORIES:,} more", "", "")
         table.add_section()
     return table
 

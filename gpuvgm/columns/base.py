@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
 import numpy as np
@@ -33,7 +34,7 @@ Place = Callable[[int], str]
 
 def cell_dtype_of(cells: int) -> np.dtype[np.unsignedinteger]:
     """Integer type that numbers this many cells."""
-    return np.dtype(np.uint8 if cells <= 256 else np.uint16)
+    return np.dtype(np.uint8 if cells <= 1 << 8 else np.uint16 if cells <= 1 << 16 else np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class ColumnRequest:
         Take infinities for missing values instead of refusing them.
     unknown : {"error", "ignore"}
         What a value that is no category does.
+    encoding : {"auto", "onehot", "interval"}
+        How categories are encoded; see `CategoricalPlan`.
+    max_categories : int, optional
+        At most so many one-hot columns of categories.
     learns_steps : bool
         Whether to look for a step that its numbers lie on.
     """
@@ -61,6 +66,8 @@ class ColumnRequest:
     rules: EncodingRules
     infinite_is_missing: bool = False
     unknown: str = "error"
+    encoding: str = "auto"
+    max_categories: int | None = None
     learns_steps: bool = False
 
     @property
@@ -263,7 +270,7 @@ class FittedColumn:
     without_meaning : tuple of str
         Parameters that do not decide what an encoded row means.
     all_known : bool
-        Whether every row has a cell.
+        Whether every row has a cell, or a scalar.
     """
 
     __slots__ = ()
@@ -307,6 +314,16 @@ class FittedColumn:
     def draws_modes(self) -> bool:
         """Whether a mode is drawn for each row."""
         return self.has_scalar and self.has_cells
+
+    @property
+    def takes_uniforms(self) -> bool:
+        """Whether encoding a row takes a uniform."""
+        return self.draws_modes
+
+    @property
+    def column_id(self) -> int:
+        """Column part of the generator's counter: first 64 bits of SHA-256 of the name."""
+        return int.from_bytes(sha256(self.name.encode()).digest()[:8], "big")
 
     @property
     def all_known(self) -> bool:

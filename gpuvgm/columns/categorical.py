@@ -1,10 +1,10 @@
-"""Categorical columns: categories by falling frequency, one cell each."""
+"""Categorical columns: categories by falling frequency, each with a one-hot column or an interval of its own."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -33,7 +33,6 @@ from gpuvgm.columns.base import (
     refuse_cell,
 )
 from gpuvgm.columns.categories import (
-    MOST_CATEGORIES,
     CategoryCounts,
     CategoryIndex,
     array_of,
@@ -44,12 +43,16 @@ from gpuvgm.columns.categories import (
     value_type,
 )
 from gpuvgm.columns.documents import Record, arrow_type, category, listed, optional, text
+from gpuvgm.columns.intervals import MIDDLE, Intervals
+from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.rules import boolean, one_of, whole
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
+from gpuvgm.engines.philox import philox_uniforms
+from gpuvgm.engines.tables import Draw
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.grid import Floats, Ints
 
 DOCUMENT = Record(
     {
@@ -64,14 +67,20 @@ DOCUMENT = Record(
         "dictionary": optional(listed(category)),
         "declared": boolean,
         "fit": FIT,
+        "max_categories": whole(1),
+        "automatic": boolean,
+        "encoding": one_of("onehot", "interval"),
     },
-    frozenset(BESIDE),
+    frozenset({*BESIDE, "max_categories", "automatic", "encoding"}),
 )
 
 
 @dataclass(frozen=True)  # no slots: `positions` is cached
 class CategoricalColumn(FittedColumn):
-    """A categorical column, one-hot encoded.
+    """A categorical column, one-hot encoded: a column of the matrix for each category.
+
+    Where there are more than `max_categories`, the most frequent ones have a column each but for the last column, which
+    all others share; what is encoded there comes back missing.
 
     Parameters
     ----------
@@ -94,6 +103,10 @@ class CategoricalColumn(FittedColumn):
         Whether the user gave the categories, so that rows added later bring no new ones.
     fit : FitRecord
         Rows and missing rows.
+    max_categories : int, optional
+        At most so many one-hot columns.
+    automatic : bool
+        Whether the number of categories chose the encoding, so that rows added later may choose another.
     """
 
     name: str
@@ -105,9 +118,12 @@ class CategoricalColumn(FittedColumn):
     dictionary: tuple[Category, ...] | None
     declared: bool
     fit: FitRecord
+    max_categories: int | None = None
+    automatic: bool = False
     kind: ClassVar[str] = "categorical"
+    encoding: ClassVar[str] = "onehot"
     has_cells: ClassVar[bool] = True
-    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary")
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary", "automatic")
 
     @property
     def levels(self) -> tuple[Category, ...]:
@@ -117,8 +133,19 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def width(self) -> int:
-        """Number of categories."""
-        return len(self.categories)
+        """One-hot columns."""
+        return len(self.own) + bool(self.infrequent)
+
+    @property
+    def own(self) -> tuple[Category, ...]:
+        """Categories that share their column with no other."""
+        most = self.max_categories
+        return self.categories if most is None or len(self.categories) <= most else self.categories[: most - 1]
+
+    @property
+    def infrequent(self) -> tuple[Category, ...]:
+        """Categories that share the last column."""
+        return self.categories[len(self.own) :]
 
     @property
     def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
@@ -127,13 +154,15 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def cell_counts(self) -> Floats:
-        """Training rows of each category."""
-        return np.array(self.counts, np.float64)
+        """Training rows of each one-hot column."""
+        own = len(self.own)
+        return np.array([*self.counts[:own], *([sum(self.counts[own:])] * bool(self.infrequent))], np.float64)
 
     @cached_property
     def positions(self) -> dict[Category, int]:
         """Cell of each category; true and 1 are told apart by the column's type."""
-        return {category: cell for cell, category in enumerate(self.categories)}
+        last = self.width - 1
+        return {category: min(position, last) for position, category in enumerate(self.categories)}
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -161,10 +190,11 @@ class CategoricalColumn(FittedColumn):
         """What decodes parts of the column."""
         return CategoryDecoder(self)
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str) -> CategoricalColumn:
+    @staticmethod
+    def from_json(document: Mapping[str, Any], where: str) -> CategoricalColumn:
         """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
         DOCUMENT(document, where)
+        cls = IntervalColumn if document.get("encoding") == "interval" else CategoricalColumn
         lists = {part: tuple(document[part]) for part in ("levels", "counts", "first_rows")}
         if len({len(part) for part in lists.values()}) > 1 or len(set(lists["levels"])) < len(lists["levels"]):
             raise ValueError("the categories do not fit their counts")
@@ -179,34 +209,40 @@ class CategoricalColumn(FittedColumn):
             dictionary=None if entries is None else tuple(entries),
             declared=bool(document["declared"]),
             fit=FitRecord(**document["fit"]),
+            max_categories=document.get("max_categories"),
+            automatic=bool(document.get("automatic", False)),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """All parameters; files call the categories "levels"."""
-        return {"levels" if part == "categories" else part: value for part, value in super().to_json().items()}
+        """All parameters; files call the categories "levels", and leave out what older versions do not know."""
+        document = FittedColumn.to_json(self)
+        newer = {"max_categories": None, "automatic": False}
+        kept = {part: value for part, value in document.items() if part not in newer or value != newer[part]}
+        return {"levels" if part == "categories" else part: value for part, value in kept.items()}
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
         apart = {"unknown": self.unknown, "declared": self.declared, "dictionary": self.dictionary}
-        return super().describe() | apart | {"levels": self.describe_cells()}
+        shared = {"max_categories": self.max_categories, "infrequent": len(self.infrequent)}
+        return super().describe() | apart | {"encoding": self.encoding} | shared | {"levels": self.describe_cells()}
 
     def describe_cells(self) -> list[dict[str, Any]]:
-        """The categories by falling frequency; `first_row` is -1 for those that did not occur."""
+        """The categories by falling frequency, each with its cell; `first_row` is -1 for those that did not occur."""
         texts = (category_text(self.type, category) for category in self.categories)
         parts = zip(self.categories, texts, self.counts, self.first_rows, strict=True)
         return [
-            {"cell": cell, "level": category, "text": text, "rows": rows, "first_row": first}
-            for cell, (category, text, rows, first) in enumerate(parts)
+            {"cell": self.positions[category], "level": category, "text": text, "rows": rows, "first_row": first}
+            for category, text, rows, first in parts
         ]
 
     def check(self) -> None:
         """Refuse categories that are not distinct values of the column's type."""
-        check_categories(self.width)
-        cells = np.arange(self.width)
-        decoded = CategoryDecoder(self)(Coded(cell=cells.astype(self.cell_dtype)), 0)
-        found = CategoryEncoder(self, EncodingOptions(seed=0))(Slice(decoded.array, 0)).cell
-        if found is None or not np.array_equal(found, cells):
-            raise ValueError(f"its categories are not {self.width} different values of {self.type}")
+        check_categories(len(self.categories))
+        positions = np.arange(len(self.categories))
+        values = CategoryValues(self, self.categories)(positions)
+        found = CategoryIndex(self.categories, value_type(type_of(self.type))).find(values)
+        if not np.array_equal(found, positions):
+            raise ValueError(f"its categories are not {len(positions)} different values of {self.type}")
 
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""
@@ -216,7 +252,85 @@ class CategoricalColumn(FittedColumn):
     def plan(self) -> CategoricalPlan:
         """The plan that the column came from."""
         categories = self.categories if self.declared else None
-        return CategoricalPlan(self.name, self.type, self.unknown, categories, self.dictionary)
+        encoding = "auto" if self.automatic else self.encoding
+        return CategoricalPlan(
+            self.name, self.type, self.unknown, categories, self.dictionary, encoding, self.max_categories
+        )
+
+
+@dataclass(frozen=True)
+class IntervalColumn(CategoricalColumn):
+    """A categorical column as one scalar: each category owns an interval as long as its frequency.
+
+    Parameters
+    ----------
+    name, type, categories, counts, first_rows, unknown, dictionary, declared, fit, max_categories, automatic
+        As for `CategoricalColumn`; `max_categories` is None. A value that is no category, where that is no error, has
+        the scalar NaN.
+    """
+
+    encoding: ClassVar[str] = "interval"
+    has_scalar: ClassVar[bool] = True
+    has_cells: ClassVar[bool] = False
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "first_rows", "declared", "dictionary", "automatic")
+
+    @property
+    def width(self) -> int:
+        """One-hot columns: none."""
+        return 0
+
+    @property
+    def takes_uniforms(self) -> bool:
+        """Whether encoding a row takes a uniform."""
+        return True
+
+    @property
+    def cell_counts(self) -> Floats:
+        """Nothing, since there are no one-hot columns."""
+        return np.empty(0)
+
+    @property
+    def own(self) -> tuple[Category, ...]:
+        """All categories."""
+        return self.categories
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """The interval of each category."""
+        return Intervals.of(self.counts)
+
+    def cell_of(self, value: object) -> int | None:
+        """None, since there are no one-hot columns."""
+        return None
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What encodes parts of the column; categories are found by Arrow, on the host."""
+        return IntervalEncoder(self, options)
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What decodes parts of the column."""
+        return IntervalDecoder(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """All parameters."""
+        return CategoricalColumn.to_json(self) | {"encoding": self.encoding}
+
+    def describe_cells(self) -> list[dict[str, Any]]:
+        """The categories by falling frequency, each with its interval; `first_row` is -1 for one that did not occur."""
+        edges = self.intervals.edges.tolist()
+        texts = (category_text(self.type, category) for category in self.categories)
+        parts = zip(self.categories, texts, self.counts, self.first_rows, edges[:-1], edges[1:], strict=True)
+        return [
+            {"level": category, "text": text, "rows": rows, "first_row": first, "start": start, "stop": stop}
+            for category, text, rows, first, start, stop in parts
+        ]
+
+    def check(self) -> None:
+        """Refuse categories that are not distinct values of the column's type, or too many for intervals."""
+        if not self.categories or self.max_categories is not None:
+            raise ValueError("intervals belong to one category at least, and to no largest number of them")
+        check_categories(len(self.categories), MOST_INTERVALS)
+        CategoricalColumn.check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +347,10 @@ class CategoricalPlan(ColumnPlan):
         The categories, where the user gave them.
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
+    encoding : {"auto", "onehot", "interval"}
+        How to encode; "auto" is one-hot up to 256 categories, and an interval of each beyond.
+    max_categories : int, optional
+        One-hot columns at most, whatever `encoding` is.
     """
 
     name: str
@@ -240,6 +358,13 @@ class CategoricalPlan(ColumnPlan):
     unknown: str
     declared: tuple[Category, ...] | None = None
     dictionary: tuple[Category, ...] | None = None
+    encoding: str = "onehot"
+    max_categories: int | None = None
+
+    @property
+    def most(self) -> int:
+        """Categories that the column may have."""
+        return MOST_CATEGORIES if self.encoding == "onehot" or self.max_categories is not None else MOST_INTERVALS
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> CategoryCounts:
         """Categories of rows; the column stops where there are too many to number."""
@@ -247,8 +372,8 @@ class CategoricalPlan(ColumnPlan):
         if self.declared is not None:
             self._check_declared(counts)
             counts = counts.only(set(self.declared))
-        check_categories(len(counts.categories))
-        return counts
+        check_categories(len(counts.categories), self.most)
+        return replace(counts, most=self.most)
 
     def _check_declared(self, counts: CategoryCounts) -> None:
         """Refuse categories that are not among those declared."""
@@ -265,9 +390,10 @@ class CategoricalPlan(ColumnPlan):
         """The column's model from its counts."""
         if self.declared is not None:
             counts = _with_declared(self.declared, counts)
+        check_categories(len(counts.categories), self.most)
         ordered = counts.ordered()
         missing = ordered.counts[ordered.categories.index(MISSING)] if MISSING in ordered.categories else 0
-        return CategoricalColumn(
+        return _column_class(self, len(ordered.categories))(
             name=self.name,
             type=self._roomy(ordered.categories),
             categories=ordered.categories,
@@ -277,6 +403,8 @@ class CategoricalPlan(ColumnPlan):
             dictionary=self.dictionary,
             declared=self.declared is not None,
             fit=FitRecord("none", counts.rows, int(missing)),
+            max_categories=self.max_categories,
+            automatic=self.encoding == "auto",
         )
 
     def _roomy(self, categories: Sequence[Category]) -> str:
@@ -287,6 +415,12 @@ class CategoricalPlan(ColumnPlan):
         entries = len({*(self.dictionary or ()), *categories} - {MISSING})
         most = np.iinfo(type_.index_type.to_pandas_dtype()).max
         return self.type if entries <= most + 1 else str(pa.dictionary(pa.int32(), type_.value_type, type_.ordered))
+
+
+def _column_class(plan: CategoricalPlan, categories: int) -> type[CategoricalColumn]:
+    """How so many categories are encoded."""
+    wanted = plan.encoding == "interval" or (plan.encoding == "auto" and categories > MOST_ONEHOT)
+    return IntervalColumn if wanted and plan.max_categories is None else CategoricalColumn
 
 
 def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> CategoricalPlan:
@@ -303,7 +437,15 @@ def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Cat
             declared = parsed(request.spec.categories, value_type(sample.type))
         except ValueError as problem:
             raise InputError(f'column "{request.name}": categories: {problem}') from None
-    return CategoricalPlan(request.name, str(sample.type), request.unknown, declared, _dictionary_of(sample))
+    return CategoricalPlan(
+        request.name,
+        str(sample.type),
+        request.unknown,
+        declared,
+        _dictionary_of(sample),
+        request.encoding,
+        request.max_categories,
+    )
 
 
 def _dictionary_of(sample: Any) -> tuple[Category, ...] | None:
@@ -331,7 +473,7 @@ def _with_declared(declared: Sequence[Category], counts: CategoryCounts) -> Cate
 
 
 class CategoryEncoder:
-    """Encodes a categorical column.
+    """Encodes a categorical column, one-hot.
 
     Parameters
     ----------
@@ -342,20 +484,25 @@ class CategoryEncoder:
     """
 
     def __init__(self, column: CategoricalColumn, options: EncodingOptions) -> None:
-        self._column, self._place = column, options.place
+        self._column, self._options = column, options
         self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
 
     def __call__(self, part: Slice) -> Coded:
         """Cells of a part."""
         column = self._column
-        values = on_host(part.values)
-        cells = self._index.find(values)
-        unknown = cells < 0
-        if np.any(unknown):
-            if column.unknown == "error":
-                self._refuse(values, part.first_row, unknown)
-            cells[unknown] = column.width
+        positions = self._positions(part)
+        cells = np.minimum(positions, column.width - 1)
+        cells[positions < 0] = column.width
         return Coded(cell=cells.astype(column.cell_dtype))
+
+    def _positions(self, part: Slice) -> Ints:
+        """Position of each row's category; -1 for values that are none, where they are no error."""
+        values = on_host(part.values)
+        positions = self._index.find(values)
+        unknown = positions < 0
+        if self._column.unknown == "error" and np.any(unknown):
+            self._refuse(values, part.first_row, unknown)
+        return positions
 
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
         value = values[int(np.argmax(unknown))].as_py()
@@ -363,7 +510,31 @@ class CategoryEncoder:
         problem = "values are missing" if blank else f"values (such as {_shown(value)}) are no category"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
         remedy = 'fit with rows that have them, declare categories, or fit with unknown="ignore"'
-        refuse(self._column, unknown, partial(_offset_place, self._place, first_row), f"{problem} {where}", remedy)
+        place = partial(_offset_place, self._options.place, first_row)
+        refuse(self._column, unknown, place, f"{problem} {where}", remedy)
+
+
+class IntervalEncoder(CategoryEncoder):
+    """Encodes a categorical column as places in its categories' intervals; parameters as for `CategoryEncoder`."""
+
+    def __init__(self, column: IntervalColumn, options: EncodingOptions) -> None:
+        CategoryEncoder.__init__(self, column, options)
+        self._intervals = column.intervals
+
+    def __call__(self, part: Slice) -> Coded:
+        """Scalars of a part: all of them float32 numbers, whatever type they have."""
+        positions = self._positions(part)
+        scalars = self._intervals.place(positions, self._uniforms(part, len(positions)))
+        scalars[positions < 0] = np.nan
+        return Coded(scalar=scalars.astype(self._options.dtype))
+
+    def _uniforms(self, part: Slice, rows: int) -> Floats | float:
+        options = self._options
+        if options.most_probable:
+            return MIDDLE
+        if part.uniforms is not None:
+            return part.uniforms
+        return philox_uniforms(Draw(options.seed, self._column.column_id, options.first_row + part.first_row), rows)
 
 
 def _offset_place(place: Any, first_row: int, row: int) -> str:
@@ -375,19 +546,26 @@ def _shown(category: object) -> str:
     return text if len(text) <= 60 else text[:57] + "…'"
 
 
-class CategoryDecoder:
-    """Decodes a categorical column."""
+class CategoryValues:
+    """Values of categories in a column's own type.
 
-    def __init__(self, column: CategoricalColumn) -> None:
-        self._column = column
+    Parameters
+    ----------
+    column : CategoricalColumn
+        The column.
+    categories : sequence of Category
+        The categories, by position; a position past the last one is missing.
+    """
+
+    def __init__(self, column: CategoricalColumn, categories: Sequence[Category]) -> None:
         type_: Any = type_of(column.type)
-        self._index = CategoryIndex(column.categories, value_type(type_))
+        self._index = CategoryIndex(categories, value_type(type_))
         self._type, self._entries, self._codes = type_, None, np.empty(0, np.int64)
         if pa.types.is_dictionary(type_):
             entries = self._dictionary(column)
             self._entries = array_of(entries, type_.value_type)
             at = {category: code for code, category in enumerate(entries)}
-            self._codes = np.array([at.get(category, -1) for category in (*column.categories, MISSING)])
+            self._codes = np.array([at.get(category, -1) for category in (*categories, MISSING)])
 
     @staticmethod
     def _dictionary(column: CategoricalColumn) -> tuple[Category, ...]:
@@ -399,16 +577,48 @@ class CategoryDecoder:
             *(category for category in column.categories if category is not MISSING and category not in held),
         )
 
+    def __call__(self, positions: NDArray[np.integer[Any]]) -> pa.Array[Any]:
+        """Values of positions."""
+        if self._entries is None:
+            values: pa.Array[Any] = self._index.take(positions).cast(self._type)
+            return values
+        codes = self._codes[positions]
+        indices: Any = pa.array(codes, self._type.index_type, mask=codes < 0)
+        coded: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, self._entries, ordered=self._type.ordered)
+        return coded
+
+
+class CategoryDecoder:
+    """Decodes a one-hot encoded column."""
+
+    def __init__(self, column: CategoricalColumn) -> None:
+        self._column, self._values = column, CategoryValues(column, column.own)
+
     def __call__(self, part: Coded, first_row: int) -> Values:
-        """Values of cells."""
+        """Values of cells; missing for a cell that categories share, and for that of no category."""
         assert part.cell is not None
         column, cell = self._column, to_numpy(part.cell)
         last = column.width if column.unknown == "ignore" else column.width - 1
         wrong = np.flatnonzero(cell > last)
         if len(wrong):
             refuse_cell(column, first_row + int(wrong[0]), cell[wrong[0]])
-        if self._entries is None:
-            return Values(self._index.take(cell).cast(self._type))
-        codes = self._codes[cell]
-        indices: Any = pa.array(codes, self._type.index_type, mask=codes < 0)
-        return Values(pa.DictionaryArray.from_arrays(indices, self._entries, ordered=self._type.ordered))
+        return Values(self._values(np.minimum(cell, len(column.own))))
+
+
+class IntervalDecoder:
+    """Decodes scalars that are places in the intervals of categories."""
+
+    def __init__(self, column: IntervalColumn) -> None:
+        self._column, self._values = column, CategoryValues(column, column.categories)
+
+    def __call__(self, part: Coded, first_row: int) -> Values:
+        """Values of scalars; missing for NaN, where values that are no category were no error."""
+        assert part.scalar is not None
+        column, scalar = self._column, to_numpy(part.scalar)
+        positions, blank = column.intervals.find(scalar), np.isnan(scalar)
+        if np.any(blank):
+            if column.unknown == "error":
+                place = partial(_offset_place, "row {}".format, first_row)
+                refuse(column, blank, place, "scalars are NaN", "a model writes none; check what made them")
+            positions[blank] = len(column.categories)
+        return Values(self._values(positions))

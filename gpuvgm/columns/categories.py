@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.columns.base import Category
+from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary, type_of
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
-
-MOST_CATEGORIES = (1 << 16) - 1  # what 16 bits number, one more being "no category"
 
 
 def value_type(type_: pa.DataType) -> pa.DataType:
@@ -98,12 +97,13 @@ def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int6
     return np.asarray(codes[rows.to_numpy(zero_copy_only=False)])
 
 
-def check_categories(count: int) -> None:
-    """Refuse more categories than can be numbered."""
-    if count > MOST_CATEGORIES:
+def check_categories(count: int, most: int = MOST_CATEGORIES) -> None:
+    """Refuse more categories than a column can have."""
+    if count > most:
+        others = "" if most == MOST_CATEGORIES else ", or give max_categories, so that infrequent ones share a column"
         raise InputError(
-            f"more than {MOST_CATEGORIES:,} categories: is it an identifier or free text? declare it "
-            '"pass" or "drop", or "continuous" if it holds numbers'
+            f"more than {most:,} categories: is it an identifier or free text? declare it "
+            f'"pass" or "drop", or "continuous" if it holds numbers{others}'
         )
 
 
@@ -133,6 +133,8 @@ class CategoryCounts:
         The categories.
     counts, first_rows : ndarray of shape (categories,), int64
         Rows of each category, and the first row that holds it; -1 for declared categories that did not occur.
+    most : int
+        Categories that the column may have.
     """
 
     type: str
@@ -140,6 +142,7 @@ class CategoryCounts:
     categories: tuple[Category, ...]
     counts: NDArray[np.int64]
     first_rows: NDArray[np.int64]
+    most: int = MOST_CATEGORIES
 
     @classmethod
     def of(cls, values: Array, first_row: int) -> CategoryCounts:
@@ -169,20 +172,21 @@ class CategoryCounts:
         Raises
         ------
         InputError
-            For more categories than can be numbered.
+            For more categories than the column may have.
         """
+        most = min(self.most, other.most)
         both = array_of((*self.categories, *other.categories), type_of(self.type)).dictionary_encode(
             null_encoding="encode"
         )
         codes = both.indices.to_numpy()
-        check_categories(len(both.dictionary))
+        check_categories(len(both.dictionary), most)
         counts = np.zeros(len(both.dictionary), np.int64)
         np.add.at(counts, codes, np.concatenate((self.counts, other.counts)))
         first = np.full(len(counts), np.iinfo(np.int64).max)
         rows = np.concatenate((self.first_rows, other.first_rows))
         np.minimum.at(first, codes, np.where(rows < 0, np.iinfo(np.int64).max, rows))
         first[first == np.iinfo(np.int64).max] = -1
-        return CategoryCounts(self.type, self.rows + other.rows, categories_of(both.dictionary), counts, first)
+        return CategoryCounts(self.type, self.rows + other.rows, categories_of(both.dictionary), counts, first, most)
 
     def only(self, categories: Collection[Category]) -> CategoryCounts:
         """The counts of some categories; the rows of others stay counted as rows."""
@@ -225,7 +229,7 @@ class CategoryCounts:
         never = np.where(self.first_rows < 0, np.iinfo(np.int64).max, self.first_rows)
         order = np.lexsort((never, -self.counts))
         categories = tuple(self.categories[i] for i in order)
-        return CategoryCounts(self.type, self.rows, categories, self.counts[order], self.first_rows[order])
+        return replace(self, categories=categories, counts=self.counts[order], first_rows=self.first_rows[order])
 
 
 class CategoryIndex:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -315,11 +314,6 @@ class MixtureColumn(NumericColumn):
             cut = self.rules.scalar_limit * (widths / self.mixture.frame.scale * FLOAT32_STEP)
         error = error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision, wide=self.wide_scalars)
         return self.codec.value_error(error, self.minimum, self.maximum)
-
-    @property
-    def column_id(self) -> int:
-        """Column part of the generator's counter: first 64 bits of SHA-256 of the name."""
-        return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "big")
 
     def cell_positions(self) -> NDArray[np.int64]:
         """Cell of each of [modal values, then active components in index order, then tail modes]."""

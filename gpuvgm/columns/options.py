@@ -25,8 +25,12 @@ KINDS = ("continuous", "mixed", "categorical", "general", "drop", "pass")
 INFER = "infer"
 MIXTURE = ("continuous", "mixed")
 NUMBERS = ("continuous", "mixed", "general")
-#: A category has an index of 16 bits.
-MOST_CATEGORIES = 65_535
+#: Up to so many categories get a one-hot column each unless something else is asked for; beyond, each gets an interval.
+MOST_ONEHOT = 256
+#: Intervals for more categories than these would be too short for float32.
+MOST_INTERVALS = 1 << 18
+#: Categories that a column can count, whatever they are encoded as.
+MOST_CATEGORIES = 1 << 22
 MISSING = "missing"
 
 
@@ -65,8 +69,8 @@ def _categories(value: Any) -> Setting:
     values = [plain(item) for item in value]
     if not values:
         raise ValueError("is empty: list the categories, or leave the option out to take those of the rows")
-    if len(values) > MOST_CATEGORIES:
-        raise ValueError(f"holds {len(values):,} values: a column has at most {MOST_CATEGORIES:,} categories")
+    if len(values) > MOST_INTERVALS:
+        raise ValueError(f"holds {len(values):,} values: at most {MOST_INTERVALS:,} categories can be listed")
     return _distinct(values)
 
 
@@ -100,6 +104,8 @@ _OPTIONS: dict[str, _Option] = {
     "clip": _Option(("general",), boolean, of_table=False),
     "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories), of_table=False),
     "unknown": _Option(("categorical",), one_of("error", "ignore")),
+    "max_categories": _Option(("categorical",), whole(1) | _OR_NONE),
+    "encoding": _Option(("categorical",), one_of("onehot", "interval"), of_table=False),
 }
 #: Settings of a whole table: its columns' options, and those that no column has.
 _SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {

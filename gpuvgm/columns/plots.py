@@ -143,8 +143,8 @@ def _draw_mixture(column: MixtureColumn, rows: Floats | Summary | None, ax: Any)
 def _draw_categories(column: CategoricalColumn, ax: Any) -> None:
     texts = [_literal(category_text(column.type, category)) for category in column.categories[:PLOT_CATEGORIES]]
     counts = list(column.counts[:PLOT_CATEGORIES])
-    if column.width > PLOT_CATEGORIES:
-        texts.append(f"{column.width - PLOT_CATEGORIES:,} others")
+    if len(column.categories) > PLOT_CATEGORIES:
+        texts.append(f"{len(column.categories) - PLOT_CATEGORIES:,} others")
         counts.append(sum(column.counts[PLOT_CATEGORIES:]))
     places = range(len(texts))
     ax.barh(places, counts, color="0.7")

@@ -54,7 +54,7 @@ class ColumnSpec:
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
         standardize, tails, scale, floor, precision, n_components, weight_threshold, weight_concentration_prior,
         max_iter, tol, tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones
-        have clip; categorical ones have categories and unknown. Not to be modified.
+        have clip; categorical ones have categories, unknown, max_categories and encoding. Not to be modified.
     """
 
     name: str
@@ -82,6 +82,11 @@ class ColumnSpec:
         given = {"kind": declared} if isinstance(declared, str) else dict(declared)
         kind = _checked_kind(name, given.pop("kind", INFER))
         options = {key: checked_option(name, key, value) for key, value in given.items()}
+        if options.get("encoding") == "interval" and options.get("max_categories") is not None:
+            raise InputError(
+                f'column "{name}": option "max_categories" makes one-hot columns, encoding="interval" makes none: '
+                "leave one of them out"
+            )
         kind, why = narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
         return cls(name, kind, why if reason is None else reason, options)
 
@@ -111,6 +116,16 @@ class ColumnSpec:
     def unknown(self, setting: str) -> str:
         """What a category that was not fitted is: "error" or "ignore"; `setting` is the table's."""
         return str(self.options.get("unknown", setting))
+
+    def encoding(self, effort: str) -> str:
+        """How categories are encoded: as the column says, else one-hot with the research code, else by their number."""
+        return str(self.options.get("encoding", "onehot" if effort == "research" else "auto"))
+
+    def max_categories(self, setting: int | None) -> int | None:
+        """At most so many one-hot columns of categories; `setting` is the table's, which intervals have no use for."""
+        default = None if self.options.get("encoding") == "interval" else setting
+        found = self.options.get("max_categories", default)
+        return None if found is None else int(found)  # type: ignore[arg-type]  # the option is a whole number
 
     @property
     def modal(self) -> tuple[Value, ...]:

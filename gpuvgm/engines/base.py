@@ -135,7 +135,7 @@ class Engine(Protocol):
         matrix : ndarray of shape (rows, width), float32 or float64
             The rows, C-contiguous.
         parts : sequence of (scalar, cell, order, zero_is_none)
-            For each column where its scalars (of the matrix's dtype) and its cells (uint8 or uint16) are written, shape
-            (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of zeros has no cell,
-            which is written as the number of cells.
+            For each column where its scalars (of the matrix's dtype) and its cells (uint8, uint16 or uint32) are
+            written, shape (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of
+            zeros has no cell, which is written as the number of cells.
         """

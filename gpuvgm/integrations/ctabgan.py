@@ -194,7 +194,7 @@ class DataTransformer:
 
         def kind(name: str) -> dict[str, Any]:
             if name in categorical:
-                return {"kind": "categorical"}
+                return {"kind": "categorical", "encoding": "onehot"}
             if name in modal:
                 return {"kind": "mixed", "modal": modal[name]}
             return {"kind": "general" if name in general else "continuous"}

@@ -121,7 +121,8 @@ class DataTransformer:
         source = _source(raw_data)
         discrete = _names(source, discrete_columns)
         continuous = [name for name in source.schema.names if name not in discrete]
-        kinds = {**dict.fromkeys(continuous, "continuous"), **dict.fromkeys(discrete, "categorical")}
+        onehot = {"kind": "categorical", "encoding": "onehot"}
+        kinds = {**dict.fromkeys(continuous, "continuous"), **dict.fromkeys(discrete, onehot)}
         table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, continuous))
         _refuse_missing(source, table)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold

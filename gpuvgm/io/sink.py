@@ -326,7 +326,7 @@ def column_options(schema: pa.Schema) -> dict[str, Any]:
     snappy 32, 6.4; float32 plain 157, 4.0; uint8 delta 152, 0.54; dictionary 80, 0.38.
     """
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
-    modes = [field.name for field in schema if field.type in (pa.uint8(), pa.uint16())]
+    modes = [field.name for field in schema if field.type in (pa.uint8(), pa.uint16(), pa.uint32())]
     others = [field.name for field in schema if field.name not in {*floats, *modes}]
     return {
         "compression": {**dict.fromkeys([*floats, *modes], "none"), **dict.fromkeys(others, "lz4")},

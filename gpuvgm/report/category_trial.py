@@ -69,13 +69,13 @@ class CategoryTrial:
 
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[CategoryStatistics, None]:
         """Statistics of consecutive rows; all of them are valid."""
-        unknown, absent = self._column.width, self._column.width + 1
+        unknown = len(self._column.categories)
+        absent = unknown + 1
         coded = self._encode(Slice(values, first_row))
-        assert coded.cell is not None
-        before = coded.cell.astype(np.int64)
-        if np.any(before == unknown):
+        before = self._index.find(values)
+        if np.any(before < 0):
             missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
-            before[missing & (before == unknown)] = absent
+            before[before < 0] = np.where(missing, absent, unknown)[before < 0]
         after = self._index.find(self._decode(coded, first_row).array)
         after[after < 0] = absent
         agreeing = int(np.count_nonzero(before == after))
@@ -83,30 +83,27 @@ class CategoryTrial:
 
     def figures(self, statistics: CategoryStatistics) -> CategoryFigures:
         """The counts as figures."""
-        column, rows = self._column, statistics.rows
+        column, rows, known = self._column, statistics.rows, len(self._column.categories)
+        before, after = statistics.before[:known], statistics.after[:known]
         missing = int(statistics.before[-1])
         if MISSING in column.categories:
-            missing += int(statistics.before[column.positions[MISSING]])
-        top = np.argsort(-statistics.before[: column.width], kind="stable")[:LISTED_CATEGORIES]
-        categories = [column.categories[cell] for cell in top]
+            missing += int(before[column.categories.index(MISSING)])
+        top = np.argsort(-before, kind="stable")[:LISTED_CATEGORIES]
+        listed = [(column.categories[position], position) for position in top]
         return CategoryFigures(
             rows=rows,
             missing=missing,
             level_agreement=statistics.agreeing / rows if rows else 1.0,
             total_variation=float(np.sum(np.abs(statistics.after - statistics.before))) / (2 * rows) if rows else 0.0,
-            unknown_rows=int(statistics.before[column.width]),
-            level_count=column.width,
+            unknown_rows=int(statistics.before[known]),
+            infrequent_rows=int(np.sum(before[known - len(column.infrequent) :])),
+            level_count=known,
             levels=tuple(
-                ValueCount(
-                    category,
-                    category_text(column.type, category),
-                    int(statistics.before[cell]),
-                    int(statistics.after[cell]),
-                )
-                for category, cell in zip(categories, top, strict=True)
+                ValueCount(category, category_text(column.type, category), int(before[position]), int(after[position]))
+                for category, position in listed
             ),
-            other_rows_before=int(np.sum(statistics.before[: column.width]) - np.sum(statistics.before[top])),
-            other_rows_after=int(np.sum(statistics.after[: column.width]) - np.sum(statistics.after[top])),
+            other_rows_before=int(np.sum(before) - np.sum(before[top])),
+            other_rows_after=int(np.sum(after) - np.sum(after[top])),
         )
 
 

@@ -192,7 +192,7 @@ def _categories_distance(one: CategoricalColumn, other: CategoricalColumn) -> Ca
     apart = sum(
         abs(shares.get(category, 0.0) - others.get(category, 0.0)) for category in shares.keys() | others.keys()
     )
-    return CategoriesDistance(one.width, other.width, apart / 2)
+    return CategoriesDistance(len(one.categories), len(other.categories), apart / 2)
 
 
 def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:

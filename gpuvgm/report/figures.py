@@ -134,6 +134,8 @@ class CategoryFigures:
         Half the sum of the differences between the categories' shares before and after, 0 to 1.
     unknown_rows : int
         Rows with a value that is no category of the model; they come back missing.
+    infrequent_rows : int
+        Rows whose category shares its one-hot column with others (`max_categories`); they come back missing.
     level_count : int
         Categories of the model.
     levels : tuple of ValueCount
@@ -147,6 +149,7 @@ class CategoryFigures:
     level_agreement: float
     total_variation: float
     unknown_rows: int
+    infrequent_rows: int
     level_count: int
     levels: tuple[ValueCount, ...]
     other_rows_before: int

@@ -43,8 +43,8 @@ class Conditions:
     transformer : TableTransformer
         The fitted table.
     columns : sequence of str, optional
-        Columns to condition on; by default all categorical ones, as CTGAN does. Continuous and mixed columns may be
-        named too: their modes are conditioned on then, as CTAB-GAN does.
+        Columns to condition on; by default all one-hot encoded categorical ones, as CTGAN does. Continuous and mixed
+        columns may be named too: their modes are conditioned on then, as CTAB-GAN does.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Conditions:
         if isinstance(columns, str):
             raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
         if columns is None:
-            columns = [column.name for column in model.categorical]
+            columns = [column.name for column in model.categorical if column.has_cells]
         self._columns = [_with_cells(model, name) for name in columns]
         self.names = tuple(columns)
         ends = np.cumsum([0, *(column.width for column in self._columns)])
@@ -202,7 +202,7 @@ class Conditions:
 
     def _refuse_none(self) -> None:
         if not self.names:
-            raise InputError("the table has no categorical column to condition on; name columns of other kinds")
+            raise InputError("the table has no categorical column with cells to condition on; name other columns")
 
     def index(self, matrix: Any) -> RowIndex:
         """Which rows of a onehot matrix hold each cell.
@@ -274,5 +274,6 @@ def _with_cells(model: TableModel, name: str) -> ColumnModel:
         raise InputError(f'column "{name}" was not fitted; fitted columns: {", ".join(model.names)}')
     column = model[name]
     if not column.has_cells:
-        raise InputError(f'column "{name}" is a {column.kind} column, which has no cells to condition on')
+        remedy = "; fit it with max_categories, which makes it one-hot" if column.kind == "categorical" else ""
+        raise InputError(f'column "{name}" is a {column.kind} column, which has no cells to condition on{remedy}')
     return column

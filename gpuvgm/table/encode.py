@@ -98,13 +98,13 @@ def checked_uniforms(
     Raises
     ------
     InputError
-        For columns that draw no modes, a wrong number of values, or values outside [0, 1).
+        For columns that take no uniforms, a wrong number of values, or values outside [0, 1).
     """
     checked = {}
-    drawn = [column.name for column in model.columns if column.draws_modes]
+    drawn = [column.name for column in model.columns if column.takes_uniforms]
     for name, given in (uniforms or {}).items():
         if name not in drawn:
-            why = "whose kind draws no modes" if name in model.names else "which was not fitted"
+            why = "which draws nothing" if name in model.names else "which was not fitted"
             raise InputError(f'uniforms are given for column "{name}", {why}')
         here = to_numpy(device_array(f'uniforms of column "{name}"', given)) if lies_on_device(given) else given
         values = np.ascontiguousarray(here, dtype=np.float64)
@@ -162,11 +162,30 @@ def encoded_schema(
 
 
 def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats) -> Floats:
-    """Encoded rows in the onehot layout, written into `out` of shape (rows, width); parts are copied beside it."""
+    """Encoded rows in the onehot layout, written into `out` of shape (rows, width); parts are copied beside it.
+
+    Raises
+    ------
+    InputError
+        For values that are no category of a column that has scalars for its categories: no matrix has a place for them.
+    """
+    for column in model.encoded:
+        if not column.all_known and not column.has_cells:
+            _refuse_unknown(column.name, encoded.columns[column.name].scalar, encoded.first_row)
     parts = [(encoded.columns[column.name], column.width) for column in model.encoded]
     there = [(_beside(part.scalar, out), _beside(part.cell, out), width) for part, width in parts]
     engine.fill_onehot(there, out)
     return out
+
+
+def _refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
+    unknown = np.flatnonzero(np.isnan(to_numpy(scalar)))
+    if len(unknown):
+        raise InputError(
+            f'column "{name}": {len(unknown)} values are no category that was there at fit (first at row '
+            f'{first_row + int(unknown[0])}), for which its scalar has no place: transform with layout="compact", fit '
+            "with rows that have them, or give the column max_categories"
+        )
 
 
 def _beside(array: Array | None, other: Array) -> Array | None:

@@ -44,7 +44,12 @@ SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, whi
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
-_PARTS = {"continuous": (SCALAR, MODE), "mixed": (SCALAR, MODE), "general": (SCALAR, MODE), "categorical": (MODE,)}
+_PARTS = {
+    "continuous": (SCALAR, MODE),
+    "mixed": (SCALAR, MODE),
+    "general": (SCALAR, MODE),
+    "categorical": (SCALAR, MODE),
+}
 
 
 def fit_source(
@@ -159,6 +164,8 @@ def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
             spec.encoding_rules(settings, config.effort),
             spec.inf(settings["inf"]) == "missing",
             spec.unknown(settings["unknown"]),
+            spec.encoding(config.effort),
+            spec.max_categories(settings.get("max_categories")),
             every and spec.fit_config(config).effort != "research",
         )
         for spec in schema.used

@@ -77,9 +77,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         kind ("continuous", "mixed", "categorical", "general", "pass", "drop") or to a dict of kind and options, and the
         columns that it does not name are inferred. What is said per column wins over what is said here.
         Options of single columns: `modal` (values with cells of their own, None for missing), `integer` (round what is
-        decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`; and of
-        the arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
-        effort, precision, standardize, scale, tails, floor, inf and unknown.
+        decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`,
+        `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories); and of the
+        arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
+        effort, precision, standardize, scale, tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float
@@ -125,6 +126,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         What to do with infinities.
     unknown : {"error", "ignore"}
         What to do with a value of a categorical column that is none of its categories: stop, or give it no cell.
+    max_categories : int, optional
+        At most so many one-hot columns for a categorical column: where it has more categories, the infrequent ones
+        share the last one, as in scikit-learn's ``OneHotEncoder``, and come back missing. By default a column of up to
+        256 categories is one-hot encoded, and one of more is a single scalar in which each category owns an interval as
+        long as its frequency; with `effort="research"` every one is one-hot encoded.
     layout : {"compact", "onehot"}
         What `transform` gives: `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot columns. In a
         pipeline in front of an estimator take "onehot": numbers of modes have no order.
@@ -194,6 +200,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         floor: float | None = None,
         inf: str = "error",
         unknown: str = "error",
+        max_categories: int | None = None,
         layout: str = "compact",
         mode: str = "sample",
         dtype: str = "float32",
@@ -224,6 +231,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self.floor = floor
         self.inf = inf
         self.unknown = unknown
+        self.max_categories = max_categories
         self.layout = layout
         self.mode = mode
         self.dtype = dtype

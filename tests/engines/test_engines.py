@@ -9,7 +9,8 @@ import pytest
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
-from gpuvgm.engines.reference import ReferenceEngine, philox_uniforms
+from gpuvgm.engines.philox import philox_uniforms
+from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
@@ -157,7 +158,7 @@ def test_scalars_below_the_smallest_float32_are_zero(engine: Engine) -> None:
 
 def test_philox_known_answers() -> None:
     """Vectors of the Random123 distribution (kat_vectors) for philox4x32-10."""
-    from gpuvgm.engines.reference import _philox
+    from gpuvgm.engines.philox import _philox
 
     ones = 2**64 - 1
     np.testing.assert_array_equal(

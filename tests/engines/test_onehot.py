@@ -19,7 +19,7 @@ def parts(widths: list[tuple[bool, int]], rows: int, seed: int) -> list[OnehotPa
     made: list[OnehotPart] = []
     for has_scalar, cells in widths:
         scalar = random.normal(size=rows).astype(random.choice([np.float32, np.float64])) if has_scalar else None
-        dtype = np.uint8 if cells < 256 and random.random() < 0.5 else np.uint16
+        dtype = random.choice([np.uint8, np.uint16, np.uint32] if cells < 256 else [np.uint16, np.uint32])
         made.append((scalar, random.integers(0, cells + 1, rows).astype(dtype) if cells else None, cells))
     return made
 
@@ -42,7 +42,7 @@ def room(rows: int, widths: list[tuple[bool, int]], dtype: str, seed: int) -> li
     return [
         (
             np.full(rows, 7, dtype) if has_scalar else None,
-            np.full(rows, 7, np.uint8 if cells < 256 else np.uint16) if cells else None,
+            np.full(rows, 7, random.choice([np.uint8, np.uint16, np.uint32][cells >= 256 :])) if cells else None,
             random.permutation(cells),
             bool(random.random() < 0.5),
         )

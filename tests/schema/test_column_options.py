@@ -70,7 +70,7 @@ def test_modal_values_are_kept_as_json_has_them(given, kept):
         (pd.Series([1, 2]), [1, 2]),
         ([1, "1"], [1, "1"]),
         ([DAY], ["2024-01-31"]),
-        (range(65_535), list(range(65_535))),
+        (range(65_537), list(range(65_537))),
     ],
 )
 def test_categories_are_kept_as_json_has_them(given, kept):
@@ -105,7 +105,9 @@ def test_what_was_given_is_not_changed():
         ("categories", ["a", "b", "a"], "categories holds 'a' more than once; list every value once"),
         ("categories", [1, True], "categories holds 1 more than once"),
         ("categories", [["a"]], "a list"),
-        ("categories", range(65_536), "categories holds 65,536 values: a column has at most 65,535 categories"),
+        ("categories", range(2**18 + 1), "categories holds 262,145 values: at most 262,144 categories can be listed"),
+        ("encoding", "auto", 'encoding must be "onehot" or "interval"'),
+        ("max_categories", 0, "max_categories must be a whole number, at least 1 or None"),
         ("unknown", "skip", 'unknown must be "error" or "ignore"'),
         ("clip", 1, "clip must be true or false, got 1"),
         ("log", "yes", "log must be true or false"),

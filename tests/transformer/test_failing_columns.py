@@ -107,9 +107,14 @@ def test_resume_needs_something_to_resume_and_the_same_source(frame: pd.DataFram
 
 
 def test_columns_with_too_many_levels_fail_alone() -> None:
-    frame = pd.DataFrame({"a": np.arange(70_000.0), "key": [f"k{i}" for i in range(70_000)]})
-    with pytest.raises(ColumnsFailed, match='column "key": more than 65,535 categories'):
-        TableTransformer({"key": "categorical"}, effort="research").fit(frame)
+    rows = 2**18 + 1
+    frame = pd.DataFrame({"a": np.arange(float(rows)), "key": [f"k{i}" for i in range(rows)]})
+    message = 'column "key": more than 262,144 categories: .* or give max_categories'
+    with pytest.raises(ColumnsFailed, match=message) as caught:
+        TableTransformer({"key": {"kind": "categorical", "encoding": "interval"}}, effort="research").fit(frame)
+    assert list(caught.value.failed) == ["key"]
+    fitted = TableTransformer({"key": {"max_categories": 3}, "a": "drop"}).fit(frame)
+    assert fitted.columns_["key"].cell_counts.tolist() == [1, 1, rows - 2]
 
 
 def test_partial_fit_changes_nothing_where_it_fails(frame: pd.DataFrame) -> None:

@@ -27,8 +27,9 @@ template <class Real> GPUVGM_FN Real onehot_value(const OnehotPart& part, i64 ro
     if (part.cell == 0) {
         return (Real)0;
     }
-    const i64 cell = part.cell_size == 1 ? (i64)((const unsigned char*)part.cell)[row]
-                                         : (i64)((const unsigned short*)part.cell)[row];
+    const i64 cell = part.cell_size == 1   ? (i64)((const unsigned char*)part.cell)[row]
+                     : part.cell_size == 2 ? (i64)((const unsigned short*)part.cell)[row]
+                                           : (i64)((const unsigned int*)part.cell)[row];
     return (Real)(cell == at - (has_scalar ? 1 : 0));
 }
 
@@ -74,8 +75,10 @@ extern "C" GPUVGM_KERNEL(256) GPUVGM_NAME(const gpuvgm::i64* parts, const gpuvgm
             const i64 cell = largest_cell(at, order + part.order, part.cells, part.zero_is_none != 0);
             if (part.cell_size == 1) {
                 ((unsigned char*)part.cell)[row] = (unsigned char)cell;
-            } else {
+            } else if (part.cell_size == 2) {
                 ((unsigned short*)part.cell)[row] = (unsigned short)cell;
+            } else {
+                ((unsigned int*)part.cell)[row] = (unsigned int)cell;
             }
         }
     }

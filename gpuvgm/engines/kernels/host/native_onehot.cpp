@@ -17,6 +17,13 @@ template <class Real>
 using InMatrix = nb::ndarray<const Real, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Part = std::tuple<std::optional<ReadColumn>, std::optional<ReadColumn>, int64_t>;
 
+// Categories may have more cells than the modes of a mixture.
+template <class Cell> void check_onehot_cell(const Cell& cell) {
+    if (cell.dtype() != nb::dtype<uint32_t>()) {
+        check_cell(cell);
+    }
+}
+
 template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix<Real> out) {
     const int64_t rows = out.shape(0), width = out.shape(1);
     std::vector<OnehotColumn> columns;
@@ -29,7 +36,7 @@ template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix
             check_scalar(*scalar);
         }
         if (cell) {
-            check_cell(*cell);
+            check_onehot_cell(*cell);
         }
         columns.push_back({scalar ? scalar->data() : nullptr, cell ? cell->data() : nullptr,
                            scalar ? (int)scalar->itemsize() : 0, cell ? (int)cell->itemsize() : 0, cells});
@@ -58,7 +65,7 @@ template <class Real> void read_parts(InMatrix<Real> matrix, const std::vector<R
             throw std::invalid_argument("scalars must be of the matrix's type");
         }
         if (cell) {
-            check_cell(*cell);
+            check_onehot_cell(*cell);
         }
         if ((bool)cell != (cells > 0)) {
             throw std::invalid_argument("cells are written where a column has some");

@@ -12,7 +12,7 @@ namespace gpuvgm {
 // more stands for no cell at all.
 struct OnehotColumn {
     const void* scalar;  // (rows,), float or double
-    const void* cell;    // (rows,), uint8_t or uint16_t
+    const void* cell;    // (rows,), uint8_t, uint16_t or uint32_t
     int scalar_size, cell_size;
     int64_t width;
 };
@@ -22,7 +22,19 @@ inline double real_at(const void* values, int size, int64_t row) {
 }
 
 inline int64_t cell_at(const void* cells, int size, int64_t row) {
-    return size == 1 ? ((const uint8_t*)cells)[row] : ((const uint16_t*)cells)[row];
+    return size == 1   ? (int64_t)((const uint8_t*)cells)[row]
+           : size == 2 ? (int64_t)((const uint16_t*)cells)[row]
+                       : (int64_t)((const uint32_t*)cells)[row];
+}
+
+inline void set_cell(void* cells, int size, int64_t row, int64_t cell) {
+    if (size == 1) {
+        ((uint8_t*)cells)[row] = (uint8_t)cell;
+    } else if (size == 2) {
+        ((uint16_t*)cells)[row] = (uint16_t)cell;
+    } else {
+        ((uint32_t*)cells)[row] = (uint32_t)cell;
+    }
 }
 
 // out: (rows, width), every value is written.
@@ -50,7 +62,7 @@ void write_onehot(const OnehotColumn* columns, int64_t count, int64_t rows, int6
 // Where one column of the layout is read to; null pointers where it has no scalar or no cells.
 template <class Real> struct ReadColumnOf {
     Real* scalar;  // (rows,)
-    void* cell;    // (rows,), uint8_t or uint16_t
+    void* cell;    // (rows,), uint8_t, uint16_t or uint32_t
     int cell_size;
     const int64_t* order;  // (cells,): all cells, in the order that ties go by
     int64_t cells;
@@ -77,11 +89,7 @@ void read_onehot(const Real* matrix, int64_t rows, int64_t width, const ReadColu
             for (int64_t row = first; column.cell != nullptr && row < end; ++row) {
                 const int64_t cell =
                     largest_cell(matrix + row * width + start, column.order, column.cells, column.zero_is_none);
-                if (column.cell_size == 1) {
-                    ((uint8_t*)column.cell)[row] = (uint8_t)cell;
-                } else {
-                    ((uint16_t*)column.cell)[row] = (uint16_t)cell;
-                }
+                set_cell(column.cell, column.cell_size, row, cell);
             }
             start += column.cells;
         }
