@@ -300,7 +300,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
         if self.model_.onehot_width > WIDE:
-            _LOG.warning('%s: declare the kinds "drop" or "pass", or fewer categories', width_line(self.model_))
+            _LOG.warning('%s: declare the kinds "drop" or "pass", or max_categories', width_line(self.model_))
         return self
 
     def _grown(self, table: Source) -> TableTransformer:
