@@ -352,6 +352,10 @@ class FittedColumn:
         """Arrow type of decoded values."""
         return type_of(self.type)
 
+    def absent(self, first_row: int, rows: int) -> Coded | None:
+        """What stands for consecutive rows that come without the column; None where they stay without."""
+        return None
+
     def cell_positions(self) -> Ints:
         """Cells in the order in which equal ones are taken."""
         return np.arange(self.width)

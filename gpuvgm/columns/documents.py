@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gpuvgm.columns.rules import shown
-from gpuvgm.io.arrow import is_number_type, type_of
+from gpuvgm.io.arrow import is_number_type, is_text_type, type_of
 
 MOST_TYPE = 100_000  # letters of the text of a type
 
@@ -115,6 +115,13 @@ def number_type(value: Any, where: str) -> None:
     arrow_type(value, where)
     if not is_number_type(type_of(value)):
         refuse(value, where, "an Arrow type of numbers")
+
+
+def text_type(value: Any, where: str) -> None:
+    """The text of an Arrow type of text."""
+    arrow_type(value, where)
+    if not is_text_type(type_of(value)):
+        refuse(value, where, "an Arrow type of text")
 
 
 def category(value: Any, where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.io.arrow import is_number_type, is_plain_number_type, is_text_type, plain_column
+from gpuvgm.columns.codecs.texts import TextForm, are_like_values, form_of, read_text
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import (
+    is_datetime_type,
+    is_number_type,
+    is_plain_number_type,
+    is_text_type,
+    plain_column,
+    plain_type,
+)
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 
@@ -25,6 +34,12 @@ LEAST_RATIO = 5
 #: Text with more different values than this, nearly all of them different, is an identifier or free text.
 MANY_TEXTS = 100
 DIFFERENT_TEXTS = 0.95
+#: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
+FILLED = 0.9
+LEAST_NUMBERED = 100
+LEAST_NAMED = 1_000
+_FIRST = 1_000  # rows that are looked at before all of the sample
+_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _PARQUET_INDEX = re.compile(r"__index_level_\d+__")
 NO_VALUE = "no value in the sample"
 
@@ -36,7 +51,7 @@ class Finding:
     Parameters
     ----------
     kind : str
-        "continuous", "mixed", "categorical" or "pass".
+        "continuous", "mixed", "categorical", "id" or "pass".
     reason : str
         Why, in words.
     modal : tuple of int or float
@@ -49,6 +64,43 @@ class Finding:
     reason: str
     modal: tuple[int | float, ...] = ()
     distinct: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What is told apart beside the types of columns.
+
+    Parameters
+    ----------
+    texts : bool
+        Dates, times and numbers in text.
+    identifiers : bool
+        Identifiers.
+    rows : int or None
+        Rows of the source, where they are known.
+    """
+
+    texts: bool = False
+    identifiers: bool = False
+    rows: int | None = None
+
+
+class Refuted(InputError):
+    """What a sample said of a column is not so for all rows."""
+
+
+def can_identify(type_: pa.DataType) -> bool:
+    """Whether an identifier can hold the type: whole numbers and text."""
+    held = plain_type(type_)
+    return is_text_type(held) or bool(pa.types.is_integer(held))
+
+
+def are_unique(column: Column) -> bool:
+    """Whether all values are there and different."""
+    for part in (column.slice(0, _FIRST), column):
+        if part.null_count or pc.count_distinct(part).as_py() < len(part):
+            return False
+    return True
 
 
 def is_category_type(type_: pa.DataType) -> bool:
@@ -65,7 +117,9 @@ def type_name(type_: pa.DataType) -> str:
     return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(type_), str(type_))
 
 
-def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True) -> Finding:
+def infer_kind(
+    column: Column, *, categorical: bool = True, spikes: bool = True, recognised: Recognised = Recognised()
+) -> Finding:
     """Kind of a column, with the reason.
 
     Parameters
@@ -76,19 +130,23 @@ def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True)
         Whether a column of few different numbers is categorical.
     spikes : bool
         Whether a column with a few very frequent numbers is mixed.
+    recognised : Recognised
+        Whether identifiers, and dates and numbers in text, are told apart.
 
     Returns
     -------
     Finding
-        The kind. Booleans, text and dictionaries are categorical, text that looks like an identifier is passed on,
-        datetimes and decimals are continuous; what no kind can hold is passed on.
+        The kind. Booleans, text and dictionaries are categorical, text of which nearly every value is another one is an
+        identifier or passed on, datetimes and decimals are continuous; what no kind can hold is passed on.
     """
     type_ = column.type
     if not is_category_type(type_):
         return Finding("pass", f"{type_name(type_)} values, which only pass through")
     held = plain_column(column)
     if is_text_type(held.type):
-        return _of_text(held, type_name(type_))
+        form = form_of(held) if recognised.texts and is_text_type(type_) else None
+        found = None if form is None else _of_form(form, held, recognised, categorical=categorical, spikes=spikes)
+        return found or _of_text(held, type_name(type_), recognised)
     number = is_number_type(type_)
     if pa.types.is_null(type_) or column.null_count == len(column):
         return Finding("continuous" if number else "categorical", NO_VALUE)
@@ -96,7 +154,40 @@ def infer_kind(column: Column, *, categorical: bool = True, spikes: bool = True)
         return Finding("categorical", type_name(type_))
     if not is_plain_number_type(type_):
         return Finding("continuous", type_name(type_))
-    return _of_numbers(column, categorical=categorical, spikes=spikes)
+    found = _numbered(column, recognised, type_name(type_))
+    return found or _of_numbers(column, categorical=categorical, spikes=spikes)
+
+
+def _numbered(column: Column, recognised: Recognised, name: str) -> Finding | None:
+    """Whole numbers that are all different and run in steps; None for others."""
+    many = len(column)
+    if not recognised.identifiers or many < LEAST_NUMBERED or not pa.types.is_integer(column.type):
+        return None
+    if not are_unique(column):
+        return None
+    numbers = column.to_numpy().astype(object if pa.types.is_uint64(column.type) else np.int64)
+    least = int(numbers.min())
+    apart = np.array([int(one) - least for one in numbers]) if numbers.dtype == object else numbers - least
+    step, span = int(np.gcd.reduce(apart)), int(numbers.max()) - least
+    if max(recognised.rows or 0, many) < FILLED * (span // step + 1):
+        return None
+    return Finding("id", f"{name}, all {many:,} sampled values different, in steps of {step:,}", distinct=many)
+
+
+def _of_form(
+    form: TextForm, column: Column, recognised: Recognised, *, categorical: bool, spikes: bool
+) -> Finding | None:
+    """Kind of text that is dates, times or numbers; None where it is categorical as numbers, too."""
+    values = pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
+    shown = f'text such as "{form.example}"'
+    if is_datetime_type(values.type):
+        return Finding("continuous", f"{shown}: {type_name(values.type)}")
+    numbered = _numbered(values, recognised, shown)
+    if numbered is not None:
+        return numbered
+    numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
+    found = _of_numbers(numbers, categorical=categorical, spikes=spikes)
+    return None if found.kind == "categorical" else replace(found, reason=f"{shown}: {found.reason}")
 
 
 def index_of_pandas(name: str, column: Column) -> Finding | None:
@@ -110,8 +201,8 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
     return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
 
 
-def _of_text(column: Column, name: str) -> Finding:
-    """Categorical, or passed on where nearly every value is another one; blank text is missing."""
+def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
+    """Categorical, or an identifier or passed on where nearly every value is another one; blank text is missing."""
     text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
     held = len(text)
     text = text.filter(pc.not_equal(pc.utf8_trim_whitespace(text), pa.scalar("", text.type)))
@@ -119,11 +210,22 @@ def _of_text(column: Column, name: str) -> Finding:
     if len(text) == 0:
         return Finding("categorical", NO_VALUE)
     distinct = int(pc.count_distinct(text).as_py())
+    if recognised.identifiers and (distinct > MANY_TEXTS or 1 < distinct == len(text)) and _are_uuids(text):
+        return Finding("id", "UUIDs", distinct=distinct)
+    if recognised.identifiers and distinct == len(text) >= LEAST_NAMED and not are_like_values(text):
+        return Finding("id", f"{name}, all {distinct:,} sampled values different", distinct=distinct)
     if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * len(text):
         reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text"
         return Finding("pass", reason, distinct=distinct)
     counted = _counted(distinct, "distinct value")
     return Finding("categorical", f"{name} with {counted}{_missing(column, text)}{blank}", distinct=distinct)
+
+
+def _are_uuids(text: Column) -> bool:
+    """Whether all texts are UUIDs."""
+    return all(
+        bool(pc.all(pc.match_substring_regex(part, rf"\A{_UUID}\z")).as_py()) for part in (text.slice(0, 1), text)
+    )
 
 
 def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:

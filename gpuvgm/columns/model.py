@@ -13,6 +13,7 @@ from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.documents import refuse
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.identifiers import IdColumn, plan_ids
 from gpuvgm.columns.numeric import Lowest, plan_numbers
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
@@ -21,7 +22,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
 Span = tuple[int, int, str]
-ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | PassthroughColumn
+ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | IdColumn | PassthroughColumn
 _PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 
 
@@ -46,6 +47,7 @@ KINDS: dict[str, Kind] = {
     "mixed": Kind(plan_numbers, MixtureColumn),
     "categorical": Kind(lambda request, sample, _: plan_categories(request, sample), CategoricalColumn),
     "general": Kind(plan_numbers, GeneralColumn),
+    "id": Kind(lambda request, sample, _: plan_ids(request, sample), IdColumn),
     "pass": Kind(lambda request, sample, _: PassthroughPlan(request.name, str(sample.type)), PassthroughColumn),
 }
 
@@ -158,6 +160,11 @@ class TableModel:
     def categorical(self) -> tuple[CategoricalColumn, ...]:
         """Categorical columns."""
         return tuple(column for column in self.columns if isinstance(column, CategoricalColumn))
+
+    @property
+    def identifiers(self) -> tuple[IdColumn, ...]:
+        """Identifiers."""
+        return tuple(column for column in self.columns if isinstance(column, IdColumn))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, namespace_of, on_host
+from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
-from gpuvgm.columns.codecs import Codec, LogCodec, Number, codec_document
-from gpuvgm.columns.documents import Record, anything, number_type, text
+from gpuvgm.columns.codecs import Codec, LogCodec, Number, codec_document, rows_for
+from gpuvgm.columns.codecs.texts import CLOCK_LETTERS, MOST_DIGITS
+from gpuvgm.columns.documents import Record, anything, number_type, text, text_type
 from gpuvgm.columns.documents import refuse as refuse_part
-from gpuvgm.columns.rules import MOST, boolean, number, whole
+from gpuvgm.columns.rules import MOST, boolean, number, one_of, whole
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import Precision
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_number_type, type_of
+from gpuvgm.io.arrow import is_number_type, is_text_type, plain_type, type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
@@ -117,7 +118,8 @@ class NumericColumn(FittedColumn):
 
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode what is no number."""
-        if str(type_) != self.type and not is_number_type(type_):
+        text = is_text_type(self.decoded_type) and is_text_type(plain_type(type_))
+        if str(type_) != self.type and not is_number_type(type_) and not text:
             raise InputError(
                 f'{source}: column "{self.name}" holds {type_} values, but {self.type} was fitted; '
                 "convert it to numbers, or fit again with rows like these"
@@ -182,7 +184,7 @@ def ordinary_numbers(
     which : ndarray of shape (rows,), or None
         Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
     """
-    values = on_host(values) if codec.host_only else values
+    values = rows_for(codec, values)
     numbers, which = codec.encode(values), None
     xp = namespace_of(numbers)
     for index, value in enumerate(modal):
@@ -223,17 +225,48 @@ def decimal_step(value: Any, where: str) -> None:
         refuse_part(value, where, "a positive decimal number")
 
 
+FORM_OF_NUMBERS = Record(
+    {
+        "name": one_of("number"),
+        "type": text_type,
+        "example": text,
+        "mark": one_of(".", ","),
+        "thousands": text,
+        "least": whole(0, MOST_DIGITS - 1),
+        "most": whole(0, MOST_DIGITS - 1),
+        "suffix": text,
+    }
+)
+FORM_OF_MOMENTS = Record(
+    {
+        "name": one_of("moment"),
+        "type": text_type,
+        "example": text,
+        "value": number_type,
+        "separator": one_of("", " ", "T"),
+        "letters": whole(CLOCK_LETTERS, 40),
+        "suffix": text,
+    }
+)
+
 CODECS = {
     "float": Record(
         {"name": text, "type": number_type, "infinite_is_missing": boolean, "integer": boolean, "step": decimal_step},
         frozenset({"integer", "step"}),
     ),
     "integer": Record(
-        {"name": text, "type": number_type, "base": whole(-(2**63), 2**64 - 1), "step": whole(1, 2**64 - 1)},
-        frozenset({"step"}),
+        {
+            "name": text,
+            "type": number_type,
+            "base": whole(-(2**63), 2**64 - 1),
+            "step": whole(1, 2**64 - 1),
+            "text": FORM_OF_NUMBERS,
+        },
+        frozenset({"step", "text"}),
     ),
     "datetime": Record(
-        {"name": text, "type": number_type, "base": whole(-MOST), "step": whole(1)}, frozenset({"step"})
+        {"name": text, "type": number_type, "base": whole(-MOST), "step": whole(1), "text": FORM_OF_MOMENTS},
+        frozenset({"step", "text"}),
     ),
     "decimal": Record(
         {
@@ -242,8 +275,9 @@ CODECS = {
             "base": whole(1 - WIDE, WIDE - 1),
             "integer": boolean,
             "step": whole(1, WIDE),
+            "text": FORM_OF_NUMBERS,
         },
-        frozenset({"integer", "step"}),
+        frozenset({"integer", "step", "text"}),
     ),
 }
 

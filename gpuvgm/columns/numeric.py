@@ -17,8 +17,10 @@ from gpuvgm.columns.codecs import (
     Codec,
     CodecRules,
     Number,
+    UnreadText,
     codec_for,
     ends_of,
+    read_column,
     rows_for,
     step_text,
     with_learned_step,
@@ -45,6 +47,7 @@ from gpuvgm.summary.summary import Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
+CORRECT = 'correct them, leave the cell empty if it is missing, or declare the column "categorical"'
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
 
@@ -96,7 +99,10 @@ class NumberPlan(ColumnPlan):
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
-        values = rows_for(self.codec, values)
+        try:
+            values = rows_for(self.codec, values)
+        except UnreadText as problem:
+            raise problem.at(self.name, f"row {first_row + problem.row}", CORRECT) from problem
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         summary = engine.summarise(numbers, self.grid)
         ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
@@ -140,7 +146,10 @@ class LowestPlan:
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
-        values = rows_for(self.codec, values)
+        try:
+            values = rows_for(self.codec, values)
+        except UnreadText as problem:
+            raise problem.at(self.name, f"row {first_row + problem.row}", CORRECT) from problem
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)
         finite = numbers[namespace_of(numbers).isfinite(numbers)]
         low, high = (float(finite.min()) + 0.0, float(finite.max())) if len(finite) else (np.inf, -np.inf)  # no -0.0
@@ -198,6 +207,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     modal = modal_values(request, codec)
     numbers = _numbers_of(codec, modal, sample)
     plain = codec
+    sample = read_column(codec, sample)
     if request.learns_steps:
         codec = with_learned_step(codec, sample, np.isfinite(numbers))
     if lowest is not None and lowest.value is not None:

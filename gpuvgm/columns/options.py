@@ -21,7 +21,7 @@ from gpuvgm.errors import InputError, listed
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
 
-KINDS = ("continuous", "mixed", "categorical", "general", "drop", "pass")
+KINDS = ("continuous", "mixed", "categorical", "general", "id", "drop", "pass")
 INFER = "infer"
 MIXTURE = ("continuous", "mixed")
 NUMBERS = ("continuous", "mixed", "general")
@@ -106,6 +106,7 @@ _OPTIONS: dict[str, _Option] = {
     "unknown": _Option(("categorical",), one_of("error", "ignore")),
     "max_categories": _Option(("categorical",), whole(1) | _OR_NONE),
     "encoding": _Option(("categorical",), one_of("onehot", "interval"), of_table=False),
+    "regenerate": _Option(("id",), one_of("sequence", "missing"), of_table=False),
 }
 #: Settings of a whole table: its columns' options, and those that no column has.
 _SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {

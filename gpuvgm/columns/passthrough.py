@@ -49,11 +49,11 @@ class PassthroughColumn(FittedColumn):
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """What hands parts of the column through."""
-        return _handed_through
+        return handed_through
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """What hands parts of the column back."""
-        return _handed_back
+        return handed_back
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> PassthroughColumn:
@@ -62,12 +62,12 @@ class PassthroughColumn(FittedColumn):
         return cls(str(document["name"]), str(document["type"]), FitRecord(**document["fit"]))
 
 
-def _handed_through(part: Slice) -> Coded:
+def handed_through(part: Slice) -> Coded:
     """The values as they are."""
     return Coded(passthrough=part.values)
 
 
-def _handed_back(part: Coded, first_row: int) -> Values:
+def handed_back(part: Coded, first_row: int) -> Values:
     """The values as they are."""
     assert part.passthrough is not None
     return Values(part.passthrough)

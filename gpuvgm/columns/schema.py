@@ -10,7 +10,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.inference import Column, Finding, index_of_pandas, infer_kind, is_category_type, type_name
+from gpuvgm.columns.codecs.texts import form_of
+from gpuvgm.columns.inference import (
+    Column,
+    Finding,
+    Recognised,
+    can_identify,
+    index_of_pandas,
+    infer_kind,
+    is_category_type,
+    type_name,
+)
 from gpuvgm.columns.options import (
     INFER,
     NUMBERS,
@@ -46,15 +56,17 @@ class ColumnSpec:
     ----------
     name : str
         The column.
-    kind : {"continuous", "mixed", "categorical", "general", "drop", "pass", "infer"}
-        "drop" leaves the column out, "pass" hands it on as it is; "infer" until a sample has decided.
+    kind : {"continuous", "mixed", "categorical", "general", "id", "drop", "pass", "infer"}
+        "id" tells rows apart and is not modelled, "drop" leaves the column out, "pass" hands it on as it is; "infer"
+        until a sample has decided.
     reason : str
         "declared", or what the kind was inferred from.
     options : mapping
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
         standardize, tails, scale, floor, precision, n_components, weight_threshold, weight_concentration_prior,
         max_iter, tol, tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones
-        have clip; categorical ones have categories, unknown, max_categories and encoding. Not to be modified.
+        have clip; categorical ones have categories, unknown, max_categories and encoding; identifiers have regenerate.
+        Not to be modified.
     """
 
     name: str
@@ -152,6 +164,16 @@ class ColumnSpec:
         """Whether values beyond the training range are clipped on the way in."""
         return bool(self.options.get("clip", False))
 
+    @property
+    def regenerate(self) -> str:
+        """What rows get that come without an identifier: "sequence" (running numbers) or "missing"."""
+        return str(self.options.get("regenerate", "sequence"))
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the user said of which kind the column is, by its options at least."""
+        return self.reason == "declared" or self.reason.startswith("option ")
+
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
         return {"name": self.name, "kind": self.kind, "reason": self.reason, "options": dict(self.options)}
@@ -243,7 +265,13 @@ class TableSchema:
             raise InputError(f"{source_name}: no column is left to fit; it has {listed(arrow_schema.names)}")
         return schema
 
-    def inferred(self, sample: pa.Table, source_name: str, explain: Explain | None = None) -> TableSchema:
+    def inferred(
+        self,
+        sample: pa.Table,
+        source_name: str,
+        explain: Explain | None = None,
+        recognised: Callable[[ColumnSpec], Recognised] = lambda _: Recognised(),
+    ) -> TableSchema:
         """The same columns, each with a kind and the reason for it, checked against the types.
 
         Parameters
@@ -254,6 +282,8 @@ class TableSchema:
             The source, for messages.
         explain : callable, optional
             Called with the name of a text column; says where text stands among numbers, if it does.
+        recognised : callable, optional
+            What is told apart beside the types, for each column; by default nothing.
 
         Raises
         ------
@@ -262,10 +292,16 @@ class TableSchema:
         """
         return TableSchema(
             tuple(
-                spec if spec.kind in UNREAD else _settled(spec, sample.column(spec.name), source_name, explain)
+                spec
+                if spec.kind in UNREAD
+                else _settled(spec, sample.column(spec.name), source_name, explain, recognised(spec))
                 for spec in self.columns
             )
         )
+
+    def with_column(self, spec: ColumnSpec) -> TableSchema:
+        """The schema with another spec of a column."""
+        return TableSchema(tuple(spec if column.name == spec.name else column for column in self.columns))
 
     def to_json(self) -> list[dict[str, Any]]:
         """JSON-able form."""
@@ -305,30 +341,40 @@ def _checked_kind(name: str, kind: object) -> str:
     return kind
 
 
-def _settled(spec: ColumnSpec, column: Column, source_name: str, explain: Explain | None) -> ColumnSpec:
+def _settled(
+    spec: ColumnSpec, column: Column, source_name: str, explain: Explain | None, recognised: Recognised
+) -> ColumnSpec:
     """A column with its kind, which its type and its options allow."""
     where = f'{source_name}: column "{spec.name}"'
     stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else _no_stray
     if spec.kind == INFER:
-        spec = _inferred(spec, column, where, stray)
-    elif spec.kind in NUMBERS and not is_number_type(column.type):
+        spec = _inferred(spec, column, where, stray, recognised)
+    elif spec.kind in NUMBERS and not _holds_numbers(column, recognised):
         raise InputError(_no_number(spec, column.type, where) + _told(stray()))
     elif spec.kind == "categorical" and not is_category_type(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
             'booleans: declare it "pass" or "drop", or convert it first'
         )
+    elif spec.kind == "id" and not can_identify(column.type):
+        raise InputError(
+            f"{where} holds {type_name(column.type)} values; an identifier holds whole numbers or text: declare it "
+            '"pass" or "drop", or convert it first'
+        )
     elif spec.kind == "mixed" and "modal" not in spec.options:
-        spec = _with_spikes(spec, column, where)
-    _check_type_options(spec, column.type, where)
+        spec = _with_spikes(spec, column, where, recognised)
+    _check_type_options(spec, _value_type(spec, column), where)
     return spec
 
 
-def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray) -> ColumnSpec:
+def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray, recognised: Recognised) -> ColumnSpec:
     """Kind from the sample, among those that have the column's options."""
     options = spec.options
     found = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
-        column, categorical="categorical" in kinds_with(options), spikes="modal" not in options
+        column,
+        categorical="categorical" in kinds_with(options),
+        spikes="modal" not in options,
+        recognised=replace(recognised, identifiers=recognised.identifiers and not options),
     )
     text = stray() if found.distinct > MANY_CODES or options else None
     foreign = [option for option in options if found.kind not in kinds_with([option])]
@@ -342,14 +388,28 @@ def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray) -> Col
     return _with_finding(spec, found)
 
 
-def _with_spikes(spec: ColumnSpec, column: Column, where: str) -> ColumnSpec:
+def _value_type(spec: ColumnSpec, column: Column) -> pa.DataType:
+    """Type of a column's values; of text that has options of numbers, of what it is read as."""
+    form = form_of(column) if spec.kind in NUMBERS and spec.log and is_text_type(column.type) else None
+    type_: pa.DataType = column.type if form is None else form.value_type
+    return type_
+
+
+def _holds_numbers(column: Column, recognised: Recognised) -> bool:
+    """Whether a column of numbers can hold the values: numbers, or text that is written as such."""
+    if is_number_type(column.type):
+        return True
+    return recognised.texts and is_text_type(column.type) and form_of(column) is not None
+
+
+def _with_spikes(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
     """A mixed column without modal values with those that the sample shows."""
     if is_datetime_type(column.type) or pa.types.is_decimal(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; a mixed column of these needs its modal values: declare "
             '{"kind": "mixed", "modal": [...]}, or "continuous"'
         )
-    found = infer_kind(column, categorical=False)
+    found = infer_kind(column, categorical=False, recognised=replace(recognised, identifiers=False))
     if found.kind == "mixed":
         return replace(_with_finding(spec, found), reason=f"{spec.reason}; {found.reason}")
     return replace(spec, reason=f"{spec.reason}; no value stands out in the sample")

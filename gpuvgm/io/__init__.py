@@ -2,7 +2,7 @@
 
 from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
 from gpuvgm.io.device import CudfFiles, DeviceSource, device_array, device_files, lies_on_device
-from gpuvgm.io.files import FileSource, stray_text
+from gpuvgm.io.files import FileSource, place_of_text, stray_text
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
@@ -47,6 +47,7 @@ __all__ = [
     "refuse_read_only",
     "restore",
     "rows_of_group",
+    "place_of_text",
     "stray_text",
     "host_batch",
     "write_bytes",

@@ -12,8 +12,10 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
+from gpuvgm.io.arrow import plain_values_of
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.csv import NULLS, CsvPart, csv_parts, open_csv
 from gpuvgm.io.frames import SampleSource
@@ -480,7 +482,27 @@ def open_parts(paths: Sequence[Location]) -> list[Part]:
 
 
 LOOKED_AT = 10_000
+BLOCK_ROWS = 1 << 16  # that are searched at a time
 LEAST_SHARE = 0.9
+
+
+def place_of_text(source: Source, column: str, text: str) -> str | None:
+    """Where a text stands first in a column of text; None where it is not there, or the source can be read only once.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    column : str
+        One of its text columns.
+    text : str
+        The text.
+    """
+    for block in source.blocks([column], BLOCK_ROWS) if source.repeatable else ():
+        found = pc.index(plain_values_of(block.batch.column(0)).cast(pa.string()), text).as_py()
+        if found >= 0:
+            return source.locate(block.first_row + found)
+    return None
 
 
 def stray_text(source: Source, column: str) -> str | None:

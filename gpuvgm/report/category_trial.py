@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from gpuvgm.columns.base import MISSING, EncodingOptions, Slice
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
+from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
-from gpuvgm.report.figures import CategoryFigures, PassedFigures, ValueCount
+from gpuvgm.report.figures import CategoryFigures, IdFigures, PassedFigures, ValueCount
 
 LISTED_CATEGORIES = 20
 
@@ -114,7 +115,9 @@ def _counted(cells: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 class PassedTrial:
     """A column that is handed through; there is nothing to lose. Parameters as for `CategoryTrial`."""
 
-    def __init__(self, engine: Engine, column: PassthroughColumn, options: EncodingOptions, sample: pa.Table) -> None:
+    def __init__(
+        self, engine: Engine, column: PassthroughColumn | IdColumn, options: EncodingOptions, sample: pa.Table
+    ) -> None:
         pass
 
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
@@ -124,3 +127,11 @@ class PassedTrial:
     def figures(self, statistics: RowCount) -> PassedFigures:
         """The counts as figures."""
         return PassedFigures(statistics.rows, statistics.missing)
+
+
+class IdTrial(PassedTrial):
+    """An identifier; there is nothing to lose. Parameters as for `CategoryTrial`."""
+
+    def figures(self, statistics: RowCount) -> IdFigures:
+        """The counts as figures."""
+        return IdFigures(statistics.rows, statistics.missing)

@@ -23,7 +23,7 @@ from gpuvgm.execution.aggregate import Merged, Results, side_by_side
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Block, Source
-from gpuvgm.report.category_trial import CategoryTrial, PassedTrial
+from gpuvgm.report.category_trial import CategoryTrial, IdTrial, PassedTrial
 from gpuvgm.report.figures import ColumnFigures
 from gpuvgm.report.number_trial import NumberTrial
 from gpuvgm.report.report import Report
@@ -47,6 +47,7 @@ TRIALS: Mapping[str, Callable[[Engine, Any, EncodingOptions, pa.Table], Trial]] 
     "mixed": NumberTrial,
     "general": NumberTrial,
     "categorical": CategoryTrial,
+    "id": IdTrial,
     "pass": PassedTrial,
 }
 

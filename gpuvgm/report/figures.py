@@ -175,6 +175,13 @@ class Overall:
     mean: float
 
 
+@dataclass(frozen=True, slots=True)
+class IdFigures(PassedFigures):
+    """An identifier: it is not modelled, and comes back as it was with rows that carry it."""
+
+    kind: ClassVar[str] = "id"
+
+
 ColumnFigures = NumberFigures | CategoryFigures | PassedFigures
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.categories import CategoryCounts
+from gpuvgm.columns.identifiers import IdStatistics
 from gpuvgm.columns.numeric import Lowest
 from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
@@ -228,6 +229,16 @@ def _document(statistics: Any, file: str) -> dict[str, Any]:
         }
     if isinstance(statistics, Lowest):
         return {"kind": "lowest", "rows": statistics.rows, "value": statistics.value}
+    if isinstance(statistics, IdStatistics):
+        held = {"least": statistics.least, "most": statistics.most, "step": statistics.step}
+        registers = statistics.registers.hex()
+        return {
+            "kind": "ids",
+            "rows": statistics.rows,
+            "missing": statistics.missing,
+            **held,
+            "registers": registers,
+        }
     return {"kind": "rows", "rows": statistics.rows, "missing": statistics.missing}
 
 
@@ -241,4 +252,7 @@ def _statistics(archive: zipfile.ZipFile, document: Mapping[str, Any]) -> Any:
         return CategoryCounts(document["type"], document["rows"], tuple(document["levels"]), counts, first)
     if kind == "lowest":
         return Lowest(document["rows"], document["value"])
+    if kind == "ids":
+        held = {part: document[part] for part in ("rows", "missing", "least", "most", "step")}
+        return IdStatistics(**held, registers=bytes.fromhex(document["registers"]))
     return RowCount(document["rows"], document["missing"])

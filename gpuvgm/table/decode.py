@@ -103,10 +103,10 @@ def decoded_schema(model: TableModel, passthrough_types: Mapping[str, pa.DataTyp
     """Columns of decoded rows; `passthrough_types` has those of the passthrough columns that are there."""
     fields = []
     for column in model.columns:
-        if column.is_encoded:
-            fields.append(pa.field(column.name, column.decoded_type))
-        elif column.name in passthrough_types:
+        if column.name in passthrough_types:
             fields.append(pa.field(column.name, passthrough_types[column.name]))
+        elif column.is_encoded or column.absent(0, 0) is not None:
+            fields.append(pa.field(column.name, column.decoded_type))
     return pa.schema(fields)
 
 
@@ -126,6 +126,7 @@ class CompactReader:
 
     def __init__(self, model: TableModel, schema: pa.Schema) -> None:
         self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
+        self._model = model
         self.names = [name for column in self._columns for name in column.compact_names]
         self.passthrough_types = {
             column.name: schema.field(column.name).type for column in self._columns if not column.is_encoded
@@ -143,9 +144,8 @@ class CompactReader:
         InputError
             For a mode that is missing or no whole number of the column's cells, naming column and row.
         """
-        return Encoded(
-            block.first_row, block.rows, {column.name: self._read(column, block) for column in self._columns}
-        )
+        coded = {column.name: self._read(column, block) for column in self._columns}
+        return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
 
     def _read(self, column: ColumnModel, block: Block) -> Coded:
         if not column.is_encoded:
@@ -157,6 +157,14 @@ class CompactReader:
             return _together(scalar, _cells(column, block))
         xp = np if scalar is None else namespace_of(scalar)
         return Coded(scalar, xp.zeros(block.rows, dtype=column.cell_dtype))
+
+
+def _completed(model: TableModel, coded: dict[str, Coded], block: Block | MatrixBlock) -> dict[str, Coded]:
+    """Parts of all columns in order; identifiers that did not come with the rows get what stands for them."""
+    parts = {
+        column.name: coded.get(column.name) or column.absent(block.first_row, block.rows) for column in model.columns
+    }
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _together(scalar: Floats | None, cell: Cells) -> Coded:
@@ -253,7 +261,7 @@ class OnehotReader:
             for column in self._model.encoded
         ]
         self._engine.read_onehot(matrix, parts)
-        return Encoded(block.first_row, block.rows, coded)
+        return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
 
     def _refuse_blank(self, found: NDArray[np.int64], first_row: int) -> None:
         """Refuse NaN, but for scalars of columns that have a mode for missing values, where it stands for these."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
+from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError, naming
@@ -73,6 +74,9 @@ class TableEncoder:
             part = Slice(block.column(name), block.first_row, self._drawn(name, block))
             try:
                 columns[name] = encoder(part)
+            except UnreadText as problem:
+                place = self._place(block.first_row + problem.row)
+                raise problem.at(name, place, "correct them, or fit again with rows like these") from None
             except InputError as problem:
                 named = naming(name, problem)
                 if named is not problem:  # of a codec, which knows no rows

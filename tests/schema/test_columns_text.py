@@ -31,7 +31,7 @@ def test_names_or_kinds_by_name(text, columns):
     [
         ("price,id=drop", '--columns "price,id=drop": "price" has no kind; give names only'),
         ("price,id=drop", 'NAME=KIND for each (the others are inferred). Names that hold a comma or "="'),
-        ("price=number", '"number" is no kind: continuous, mixed, categorical, general, drop, pass.'),
+        ("price=number", '"number" is no kind: continuous, mixed, categorical, general, id, drop, pass.'),
         ("price=infer", '"infer" is no kind'),
         ("price=", '"" is no kind'),
         ("=drop", '"=drop" has no name'),

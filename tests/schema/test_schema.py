@@ -123,7 +123,7 @@ def test_a_table_of_passed_columns_is_fine():
         (dict.fromkeys(TABLE.column_names, "drop"), "no column is left"),
         ({"Amount": 3}, 'column "Amount": declare a kind'),
         ({"Amount": "contin"}, "kind 'contin' is unknown; did you mean \"continuous\""),
-        ({"Amount": "number"}, 'kinds: "continuous", "mixed", "categorical", "general", "drop", "pass"'),
+        ({"Amount": "number"}, 'kinds: "continuous", "mixed", "categorical", "general", "id", "drop", "pass"'),
         ({"Amount": {"kind": None}}, "kind None is unknown"),
         ({"Amount": {"standardise": True}}, 'option "standardise" is unknown; did you mean "standardize"'),
         ({"Amount": {"kind": "drop", "scale": 2}}, 'a "drop" column has no option "scale"'),

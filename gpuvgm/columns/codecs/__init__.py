@@ -19,9 +19,10 @@ from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
 from gpuvgm.columns.codecs.steps import step_text, with_learned_step, without_step
+from gpuvgm.columns.codecs.texts import OfText, UnreadText, as_text_codec, form_document, form_from, form_of, text_codec
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_datetime_type, type_of
+from gpuvgm.io.arrow import is_datetime_type, is_text_type, type_of
 from gpuvgm.summary.grid import Floats
 
 __all__ = [
@@ -33,11 +34,14 @@ __all__ = [
     "IntegerCodec",
     "LogCodec",
     "Number",
+    "OfText",
+    "UnreadText",
     "codec_document",
     "codec_for",
     "codec_of",
     "ends_of",
     "holds_whole_steps",
+    "read_column",
     "rows_for",
     "scalar_of",
     "step_text",
@@ -72,6 +76,8 @@ def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray[Any], rules
     InputError
         For a type that is not a number.
     """
+    if is_text_type(type_):
+        return _codec_for_text(name, sample)
     kind, text = _codec_class(type_), str(type_)
     if kind is FloatCodec:
         return FloatCodec(text, rules.infinite_is_missing, rules.integer)
@@ -88,6 +94,19 @@ def codec_for(name: str, type_: pa.DataType, sample: pa.ChunkedArray[Any], rules
         remedy = "cast it to decimal128, which has 38 digits, or to double"
         raise InputError(f'column "{name}" holds {type_} values, which are wider than 128 bits: {remedy}')
     raise InputError(f'column "{name}" holds {type_} values, not numbers: {remedy}')
+
+
+def _codec_for_text(name: str, sample: pa.ChunkedArray[Any]) -> Codec:
+    """Codec for text that is dates, times or numbers."""
+    form = form_of(sample)
+    if form is None:
+        raise InputError(
+            f'column "{name}" holds {sample.type} values that are not all written as dates, times or numbers'
+        )
+    codec: Any = text_codec(form)
+    base = codec_for(name, form.value_type, read_column(codec, sample), CodecRules()).base
+    whole = getattr(codec, "whole", 1)
+    return replace(codec, base=base - base % whole)  # type: ignore[no-any-return]
 
 
 def with_log(codec: Codec, minimum: Number) -> LogCodec:
@@ -109,8 +128,15 @@ def codec_document(codec: Codec) -> dict[str, Any]:
     for field in fields(codec):  # type: ignore[arg-type]  # all codecs are dataclasses
         value = getattr(codec, field.name)
         if value not in _DEFAULTS.get(field.name, ()):
-            document[field.name] = codec_document(value) if field.name == "inner" else value
+            document[field.name] = _DOCUMENTS.get(field.name, _as_it_is)(value)
     return document
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_DOCUMENTS: dict[str, Any] = {"inner": codec_document, "text": form_document}
 
 
 def codec_of(document: Mapping[str, Any]) -> Codec:
@@ -128,11 +154,12 @@ def codec_of(document: Mapping[str, Any]) -> Codec:
         if isinstance(inner, LogCodec):
             raise ValueError("a logarithm of a logarithm")
         return LogCodec(inner, **given)
+    form = given.pop("text", None)
     kind = {kind.name: kind for kind in (FloatCodec, IntegerCodec, DatetimeCodec, DecimalCodec)}[name]
     codec: Codec = kind(**given)
     if _codec_class(type_of(codec.type)) is not kind:
         raise ValueError(f"a {name} codec cannot hold {codec.type}")
-    return codec
+    return codec if form is None else as_text_codec(codec, form_from(form))
 
 
 def holds_whole_steps(codec: Codec) -> bool:
@@ -183,8 +210,20 @@ def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
 
 
 def rows_for(codec: Codec, values: Column) -> Column:
-    """Rows where the codec works: columns of decimals and logarithms come to the host."""
+    """Rows where and as the codec works: those of decimals and logarithms come to the host, text is read."""
+    inner = codec.inner if isinstance(codec, LogCodec) else codec
+    if isinstance(inner, OfText):
+        return inner.values_of(values)
     return on_host(values) if codec.host_only else values
+
+
+def read_column(codec: Codec, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """A column as the values that its codec makes numbers of: text is read, other columns are as they are."""
+    if not isinstance(codec, OfText):
+        return column
+    type_: Any = type_of(codec.type)
+    chunks: list[Any] = [codec.values_of(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks, type_)
 
 
 def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:

@@ -1,0 +1,512 @@
+"""Text that is dates, times or numbers: read as such, and written back as the same text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.columns.codecs.arrays import filled, missing_rows
+from gpuvgm.columns.codecs.base import Bools, Codec, Number
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
+from gpuvgm.columns.codecs.decimals import DecimalCodec
+from gpuvgm.columns.codecs.integers import IntegerCodec
+from gpuvgm.columns.codecs.moments import DAY, SECOND
+from gpuvgm.columns.codecs.words import NARROW, words_of
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import is_datetime_type, is_text_type, plain_values_of, type_of
+from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.grid import Floats
+
+Text = Any  # an Arrow array of texts
+MOST_DIGITS = NARROW  # of a number: as many as 64 bits always hold
+MARKS = ((".", ("", ",", " ", "\u00a0", "\u202f", "'")), (",", ("", ".", " ", "\u00a0", "\u202f", "'")))
+SUFFIXES = ("", "%", " %", "\u00a0%")
+UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # by digits of a fraction of a second
+_NUMBER = "-?[0-9][0-9., '\u00a0\u202f]*([ \u00a0]?%)?"
+_MOMENT = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)?(?P<separator>[T ])?"
+    r"(?P<time>\d\d:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?)?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
+)
+_LIKE_NUMBER = (
+    "[+-]?(?:(?:0|[1-9][0-9., '\u00a0\u202f]*)(?:[.,][0-9]+)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?:[ \u00a0]?%)?"
+)
+_DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}", "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
+_LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
+_NULLS = {"na", "n/a", "nan", "null", "none", "-nan", "#n/a", "<na>", "nat"}
+MOSTLY = 0.9
+DAY_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("05:00")
+EXAMPLES = 8
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
+ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
+
+
+class UnreadText(InputError):
+    """Text that is not written as a column's other text is; `at` says in which column, and where.
+
+    Parameters
+    ----------
+    message : str
+        What and where.
+    row : int
+        The first such row, within those that were given.
+    values : tuple of str
+        Some of the texts.
+    """
+
+    def __init__(self, message: str, row: int = 0, values: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.row, self.values = row, values
+
+    def at(self, column: str, place: str, remedy: str) -> UnreadText:
+        """The same, naming column, place and remedy."""
+        return UnreadText(f'column "{column}": {self} (first at {place}); {remedy}', self.row, self.values)
+
+    def __reduce__(self) -> tuple[type[UnreadText], tuple[str, int, tuple[str, ...]]]:
+        return type(self), (str(self), self.row, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberText:
+    """How numbers are written: "1,234.50", "1.234,5", "12 %".
+
+    Parameters
+    ----------
+    type : str
+        Arrow type of the text.
+    example : str
+        A text of the column.
+    mark : str
+        Between whole part and decimal places.
+    thousands : str
+        Between groups of three digits; "" for none.
+    least, most : int
+        Decimal places: zeros at the end are written up to `least`, other digits up to `most`.
+    suffix : str
+        Stands after every number.
+    """
+
+    type: str
+    example: str
+    mark: str = "."
+    thousands: str = ""
+    least: int = 0
+    most: int = 0
+    suffix: str = ""
+    name: ClassVar[str] = "number"
+
+    @property
+    def value_type(self) -> Any:
+        """Arrow type of the values."""
+        return pa.decimal128(MOST_DIGITS, self.most) if self.most else pa.int64()
+
+    def parsed(self, text: Text) -> Text:
+        """Values of different texts; null for what is written otherwise."""
+        plain = pc.if_else(pc.match_substring_regex(text, self._pattern), text, pa.scalar(None, text.type))
+        for old, new in ((self.suffix, ""), (self.thousands, ""), (self.mark, ".")):
+            plain = pc.replace_substring(plain, old, new) if old and old != new else plain
+        return plain.cast(self.value_type)
+
+    @property
+    def end(self) -> int:
+        """The largest number that can be read, without its mark."""
+        room = MOST_DIGITS - self.most
+        return int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most)) - 1
+
+    @property
+    def _pattern(self) -> str:
+        room = MOST_DIGITS - self.most
+        whole = rf"[1-9]\d{{0,{room - 1}}}"
+        if self.thousands:
+            whole = rf"[1-9]\d{{0,2}}(?:{re.escape(self.thousands)}\d{{3}}){{0,{max(room // 3 - 1, 0)}}}"
+        places = rf"{re.escape(self.mark)}\d{{{max(self.least, 1)},{self.most}}}" if self.most else ""
+        optional = "" if self.least else "?"
+        return rf"\A-?(?:0|{whole}){f'(?:{places}){optional}' if places else ''}{re.escape(self.suffix)}\z"
+
+    def written(self, values: Text) -> Text:
+        """Different values as text."""
+        whole, rest, negative = self._parts(values)
+        digits: Any = pa.array(
+            [f"{one:,}" for one in whole.tolist()] if self.thousands else whole.astype(str), pa.string()
+        )
+        if self.thousands not in ("", ","):
+            digits = pc.replace_substring(digits, ",", self.thousands)
+        parts: list[Any] = [pc.if_else(pa.array(negative), "-", ""), digits]
+        if self.most:
+            padded: Any = pc.utf8_lpad(pa.array(rest.astype(str), pa.string()), self.most, "0")
+            always = pc.utf8_slice_codeunits(padded, 0, self.least)
+            places = pc.binary_join_element_wise(
+                always, pc.utf8_rtrim(pc.utf8_slice_codeunits(padded, self.least), "0"), ""
+            )
+            parts += [pc.if_else(pc.equal(places, pa.scalar("")), "", self.mark), places]
+        text: Any = pc.binary_join_element_wise(*parts, self.suffix, "")
+        return pc.if_else(values.is_valid(), text, pa.scalar(None, text.type))
+
+    def _parts(self, values: Text) -> tuple[Any, Any, Bools]:
+        """Whole part and decimal places of values, both without a sign, and which are negative."""
+        numbers: Any = words_of(values) if self.most else filled(values)
+        missing = missing_rows(values)
+        numbers = numbers if missing is None else np.where(missing, 0, numbers)
+        whole, rest = np.divmod(np.abs(numbers), 10**self.most)
+        return whole, rest, numbers < 0
+
+
+@dataclass(frozen=True, slots=True)
+class MomentText:
+    """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00".
+
+    Parameters
+    ----------
+    type : str
+        Arrow type of the text.
+    example : str
+        A text of the column.
+    value : str
+        Arrow type of the values.
+    separator : str
+        Between day and time.
+    letters : int
+        Of a text without its suffix.
+    suffix : str
+        Time zone, the same of all.
+    """
+
+    type: str
+    example: str
+    value: str
+    separator: str
+    letters: int
+    suffix: str = ""
+    name: ClassVar[str] = "moment"
+
+    @property
+    def value_type(self) -> Any:
+        """Arrow type of the values."""
+        return type_of(self.value)
+
+    @property
+    def last_digit(self) -> int:
+        """Units of the values in the last place that is written."""
+        if self.value.startswith("date32"):
+            return 1
+        clock = self.letters - (DAY_LETTERS + 1 if self.separator else 0)
+        seconds = clock > CLOCK_LETTERS
+        digits = max(clock - len("05:00:00."), 0)
+        return int(step_per_second(self.value) // 10**digits * (1 if seconds else 60))
+
+    def parsed(self, text: Text) -> Text:
+        """Values of different texts; null for what is written otherwise."""
+        shape = re.sub(r"\d", r"\\d", re.escape(self.example[: self.letters])) + re.escape(self.suffix)
+        plain = pc.if_else(pc.match_substring_regex(text, rf"\A{shape}\z"), text, pa.scalar(None, text.type))
+        plain, type_ = pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type
+        if not pa.types.is_time(type_):
+            return _cast(plain, type_)
+        moments = _cast(
+            pc.binary_join_element_wise("1970-01-01", plain, " "), pa.timestamp(type_.unit)
+        )  # no text to time
+        return moments.cast(pa.int64()).cast(pa.int32() if type_.bit_width == 32 else pa.int64()).cast(type_)
+
+    def written(self, values: Text) -> Text:
+        """Different values as text."""
+        text: Any = pc.utf8_slice_codeunits(values.cast(pa.string()), 0, self.letters)
+        if self.separator == "T":
+            text = pc.utf8_replace_slice(text, DAY_LETTERS, DAY_LETTERS + 1, "T")
+        return pc.binary_join_element_wise(text, self.suffix, "") if self.suffix else text
+
+
+TextForm = NumberText | MomentText
+
+
+def step_per_second(value: str) -> int:
+    """Units of a type of values in a second."""
+    return SECOND // step_of(type_of(value))
+
+
+def _cast(text: Text, type_: Any) -> Text:
+    """Texts as values; null for what is none, found by halving."""
+    try:
+        return text.cast(type_)
+    except ARROW_PROBLEMS:
+        if len(text) == 1:
+            return pa.nulls(1, type_)
+        half = len(text) // 2
+        return pa.concat_arrays([_cast(text[:half], type_), _cast(text[half:], type_)])
+
+
+def read_text(form: TextForm, column: Text) -> tuple[Text, Bools]:
+    """Values of a column of text, and the rows that are not written as the form says; blank text is missing."""
+    coded = plain_values_of(column).dictionary_encode()
+    text = coded.dictionary.cast(pa.string())
+    blank = _blank(text)
+    values = form.parsed(pc.if_else(blank, pa.scalar(None, text.type), text))
+    same = pc.fill_null(pc.equal(form.written(values), text), False)  # noqa: FBT003
+    wrong = np.concatenate((~np.asarray(pc.or_(same, blank)), [False]))
+    places = coded.indices.fill_null(len(text)).to_numpy(zero_copy_only=False)
+    return values.take(coded.indices), wrong[places]
+
+
+def form_of(column: pa.ChunkedArray[Any]) -> TextForm | None:
+    """The one form in which all texts of a sample are written; None where there is none.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Text; blank text is missing.
+    """
+    texts = different_texts(column)
+    if not len(texts):
+        return None
+    form = _moment_form(texts, str(column.type)) or _number_form(texts, str(column.type))
+    return None if form is None or bool(np.any(read_text(form, texts)[1])) else form
+
+
+def _blank(text: Text) -> Text:
+    """Which texts are empty or white space."""
+    return pc.equal(pc.utf8_trim_whitespace(text), pa.scalar(""))
+
+
+def stray_of(column: pa.ChunkedArray[Any]) -> tuple[str, str] | None:
+    """The first text that is neither number, date nor time where nearly all others are; and what these are.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Text; blank text is missing.
+
+    Returns
+    -------
+    tuple of str, or None
+        The text, and "number" or "date or time".
+    """
+    counted: Any = column.cast(pa.string()).value_counts()
+    texts, rows = counted.field(0), counted.field(1).to_numpy().astype(np.float64)
+    rows[np.asarray(pc.fill_null(_blank(texts), True))] = 0  # noqa: FBT003
+    if not rows.any():
+        return None
+    for pattern, what in ((_LIKE_NUMBER, "number"), (_LIKE_MOMENT, "date or time")):
+        like = np.asarray(pc.fill_null(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z"), False))  # noqa: FBT003
+        strays = np.flatnonzero(~like & (rows > 0))
+        if len(strays) and rows[like].sum() >= MOSTLY * rows.sum():
+            words = [texts[int(row)].as_py() for row in strays]
+            return next((word for word in words if word.lower() not in _NULLS), words[0]), what
+    return None
+
+
+def are_like_values(texts: Text) -> bool:
+    """Whether most texts are numbers, dates or times, whatever their form."""
+    like: Any = pc.match_substring_regex(texts, rf"\A(?:{_LIKE_NUMBER}|{_LIKE_MOMENT})\z")
+    return bool(pc.mean(like.cast(pa.float64())).as_py() >= MOSTLY)
+
+
+def different_texts(column: pa.ChunkedArray[Any]) -> Text:
+    """The different texts of a column that are not blank."""
+    texts: Any = column.cast(pa.string()).unique().drop_null()
+    return texts.filter(pc.invert(_blank(texts)))
+
+
+def _moment_form(texts: Text, type_: str) -> MomentText | None:
+    """The form of the first text, if that is a date or a time."""
+    example = texts[0].as_py()
+    found = _MOMENT.fullmatch(example)
+    if found is None or not (found["day"] or found["time"]):
+        return None
+    both = bool(found["day"] and found["time"])
+    if bool(found["separator"]) != both or (found["zone"] and not both):
+        return None
+    suffix = found["zone"] or ""
+    unit = UNITS[-(-len(found["fraction"] or "") // 3) * 3]
+    value = (
+        f"timestamp[{unit}]"
+        if both
+        else "date32[day]"
+        if found["day"]
+        else f"time{'32' if unit in 's ms' else '64'}[{unit}]"
+    )
+    return MomentText(type_, example, value, found["separator"] or "", len(example) - len(suffix), suffix)
+
+
+def _number_form(texts: Text, type_: str) -> NumberText | None:
+    """The first form that all texts have."""
+    if not pc.all(pc.match_substring_regex(texts, rf"\A{_NUMBER}\z")).as_py():
+        return None
+    example = texts[0].as_py()
+    suffix = max((one for one in SUFFIXES if example.endswith(one)), key=len)
+    for mark, marks in MARKS:
+        for thousands in marks:
+            form = _with_places(texts, NumberText(type_, example, mark, thousands, suffix=suffix))
+            if form is not None:
+                return form
+    return None
+
+
+def _with_places(texts: Text, form: NumberText) -> NumberText | None:
+    """A form with as many decimal places as the texts have; None where they are not written so."""
+    after: Any = np.asarray(pc.find_substring(texts, form.mark))
+    length = np.asarray(pc.binary_length(texts)) - len(form.suffix.encode())
+    places = np.where(after < 0, 0, length - after - 1)
+    low, high = int(places.min()), int(places.max())
+    if high >= MOST_DIGITS:
+        return None
+    least = [high] if low == high else [0, 1] if low < 2 else []
+    tried = (replace(form, least=one, most=high) for one in least)
+    return next((one for one in tried if not np.any(read_text(one, texts)[1])), None)
+
+
+# -- codecs
+
+
+class OfText:
+    """What makes a codec of numbers or datetimes one of their text; it comes before the codec in the bases."""
+
+    __slots__ = ()
+    host_only: ClassVar[bool] = True
+    text: TextForm
+
+    def values_of(self, column: Column) -> Column:
+        """Values of rows of text; other columns as they are.
+
+        Raises
+        ------
+        UnreadText
+            For text that is written otherwise.
+        """
+        column = on_host(column)
+        if not is_text_type(plain_values_of(column[:0]).type):
+            return column
+        values: Column
+        values, wrong = read_text(self.text, column)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[:EXAMPLES]
+            others = found.to_pylist()
+            raise UnreadText(
+                f"{int(wrong.sum())} values are not written as {self.text.example!r} is, such as {others[0][:60]!r}",
+                row,
+                tuple(others),
+            )
+        return values
+
+    def written(self, values: Column) -> Column:
+        """Text of values in their own type."""
+        coded: Any = on_host(values).dictionary_encode()
+        text: Any = self.text.written(coded.dictionary).take(coded.indices)
+        whole: Column = text.cast(type_of(self.text.type))
+        return whole
+
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column of text, or of values; see `Codec.encode`."""
+        own: Any = super()
+        return own.encode(self.values_of(column))  # type: ignore[no-any-return]
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows that are no multiple of the step; see `Codec.off_step`."""
+        own: Any = super()
+        return own.off_step(self.values_of(column), numbers)  # type: ignore[no-any-return]
+
+    def equals(self, column: Column, value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        own: Any = super()
+        return own.equals(self.values_of(column), value)  # type: ignore[no-any-return]
+
+    def decode(self, numbers: Floats) -> Column:
+        """Text of the values that numbers stand for."""
+        own: Any = super()
+        return self.written(own.decode(to_numpy(numbers)))
+
+    def parse(self, given: object) -> Number:
+        """A value as the text of the column, or as the codec of values reads it."""
+        if isinstance(given, str):
+            values, wrong = read_text(self.text, pa.array([given]))
+            if values.null_count == 0 and not wrong[0]:
+                return _own_value(values)
+        own: Any = super()
+        return own.parse(given)  # type: ignore[no-any-return]
+
+
+def _own_value(values: Text) -> int:
+    """The one value of an array in the unit of its type."""
+    if pa.types.is_decimal(values.type):
+        words: Any = words_of(values)
+        return int(words[0])
+    return int((stored(values) if is_datetime_type(values.type) else values)[0].as_py())
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerText(OfText, IntegerCodec):
+    """Text that is whole numbers; parameters as for `IntegerCodec`, and how they are written."""
+
+    text: NumberText = field(kw_only=True)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again."""
+        return -self.text.end, self.text.end
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalText(OfText, DecimalCodec):
+    """Text that is numbers with decimal places; parameters as for `DecimalCodec`, and how they are written."""
+
+    text: NumberText = field(kw_only=True)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again."""
+        return -self.text.end, self.text.end
+
+
+@dataclass(frozen=True, slots=True)
+class DatetimeText(OfText, DatetimeCodec):
+    """Text that is dates or times; parameters as for `DatetimeCodec`, and how they are written."""
+
+    text: MomentText = field(kw_only=True)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again: the years 1 to 9999, for nanoseconds 1678 to 2261."""
+        if pa.types.is_time(self._own):
+            return DatetimeCodec(self.type, 0).limits
+        unit = step_of(self._own)
+        first, last = ENDS_OF_NANOSECONDS if unit == 1 else (FIRST_DAY, LAST_DAY)
+        return first * DAY // unit, (last + 1) * DAY // unit - self.whole
+
+    @property
+    def whole(self) -> int:
+        """What every value is a multiple of: the last digit that is written."""
+        return self.text.last_digit
+
+
+TEXT_CODECS = {IntegerText, DecimalText, DatetimeText}
+FORMS: dict[str, type[NumberText] | type[MomentText]] = {"number": NumberText, "moment": MomentText}
+
+
+def text_codec(form: TextForm) -> IntegerText | DecimalText | DatetimeText:
+    """Codec of text of a form; its base is 0."""
+    if isinstance(form, MomentText):
+        return DatetimeText(form.value, 0, text=form)
+    return (DecimalText if form.most else IntegerText)(str(form.value_type), 0, text=form)
+
+
+def form_document(form: TextForm) -> dict[str, Any]:
+    """JSON-able form of how text is written."""
+    return {"name": form.name, **asdict(form)}
+
+
+def form_from(document: Mapping[str, Any]) -> TextForm:
+    """How text is written, from what `form_document` gave."""
+    given = dict(document)
+    return FORMS[given.pop("name")](**given)
+
+
+def as_text_codec(codec: Codec, form: TextForm) -> Codec:
+    """A codec of values as one of their text."""
+    own = text_codec(form)
+    if own.type != codec.type or own.name != codec.name:
+        raise ValueError(f"text of {own.type} values cannot hold {codec.type}")
+    return replace(own, **{part.name: getattr(codec, part.name) for part in fields(codec)})  # type: ignore[arg-type]

@@ -1,0 +1,311 @@
+"""Identifiers: columns whose values only tell rows apart. They are not modelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Column, on_host
+from gpuvgm.columns.base import (
+    BESIDE,
+    FIT,
+    Coded,
+    ColumnPlan,
+    ColumnRequest,
+    Decoder,
+    Encoder,
+    EncodingOptions,
+    FitRecord,
+    FittedColumn,
+)
+from gpuvgm.columns.documents import Record, arrow_type, text
+from gpuvgm.columns.inference import FILLED, Refuted, are_unique
+from gpuvgm.columns.passthrough import handed_back, handed_through
+from gpuvgm.columns.rules import one_of, whole
+from gpuvgm.engines import Engine
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
+
+REGENERATE = one_of("sequence", "missing")
+#: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
+DIFFERENT = 0.95
+REGISTER_BITS = 12
+LONGEST = 256  # bytes of a text that are hashed
+_END = 2**63
+
+DOCUMENT = Record(
+    {
+        **BESIDE,
+        "name": text,
+        "kind": one_of("id"),
+        "type": arrow_type,
+        "regenerate": REGENERATE,
+        "first": whole(-_END, 2 * _END - 1),
+        "step": whole(1, 2 * _END - 1),
+        "fit": FIT,
+    },
+    frozenset(BESIDE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IdColumn(FittedColumn):
+    """An identifier: no part of the one-hot matrix; compact rows carry it as it is.
+
+    Rows that come without it get running numbers, `first` + `step` times the row, or missing values.
+
+    Parameters
+    ----------
+    name, type : str
+        The column and its Arrow type.
+    regenerate : {"sequence", "missing"}
+        What rows get that come without the column.
+    first, step : int
+        Least training value and distance of neighbouring ones; 0 and 1 for text.
+    fit : FitRecord
+        Rows.
+    """
+
+    name: str
+    type: str
+    regenerate: str
+    first: int
+    step: int
+    fit: FitRecord
+    kind: ClassVar[str] = "id"
+    width: ClassVar[int] = 0
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type", "regenerate", "first", "step")
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What hands parts of the column through."""
+        return handed_through
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What hands parts of the column back."""
+        return handed_back
+
+    def absent(self, first_row: int, rows: int) -> Coded:
+        """Rows that came without the column.
+
+        Raises
+        ------
+        InputError
+            Where the column's type holds no numbers so large.
+        """
+        own: Any = self.decoded_type
+        if self.regenerate == "missing":
+            return Coded(passthrough=pa.nulls(rows, own))
+        last = self.first + self.step * (first_row + rows - 1)
+        if last >= 2 * _END or (self.first < 0 and last >= _END):
+            raise self._too_many(last)
+        kind = np.int64 if last < _END else np.uint64
+        places = np.arange(first_row, first_row + rows).astype(kind)
+        numbers: Any = pa.array(kind(self.first) + places * kind(self.step))
+        try:
+            return Coded(passthrough=numbers.cast(pa.string() if is_text_type(own) else own).cast(own))
+        except pa.ArrowInvalid:
+            raise self._too_many(last) from None
+
+    def _too_many(self, last: int) -> InputError:
+        return InputError(
+            f'column "{self.name}": its type {self.type} does not hold the running number {last}; declare '
+            '{"kind": "id", "regenerate": "missing"}'
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The column for people and other programs."""
+        return FittedColumn.describe(self) | {"regenerate": self.regenerate}
+
+    def plan(self) -> IdPlan:
+        """Plan for more rows."""
+        return IdPlan(self.name, self.type, self.regenerate, unique=False)
+
+    def counted(self) -> IdStatistics:
+        """What is known of the training rows."""
+        own: Any = self.decoded_type
+        empty = IdStatistics.of(pa.nulls(0, own))
+        held = None if is_text_type(own) or self.fit.rows == 0 else self.first
+        return replace(empty, rows=self.fit.rows, missing=self.fit.missing, least=held, most=held, step=self.step)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> IdColumn:
+        """Column from its document; see `gpuvgm.columns.model.column_of`."""
+        DOCUMENT(document, where)
+        parts = {part: document[part] for part in ("name", "type", "regenerate", "first", "step")}
+        return cls(**parts, fit=FitRecord(**document["fit"]))
+
+
+@dataclass(frozen=True, slots=True)
+class IdStatistics:
+    """What is counted of an identifier; merging does not depend on the order.
+
+    Parameters
+    ----------
+    rows, missing : int
+        Rows, and those without a value.
+    least, most : int or None
+        Ends of whole numbers; None for text, and without a value.
+    step : int
+        Greatest common divisor of their differences; 0 where there is none.
+    registers : bytes
+        Of HyperLogLog (Flajolet et al. 2007): for each of 2^12 classes of hashes the most leading zeros plus one.
+    """
+
+    rows: int
+    missing: int
+    least: int | None
+    most: int | None
+    step: int
+    registers: bytes
+
+    @classmethod
+    def of(cls, values: pa.Array[Any]) -> IdStatistics:
+        """Statistics of some rows."""
+        present = plain_values_of(values).drop_null()
+        held = len(values), len(values) - len(present)
+        if not pa.types.is_integer(present.type):
+            return cls(*held, None, None, 0, _registers(_hashes_of_text(present)))
+        numbers = present.to_numpy(zero_copy_only=False)
+        registers = _registers(_mixed(numbers.astype(np.int64).view(np.uint64)))
+        if not len(numbers):
+            return cls(*held, None, None, 0, registers)
+        least = numbers.min()
+        apart = numbers.astype(np.uint64) - np.uint64(int(least) % 2**64)  # modulo 2^64: exact whatever the signs
+        return cls(*held, int(least), int(numbers.max()), int(np.gcd.reduce(apart)), registers)
+
+    def merge(self, other: IdStatistics) -> IdStatistics:
+        """Statistics of both sets of rows."""
+        step, known = math.gcd(self.step, other.step), [one for one in (self, other) if one.least is not None]
+        if len(known) == 2:
+            step = math.gcd(step, abs((self.least or 0) - (other.least or 0)))
+        one, two = (np.frombuffer(part.registers, np.uint8) for part in (self, other))
+        return IdStatistics(
+            self.rows + other.rows,
+            self.missing + other.missing,
+            min((one.least for one in known if one.least is not None), default=None),
+            max((one.most for one in known if one.most is not None), default=None),
+            step,
+            np.maximum(one, two).tobytes(),
+        )
+
+    def shifted(self, rows: int) -> IdStatistics:
+        """The same of rows that stand further down."""
+        return self
+
+    @property
+    def distinct(self) -> float:
+        """About how many different values there are; the standard error is 1.6 %."""
+        registers = np.frombuffer(self.registers, np.uint8)
+        many = len(registers)
+        estimate = 0.7213 / (1 + 1.079 / many) * many**2 / float(np.sum(2.0 ** -registers.astype(np.float64)))
+        empty = int(np.count_nonzero(registers == 0))
+        return many * math.log(many / empty) if empty and estimate <= 2.5 * many else estimate
+
+    @property
+    def filled(self) -> float:
+        """Share of the places between the ends that the rows can fill at most; 1 for text."""
+        if self.least is None or self.most is None:
+            return 1.0
+        return (self.rows - self.missing) / ((self.most - self.least) // max(self.step, 1) + 1)
+
+
+def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hashes of 64 bits: the finalizer of SplitMix64 (Steele et al. 2014)."""
+    bits = bits + np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
+    """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64."""
+    binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
+    binary = binary.cast(pa.large_binary())
+    if not len(binary):
+        return np.empty(0, np.uint64)
+    offsets = np.frombuffer(binary.buffers()[1], np.int64)[binary.offset : binary.offset + len(binary) + 1]
+    lengths = np.minimum(np.diff(offsets), LONGEST)
+    body = binary.buffers()[2]
+    if body is None or not lengths.any():
+        return _mixed(lengths.astype(np.uint64))
+    every = np.frombuffer(body, np.uint8)
+    starts = np.cumsum(lengths) - lengths
+    place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    letters = every[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
+    products = np.concatenate((np.zeros(1, np.uint64), np.cumsum(letters * _FACTORS[place])))
+    return _mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64))
+
+
+def _registers(hashes: NDArray[np.uint64]) -> bytes:
+    """For each class of hashes, told by their first bits, the most leading zeros of the others plus one."""
+    registers = np.zeros(1 << REGISTER_BITS, np.uint8)
+    others = hashes << np.uint64(REGISTER_BITS) | np.uint64(1 << (REGISTER_BITS - 1))  # never 0
+    zeros = 54 - np.frexp((others >> np.uint64(11)).astype(np.float64))[1]  # of 53 bits, which floats hold
+    np.maximum.at(registers, (hashes >> np.uint64(64 - REGISTER_BITS)).astype(np.int64), zeros.astype(np.uint8))
+    return registers.tobytes()
+
+
+_FACTORS = _mixed(np.arange(LONGEST, dtype=np.uint64)) | np.uint64(1)
+
+
+@dataclass(frozen=True, slots=True)
+class IdPlan(ColumnPlan):
+    """An identifier before its rows are read.
+
+    Parameters
+    ----------
+    name, type : str
+        The column and its Arrow type.
+    regenerate : str
+        What rows get that come without the column.
+    unique : bool
+        Whether it was taken for one because all values of the sample are different; all rows must confirm it.
+    """
+
+    name: str
+    type: str
+    regenerate: str
+    unique: bool
+
+    def statistics(self, engine: Engine, values: Column, first_row: int) -> IdStatistics:
+        """Statistics of rows."""
+        return IdStatistics.of(on_host(values))
+
+    def fit(self, statistics: IdStatistics) -> IdColumn:
+        """The column's model.
+
+        Raises
+        ------
+        Refuted
+            Where the rows are not as the sample was.
+        """
+        if self.unique:
+            self._confirm(statistics)
+        record = FitRecord("none", statistics.rows, statistics.missing)
+        return IdColumn(self.name, self.type, self.regenerate, statistics.least or 0, max(statistics.step, 1), record)
+
+    def _confirm(self, statistics: IdStatistics) -> None:
+        present = statistics.rows - statistics.missing
+        if statistics.distinct < DIFFERENT * present:
+            raise Refuted(
+                f'column "{self.name}": about {statistics.distinct:,.0f} distinct values in {present:,} rows, though '
+                'all of the sample are different; declare it "id", or another kind'
+            )
+        if statistics.filled < FILLED:
+            raise Refuted(
+                f'column "{self.name}": whole numbers that fill {statistics.filled:.0%} of their range, though those '
+                'of the sample run in steps; declare it "id", or another kind'
+            )
+
+
+def plan_ids(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> IdPlan:
+    """Plan of an identifier."""
+    spec = request.spec
+    unique = not spec.is_declared and are_unique(plain_column(sample))
+    return IdPlan(spec.name, str(sample.type), spec.regenerate, unique)
