@@ -9,8 +9,10 @@ import numpy as np
 from gpuvgm.columns.base import FitRecord
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.columns.codecs.texts import MomentText, NumberText, text_codec
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.model import FittedTable, TableModel
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
@@ -28,6 +30,8 @@ OPTIONS = {
     "size": {"categories": [2**63 - 1, -(2**63), 0, None], "unknown": "ignore"},
     "general": {"integer": True, "clip": True},
 }
+RATE = NumberText("large_string", "1.234,50 %", ",", ".", 2, 2, " %")
+HOUR = MomentText("string", "05:00", "time32[s]", "", 5)
 
 
 def make_mixture(values, active):
@@ -69,6 +73,10 @@ def mixture_columns():
             maximum=10**38 - 1,
         ),
         replace(
+            whole, name="rate", minimum=-(10**16), maximum=10**17 - 1,
+            codec=replace(text_codec(RATE), base=-50, step=25),
+        ),
+        replace(
             mixed, name="when", codec=DatetimeCodec("timestamp[ns, tz=Europe/Berlin]", 1_700_000_000_000_000_001),
             modal_values=(1_706_698_800_000_000_000,), modal_counts=(2,), minimum=-(2**63) + 1, maximum=2**63 - 1,
         ),
@@ -96,6 +104,8 @@ def other_columns():
         GeneralColumn("general", FloatCodec("float", integer=True), -0.0, 5e-324, 1e-3, True, COUNTED),
         GeneralColumn("day", DatetimeCodec("date32[day]", 19_000), -700_000, 2**31 - 1, 1e-3, False, COUNTED),
         GeneralColumn("nothing", FloatCodec("null"), None, None, 0.0, False, FitRecord("none", 0, 0)),
+        GeneralColumn("noted", text_codec(HOUR), 0, 60, 1.0, True, COUNTED),
+        IdColumn("account", "uint64", "missing", 2**63, 10, COUNTED),
         PassthroughColumn("note", "list<item: string>", COUNTED),
     ]  # fmt: skip
 

@@ -18,6 +18,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.model import FittedTable, column_of
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.schema import KINDS
@@ -124,6 +125,7 @@ DOES_NOT_ENCODE = {
     MixtureColumn: {**OTHER_FIT, "minimum": None, "maximum": 3, "modal_counts": ()},
     CategoricalColumn: {**OTHER_FIT, "counts": (), "first_rows": (), "declared": True},
     GeneralColumn: OTHER_FIT,
+    IdColumn: {**OTHER_FIT, "type": "int8", "regenerate": "sequence", "first": 1, "step": 1},
     PassthroughColumn: {**OTHER_FIT, "type": "null"},
 }
 
