@@ -213,7 +213,7 @@ def test_int64_beyond_two_to_the_53_keeps_every_digit() -> None:
 
 
 def test_float_rows_for_an_integer_column_and_the_other_way() -> None:
-    integers = TableTransformer().fit({"x": np.arange(1000)})
+    integers = TableTransformer({"x": "continuous"}).fit({"x": np.arange(1000)})
     encoded = integers.transform({"x": np.array([3.0, 700.0])})
     np.testing.assert_array_equal(encoded["x.mode"], integers.transform({"x": np.array([3, 700])})["x.mode"])
     floats = TableTransformer().fit({"x": np.arange(1000.0)})
