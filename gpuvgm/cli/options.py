@@ -328,6 +328,15 @@ Infinities = Annotated[Literal["error", "missing"], option("--inf", "Refuse infi
 Unknown = Annotated[
     Literal["error", "ignore"], option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.")
 ]
+MaxCategories = Annotated[
+    int | None,
+    option(
+        "--max-categories",
+        "One-hot columns at most; infrequent categories share one. By default over 256 categories are one scalar.",
+        min=1,
+        show_default=False,
+    ),
+]
 Tails = Annotated[
     Literal["modes", "clip", "exact"] | None,
     option(

@@ -306,6 +306,11 @@ class FittedColumn:
         return None
 
     @property
+    def encoding_reason(self) -> str:
+        """What to say, beside the reason for the kind, of how the column is encoded; the same after more rows."""
+        return ""
+
+    @property
     def is_encoded(self) -> bool:
         """Whether the column is part of the onehot matrix."""
         return self.has_scalar or self.has_cells

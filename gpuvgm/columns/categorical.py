@@ -148,6 +148,11 @@ class CategoricalColumn(FittedColumn):
         return self.categories[len(self.own) :]
 
     @property
+    def encoding_reason(self) -> str:
+        """That categories share a one-hot column, if some do."""
+        return "infrequent categories share a one-hot column" if self.infrequent else ""
+
+    @property
     def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
         """Integer type of the column's cells in the compact layout; values that are no category are `width`."""
         return cell_dtype_of(self.width + 1)
@@ -278,6 +283,12 @@ class IntervalColumn(CategoricalColumn):
     def width(self) -> int:
         """One-hot columns: none."""
         return 0
+
+    @property
+    def encoding_reason(self) -> str:
+        """That there are no one-hot columns, and why."""
+        why = f"more than {MOST_ONEHOT} categories: " if self.automatic else ""
+        return f"{why}one scalar, in which each category owns an interval"
 
     @property
     def takes_uniforms(self) -> bool:

@@ -103,7 +103,7 @@ def check_categories(count: int, most: int = MOST_CATEGORIES) -> None:
         others = "" if most == MOST_CATEGORIES else ", or give max_categories, so that infrequent ones share a column"
         raise InputError(
             f"more than {most:,} categories: is it an identifier or free text? declare it "
-            f'"pass" or "drop", or "continuous" if it holds numbers{others}'
+            f'"id", "pass" or "drop", or "continuous" if it holds numbers{others}'
         )
 
 

@@ -73,6 +73,8 @@ class Intervals:
         Parameters
         ----------
         scalars : ndarray of shape (rows,), float32 or float64
-            None is NaN.
+            Rounded to float32 first, as `place` gives them: decimals of few digits, as in text, may lie beside. NaN is
+            behind the last category.
         """
-        return np.searchsorted(self.edges[1:-1], scalars, side="right").astype(np.int64)
+        narrow = np.clip(scalars, -1, 1).astype(np.float32)
+        return np.searchsorted(self.edges[1:-1], narrow, side="right").astype(np.int64)

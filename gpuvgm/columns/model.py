@@ -214,13 +214,16 @@ class FittedTable:
 
     @property
     def final_schema(self) -> TableSchema:
-        """The schema with the kinds that the rows made of it: missing rows make a column of numbers mixed."""
+        """The schema with what the rows made of it: missing rows make numbers mixed, many categories one scalar."""
         return TableSchema(tuple(self._final(spec) for spec in self.schema.columns))
 
     def _final(self, spec: ColumnSpec) -> ColumnSpec:
         column = self.columns.get(spec.name)
-        if column is None or column.kind == spec.kind:
+        if column is None:
             return spec
+        if column.kind == spec.kind:
+            beside = column.encoding_reason
+            return replace(spec, reason=f"{spec.reason}; {beside}") if beside not in spec.reason else spec
         options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
         missing = column.fit.missing
         reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"

@@ -57,6 +57,12 @@ def _of_categories(column: CategoryFigures) -> Iterator[Advice]:
             "back missing.",
             "Fit again with these rows, or name all categories: categories=[…].",
         )
+    if column.infrequent_rows:
+        yield Advice(
+            f"{share(column.infrequent_rows / column.rows)} of rows hold an infrequent category, which shares its "
+            "one-hot column with others; they come back missing.",
+            "Fit with a larger max_categories, or without it.",
+        )
 
 
 def _of_values(column: NumberFigures) -> Iterator[Advice]:

@@ -194,7 +194,7 @@ def _apart(difference: float) -> str:
 def _category_tiles(column: CategoryFigures) -> Markup:
     return tiles(
         [
-            ("categories", f"{column.level_count:,}", "cells of the encoding"),
+            ("categories", f"{column.level_count:,}", "known to the model"),
             ("same category", share(column.level_agreement), "rows whose category comes back"),
             ("unknown", f"{column.unknown_rows:,}", "rows with a value that is no category"),
             ("variation", short(column.total_variation), "half the sum of the differences between shares"),

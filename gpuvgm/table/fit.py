@@ -20,7 +20,7 @@ from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.codecs.texts import stray_of
 from gpuvgm.columns.general import column_of_range
-from gpuvgm.columns.inference import Recognised, Refuted
+from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Recognised, Refuted
 from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
 from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan, needs_more_rows, refine, reseed, settled
@@ -114,7 +114,7 @@ def _recognised(source: Source, settings: Settings) -> Callable[[ColumnSpec], Re
     def of_column(spec: ColumnSpec) -> Recognised:
         if spec.options.get("effort", settings["effort"]) == "research":
             return Recognised()
-        return Recognised(texts=True, identifiers=True, rows=source.rows)
+        return Recognised(texts=True, identifiers=True, rows=source.rows, least_share=LEAST_VALUE_SHARE)
 
     return of_column
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,13 @@ def test_places_lie_in_the_inner_part_of_their_interval(counts: list[int], unifo
     np.testing.assert_array_equal(intervals.find(intervals.place(every, uniform)), every)
 
 
+def test_scalars_of_text_are_found() -> None:
+    intervals, every = Intervals.of(np.ones(2**18, np.int64)), np.arange(2**18)
+    for uniform in (0.0, LAST):
+        texts = [str(scalar) for scalar in intervals.place(every, uniform)]  # the shortest that float32 tells apart
+        np.testing.assert_array_equal(intervals.find(np.array(texts, np.float64)), every)
+
+
 def test_lengths_are_frequencies() -> None:
     lengths = np.diff(Intervals.of([60, 30, 10]).edges.astype(float))
     np.testing.assert_allclose(lengths / (2 * END), [0.6, 0.3, 0.1], atol=1e-6)
@@ -109,6 +117,16 @@ def test_the_column_is_one_column_of_the_matrix(fitted: TableTransformer, table:
         assert scalar == np.float32((cell["start"] + cell["stop"]) / 2)
 
 
+def test_the_schema_says_so(table: pa.Table) -> None:
+    fitted = TableTransformer({"shop": {"max_categories": 5}}).fit(table)
+    words = "more than 256 categories: one scalar, in which each category owns an interval"
+    for _ in range(2):
+        assert fitted.schema_["city"].reason.endswith(f" missing; {words}")
+        assert fitted.schema_["shop"].reason.endswith("; infrequent categories share a one-hot column")
+        assert fitted.schema_["city"].reason.count(words) == 1
+        fitted.partial_fit(table)
+
+
 def test_float64_scalars_are_the_same_numbers(fitted: TableTransformer, table: pa.Table) -> None:
     narrow, wide = (fitted.transform(table, dtype=dtype)["city.scalar"].to_numpy() for dtype in ("float32", "float64"))
     np.testing.assert_array_equal(narrow.astype(np.float64), wide)
@@ -127,6 +145,36 @@ def test_blocks_order_of_rows_and_parts_change_nothing(fitted: TableTransformer,
     assert dict(zip(other.categories, other.counts, strict=True)) == dict(
         zip(fitted.columns_["city"].categories, fitted.columns_["city"].counts, strict=True)
     )
+
+
+@pytest.mark.parametrize("engine", ["reference", "native"])
+def test_engines_give_the_same_places(fitted: TableTransformer, table: pa.Table, engine: str) -> None:
+    other = TableTransformer(engine=engine).fit(table)
+    assert other.columns_ == fitted.columns_
+    assert other.transform(table).equals(fitted.transform(table))
+
+
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+def test_files_give_the_same_rows(fitted: TableTransformer, table: pa.Table, layout: Any, tmp_path: Any) -> None:
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=9_000)
+    fitted.transform(tmp_path / "rows.parquet", layout=layout, out=tmp_path / "encoded.parquet")
+    fitted.inverse_transform(tmp_path / "encoded.parquet", out=tmp_path / "back.parquet")
+    assert pq.read_table(tmp_path / "back.parquet").cast(table.schema).equals(table)
+    if layout == "compact":
+        encoded = pq.read_table(tmp_path / "encoded.parquet")
+        assert encoded["city.scalar"].equals(fitted.transform(table)["city.scalar"])
+
+
+def test_partitions_of_dask_give_the_same(fitted: TableTransformer, table: pa.Table) -> None:
+    dask = pytest.importorskip("dask.dataframe")
+    frame = table.to_pandas()
+    parted = dask.from_pandas(frame, npartitions=4)
+    other = TableTransformer().fit(parted)
+    assert other.columns_["city"].counts == fitted.columns_["city"].counts
+    encoded = other.transform(parted)
+    np.testing.assert_array_equal(encoded.compute()["city.scalar"], fitted.transform(table)["city.scalar"])
+    back = other.inverse_transform(encoded).compute()
+    assert back["city"].astype(object).where(back["city"].notna(), None).tolist() == table["city"].to_pylist()
 
 
 def test_uniforms_of_the_caller_take_the_generators_place(fitted: TableTransformer, table: pa.Table) -> None:

@@ -90,6 +90,9 @@ def test_unknown_levels() -> None:
     report = fitted.evaluate({"x": ["a", "z"] * 5})
     assert said(report).startswith("50.0 % of rows hold a value that the fit did not know")
     assert advice("x", fitted.evaluate({"x": ["a"]}).columns["x"]) == []
+    shared = gpuvgm.TableTransformer(max_categories=2).fit({"x": ["a", "a", "b", "c"]})
+    (found,) = advice("x", shared.evaluate({"x": ["a", "b", "c", "c"]}).columns["x"])
+    assert found.problem.startswith("75") and "max_categories" in found.remedy, found
 
 
 def test_notes_are_no_warnings() -> None:

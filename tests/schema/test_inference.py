@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.inference import Finding, infer_kind, is_category_type
+from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Finding, Recognised, infer_kind, is_category_type
 
 ROWS = 10_000
+RARE = Recognised(least_share=LEAST_VALUE_SHARE)
 
 
 def found(values, type_=None, chunks=3, **settings):
@@ -37,6 +38,27 @@ def test_a_constant_column_is_categorical():
 @pytest.mark.parametrize("type_", [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()])
 def test_few_different_numbers_are_categorical(categories, rows, kind, type_):
     assert found(np.arange(rows) % categories, type_).kind == kind
+
+
+@pytest.mark.parametrize(("rare", "kind"), [(10, "categorical"), (9, "continuous")])
+def test_each_of_few_numbers_needs_its_share(rare, kind):
+    values = counts(*((value, 1_000) for value in range(9)), (9, 1_000 - rare), (10, rare))
+    finding = found(values, recognised=RARE)
+    assert finding.kind == kind
+    assert found(values).kind == "categorical"
+    assert (
+        finding.reason
+        == {
+            "categorical": "11 distinct values in 10,000 sampled rows",
+            "continuous": "int64 with 11 distinct values in 10,000, the rarest in 9 of them: too rare for a category",
+        }[kind]
+    )
+    zeros = counts((0, 9_990), (1, 10 - rare % 2), (2, rare % 2))
+    assert found(zeros, recognised=RARE).kind == ("categorical" if rare == 10 else "mixed")
+
+
+def test_missing_rows_are_not_those_that_a_share_is_taken_of():
+    assert found(counts((1, 500), (2, 499), (3, 1), (None, 100_000)), recognised=RARE).kind == "categorical"
 
 
 def test_missing_numbers_are_no_value():

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuvgm import TableTransformer
 from gpuvgm.columns.schema import KINDS, ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError
@@ -46,6 +47,12 @@ def refusal(columns, table=TABLE, explain=None):
     with pytest.raises(InputError) as caught:
         infer(columns, table, explain)
     return str(caught.value)
+
+
+def test_the_research_code_takes_rare_numbers_for_categories():
+    table = pa.table({"x": [v for v in range(10) for _ in range(1_000)] + [99]})
+    research, default = (TableTransformer(effort=effort).fit(table) for effort in ("research", "auto"))
+    assert (research.schema_["x"].kind, default.schema_["x"].kind) == ("categorical", "continuous")
 
 
 def test_the_index_that_pandas_writes_is_no_column_to_fit():

@@ -11,7 +11,10 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.service import json_bodies
-from tests.service.conftest import ARROW, error_of, stream_of, table_from, table_of
+from gpuvgm.service.app import create_app
+from gpuvgm.service.limits import Limits
+from gpuvgm.service.models import load_models
+from tests.service.conftest import ARROW, Client, error_of, stream_of, table_from, table_of
 
 JSON = "application/json"
 
@@ -70,6 +73,24 @@ def test_json_both_ways(client, local):
     back = client.post("table/inverse", json.dumps({"columns": encoded["columns"]}).encode(), JSON).json()["columns"]
     assert (back["colour"], back["n"]) == (columns["colour"], columns["n"])
     np.testing.assert_allclose(back["x"], columns["x"], rtol=1e-5)
+
+
+def test_many_categories_both_ways(tmp_path):
+    """As intervals of one scalar, which is null in JSON for a value that is no category."""
+    rows = pa.table({"code": [f"c{i % 300}" for i in range(900)]})
+    fitted = gpuvgm.TableTransformer(unknown="ignore").fit(rows)
+    fitted.save(tmp_path / "codes.gpuvgm")
+    client = Client(create_app(load_models(tmp_path), Limits(threads=1)))
+    new = {"code": ["c7", "nowhere", "c299"]}
+    encoded = client.post("codes/transform", json.dumps({"columns": new}).encode(), JSON).json()["columns"]
+    assert [value is None for value in encoded["code.scalar"]] == [False, True, False]
+    back = client.post("codes/inverse", json.dumps({"columns": encoded}).encode(), JSON).json()["columns"]
+    assert back["code"] == ["c7", None, "c299"]
+    sent = client.post("codes/transform?layout=onehot", stream_of(rows))
+    assert table_from(client.post("codes/inverse", sent.content)).equals(rows)
+    message = error_of(client.post("codes/transform?layout=onehot", json.dumps({"columns": new}).encode(), JSON), 400)
+    assert "for which its scalar has no place" in message
+    client.app.gate.close()
 
 
 def test_no_rows(client, local):
