@@ -22,6 +22,38 @@ class Mixture:
         self, scale: float, centre: float, means: Floats, half_precisions: Floats, coefficients: Floats
     ) -> None: ...
 
+class EMProblem:
+    def __init__(
+        self,
+        kernels: Kernels,
+        mean: Floats,
+        weight: Floats,
+        scatter: Floats | None,
+        prior: list[float],
+        origin: float | None,
+        dirichlet: bool,
+        tied: bool,
+        sound: bool,
+    ) -> None: ...
+
+class EM:
+    statistics: tuple[tuple[Floats, Floats, Floats, Floats], float]
+    posterior: tuple[Floats, ...]
+    bounds: list[float]
+    bound: float
+    converged: bool
+
+class Ascent(EM):
+    def __init__(self, problem: EMProblem, start: list[Floats]) -> None: ...
+    def begin(self) -> None: ...
+
+class PlainEM(EM):
+    last: int
+    oldest: tuple[Floats, ...]
+    def __init__(self, problem: EMProblem, start: list[Floats], remembered: int) -> None: ...
+
+def run_em(batch: list[Any], iterations: int, tolerance: float, threads: int = 1) -> None: ...
+
 class DrawMixture:
     def __init__(self, mixture: Mixture, widths: Floats, cells: Floats, rules: tuple[float, float, float]) -> None: ...
 

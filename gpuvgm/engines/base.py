@@ -10,12 +10,78 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
 from gpuvgm.summary.grid import Floats, Grid, Ints
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary.summary import Cells, Summary
 
 OnehotPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, int]
 ReadPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, Ints, bool]
+
+
+class EMLoop(Protocol):
+    """EM over the cells of one problem, by an engine's own loop."""
+
+    @property
+    def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
+        """What the posterior was updated from: points of reference, counts, first and second moments; entropy."""
+
+    @property
+    def posterior(self) -> tuple[Floats, ...]:
+        """Parameters of weights (two), mean precisions, means, degrees of freedom and covariances, shape (K,) each."""
+
+    @property
+    def bounds(self) -> list[float]:
+        """The lower bound after each iteration."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last run ended by its tolerance."""
+
+
+class PlainEM(EMLoop, Protocol):
+    """Variational EM from a posterior, which remembers the posteriors that its last iterations began with."""
+
+    @property
+    def last(self) -> int:
+        """How many posteriors are remembered."""
+
+    @property
+    def oldest(self) -> tuple[Floats, ...]:
+        """The oldest of them, as `posterior`."""
+
+
+class Ascent(EMLoop, Protocol):
+    """Accelerated EM; see `gpuvgm.mixture.em.AcceleratedEM`, whose bits it has."""
+
+    @property
+    def bound(self) -> float:
+        """The highest bound."""
+
+    def begin(self) -> None:
+        """Make the first iteration, if it is not made."""
+
+
+class CellEM(Protocol):
+    """EM for mixtures of one feature over the cells of a summary, a batch of problems at a time."""
+
+    def ascent(self, start: Sequence[Floats]) -> Ascent:
+        """Accelerated EM from sums of any assignment of the rows: reference, counts, first and second moments."""
+
+    def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
+        """Variational EM from a posterior, as `EMLoop.posterior`; the last `remembered` posteriors are kept."""
+
+    def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
+        """Go on with every loop of a batch.
+
+        Parameters
+        ----------
+        batch : sequence of EMLoop
+            Loops over these cells or others.
+        iterations : int
+            Most iterations of each.
+        tolerance : float
+            Gain of the bound below which one ends.
+        """
 
 
 class Engine(Protocol):
@@ -53,6 +119,19 @@ class Engine(Protocol):
         ndarray of shape (chunks, 3 K + 1)
             Per chunk the sums of r_k, of r_k (y - mean_k), of r_k (y - mean_k)^2, and of log2 of the density; on the
             device where the rows lie there.
+        """
+
+    def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
+        """EM over cells in loops of the engine's own; None: a loop over `e_step` in Python takes its place.
+
+        Parameters
+        ----------
+        cells : Cells
+            The cells, in the coordinates of the prior.
+        prior : PriorTable
+            Prior of the mixture.
+        sound : bool
+            Components of negative counts are empty: the expansion within cells far wider than a component.
         """
 
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, narrow_uniforms
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, PriorTable, narrow_uniforms
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid
-from gpuvgm.summary.summary import Summary, check_range
+from gpuvgm.summary.summary import Cells, Summary, check_range
 
 
 class NativeEngine:
@@ -60,6 +61,10 @@ class NativeEngine:
         """Sums of responsibilities; see `Engine.e_step`."""
         return self._kernels.e_step(x, weight, scatter, _mixture(table))
 
+    def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
+        """EM over cells; see `Engine.em`."""
+        return NativeEM(self._kernels, cells, prior, sound=sound)
+
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:
         """A total with chunks added; see `Engine.add_chunks`."""
         return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
@@ -101,6 +106,47 @@ class NativeEngine:
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
         """Scalars and cells of rows of the onehot layout; see `Engine.read_onehot`."""
         _native.read_onehot(matrix, list(parts))
+
+
+class NativeEM:
+    """EM over cells in C++; the GIL is released while a batch runs.
+
+    Parameters
+    ----------
+    kernels : Kernels
+        Row loops.
+    cells : Cells
+        The cells.
+    prior : PriorTable
+        Prior of the mixture.
+    sound : bool
+        Components of negative counts are empty.
+    threads : int
+        Threads that share the problems of a batch.
+    """
+
+    def __init__(
+        self, kernels: _native.Kernels, cells: Cells, prior: PriorTable, *, sound: bool, threads: int = 1
+    ) -> None:
+        scatter = np.ascontiguousarray(cells.scatter) if np.any(cells.scatter) else None
+        numbers = [getattr(prior, part.name) for part in fields(prior)[:6]]
+        mean, weight = np.ascontiguousarray(cells.mean), np.ascontiguousarray(cells.weight)
+        self._problem = _native.EMProblem(
+            kernels, mean, weight, scatter, numbers, prior.origin, prior.dirichlet, prior.tied, sound
+        )
+        self._threads = threads
+
+    def ascent(self, start: Sequence[Floats]) -> Ascent:
+        """Accelerated EM; see `CellEM.ascent`."""
+        return _native.Ascent(self._problem, list(map(np.ascontiguousarray, start)))
+
+    def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
+        """Variational EM; see `CellEM.plain`."""
+        return _native.PlainEM(self._problem, list(map(np.ascontiguousarray, start)), remembered)
+
+    def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
+        """Go on with a batch; see `CellEM.run`."""
+        _native.run_em(list(batch), iterations, tolerance, self._threads)
 
 
 def _mixture(table: KernelTable) -> _native.Mixture:

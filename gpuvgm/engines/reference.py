@@ -10,13 +10,22 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.engines.base import CellEM, OnehotPart, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.philox import philox_uniforms, philox_words
 from gpuvgm.engines.reference32 import transform_narrow
-from gpuvgm.engines.tables import Draw, DrawTable, Floats32, InverseTable, KernelTable, NarrowTable, narrow_uniforms
+from gpuvgm.engines.tables import (
+    Draw,
+    DrawTable,
+    Floats32,
+    InverseTable,
+    KernelTable,
+    NarrowTable,
+    PriorTable,
+    narrow_uniforms,
+)
 from gpuvgm.summary.grid import Floats, Grid
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary.summary import Cells, Summary
 
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
@@ -42,6 +51,10 @@ class ReferenceEngine:
             m2 = np.zeros(len(y)) if scatter is None else scatter[part][ordinary]
             chunks.append(_sums(y, n, m2, table))
         return np.array(chunks).reshape(len(chunks), 3 * len(table.means) + 1)
+
+    def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
+        """None: Python's loop over E-steps is the reference; see `Engine.em`."""
+        return None
 
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:
         """A total with chunks added; see `Engine.add_chunks`."""

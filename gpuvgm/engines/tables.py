@@ -53,6 +53,33 @@ class KernelTable:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorTable:
+    """Prior of a mixture of one feature, as an engine's EM takes it; see `gpuvgm.mixture.posterior.Prior`.
+
+    Parameters
+    ----------
+    weight_concentration, mean, mean_precision, covariance, degrees_of_freedom, reg_covar : float
+        Parameters of the prior.
+    origin : float or None
+        Where components without rows lie; None for where they were.
+    dirichlet : bool
+        Whether the weights have a Dirichlet distribution; else those of a Dirichlet process.
+    tied : bool
+        Whether the components share one variance.
+    """
+
+    weight_concentration: float
+    mean: float
+    mean_precision: float
+    covariance: float
+    degrees_of_freedom: float
+    reg_covar: float
+    origin: float | None
+    dirichlet: bool
+    tied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DrawTable:
     """What transform needs: the mixture with the components that may be drawn first, and their cells.
 

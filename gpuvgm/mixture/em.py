@@ -9,7 +9,7 @@ it is shortened, then taken back. Nothing here knows a device or a cluster.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Generic, Protocol, Self, TypeVar
@@ -249,6 +249,26 @@ class Point(Generic[M, P]):
     bound: float
 
 
+class Ascent(Protocol[M, P]):
+    """An ascent of the lower bound that can be stopped and taken up again."""
+
+    @property
+    def best(self) -> Point[M, P]:
+        """The highest point reached; after an E-step of its own."""
+
+    @property
+    def bound(self) -> float:
+        """Its bound."""
+
+    @property
+    def bounds(self) -> Sequence[float]:
+        """The bound after each iteration; it never falls."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is nothing left to gain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Objective(Generic[M, P]):
     """What an ascent takes place on.
@@ -279,6 +299,26 @@ class Objective(Generic[M, P]):
             return Point(statistics, None, -np.inf)
         return Point(statistics, posterior, posterior.lower_bound(statistics.entropy))
 
+    def begun(self, starts: Sequence[M]) -> list[Ascent[M, P]]:
+        """Ascents from sums of assignments of the rows."""
+        return [AcceleratedEM(self, start) for start in starts]
+
+    def run(self, ascents: Sequence[Ascent[M, P]], iterations: int, tolerance: float) -> None:
+        """Go on with ascents.
+
+        Parameters
+        ----------
+        ascents : sequence of Ascent
+            What `begun` gave.
+        iterations : int
+            Most E-steps of each.
+        tolerance : float
+            Gain of the bound per row, made and expected, below which an iteration counts as quiet.
+        """
+        for ascent in ascents:
+            assert isinstance(ascent, AcceleratedEM)
+            ascent.run(iterations, tolerance)
+
     def after(self, point: Point[M, P]) -> Point[M, P]:
         """One iteration of variational EM from a point; the point itself where there is no going on."""
         return point if point.posterior is None else self.step(point.posterior)
@@ -306,7 +346,7 @@ class AcceleratedEM(Generic[M, P]):
 
     def __init__(self, objective: Objective[M, P], start: M) -> None:
         self._objective = objective
-        self.best = objective.after(objective.point(start))
+        self.best: Point[M, P] = objective.after(objective.point(start))
         self.bounds = [self.best.bound]
         self.converged = False
         self._memory: deque[tuple[Vector, Vector]] = deque(maxlen=MEMORY)
@@ -315,6 +355,11 @@ class AcceleratedEM(Generic[M, P]):
         self._length = 1.0
         self._quiet = 0
         self._trial: M | None = None
+
+    @property
+    def bound(self) -> float:
+        """The highest bound."""
+        return self.best.bound
 
     def run(self, iterations: int, tolerance: float) -> Self:
         """Go on with accelerated EM.

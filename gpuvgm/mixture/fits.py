@@ -23,12 +23,12 @@ from gpuvgm.mixture import summary_fit
 from gpuvgm.mixture.accumulate import (
     CELL_FRAME,
     log_density_sum,
-    over_cells,
     over_features,
     over_rows,
     summarise_rows,
 )
-from gpuvgm.mixture.em import MixtureFit, Narrator, Stopping, best_of
+from gpuvgm.mixture.cell_em import cell_objective
+from gpuvgm.mixture.em import MixtureFit, Narrator, Objective, Stopping, best_of
 from gpuvgm.mixture.initialization import (
     CentreStart,
     LabelStart,
@@ -287,7 +287,7 @@ def _on_rows(problem: Problem, column: ColumnFit) -> ColumnFit:
     if column.config.search is not None:
         accumulate = over_rows(problem.engine, problem.rows, frame, problem.pool)
         rows = column.sums.cells().rows
-        end = accelerated(accumulate, prior_in(problem, frame), outcome.fit.posterior, rows)
+        end = accelerated(Objective(accumulate, prior_in(problem, frame), rows), outcome.fit.posterior)
         return replace(column, outcome=replace(outcome, fit=end, error=0.0, exact=True))
     _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", outcome.error)
     if isinstance(start, Seeds):
@@ -382,7 +382,7 @@ def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, rest: An
     others, apart = rest.cells(), held.cells()
     if others.rows == 0 or apart.rows == 0:
         return np.nan
-    fit = accelerated(over_cells(engine, others), prior, posterior, others.rows)
+    fit = accelerated(cell_objective(engine, others, prior), posterior)
     table = fit.posterior.kernel_table(CELL_FRAME)
     sums = engine.e_step(apart.mean, apart.weight, apart.scatter, table)
     return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)
@@ -432,12 +432,14 @@ def _best_of_several(problem: Problem) -> Estimate:
     coarse = Rows.of(sample.array, np.full(sample.count, rows.total / sample.count))
     level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
     starts = _sample_starts(problem, coarse, coordinates)
-    result = search([level, fine], starts, prior, rows.total, given=[fine(research)])
+    levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
+    result = search(levels, starts, given=[fine(research)])
     posterior = result.fit.posterior
     score = np.nan
     others, held = _weighted(rows, learnt), _weighted(rows, held_out)
     if rows.count >= LEAST_ROWS and held.total > 0:
-        apart = accelerated(over_features(engine, others, centre, problem.pool), prior, posterior, others.total)
+        sums = over_features(engine, others, centre, problem.pool)
+        apart = accelerated(Objective(sums, prior, others.total), posterior)
         score = log_density_sum(engine, held, apart.posterior.table(centre), problem.pool) / held.total
     fit = result.fit
     estimate = Estimate(posterior.outside(coordinates), fit.bounds, fit.converged, "exact", 0.0)

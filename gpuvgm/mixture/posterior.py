@@ -7,14 +7,14 @@ Formulas: Bishop 2006 §10.2 for the Gaussian-Wishart part, in the notation and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from gpuvgm.config import FitConfig
-from gpuvgm.engines.tables import LOG2_E, KernelTable
+from gpuvgm.engines.tables import LOG2_E, KernelTable, PriorTable
 from gpuvgm.mixture.special import LOG_2, LOG_2_PI, digamma, gammaln, log
 from gpuvgm.mixture.statistics import LEAST_COUNT, ComponentStatistics, Vector
 from gpuvgm.summary.grid import Frame
@@ -183,6 +183,27 @@ class Prior:
             covariances=(self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom,
         )
 
+    def table(self) -> PriorTable:
+        """The prior as an engine's EM takes it."""
+        return PriorTable(
+            self.weight_concentration,
+            self.mean,
+            self.mean_precision,
+            self.covariance,
+            self.degrees_of_freedom,
+            self.reg_covar,
+            self.origin,
+            self.concentration_type == "dirichlet_distribution",
+            self.tied,
+        )
+
+    def posterior(self, arrays: Sequence[Vector]) -> Posterior:
+        """A posterior from the arrays of an engine's EM; see `gpuvgm.engines.base.EMLoop.posterior`."""
+        a, b, *rest = arrays
+        dirichlet = self.concentration_type == "dirichlet_distribution"
+        weights = Dirichlet(a, self.weight_concentration) if dirichlet else StickBreaking(np.stack((a, b)))
+        return Posterior(weights, *rest)
+
     def _pooled(self, values: Vector) -> Vector:
         """What each component has of a sum: its own, or where the variance is shared an equal part of all."""
         return np.full_like(values, np.add.accumulate(values)[-1] / len(values)) if self.tied else values
@@ -246,6 +267,12 @@ class Posterior:
     def counts(self) -> Vector:
         """Rows of each component."""
         return self.concentration.counts
+
+    def arrays(self) -> list[Vector]:
+        """What an engine's EM starts from; see `gpuvgm.engines.base.EMLoop.posterior`."""
+        weights = self.concentration
+        both = weights.sticks if isinstance(weights, StickBreaking) else [weights.concentration] * 2
+        return [*both, self.mean_precision, self.means, self.degrees_of_freedom, self.covariances]
 
     def log_coefficients(self) -> Vector:
         """Part of the expected log density of a component that does not depend on the row, weight included."""

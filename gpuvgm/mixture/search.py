@@ -8,7 +8,7 @@ rows, which costs stick-breaking weights least. Nothing here knows the number of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import Accumulate, hard_start, over_cells
-from gpuvgm.mixture.em import AcceleratedEM, Fitted, MixtureFit, Movable, Objective, Point, Update
+from gpuvgm.mixture.accumulate import hard_start
+from gpuvgm.mixture.cell_em import cell_objective
+from gpuvgm.mixture.em import Ascent, Fitted, MixtureFit, Movable, Objective, Point
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.posterior_nd import ILL_DEFINED
@@ -142,11 +143,9 @@ class SearchResult(Generic[S, P]):
         return None if self.bound_with_fewer is None else (self.fit.bounds[-1] - self.bound_with_fewer) / self.rows
 
 
-def search(  # noqa: PLR0913 - the public signature
-    levels: Sequence[Callable[[P], S]],
+def search(
+    levels: Sequence[Objective[S, P]],
     starts: Sequence[S],
-    prior: Update[S, P],
-    rows: float,
     *,
     given: Sequence[S] = (),
     weight_threshold: float = 0.005,
@@ -156,16 +155,12 @@ def search(  # noqa: PLR0913 - the public signature
 
     Parameters
     ----------
-    levels : sequence of callable
-        E-steps for a posterior, from coarse to fine: over few cells or rows that stand for all, at last over all.
-        Every level has the same total weight and the same coordinates.
+    levels : sequence of Objective
+        From coarse to fine: over few cells or rows that stand for all, at last over all. Every level has the same
+        prior, total weight and coordinates.
     starts : sequence of Statistics
         Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
         components say how many the fit may have; those with more lose the least useful ones one by one.
-    prior : Prior
-        Prior of the mixture.
-    rows : float
-        Total weight of the rows.
     given : sequence of Statistics, optional
         Fits from elsewhere, sums of an E-step on the finest level: the result is never below any of them.
     weight_threshold : float
@@ -174,14 +169,14 @@ def search(  # noqa: PLR0913 - the public signature
         How far to go.
     """
     effort = Effort() if effort is None else effort
-    objectives = [_Level(Objective(accumulate, prior, rows), effort) for accumulate in levels]
+    objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
     start_bounds, winners = _screening(coarse, everyone)
     ascent, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
     for level in objectives:
-        ascent = level.settled(level.ascent(ascent.best.statistics))
-    ascent = max([ascent, *(fine.settled(fine.ascent(start)) for start in given)], key=_height)
+        (ascent,) = level.settled(level.begun([ascent.best.statistics]))
+    ascent = max([ascent, *fine.settled(fine.begun(given))], key=_height)
     bounds, best = _not_below(ascent, [fine.objective.point(start) for start in given])
     while True:
         modes = _modes(best.posterior, weight_threshold)
@@ -189,8 +184,9 @@ def search(  # noqa: PLR0913 - the public signature
         with_fewer = None if lesser is None else fine.objective.point(lesser.padded(len(best.statistics.counts)))
         if with_fewer is None or not with_fewer.bound > best.bound:
             break
-        ascent = fine.settled(fine.ascent(with_fewer.statistics))  # fewer modes are better: they are the fit
-        bounds, best, fewer = tuple(ascent.bounds), ascent.best, coarse.one_fewer(ascent.best.statistics)
+        (ascent,) = fine.settled(fine.begun([with_fewer.statistics]))  # fewer modes are better: they are the fit
+        bounds, best = tuple(ascent.bounds), ascent.best
+        fewer = coarse.one_fewer(best.statistics)
     if best.posterior is None:
         raise ValueError(ILL_DEFINED)
     return SearchResult(
@@ -200,7 +196,7 @@ def search(  # noqa: PLR0913 - the public signature
         start_bounds=start_bounds,
         modes=modes,
         bound_with_fewer=None if with_fewer is None else with_fewer.bound,
-        rows=rows,
+        rows=fine.objective.rows,
     )
 
 
@@ -211,39 +207,54 @@ class _Level(Generic[S, P]):
     objective: Objective[S, P]
     effort: Effort
 
-    def ascent(self, start: S) -> AcceleratedEM[S, P]:
-        return AcceleratedEM(self.objective, start)
+    def begun(self, starts: Sequence[S]) -> list[Ascent[S, P]]:
+        return self.objective.begun(starts)
 
-    def settled(self, ascent: AcceleratedEM[S, P], *, rough: bool = False) -> AcceleratedEM[S, P]:
-        """An ascent to its end, its components in descending order where that is better."""
+    def settled(self, ascents: Sequence[Ascent[S, P]], *, rough: bool = False) -> list[Ascent[S, P]]:
+        """Ascents to their ends, their components in descending order where that is better."""
         effort = self.effort
         iterations, tolerance = effort.max_iter, effort.tolerance
         if rough:
             iterations, tolerance = effort.rough_iter, effort.rough_tolerance
+        settled, moving = list(ascents), list(range(len(ascents)))
         for _ in range(_REORDERINGS):
-            ascent.run(iterations, tolerance)
-            reordered = self.objective.point(_descending(ascent.best.statistics))
-            if not reordered.bound > ascent.best.bound:
-                break
-            ascent = AcceleratedEM(self.objective, reordered.statistics)
-        return ascent
+            self.objective.run([settled[i] for i in moving], iterations, tolerance)
+            better = {i: self._reordered(settled[i]) for i in moving}
+            moving = [i for i, statistics in better.items() if statistics is not None]
+            begun = self.begun([statistics for statistics in better.values() if statistics is not None])
+            for i, ascent in zip(moving, begun, strict=True):
+                settled[i] = ascent
+        return settled
 
-    def compared(self, starts: Iterable[S], iterations: int) -> list[AcceleratedEM[S, P]]:
+    def _reordered(self, ascent: Ascent[S, P]) -> S | None:
+        """Its statistics with components in descending order, where the bound is higher then."""
+        statistics = ascent.best.statistics
+        if np.all(statistics.counts[:-1] >= statistics.counts[1:]):
+            return None
+        reordered = self.objective.point(_descending(statistics))
+        return reordered.statistics if reordered.bound > ascent.bound else None
+
+    def compared(self, starts: Iterable[S], iterations: int) -> list[Ascent[S, P]]:
         """Runs of a few iterations, the highest first; of equal ones the first."""
-        ascents = [self.ascent(start).run(iterations, self.effort.rough_tolerance) for start in starts]
-        return sorted(ascents, key=lambda ascent: -ascent.best.bound)
+        ascents = self.begun(list(starts))
+        self.objective.run(ascents, iterations, self.effort.rough_tolerance)
+        return sorted(ascents, key=lambda ascent: -ascent.bound)
 
-    def best(self, ascents: Sequence[AcceleratedEM[S, P]]) -> AcceleratedEM[S, P]:
+    def best(self, ascents: Sequence[Ascent[S, P]]) -> Ascent[S, P]:
         """The highest of the first few, roughly settled."""
-        finalists = [self.settled(ascent, rough=True) for ascent in ascents[: self.effort.finalists]]
-        return max(finalists, key=lambda ascent: ascent.best.bound)
+        return max(self.settled(ascents[: self.effort.finalists], rough=True), key=_height)
+
+    def further(self, ascent: Ascent[S, P]) -> S:
+        """Where an ascent is after some more iterations."""
+        self.objective.run([ascent], self.effort.screening, 0.0)
+        return ascent.best.statistics
 
     def grown(self, statistics: S) -> S:
         """The most promising fit with one component more."""
         splits = (statistics.split(int(k)) for k in np.flatnonzero(statistics.counts >= _LEAST_ROWS))
-        return self.compared(splits, self.effort.trial)[0].run(self.effort.screening, 0.0).best.statistics
+        return self.further(self.compared(splits, self.effort.trial)[0])
 
-    def pruned(self, statistics: S, components: int) -> AcceleratedEM[S, P]:
+    def pruned(self, statistics: S, components: int) -> Ascent[S, P]:
         """The best fit found when components are taken away one by one."""
         while True:
             every = np.arange(len(statistics.counts))
@@ -252,13 +263,13 @@ class _Level(Generic[S, P]):
                 return self.best(ascents)
             statistics = ascents[0].best.statistics
 
-    def improved(self, ascent: AcceleratedEM[S, P]) -> AcceleratedEM[S, P]:
+    def improved(self, ascent: Ascent[S, P]) -> Ascent[S, P]:
         """One component more and one fewer, for as long as that raises the bound."""
         components = len(ascent.best.statistics.counts)
         for _ in range(self.effort.rounds):
             more = self.grown(ascent.best.statistics)
             changed = self.pruned(more, components)
-            gain = changed.best.bound - ascent.best.bound
+            gain = changed.bound - ascent.bound
             if gain > 0:
                 ascent = changed
             if not gain > self.effort.rough_tolerance * self.objective.rows:
@@ -271,18 +282,18 @@ class _Level(Generic[S, P]):
         components = len(held.counts)
         return self.pruned(held, components - 1).best.statistics if components > 1 else None
 
-    def simplified(self, ascent: AcceleratedEM[S, P]) -> tuple[AcceleratedEM[S, P], S | None]:
+    def simplified(self, ascent: Ascent[S, P]) -> tuple[Ascent[S, P], S | None]:
         """An ascent with components left empty for as long as that raises the bound, and the first that does not."""
         components = len(ascent.best.statistics.counts)
         for _ in range(components):
             fewer = self.one_fewer(ascent.best.statistics)
-            if fewer is None or not self.objective.point(fewer.padded(components)).bound > ascent.best.bound:
+            if fewer is None or not self.objective.point(fewer.padded(components)).bound > ascent.bound:
                 break
-            ascent = self.ascent(fewer.padded(components))
+            (ascent,) = self.begun([fewer.padded(components)])
         return ascent, fewer
 
 
-def _screening(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, ...], list[AcceleratedEM[S, P]]]:
+def _screening(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, ...], list[Ascent[S, P]]]:
     """Bounds of the starts after a few iterations, and the best fits that became of each number of components."""
     numbers = sorted({len(start.counts) for start in starts})
     bounds: tuple[float, ...] = ()
@@ -291,11 +302,10 @@ def _screening(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, .
         ordered = (_descending(start) for start in starts if len(start.counts) == many)
         ascents = level.compared(ordered, level.effort.screening)
         if many == numbers[0]:
-            bounds = tuple(ascent.best.bound for ascent in ascents)
+            bounds = tuple(ascent.bound for ascent in ascents)
             best = level.best(ascents)
         else:
-            richer = ascents[0].run(level.effort.screening, 0.0)
-            best = level.pruned(richer.best.statistics, numbers[0])
+            best = level.pruned(level.further(ascents[0]), numbers[0])
         winners.append(best)
     return bounds, winners
 
@@ -307,19 +317,20 @@ def _with_fewer(
     coarse, fine = levels
     while fewer is not None:
         if _modes(coarse.objective.point(fewer).posterior, weight_threshold) < modes:
-            return fine.settled(fine.ascent(fewer), rough=True).best.statistics
+            return fine.settled(fine.begun([fewer]), rough=True)[0].best.statistics
         fewer = coarse.one_fewer(fewer)
     return None
 
 
-def _not_below(ascent: AcceleratedEM[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
+def _not_below(ascent: Ascent[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
     """Bounds and end of an ascent, or the highest known point: EM may lower it where a variance is at its floor."""
-    highest = max([ascent.best, *known], key=lambda point: point.bound)
-    return (tuple(ascent.bounds) if highest is ascent.best else (highest.bound,)), highest
+    best = ascent.best
+    highest = max([best, *known], key=lambda point: point.bound)
+    return (tuple(ascent.bounds) if highest is best else (highest.bound,)), highest
 
 
-def _height(ascent: AcceleratedEM[S, P]) -> float:
-    return ascent.best.bound
+def _height(ascent: Ascent[S, P]) -> float:
+    return ascent.bound
 
 
 def _modes(posterior: Weighted | None, weight_threshold: float) -> int:
@@ -372,30 +383,17 @@ def search_cells(  # noqa: PLR0913 - the public signature
         How far to go.
     """
     effort = Effort() if effort is None else effort
-    fine = _sound(over_cells(engine, cells))
     coarse = coarse_cells(cells, COARSE_CELLS)
+    levels = [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
+    objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
+    fine = objectives[-1].accumulate
     return search(
-        [fine] if len(coarse.mean) == len(cells.mean) else [_sound(over_cells(engine, coarse)), fine],
+        objectives,
         cell_starts(coarse, components, random, effort),
-        prior,
-        cells.rows,
         given=[(fine(fit) if isinstance(fit, Posterior) else fit).padded(components) for fit in given],
         weight_threshold=weight_threshold,
         effort=effort,
     )
-
-
-def _sound(accumulate: Accumulate) -> Accumulate:
-    """The E-step with components of negative counts empty: the expansion within cells far wider than a component."""
-
-    def sound(posterior: Posterior) -> ComponentStatistics:
-        sums = accumulate(posterior)
-        held = sums.counts >= 0
-        if np.all(held):
-            return sums
-        return replace(sums, counts=sums.counts * held, first=sums.first * held, second=sums.second * held)
-
-    return sound
 
 
 def coarse_cells(cells: Cells, most: int) -> Cells:
@@ -439,13 +437,11 @@ def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics
     return hard_start(cells.mean, cells.weight, cells.scatter, component, centres)
 
 
-def accelerated(
-    accumulate: Callable[[P], S], prior: Update[S, P], posterior: P, rows: float, effort: Effort | None = None
-) -> MixtureFit[P]:
+def accelerated(objective: Objective[S, P], posterior: P, effort: Effort | None = None) -> MixtureFit[P]:
     """Accelerated EM from a posterior to its end."""
     effort = Effort() if effort is None else effort
-    ascent = AcceleratedEM(Objective(accumulate, prior, rows), accumulate(posterior)).run(
-        effort.max_iter, effort.tolerance
-    )
+    ascents = objective.begun([objective.accumulate(posterior)])
+    objective.run(ascents, effort.max_iter, effort.tolerance)
+    (ascent,) = ascents
     reached = ascent.best.posterior
     return MixtureFit(posterior if reached is None else reached, tuple(ascent.bounds), ascent.converged)

@@ -5,19 +5,19 @@ The callers hand in what reads rows: the table for many columns, which share eve
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
 from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
 from gpuvgm.execution.aggregate import Failure, Results
-from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, hard_start, mean_and_variance, over_cells
-from gpuvgm.mixture.em import Fitted, MixtureFit, Narrator, Statistics, Stopping, best_of, fit_mixture
+from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, hard_start, mean_and_variance
+from gpuvgm.mixture.cell_em import CellFit, best_plain_fit, cell_objective, fit_plainly
+from gpuvgm.mixture.em import MixtureFit, Narrator, Objective, Stopping, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search_cells
@@ -28,8 +28,6 @@ from gpuvgm.summary.summary import Cells
 CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
 Start = Seeds | Posterior
-S = TypeVar("S", bound=Statistics)
-P = TypeVar("P", bound=Fitted)
 T = TypeVar("T")
 
 
@@ -241,12 +239,13 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
     cells, config = column.sums.cells(), column.config
     prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
     if config.continued and column.outcome is not None:
-        fit = accelerated(over_cells(engine, cells), prior, column.outcome.fit.posterior, cells.rows, config.search)
+        fit = accelerated(cell_objective(engine, cells, prior), column.outcome.fit.posterior, config.search)
         error = end_error(engine, prior, fit.posterior, cells)
         return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
-    history = History(over_cells(engine, cells))
     begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
-    number, fit = best_of(begins, history, prior, config.stopping(cells.rows), narrator)
+    stopping = config.stopping(cells.rows)
+    number, done = best_plain_fit(engine, cells, prior, begins, stopping, CHECKED_ITERATIONS, narrator)
+    fit = done.fit
     chosen = replace(column, starts=(column.starts[number],))
     if config.search is not None:
         search = search_cells(
@@ -266,7 +265,7 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
     elif not _is_split(chosen, number):
         error = np.inf
     elif config.checked == "history":
-        error = history_error(engine, prior, fit, history, cells)
+        error = history_error(engine, prior, done, cells)
     else:
         error = estimate_error(cells, fit.posterior, partial(_refit, engine, chosen, prior))
     return replace(chosen, outcome=Outcome(fit, error))
@@ -282,7 +281,7 @@ def _is_split(column: ColumnFit, number: int) -> bool:
 def _refit(engine: Engine, column: ColumnFit, prior: Prior, cells: Cells) -> MixtureFit[Posterior]:
     """The same fit on other cells of the same rows."""
     start = first_posterior(prior, column.grid, column.starts[0], cells)
-    return fit_mixture(over_cells(engine, cells), prior, start, column.config.stopping(cells.rows))
+    return fit_plainly(engine, cells, prior, start, column.config.stopping(cells.rows)).fit
 
 
 def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentStatistics | None = None) -> ColumnFit:
@@ -305,7 +304,8 @@ def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentS
     if config.search is not None:
         searched = column.outcome or fit_cells(engine, column).outcome
         assert searched is not None
-        end = accelerated(rows.accumulate, prior, searched.fit.posterior, moments.rows, config.search)
+        objective = Objective(rows.accumulate, prior, moments.rows)
+        end = accelerated(objective, searched.fit.posterior, config.search)
         return replace(column, outcome=replace(searched, fit=end, error=0.0, exact=True))
     seeds = column.starts[0]
     assert isinstance(seeds, Seeds)
@@ -355,39 +355,18 @@ def _cell_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], Mixture
     return max(coarse, distance(fine, fit_on(cells.uneven()).posterior))
 
 
-class History(Generic[P, S]):
-    """An E-step that remembers the posteriors of its last calls.
-
-    Parameters
-    ----------
-    accumulate : callable
-        The E-step.
-    """
-
-    def __init__(self, accumulate: Callable[[P], S]) -> None:
-        self._accumulate = accumulate
-        self.posteriors: deque[P] = deque(maxlen=CHECKED_ITERATIONS)
-
-    def __call__(self, posterior: P) -> S:
-        """Statistics of a posterior."""
-        self.posteriors.append(posterior)
-        return self._accumulate(posterior)
-
-
-def history_error(
-    engine: Engine, prior: Prior, fit: MixtureFit[Posterior], history: History[Posterior, Any], cells: Cells
-) -> float:
+def history_error(engine: Engine, prior: Prior, done: CellFit, cells: Cells) -> float:
     """`estimate_error` from the last iterations of a fit: what other cells would have made of these.
 
     The fit went through more iterations, whose differences add up, but shrink on the way to the end: a third of the
     number of times that the last ones fit in is what they are multiplied by.
     """
-    last = len(history.posteriors)
+    fit = done.fit
 
     def fit_on(others: Cells) -> MixtureFit[Posterior]:
-        return fit_mixture(over_cells(engine, others), prior, history.posteriors[0], Stopping(last, 0.0))
+        return fit_plainly(engine, others, prior, done.earlier, Stopping(done.iterations, 0.0)).fit
 
-    factor = max(1.0, len(fit.bounds) / (3 * last))
+    factor = max(1.0, len(fit.bounds) / (3 * done.iterations))
     return max(factor * _cell_error(cells, fit.posterior, fit_on), blur(cells, fit.posterior))
 
 
@@ -423,6 +402,6 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
     """
 
     def fit_on(others: Cells) -> MixtureFit[Posterior]:
-        return fit_mixture(over_cells(engine, others), prior, posterior, Stopping(CHECKED_ITERATIONS, 0.0))
+        return fit_plainly(engine, others, prior, posterior, Stopping(CHECKED_ITERATIONS, 0.0)).fit
 
     return estimate_error(cells, fit_on(cells).posterior, fit_on)

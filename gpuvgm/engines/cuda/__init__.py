@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import Engine, OnehotPart, ReadPart
+from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart
 from gpuvgm.engines.cuda import e_step, rows, summary
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
 from gpuvgm.summary.grid import Floats, Frame, Grid
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary.summary import Cells, Summary
 
 T = TypeVar("T")
 _LOG = logging.getLogger("gpuvgm")
@@ -117,6 +117,10 @@ class CudaEngine:
         else:
             partials = e_step.e_step_partials(self.device, *rows, self._up(scatter), table)
         return partials if self.device.is_resident(x) else self.device.to_host(partials)
+
+    def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
+        """EM over cells, which lie in the host's memory; see `Engine.em`."""
+        return self._host.em(cells, prior, sound=sound)
 
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:
         """A total with chunks added; see `Engine.add_chunks`."""

@@ -1,8 +1,8 @@
 """C++ and CUDA sources: the formulas of the library, compiled by the host compiler and by NVRTC.
 
-What lies beside this file is compiled by both: the formulas of a row. `host` holds the row loops of the native engine,
-one copy for each instruction set, and its binding; `cuda` the kernels of the CUDA engine. All are installed as package
-data.
+What lies beside this file is compiled by both: the formulas of a row, and those of EM. `host` holds the row loops of
+the native engine, one copy for each instruction set, and its binding; `cuda` the kernels of the CUDA engine. All are
+installed as package data.
 """
 
 from __future__ import annotations

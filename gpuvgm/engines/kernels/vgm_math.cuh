@@ -8,8 +8,10 @@
 
 #if defined(__CUDACC__)
 #define GPUVGM_FN __device__ __forceinline__
+#define GPUVGM_CALL __device__ inline
 #else
 #define GPUVGM_FN inline __attribute__((always_inline))
+#define GPUVGM_CALL inline
 #endif
 
 // Where the words of a double are registers of their own, some tests of it are cheaper as tests of words.

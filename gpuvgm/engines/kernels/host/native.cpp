@@ -13,7 +13,7 @@
 #include <tuple>
 #include <vector>
 
-#include "special.hpp"
+#include "../vgm_special.cuh"
 #include "summary_cells.hpp"
 
 extern "C" const gpuvgm::HostKernels gpuvgm_kernels_baseline;
@@ -24,18 +24,6 @@ extern "C" const gpuvgm::HostKernels gpuvgm_kernels_avx2, gpuvgm_kernels_avx512;
 namespace gpuvgm {
 
 namespace {
-
-template <class T> nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<size_t> shape) {
-    auto* kept = new std::vector<T>(std::move(values));
-    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return nb::ndarray<nb::numpy, T>(kept->data(), shape, owner);
-}
-
-template <class T> nb::ndarray<nb::numpy, T> owned(std::unique_ptr<T[]> values, std::initializer_list<size_t> shape) {
-    T* kept = values.release();
-    nb::capsule owner(kept, [](void* p) noexcept { delete[] static_cast<T*>(p); });
-    return nb::ndarray<nb::numpy, T>(kept, shape, owner);
-}
 
 template <double (*FUNCTION)(double)> auto each(Reals x) {
     std::vector<double> values(x.shape(0));
@@ -235,4 +223,5 @@ NB_MODULE(_native, m) {
         .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a);
     bind_rows(m, kernels);
     bind_onehot(m);
+    bind_em(m);
 }

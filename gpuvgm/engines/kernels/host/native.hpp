@@ -5,9 +5,11 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "host.hpp"
 
@@ -26,6 +28,19 @@ using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::
 using Arrays = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
 using Rows = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using ReadColumn = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Arrays for NumPy, which keep the values alive.
+template <class T> nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<size_t> shape) {
+    auto* kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept->data(), shape, owner);
+}
+
+template <class T> nb::ndarray<nb::numpy, T> owned(std::unique_ptr<T[]> values, std::initializer_list<size_t> shape) {
+    T* kept = values.release();
+    nb::capsule owner(kept, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept, shape, owner);
+}
 
 // Components of a mixture as arrays; kept alive by the caller.
 struct Mixture {
@@ -80,5 +95,6 @@ template <class Real> const Real* pointer(const std::optional<Column<Real>>& val
 
 void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels);  // transform and inverse
 void bind_onehot(nb::module_& module);                              // matrices of the onehot layout
+void bind_em(nb::module_& module);                                  // EM over cells
 
 }  // namespace gpuvgm

@@ -1,7 +1,11 @@
 // Logarithm, digamma and log-gamma of K-vectors: the operations of gpuvgm/mixture/special.py one by one, hence the same
 // bits.
 #pragma once
+#include "vgm_math.cuh"
+
+#if !defined(__CUDACC_RTC__)
 #include <cmath>
+#endif
 
 namespace gpuvgm {
 namespace {
@@ -10,9 +14,9 @@ constexpr double HALF_LOG_2_PI = 0.5 * 1.8378770664093453;
 constexpr double HUGE_ARGUMENT = 1e25;  // from here on the product would overflow, and a shift changes nothing
 constexpr int SHIFT = 10;               // arguments are moved up by recurrence until the asymptotic series hold
 
-inline double log_of(double x) {
+GPUVGM_FN double log_of(double x) {
     int power;
-    double mantissa = std::frexp(x, &power);
+    double mantissa = frexp(x, &power);
     if (mantissa < 0.7071067811865476) {
         mantissa = 2 * mantissa;
         power -= 1;
@@ -25,7 +29,7 @@ inline double log_of(double x) {
     return exponent * 6.93147180369123816490e-01 + (2 * f * series + exponent * 1.90821492927058770002e-10);
 }
 
-inline double digamma_of(double x) {
+GPUVGM_CALL double digamma_of(double x) {
     double below = 1 / (x + (SHIFT - 1));
     for (int i = SHIFT - 2; i >= 0; --i) {
         below = below + 1 / (x + i);
@@ -37,7 +41,7 @@ inline double digamma_of(double x) {
     return log_of(y) - 0.5 / y - series - below;
 }
 
-inline double gammaln_of(double x) {
+GPUVGM_CALL double gammaln_of(double x) {
     const bool shifted = x < HUGE_ARGUMENT;
     double product = shifted ? x : 1.0;
     for (int i = 1; shifted && i < SHIFT; ++i) {

@@ -1,0 +1,166 @@
+"""EM in the engine's own loops: the bits of Python's loop over the engine's E-steps, whatever runs beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm.config import FitConfig
+from gpuvgm.engines import native_is_built
+from gpuvgm.engines.base import Engine
+from gpuvgm.engines.reference import ReferenceEngine
+from gpuvgm.mixture.accumulate import mean_and_variance, over_cells
+from gpuvgm.mixture.cell_em import cell_objective, fit_plainly
+from gpuvgm.mixture.em import AcceleratedEM, Ascent, Objective, Stopping, fit_mixture
+from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
+from gpuvgm.mixture.search import Effort, cell_starts
+from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.summary_fit import distance
+from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.summary import Cells
+from tests.conftest import make_engine, native_names
+from tests.shapes import shape
+
+REFERENCE = ReferenceEngine()
+PRIORS: dict[str, dict[str, Any]] = {
+    "process": {},
+    "distribution": {"concentration_type": "dirichlet_distribution", "weight_concentration": 0.1},
+    "tied": {"tied": True, "origin": 0.5},
+}
+pytestmark = pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")
+
+
+def column(name: str, rows: int = 20_000) -> tuple[Cells, Prior]:
+    x = shape(name, rows)
+    frame = Frame.around(x)
+    y = frame.apply(x)
+    cells = REFERENCE.summarise(x, build_grid(frame, Masses.of_sample(y), np.empty(0))).cells()
+    return cells, prior_of(*mean_and_variance(y, np.ones(rows), np.zeros(rows)), frame, FitConfig())
+
+
+def points(cells: Cells) -> Cells:
+    """The same without scatter: rows with weights, more than one chunk of them."""
+    many = np.concatenate([cells.mean + 1e-9 * i for i in range(1 + 9000 // len(cells.mean))])
+    ones = np.ones(len(many))
+    return Cells(many, ones, 0 * ones, ones.astype(int), ones.astype(int), 0 * ones)
+
+
+def starts(cells: Cells, components: int = 10) -> list[ComponentStatistics]:
+    return cell_starts(cells, components, np.random.RandomState(0), Effort(starts=2, rich_starts=0))
+
+
+def bits(ascent: Ascent[ComponentStatistics, Posterior]) -> list[bytes]:
+    best = ascent.best
+    assert best.posterior is not None
+    arrays = [best.statistics.reference, best.statistics.counts, best.statistics.first, best.statistics.second]
+    arrays += [*best.posterior.arrays(), np.array([best.statistics.entropy, best.bound]), np.array(ascent.bounds)]
+    return [array.tobytes() for array in arrays]
+
+
+def run(engine: Engine, cells: Cells, prior: Prior, begin: Sequence[ComponentStatistics]) -> list[list[bytes]]:
+    objective = cell_objective(engine, cells, prior)
+    ascents = objective.begun(begin)
+    for iterations in (15, 0, 60):  # taken up again
+        objective.run(ascents, iterations, 1e-9)
+    return [bits(ascent) for ascent in ascents]
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("name", ["cents", "t3 returns", "two close spikes", "constant"])
+@pytest.mark.parametrize("candidate", native_names())
+def test_ascents_have_the_bits_of_the_loop_in_python(candidate: str, name: str, prior: str) -> None:
+    engine = make_engine(candidate)
+    cells, of_column = column(name)
+    own = replace(of_column, **PRIORS[prior])
+    for there in (cells, points(cells)):
+        objective = Objective(over_cells(engine, there), own, there.rows)
+        expected = []
+        for start in starts(cells):
+            ascent = AcceleratedEM(objective, start)
+            for iterations in (15, 0, 60):
+                ascent.run(iterations, 1e-9)
+            expected.append(bits(ascent))
+        assert run(engine, there, own, starts(cells)) == expected
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("iterations", [1, 5, 33])
+def test_plain_em_has_the_bits_of_the_loop_in_python(prior: str, iterations: int) -> None:
+    engine = make_engine(native_names()[0])
+    cells, of_column = column("cents")
+    own = replace(of_column, **PRIORS[prior])
+    start, seen = own.update(starts(cells)[0]), []
+
+    def accumulate(posterior: Posterior) -> ComponentStatistics:
+        seen.append(posterior)
+        return over_cells(engine, cells)(posterior)
+
+    expected = fit_mixture(accumulate, own, start, Stopping(iterations, 0.0))
+    found = fit_plainly(engine, cells, own, start, Stopping(iterations, 0.0), 20)
+    assert found.fit.bounds == expected.bounds
+    assert found.iterations == min(iterations, 20)
+    for one, other in ((found.fit.posterior, expected.posterior), (found.earlier, seen[-found.iterations])):
+        assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
+    ended = fit_plainly(engine, cells, own, start, Stopping(10_000, 1e-2 * cells.rows))
+    assert ended.fit.converged and len(ended.fit.bounds) < 1000
+
+
+@pytest.mark.parametrize("name", ["cents", "t3 returns", "mixed signs"])
+def test_fits_are_those_of_the_reference_engine(name: str) -> None:
+    cells, prior = column(name, 5_000)
+    start = prior.update(starts(cells)[0])
+    ours, theirs = (
+        fit_plainly(engine, cells, prior, start, Stopping(100, 0.0)).fit
+        for engine in (make_engine(native_names()[0]), REFERENCE)
+    )
+    np.testing.assert_allclose(ours.bounds, theirs.bounds, rtol=1e-12)
+    assert distance(ours.posterior, theirs.posterior) < 1e-9
+
+
+def test_neither_instruction_set_nor_threads_nor_batch_change_a_bit() -> None:
+    cells, prior = column("cents")
+    begin = [*starts(cells), *starts(cells, 4), *starts(cells, 1)]
+    alone = [run(make_engine(native_names()[0]), cells, prior, [start])[0] for start in begin]
+    for name in native_names():
+        for threads in (1, 4):
+            engine: Any = make_engine(name)
+            loops = engine.em(cells, prior.table(), sound=False)
+            loops._threads = threads
+            objective: Any = cell_objective(engine, cells, prior)
+            assert run_with(replace(objective, loops=loops), begin) == alone
+
+
+def run_with(objective: Any, begin: Sequence[ComponentStatistics]) -> list[list[bytes]]:
+    ascents = objective.begun(begin)
+    for iterations in (15, 0, 60):
+        objective.run(ascents, iterations, 1e-9)
+    return [bits(ascent) for ascent in ascents]
+
+
+def test_an_ascent_that_was_not_run_has_made_one_iteration() -> None:
+    cells, prior = column("cents", 2_000)
+    (start, *_) = starts(cells)
+    engine = make_engine(native_names()[0])
+    (ascent,) = cell_objective(engine, cells, prior).begun([start])
+    assert list(ascent.bounds) == AcceleratedEM(Objective(over_cells(engine, cells), prior, cells.rows), start).bounds
+    assert not ascent.converged
+
+
+def test_arrays_of_the_wrong_length_are_refused() -> None:
+    cells, prior = column("cents", 2_000)
+    loops = make_engine(native_names()[0]).em(cells, prior.table(), sound=True)
+    assert loops is not None
+    three, two = np.ones(3), np.ones(2)
+    for start in ([three] * 3, [three, three, two, three], [np.ones(0)] * 4):
+        with pytest.raises(ValueError, match="one value a component"):
+            loops.ascent(start)
+    with pytest.raises(ValueError, match="one value a component"):
+        loops.plain([three] * 4, 1)
+    with pytest.raises(ValueError, match="at least one posterior"):
+        loops.plain([three] * 6, 0)
+    with pytest.raises(ValueError, match="every cell a weight"):
+        make_engine(native_names()[0]).em(replace(cells, weight=two), prior.table(), sound=True)
