@@ -113,12 +113,12 @@ def watched(seconds: dict[str, float]) -> Iterator[None]:
         return each_timed(blocks(run, *arguments, **options), seconds)
 
     def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             name = "pass again" if part == "pass" and "EM" in running else part
             running.append(name)
             start = time.perf_counter()
             try:
-                return function(*arguments)
+                return function(*arguments, **options)
             finally:
                 seconds[name] += time.perf_counter() - start
                 running.pop()

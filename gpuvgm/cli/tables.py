@@ -56,7 +56,7 @@ def _kinds_table(model: TableModel, schema: TableSchema) -> Table:
         column = columns.get(spec.name)
         held = ("", spec.kind, "", "")
         if column is not None:
-            held = (column.type, column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
+            held = (column.row_type, column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
         table.add_row(spec.name, *held, spec.reason)
     return table
 

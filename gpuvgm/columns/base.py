@@ -353,6 +353,11 @@ class FittedColumn:
         return [self.name + SCALAR] * self.has_scalar + [self.name + MODE] * (self.width > 0)
 
     @property
+    def row_type(self) -> str:
+        """Arrow type of rows: that of the values, or of the text that these are read from."""
+        return self.type
+
+    @property
     def decoded_type(self) -> pa.DataType:
         """Arrow type of decoded values."""
         return type_of(self.type)
@@ -397,7 +402,7 @@ class FittedColumn:
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
         fit = {part: getattr(self.fit, part) for part in FitRecord.__dataclass_fields__}
-        return {"type": self.type, "rows": self.fit.rows, "missing": self.fit.missing, "fit": fit}
+        return {"type": self.row_type, "rows": self.fit.rows, "missing": self.fit.missing, "fit": fit}
 
     def check(self) -> None:
         """Raise ValueError, or what Arrow raises, where the parts of a loaded column do not fit together."""

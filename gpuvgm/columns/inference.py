@@ -158,24 +158,30 @@ def infer_kind(
         return Finding("categorical", type_name(type_))
     if not is_plain_number_type(type_):
         return Finding("continuous", type_name(type_))
-    found = _numbered(column, recognised, type_name(type_))
-    return found or _of_numbers(column, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
+    numbered, hint = _numbered(column, recognised, type_name(type_))
+    found = _of_numbers(column, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
+    return numbered or _hinted(found, hint)
 
 
-def _numbered(column: Column, recognised: Recognised, name: str) -> Finding | None:
-    """Whole numbers that are all different and run in steps; None for others."""
+def _hinted(found: Finding, hint: str) -> Finding:
+    return replace(found, reason=found.reason + hint)
+
+
+def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Finding | None, str]:
+    """Whole numbers that are all different and run in steps (None for others), and a hint where they do not run."""
     many = len(column)
     if not recognised.identifiers or many < LEAST_NUMBERED or not pa.types.is_integer(column.type):
-        return None
+        return None, ""
     if not are_unique(column):
-        return None
+        return None, ""
     numbers = column.to_numpy().astype(object if pa.types.is_uint64(column.type) else np.int64)
     least = int(numbers.min())
     apart = np.array([int(one) - least for one in numbers]) if numbers.dtype == object else numbers - least
     step, span = int(np.gcd.reduce(apart)), int(numbers.max()) - least
-    if max(recognised.rows or 0, many) < FILLED * (span // step + 1):
-        return None
-    return Finding("id", f"{name}, all {many:,} sampled values different, in steps of {step:,}", distinct=many)
+    filled = max(recognised.rows or 0, many) / (span // step + 1)
+    if filled < FILLED:
+        return None, f'; all different, and {_percent(filled)} of their range: declare it "id" if it tells rows apart'
+    return Finding("id", f"{name}, all {many:,} sampled values different, in steps of {step:,}", distinct=many), ""
 
 
 def _of_form(
@@ -186,12 +192,12 @@ def _of_form(
     shown = f'text such as "{form.example}"'
     if is_datetime_type(values.type):
         return Finding("continuous", f"{shown}: {type_name(values.type)}")
-    numbered = _numbered(values, recognised, shown)
+    numbered, hint = _numbered(values, recognised, shown)
     if numbered is not None:
         return numbered
     numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
     found = _of_numbers(numbers, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
-    return None if found.kind == "categorical" else replace(found, reason=f"{shown}: {found.reason}")
+    return None if found.kind == "categorical" else replace(found, reason=f"{shown}: {found.reason}{hint}")
 
 
 def index_of_pandas(name: str, column: Column) -> Finding | None:

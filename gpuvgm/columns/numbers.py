@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
-from gpuvgm.columns.codecs import Codec, LogCodec, Number, codec_document, rows_for
+from gpuvgm.columns.codecs import Codec, LogCodec, Number, OfText, codec_document, rows_for
 from gpuvgm.columns.codecs.texts import CLOCK_LETTERS, MOST_DIGITS
 from gpuvgm.columns.documents import Record, anything, number_type, text, text_type
 from gpuvgm.columns.documents import refuse as refuse_part
@@ -85,6 +85,12 @@ class NumericColumn(FittedColumn):
         return self.codec.type
 
     @property
+    def row_type(self) -> str:
+        """Arrow type of rows: that of the values, or of the text that these are read from."""
+        inner = self.codec.inner if isinstance(self.codec, LogCodec) else self.codec
+        return inner.text.type if isinstance(inner, OfText) else self.type
+
+    @property
     def decoded_type(self) -> pa.DataType:
         """Arrow type of decoded values."""
         return self.codec.decode(np.empty(0)).type
@@ -118,7 +124,7 @@ class NumericColumn(FittedColumn):
 
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode what is no number."""
-        text = is_text_type(self.decoded_type) and is_text_type(plain_type(type_))
+        text = self.row_type != self.type and is_text_type(plain_type(type_))
         if str(type_) != self.type and not is_number_type(type_) and not text:
             raise InputError(
                 f'{source}: column "{self.name}" holds {type_} values, but {self.type} was fitted; '

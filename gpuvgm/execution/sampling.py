@@ -21,6 +21,7 @@ from gpuvgm.io.block import trimmed
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
+FINE_RUNS = ((1 << 24, 512), (1 << 27, 128), (float("inf"), 64))  # by rows of the source
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
 
 
@@ -43,13 +44,27 @@ class Sampled:
     blocks: Iterator[Block] | None = None
 
 
-def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sampled:
+def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fine: bool = False) -> Sampled:
     """A sample of some columns.
 
-    Where the number of rows is known: 32 runs of 4,096 rows at seeded global positions. Elsewhere: the first 2^18 rows.
+    Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    names : sequence of str
+        The columns.
+    run : Run
+        How blocks are read.
+    seed : int
+        Seed of the positions.
+    fine : bool
+        Take more and shorter runs, so that every phase of a table that is sorted is among them; by default 32.
     """
     if source.rows is not None and source.repeatable:
-        return Sampled(source, source.sample(names, sample_runs(source.rows, seed)))
+        runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
+        return Sampled(source, _whole(source.sample(names, runs)) if fine else source.sample(names, runs))
     stream = run.first_blocks(source, names)
     head: list[Block] = []
     for block in stream:
@@ -61,17 +76,31 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int) -> Sa
     return Sampled(source, rows, None if source.repeatable else chain(head, stream))
 
 
-def sample_runs(rows: int, seed: int, count: int | None = None) -> list[tuple[int, int]]:
+def fine_runs(rows: int) -> int:
+    """Runs of a fine sample: so many that all phases of sorted rows are met, and so few that files are read quickly.
+
+    A short table is read through anyway; of a long one each run costs a row group.
+    """
+    return next(runs for most, runs in FINE_RUNS if rows <= most)
+
+
+def _whole(table: pa.Table) -> pa.Table:
+    """The table with one chunk a column: work on many short ones takes longer than the copy."""
+    columns = [joined_arrays(column.chunks, column.type) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def sample_runs(rows: int, seed: int, count: int | None = None, *, runs: int = SAMPLE_RUNS) -> list[tuple[int, int]]:
     """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
 
-    There are at least 32 runs, if there are as many rows, of 4,096 rows at most, and by default so many of so many; a
+    There are at least `runs` runs, if there are as many rows, of 4,096 rows at most, and by default 32 of so many; a
     short source is one run.
     """
     count = SAMPLE_RUNS * RUN_ROWS if count is None else count
     if rows <= count:
         return [(0, rows)] if rows else []
     random = np.random.Generator(np.random.PCG64(seed))
-    parts = max(min(SAMPLE_RUNS, count), -(-count // RUN_ROWS))
+    parts = max(min(runs, count), -(-count // RUN_ROWS))
     borders = [i * rows // parts for i in range(parts + 1)]
     room = np.diff(borders)
     lengths = np.full(parts, count // parts)

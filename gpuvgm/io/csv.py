@@ -20,6 +20,7 @@ from gpuvgm.io.locations import Location, arrow_input, open_binary
 from gpuvgm.io.source import Runs, check_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
+LEADING_ZERO = r"\A[+-]?0[0-9]"  # of codes, which numbers would lose
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
 WIDER: Mapping[pa.DataType, tuple[pa.DataType, ...]] = {
@@ -153,6 +154,9 @@ def widened(text: pa.Array[Any], kind: pa.DataType) -> pa.DataType:
     """The first of the type and its wider ones that every value fits; the widest where none does."""
     if text.null_count == len(text):
         return kind
+    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if pc.any(pc.match_substring_regex(text, LEADING_ZERO)).as_py():
+            return pa.string()
     for candidate in (kind, *WIDER[kind]):
         if fits(text, candidate):
             return candidate

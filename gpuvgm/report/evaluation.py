@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.base import EncodingOptions
+from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
@@ -124,7 +125,10 @@ def summarise_block(trials: Mapping[str, Trial], block: Block) -> TableStatistic
     valid = np.ones(block.rows, np.bool_)
     batch, columns = block.batch, {}
     for name, trial in trials.items():
-        columns[name], valid_here = trial.statistics(batch.column(name), block.first_row)
+        try:
+            columns[name], valid_here = trial.statistics(batch.column(name), block.first_row)
+        except UnreadText as problem:
+            raise problem.at(name, f"row {block.first_row + problem.row}", "correct them first") from None
         if valid_here is not None:
             valid &= valid_here
     return TableStatistics(block.rows, block.rows - int(np.count_nonzero(valid)), columns)

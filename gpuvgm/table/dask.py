@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.execution.dask_frames import map_frames
 
 
@@ -38,8 +39,15 @@ def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -
     return_valid : bool
         Whether to give both.
     """
-    values, valid = (map_frames(table, partial(_decoded_part, alone, invalid, n), numbered=False) for n in (0, 1))
+    numbered = bool(_numbered(alone, table.schema.names))
+    values, valid = (map_frames(table, partial(_decoded_part, alone, invalid, n), numbered=numbered) for n in (0, 1))
     return (values, valid) if return_valid else values
+
+
+def _numbered(alone: Any, names: Iterable[str]) -> list[IdColumn]:
+    """Identifiers that these encoded columns lack, and that get running numbers."""
+    there = set(names)
+    return [c for c in alone.model_.identifiers if c.regenerate == "sequence" and c.name not in there]
 
 
 def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
@@ -54,5 +62,9 @@ def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame:
 def _decoded_part(alone: Any, invalid: str, place: int, frame: Any, start: int) -> Any:
     """One decoded partition, or which of its rows are valid."""
     values, valid = alone.inverse_transform(frame, return_valid=True)
+    for column in _numbered(alone, frame.columns) if start else ():
+        there = values[column.name]
+        numbers = column.absent(start, len(values)).passthrough.to_pandas()
+        values[column.name] = type(there)(numbers.to_numpy(), index=values.index).astype(there.dtype)
     found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
     return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of

@@ -90,7 +90,8 @@ def fit_source(
     """
     check_settings(settings)
     seed = settings["random_state"]
-    sampled = take_sample(source, schema.needed or schema.names, run, seed)
+    research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
+    sampled = take_sample(source, schema.needed or schema.names, run, seed, fine=not research)
     declared, recognised = schema, _recognised(source, settings)
     schema = schema.inferred(sampled.rows, source.name, partial(_stray, source, sampled.rows), recognised)
     _check_names(schema)

@@ -74,11 +74,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     ----------
     columns : None, list of str, or dict
         None takes all columns and infers their kinds; a list takes those named, and infers too; a dict maps names to a
-        kind ("continuous", "mixed", "categorical", "general", "pass", "drop") or to a dict of kind and options, and the
-        columns that it does not name are inferred. What is said per column wins over what is said here.
+        kind ("continuous", "mixed", "categorical", "general", "id", "pass", "drop") or to a dict of kind and options,
+        and the columns that it does not name are inferred. What is said per column wins over what is said here.
         Options of single columns: `modal` (values with cells of their own, None for missing), `integer` (round what is
         decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`,
-        `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories); and of the
+        `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories), `regenerate`
+        ("sequence" or "missing": what rows get that come without an identifier); and of the
         arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
         effort, precision, standardize, scale, tails, floor, inf, unknown and max_categories.
     n_components : int

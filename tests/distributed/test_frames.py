@@ -270,3 +270,17 @@ def test_an_error_of_a_partition_names_its_first_row(frame):
         pytest.raises(InputError, match="partition that begins at row 1[05]0.*no category"),
     ):
         lazy.compute()
+
+
+def test_identifiers_and_text_of_a_lazy_frame() -> None:
+    rows = 3_000
+    days = pd.date_range("2013-01-01", periods=rows, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    frame = pd.DataFrame({"key": np.arange(rows) * 5 + 100, "name": [f"n{i}" for i in range(rows)], "day": days})
+    lazy = dd.from_pandas(frame, npartitions=3)
+    transformer = gpuvgm.TableTransformer().fit(lazy)
+    assert [spec.kind for spec in transformer.schema_.columns] == ["id", "id", "continuous"]
+    assert repr(transformer.columns_) == repr(gpuvgm.TableTransformer().fit(frame).columns_)
+    back = transformer.inverse_transform(transformer.transform(lazy)[["day.scalar", "day.mode"]]).compute()
+    assert back["key"].tolist() == frame["key"].tolist()
+    assert back["name"].tolist() == [str(row) for row in range(rows)]
+    assert back["day"].tolist() == frame["day"].tolist()

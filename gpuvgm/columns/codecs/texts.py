@@ -385,11 +385,10 @@ class OfText:
             row = int(np.argmax(wrong))
             found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[:EXAMPLES]
             others = found.to_pylist()
-            raise UnreadText(
-                f"{int(wrong.sum())} values are not written as {self.text.example!r} is, such as {others[0][:60]!r}",
-                row,
-                tuple(others),
-            )
+            many = int(wrong.sum())
+            counted = "1 value is" if many == 1 else f"{many} values are"
+            told = f"{counted} not written as {self.text.example!r} is, such as {others[0][:60]!r}"
+            raise UnreadText(told, row, tuple(others))
         return values
 
     def written(self, values: Column) -> Column:

@@ -1,0 +1,188 @@
+"""Tables with text that is dates, times or numbers, whatever they come as."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+import gpuvgm
+from gpuvgm import TableTransformer
+from gpuvgm.errors import ColumnsFailed, InputError
+
+ROWS = 4_000
+RANDOM = np.random.default_rng(5)
+HOURS = np.datetime64("2013-01-01T05:00:00") + np.sort(RANDOM.integers(0, 8_760, ROWS)) * np.timedelta64(3600, "s")
+FRAME = pd.DataFrame(
+    {
+        "time_hour": pd.Series(HOURS).dt.strftime("%Y-%m-%d %H:%M:%S"),
+        "day": pd.Series(HOURS).dt.strftime("%Y-%m-%d"),
+        "price": [f"{x:,.2f}".translate(str.maketrans(",.", ".,")) for x in RANDOM.lognormal(6, 1.5, ROWS)],
+        "share": [f"{x:.1f} %" for x in RANDOM.uniform(1, 99, ROWS)],
+        "code": [f"{x:05}" for x in RANDOM.integers(0, 3_000, ROWS)],
+    }
+)
+KINDS = {"time_hour": "continuous", "day": "continuous", "price": "continuous", "share": "continuous"}
+KINDS |= {"code": "categorical"}
+
+
+def kinds(transformer: TableTransformer) -> dict[str, str]:
+    return {spec.name: spec.kind for spec in transformer.schema_.columns}
+
+
+def sources(folder):
+    table = pa.Table.from_pandas(FRAME, preserve_index=False)
+    pa.parquet.write_table(table, folder / "rows.parquet")
+    pa.csv.write_csv(table, folder / "rows.csv")
+    return {
+        "frame": FRAME,
+        "objects": FRAME.astype(object),
+        "arrow": table,
+        "parquet": folder / "rows.parquet",
+        "csv": folder / "rows.csv",
+    }
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    return sources(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.mark.parametrize("name", ["frame", "objects", "arrow", "parquet", "csv"])
+def test_kinds_and_rows_whatever_the_table_comes_as(given, name, tmp_path) -> None:
+    transformer = TableTransformer().fit(given[name])
+    assert kinds(transformer) == KINDS
+    transformer.transform(given[name], out=tmp_path / "encoded.parquet")
+    transformer.inverse_transform(tmp_path / "encoded.parquet", out=tmp_path / "back.parquet")
+    back = pd.read_parquet(tmp_path / "back.parquet")
+    for column in FRAME:
+        if name == "csv" and column in ("time_hour", "day"):  # pyarrow reads them
+            assert (pd.to_datetime(back[column]) == pd.to_datetime(FRAME[column])).all()
+        else:
+            assert (back[column] == FRAME[column]).all(), column
+
+
+def test_frames_and_matrices_come_back_as_text() -> None:
+    transformer = TableTransformer(dtype="float64").fit(FRAME)
+    for layout in ("compact", "onehot"):
+        back, valid = transformer.inverse_transform(transformer.transform(FRAME, layout=layout), return_valid=True)
+        assert valid.all()
+        pd.testing.assert_frame_equal(back, FRAME)
+
+
+def test_missing_and_modal_values() -> None:
+    frame = FRAME.assign(price=np.where(np.arange(ROWS) % 4 == 0, "0,00", FRAME["price"]))
+    frame.loc[7, ["day", "price"]] = None
+    frame.loc[8, "day"] = " "
+    transformer = TableTransformer({"price": {"modal": ["0,00", None]}}).fit(frame)
+    assert transformer.columns_["price"].modal_values == (0, None)
+    assert transformer.columns_["price"].modal_counts == (ROWS // 4, 1)
+    back = transformer.inverse_transform(transformer.transform(frame))
+    assert back["day"].isna().tolist() == [i in (7, 8) for i in range(ROWS)]
+    held = frame["price"].notna()
+    assert (back["price"][held] == frame["price"][held]).all()
+    assert back["price"].isna()[7]
+
+
+def test_spikes_and_logarithms_of_text() -> None:
+    spiked = np.where(np.arange(ROWS) % 3 == 0, "0,00", FRAME["price"])
+    assert TableTransformer(tails="clip").fit({"price": spiked}).schema_["price"].kind == "mixed"
+    transformer = TableTransformer({"price": {"kind": "continuous", "log": True}}).fit(FRAME[["price"]])
+    back = transformer.inverse_transform(transformer.transform(FRAME[["price"]]))
+    assert (back["price"] == FRAME["price"]).all()
+
+
+def test_the_research_effort_reads_no_text() -> None:
+    transformer = TableTransformer(effort="research").fit(FRAME[["day", "code"]])
+    assert kinds(transformer) == {"day": "categorical", "code": "categorical"}
+    with pytest.raises(InputError, match='"continuous" column holds numbers'):
+        TableTransformer({"day": "continuous"}, effort="research").fit(FRAME[["day"]])
+
+
+def test_models_hold_how_text_is_written(tmp_path) -> None:
+    transformer = TableTransformer().fit(FRAME)
+    transformer.save(tmp_path / "model.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    assert loaded.columns_["price"].codec == transformer.columns_["price"].codec
+    pd.testing.assert_frame_equal(
+        loaded.inverse_transform(loaded.transform(FRAME, dtype="float64")),
+        FRAME,
+    )
+
+
+def test_rows_of_another_form_are_named() -> None:
+    transformer = TableTransformer().fit(FRAME)
+    later = FRAME.head(10).copy()
+    later.loc[6, "price"] = "12.50 EUR"
+    with pytest.raises(InputError, match=r"""column "price": 1 value is .* '12\.50 EUR' \(first at .*row 6\)"""):
+        transformer.transform(later)
+    with pytest.raises(InputError, match=r"""column "price": 1 value is .* '12\.50 EUR'"""):
+        transformer.evaluate(later)
+
+
+@pytest.mark.parametrize("name", ["frame", "arrow", "parquet", "csv"])
+def test_a_stray_word_is_named_with_its_row(tmp_path, name) -> None:
+    amounts = [str(x) for x in RANDOM.integers(0, 10**6, ROWS)]
+    amounts[11] = "n/k"
+    table = pa.table({"amount": amounts})
+    pa.parquet.write_table(table, tmp_path / "rows.parquet")
+    pa.csv.write_csv(table, tmp_path / "rows.csv")
+    given = {"frame": table.to_pandas(), "arrow": table}.get(name, tmp_path / f"rows.{name}")
+    row = 12 if name in ("parquet", "csv") else 11
+    with pytest.raises(InputError, match=rf"row {row}.*'n/k' is .* number, as others there are.*\"categorical\""):
+        TableTransformer().fit(given)
+    kept = TableTransformer({"amount": "categorical"}).fit(given)
+    assert "n/k" in kept.columns_["amount"].categories
+
+
+LONG = 300_000
+
+
+def long_table(last: str) -> pa.Table:
+    """Text of which only the last row is otherwise: no sample sees it."""
+    texts = [f"{x / 100:.2f}".rstrip("0").rstrip(".") for x in RANDOM.integers(10**4, 10**6, LONG)]
+    days = (np.datetime64("2013-01-01") + RANDOM.integers(0, 1_000, LONG)).astype(str).tolist()
+    return pa.table({"amount": [*texts, last], "day": [*days, last], "x": RANDOM.normal(size=LONG + 1)})
+
+
+@pytest.mark.exhaustive
+def test_what_only_all_rows_show_costs_another_plan(caplog) -> None:
+    table = long_table("12.125").select(["amount"])
+    with caplog.at_level(logging.INFO, logger="gpuvgm"):
+        transformer = TableTransformer().fit(table)
+    assert transformer.columns_["amount"].codec.type == "decimal128(18, 3)"
+    assert "planned again" in caplog.text
+    assert "12.125" in transformer.schema_["amount"].reason
+    back = transformer.inverse_transform(transformer.transform(table, dtype="float64"))
+    assert back.equals(table)
+
+
+@pytest.mark.exhaustive
+def test_a_stray_that_only_all_rows_show() -> None:
+    with pytest.raises(ColumnsFailed, match=f"row {LONG}.*'unknown' is no number, as others there are") as caught:
+        TableTransformer().fit(long_table("unknown"))
+    assert set(caught.value.failed) == {"amount", "day"}
+
+
+@pytest.mark.exhaustive
+def test_a_stray_in_rows_that_come_once() -> None:
+    table = long_table("unknown")
+    with pytest.raises(ColumnsFailed, match=f"such as 'unknown'.*row {LONG}.*\"categorical\"") as caught:
+        TableTransformer().fit(iter(table.to_batches(50_000)))
+    assert caught.value.fitted == 1
+
+
+def test_leading_zeros_of_csv_files_stay_text(tmp_path) -> None:
+    path = tmp_path / "codes.csv"
+    path.write_text("zip,n\n" + "".join(f"{i % 500:05},{i % 700}\n" for i in range(3_000)))
+    transformer = TableTransformer().fit(path)
+    assert transformer.columns_["zip"].type == "string"
+    assert transformer.columns_["n"].type == "int64"
+    late = tmp_path / "late.csv"
+    late.write_text("zip\n" + "10001\n" * 400_000 + "02134\n")
+    assert gpuvgm.io.open_source(late).schema.field("zip").type == pa.string()
