@@ -64,7 +64,7 @@ def _decoded_part(alone: Any, invalid: str, place: int, frame: Any, start: int) 
     values, valid = alone.inverse_transform(frame, return_valid=True)
     for column in _numbered(alone, frame.columns) if start else ():
         there = values[column.name]
-        numbers = column.absent(start, len(values)).passthrough.to_pandas()
-        values[column.name] = type(there)(numbers.to_numpy(), index=values.index).astype(there.dtype)
+        numbers: Any = column.absent(start, len(values)).passthrough
+        values[column.name] = type(there)(numbers.to_pandas().to_numpy(), index=values.index).astype(there.dtype)
     found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
     return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of
