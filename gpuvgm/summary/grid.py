@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -282,21 +283,16 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     entry = (masses.low >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
     starts = np.flatnonzero(np.diff(entry, prepend=-1))
     ends = np.append(starts[1:], len(entry))[: len(starts)]
-    parts = [
-        Masses(masses.low[start:end], masses.high[start:end], masses.weight[start:end])
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    total = float(np.sum(masses.weight))
-    cores = [_core(part) for part in parts]
-    bits = _within_budget([_wanted_bits(part, core, total, mass_bits) for part, core in zip(parts, cores, strict=True)])
-    windows, rests = np.zeros(len(parts), DIRECTORY_DTYPE), np.zeros(len(parts))
-    first = OUTER_CELLS
-    for i, (part, (low, high)) in enumerate(zip(parts, cores, strict=True)):
-        width = _cell_width(low, high, bits[i])
-        drop = max(0, width - POSITION_BITS)
-        windows[i] = (low, first, (1 << bits[i]) - 1, drop, width - drop)
-        rests[i] = _rest(part, low, drop)
-        first += 1 << bits[i]
+    parts = _Parts(masses, starts, ends)
+    low, high = parts.cores()
+    bits = _within_budget(parts.wanted_bits(low, high, float(np.sum(masses.weight)), mass_bits))
+    width = _cell_width(low, high, bits)
+    drop = np.maximum(width - POSITION_BITS, 0)
+    cells = np.left_shift(1, bits)
+    windows = np.zeros(len(starts), DIRECTORY_DTYPE)
+    windows["start"], windows["last"], windows["drop"], windows["bits"] = low, cells - 1, drop, width - drop
+    windows["first"] = OUTER_CELLS + np.cumsum(cells) - cells
+    rests, total = parts.rests(low, drop), float(np.sum(masses.weight))
     hot_key, anchors = NO_HOT_KEY, np.empty(0, np.uint64)
     single = masses.low == masses.high
     if np.any(single):
@@ -317,57 +313,82 @@ def midpoint_keys(centres: Floats) -> Keys:
     return np.unique(keys_of(midpoints(np.unique(centres))))
 
 
-def _wanted_bits(part: Masses, core: tuple[int, int], total: float, mass_bits: int) -> int:
-    """log2 of the number of cells that an entry should have over its core."""
-    low, high = core
-    keys = part.low[(part.low >= low) & (part.low <= high)]
-    weight = float(np.sum(part.weight))
-    repeated = np.array_equal(part.low, part.high) and weight >= REPEATED * len(part.low)
-    if repeated:
-        bits, wanted = 0, float(len(keys))  # a few values again and again: a cell for each
-    else:
-        bits = min(MOST_BITS, max(LEAST_BITS, int(np.ceil(np.log2(max(weight / total * 2.0**mass_bits, 1.0))))))
-        wanted = 0.5 * 2**bits * -np.expm1(-len(keys) / 2**bits)  # half of what an even spread would occupy
-    while bits < MOST_BITS and _occupied(keys, low, high, bits) < wanted:
-        bits += 1
-    # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
-    spare = REPEATED_BITS if repeated and len(keys) > 1 else int(repeated)
-    return min(MOST_BITS, bits + spare)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Masses by entry of the directory: those of entry i are masses[starts[i] : ends[i]]."""
+
+    masses: Masses
+    starts: Ints
+    ends: Ints
+
+    def per_mass(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The value of its part for each mass."""
+        return np.repeat(values, self.ends - self.starts)
+
+    def cores(self) -> tuple[Keys, Keys]:
+        """Keys between which the masses lie: all of them, or the middle where a few rows lie far from the rest."""
+        masses, last = self.masses, self.ends - 1
+        low, high = masses.low[self.starts], np.maximum.reduceat(masses.high, self.starts)
+        sums = np.add.reduceat(masses.weight, self.starts)
+        running = np.cumsum(masses.weight)
+        share = (running - self.per_mass(running[self.starts] - masses.weight[self.starts])) / self.per_mass(sums)
+        first = self.starts + np.add.reduceat(share < 0.01, self.starts, dtype=np.int64)
+        final = self.starts + np.add.reduceat(share < 0.99, self.starts, dtype=np.int64)
+        inner_low, inner_high = masses.low[np.minimum(first, last)], masses.high[np.minimum(final, last)]
+        narrow = (inner_high - inner_low + np.uint64(1)) * np.uint64(16) < high - low
+        return np.where(narrow, inner_low, low), np.where(narrow, inner_high, high)
+
+    def wanted_bits(self, low: Keys, high: Keys, total: float, mass_bits: int) -> Ints:
+        """log2 of the number of cells that each entry should have over its core."""
+        masses, starts = self.masses, self.starts
+        inside = (masses.low >= self.per_mass(low)) & (masses.low <= self.per_mass(high))
+        keys = np.add.reduceat(inside, starts, dtype=np.int64)
+        weight = np.add.reduceat(masses.weight, starts)
+        repeated = np.logical_and.reduceat(masses.low == masses.high, starts)
+        repeated &= weight >= REPEATED * (self.ends - starts)  # a few values again and again: a cell for each
+        even = np.ceil(np.log2(np.maximum(weight / total * 2.0**mass_bits, 1.0))).astype(np.int64)
+        bits = np.where(repeated, 0, np.minimum(MOST_BITS, np.maximum(LEAST_BITS, even)))
+        many = np.ldexp(1.0, bits)
+        wanted = np.where(repeated, keys, 0.5 * many * -np.expm1(-keys / many))  # half of what even rows would occupy
+        part = np.repeat(np.arange(len(starts)), keys)
+        offset = masses.low[inside] - low[part]
+        open_ = np.flatnonzero(bits < MOST_BITS)
+        while len(open_):
+            chosen = np.isin(part, open_)
+            cell, of = offset[chosen] >> _cell_width(low, high, bits)[part[chosen]].astype(np.uint64), part[chosen]
+            new = np.append(True, (cell[1:] != cell[:-1]) | (of[1:] != of[:-1]))[: len(of)]
+            open_ = open_[np.bincount(of[new], minlength=len(starts))[open_] < wanted[open_]]
+            bits[open_] += 1
+            open_ = open_[bits[open_] < MOST_BITS]
+        # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
+        spare = np.where(repeated & (keys > 1), REPEATED_BITS, repeated.astype(np.int64))
+        return np.asarray(np.minimum(MOST_BITS, bits + spare))
+
+    def rests(self, start: Keys, drop: Ints) -> Floats:
+        """Where in their unit all values of a window lie, in keys; the middle where they differ or are too few."""
+        masses = self.masses
+        mask = np.left_shift(np.uint64(1), drop.astype(np.uint64)) - np.uint64(1)
+        inside = (masses.low - self.per_mass(start)) & self.per_mass(mask)
+        same = np.logical_and.reduceat(
+            (masses.low == masses.high) & (inside == self.per_mass(inside[self.starts])), self.starts
+        )
+        same &= self.ends - self.starts > 1
+        middles = np.array([middle_of_unit(each) for each in drop.tolist()])
+        return np.where(same, inside[self.starts].astype(np.float64), middles)
 
 
-def _within_budget(bits: list[int]) -> list[int]:
+def _within_budget(bits: Ints) -> Ints:
     """The wanted bits, the largest windows cut down until all cells together fit the budget."""
     most = MOST_BITS
-    while sum(1 << min(b, most) for b in bits) > MOST_INNER_CELLS:
+    while np.sum(np.left_shift(1, np.minimum(bits, most))) > MOST_INNER_CELLS:
         most -= 1
-    return [min(b, most) for b in bits]
+    return np.asarray(np.minimum(bits, most))
 
 
-def _rest(part: Masses, start: int, drop: int) -> float:
-    """Where in their unit all values of a window lie, in keys; the middle where they differ or are too few to tell."""
-    inside = (part.low - np.uint64(start)) & np.uint64((1 << drop) - 1)
-    same = len(inside) > 1 and np.array_equal(part.low, part.high) and not np.any(inside != inside[0])
-    return float(inside[0]) if same else middle_of_unit(drop)
-
-
-def _core(part: Masses) -> tuple[int, int]:
-    """Keys between which an entry's mass lies: all of it, or the middle where a few rows lie far from the rest."""
-    low, high = int(part.low[0]), int(np.max(part.high))
-    share = np.cumsum(part.weight) / np.sum(part.weight)
-    inner_low = int(part.low[np.searchsorted(share, 0.01)])
-    inner_high = int(part.high[min(int(np.searchsorted(share, 0.99)), len(share) - 1)])
-    return (inner_low, inner_high) if (inner_high - inner_low + 1) * 16 < high - low else (low, high)
-
-
-def _cell_width(low: int, high: int, bits: int) -> int:
-    """log2 of the keys in a cell when 2^bits cells must cover low ... high."""
-    return max(0, (high - low).bit_length() - bits)
-
-
-def _occupied(keys: Keys, low: int, high: int, bits: int) -> int:
-    """Number of cells that hold a key."""
-    cells = (keys - np.uint64(low)) >> np.uint64(_cell_width(low, high, bits))
-    return 1 + int(np.count_nonzero(np.diff(cells)))
+def _cell_width(low: Keys, high: Keys, bits: Ints) -> Ints:
+    """log2 of the keys in a cell when 2^bits cells must cover low ... high, which lie in one entry."""
+    length = np.frexp((high - low).astype(np.float64))[1]
+    return np.asarray(np.maximum(length - bits, 0))
 
 
 def _lone_values(grid: Grid, masses: Masses) -> Keys:
