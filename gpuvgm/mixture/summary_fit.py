@@ -240,7 +240,7 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
     prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
     if config.continued and column.outcome is not None:
         fit = accelerated(cell_objective(engine, cells, prior), column.outcome.fit.posterior, config.search)
-        error = end_error(engine, prior, fit.posterior, cells)
+        error = search_error(engine, prior, fit.posterior, cells)
         return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
     begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
     stopping = config.stopping(cells.rows)
@@ -258,7 +258,7 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
             weight_threshold=config.weight_threshold,
             effort=config.search,
         )
-        error = end_error(engine, prior, search.fit.posterior, cells) if column.trusted else np.inf
+        error = search_error(engine, prior, search.fit.posterior, cells) if column.trusted else np.inf
         return replace(chosen, outcome=Outcome(search.fit, error, search=search))
     if config.checked == "end":
         error = end_error(engine, prior, fit.posterior, cells)
@@ -393,6 +393,11 @@ def blur(cells: Cells, posterior: Posterior) -> float:
     variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
     held = counts > 0.5
     return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
+
+
+def search_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) -> float:
+    """`end_error`; where the rows of every cell are equal, EM on the cells is EM on the rows but for their rounding."""
+    return end_error(engine, prior, posterior, cells) if np.any(cells.scatter) else blur(cells, posterior)
 
 
 def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) -> float:

@@ -16,7 +16,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
-from gpuvgm.mixture.search import Effort, SearchResult, cell_starts, coarse_cells, search_cells
+from gpuvgm.mixture.search import Effort, SearchResult, _lloyd_start, cell_starts, coarse_cells, search_cells
 from gpuvgm.mixture.statistics import _APART as APART
 from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics
 from gpuvgm.summary.grid import Frame, Masses, build_grid
@@ -227,6 +227,24 @@ def test_coarse_cells_keep_the_mass() -> None:
     assert coarse_cells(cells, len(cells.mean)) is cells
     assert coarse.rows == cells.rows
     assert np.sum(coarse.weight * coarse.mean) == pytest.approx(np.sum(cells.weight * cells.mean), rel=1e-12)
+
+
+def test_k_means_from_quantiles_is_a_fixed_point_of_k_means(column: tuple[Cells, Prior]) -> None:
+    cells, _ = column
+    start = _lloyd_start(cells, 4)
+    means = start.reference + start.first / start.counts
+    nearest = np.argmin(np.abs(cells.mean[:, None] - means), axis=1)
+    assert np.sum(start.counts) == cells.rows
+    for k in range(4):
+        near = nearest == k
+        assert np.average(cells.mean[near], weights=cells.weight[near]) == pytest.approx(means[k], abs=0.05)
+
+
+def test_k_means_from_quantiles_of_fewer_values_than_components() -> None:
+    cells, _ = cells_of(np.repeat([0.0, 100.0, 101.0], 500))
+    start = _lloyd_start(cells, 6)
+    np.testing.assert_array_equal(start.counts, [500, 500, 500])
+    np.testing.assert_allclose(start.second, 0.0, atol=1e-12)
 
 
 @pytest.mark.slow

@@ -111,6 +111,15 @@ def test_the_exact_algorithm_ends_on_the_rows_where_the_summary_ends(name: str) 
     assert exact.bound_with_fewer == summary.bound_with_fewer
 
 
+@pytest.mark.parametrize("effort", SEARCHED)
+def test_few_values_are_fitted_as_rows_are(effort: str) -> None:
+    x = np.random.default_rng(0).integers(0, 40, ROWS) ** 2.0
+    exact, summary = (fitted(x, algorithm=algorithm, effort=effort) for algorithm in ("exact", "summary"))
+    assert summary.fit.cells == len(np.unique(x))
+    assert summary.fit.fit_error < 1e-8
+    assert summary.fit.lower_bound == pytest.approx(exact.fit.lower_bound, abs=1e-4 * ROWS)
+
+
 def test_engines_reach_the_same_bound() -> None:
     x = shape("cents", ROWS)
     native, reference = (fitted(x, engine=engine, effort="best").fit for engine in ("auto", "reference"))
