@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from gpuvgm.engines.tables import Draw
 from gpuvgm.summary.grid import Floats
 
+COUNTERS = 1 << 14  # worked on at a time, so that they stay in the cache
+
 
 def philox_uniforms(draw: Draw, rows: int) -> Floats:
     """Uniforms of consecutive rows: the middles of their words' intervals of 2^-32."""
@@ -16,10 +18,13 @@ def philox_uniforms(draw: Draw, rows: int) -> Floats:
 
 def philox_words(draw: Draw, rows: int) -> NDArray[np.uint64]:
     """Words of consecutive rows: word row % 4 of Philox4x32-10 at counter row // 4."""
-    row = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
-    words = _philox(np.unique(row >> np.uint64(2)), draw.column, draw.seed)
-    at = (row >> np.uint64(2)) - (row[0] >> np.uint64(2) if rows else np.uint64(0))
-    return np.asarray(words[(row & np.uint64(3)).astype(np.int64), at.astype(np.int64)])
+    first, end = draw.first_row >> 2, (draw.first_row + rows + 3) >> 2
+    words = np.empty((end - first, 4), np.uint64)
+    for start in range(0, end - first, COUNTERS):
+        part = words[start : start + COUNTERS]
+        counter = np.arange(first + start, first + start + len(part), dtype=np.uint64)
+        part[:] = _philox(counter, draw.column, draw.seed).T
+    return words.ravel()[draw.first_row & 3 :][:rows]
 
 
 def _philox(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:

@@ -383,9 +383,7 @@ def test_too_many_categories_name_the_remedies() -> None:
     assert wide.inverse_transform(encoded).equals(rows)
 
 
-DOCUMENT = (
-    TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["a", "b", "a"])}).columns_["x"].to_json()
-)
+OF_TWO = TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["a", "b", "a"])}).columns_["x"]
 
 
 @pytest.mark.parametrize(
