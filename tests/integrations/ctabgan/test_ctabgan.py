@@ -329,6 +329,15 @@ def test_options_of_the_table_transformer(loans):
         DataTransformer(rows, nothing=1)
 
 
+@pytest.mark.parametrize("effort", ["research", "auto"])
+def test_many_categories_are_one_hot_whatever_the_effort(effort):
+    rows = pd.DataFrame({"code": [f"c{i % 300}" for i in range(600)]})
+    transformer = DataTransformer(rows, categorical_list=["code"], effort=effort)
+    transformer.fit()
+    assert transformer.output_info == [(300, "softmax")]
+    pd.testing.assert_frame_equal(transformer.inverse_transform(transformer.transform(rows))[0], rows)
+
+
 def test_empty_batches(transformer, loans):
     empty = transformer.transform(loans.iloc[:0])
     assert empty.shape == (0, transformer.output_dim)
