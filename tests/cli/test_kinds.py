@@ -158,3 +158,18 @@ def test_the_width_of_the_matrix_is_said(tmp_path):
     default = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "d.gpuvgm")
     assert "has 4 columns, the widest: few 3, name 1" in " ".join(default.stdout.split())
     assert "one-hot" not in default.stderr
+
+
+def test_infrequent_categories_may_share_a_column(tmp_path):
+    table = pa.table({"name": [f"n{i % 1_500}" for i in range(3_000)], "few": ["a", "b", "c"] * 1_000})
+    pq.write_table(table, tmp_path / "t.parquet")
+    invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--max-categories", "50")
+    described = document("info", tmp_path / "m.gpuvgm")
+    assert described["width"] == 53
+    name = described["columns"]["name"]
+    assert (name["encoding"], name["max_categories"], name["infrequent"]) == ("onehot", 50, 1_451)
+    assert [level["cell"] for level in name["levels"][48:51]] == [48, 49, 49]
+    broken = document(
+        "evaluate", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--min-level-agreement", "0.9", code=1
+    )["broken"]
+    assert any('column "name"' in text for text in broken)
