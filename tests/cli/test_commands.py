@@ -38,7 +38,7 @@ def test_the_commands_and_options_are_those_that_work():
             "precision",
             "inf",
             "unknown",
-            "max-categories",
+            "max_categories",
             "tails",
             "seed",
             "sample",
