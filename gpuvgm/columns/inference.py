@@ -81,12 +81,15 @@ class Recognised:
         Rows of the source, where they are known.
     least_share : float
         Share of the rows that each of few different numbers needs to be a category.
+    components : int or None
+        Components of the mixtures that scales are tried with; None: values are fitted as they are.
     """
 
     texts: bool = False
     identifiers: bool = False
     rows: int | None = None
     least_share: float = 0.0
+    components: int | None = None
 
 
 class Refuted(InputError):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
-from gpuvgm.columns.codecs import Codec, LogCodec, Number, OfText, codec_document, rows_for
+from gpuvgm.columns.codecs import LARGEST_EXPONENT, Codec, LogCodec, Number, OfText, codec_document, rows_for
 from gpuvgm.columns.codecs.texts import CLOCK_LETTERS, MOST_DIGITS
 from gpuvgm.columns.documents import Record, anything, number_type, text, text_type
 from gpuvgm.columns.documents import refuse as refuse_part
@@ -289,27 +289,30 @@ CODECS = {
 
 
 def check_codec(value: Any, where: str) -> None:
-    """A codec, and at most one logarithm around it."""
+    """A codec, and at most one function around it."""
     if isinstance(value, dict) and value.get("name") == "log":
         Record({"name": text, "inner": plain_codec, "low": anything})(value, where)
         low = value["low"]
         if low is not None:
             codec_value(value["inner"], low, f"{where}: low")
+    elif isinstance(value, dict) and value.get("name") == "asinh":
+        exponent = whole(-LARGEST_EXPONENT, LARGEST_EXPONENT)
+        Record({"name": text, "inner": plain_codec, "exponent": exponent})(value, where)
     else:
         plain_codec(value, where)
 
 
 def plain_codec(value: Any, where: str) -> None:
-    """A codec that is no logarithm."""
+    """A codec without a function around it."""
     name = value.get("name") if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in CODECS:
-        refuse_part(value, where, f"a codec ({', '.join(CODECS)} or log)")
+        refuse_part(value, where, f"a codec ({', '.join(CODECS)}, log or asinh)")
     CODECS[name](value, where)
 
 
 def codec_value(document: Mapping[str, Any], value: Any, where: str, *, infinite: bool = False) -> None:
     """A value in the unit of a codec, whose document was checked: a float for floats, else an integer of the type."""
-    inner = document["inner"] if document["name"] == "log" else document
+    inner = document.get("inner", document)
     if inner["name"] == "float":
         number(value, where)
         if math.isnan(value) or (math.isinf(value) and not infinite):

@@ -16,13 +16,16 @@ from gpuvgm.columns.base import MISSING, ColumnPlan, ColumnRequest, FitRecord
 from gpuvgm.columns.codecs import (
     Codec,
     CodecRules,
+    CurvedCodec,
     Number,
     UnreadText,
     codec_for,
     ends_of,
     read_column,
+    rounding_variance,
     rows_for,
     step_text,
+    with_asinh,
     with_learned_step,
     with_log,
     without_step,
@@ -212,6 +215,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         codec = with_learned_step(codec, sample, np.isfinite(numbers))
     if lowest is not None and lowest.value is not None:
         codec = with_log(codec, lowest.value)
+    if request.spec.asinh is not None:
+        codec = with_asinh(codec, request.spec.asinh)
     if codec != plain:
         numbers = _numbers_of(codec, modal, sample)
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
@@ -310,7 +315,7 @@ def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
         components=len(plan.seeds.centres),
         stopping=partial(Stopping.of, plan.config),
         random=partial(np.random.RandomState, plan.config.random_state),
-        prior=partial(prior_of, frame=plan.grid.frame, config=plan.config, least_variance=_rounding_variance(plan)),
+        prior=partial(prior_of, frame=plan.grid.frame, config=plan.config, least_variance=_least_variance(plan)),
         search=SEARCHES.get(plan.config.effort),
         weight_threshold=plan.config.weight_threshold,
     )
@@ -318,9 +323,23 @@ def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
     return ColumnFit(plan.grid, summary, (plan.seeds,), config, plan.refinements, plan.trusted, exact)
 
 
-def _rounding_variance(plan: NumberPlan) -> float:
-    """Variance of what rounding to the column's step does to a value: h^2 / 12, uniform over the step."""
-    return 0.0 if plan.config.effort == "research" else plan.codec.spacing**2 / 12
+def _least_variance(plan: NumberPlan) -> float:
+    """Variance that no component's is below, where it is the same everywhere."""
+    if plan.config.effort == "research" or isinstance(plan.codec, CurvedCodec):
+        return 0.0
+    return float(rounding_variance(plan.codec, np.zeros(1))[0])
+
+
+def _as_wide_as_steps(plan: NumberPlan, posterior: Posterior) -> Posterior:
+    """The posterior with no component narrower than what rounding to a step makes of its mean.
+
+    Where numbers are a function of the values this depends on the place, and EM knows nothing of it.
+    """
+    if plan.config.effort == "research" or not isinstance(plan.codec, CurvedCodec):
+        return posterior
+    frame = plan.grid.frame
+    least = rounding_variance(plan.codec, frame.invert(posterior.means)) * frame.scale**2
+    return replace(posterior, covariances=np.maximum(posterior.covariances, least))
 
 
 def plan_of(plan: NumberPlan, column: ColumnFit) -> NumberPlan:
@@ -354,7 +373,8 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
         cells=len(cells.mean),
         refinements=plan.refinements,
     )
-    return _column(plan, summary, _mixture(engine, plan, summary, cells, outcome.fit.posterior), record)
+    posterior = _as_wide_as_steps(plan, outcome.fit.posterior)
+    return _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
 
 
 def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:

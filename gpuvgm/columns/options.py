@@ -101,6 +101,7 @@ _OPTIONS: dict[str, _Option] = {
     "inf": _Option(NUMBERS, one_of("error", "missing")),
     "integer": _Option(NUMBERS, boolean, of_table=False),
     "log": _Option(NUMBERS, boolean, of_table=False),
+    "asinh": _Option(MIXTURE, positive | _OR_NONE, of_table=False),
     "clip": _Option(("general",), boolean, of_table=False),
     "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories), of_table=False),
     "unknown": _Option(("categorical",), one_of("error", "ignore")),

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import LogCodec
+from gpuvgm.columns.codecs import CurvedCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.text import category_text
@@ -162,7 +162,7 @@ def _literal(text: str) -> str:
 def _expected_points(column: MixtureColumn) -> tuple[Floats, Floats]:
     """Quantiles of every component within the column's range, and their weights, ascending."""
     x = column.means[:, None] + column.stds[:, None] * ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    if not isinstance(column.codec, LogCodec):
+    if not isinstance(column.codec, CurvedCodec):
         x = np.clip(x, column.minimum, column.maximum)
     weight = np.broadcast_to(column.weights[:, None] / _QUANTILES, x.shape).ravel()
     order = np.argsort(x, axis=None)
@@ -178,7 +178,7 @@ def _points(column: MixtureColumn, rows: Floats | Summary) -> tuple[Floats, Floa
         given = np.asarray(rows)
         if given.ndim != 1 or given.dtype.kind not in "biufmM":
             raise InputError(f'column "{column.name}": rows must be an array of one dimension that holds numbers')
-        if isinstance(column.codec, LogCodec):  # its modes are those of the logarithms
+        if isinstance(column.codec, CurvedCodec):  # its modes are those of the logarithms
             given = column.codec.encode(pa.array(given))
         x = np.sort(given[np.isfinite(given)]).astype(np.float64)
         weight = np.ones(len(x))

@@ -23,6 +23,7 @@ from gpuvgm.columns.inference import (
 )
 from gpuvgm.columns.options import (
     INFER,
+    MIXTURE,
     NUMBERS,
     Setting,
     Value,
@@ -44,6 +45,7 @@ Explain = Callable[[str], str | None]
 Stray = Callable[[], str | None]
 
 UNREAD = ("drop", "pass")
+SHAPES = {"asinh", "integer", "log", "modal"}  # options that leave no scale to choose
 #: Text with more different values than this is no list of codes: where nearly all are numbers, the others are strays.
 MANY_CODES = 100
 
@@ -64,9 +66,9 @@ class ColumnSpec:
     options : mapping
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
         standardize, tails, scale, floor, precision, n_components, weight_threshold, weight_concentration_prior,
-        max_iter, tol, tol_per_row, effort and modal; these and general columns have inf, integer and log; general ones
-        have clip; categorical ones have categories, unknown, max_categories and encoding; identifiers have regenerate.
-        Not to be modified.
+        max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer and log;
+        general ones have clip; categorical ones have categories, unknown, max_categories and encoding; identifiers have
+        regenerate. Not to be modified.
     """
 
     name: str
@@ -158,6 +160,12 @@ class ColumnSpec:
     def log(self) -> bool:
         """Whether the logarithm of the values is fitted."""
         return bool(self.options.get("log", False))
+
+    @property
+    def asinh(self) -> float | None:
+        """Size of the values where the fitted scale turns from a line to a logarithm; None: the values are fitted."""
+        size = self.options.get("asinh")
+        return None if size is None else float(size)  # type: ignore[arg-type]  # the option is a number
 
     @property
     def clip(self) -> bool:
@@ -348,7 +356,8 @@ def _settled(
     where = f'{source_name}: column "{spec.name}"'
     stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else _no_stray
     if spec.kind == INFER:
-        spec = _inferred(spec, column, where, stray, recognised)
+        found = _inferred(spec, column, where, stray, recognised)
+        spec = found if SHAPES & spec.options.keys() else _shaped(found, column, recognised)
     elif spec.kind in NUMBERS and not _holds_numbers(column, recognised):
         raise InputError(_no_number(spec, column.type, where) + _told(stray()))
     elif spec.kind == "categorical" and not is_category_type(column.type):
@@ -402,6 +411,25 @@ def _holds_numbers(column: Column, recognised: Recognised) -> bool:
     return recognised.texts and is_text_type(column.type) and form_of(column) is not None
 
 
+def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
+    """A column of numbers with the scale and the modal values that make it likeliest, where none were declared."""
+    if recognised.components is None or spec.kind not in MIXTURE or not is_number_type(column.type):
+        return spec
+    if is_datetime_type(column.type) or pa.types.is_null(column.type):
+        return spec
+    from gpuvgm.columns.scales import shape_of
+
+    given = [value for value in spec.modal if isinstance(value, (int, float))]
+    shape = shape_of(column, given, recognised.components)
+    options = dict(spec.options)
+    if shape.asinh is not None:
+        options["asinh"] = shape.asinh
+    if shape.modal:
+        options["modal"] = [*given, *shape.modal]
+    kind = "mixed" if options.get("modal") else spec.kind
+    return ColumnSpec(spec.name, kind, "; ".join(filter(None, (spec.reason, shape.reason))), options)
+
+
 def _with_spikes(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
     """A mixed column without modal values with those that the sample shows."""
     if is_datetime_type(column.type) or pa.types.is_decimal(column.type):
@@ -441,6 +469,9 @@ def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> Non
             f'{where} holds {type_name(type_)} values; option "log" is for amounts, not for dates, times and '
             "durations: leave it out, or convert the column to numbers first"
         )
+    if spec.asinh is not None and (spec.log or is_datetime_type(type_)):
+        beside = 'option "log"' if spec.log else f"{type_name(type_)} values"
+        raise InputError(f'{where}: option "asinh" is for amounts, and not for {beside}: leave one of them out')
     if spec.integer and not is_plain_number_type(type_) and not pa.types.is_null(type_):
         raise InputError(
             f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'

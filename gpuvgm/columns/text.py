@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categories import value_type
-from gpuvgm.columns.codecs import Codec, DatetimeCodec, DecimalCodec, LogCodec, Number
+from gpuvgm.columns.codecs import AsinhCodec, Codec, CurvedCodec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.columns.codecs.datetimes import step_of
 from gpuvgm.errors import printable
 from gpuvgm.io.arrow import type_of
@@ -76,6 +76,8 @@ def mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
     """A component's mean as a value; of log columns as the logarithm that it is."""
     if isinstance(column.codec, LogCodec):
         return f"exp({mean:.6g})"
+    if isinstance(column.codec, AsinhCodec):
+        return value_text(column.codec, column.codec.value(mean))
     if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
         return value_text(column.codec, column.codec.value(mean - column.codec.base))
     return number_beside(mean, sd)
@@ -97,7 +99,7 @@ def _decimals_beside(value: float, sd: float) -> int | None:
 
 def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
     """A difference of two numbers of a fitted column; of log columns of logarithms."""
-    if isinstance(column.codec, LogCodec):
+    if isinstance(column.codec, CurvedCodec):
         return f"{length:.{digits}g}"
     return length_text(column.type, length, digits)
 
@@ -108,7 +110,7 @@ def rounded_mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
     text = mean_text(column, mean, sd)
     if isinstance(column.codec, DatetimeCodec) and apart > _FRACTIONS_END:
         return text.partition("T")[0] if apart > _DAY else without_fractions(text)
-    if isinstance(column.codec, (DatetimeCodec, DecimalCodec, LogCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
+    if isinstance(column.codec, (DatetimeCodec, DecimalCodec, CurvedCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
         return text
     decimals = _decimals_beside(mean, sd)
     if decimals is not None:

@@ -1,4 +1,4 @@
-"""Logarithm, digamma and log-gamma of K-vectors from IEEE operations only.
+"""Logarithm, exponential, digamma and log-gamma from IEEE operations only.
 
 NumPy's and libm's versions change their last bit with the instruction set of the machine; a fit would then depend on
 where it ran. These use + - * / alone and are accurate to a few units in the last place.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,9 @@ _SHIFT = 10  # arguments are moved up by recurrence until the asymptotic series 
 _HUGE = 1e25  # from here on the product would overflow, and a shift changes nothing
 _STEPS = np.arange(float(_SHIFT))
 _ODD_RECIPROCALS = [1 / odd for odd in range(19, 0, -2)]
+LOG_2_PARTS = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # the first has trailing zeros
+_FURTHEST = 800.0  # the exponential is 0, or infinite, from here on
+_RECIPROCAL_FACTORIALS = [1 / factorial(n) for n in range(12, -1, -1)]
 
 
 def _log(x: Vector) -> Vector:
@@ -39,8 +43,25 @@ def _log(x: Vector) -> Vector:
     for coefficient in _ODD_RECIPROCALS:
         series *= q
         series += coefficient
-    # ln 2 in two parts: the first has trailing zeros, so that its product with the exponent is exact
-    return np.asarray(exponent * 6.93147180369123816490e-01 + (2 * f * series + exponent * 1.90821492927058770002e-10))
+    high, low_part = LOG_2_PARTS  # the product of the first with the exponent is exact
+    return np.asarray(exponent * high + (2 * f * series + exponent * low_part))
+
+
+def _exp(x: Vector) -> Vector:
+    """Exponential function; NaN of NaN.
+
+    A power of two times the Taylor series of what is left, at most half of ln 2.
+    """
+    x = np.clip(np.asarray(x, dtype=np.float64), -_FURTHEST, _FURTHEST)
+    power = np.rint(x * 1.4426950408889634)
+    high, low = LOG_2_PARTS
+    r = (x - power * high) - power * low
+    series = np.full_like(r, 1 / factorial(13))
+    for coefficient in _RECIPROCAL_FACTORIALS:
+        series *= r
+        series += coefficient
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.ldexp(series, np.nan_to_num(power).astype(np.int32)))
 
 
 def _digamma(x: Vector) -> Vector:
@@ -76,15 +97,16 @@ class Functions(NamedTuple):
     """The functions of one implementation."""
 
     log: Callable[[Vector], Vector]
+    exp: Callable[[Vector], Vector]
     digamma: Callable[[Vector], Vector]
     gammaln: Callable[[Vector], Vector]
 
 
 def _native() -> Functions:
-    """The C++ functions, of K-vectors alone: the same operations in the same order, in a twentieth of the time."""
+    """The C++ functions, of vectors alone: the same operations in the same order, in a twentieth of the time."""
     native = import_module("gpuvgm._native")
-    return Functions(native.log, native.digamma, native.gammaln)
+    return Functions(native.log, native.exp, native.digamma, native.gammaln)
 
 
-IN_NUMPY = Functions(_log, _digamma, _gammaln)
-log, digamma, gammaln = IN_NUMPY if find_spec("gpuvgm._native") is None else _native()
+IN_NUMPY = Functions(_log, _exp, _digamma, _gammaln)
+log, exp, digamma, gammaln = IN_NUMPY if find_spec("gpuvgm._native") is None else _native()

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import Codec, LogCodec
+from gpuvgm.columns.codecs import AsinhCodec, Codec, LogCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import ColumnModel, TableModel
@@ -321,7 +321,9 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
 
 
 def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
-    """Numbers of a codec as those of another one, and back; they differ for logarithms from other origins only."""
+    """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
+    if isinstance(codec, AsinhCodec) and isinstance(other, AsinhCodec) and codec.exponent != other.exponent:
+        return lambda x: other.curve(codec.linear(x)), lambda x: codec.curve(other.linear(x))
     if not isinstance(codec, LogCodec) or not isinstance(other, LogCodec) or codec.low == other.low:
         return np.asarray, np.asarray
     shift = (codec.low or 0) - (other.low or 0)  # in the columns' unit; ln(1 + x - low)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING, Coded, EncodingOptions, Slice
-from gpuvgm.columns.codecs import Codec, LogCodec
+from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
@@ -259,7 +259,7 @@ class NumberTrial:
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
     """Whether the fitted column knows the standard deviation of its values."""
-    return column.mixture is not None and not isinstance(column.codec, LogCodec)
+    return column.mixture is not None and not isinstance(column.codec, CurvedCodec)
 
 
 def _unit_before(column: MixtureColumn | GeneralColumn, plain: Codec) -> float:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from scipy.special import ndtr
 
 from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.codecs import Codec, LogCodec, Number
+from gpuvgm.columns.codecs import Codec, CurvedCodec, LogCodec, Number, plain
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
@@ -183,7 +183,7 @@ class NumberProfile:
 
 def plain_of(column: MixtureColumn | GeneralColumn) -> Codec:
     """The codec of a column's values: without the logarithm of log columns."""
-    return column.codec.inner if isinstance(column.codec, LogCodec) else column.codec
+    return plain(column.codec)
 
 
 def histogram_of(column: MixtureColumn | GeneralColumn, before: Pieces, after: Pieces) -> Histogram:
@@ -227,7 +227,7 @@ def _curves(column: MixtureColumn | GeneralColumn, binning: Binning, rows: float
     at = np.linspace(0, last, _POINTS * last + 1)
     ends = at - 0.5, at + 0.5  # a window of one bin around each point
     numbers = (np.interp(end, bins, _extended(binning.edges)) for end in ends)
-    if isinstance(column.codec, LogCodec):
+    if isinstance(column.codec, CurvedCodec):
         numbers = (column.codec.of_inner(end) for end in numbers)
     below, above = (ndtr((end - means) / column.stds[k, None]) for end in numbers)
     low, at, high = (np.interp(place, bins, _extended(binning.places)) for place in (ends[0], at, ends[1]))

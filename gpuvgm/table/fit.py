@@ -115,7 +115,13 @@ def _recognised(source: Source, settings: Settings) -> Callable[[ColumnSpec], Re
     def of_column(spec: ColumnSpec) -> Recognised:
         if spec.options.get("effort", settings["effort"]) == "research":
             return Recognised()
-        return Recognised(texts=True, identifiers=True, rows=source.rows, least_share=LEAST_VALUE_SHARE)
+        return Recognised(
+            texts=True,
+            identifiers=True,
+            rows=source.rows,
+            least_share=LEAST_VALUE_SHARE,
+            components=spec.fit_config(_config(settings)).n_components,
+        )
 
     return of_column
 
@@ -234,9 +240,14 @@ def _resumed(
     )
 
 
+def _config(settings: Settings) -> FitConfig:
+    """The table's settings of fits."""
+    return FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
+
+
 def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
     """What is asked for each column: the table's settings and its own."""
-    config = FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
+    config = _config(settings)
     every = settings.get("sample_rows") is None  # a step is checked on the rows that are read
     return [
         ColumnRequest(

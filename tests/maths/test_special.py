@@ -19,7 +19,7 @@ def functions(request: pytest.FixtureRequest) -> special.Functions:
         return special.IN_NUMPY
     if not native_is_built():
         pytest.skip("the C++ extension was not built")
-    return special.Functions(special.log, special.digamma, special.gammaln)
+    return special.Functions(special.log, special.exp, special.digamma, special.gammaln)
 
 
 @pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")

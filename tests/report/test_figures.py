@@ -100,7 +100,7 @@ def test_engines_agree(transformer: gpuvgm.TableTransformer, table: pa.Table, re
 
 
 def test_rows_of_components_without_a_mode_are_counted(table: pa.Table) -> None:
-    transformer = gpuvgm.TableTransformer(["Amount"], tails="clip").fit(table)
+    transformer = gpuvgm.TableTransformer({"Amount": "continuous"}, tails="clip").fit(table.select(["Amount"]))
     column, report = transformer.columns_["Amount"], transformer.evaluate(table)
     assert not np.all(column.active)
     assert column.mixture is not None

@@ -129,7 +129,8 @@ def test_engines_reach_the_same_bound() -> None:
 @pytest.mark.parametrize("effort", SEARCHED)
 def test_partial_fit_searches_again(effort: str) -> None:
     x = shape("cents", ROWS)
-    transformer = TableTransformer(effort=effort).fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
+    declared = {"x": "continuous"}
+    transformer = TableTransformer(declared, effort=effort).fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
     research = TableTransformer(effort="research").fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
     grown, whole = transformer.columns_["x"].fit, fitted(x, effort=effort).fit
     assert (grown.rows, grown.effort) == (ROWS, effort)
@@ -141,7 +142,11 @@ def test_partial_fit_searches_again(effort: str) -> None:
 def test_a_column_may_have_an_effort_of_its_own() -> None:
     table = {"a": shape("lognormal", ROWS), "b": shape("lognormal", ROWS)}
     for effort, other in (("auto", "research"), ("best", "auto"), ("research", "best")):
-        columns = TableTransformer({"a": {"effort": other}}, effort=effort).fit(table).columns_
+        columns = (
+            TableTransformer({"a": {"kind": "continuous", "effort": other}, "b": "continuous"}, effort=effort)
+            .fit(table)
+            .columns_
+        )
         assert [columns[name].fit.effort for name in "ab"] == [other, effort]
         for name, own in (("a", other), ("b", effort)):
             assert columns[name].fit.lower_bound == fitted(table[name], effort=own).fit.lower_bound

@@ -46,7 +46,7 @@ def encode_row_by_row(column: MixtureColumn, x: np.ndarray, uniforms: np.ndarray
         ("cents", "continuous", (None,)),
         ("t3 returns", "continuous", (None,)),
         ("70 % zeros", "continuous", (None,)),
-        ("70 % zeros", {}, (0.0, None)),
+        ("70 % zeros", "mixed", (0.0, None)),
         ("1e12 +- 1", "continuous", (None,)),
         ("integers", "continuous", (None,)),
         ("integers", {"modal": [7, None, -3]}, (7.0, None, -3.0)),
@@ -77,7 +77,7 @@ def test_onehot_matrix_equals_the_formula(
 def test_order_is_by_falling_frequency_with_missing_among_the_modes() -> None:
     x = shape("cents", 20_000)
     x[::3] = np.nan
-    column = TableTransformer().fit({"x": x}).columns_["x"]
+    column = TableTransformer({"x": "continuous"}).fit({"x": x}).columns_["x"]
     assert column.mixture is not None
     counts = np.array([np.isnan(x).sum(), *column.mixture.active_counts])[list(column.order)]
     assert np.all(np.diff(counts) <= 0)

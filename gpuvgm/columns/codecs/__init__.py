@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, on_host, to_numpy
+from gpuvgm.columns.codecs.asinh import AsinhCodec
 from gpuvgm.columns.codecs.base import Codec, CodecRules, Number
+from gpuvgm.columns.codecs.curves import CurvedCodec, plain, rounding_variance, unit_of
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
@@ -26,8 +28,10 @@ from gpuvgm.io.arrow import is_datetime_type, is_text_type, type_of
 from gpuvgm.summary.grid import Floats
 
 __all__ = [
+    "AsinhCodec",
     "Codec",
     "CodecRules",
+    "CurvedCodec",
     "DatetimeCodec",
     "DecimalCodec",
     "FloatCodec",
@@ -41,16 +45,21 @@ __all__ = [
     "codec_of",
     "ends_of",
     "holds_whole_steps",
+    "plain",
     "read_column",
+    "rounding_variance",
     "rows_for",
     "scalar_of",
     "step_text",
+    "unit_of",
+    "with_asinh",
     "with_learned_step",
     "with_log",
     "with_value",
     "without_step",
 ]
 
+LARGEST_EXPONENT = 1000  # of an asinh
 _DEFAULTS = {
     "integer": (False,),
     "step": (None, 1),
@@ -122,6 +131,12 @@ def with_log(codec: Codec, minimum: Number) -> LogCodec:
     return LogCodec(codec, None if minimum > 0 else minimum)
 
 
+def with_asinh(codec: Codec, size: float) -> AsinhCodec:
+    """The codec with asinh(x / 2^n) around it, 2^n the power of two nearest to a size in the column's values."""
+    exponent = int(np.rint(np.log2(size)))
+    return AsinhCodec(codec, min(max(exponent, -LARGEST_EXPONENT), LARGEST_EXPONENT))
+
+
 def codec_document(codec: Codec) -> dict[str, Any]:
     """JSON-able form of a codec."""
     document: dict[str, Any] = {"name": codec.name}
@@ -149,11 +164,12 @@ def codec_of(document: Mapping[str, Any]) -> Codec:
     """
     given = dict(document)
     name = given.pop("name")
-    if name == LogCodec.name:
+    curved = {kind.name: kind for kind in (AsinhCodec, LogCodec)}
+    if name in curved:
         inner = codec_of(given.pop("inner"))
-        if isinstance(inner, LogCodec):
+        if isinstance(inner, CurvedCodec):
             raise ValueError("a logarithm of a logarithm")
-        return LogCodec(inner, **given)
+        return curved[name](inner, **given)
     form = given.pop("text", None)
     kind = {kind.name: kind for kind in (FloatCodec, IntegerCodec, DatetimeCodec, DecimalCodec)}[name]
     codec: Codec = kind(**given)
@@ -164,7 +180,7 @@ def codec_of(document: Mapping[str, Any]) -> Codec:
 
 def holds_whole_steps(codec: Codec) -> bool:
     """Whether decoded values are rounded to whole units: of integers, datetimes and decimals, and where asked for."""
-    inner = codec.inner if isinstance(codec, LogCodec) else codec
+    inner = plain(codec)
     return inner.integer if isinstance(inner, FloatCodec) else True
 
 
@@ -189,7 +205,7 @@ def ends_of(codec: Codec, values: Column, numbers: Floats, low: float, high: flo
     """
     if low > high:
         return None
-    rounded = isinstance(codec, LogCodec) or max(-low, high) >= 2.0**53
+    rounded = isinstance(codec, CurvedCodec) or max(-low, high) >= 2.0**53
     if not rounded or isinstance(codec, FloatCodec) or str(values.type) != codec.type:
         return codec.value(low), codec.value(high)
     return min(_own_values(values, numbers == low)), max(_own_values(values, numbers == high))
@@ -236,7 +252,7 @@ def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column
 
 def scalar_of(codec: Codec, value: Number) -> Any:
     """A value in the column's own unit as an Arrow scalar of the column's type, exactly."""
-    inner = codec.inner if isinstance(codec, LogCodec) else codec
+    inner = plain(codec)
     if isinstance(inner, FloatCodec):
         return on_host(replace(inner, integer=False, step=None).decode(np.array([value], np.float64)))[0]
     shifted: Codec = replace(inner, base=int(value), step=1)  # type: ignore[type-var]  # all codecs are dataclasses

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled
 from gpuvgm.columns.codecs.base import Codec
+from gpuvgm.columns.codecs.curves import CurvedCodec, plain
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.logarithms import LogCodec
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -40,7 +40,7 @@ def with_learned_step(codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDAr
     ordinary : ndarray of shape (rows,), bool
         Rows of the sample with a number that is neither missing, nor infinite, nor modal.
     """
-    assert not isinstance(codec, LogCodec)
+    assert not isinstance(codec, CurvedCodec)
     if isinstance(codec, FloatCodec):
         numbers = np.concatenate([np.empty(0), *map(codec.encode, sample.chunks)])
         step = None if codec.integer else _step_of_floats(np.unique(numbers[ordinary]), codec)
@@ -67,8 +67,8 @@ def _integers(codec: Codec, chunk: pa.Array[Any]) -> Any:
 
 def without_step(codec: Codec) -> Codec:
     """The codec without the step that was learned."""
-    if isinstance(codec, LogCodec):
-        return replace(codec, inner=without_step(codec.inner))
+    if isinstance(codec, CurvedCodec):
+        return replace(codec, inner=without_step(codec.inner))  # type: ignore[type-var]
     return replace(codec, step=None if isinstance(codec, FloatCodec) else 1)  # type: ignore[type-var]
 
 
@@ -117,7 +117,7 @@ def _decimal_text(step: Fraction) -> str:
 
 def step_text(codec: Codec) -> str:
     """The step as people write it; "" for a codec without one."""
-    inner = codec.inner if isinstance(codec, LogCodec) else codec
+    inner = plain(codec)
     if isinstance(inner, FloatCodec):
         return "1" if inner.integer else inner.step or ""
     if isinstance(inner, DatetimeCodec):

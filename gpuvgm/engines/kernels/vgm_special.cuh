@@ -1,4 +1,4 @@
-// Logarithm, digamma and log-gamma of K-vectors: the operations of gpuvgm/mixture/special.py one by one, hence the same
+// Logarithm, exponential, digamma and log-gamma: the operations of gpuvgm/mixture/special.py one by one, hence the same
 // bits.
 #pragma once
 #include "vgm_math.cuh"
@@ -11,6 +11,8 @@ namespace gpuvgm {
 namespace {
 
 constexpr double HALF_LOG_2_PI = 0.5 * 1.8378770664093453;
+constexpr double LOG_2_HIGH = 6.93147180369123816490e-01;  // has trailing zeros
+constexpr double LOG_2_LOW = 1.90821492927058770002e-10;
 constexpr double HUGE_ARGUMENT = 1e25;  // from here on the product would overflow, and a shift changes nothing
 constexpr int SHIFT = 10;               // arguments are moved up by recurrence until the asymptotic series hold
 
@@ -22,11 +24,31 @@ GPUVGM_FN double log_of(double x) {
         power -= 1;
     }
     const double f = (mantissa - 1) / (mantissa + 1), q = f * f, exponent = power;
-    double series = 1.0 / 21;
-    for (int odd = 19; odd > 0; odd -= 2) {
-        series = series * q + 1.0 / odd;
+    const double reciprocals[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11,
+                                  1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3,  1.0};
+    double series = reciprocals[0];
+    for (int i = 1; i < 11; ++i) {
+        series = series * q + reciprocals[i];
     }
-    return exponent * 6.93147180369123816490e-01 + (2 * f * series + exponent * 1.90821492927058770002e-10);
+    return exponent * LOG_2_HIGH + (2 * f * series + exponent * LOG_2_LOW);
+}
+
+GPUVGM_FN double exp_of(double x) {
+    if (x != x) {
+        return x;
+    }
+    x = x < -800.0 ? -800.0 : (x > 800.0 ? 800.0 : x);
+    const double power = rint(x * 1.4426950408889634);
+    const double r = (x - power * LOG_2_HIGH) - power * LOG_2_LOW;
+    const double reciprocals[] = {
+        // of the factorials of 13 to 0
+        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+        1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
+    double series = reciprocals[0];
+    for (int i = 1; i < 14; ++i) {
+        series = series * r + reciprocals[i];
+    }
+    return ldexp(series, (int)power);
 }
 
 GPUVGM_CALL double digamma_of(double x) {

@@ -205,6 +205,7 @@ NB_MODULE(_native, m) {
     using namespace nb::literals;
     m.doc() = "Row loops of the native engine, and functions of K-vectors.";
     m.def("log", &each<log_of>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.");
+    m.def("exp", &each<exp_of>, "x"_a, "Exponential function; see gpuvgm.mixture.special.");
     m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.mixture.special.");
     m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.mixture.special.");
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");

@@ -1,0 +1,61 @@
+"""Columns whose numbers are logarithmic far from zero and linear near to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gpuvgm.columns.codecs.base import Codec
+from gpuvgm.columns.codecs.curves import CurvedCodec
+from gpuvgm.mixture.special import LOG_2_PARTS, exp, log
+from gpuvgm.summary.grid import Floats
+
+_LARGE = 2.0**28  # from here on asinh(t) is ln(2 t) to the last bit
+
+
+@dataclass(frozen=True, slots=True)
+class AsinhCodec(CurvedCodec):
+    """Columns whose numbers are asinh(x / 2^exponent); decimals count with their decimal point.
+
+    Values far above 2^exponent become their logarithms but for a constant, those far below -2^exponent the opposites
+    of theirs; values in between are nearly as they are. Every finite value has a number.
+
+    Parameters
+    ----------
+    inner : Codec
+        The column without the function.
+    exponent : int
+        Of two: where the function turns from a line to a logarithm.
+    """
+
+    inner: Codec
+    exponent: int
+    name: ClassVar[str] = "asinh"
+
+    def curve(self, numbers: Floats) -> Floats:
+        """Inverse hyperbolic sine, ln(t + sqrt(t^2 + 1)) for t >= 0; the same bits on every processor."""
+        size = np.abs(numbers)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            t = size * 2.0**-self.exponent
+            large = t > _LARGE
+            near = np.where(large, 1.0, t)
+            doublings = np.where(large, 1 - self.exponent, 0)
+            argument = np.where(large, size, near + np.sqrt(near * near + 1.0))
+            y = (log(np.ascontiguousarray(argument)) + doublings * LOG_2_PARTS[0]) + doublings * LOG_2_PARTS[1]
+        return np.copysign(np.where(np.isinf(numbers), np.inf, y), numbers)
+
+    def linear(self, numbers: Floats) -> Floats:
+        """Hyperbolic sine, times 2^exponent."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            root = exp(
+                np.ascontiguousarray(0.5 * np.abs(numbers))
+            )  # its square may be infinite where the result is not
+            half = 2.0 ** (self.exponent - 1)
+            size = half * root * root - half / root / root
+        return np.copysign(size, numbers)
+
+    def slope(self, numbers: Floats) -> Floats:
+        """Hyperbolic cosine, times 2^exponent."""
+        return np.asarray(np.cosh(numbers) * 2.0**self.exponent)

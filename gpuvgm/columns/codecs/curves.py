@@ -1,0 +1,163 @@
+"""What codecs have in common whose numbers are a curved function of the values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.columns.codecs.arrays import power_of_ten
+from gpuvgm.columns.codecs.base import Bools, Codec, Number
+from gpuvgm.columns.codecs.decimals import DecimalCodec
+from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.summary.grid import Floats
+
+ROUNDING = 2.0**-49  # of numbers and of the values that they are taken of, there and back
+
+
+class CurvedCodec:
+    """A codec around another one, whose numbers are a function of the values; they are made on the host."""
+
+    __slots__ = ()
+    host_only: ClassVar[bool] = True
+
+    if TYPE_CHECKING:
+
+        @property
+        def inner(self) -> Codec:
+            """The column without the function."""
+
+    @property
+    def type(self) -> str:
+        """Arrow type of the column."""
+        return self.inner.type
+
+    @property
+    def base(self) -> int:
+        """Always 0."""
+        return 0
+
+    @property
+    def limits(self) -> tuple[Number, Number]:
+        """Least and largest value that the column can hold."""
+        return self.inner.limits
+
+    @property
+    def origin(self) -> Number:
+        """What values are counted from, in the column's own unit."""
+        return 0
+
+    @property
+    def unit(self) -> float:
+        """How many of the column's own units make 1: decimals count with their decimal point."""
+        return unit_of(self.inner)
+
+    @property
+    def shifted(self) -> Codec:
+        """The inner codec with its base at the origin, so that differences from there are exact."""
+        if isinstance(self.inner, FloatCodec):
+            return self.inner
+        return replace(self.inner, base=int(self.origin))  # type: ignore[type-var]  # all codecs are dataclasses
+
+    def curve(self, numbers: Floats) -> Floats:
+        """The function, of values counted from the origin."""
+        raise NotImplementedError
+
+    def linear(self, numbers: Floats) -> Floats:
+        """The inverse of `curve`; infinite where it is too large for a float."""
+        raise NotImplementedError
+
+    def slope(self, numbers: Floats) -> Floats:
+        """Derivative of `linear`, which is positive."""
+        raise NotImplementedError
+
+    @property
+    def spacing(self) -> float:
+        """Always 0: functions of equal steps are not equally far apart."""
+        return 0.0
+
+    def off_step(self, column: Column, numbers: Floats) -> Bools | None:
+        """Rows whose value, not the function of it, is no multiple of the step; see `Codec.off_step`."""
+        if getattr(self.inner, "step", None) in (None, 1):
+            return None
+        column = on_host(column)
+        return self.inner.off_step(column, self.inner.encode(column))
+
+    def encode(self, column: Column) -> Floats:
+        """Numbers of a column, on the host; NaN for missing values."""
+        numbers = self.shifted.encode(on_host(column))
+        if isinstance(self.inner, FloatCodec) and self.origin:
+            with np.errstate(over="ignore"):
+                numbers = numbers - self.origin
+        return self.curve(numbers / self.unit)
+
+    def of_inner(self, numbers: Floats) -> Floats:
+        """Numbers of numbers of the inner codec."""
+        return self.curve((numbers + float(self.inner.base - self.origin)) / self.unit)
+
+    def decode(self, numbers: Floats) -> Column:
+        """Values of numbers on the host, rounded and kept within the type's range."""
+        return self.shifted.decode(self._values(to_numpy(numbers)))
+
+    def _values(self, numbers: Floats) -> Floats:
+        """Numbers of `shifted`; none too large for a float."""
+        with np.errstate(over="ignore", under="ignore"):
+            linear = self.linear(numbers) * self.unit
+            if isinstance(self.inner, FloatCodec):
+                linear = np.clip(linear + self.origin, *self.inner.limits)
+        return np.asarray(linear)
+
+    def value(self, number: float) -> Number:
+        """The value of a number."""
+        linear = float(self._values(np.array([number]))[0])
+        low, high = self.limits
+        if np.isinf(linear):
+            return high if linear > 0 else low
+        return min(max(self.shifted.value(linear), low), high)
+
+    def number(self, value: Number) -> float:
+        """The number of a value."""
+        shifted = self.shifted.number(value)
+        if isinstance(self.inner, FloatCodec):
+            shifted -= self.origin
+        return float(self.curve(np.array([shifted / self.unit]))[0])
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What a number's error comes to where the function is flattest; see `Codec.value_error`."""
+        ends = self.number(low), self.number(high)
+        error += ROUNDING * (1 + max(map(abs, ends)))
+        linear = float(np.max(self.slope(np.array(ends)))) * float(np.expm1(error)) * self.unit
+        size = max(abs(float(low)), abs(float(high)))
+        return self.inner.value_error(linear + ROUNDING * size, low, high)
+
+    def parse(self, given: object) -> Number:
+        """A value, not its number, as the inner codec reads it."""
+        return self.inner.parse(given)
+
+    def equals(self, column: Column, value: Number) -> Bools:
+        """Rows that hold exactly the value."""
+        return self.inner.equals(on_host(column), value)
+
+    def show(self, value: Number) -> str:
+        """The value, not its number."""
+        return self.inner.show(value)
+
+
+def unit_of(codec: Codec) -> float:
+    """How many of a column's own units make 1."""
+    return power_of_ten(codec.scale) if isinstance(codec, DecimalCodec) else 1.0
+
+
+def rounding_variance(codec: Codec, numbers: Floats) -> Floats:
+    """Variance of what rounding to the column's step does to numbers: h^2 / 12, uniform over the step; or 0."""
+    if not isinstance(codec, CurvedCodec):
+        return np.full(len(numbers), codec.spacing**2 / 12)
+    with np.errstate(over="ignore"):
+        return np.asarray((codec.inner.spacing / codec.unit / codec.slope(numbers)) ** 2 / 12)
+
+
+def plain(codec: Codec) -> Codec:
+    """The codec of a column's values, without the function around it."""
+    return codec.inner if isinstance(codec, CurvedCodec) else codec

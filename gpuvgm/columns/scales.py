@@ -1,0 +1,229 @@
+"""Scale and spikes of a column of numbers: what makes a mixture of a few Gaussians likeliest for a sample of it.
+
+Amounts of money need most components for the long tail of their values, and none for that of their logarithms.
+Candidates are compared by the log-likelihood of values that they were not fitted to, in the unit of the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import logsumexp, ndtr
+
+from gpuvgm.columns.codecs import (
+    AsinhCodec,
+    Codec,
+    CodecRules,
+    CurvedCodec,
+    codec_for,
+    rounding_variance,
+    unit_of,
+    with_asinh,
+    with_learned_step,
+)
+from gpuvgm.config import FitConfig
+from gpuvgm.engines import get_engine
+from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
+from gpuvgm.mixture.em import AcceleratedEM, Objective
+from gpuvgm.mixture.posterior import Posterior, prior_of
+from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary.summary import Cells
+
+LEAST_VALUES = 200
+MOST_VALUES = 1 << 12  # one half is fitted to, the other decides
+LEAST_TAIL = 2.4  # of the outermost 0.5 % in quartile ranges; 1.9 for a Gaussian, 4.2 for an exponential distribution
+LEAST_STEPS = 16  # in the median: shorter columns are counts, whose logarithms are few far apart values
+LEAST_GAIN, LEAST_MORE = 5e-3, 1e-3  # nats a row: over the plain scale, over another one
+ITERATIONS, QUIET = 20, 1e-4
+FAR_BELOW = 8  # a scale that is a logarithm for all values turns so far below the smallest
+MOST_SPIKES = 8
+LEAST_ZEROS = 1e-3  # of the rows
+LEAST_SPIKE = 0.02  # of the rows
+LEAST_SPIKE_RATIO = 3  # to what the mixture gives to the value
+LEAST_SPIKE_GAIN = 0.02  # nats a row: a spike costs a one-hot column
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What suits a column.
+
+    Parameters
+    ----------
+    asinh : float or None
+        Size of the values where the scale turns from a line to a logarithm; None for the plain scale.
+    modal : tuple of int or float
+        Values so much more frequent than their neighbours that they get cells of their own.
+    reason : str
+        Why, in words; "" where there is nothing to say.
+    """
+
+    asinh: float | None = None
+    modal: tuple[int | float, ...] = ()
+    reason: str = ""
+
+
+def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], components: int) -> Shape:
+    """Scale and modal values of a column of numbers or decimals.
+
+    Parameters
+    ----------
+    sample : pyarrow.ChunkedArray
+        Values of a sample of its rows.
+    modal : sequence of int or float
+        Values that have cells of their own already.
+    components : int
+        Components that the mixture will have.
+    """
+    codec = codec_for("", sample.type, sample, CodecRules())
+    numbers = _numbers_of(codec, sample)
+    codec = with_learned_step(codec, sample, np.isfinite(numbers))
+    numbers = np.sort(_numbers_of(codec, sample))
+    numbers = numbers[np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])]
+    if len(numbers) < LEAST_VALUES:
+        return Shape()
+    is_zero = numbers == codec.number(0)
+    zeros = float(np.mean(is_zero))
+    best, gain = _best(codec, numbers[~is_zero], components)
+    curved, spikes = isinstance(best.codec, AsinhCodec), np.empty(0)
+    if curved and zeros >= LEAST_ZEROS:
+        spikes = numbers[is_zero][:1]
+    elif zeros:
+        best = _Trial.on(best.codec, numbers, components)
+    if isinstance(sample.type, pa.Decimal128Type):
+        spikes = spikes[:0]  # their modal values are text
+    more = _spikes(best, codec, numbers, MOST_SPIKES)
+    more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(modal))]
+    if len(more):
+        spikes = np.concatenate((spikes, more))
+        best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
+    return _told(codec, best.codec, gain, spikes, numbers)
+
+
+def _numbers_of(codec: Codec, sample: pa.ChunkedArray[Any]) -> Floats:
+    return np.concatenate([np.empty(0), *(codec.encode(chunk) for chunk in sample.chunks)])
+
+
+def _told(plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:
+    """What was found, with the reasons."""
+    size, reasons = None, []
+    if isinstance(codec, AsinhCodec):
+        size = 2.0**codec.exponent
+        reasons.append(f"fitted as asinh(x / {size:g}), likelier by {gain:.2g} nats a row")
+    modal = tuple(plain.value(spike) for spike in spikes.tolist())
+    shares = [np.mean(numbers == spike) for spike in spikes]
+    shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(modal, shares, strict=True)]
+    if shown:
+        reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
+    return Shape(size, modal, "; ".join(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A mixture fitted to some numbers on one scale.
+
+    Parameters
+    ----------
+    codec : Codec
+        The scale.
+    frame : Frame
+        Coordinates of the mixture.
+    posterior : Posterior
+        The mixture; no component is narrower than the rounding of the values.
+    """
+
+    codec: Codec
+    frame: Frame
+    posterior: Posterior
+
+    @classmethod
+    def on(cls, codec: Codec, numbers: Floats, components: int) -> _Trial:
+        """Mixture on the scale of a codec; the numbers are those of the plain one, ascending."""
+        placed = _on_scale(codec, numbers)
+        frame, config = Frame.around(placed), FitConfig(n_components=components)
+        y, counts = np.unique(frame.apply(placed), return_counts=True)
+        weight, none = counts.astype(np.float64), np.zeros(len(y))
+        cells = Cells(y, weight, none, none.astype(np.int64), none.astype(np.int64), none)
+        least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, none[:1])[0])
+        prior = prior_of(*mean_and_variance(y, weight, none), frame, config, least)
+        below = np.cumsum(weight) - weight / 2
+        part = np.unique((below * components / cells.rows).astype(np.int64), return_inverse=True)[1]  # of equal mass
+        held = np.bincount(part, weight)
+        order = np.argsort(-held, kind="stable")  # stick-breaking weights want the largest first
+        centres = np.bincount(part, weight * y) / held
+        start = hard_start(y, weight, none, np.argsort(order)[part], centres[order])
+        objective = Objective(over_cells(get_engine(), cells), prior, cells.rows)
+        posterior = AcceleratedEM(objective, start).run(ITERATIONS, QUIET).best.posterior
+        assert posterior is not None  # statistics of one feature always have one
+        widest = rounding_variance(codec, frame.invert(posterior.means)) * frame.scale**2
+        return cls(codec, frame, replace(posterior, covariances=np.maximum(posterior.covariances, widest)))
+
+    def log_density(self, numbers: Floats) -> Floats:
+        """Logarithm of the density of numbers of the plain scale, in their unit."""
+        placed = _on_scale(self.codec, numbers)
+        means, variances = self.posterior.means[:, None], self.posterior.covariances[:, None]
+        parts = -0.5 * (self.frame.apply(placed) - means) ** 2 / variances - 0.5 * np.log(2 * np.pi * variances)
+        density = logsumexp(parts, axis=0, b=self.posterior.weights[:, None]) + np.log(self.frame.scale)
+        if isinstance(self.codec, CurvedCodec):
+            density -= np.log(self.codec.slope(placed) * self.codec.unit)
+        return np.asarray(density)
+
+    def below(self, numbers: Floats) -> Floats:
+        """Distribution function at numbers of the plain scale."""
+        y = self.frame.apply(_on_scale(self.codec, numbers))
+        each = ndtr((y - self.posterior.means[:, None]) / np.sqrt(self.posterior.covariances[:, None]))
+        return np.asarray(self.posterior.weights @ each)
+
+
+def _on_scale(codec: Codec, numbers: Floats) -> Floats:
+    """Numbers of the plain scale as numbers of a codec around it."""
+    return codec.of_inner(numbers) if isinstance(codec, CurvedCodec) else numbers
+
+
+def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float]:
+    """The likeliest scale of numbers, which ascend, and what it gains over the plain one in nats a row."""
+    few = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
+    learnt, tested = few[::2], few[1::2]
+    anywhere = np.log(1 / len(few)) - np.log(max(few[-1] - few[0], np.finfo(float).tiny))  # one row may lie anywhere
+    best = _Trial.on(codec, learnt, components)
+    first = reached = float(np.mean(np.logaddexp(best.log_density(tested), anywhere)))
+    for size in _sizes(codec, few):
+        trial = _Trial.on(with_asinh(codec, size), learnt, components)
+        likelihood = float(np.mean(np.logaddexp(trial.log_density(tested), anywhere)))
+        if likelihood > reached + (LEAST_GAIN if reached == first else LEAST_MORE):
+            best, reached = trial, likelihood
+    return best, reached - first
+
+
+def _sizes(codec: Codec, numbers: Floats) -> list[float]:
+    """Sizes where a scale may turn into a logarithm, the largest first; none for columns that need no such scale."""
+    low, lower, middle, upper, high = np.quantile(numbers, [0.005, 0.25, 0.5, 0.75, 0.995])
+    if not max(high - middle, middle - low) > LEAST_TAIL * (upper - lower):
+        return []
+    unit = unit_of(codec)
+    values = np.abs(numbers + codec.base) / unit
+    smallest, small, size = np.quantile(values[values > 0], [0.001, 0.05, 0.5])
+    if size < LEAST_STEPS * codec.spacing / unit:
+        return []
+    return [float(size), float(small), float(smallest) / FAR_BELOW]
+
+
+def _spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
+    """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
+    distinct, counts = np.unique(numbers, return_counts=True)
+    shares = counts / len(numbers)
+    found = np.argsort(-shares, kind="stable")[:most]
+    found = found[shares[found] >= LEAST_SPIKE]
+    if len(distinct) < 2 or not len(found):
+        return np.empty(0)
+    between = (distinct[1:] + distinct[:-1]) / 2
+    low, high = np.append(2 * distinct[0] - between[0], between), np.append(between, 2 * distinct[-1] - between[-1])
+    if codec.spacing:
+        low, high = distinct - codec.spacing / 2, distinct + codec.spacing / 2
+    p = shares[found]
+    q = np.clip(trial.below(high[found]) - trial.below(low[found]), 1e-12, 1 - 1e-12)
+    gain = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+    return np.asarray(distinct[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > LEAST_SPIKE_GAIN)])

@@ -1,0 +1,133 @@
+"""Scale and modal values: chosen where they make the rows likelier, and nowhere else."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from scipy.special import ndtr
+
+from gpuvgm import TableTransformer, load
+from gpuvgm.columns.scales import MOST_SPIKES, shape_of
+from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.errors import InputError
+
+ROWS = 20_000
+
+
+def shape(values: Any, modal: tuple[float, ...] = ()) -> Any:
+    """What is found for a column."""
+    return shape_of(pa.chunked_array([pa.array(values)]), modal, 10)
+
+
+def draws() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(draws().normal(100, 5, ROWS), id="normal"),
+        pytest.param(draws().random(ROWS), id="uniform"),
+        pytest.param(np.r_[draws().normal(-5, 1, ROWS), draws().normal(5, 1, ROWS)], id="two modes"),
+        pytest.param(draws().poisson(3, ROWS), id="counts"),
+        pytest.param(draws().lognormal(3, 1, 100), id="few"),
+        pytest.param(np.full(ROWS, 3.5), id="constant"),
+        pytest.param(np.full(ROWS, np.nan), id="missing"),
+    ],
+)
+def test_most_columns_stay_as_they_are(values: Any) -> None:
+    found = shape(values)
+    assert (found.asinh, found.modal, found.reason) == (None, (), "")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_amounts_are_fitted_as_logarithms(sign: int) -> None:
+    values = sign * np.round(draws().lognormal(3, 1.5, ROWS), 2)
+    found = shape(values)
+    assert found.asinh is not None and found.asinh < np.median(np.abs(values))
+    assert "likelier by" in found.reason
+    assert shape(values[::-1]) == found == shape(draws().permutation(values))
+    texts = pa.array([Decimal(f"{value:.2f}") for value in values])
+    assert shape(texts).asinh == found.asinh
+
+
+def test_debts_and_credits_share_a_scale() -> None:
+    sign = np.where(draws().random(ROWS) < 0.3, -1, 1)
+    assert shape(sign * draws().lognormal(6, 1, ROWS)).asinh is not None
+    assert shape(draws().standard_cauchy(ROWS)).asinh is not None
+
+
+def test_zeros_beside_logarithms_and_spikes_are_modal() -> None:
+    random = draws()
+    amounts = np.round(random.lognormal(3, 1.5, ROWS), 2)
+    assert shape(np.where(random.random(ROWS) < 0.01, 0.0, amounts)).modal == (0.0,)
+    prices = np.where(random.random(ROWS) < 0.06, 9.99, amounts)
+    assert shape(prices).modal == (9.99,)
+    assert shape(prices, (9.99,)).modal == ()
+    spiky = random.normal(50, 10, ROWS)
+    spiky[: ROWS // 2] = np.repeat(np.arange(45.0, 55.0), ROWS // 20)
+    assert len(shape(spiky).modal) == MOST_SPIKES
+
+
+def test_the_mixture_agrees_with_payments() -> None:
+    """Kolmogorov-Smirnov agreement of the fitted mixture with the column's rows, modal values included."""
+    table = pa.Table.from_batches([mixed_table_rows(0, 50_000, 1)]).select(["amount", "balance"])
+    transformer = TableTransformer(random_state=0).fit(table)
+    for name, column in transformer.columns_.items():
+        values, counts = np.unique(table[name].drop_null().to_numpy(), return_counts=True)
+        numbers = column.codec.of_inner(values + 0.005)
+        below = column.weights @ ndtr((numbers - column.means[:, None]) / column.stds[:, None])
+        zeros = counts[values == 0].sum() / counts.sum()
+        fitted = (1 - zeros) * below + zeros * (values >= 0)
+        assert np.max(np.abs(np.cumsum(counts) / counts.sum() - fitted)) < 0.01
+        assert column.modal_values[0] == 0
+        assert "asinh" in transformer.schema_[name].reason
+
+
+def test_rows_come_back_equal_and_no_mode_is_narrower_than_a_step(tmp_path: Any) -> None:
+    table = pa.Table.from_batches([mixed_table_rows(0, 20_000, 3)]).select(["amount", "balance"])
+    transformer = TableTransformer(random_state=0).fit(table)
+    encoded = transformer.transform(table)
+    back = pa.table(transformer.inverse_transform(encoded))
+    assert back.select(table.column_names).cast(table.schema).equals(table)
+    for column in transformer.columns_.values():
+        narrow = 0.01 / column.codec.slope(column.means[column.active]) / np.sqrt(12)
+        assert np.all(column.stds[column.active] >= narrow * (1 - 1e-12))
+    transformer.save(tmp_path / "model.gpuvgm")
+    loaded = load(tmp_path / "model.gpuvgm")
+    assert loaded.schema_ == transformer.schema_
+    assert pa.table(loaded.transform(table)).equals(pa.table(encoded))
+
+
+def test_what_the_sample_does_not_show_comes_back() -> None:
+    """Zeros, and values of the other sign, of a column whose first rows are amounts."""
+    amounts = np.round(draws().lognormal(3, 1.5, ROWS), 2)
+    transformer = TableTransformer({"x": {"asinh": 0.125}}, random_state=0)
+    frame = pd.DataFrame({"x": np.r_[amounts, 0.0, -5.25, -amounts.max()]})
+    back = transformer.inverse_transform(transformer.fit_transform(frame))
+    pd.testing.assert_frame_equal(back, frame)
+
+
+def test_who_declares_a_kind_or_research_is_left_alone() -> None:
+    frame = pd.DataFrame({"x": np.round(draws().lognormal(3, 1.5, 4_000), 2)})
+    for arguments in ({"columns": {"x": "continuous"}}, {"columns": {"x": {"modal": [1.0]}}}, {"effort": "research"}):
+        fitted = TableTransformer(random_state=0, **arguments).fit(frame)
+        assert fitted.columns_["x"].codec.name == "float"
+    fitted = TableTransformer({"x": {"asinh": 2.0}}, random_state=0, effort="research").fit(frame)
+    assert fitted.columns_["x"].codec.exponent == 1
+
+
+def test_a_scale_for_what_has_none_is_refused() -> None:
+    days = pd.DataFrame({"x": pd.date_range("2020-01-01", periods=50)})
+    with pytest.raises(InputError, match='"asinh" is for amounts'):
+        TableTransformer({"x": {"kind": "continuous", "asinh": 1.0}}).fit(days)
+    amounts = pd.DataFrame({"x": np.arange(1.0, 51.0)})
+    with pytest.raises(InputError, match='not for option "log"'):
+        TableTransformer({"x": {"asinh": 1.0, "log": True}}).fit(amounts)
+    with pytest.raises(InputError, match="asinh"):
+        TableTransformer({"x": {"asinh": 0}}).fit(amounts)
