@@ -68,6 +68,11 @@ def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None =
     return option(name, text, LIMITS, min=0, max=largest, metavar=metavar, show_default=False)
 
 
+def _most(name: str, of: str) -> Any:
+    """An option of validate."""
+    return option(name, f"Largest share of {of}.", LIMITS, min=0, max=1, metavar="SHARE")
+
+
 def main() -> NoReturn:
     """Run the command line; SIGTERM and SIGHUP clear up as Ctrl-C does."""
     interruptions.listen(_end)
@@ -376,6 +381,54 @@ def evaluate(
         write_bytes(target, json_text(document).encode())
     if page is not None:
         write_bytes(page, found.to_html(title=f"Round trip of {PurePath(source).name}").encode())
+    return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
+
+
+@command
+def validate(
+    terminal: Terminal,
+    source: Source,
+    *,
+    model: Model,
+    memory: Memory = None,
+    max_invalid_share: Annotated[float, _most("--max-invalid-share", "values outside the training range")] = 0.001,
+    max_off_step_share: Annotated[float, _most("--max-off-step-share", "values that are off the step")] = 0.001,
+    max_unknown_share: Annotated[float, _most("--max-unknown-share", "values that are no category")] = 0.0,
+    max_shares: Annotated[float, _most("--max-shares", "rows with another category, modal or missing value")] = 0.1,
+    max_ks: Annotated[
+        float, option("--max-ks", "Largest Kolmogorov-Smirnov distance to the training rows.", LIMITS, min=0, max=1)
+    ] = 0.1,
+    max_mean_shift: Annotated[
+        float, option("--max-mean-shift", "Largest distance of the mean, in sd.", LIMITS, min=0, metavar="SD")
+    ] = 0.25,
+    max_tail_ratio: Annotated[
+        float, option("--max-tail-ratio", "Largest factor between the shares of outermost rows.", LIMITS, min=1)
+    ] = 10.0,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> Outcome:
+    """Judge whether a table could be one of those that a model was fitted to.
+
+    The exit code is 1 when a column breaks a limit.
+    """
+    from gpuvgm.columns.text import counted
+
+    limits = {
+        "max_invalid_share": max_invalid_share,
+        "max_off_step_share": max_off_step_share,
+        "max_unknown_share": max_unknown_share,
+        "max_shares": max_shares,
+        "max_ks": max_ks,
+        "max_mean_shift": max_mean_shift,
+        "max_tail_ratio": max_tail_ratio,
+    }
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
+        found = transformer.validate(source)
+    broken = found.broken(limits)
+    document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
+    view = [f"{source}: {counted(found.rows, 'row')}", found.to_text(limits)]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 

@@ -29,6 +29,8 @@ from gpuvgm.columns.base import (
 from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, step_text, with_value
 from gpuvgm.columns.coverage import Coverage, modes_of_tails
 from gpuvgm.columns.documents import Record, anything, listed, optional, text
+from gpuvgm.columns.landmarks import DOCUMENT as LANDMARKS
+from gpuvgm.columns.landmarks import Landmarks
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     ORDINARY,
@@ -97,8 +99,9 @@ DOCUMENT = Record(
         "maximum": anything,
         "fit": FIT,
         "wide_scalars": boolean,
+        "landmarks": optional(LANDMARKS),
     },
-    frozenset({"modal_counts", "wide_scalars"}),
+    frozenset({"modal_counts", "wide_scalars", "landmarks"}),
 )
 
 
@@ -231,6 +234,8 @@ class MixtureColumn(NumericColumn):
         How the fit went.
     wide_scalars : bool
         Whether scalars are always float64, since float32 would not bring the column's multiples of a step back.
+    landmarks : Landmarks or None
+        Where the ordinary training values lay; None where there was none, or an older version fitted the column.
 
     Raises
     ------
@@ -250,8 +255,16 @@ class MixtureColumn(NumericColumn):
     maximum: Number | None
     fit: FitRecord
     wide_scalars: bool = False
+    landmarks: Landmarks | None = None
     has_cells: ClassVar[bool] = True
-    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "minimum", "maximum", "modal_counts", "wide_scalars")
+    without_meaning: ClassVar[tuple[str, ...]] = (
+        "fit",
+        "minimum",
+        "maximum",
+        "modal_counts",
+        "wide_scalars",
+        "landmarks",
+    )
 
     def __post_init__(self) -> None:
         table = self.draw_table() if self.rules.precision == "float32" else None
@@ -403,6 +416,7 @@ class MixtureColumn(NumericColumn):
             "maximum": self.maximum,
             "fit": asdict(self.fit),
             **({"wide_scalars": True} if self.wide_scalars else {}),
+            **({} if self.landmarks is None else {"landmarks": asdict(self.landmarks)}),
         }
 
     @classmethod
@@ -425,6 +439,7 @@ class MixtureColumn(NumericColumn):
             maximum=document["maximum"],
             fit=FitRecord(**document["fit"]),
             wide_scalars=document.get("wide_scalars", False),
+            landmarks=None if (marks := document.get("landmarks")) is None else Landmarks.from_json(marks),
         )
         tails = 0 if column.mixture is None else len(column.mixture.tails)
         cells = len(modal) + len(column.active_components) + tails
@@ -637,12 +652,19 @@ def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArra
     modal = np.zeros(column.width, np.bool_)
     modal[column.cell_positions()[: len(column.modal_values)]] = True
     inside: NDArray[np.bool_] = beside(modal, cell)[cell]
+    inside |= within_range(column, numbers)
+    return inside
+
+
+def within_range(column: MixtureColumn, numbers: Floats) -> NDArray[np.bool_]:
+    """Rows whose number lies in the training range of the ordinary values, with the tolerance of `within_bounds`."""
     if column.minimum is None or column.maximum is None:
-        return inside
+        nowhere: NDArray[np.bool_] = namespace_of(numbers).zeros(len(numbers), np.bool_)
+        return nowhere
     low, high = column.codec.number(column.minimum), column.codec.number(column.maximum)
     base = column.codec.base
     tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
     tolerance += SCALAR_STEP * max(high - low, column.scalar_step / SCALAR_STEP)
     numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
-    inside |= (numbers >= low - tolerance) & (numbers <= high + tolerance)
+    inside: NDArray[np.bool_] = (numbers >= low - tolerance) & (numbers <= high + tolerance)
     return inside

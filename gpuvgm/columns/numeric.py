@@ -33,6 +33,7 @@ from gpuvgm.columns.codecs import (
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
 from gpuvgm.columns.coverage import Coverage, Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.landmarks import Landmarks
 from gpuvgm.columns.numbers import ordinary_numbers, range_of
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
@@ -374,7 +375,8 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
         refinements=plan.refinements,
     )
     posterior = _as_wide_as_steps(plan, outcome.fit.posterior)
-    return _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
+    column = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
+    return replace(column, landmarks=Landmarks.of(cells, plan.grid.frame))
 
 
 def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:

@@ -33,7 +33,7 @@ from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, joined, restore
-from gpuvgm.report import ModelDistance, Report, evaluate_table, model_distance
+from gpuvgm.report import ModelDistance, Report, Validation, evaluate_table, model_distance, validate_table
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
@@ -674,6 +674,32 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         check_columns(table, model)
         with self._run("evaluate", table, partial(Need.evaluate, _chosen(table, self._fitted().names))) as run:
             return replace(evaluate_table(model, table, run), reasons=self.schema_.reasons)
+
+    def validate(self, source: Any) -> Validation:
+        """Judge whether a table could be one of those that the model was fitted to, without the training rows.
+
+        For tables that were decoded or generated: values outside the training range, off the step or of no category,
+        shares of categories, modal and missing values, quantiles, mean and tails. Nothing is clipped or rounded before.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+
+        Returns
+        -------
+        Validation
+            Figures of every column; `broken` says what is wrong.
+
+        Raises
+        ------
+        InputError
+            For a table without rows, and for columns of other types than were fitted.
+        """
+        model, table = self._fitted(), open_source(source)
+        check_columns(table, model)
+        with self._run("validate", table, partial(Need.evaluate, _chosen(table, model.names))) as run:
+            return validate_table(model, table, run)
 
     def distance_to(self, other: TableTransformer) -> ModelDistance:
         """How far this model is from another one of the same columns, as a fit on a sample from that on all rows.

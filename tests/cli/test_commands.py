@@ -79,6 +79,10 @@ def test_the_commands_and_options_are_those_that_work():
             "report",
             "html",
         },
+        "validate": {
+            *{*machine, *memory, "model", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
+            *{"max_shares", "max_ks", "max_mean_shift", "max_tail_ratio"},
+        },
         "info": set(),
         "doctor": set(),
         "serve": {

@@ -1,0 +1,376 @@
+"""Whether a table could be one of those that a model was fitted to, judged without the training rows.
+
+Counts alone are taken of the rows, so that the figures do not depend on blocks, threads or order. Everything is judged
+as it comes in: nothing is encoded, clipped or rounded before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import on_host
+from gpuvgm.columns.base import MISSING
+from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
+from gpuvgm.columns.codecs import step_text
+from gpuvgm.columns.continuous import MixtureColumn, within_range
+from gpuvgm.columns.landmarks import TAILS
+from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError
+from gpuvgm.execution.context import Run
+from gpuvgm.io import Block, Source
+from gpuvgm.io.arrow import type_of
+from gpuvgm.mixture.accumulate import mean_and_variance
+from gpuvgm.report.text import Row, aligned
+from gpuvgm.summary.grid import Frame, Grid, Masses, build_grid
+from gpuvgm.summary.summary import Summary
+
+LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
+
+#: What is wrong with a table that breaks them; see `Validation.broken`.
+LIMITS: Mapping[str, float] = {
+    "max_invalid_share": 0.001,
+    "max_off_step_share": 0.001,
+    "max_unknown_share": 0.0,
+    "max_shares": 0.1,
+    "max_ks": 0.1,
+    "max_mean_shift": 0.25,
+    "max_tail_ratio": 10.0,
+}
+_WORDS = {
+    "max_invalid_share": "share of values outside the training range is",
+    "max_off_step_share": "share of values that are no multiples of {step} is",
+    "max_unknown_share": "share of values that are no category is",
+    "max_shares": "shares of categories, modal and missing values differ by",
+    "max_ks": "Kolmogorov-Smirnov distance to the training rows is",
+    "max_mean_shift": "mean is off, in sd of the training rows, by",
+    "max_tail_ratio": "outermost rows are more, or fewer, by a factor of",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnValidation:
+    """How a column of a table agrees with the training rows; None where a figure has no meaning.
+
+    Parameters
+    ----------
+    kind : str
+        The column's kind.
+    rows : int
+        All rows.
+    invalid_rows : int
+        Values outside the training range, values that are missing where none was, and infinite ones.
+    off_step_rows : int or None
+        Values that are no multiples of the step of all training values.
+    unknown_rows : int or None
+        Values that are no category.
+    shares : float
+        Half the sum of the differences between the shares of categories, or of modal, missing and other values.
+    ks : float or None
+        Kolmogorov-Smirnov distance to the ordinary training values, at some thirty of their quantiles.
+    mean_shift : float or None
+        Distance of the mean from theirs, in their standard deviations, on the scale that was fitted.
+    tail_ratio : float or None
+        Largest factor between the shares of rows in the outermost 0.1 % and 1 % of theirs, on either side, and these.
+    """
+
+    kind: str
+    rows: int
+    invalid_rows: int
+    off_step_rows: int | None
+    unknown_rows: int | None
+    shares: float
+    ks: float | None
+    mean_shift: float | None
+    tail_ratio: float | None
+    step: str = ""
+
+    @property
+    def judged(self) -> dict[str, float | None]:
+        """Figures by the name of their limit."""
+        rows = max(self.rows, 1)
+        return {
+            "max_invalid_share": self.invalid_rows / rows,
+            "max_off_step_share": None if self.off_step_rows is None else self.off_step_rows / rows,
+            "max_unknown_share": None if self.unknown_rows is None else self.unknown_rows / rows,
+            "max_shares": self.shares,
+            "max_ks": self.ks,
+            "max_mean_shift": self.mean_shift,
+            "max_tail_ratio": self.tail_ratio,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Whether a table could be one of those that a model was fitted to; `str` gives a verdict and a table.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the table.
+    columns : dict of str to ColumnValidation
+        The columns that are encoded, in the model's order.
+    """
+
+    rows: int
+    columns: Mapping[str, ColumnValidation]
+
+    def broken(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
+        """What is wrong, as sentences that name the column; empty where nothing is.
+
+        Parameters
+        ----------
+        limits : mapping of str to float, optional
+            Wins over `LIMITS`: the shares of values outside the training range, off the step and of no category
+            ("max_invalid_share", "max_off_step_share": 0.001, "max_unknown_share": 0), "max_shares" and "max_ks" (0.1),
+            "max_mean_shift" (0.25 sd) and "max_tail_ratio" (10). None is no limit.
+
+        Raises
+        ------
+        InputError
+            For a limit of another name.
+        """
+        chosen: dict[str, float | None] = {**LIMITS, **(limits or {})}
+        for name in chosen:
+            if name not in LIMITS:
+                raise InputError(f'no limit is called "{name}": choose from {", ".join(LIMITS)}')
+        found = []
+        for name, column in self.columns.items():
+            for limit, value in column.judged.items():
+                most = chosen[limit]
+                if value is not None and most is not None and not value <= most:
+                    words = _WORDS[limit].format(step=column.step)
+                    found.append(f'column "{name}": {words} {value:.3g}, but may be {most:g}')
+        return found
+
+    def verdict(self, limits: Mapping[str, float | None] | None = None) -> str:
+        """One line: how many columns agree with the model, and which do not."""
+        broken = self.broken(limits)
+        wrong = [name for name in self.columns if any(text.startswith(f'column "{name}": ') for text in broken)]
+        good = len(self.columns) - len(wrong)
+        line = f"{good} of {len(self.columns)} columns {'agrees' if good == 1 else 'agree'} with the model"
+        return f"{line}; look at {', '.join(wrong)}" if wrong else line
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        return {"rows": self.rows, "columns": {name: asdict(column) for name, column in self.columns.items()}}
+
+    def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
+        """A verdict by these limits, and a table for people, 80 columns wide."""
+        titles = ["invalid", "off step", "unknown", "shares", "KS", "mean, sd", "tails"]
+        rows: list[Row] = []
+        for name, column in self.columns.items():
+            counts = (column.invalid_rows, column.off_step_rows, column.unknown_rows)
+            figures = (column.shares, column.ks, column.mean_shift, column.tail_ratio)
+            cells = ["" if count is None else f"{count:,}" for count in counts]
+            rows.append((name, [*cells, *("" if figure is None else f"{figure:.2g}" for figure in figures)]))
+        return "\n\n".join([self.verdict(limits), "\n".join(aligned(titles, rows))])
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What is counted of a column; merging is commutative to the last bit.
+
+    Parameters
+    ----------
+    rows, invalid, off_step, unknown : int
+        Rows, as in `ColumnValidation`.
+    cells : ndarray of int64
+        Rows of each category, or of each modal value, missing and then all others.
+    below : ndarray of int64
+        Ordinary rows below each landmark.
+    summary : Summary or None
+        Of the ordinary rows.
+    """
+
+    rows: int
+    invalid: int
+    off_step: int
+    unknown: int
+    cells: NDArray[np.int64]
+    below: NDArray[np.int64]
+    summary: Summary | None = None
+
+    def merge(self, other: _Counts) -> _Counts:
+        """Counts of both sets of rows."""
+        merged: dict[str, Any] = {}
+        for part in fields(self):
+            one, more = getattr(self, part.name), getattr(other, part.name)
+            merged[part.name] = one.merge(more) if hasattr(one, "merge") else None if one is None else one + more
+        return _Counts(**merged)
+
+
+class _NumberCheck:
+    """Counts of a column of numbers, and what they say."""
+
+    def __init__(self, engine: Engine, column: Any) -> None:
+        self._engine, self._column = engine, column
+        self._marks = getattr(column, "landmarks", None)
+        self._grid = None if self._marks is None else _grid(np.array([self._marks.mean, *self._marks.numbers]))
+
+    def count(self, values: pa.Array[Any]) -> _Counts:
+        """Counts of consecutive rows."""
+        column, codec = self._column, self._column.codec
+        numbers, which = ordinary_numbers(codec, column.modal_values, values)
+        ordinary, infinite = np.isfinite(numbers), np.isinf(numbers)
+        modal = np.full(len(numbers), -1) if which is None else which
+        missing = ~ordinary & ~infinite & (modal < 0)
+        cell = np.where(missing, len(column.modal_values), np.where(modal < 0, len(column.modal_values) + 1, modal))
+        invalid = infinite | ordinary & ~_within(column, numbers)
+        if MISSING not in column.modal_values:
+            invalid |= missing
+        off = codec.off_step(values, numbers)
+        marks = () if self._marks is None else self._marks.numbers
+        place = np.searchsorted(np.array(marks), numbers[ordinary], side="right")
+        return _Counts(
+            rows=len(numbers),
+            invalid=int(np.count_nonzero(invalid)),
+            off_step=0 if off is None else int(np.count_nonzero(off & ordinary)),
+            unknown=0,
+            cells=np.bincount(cell, minlength=len(column.modal_values) + 2).astype(np.int64),
+            below=np.cumsum(np.bincount(place, minlength=len(marks) + 1))[:-1].astype(np.int64),
+            summary=None if self._grid is None else self._engine.summarise(numbers, self._grid),
+        )
+
+    def judge(self, counts: _Counts) -> ColumnValidation:
+        """The counts beside the training rows."""
+        column = self._column
+        trained = np.zeros(len(counts.cells))
+        held = [*getattr(column, "modal_counts", ()), 0]
+        trained[: len(held)] = held
+        if MISSING in column.modal_values:  # missing rows are counted behind the modal values
+            trained[[column.modal_values.index(MISSING), -2]] = trained[[-2, column.modal_values.index(MISSING)]]
+        trained[-1] = max(column.fit.rows - np.sum(trained), 0)
+        step = step_text(column.codec)
+        return ColumnValidation(
+            kind=column.kind,
+            rows=counts.rows,
+            invalid_rows=counts.invalid,
+            off_step_rows=counts.off_step if step else None,
+            unknown_rows=None,
+            shares=_apart(counts.cells, trained),
+            **self._distances(counts),
+            step=step,
+        )
+
+    def _distances(self, counts: _Counts) -> dict[str, float | None]:
+        marks, ordinary = self._marks, int(counts.cells[-1])
+        if marks is None or counts.summary is None or not counts.summary.ordinary:
+            return {"ks": None, "mean_shift": None, "tail_ratio": None}
+        cells, shares = counts.summary.cells(), np.array(marks.shares)
+        mean = mean_and_variance(cells.mean, cells.weight, cells.scatter)[0]
+        shift = abs(float(counts.summary.grid.frame.invert(np.array([mean]))[0]) - marks.mean)
+        found = counts.below / max(ordinary, 1)
+        ratios = [1.0]
+        for share, below in zip(shares.tolist(), counts.below.tolist(), strict=True):
+            for tail, rows in ((share, below), (1 - share, ordinary - below)):
+                if tail <= 2 * TAILS[-1] and tail * ordinary >= LEAST_EXPECTED:
+                    ratios.append(max((rows + 1) / (tail * ordinary + 1), (tail * ordinary + 1) / (rows + 1)))
+        return {
+            "ks": float(np.max(np.abs(found - shares), initial=0.0)),
+            "mean_shift": shift / marks.sd if marks.sd else (0.0 if shift == 0 else np.inf),
+            "tail_ratio": max(ratios),
+        }
+
+
+class _CategoryCheck:
+    """Counts of a categorical column, and what they say."""
+
+    def __init__(self, engine: Engine, column: Any) -> None:
+        self._column = column
+        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+
+    def count(self, values: pa.Array[Any]) -> _Counts:
+        """Counts of consecutive rows."""
+        found = self._index.find(values)
+        missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
+        unknown = found < 0
+        cells = np.bincount(np.where(unknown, len(self._column.categories), found))
+        cells.resize(len(self._column.categories) + 1, refcheck=False)
+        invalid, foreign = np.count_nonzero(unknown & missing), np.count_nonzero(unknown & ~missing)
+        return _Counts(len(found), int(invalid), 0, int(foreign), cells.astype(np.int64), np.zeros(0, np.int64))
+
+    def judge(self, counts: _Counts) -> ColumnValidation:
+        """The counts beside the training rows."""
+        apart = _apart(counts.cells, np.array([*self._column.counts, 0]))
+        return ColumnValidation(
+            self._column.kind, counts.rows, counts.invalid, None, counts.unknown, apart, None, None, None
+        )
+
+
+def _grid(numbers: Any) -> Grid:
+    """Cells around the landmarks."""
+    frame = Frame.around(numbers)
+    return build_grid(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
+
+
+def _within(column: Any, numbers: Any) -> NDArray[np.bool_]:
+    """Rows in the training range."""
+    if isinstance(column, MixtureColumn):
+        return within_range(column, numbers)
+    return np.asarray((numbers >= column.low) & (numbers <= column.high))
+
+
+def _apart(counts: Any, trained: Any) -> float:
+    """Total variation distance between two sets of counts."""
+    shares, others = counts / max(np.sum(counts), 1), trained / max(np.sum(trained), 1)
+    return float(np.sum(np.abs(shares - others)) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _TableCounts:
+    rows: int
+    columns: dict[str, _Counts]
+
+    def merge(self, other: _TableCounts) -> _TableCounts:
+        """Counts of both sets of rows."""
+        columns = {name: counts.merge(other.columns[name]) for name, counts in self.columns.items()}
+        return _TableCounts(self.rows + other.rows, columns)
+
+
+def _count_block(checks: Mapping[str, Any], block: Block) -> _TableCounts:
+    batch = block.batch
+    return _TableCounts(block.rows, {name: check.count(on_host(batch.column(name))) for name, check in checks.items()})
+
+
+def validate_table(model: TableModel, source: Source, run: Run) -> Validation:
+    """Judge a table in one scan over its rows.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted model.
+    source : Source
+        The rows.
+    run : Run
+        Where and how.
+
+    Raises
+    ------
+    InputError
+        For a table without rows, and for columns of other types than were fitted.
+    """
+    engine = get_engine(run.here.engine)
+    checks = dict(_checks(model, source, engine))
+    counts = run.executor.map_merge(partial(_count_block, checks), run.blocks(source, [*checks]), _TableCounts.merge)
+    if counts is None or counts.rows == 0:
+        raise InputError(f"{source.name}: there are no rows to validate")
+    return Validation(counts.rows, {name: check.judge(counts.columns[name]) for name, check in checks.items()})
+
+
+def _checks(model: TableModel, source: Source, engine: Engine) -> Iterator[tuple[str, Any]]:
+    types = source.schema
+    for column in model.encoded:
+        column.refuse_type(source.name, types.field(column.name).type)
+        yield column.name, (_CategoryCheck if column.kind == "categorical" else _NumberCheck)(engine, column)

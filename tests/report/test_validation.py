@@ -1,0 +1,143 @@
+"""Wrong tables are found without the training rows, and those of the same kind as the training rows agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from gpuvgm import TableTransformer, load
+from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.errors import InputError
+from tests.cli.running import invoke
+
+ROWS = 20_000
+NAMES = ["amount", "balance", "quantity", "city", "channel", "score", "rate", "when"]
+
+
+def rows(first: int, seed: int = 5) -> pa.Table:
+    return pa.Table.from_batches([mixed_table_rows(first, ROWS, seed)]).select(NAMES)
+
+
+def put(table: pa.Table, name: str, values: Any) -> pa.Table:
+    """The table with other values in a column."""
+    at, type_ = table.schema.get_field_index(name), table.schema.field(name).type
+    return table.set_column(at, pa.field(name, type_), pa.array(values, type_))
+
+
+def of(table: pa.Table, name: str) -> Any:
+    return table[name].combine_chunks()
+
+
+def clipped(table: pa.Table) -> pa.Table:
+    low, high = np.quantile(of(table, "amount"), [0.0, 0.99])
+    return put(table, "amount", np.clip(of(table, "amount"), low, round(high, 2)))
+
+
+def swapped(table: pa.Table) -> pa.Table:
+    return put(put(table, "amount", of(table, "score").to_numpy().round(2)), "score", of(table, "amount"))
+
+
+def off_step(table: pa.Table) -> pa.Table:
+    return put(table, "rate", pc.add(of(table, "rate"), pa.scalar(Decimal("0.0001"))).cast(pa.decimal128(9, 4)))
+
+
+def without_zeros(table: pa.Table) -> pa.Table:
+    balance = of(table, "balance")
+    return put(table, "balance", pc.if_else(pc.equal(balance, 0.0), 50.0, balance))
+
+
+def a_year_later(table: pa.Table) -> pa.Table:
+    return put(table, "when", pc.add(of(table, "when"), pa.scalar(365 * 86_400 * 10**6, pa.duration("us"))))
+
+
+WRONG: dict[str, tuple[str, Callable[[pa.Table], pa.Table]]] = {
+    "beyond the range": ("score", lambda t: put(t, "score", 100 * of(t, "score").to_numpy())),
+    "a wrong unit": ("amount", lambda t: put(t, "amount", of(t, "amount").to_numpy() / 8)),
+    "swapped columns": ("amount", swapped),
+    "shifted": ("score", lambda t: put(t, "score", np.minimum(of(t, "score").to_numpy() + 8, 99.0))),
+    "clipped": ("amount", clipped),
+    "an unknown category": ("city", lambda t: put(t, "city", ["Atlantis", *of(t, "city").to_pylist()[1:]])),
+    "categories in other shares": ("channel", lambda t: put(t, "channel", ["web"] * ROWS)),
+    "a broken step": ("rate", off_step),
+    "off the cents": ("balance", lambda t: put(t, "balance", pc.multiply(of(t, "balance"), 1.0001))),
+    "no zeros": ("balance", without_zeros),
+    "missing values": ("score", lambda t: put(t, "score", [None] * 100 + of(t, "score").to_pylist()[100:])),
+    "infinite values": ("score", lambda t: put(t, "score", [np.inf] * 100 + of(t, "score").to_pylist()[100:])),
+    "a narrow spread": ("score", lambda t: put(t, "score", 50 + (of(t, "score").to_numpy() - 50) / 2)),
+    "another year": ("when", a_year_later),
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "payments.gpuvgm"
+    TableTransformer({"city": "categorical", "quantity": "continuous"}, random_state=0).fit(rows(0)).save(path)
+    return path
+
+
+def test_the_training_rows_agree_to_the_last_digit(model: Path) -> None:
+    found = load(model).validate(rows(0))
+    assert found.broken() == []
+    assert str(found).startswith("8 of 8 columns agree with the model\n")
+    for column in found.columns.values():
+        assert column.invalid_rows == 0
+        assert not column.off_step_rows
+        assert not column.unknown_rows
+        assert column.shares == 0
+        assert column.ks is None or column.ks < 1e-3
+        assert column.mean_shift is None or column.mean_shift < 1e-9
+        assert column.tail_ratio is None or column.tail_ratio < 1.1
+
+
+def test_new_rows_and_decoded_ones_agree(model: Path) -> None:
+    transformer = load(model)
+    assert transformer.validate(rows(10**6)).broken() == []
+    assert transformer.validate(transformer.inverse_transform(transformer.transform(rows(0)))).broken() == []
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_tables_are_named(model: Path, tmp_path: Path, wrong: str) -> None:
+    name, spoil = WRONG[wrong]
+    pq.write_table(spoil(rows(10**6)), tmp_path / "wrong.parquet")
+    told = invoke("validate", tmp_path / "wrong.parquet", "--model", model, "--json", code=1).stdout
+    assert any(text.startswith(f'column "{name}": ') for text in json.loads(told)["broken"])
+
+
+def test_a_verdict_names_the_columns_first(model: Path, tmp_path: Path) -> None:
+    pq.write_table(WRONG["swapped columns"][1](rows(10**6)), tmp_path / "wrong.parquet")
+    told = invoke("validate", tmp_path / "wrong.parquet", "--model", model, code=1).stdout
+    assert told.splitlines()[1] == "6 of 8 columns agree with the model; look at amount, score"
+
+
+@pytest.mark.parametrize("settings", [{"block_rows": 1_000}, {"engine": "reference"}, {"threads": 3}])
+def test_figures_do_not_depend_on_blocks_engines_or_threads(model: Path, settings: dict[str, Any]) -> None:
+    wrong = WRONG["a narrow spread"][1](rows(10**6))
+    assert load(model).set_params(**settings).validate(wrong).to_dict() == load(model).validate(wrong).to_dict()
+
+
+def test_limits(model: Path) -> None:
+    found = load(model).validate(WRONG["clipped"][1](rows(10**6)))
+    assert found.broken({"max_tail_ratio": None}) == []
+    (text,) = found.broken()
+    assert text.startswith('column "amount": outermost rows are more, or fewer, by a factor of ')
+    with pytest.raises(InputError, match="no limit is called"):
+        found.broken({"max_size": 1})
+    with pytest.raises(InputError, match="no rows to validate"):
+        load(model).validate(rows(0).slice(0, 0))
+
+
+def test_general_columns_have_a_range_only() -> None:
+    table = pa.table({"x": np.arange(1_000.0)})
+    transformer = TableTransformer({"x": "general"}, random_state=0).fit(table)
+    assert transformer.validate(table).broken() == []
+    far = pa.table({"x": np.arange(1_000.0) + 100})
+    assert transformer.validate(far).columns["x"].invalid_rows == 100
