@@ -300,6 +300,10 @@ class FittedColumn:
         def width(self) -> int:
             """One-hot columns."""
 
+    def __repr__(self) -> str:
+        cells = f", {self.width:,} one-hot cells" if self.has_cells else ""
+        return f'<{type(self).__name__} "{self.name}" of {self.type}: {self.kind}{cells}>'
+
     @property
     def scalar_dtype(self) -> str | None:
         """The type that scalars have whatever is asked for; None: what is asked for."""

@@ -75,7 +75,7 @@ DOCUMENT = Record(
 )
 
 
-@dataclass(frozen=True)  # no slots: `positions` is cached
+@dataclass(frozen=True, repr=False)  # no slots: `positions` is cached
 class CategoricalColumn(FittedColumn):
     """A categorical column, one-hot encoded: a column of the matrix for each category.
 
@@ -263,7 +263,7 @@ class CategoricalColumn(FittedColumn):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IntervalColumn(CategoricalColumn):
     """A categorical column as one scalar: each category owns an interval as long as its frequency.
 

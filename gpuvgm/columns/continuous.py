@@ -206,7 +206,7 @@ def _floats(values: list[Any]) -> Floats:
     return np.array(values, np.float64)
 
 
-@dataclass(frozen=True)  # no slots: the tables are cached
+@dataclass(frozen=True, repr=False)  # no slots: the tables are cached
 class MixtureColumn(NumericColumn):
     """A continuous or mixed column: everything that transform and inverse need to know of it.
 

@@ -59,7 +59,7 @@ DOCUMENT = Record(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class GeneralColumn(NumericColumn):
     """A general column: its range laid on [-1, 1].
 

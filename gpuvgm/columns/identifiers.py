@@ -54,7 +54,7 @@ DOCUMENT = Record(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class IdColumn(FittedColumn):
     """An identifier: no part of the one-hot matrix; compact rows carry it as it is.
 

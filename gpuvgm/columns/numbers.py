@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
-from gpuvgm.columns.codecs import LARGEST_EXPONENT, Codec, LogCodec, Number, OfText, codec_document, rows_for
+from gpuvgm.columns.codecs import LARGEST_EXPONENT, Codec, LogCodec, Number, OfText, codec_document, plain, rows_for
 from gpuvgm.columns.codecs.texts import CLOCK_LETTERS, MOST_DIGITS
 from gpuvgm.columns.documents import Record, anything, number_type, text, text_type
 from gpuvgm.columns.documents import refuse as refuse_part
@@ -87,7 +87,7 @@ class NumericColumn(FittedColumn):
     @property
     def row_type(self) -> str:
         """Arrow type of rows: that of the values, or of the text that these are read from."""
-        inner = self.codec.inner if isinstance(self.codec, LogCodec) else self.codec
+        inner = plain(self.codec)
         return inner.text.type if isinstance(inner, OfText) else self.type
 
     @property

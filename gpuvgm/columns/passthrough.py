@@ -28,7 +28,7 @@ from gpuvgm.engines import Engine
 DOCUMENT = Record({**BESIDE, "name": text, "kind": one_of("pass"), "type": arrow_type, "fit": FIT}, frozenset(BESIDE))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PassthroughColumn(FittedColumn):
     """A passthrough column; the onehot matrix leaves it out.
 

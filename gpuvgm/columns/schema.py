@@ -225,6 +225,12 @@ class TableSchema:
         kind = max((len(spec.kind) for spec in self.columns), default=0)
         return "\n".join(f"{s.name:{wide}}  {s.kind:{kind}}  {s.reason}" for s in self.columns)
 
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from gpuvgm.columns.text import html_table
+
+        return html_table(("column", "kind", "reason"), [(s.name, s.kind, s.reason) for s in self.columns])
+
     @property
     def used(self) -> tuple[ColumnSpec, ...]:
         """Columns that take part, passthrough columns included."""

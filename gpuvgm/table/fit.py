@@ -47,6 +47,7 @@ SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, whi
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
+Lap = Callable[[str], None]
 REFUTED = (Refuted, UnreadText)  # what costs another plan
 _PARTS = {
     "continuous": (SCALAR, MODE),
@@ -58,13 +59,18 @@ _PARTS = {
 }
 
 
-def fit_source(
+def no_lap(stage: str) -> None:
+    """No one counts the time."""
+
+
+def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     source: Source,
     schema: TableSchema,
     settings: Settings,
     run: Run,
     before: FittedTable | None = None,
     checkpoint: Checkpoint | None = None,
+    lap: Lap = no_lap,
 ) -> FittedTable:
     """Fit the columns of a source.
 
@@ -82,6 +88,8 @@ def fit_source(
         What an earlier fit of the same source finished; only the other columns are fitted.
     checkpoint : Checkpoint, optional
         Where scans of the source are kept.
+    lap : callable, optional
+        Called with the name of each stage when it is done.
 
     Raises
     ------
@@ -95,12 +103,13 @@ def fit_source(
     declared, recognised = schema, _recognised(source, settings)
     schema = schema.inferred(sampled.rows, source.name, partial(_stray, source, sampled.rows), recognised)
     _check_names(schema)
+    lap("sample and kinds")
     requests = requests_of(schema, settings)
     _refuse_exact(source, requests)
     if before is not None:
         kept = _kept(before, source, schema)
         requests = [request for request in requests if request.name not in kept]
-    fitted = fit_table(sampled, requests, run, checkpoint) if requests else FittedColumns({}, {}, {}, 0)
+    fitted = fit_table(sampled, requests, run, checkpoint, lap) if requests else FittedColumns({}, {}, {}, 0)
     if source.repeatable and any(isinstance(failure.problem, REFUTED) for failure in fitted.failed.values()):
         again = Replanning(sampled, declared, settings, run, checkpoint)
         schema, fitted = again.of(schema, fitted)
@@ -294,7 +303,11 @@ class FittedColumns:
 
 @quiet_k_means()
 def fit_table(
-    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None = None
+    sampled: Sampled,
+    requests: Sequence[ColumnRequest],
+    run: Run,
+    checkpoint: Checkpoint | None = None,
+    lap: Lap = no_lap,
 ) -> FittedColumns:
     """Fit every requested column of a source.
 
@@ -308,6 +321,8 @@ def fit_table(
         Engine, executor and block size.
     checkpoint : Checkpoint, optional
         Where scans of the source are kept.
+    lap : callable, optional
+        Called with the name of each stage when it is done.
 
     Raises
     ------
@@ -318,11 +333,13 @@ def fit_table(
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
     planned = _plans(sampled, requests, run, checkpoint)
+    lap("plan")
     unread = {name: plan for name, plan in planned.good.items() if not plan.needs_rows}
     read = {name: plan for name, plan in planned.good.items() if name not in unread}
     if not read and not planned.failed:
         read = dict(unread)
     summarised = summarise_columns(list(read.values()), source, run, checkpoint, sampled.blocks)
+    lap("scan")
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
         raise SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
@@ -337,6 +354,7 @@ def fit_table(
     passthrough = {name: plan.fit(RowCount(rows, 0)) for name, plan in unread.items()}
     columns = numbers.good | categorical.good | passthrough
     failed = planned.failed | summarised.failed | numbers.failed | categorical.failed
+    lap("fit")
     return FittedColumns(columns, summaries, failed, rows)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -41,6 +42,7 @@ from gpuvgm.table.decode import Decoded, Decoding, EncodedTable, check_origin, d
 from gpuvgm.table.description import WIDE, width_line
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.fit import add_rows, fit_source, requests_of
+from gpuvgm.table.fit_report import FitReport, Stopwatch
 from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
@@ -170,6 +172,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         The fitted columns.
     schema_ : TableSchema
         The columns' kinds with the reason for each.
+    fit_report_ : FitReport
+        What the fit did: rows, kinds, steps, modes, widths and seconds by stage.
     unfinished_ : FittedTable
         After `ColumnsFailed`: what was fitted, and why the other columns were not.
     layout_ : dict of str to list of (start, stop, activation)
@@ -179,6 +183,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     schema_: TableSchema
     pandas_dtypes_: dict[str, Any]
     frame_: str = ""
+    _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
 
     def __init__(
         self,
@@ -295,7 +300,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         need = partial(Need.fit, _chosen(table, schema.names), held)
         kept = nullcontext() if journal is None else open_checkpoint(journal, rows, resume=resume)
         with self._run("fit", rows, need) as run, kept as checkpoint:
-            fitted = fit_source(rows, schema, settings, run, before, checkpoint)
+            watch = Stopwatch()
+            fitted = fit_source(rows, schema, settings, run, before, checkpoint, watch.lap)
+        self._seconds = watch.seconds
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)
         if fitted.failed:
@@ -803,6 +810,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     def columns_(self) -> dict[str, ColumnModel]:
         """The fitted columns by name."""
         return {column.name: column for column in self._fitted().columns}
+
+    @property
+    def fit_report_(self) -> FitReport:
+        """What the fit did: rows, kinds with reasons, steps, modes, tail modes, widths and seconds by stage."""
+        return FitReport.of(self._fitted(), self.schema_, self._seconds)
 
     def __sklearn_clone__(self) -> Self:
         bare = copy.copy(self)

@@ -227,7 +227,7 @@ def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
 
 def rows_for(codec: Codec, values: Column) -> Column:
     """Rows where and as the codec works: those of decimals and logarithms come to the host, text is read."""
-    inner = codec.inner if isinstance(codec, LogCodec) else codec
+    inner = plain(codec)
     if isinstance(inner, OfText):
         return inner.values_of(values)
     return on_host(values) if codec.host_only else values

@@ -1,0 +1,153 @@
+"""What a fit did, for people: rows, kinds with reasons, steps, modes, widths and seconds."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.columns.codecs import AsinhCodec, step_text
+from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.text import counted, html_table
+from gpuvgm.report.text import aligned
+from gpuvgm.table.description import width_line
+
+
+class Stopwatch:
+    """Seconds of the stages of a fit, by name.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        The stages that are done.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """Count the time since the last stage for this one."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFitReport:
+    """What a fit did with one column.
+
+    Parameters
+    ----------
+    kind, reason : str
+        Its kind, and why it has it.
+    width : int
+        Columns of the one-hot matrix.
+    modes, tail_modes, modal_values : int
+        Cells of components, of tails, and of values of their own; all 0 where there is no mixture.
+    step : str
+        What all values are multiples of, as text; "" where there is no such step.
+    scale : str
+        The function that was fitted; "" for the values themselves.
+    missing : int
+        Training rows without a value.
+    """
+
+    kind: str
+    reason: str
+    width: int
+    modes: int
+    tail_modes: int
+    modal_values: int
+    step: str
+    scale: str
+    missing: int
+
+    @classmethod
+    def of(cls, column: ColumnModel, reason: str) -> ColumnFitReport:
+        """The record of a fitted column."""
+        codec, mixture = getattr(column, "codec", None), getattr(column, "mixture", None)
+        modal = len(getattr(column, "modal_values", ())) if column.has_scalar and column.has_cells else 0
+        scale = "" if codec is None else {"log": "log", "asinh": "asinh"}.get(codec.name, "")
+        return cls(
+            kind=column.kind,
+            reason=reason,
+            width=column.has_scalar + column.width,
+            modes=0 if mixture is None else int(np.count_nonzero(mixture.active)),
+            tail_modes=0 if mixture is None else len(mixture.tails),
+            modal_values=modal,
+            step="" if codec is None else step_text(codec),
+            scale=f"asinh(x / {2.0**codec.exponent:g})" if isinstance(codec, AsinhCodec) else scale,
+            missing=column.fit.missing,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a fit did; `str` gives a table, notebooks show it as HTML.
+
+    Parameters
+    ----------
+    rows : int
+        Training rows.
+    width : str
+        How wide the one-hot matrix is, and because of which columns.
+    columns : dict of str to ColumnFitReport
+        The columns, in the table's order.
+    dropped : dict of str to str
+        Columns that take no part, with the reason.
+    seconds : dict of str to float
+        Seconds by stage; empty for a model that was loaded.
+    """
+
+    rows: int
+    width: str
+    columns: Mapping[str, ColumnFitReport]
+    dropped: Mapping[str, str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: TableModel, schema: TableSchema, seconds: Mapping[str, float]) -> FitReport:
+        """The record of a fitted table."""
+        reasons = schema.reasons
+        columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
+        dropped = {spec.name: spec.reason for spec in schema.columns if spec.kind == "drop"}
+        return cls(model.rows, width_line(model), columns, dropped, dict(seconds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        return asdict(self)
+
+    @property
+    def _lines(self) -> list[str]:
+        """Sentences above the table."""
+        took = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
+        lines = [f"fitted on {counted(self.rows, 'row')}{f': {took}' if took else ''}", self.width]
+        return lines + [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
+
+    @property
+    def _table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
+        titles = ["kind", "width", "modes", "tails", "modal", "step", "scale"]
+        counts = {
+            name: [str(number) if number else "" for number in (one.width, one.modes, one.tail_modes, one.modal_values)]
+            for name, one in self.columns.items()
+        }
+        return titles, [(name, [one.kind, *counts[name], one.step, one.scale]) for name, one in self.columns.items()]
+
+    def __str__(self) -> str:
+        titles, rows = self._table
+        reasons = [f"{name}: {one.reason}" for name, one in self.columns.items() if one.reason]
+        return "\n\n".join("\n".join(part) for part in (self._lines, aligned(titles, rows), reasons) if part)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        titles, rows = self._table
+        reasons = [self.columns[name].reason for name, _ in rows]
+        table = [(name, *cells, reason) for (name, cells), reason in zip(rows, reasons, strict=True)]
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines)
+        return lines + html_table(["column", *titles, "reason"], table)

@@ -1,0 +1,59 @@
+"""What a fit says of itself."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from gpuvgm import TableTransformer, load
+
+
+def table() -> pd.DataFrame:
+    random = np.random.default_rng(2)
+    return pd.DataFrame(
+        {
+            "amount <eur>": np.round(random.lognormal(3, 1.5, 2_000), 2),
+            "colour": random.choice(["red", "green"], 2_000),
+            "note": "dropped",
+        }
+    )
+
+
+def test_a_report_holds_what_was_done() -> None:
+    transformer = TableTransformer({"note": "drop"}, random_state=0).fit(table())
+    report = transformer.fit_report_
+    amount = report.columns["amount <eur>"]
+    column = transformer.columns_["amount <eur>"]
+    assert (report.rows, amount.step, amount.width) == (2_000, "0.01", column.width + 1)
+    assert amount.modes + amount.tail_modes + amount.modal_values == column.width
+    assert amount.scale == f"asinh(x / {2.0**column.codec.exponent:g})"
+    assert (report.columns["colour"].kind, report.columns["colour"].width) == ("categorical", 2)
+    assert report.dropped == {"note": "declared"}
+    assert list(report.seconds) == ["sample and kinds", "plan", "scan", "fit"]
+    assert all(seconds >= 0 for seconds in report.seconds.values())
+    assert json.loads(json.dumps(report.to_dict()))["rows"] == 2_000
+
+
+def test_it_reads_as_text_and_as_html(tmp_path) -> None:
+    transformer = TableTransformer({"note": "drop"}, random_state=0).fit(table())
+    text, page = str(transformer.fit_report_), transformer.fit_report_._repr_html_()
+    assert text.startswith("fitted on 2,000 rows: sample and kinds ")
+    assert "amount <eur>: float64 with" in text
+    assert "amount &lt;eur&gt;" in page and "<eur>" not in page
+    assert "amount &lt;eur&gt;" in transformer.schema_._repr_html_()
+    assert (
+        repr(transformer.columns_["colour"])
+        == f'<CategoricalColumn "colour" of {transformer.columns_["colour"].type}: categorical, 2 one-hot cells>'
+    )
+    transformer.save(tmp_path / "model.gpuvgm")
+    again = load(tmp_path / "model.gpuvgm").fit_report_
+    assert (again.columns, again.seconds) == (transformer.fit_report_.columns, {})
+
+
+def test_there_is_none_before_a_fit() -> None:
+    with pytest.raises(NotFittedError):
+        _ = TableTransformer().fit_report_
