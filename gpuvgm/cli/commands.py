@@ -323,6 +323,12 @@ def evaluate(
     max_invalid_share: Annotated[
         float | None, _limit("--max-invalid-share", "Largest share of rows outside the training range.", largest=1)
     ] = None,
+    max_off_step_share: Annotated[
+        float | None, _limit("--max-off-step-share", "Largest share of rows that are off the step.", largest=1)
+    ] = None,
+    max_unknown_share: Annotated[
+        float | None, _limit("--max-unknown-share", "Largest share of rows that are no category.", largest=1)
+    ] = None,
     max_ks: Annotated[
         float | None, _limit("--max-ks", "Largest Kolmogorov-Smirnov distance allowed.", "DISTANCE", largest=1)
     ] = None,
@@ -366,6 +372,8 @@ def evaluate(
             "max_relative_error": max_relative_error,
             "max_clipped_share": max_clipped_share,
             "max_invalid_share": max_invalid_share,
+            "max_off_step_share": max_off_step_share,
+            "max_unknown_share": max_unknown_share,
             "max_ks": max_ks,
             "max_wasserstein": max_wasserstein,
             "min_mode_agreement": min_mode_agreement,

@@ -75,6 +75,10 @@ class NumberFigures:
         None for general columns.
     invalid_rows : int
         Rows whose value lies outside the training range as it comes in, before anything is clipped.
+    off_step_rows : int
+        Rows whose value is no multiple of the step that all training values are multiples of; they come back on it.
+    comes_back : bool
+        Whether every value comes back: to the bit on a step, elsewhere to within the column's `resolution`.
     under_threshold_rows : int
         Rows whose most probable component did not become a mode (its weight is under the threshold).
     ks, ks_resolution : float
@@ -104,6 +108,8 @@ class NumberFigures:
     clipped_share: float
     mode_agreement: float | None
     invalid_rows: int
+    off_step_rows: int
+    comes_back: bool
     under_threshold_rows: int
     ks: float
     ks_resolution: float
@@ -118,6 +124,11 @@ class NumberFigures:
     def invalid_share(self) -> float:
         """Share of all rows whose value lies outside the training range."""
         return self.invalid_rows / self.rows if self.rows else 0.0
+
+    @property
+    def off_step_share(self) -> float:
+        """Share of all rows whose value is off the step."""
+        return self.off_step_rows / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,16 @@ class CategoryFigures:
     other_rows_after: int
     kind: ClassVar[str] = "categorical"
 
+    @property
+    def unknown_share(self) -> float:
+        """Share of all rows whose value is no category."""
+        return self.unknown_rows / self.rows if self.rows else 0.0
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether every category comes back."""
+        return self.level_agreement == 1
+
 
 @dataclass(frozen=True, slots=True)
 class PassedFigures:
@@ -164,6 +185,7 @@ class PassedFigures:
     rows: int
     missing: int
     kind: ClassVar[str] = "pass"
+    comes_back: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +214,11 @@ def figures_document(column: ColumnFigures) -> dict[str, Any]:
     document: dict[str, Any] = {"kind": column.kind, **asdict(column)}
     if isinstance(column, NumberFigures):
         del document["profile"]
-        document["invalid_share"] = column.invalid_share
+        document |= {"invalid_share": column.invalid_share, "off_step_share": column.off_step_share}
         document["before"], document["after"] = map(_description_document, (column.before, column.after))
         document["modal"] = [_count_document(count, column.rows) for count in column.modal]
     if isinstance(column, CategoryFigures):
+        document |= {"unknown_share": column.unknown_share, "comes_back": column.comes_back}
         document["levels"] = [_count_document(count, column.rows) for count in column.levels]
     return document
 

@@ -26,6 +26,7 @@ from gpuvgm.summary.summary import Summary
 
 _MINUTE = 60.0
 CACHED_ROWS = 1 << 15
+ROUNDING = 1e-6  # of errors, which are counted in another unit
 SMALLEST = float(np.finfo(np.float64).tiny)
 
 
@@ -43,7 +44,7 @@ class NumberStatistics:
         Rows of each modal value.
     encoded : EncodedCounts
         Scalars and cells, and where scalars were cut.
-    rows, missing, agreeing, invalid, under_threshold : int
+    rows, missing, agreeing, invalid, off_step, under_threshold : int
         Rows, as in `NumberFigures`.
     """
 
@@ -58,6 +59,7 @@ class NumberStatistics:
     missing: int = 0
     agreeing: int = 0
     invalid: int = 0
+    off_step: int = 0
     under_threshold: int = 0
 
     def merge(self, other: NumberStatistics) -> NumberStatistics:
@@ -107,6 +109,7 @@ class NumberTrial:
         probable = EncodingOptions(options.seed, most_probable=True, first_row=options.first_row, place=options.place)
         self._encode_probable = column.encoder(engine, probable)
         self._unit = _unit_before(column, self._plain)
+        self._resolution = column.resolution * (1 + ROUNDING)
         self._grid = self._grid_around(sample.column(column.name))
 
     def _grid_around(self, sample: pa.ChunkedArray[Any]) -> Grid:
@@ -134,6 +137,7 @@ class NumberTrial:
             missing=rows - int(np.count_nonzero(ordinary)),
             agreeing=0 if trip.agreeing is None else int(np.count_nonzero(trip.agreeing[held])),
             invalid=0 if valid is None else rows - int(np.count_nonzero(valid)),
+            off_step=self._off_step(values, x),
             under_threshold=self._under_threshold(trip.coded, values, x),
         )
         return statistics, valid
@@ -179,6 +183,15 @@ class NumberTrial:
         column: Any = self._column
         return None if coded.cell is None else within_bounds(column, self._fitted_numbers(values, x), coded.cell)
 
+    def _off_step(self, values: pa.Array[Any], x: Floats) -> int:
+        """Rows that are off the step, modal values left out."""
+        off = self._plain.off_step(values, x)
+        if off is None or not off.any():
+            return 0
+        for value in self._modal:
+            off &= ~self._plain.equals(values, value)
+        return int(np.count_nonzero(off & np.isfinite(x)))
+
     def _encoded(self, coded: Coded, values: pa.Array[Any], x: Floats) -> EncodedCounts:
         column: Any = self._column
         if not column.has_cells:
@@ -223,6 +236,8 @@ class NumberTrial:
             clipped_share=statistics.encoded.clipped / ordinary if ordinary else 0.0,
             mode_agreement=agreement if column.has_cells else None,
             invalid_rows=statistics.invalid,
+            off_step_rows=statistics.off_step,
+            comes_back=statistics.absolute.maximum * self._unit <= self._resolution,
             under_threshold_rows=statistics.under_threshold,
             ks=apart.ks,
             ks_resolution=apart.ks_resolution,

@@ -36,6 +36,8 @@ _BOUNDS = {
     "max_relative_error": ("p999_relative_error", False, "99.9th percentile of the relative error"),
     "max_clipped_share": ("clipped_share", False, "share of clipped rows"),
     "max_invalid_share": ("invalid_share", False, "share of rows outside the training range"),
+    "max_off_step_share": ("off_step_share", False, "share of rows that are off the step"),
+    "max_unknown_share": ("unknown_share", False, "share of rows that are no category"),
     "max_ks": ("ks", False, "Kolmogorov-Smirnov distance"),
     "max_wasserstein": ("wasserstein", False, "Wasserstein distance, in sd"),
     "min_mode_agreement": ("mode_agreement", True, "mode agreement"),
@@ -82,10 +84,19 @@ class Report:
                 found[figure] = Overall(values[column], column, sum(values.values()) / len(values))
         return found
 
+    @property
+    def verdict(self) -> str:
+        """One line: how many columns come back, to the bit or to within their resolution, and which do not."""
+        bad = [name for name, column in self.columns.items() if not column.comes_back]
+        good = len(self.columns) - len(bad)
+        line = f"{good} of {len(self.columns)} columns come{'s' * (good == 1)} back exactly"
+        return f"{line}; look at {', '.join(bad)}" if bad else line
+
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""
         return {
             "rows": self.rows,
+            "verdict": self.verdict,
             "invalid_rows": self.invalid_rows,
             "invalid_share": self.invalid_share,
             "overall": {figure: asdict(overall) for figure, overall in self.overall.items()},
@@ -93,9 +104,11 @@ class Report:
         }
 
     def to_text(self) -> str:
-        """Tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
+        """A verdict, and tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
         numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
-        return "\n\n".join([report_text(self.columns), *overall_text(self.overall, len(self.columns)), numbers])
+        return "\n\n".join(
+            [self.verdict, report_text(self.columns), *overall_text(self.overall, len(self.columns)), numbers]
+        )
 
     def __str__(self) -> str:
         return self.to_text()
@@ -138,8 +151,9 @@ class Report:
         bounds : mapping of str to float
             "max_error" limits `p999_error` and "max_relative_error" `p999_relative_error`: the largest error of a draw
             is a matter of luck, because a mode that a row has a one-in-a-million chance of clips it.
-            "max_clipped_share", "max_invalid_share", "max_ks", "max_wasserstein", "min_mode_agreement" and
-            "min_level_agreement" limit the figures of these names, in the columns that have them. "max_invalid_share"
+            "max_clipped_share", "max_invalid_share", "max_off_step_share", "max_unknown_share", "max_ks",
+            "max_wasserstein", "min_mode_agreement" and "min_level_agreement" limit the figures of these names, in the
+            columns that have them. "max_invalid_share"
             also limits the share of rows with any invalid value. None is no limit.
 
         Raises

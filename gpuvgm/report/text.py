@@ -42,6 +42,7 @@ _SHARES: _Headings = (
     ("clipped", lambda c: _percent(c.clipped_share)),
     ("same mode", lambda c: "" if c.mode_agreement is None else _percent(c.mode_agreement)),
     ("invalid", lambda c: f"{c.invalid_rows:,}"),
+    ("off step", lambda c: f"{c.off_step_rows:,}"),
     ("no mode", lambda c: f"{c.under_threshold_rows:,}"),
     ("KS", lambda c: f"{c.ks:.1e}"),
     ("Wasserstein", lambda c: f"{c.wasserstein:.1e}"),
@@ -80,7 +81,7 @@ errors: of transform and inverse, in units of the column's standard deviation
 relative: the same as shares of the value; values of 0 are left out
 clipped: scalars cut at ±0.99; of general columns, rows outside their range
 same mode: most probable mode kept through transform, inverse, transform
-invalid: rows outside the training range
+invalid: rows outside the training range; off step: no multiples of the step
 no mode: rows whose most probable component is under the weight threshold
 KS: Kolmogorov-Smirnov distance between the values before and after; values
     that repeat and come back a rounding apart count in full

@@ -75,6 +75,8 @@ def test_the_commands_and_options_are_those_that_work():
             "max_ks",
             "max_wasserstein",
             "max_invalid_share",
+            "max_off_step_share",
+            "max_unknown_share",
             "max_clipped_share",
             "report",
             "html",
