@@ -61,13 +61,23 @@ class SourceChangedError(InputError):
     """A source that must be read twice was different the second time."""
 
 
+LONGEST_NAME, LONGEST_LIST = 60, 300  # letters of a name, and of a list of them, in a message
+
+
 def printable(text: str) -> str:
     """The text with escapes for what cannot be shown."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Names in quotes for a message, the first `limit` of them."""
+    """Names in quotes for a message: the first `limit` of them, or those that have room, each cut where it is long."""
     names = list(names)
-    text = ", ".join(f'"{printable(name)}"' for name in names[:limit])
-    return text + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    shown = [f'"{_short(printable(name))}"' for name in names[:limit]]
+    while len(shown) > 1 and sum(map(len, shown)) > LONGEST_LIST:
+        shown.pop()
+    left = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {left} more" if left else "")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
