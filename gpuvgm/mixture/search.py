@@ -87,6 +87,8 @@ class Effort:
     starts, rich_starts : int
         scikit-learn's k-means starts on the cells of a summary with as many components as the fit, and with more. None
         of the first: k-means from quantiles, which is a twentieth of the work.
+    lesser : Effort, optional
+        A search that is made before, on the cells of a summary; the result is never below that of it.
     """
 
     tolerance: float = 1e-9
@@ -99,14 +101,13 @@ class Effort:
     rounds: int = 6
     starts: int = 8
     rich_starts: int = 2
+    lesser: Effort | None = None
 
 
 #: By the names that users know. "auto" ends where little is left to gain: a fit where the curvature learnt from its
 #: steps promises less than `tolerance` four times in a row, the rounds where one gains less than `rough_tolerance`.
-SEARCHES = {
-    "auto": Effort(1e-5, rough_tolerance=1e-4, rough_iter=40, screening=15, rounds=3, starts=0, rich_starts=0),
-    "best": Effort(),
-}
+AUTO = Effort(1e-5, rough_tolerance=1e-4, rough_iter=40, screening=15, rounds=3, starts=0, rich_starts=0)
+SEARCHES = {"auto": AUTO, "best": Effort(lesser=AUTO)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ def search(
     starts: Sequence[S],
     *,
     given: Sequence[S] = (),
+    known: Sequence[S] = (),
     weight_threshold: float = 0.005,
     effort: Effort | None = None,
 ) -> SearchResult[S, P]:
@@ -165,6 +167,8 @@ def search(
         components say how many the fit may have; those with more lose the least useful ones one by one.
     given : sequence of Statistics, optional
         Fits from elsewhere, sums of an E-step on the finest level: the result is never below any of them.
+    known : sequence of Statistics, optional
+        Others that take no part in the search, but go on from where they are; the result is not below them either.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort, optional
@@ -178,8 +182,9 @@ def search(
     ascent, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
     for level in objectives:
         (ascent,) = level.settled(level.begun([ascent.best.statistics]))
-    ascent = max([ascent, *fine.settled(fine.begun(given))], key=_height)
-    bounds, best = _not_below(ascent, [fine.objective.point(start) for start in given])
+    others = [*given, *known]
+    ascent = max([ascent, *fine.settled(fine.begun(others))], key=_height)
+    bounds, best = _not_below(ascent, [fine.objective.point(start) for start in others])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
@@ -389,13 +394,14 @@ def search_cells(  # noqa: PLR0913 - the public signature
     levels = [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
     fine = objectives[-1].accumulate
-    return search(
-        objectives,
-        cell_starts(coarse, components, random, effort),
-        given=[(fine(fit) if isinstance(fit, Posterior) else fit).padded(components) for fit in given],
-        weight_threshold=weight_threshold,
-        effort=effort,
-    )
+    begin = [(fine(fit) if isinstance(fit, Posterior) else fit).padded(components) for fit in given]
+
+    def searched(effort: Effort, known: Sequence[ComponentStatistics]) -> SearchResult[ComponentStatistics, Posterior]:
+        starts = cell_starts(coarse, components, random, effort)
+        return search(objectives, starts, given=begin, known=known, weight_threshold=weight_threshold, effort=effort)
+
+    known = [] if effort.lesser is None else [searched(effort.lesser, []).statistics.padded(components)]
+    return searched(effort, known)
 
 
 def coarse_cells(cells: Cells, most: int) -> Cells:
