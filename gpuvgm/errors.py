@@ -61,7 +61,7 @@ class SourceChangedError(InputError):
     """A source that must be read twice was different the second time."""
 
 
-LONGEST_NAME, LONGEST_LIST = 60, 300  # letters of a name, and of a list of them, in a message
+LONGEST_NAME, LONGEST_LIST = 60, 300  # letters of a name, and of a list of them or a cause, in a message
 
 
 def printable(text: str) -> str:
@@ -69,15 +69,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def shortened(text: str, longest: int = LONGEST_NAME) -> str:
+    """The text, cut where it is long."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def listed(names: Iterable[str], limit: int = 20) -> str:
     """Names in quotes for a message: the first `limit` of them, or those that have room, each cut where it is long."""
     names = list(names)
-    shown = [f'"{_short(printable(name))}"' for name in names[:limit]]
+    shown = [f'"{shortened(printable(name))}"' for name in names[:limit]]
     while len(shown) > 1 and sum(map(len, shown)) > LONGEST_LIST:
         shown.pop()
     left = len(names) - len(shown)
     return ", ".join(shown) + (f" and {left} more" if left else "")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

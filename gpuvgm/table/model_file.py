@@ -30,7 +30,7 @@ from gpuvgm.columns.model import ColumnModel, FittedTable, TableModel, check_col
 from gpuvgm.columns.numbers import WIDE
 from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
-from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.errors import LONGEST_LIST, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
 from gpuvgm.io.plain_json import from_plain, plain
@@ -359,7 +359,9 @@ def _parsed(target: Location, name: str, body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body, object_hook=from_plain, parse_constant=_refuse_constant)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
+        raise ModelFileError(
+            f"{target}: {name} is damaged ({shortened(str(error), LONGEST_LIST)}); copy the model again"
+        ) from error
     if not isinstance(document, dict):
         raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
     return document
@@ -419,7 +421,9 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
             with archive.open(name) as member:
                 return member.read(min(most, bound) + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise ModelFileError(f"{target}: {name} is damaged ({error}); copy the model again") from error
+            raise ModelFileError(
+                f"{target}: {name} is damaged ({shortened(str(error), LONGEST_LIST)}); copy the model again"
+            ) from error
 
     return read
 
