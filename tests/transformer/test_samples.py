@@ -13,7 +13,7 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.execution.sampling import sample_runs, sampled_source, stratify
+from gpuvgm.execution.sampling import fine_runs, sample_runs, sampled_source, stratify
 from gpuvgm.io import open_source
 
 ROWS = 50_000
@@ -201,3 +201,24 @@ def test_sample_fits_are_saved_with_their_settings(path: Path, tmp_path: Path) -
 def test_what_is_no_sample_is_refused(table: pa.Table, settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TableTransformer(**settings).fit(table)
+
+
+@pytest.mark.parametrize(("rows", "phases"), [(400_000, 250), (1 << 24, 250), (1 << 27, 60), (10**9, 31)])
+def test_a_fine_sample_meets_all_phases_of_sorted_rows(rows: int, phases: int) -> None:
+    runs = sample_runs(rows, 3, runs=fine_runs(rows))
+    assert sum(length for _, length in runs) == 1 << 17
+    met = {(row * phases) // rows for start, length in runs for row in (start, start + length - 1)}
+    assert met == set(range(phases))
+
+
+def test_the_research_effort_keeps_its_sample() -> None:
+    assert sample_runs(1_000_000, 0) == sample_runs(1_000_000, 0, runs=32)
+    assert len(sample_runs(1_000_000, 0)) == 32
+
+
+def test_kinds_are_those_of_all_phases() -> None:
+    day = np.repeat(np.arange(365), 1_000)
+    word = np.where(day == 200, "one day only", "others")
+    transformer = TableTransformer().fit(pa.table({"day": day, "word": word}))
+    assert "2 distinct values" in transformer.schema_["word"].reason
+    assert "365 distinct values" in transformer.schema_["day"].reason
