@@ -484,6 +484,7 @@ def open_parts(paths: Sequence[Location]) -> list[Part]:
 LOOKED_AT = 10_000
 BLOCK_ROWS = 1 << 16  # that are searched at a time
 LEAST_SHARE = 0.9
+FEW_WORDS = 10  # more different ones are codes, not strays
 
 
 def place_of_text(source: Source, column: str, text: str) -> str | None:
@@ -541,7 +542,8 @@ def _first_stray(part: CsvPart, column: str) -> tuple[int, str] | None:
                 break
     given = [(row, value) for row, value in enumerate(values, 1) if value is not None and value not in NULLS]
     strays = [(row, value) for row, value in given if not _is_number(value)]
-    return strays[0] if strays and len(strays) <= (1 - LEAST_SHARE) * len(given) else None
+    few = len({value for _, value in strays}) <= FEW_WORDS and len(strays) <= (1 - LEAST_SHARE) * len(given)
+    return strays[0] if strays and few else None
 
 
 def _is_number(text: str) -> bool:

@@ -156,6 +156,7 @@ def test_any_moments(moments, digits) -> None:
         (["2013-01-01"] * 20 + ["soon"], ("soon", "date or time")),
         (["1", "2"] * 10 + ["", None], None),
         (["1", "2"] * 4 + ["a", "b"], None),
+        (["250.1", "648"] * 100 + [f"V{i}" for i in range(11)], None),  # codes of diseases
         (["001", "002"] * 10 + ["x"], None),
         ([None], None),
     ],

@@ -21,6 +21,7 @@ from gpuvgm.columns.codecs.moments import DAY, SECOND
 from gpuvgm.columns.codecs.words import NARROW, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, is_text_type, plain_values_of, type_of
+from gpuvgm.io.files import FEW_WORDS, LEAST_SHARE
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 
@@ -40,7 +41,6 @@ _LIKE_NUMBER = (
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}", "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
 _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
 _NULLS = {"na", "n/a", "nan", "null", "none", "-nan", "#n/a", "<na>", "nat"}
-MOSTLY = 0.9
 DAY_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("05:00")
 EXAMPLES = 8
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
@@ -292,7 +292,7 @@ def stray_of(column: pa.ChunkedArray[Any]) -> tuple[str, str] | None:
     for pattern, what in ((_LIKE_NUMBER, "number"), (_LIKE_MOMENT, "date or time")):
         like = np.asarray(pc.fill_null(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z"), False))  # noqa: FBT003
         strays = np.flatnonzero(~like & (rows > 0))
-        if len(strays) and rows[like].sum() >= MOSTLY * rows.sum():
+        if 0 < len(strays) <= FEW_WORDS and rows[like].sum() >= LEAST_SHARE * rows.sum():
             words = [texts[int(row)].as_py() for row in strays]
             return next((word for word in words if word.lower() not in _NULLS), words[0]), what
     return None
@@ -301,7 +301,7 @@ def stray_of(column: pa.ChunkedArray[Any]) -> tuple[str, str] | None:
 def are_like_values(texts: Text) -> bool:
     """Whether most texts are numbers, dates or times, whatever their form."""
     like: Any = pc.match_substring_regex(texts, rf"\A(?:{_LIKE_NUMBER}|{_LIKE_MOMENT})\z")
-    return bool(pc.mean(like.cast(pa.float64())).as_py() >= MOSTLY)
+    return bool(pc.mean(like.cast(pa.float64())).as_py() >= LEAST_SHARE)
 
 
 def different_texts(column: pa.ChunkedArray[Any]) -> Text:
