@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.codecs.texts import form_of
+from gpuvgm.columns.codecs.texts import form_of, read_text
 from gpuvgm.columns.inference import (
     Column,
     Finding,
@@ -419,6 +419,9 @@ def _holds_numbers(column: Column, recognised: Recognised) -> bool:
 
 def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
     """A column of numbers with the scale and the modal values that make it likeliest, where none were declared."""
+    form = form_of(column) if recognised.texts and is_text_type(column.type) else None
+    if form is not None:
+        column = pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
     if recognised.components is None or spec.kind not in MIXTURE or not is_number_type(column.type):
         return spec
     if is_datetime_type(column.type) or pa.types.is_null(column.type):
