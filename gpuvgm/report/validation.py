@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
-from gpuvgm.columns.codecs import step_text
+from gpuvgm.columns.codecs import OfText, plain, step_text
 from gpuvgm.columns.continuous import MixtureColumn, within_range
 from gpuvgm.columns.landmarks import TAILS
 from gpuvgm.columns.model import TableModel
@@ -67,7 +67,8 @@ class ColumnValidation:
     rows : int
         All rows.
     invalid_rows : int
-        Values outside the training range, values that are missing where none was, and infinite ones.
+        Values outside the training range, text in another form, values that are missing where none was, and infinite
+        ones.
     off_step_rows : int or None
         Values that are no multiples of the step of all training values.
     unknown_rows : int or None
@@ -222,12 +223,16 @@ class _NumberCheck:
     def count(self, values: pa.Array[Any]) -> _Counts:
         """Counts of consecutive rows."""
         column, codec = self._column, self._column.codec
+        inner, unread = plain(codec), np.zeros(len(values), np.bool_)
+        if isinstance(inner, OfText):
+            read, unread = inner.split(values)
+            values = on_host(read)
         numbers, which = ordinary_numbers(codec, column.modal_values, values)
         ordinary, infinite = np.isfinite(numbers), np.isinf(numbers)
         modal = np.full(len(numbers), -1) if which is None else which
-        missing = ~ordinary & ~infinite & (modal < 0)
+        missing = ~ordinary & ~infinite & ~unread & (modal < 0)
         cell = np.where(missing, len(column.modal_values), np.where(modal < 0, len(column.modal_values) + 1, modal))
-        invalid = infinite | ordinary & ~_within(column, numbers)
+        invalid = infinite | unread | ordinary & ~_within(column, numbers)
         if MISSING not in column.modal_values:
             invalid |= missing
         off = codec.off_step(values, numbers)

@@ -186,3 +186,13 @@ def test_leading_zeros_of_csv_files_stay_text(tmp_path) -> None:
     late = tmp_path / "late.csv"
     late.write_text("zip\n" + "10001\n" * 400_000 + "02134\n")
     assert gpuvgm.io.open_source(late).schema.field("zip").type == pa.string()
+
+
+def test_text_of_another_form_is_invalid_in_a_table_to_judge() -> None:
+    transformer = TableTransformer().fit(FRAME)
+    assert transformer.validate(FRAME).columns["price"].invalid_rows == 0
+    wrong = FRAME.copy()
+    wrong.loc[[3, 8], "price"] = ["12.50 EUR", None]
+    found = transformer.validate(wrong).columns["price"]
+    assert found.invalid_rows == 2
+    assert found.rows == ROWS

@@ -391,6 +391,14 @@ class OfText:
             raise UnreadText(told, row, tuple(others))
         return values
 
+    def split(self, column: Column) -> tuple[Column, Bools]:
+        """Values of rows as `values_of` gives them, null where text is written otherwise; and these rows."""
+        column = on_host(column)
+        if not is_text_type(plain_values_of(column[:0]).type):
+            return column, np.zeros(len(column), np.bool_)
+        values, wrong = read_text(self.text, column)
+        return pc.if_else(pa.array(wrong), pa.scalar(None, values.type), values), wrong
+
     def written(self, values: Column) -> Column:
         """Text of values in their own type."""
         coded: Any = on_host(values).dictionary_encode()
