@@ -23,7 +23,8 @@ from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_bl
 
 STORES = DOCS / "how-to" / "storage.md"  # run by tests/storage, which has a store
 RUN = [page for page in PAGES if page != STORES and blocks(page)]
-ROWS = pa.schema([(name, pa.float64()) for name in ("amount", "income", "year", "id")] + [("grade", pa.string())])
+NUMBERS = ("amount", "income", "balance", "year", "id")
+ROWS = pa.schema([(name, pa.float64()) for name in NUMBERS] + [("grade", pa.string())])
 
 
 def name(page: Path) -> str:
