@@ -19,6 +19,7 @@ from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.summary.summary import Cells
 
+_UNINTERRUPTED = 500  # iterations between which Python may end a fit
 CellAscents = Sequence[Ascent[ComponentStatistics, Posterior]]
 
 
@@ -163,7 +164,10 @@ def fit_plainly(  # noqa: PLR0913 - the public signature
         fit = fit_mixture(remembering, prior, start, stopping, observe)
         return CellFit(fit, history[0] if history else start, len(history))
     loop = loops.plain(start.arrays(), remembered)
-    loops.run([loop], stopping.max_iter, stopping.tolerance)
+    for done in range(0, stopping.max_iter, _UNINTERRUPTED):
+        loops.run([loop], min(_UNINTERRUPTED, stopping.max_iter - done), stopping.tolerance)
+        if loop.converged:
+            break
     fit = MixtureFit(prior.posterior(loop.posterior), tuple(loop.bounds), loop.converged)
     return CellFit(fit, prior.posterior(loop.oldest) if loop.last else start, loop.last)
 

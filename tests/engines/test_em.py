@@ -13,6 +13,7 @@ from gpuvgm.config import FitConfig
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.reference import ReferenceEngine
+from gpuvgm.mixture import cell_em
 from gpuvgm.mixture.accumulate import mean_and_variance, over_cells
 from gpuvgm.mixture.cell_em import cell_objective, fit_plainly
 from gpuvgm.mixture.em import AcceleratedEM, Ascent, Objective, Stopping, fit_mixture
@@ -105,8 +106,20 @@ def test_plain_em_has_the_bits_of_the_loop_in_python(prior: str, iterations: int
     assert found.iterations == min(iterations, 20)
     for one, other in ((found.fit.posterior, expected.posterior), (found.earlier, seen[-found.iterations])):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
-    ended = fit_plainly(engine, cells, own, start, Stopping(10_000, 1e-2 * cells.rows))
+    ended = fit_plainly(engine, cells, own, start, Stopping(10**12, 1e-2 * cells.rows))
     assert ended.fit.converged and len(ended.fit.bounds) < 1000
+
+
+def test_a_fit_that_pauses_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine(native_names()[0])
+    cells, prior = column("cents")
+    start = prior.update(starts(cells)[0])
+    whole = fit_plainly(engine, cells, prior, start, Stopping(40, 0.0), 20)
+    monkeypatch.setattr(cell_em, "_UNINTERRUPTED", 7)
+    parts = fit_plainly(engine, cells, prior, start, Stopping(40, 0.0), 20)
+    assert (parts.fit.bounds, parts.iterations) == (whole.fit.bounds, whole.iterations)
+    for one, other in zip(parts.earlier.arrays(), whole.earlier.arrays(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ["cents", "t3 returns", "mixed signs"])
