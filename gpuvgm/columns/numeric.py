@@ -334,9 +334,10 @@ def _least_variance(plan: NumberPlan) -> float:
 def _as_wide_as_steps(plan: NumberPlan, posterior: Posterior) -> Posterior:
     """The posterior with no component narrower than what rounding to a step makes of its mean.
 
-    Where numbers are a function of the values this depends on the place, and EM knows nothing of it.
+    The prior takes off a little for components of few rows; where numbers are a function of the values, the width
+    depends on the place, and EM knows nothing of it.
     """
-    if plan.config.effort == "research" or not isinstance(plan.codec, CurvedCodec):
+    if plan.config.effort == "research":
         return posterior
     frame = plan.grid.frame
     least = rounding_variance(plan.codec, frame.invert(posterior.means)) * frame.scale**2

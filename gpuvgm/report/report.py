@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from os import PathLike
+from textwrap import fill
 from typing import Any
 
 from gpuvgm.errors import InputError
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.figures import ColumnFigures, NumberFigures, Overall, figures_document
 from gpuvgm.report.page import fragment, page
-from gpuvgm.report.text import overall_text, report_text
+from gpuvgm.report.text import WIDTH, overall_text, report_text
 
 #: Figures that the table has a worst and a mean of, and whether a small one is the worst.
 _OVERALL = {
@@ -106,9 +107,8 @@ class Report:
     def to_text(self) -> str:
         """A verdict, and tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
         numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
-        return "\n\n".join(
-            [self.verdict, report_text(self.columns), *overall_text(self.overall, len(self.columns)), numbers]
-        )
+        overall = overall_text(self.overall, len(self.columns))
+        return "\n\n".join([fill(self.verdict, WIDTH), report_text(self.columns), *overall, numbers])
 
     def __str__(self) -> str:
         return self.to_text()

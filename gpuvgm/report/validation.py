@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import type_of
 from gpuvgm.mixture.accumulate import mean_and_variance
-from gpuvgm.report.text import Row, aligned
+from gpuvgm.report.text import WIDTH, Row, aligned
 from gpuvgm.summary.grid import Frame, Grid, Masses, build_grid
 from gpuvgm.summary.summary import Summary
 
@@ -173,7 +174,7 @@ class Validation:
             figures = (column.shares, column.ks, column.mean_shift, column.tail_ratio)
             cells = ["" if count is None else f"{count:,}" for count in counts]
             rows.append((name, [*cells, *("" if figure is None else f"{figure:.2g}" for figure in figures)]))
-        return "\n\n".join([self.verdict(limits), "\n".join(aligned(titles, rows))])
+        return "\n\n".join([fill(self.verdict(limits), WIDTH), "\n".join(aligned(titles, rows))])
 
     def __str__(self) -> str:
         return self.to_text()

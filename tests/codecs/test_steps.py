@@ -115,7 +115,7 @@ def test_one_row_off_the_step_refutes_it(declared: Any, caplog: pytest.LogCaptur
     on = TableTransformer({"x": declared}, effort="best", block_rows=1 << 16).fit({"x": values})
     assert step_text(on.columns_["x"].codec) == "0.01"
     off = values.copy()
-    off[200_003] = 1 / 3
+    off[201_003] = 1 / 3
     with caplog.at_level("INFO", "gpuvgm"):
         fitted = TableTransformer({"x": declared}, effort="best", block_rows=1 << 16).fit({"x": off})
     assert step_text(fitted.columns_["x"].codec) == ""
