@@ -112,6 +112,9 @@ def sample_runs(rows: int, seed: int, count: int | None = None, *, runs: int = S
 
 
 STRATIFIED_READS = 4  # times as many rows are read as are taken by strata
+STRATIFIED_ROWS = 1 << 15  # that are read at least, so that a decile's share among them is off by 1 % at most
+STRATIFIED_RUNS = 2048  # of a source that is too long to be read through for a sample
+READ_THROUGH = 1 << 24  # rows
 HEAD_BLOCK_ROWS = 1 << 16
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 _LOG = logging.getLogger("gpuvgm")
@@ -131,22 +134,51 @@ def sampled_source(source: Source, names: Sequence[str], count: int, seed: int, 
     seed : int
         Seed of the places.
     stratified : bool
-        Whether each column takes its rows by strata of its own values, from four times as many rows.
+        Whether each column takes its rows by strata of its own values, from at least four times as many rows. These
+        are single rows of all parts of the source; of a source of more than 2^24 rows they are 2,048 runs.
 
     Returns
     -------
     SampleSource
         Of sources that do not know their number of rows: the first rows, which the log says.
     """
-    wanted = count * STRATIFIED_READS if stratified else count
+    wanted = _to_read(count, stratified=stratified)
     total = source.rows if source.repeatable else None
-    runs = [(0, wanted)] if total is None else sample_runs(total, seed, wanted)
-    table = _head(source, names, wanted) if total is None else source.sample(names, runs)
+    runs = [(0, wanted)]
+    if total is None:
+        table = _head(source, names, wanted)
+    elif stratified and wanted < total <= READ_THROUGH:
+        table = _single_rows(source, names, total, wanted, seed)
+    else:
+        runs = sample_runs(total, seed, wanted, runs=STRATIFIED_RUNS if stratified else SAMPLE_RUNS)
+        table = source.sample(names, runs)
     by_strata = stratified and table.num_rows > count
     if by_strata:
         table = stratify(table, count, seed)
     record = {"rows": table.num_rows, "of": total, "seed": seed, "stratified": stratified}
     return SampleSource(source, table, record, None if by_strata else runs)
+
+
+def _to_read(count: int, *, stratified: bool) -> int:
+    """Rows to read for a sample of `count` rows."""
+    return max(count * STRATIFIED_READS, STRATIFIED_ROWS) if stratified else count
+
+
+def _single_rows(source: Source, names: Sequence[str], total: int, count: int, seed: int) -> pa.Table:
+    """One row at a random place in each of `count` equal parts of all rows, which are read through.
+
+    Runs of neighbours would count as little more than one row each wherever neighbours are alike: in sorted columns,
+    and in those that go up and down with the order of rows, such as the time of day in a table sorted by day.
+    """
+    borders = np.arange(count + 1) * total // count
+    random = np.random.Generator(np.random.PCG64(seed))
+    rows = borders[:-1] + (random.random(count) * np.diff(borders)).astype(np.int64)
+    picked = []
+    for block in source.as_read(on_device=False).blocks(names, HEAD_BLOCK_ROWS):
+        low, high = np.searchsorted(rows, (block.first_row, block.first_row + block.rows))
+        arrays = [taken(column, rows[low:high] - block.first_row) for column in block.batch.columns]
+        picked.append(pa.RecordBatch.from_arrays(arrays, schema=block.batch.schema))
+    return pa.Table.from_batches(picked)
 
 
 def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
@@ -241,7 +273,7 @@ def _sortable(column: Column) -> Column:
 
 def sample_bytes(schema: pa.Schema, total: int | None, count: int, *, stratified: bool) -> int:
     """Bytes that a sample takes while it is read: its rows twice, or those to choose from and the chosen ones."""
-    read = count * STRATIFIED_READS if stratified else count
+    read = _to_read(count, stratified=stratified)
     rows = read if total is None else min(read, total)
     return round(2 * rows * row_bytes(schema))
 

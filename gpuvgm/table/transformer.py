@@ -152,8 +152,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         category that the sample lacks stops a later transform; `unknown="ignore"`, or `categories` of the column,
         allows it. Numbers beyond the sample's range are clipped, or kept with `tails="exact"`.
     stratified : bool
-        Read four times `sample_rows` rows, and let every column take its rows from strata of its own values, the least
-        and the largest among them. Columns are fitted each by itself, so that rows need not stay together.
+        Take single rows from everywhere, four times `sample_rows` and 32,768 at least, and let every column choose
+        among them by strata of its own values, the least and the largest included. Tables of up to 2^24 rows are read
+        through for that; longer ones are read in 2,048 runs. Columns are fitted each by itself, so that rows need not
+        stay together.
     block_rows : int, optional
         Rows that are in memory at a time, per thread (default 1,048,576); wins over `memory`.
     memory : int or str, optional

@@ -12,7 +12,9 @@ import pytest
 
 import gpuvgm
 from gpuvgm import TableTransformer
+from gpuvgm.datasets import amount
 from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.execution import sampling
 from gpuvgm.execution.sampling import fine_runs, sample_runs, sampled_source, stratify
 from gpuvgm.io import open_source
 
@@ -123,6 +125,46 @@ def test_strata_hold_the_ends_and_the_share_of_missing_values(table: pa.Table) -
     quantiles = [np.nanquantile(part["x"].to_numpy(), np.linspace(0.01, 0.99, 99)) for part in (table, taken)]
     ranks = np.searchsorted(np.sort(table["x"].to_numpy()[~np.isnan(table["x"].to_numpy())]), quantiles[1])
     assert np.max(np.abs(ranks / 40_000 - np.linspace(0.01, 0.99, 99))) < 5e-3
+
+
+def worst_decile(column: np.ndarray, sample: np.ndarray) -> float:
+    """How far the share of a tenth of the column's values in the sample is from that in the column, at worst."""
+    edges = np.quantile(column, np.arange(1, 10) / 10, method="inverted_cdf")
+    up_to = [np.searchsorted(np.sort(values), edges, side="right") / len(values) for values in (column, sample)]
+    before, after = (np.diff(shares, prepend=0, append=1) for shares in up_to)
+    return float(np.abs(before - after).max())
+
+
+@pytest.fixture(scope="module")
+def ordered() -> pa.Table:
+    """A column that is sorted, one that is not, and the time of day in rows sorted by day."""
+    random = np.random.default_rng(0)
+    amounts = amount(0, 200_000)
+    time = np.sort(random.beta(2, 3, (400, 500)) * 24, axis=1).ravel()
+    schema = pa.schema(
+        [pa.field(name, pa.float64(), nullable=name != "amount") for name in ("sorted", "amount", "time")]
+    )
+    return pa.table([np.sort(amounts), amounts, time], schema=schema)
+
+
+@pytest.mark.parametrize("count", [1_000, 10_000, 40_000])
+def test_deciles_keep_their_share_in_strata_whatever_the_order_of_rows(
+    ordered: pa.Table, tmp_path: Path, count: int
+) -> None:
+    pq.write_table(ordered, tmp_path / "t.parquet", row_group_size=30_000)
+    for source in (ordered, tmp_path / "t.parquet", ordered.to_pandas()):
+        sample = sampled_source(open_source(source), ordered.schema.names, count, 0, stratified=True).table
+        assert sample.num_rows == count
+        for name in ordered.schema.names:
+            assert worst_decile(ordered[name].to_numpy(), sample[name].to_numpy()) <= 0.01
+
+
+def test_deciles_of_sorted_columns_keep_their_share_in_runs_of_long_sources(
+    ordered: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "READ_THROUGH", 100_000)
+    sample = sampled_source(open_source(ordered), ["sorted"], 10_000, 0, stratified=True).table["sorted"]
+    assert worst_decile(ordered["sorted"].to_numpy(), sample.to_numpy()) <= 0.01
 
 
 def test_strata_of_every_type() -> None:
