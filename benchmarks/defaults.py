@@ -71,7 +71,7 @@ def held_out(rows: int) -> Iterator[Measurement]:
             likelihoods[effort] = log_likelihood(x[1::2], Mixture(column.weights, column.means, column.stds))
         gain = likelihoods["auto"] - likelihoods[RESEARCH]
         yield Measurement(
-            f"{name}, held out",
+            f"held out, {name}",
             len(x[::2]),
             seconds["auto"],
             {RESEARCH: seconds[RESEARCH]},
