@@ -26,7 +26,7 @@ from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.config import check_choice, checked_seed
-from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError
+from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, listed
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
@@ -411,8 +411,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ----------
         source : object
             As for `fit`; one that can be read twice.
-        y : None
-            Ignored.
+        y : object, optional
+            Not used; that there is one says that an estimator comes next, which takes the modes of the compact layout
+            for quantities: that is warned of.
         **options
             Arguments of `transform`.
 
@@ -432,7 +433,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
                 f"{table.name}: fit_transform reads the rows twice, but this source can be read only once; "
                 "call fit and transform, each with a source of its own"
             )
-        return self.fit(table).transform(table, **options)
+        self.fit(table)
+        if y is not None and (options.get("layout") or self.layout) == "compact":
+            modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names[-1:]]
+            if modes:
+                _LOG.warning('%s: numbers of modes, not quantities; pass layout="onehot"', listed(modes, 3))
+        return self.transform(table, **options)
 
     def transform(
         self,

@@ -56,6 +56,13 @@ def test_a_pipeline_sees_the_matrix() -> None:
     assert scores["compact"] < scores["onehot"]
 
 
+def test_modes_as_numbers_before_an_estimator_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    for layout, y, warned in (("compact", SIDE, True), ("compact", None, False), ("onehot", SIDE, False)):
+        caplog.clear()
+        TableTransformer(layout=layout, effort="research").fit_transform(X, y)
+        assert ('"x.mode", "z.mode": numbers of modes, not quantities' in caplog.text) == warned
+
+
 def test_a_search_over_settings() -> None:
     steps = make_pipeline(TableTransformer(["x"], layout="onehot", effort="research"), LogisticRegression())
     search = GridSearchCV(steps, {"tabletransformer__n_components": [1, 8]}, cv=2, error_score="raise").fit(X, SIDE)
