@@ -121,7 +121,9 @@ def generate(
     like: Annotated[
         str | None, option("--like", "Blow up this small table instead.", metavar="SOURCE", show_default=False)
     ] = None,
-    noise: Annotated[float, option("--noise", "Noise on its numbers, in their standard deviations.", min=0)] = 0.1,
+    noise: Annotated[
+        float, option("--noise", "Noise on the ranks of its numbers, in standard deviations.", min=0)
+    ] = 0.1,
     seed: Annotated[int, option("--seed", "Seed; the same gives the same rows.", min=0)] = 0,
     first_row: Annotated[
         int, option("--first-row", "Row to begin with.", parser=parse_count, metavar="ROW", show_default=False)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.columns.inference import LEAST_ROWS_PER_VALUE, MOST_VALUES
 from gpuvgm.datasets.ranges import CHUNK_ROWS, decimals_of, rows_of_chunks, stream_of
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
@@ -19,7 +20,7 @@ from gpuvgm.io import join_batches
 from gpuvgm.io.arrow import taken
 
 MOST_ROWS = 1 << 24  # of the small table, which is held in memory
-FEW_VALUES = 20  # whole numbers with so many values are categories, and stay as they are
+RANKS_SD = 12**-0.5  # standard deviation of uniform ranks
 MOST_PLACES = 6  # decimal places that floats are looked through for
 ROWS_STREAM = 0
 
@@ -29,16 +30,17 @@ Array = Any  # a pyarrow.Array: the stubs know no array of any type
 class Likeness:
     """A table whose rows are those of a small one, drawn with replacement, with noise on numbers and moments in time.
 
-    Numbers get normal noise of `noise` times their column's standard deviation, rounded to the column's own places or
-    unit, and stay between its smallest and largest value. Missing values, infinities, text, booleans, dictionaries,
-    nested values, whole numbers with at most 20 values, and decimals of more than 18 digits stay as they are.
+    Noise moves the ranks of numbers among those of their column, so that each column keeps its distribution, with its
+    zeros, median, ends and skewness; new numbers lie between neighbouring ones, on the column's own step (cents, whole
+    hours, multiples of 5). Missing values, infinities, text, booleans, dictionaries, nested values, numbers that are
+    categories (at most 20 values in at least ten rows each), and decimals of more than 18 digits stay as they are.
 
     Parameters
     ----------
     source : object
         Whatever `TableTransformer.fit` takes; of at most 2^24 rows.
     noise : float
-        At least 0; with 0 rows are only drawn.
+        Standard deviation of the noise, in those of the ranks, at least 0; with 0 rows are only drawn.
 
     Attributes
     ----------
@@ -114,16 +116,57 @@ class Blurred:
     values : pyarrow.Array
         The small table's values.
     move : callable, optional
-        From drawn values and standard normal numbers to new values; None leaves them.
+        From drawn rows and a generator to new values; None leaves them.
     """
 
     values: Array
-    move: Callable[[Array, NDArray[np.float64]], Array] | None = None
+    move: Callable[[NDArray[np.int64], np.random.Generator], Array] | None = None
 
     def drawn(self, rows: NDArray[np.int64], draws: np.random.Generator) -> Array:
         """Values of drawn rows, moved."""
-        values: Array = taken(self.values, rows)
-        return values if self.move is None else self.move(values, draws.standard_normal(len(rows)))
+        values: Array = taken(self.values, rows) if self.move is None else self.move(rows, draws)
+        return values
+
+
+class Ranks:
+    """Numbers whose ranks are moved: the new numbers have the same distribution, ties, median and ends included.
+
+    The rank of a drawn number is uniform in [0, 1), within those of equal numbers; normal noise is added, and ranks
+    beyond an end are reflected there, which leaves them uniform. Between neighbouring numbers values are interpolated.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray of float64 or int64
+        The small table's numbers.
+    noise : float
+        Size of the noise, in standard deviations of the ranks.
+    """
+
+    def __init__(self, numbers: NDArray[Any], noise: float) -> None:
+        distinct, which, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+        self._ordered = np.repeat(distinct, counts)
+        self._which = which.astype(np.int32)  # of the distinct numbers, for every number
+        self._counts = counts
+        self._first = np.cumsum(counts) - counts
+        self._size = noise * RANKS_SD
+        self._step = np.gcd.reduce(distinct - distinct[0]) if distinct.dtype.kind == "i" else None
+
+    def drawn(self, rows: NDArray[np.integer[Any]], draws: np.random.Generator) -> NDArray[Any]:
+        """The numbers that drawn rows become; integers stay on their common step."""
+        which = self._which[rows]
+        last = len(self._ordered) - 1
+        rank = (self._first[which] + self._counts[which] * draws.random(len(rows))) / (last + 1)
+        rank = np.mod(rank + self._size * draws.standard_normal(len(rows)), 2)
+        place = np.clip(np.minimum(rank, 2 - rank) * (last + 1) - 0.5, 0, last)
+        below = place.astype(np.int64)
+        part, low, high = place - below, self._ordered[below], self._ordered[np.minimum(below + 1, last)]
+        if self._step is None:
+            moved: NDArray[Any] = np.where(low == high, low, (1 - part) * low + part * high)
+            return moved
+        step = max(int(self._step), 1)
+        steps = (high - low) // step
+        moved = low + np.minimum(np.rint(part * steps).astype(np.int64), steps) * step
+        return moved
 
 
 def blurred(values: Array, noise: float) -> Blurred:
@@ -148,43 +191,58 @@ def _storage(type_: pa.DataType) -> pa.DataType | None:
     return pa.int64() if pa.types.is_decimal128(type_) and type_.precision <= 18 else None
 
 
+def _are_categories(numbers: NDArray[Any]) -> bool:
+    """Whether numbers are so few that they are categories, by the rule that kinds are inferred with."""
+    distinct = len(np.unique(numbers))
+    return distinct <= MOST_VALUES and len(numbers) >= LEAST_ROWS_PER_VALUE * distinct
+
+
 def _floats(values: Array, noise: float) -> Blurred:
     numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
-    finite = numbers[np.isfinite(numbers)]
-    if not len(finite):
+    finite = np.isfinite(numbers)
+    if not np.any(finite) or _are_categories(numbers[finite]):
         return Blurred(values)
-    size, low, high, places = noise * float(np.std(finite)), finite.min(), finite.max(), _places(finite)
+    places = _places(numbers[finite], values.type)
+    scale = 1.0 if places is None else 10.0**places
+    known = numbers[finite] if places is None else np.rint(numbers[finite] * scale).astype(np.int64)
+    ranks, position = Ranks(known, noise), _positions(finite)
 
-    def move(drawn: Array, normal: NDArray[np.float64]) -> Array:
-        x = drawn.to_numpy(zero_copy_only=False).astype(np.float64)
-        moved = np.clip(x + size * normal, low, high)
-        moved = moved if places is None else np.round(moved, places)
-        new = np.where(np.isfinite(x), moved, x)
-        return pa.array(new, mask=_missing(drawn)).cast(drawn.type)
+    def move(rows: NDArray[np.int64], draws: np.random.Generator) -> Array:
+        new, there = numbers[rows], finite[rows]
+        new[there] = ranks.drawn(position[rows], draws)[there] / scale
+        return pa.array(new, mask=_missing(taken(values, rows))).cast(values.type)
 
     return Blurred(values, move)
 
 
-def _places(numbers: NDArray[np.float64]) -> int | None:
-    """Decimal places that all numbers have at most; None for more than six."""
-    return next((places for places in range(MOST_PLACES + 1) if np.all(np.round(numbers, places) == numbers)), None)
+def _places(numbers: NDArray[np.float64], type_: pa.DataType) -> int | None:
+    """Decimal places that all numbers have at most; None for more than six, or for numbers of more than 53 bits."""
+    own = type_.to_pandas_dtype()
+    for places in range(MOST_PLACES + 1):
+        units = np.rint(numbers * 10.0**places)
+        if np.max(np.abs(units)) > 2.0**53:
+            break
+        if np.all((units / 10.0**places).astype(own) == numbers):
+            return places
+    return None
+
+
+def _positions(there: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """For every row its position among those that are there; any one for the others."""
+    return np.maximum(np.cumsum(there, dtype=np.int32) - 1, 0)
 
 
 def _integers(values: Array, noise: float, stored: pa.DataType) -> Blurred:
     """Whole numbers of some unit; what does not fit 64 bits with a sign stays as it is."""
-    numbers = whole_numbers(values, stored)
-    known = numbers[~_missing(values)]
-    few = pa.types.is_integer(values.type) and len(np.unique(known)) <= FEW_VALUES
+    there = ~_missing(values)
+    known = whole_numbers(values, stored)[there]
     unsigned = pa.types.is_uint64(values.type) and bool(np.any(known < 0))
-    if few or unsigned or float(known.max()) - float(known.min()) > 2.0**62:
+    if _are_categories(known) or unsigned or float(known.max()) - float(known.min()) > 2.0**62:
         return Blurred(values)
-    size, low, high = noise * float(np.std(known.astype(np.float64) - float(known[0]))), known.min(), known.max()
+    ranks, position = Ranks(known, noise), _positions(there)
 
-    def move(drawn: Array, normal: NDArray[np.float64]) -> Array:
-        x = whole_numbers(drawn, stored)
-        step = np.rint(np.clip(size * normal, -(2.0**62), 2.0**62)).astype(np.int64)
-        step = np.clip(step, low - x, high - x)
-        return of_whole_numbers(x + step, drawn.type, stored, _missing(drawn))
+    def move(rows: NDArray[np.int64], draws: np.random.Generator) -> Array:
+        return of_whole_numbers(ranks.drawn(position[rows], draws), values.type, stored, ~there[rows])
 
     return Blurred(values, move)
 

@@ -124,7 +124,7 @@ def generate(
         A small table to blow up in place of a kind: whatever `TableTransformer.fit` takes, of at most 2^24 rows. Every
         generated row is one of its rows with noise, see `gpuvgm.datasets.likeness.Likeness`.
     noise : float
-        Standard deviation of that noise, in those of the columns.
+        Standard deviation of that noise, which moves the ranks of a column's numbers, in that of the ranks.
     seed : int
         0 to 2**64 - 1.
     first_row : int

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 import gpuvgm
-from gpuvgm.datasets import likeness
+from gpuvgm import TableTransformer
+from gpuvgm.datasets import amount, likeness
 from gpuvgm.datasets.likeness import Likeness
 from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
@@ -67,11 +69,60 @@ def test_values_stay_in_their_range_and_missing_ones_keep_their_share(large, nam
         assert set(new.to_pylist()) <= set(old.to_pylist())
 
 
-def test_noise_has_the_size_that_was_asked_for():
-    rows = {"x": RANDOM.normal(1e6, 1.0, 2000)}
+def test_noise_has_the_size_that_was_asked_for_in_ranks():
+    rows = {"x": RANDOM.lognormal(0, 3, 2000)}
     drawn, moved = (Likeness(rows, noise).rows(0, 50_000, 1).column(0).to_numpy() for noise in (0, 0.25))
-    inner = np.abs(drawn - 1e6) < 1
-    assert abs(np.std((moved - drawn)[inner]) - 0.25 * np.std(rows["x"])) < 0.01
+    ordered = np.sort(rows["x"])
+    before, after = (np.interp(values, ordered, np.arange(2000) / 2000) for values in (drawn, moved))
+    inner = np.abs(before - 0.5) < 0.1
+    assert abs(np.std((after - before)[inner]) - 0.25 / np.sqrt(12)) < 0.002
+
+
+def skewed() -> pa.Table:
+    random = np.random.default_rng(1)
+    rows = 5_000
+    table = {
+        "amount": amount(0, rows),
+        "income": np.where(random.random(rows) < 0.4, 0, np.round(random.lognormal(8, 2, rows), 2)),
+        "small": random.lognormal(0, 2, rows).astype(np.float32),
+        "minutes": random.integers(0, 200, rows) * 5,
+        "quarters": np.round(random.gamma(2, 30, rows) * 4) / 4,
+        "children": np.where(random.random(rows) < 0.1, np.nan, random.integers(0, 4, rows)),
+        "hour": pa.array(random.integers(0, 9_000, rows) * 3_600_000).cast(pa.timestamp("ms")),
+        "month": pa.array(random.integers(0, 12, rows).astype(np.int32) * 30).cast(pa.date32()),
+    }
+    return pa.table(table)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 5])
+def test_skewed_columns_keep_their_distribution_zeros_median_and_kind(noise):
+    table = skewed()
+    large = pa.Table.from_batches([Likeness(table, noise).rows(0, 30_000, 3)])
+    for name in ("amount", "income", "small", "minutes", "quarters"):
+        old, new = (part[name].to_numpy() for part in (table, large))
+        assert stats.ks_2samp(old, new).statistic < 0.015
+        assert abs(np.mean(old == 0) - np.mean(new == 0)) < 0.01
+    schemas = [TableTransformer().fit(part).schema_ for part in (table, large.slice(0, 5_000))]
+    kinds = [{name: schema[name].kind for name in table.schema.names} for schema in schemas]
+    assert kinds[0] == kinds[1]
+
+
+def test_steps_and_categories_stay():
+    table = skewed()
+    large = pa.Table.from_batches([Likeness(table, 0.1).rows(0, 30_000, 3)])
+    assert not np.any(large["minutes"].to_numpy() % 5)
+    assert not np.any(large["quarters"].to_numpy() * 4 % 1)
+    assert not np.any(large["hour"].cast(pa.int64()).to_numpy() % 3_600_000)
+    for name in ("children", "month"):
+        assert set(map(str, large[name].to_pylist())) <= set(map(str, table[name].to_pylist()))
+
+
+def test_single_rows_and_huge_numbers_are_blown_up():
+    table = pa.table({"one": [1.5], "whole": [7]})
+    assert Likeness(table, 0.1).rows(0, 3, 0).to_pylist() == [{"one": 1.5, "whole": 7}] * 3
+    ends = np.array([-1.7e308, 0.1, 1.7e308])
+    values = Likeness({"x": ends}, 0.1).rows(0, 1000, 0).column(0).to_numpy()
+    assert np.all(np.isfinite(values)) and np.ptp(values / 1e308) > 3
 
 
 def test_cents_stay_cents_and_whole_days_whole(large):
