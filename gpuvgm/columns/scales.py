@@ -27,9 +27,10 @@ from gpuvgm.columns.codecs import (
 )
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
-from gpuvgm.mixture.em import AcceleratedEM, Objective
+from gpuvgm.mixture.accumulate import mean_and_variance
+from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.posterior import Posterior, prior_of
+from gpuvgm.mixture.search import quantile_start
 from gpuvgm.summary.grid import Floats, Frame
 from gpuvgm.summary.summary import Cells
 
@@ -149,14 +150,10 @@ class _Trial:
         cells = Cells(y, weight, none, none.astype(np.int64), none.astype(np.int64), none)
         least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, none[:1])[0])
         prior = prior_of(*mean_and_variance(y, weight, none), frame, config, least)
-        below = np.cumsum(weight) - weight / 2
-        part = np.unique((below * components / cells.rows).astype(np.int64), return_inverse=True)[1]  # of equal mass
-        held = np.bincount(part, weight)
-        order = np.argsort(-held, kind="stable")  # stick-breaking weights want the largest first
-        centres = np.bincount(part, weight * y) / held
-        start = hard_start(y, weight, none, np.argsort(order)[part], centres[order])
-        objective = Objective(over_cells(get_engine(), cells), prior, cells.rows)
-        posterior = AcceleratedEM(objective, start).run(ITERATIONS, QUIET).best.posterior
+        objective = cell_objective(get_engine(), cells, prior, sound=True)
+        ascents = objective.begun([quantile_start(cells, components)])
+        objective.run(ascents, ITERATIONS, QUIET)
+        posterior = ascents[0].best.posterior
         assert posterior is not None  # statistics of one feature always have one
         widest = rounding_variance(codec, frame.invert(posterior.means)) * frame.scale**2
         return cls(codec, frame, replace(posterior, covariances=np.maximum(posterior.covariances, widest)))

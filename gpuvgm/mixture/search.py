@@ -422,7 +422,7 @@ def cell_starts(
     starts = [_k_means_start(cells, many, random).padded(many) for many, times in draws for _ in range(times)]
     if not effort.starts:
         starts.append(_lloyd_start(cells, components).padded(components))
-    return [*starts, _quantile_start(cells, components).padded(components)]
+    return [*starts, quantile_start(cells, components).padded(components)]
 
 
 def _k_means_start(cells: Cells, components: int, random: np.random.RandomState) -> ComponentStatistics:
@@ -431,7 +431,7 @@ def _k_means_start(cells: Cells, components: int, random: np.random.RandomState)
     return _hard(cells, labels.astype(np.int64), centres.ravel())
 
 
-def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
+def quantile_start(cells: Cells, components: int) -> ComponentStatistics:
     """Components with about the same number of rows each, in the order of the values."""
     order = np.argsort(cells.mean, kind="stable")
     weight = cells.weight[order]
@@ -446,7 +446,7 @@ def _quantile_start(cells: Cells, components: int) -> ComponentStatistics:
 def _lloyd_start(cells: Cells, components: int) -> ComponentStatistics:
     """k-means (Lloyd 1982) from the means of quantiles, by running sums over the cells in the order of their values."""
     order = np.argsort(cells.mean, kind="stable")
-    value, centres = cells.mean[order], np.unique(_quantile_start(cells, components).reference)
+    value, centres = cells.mean[order], np.unique(quantile_start(cells, components).reference)
     rows = np.append(0.0, np.add.accumulate(cells.weight[order]))
     sums = np.append(0.0, np.add.accumulate(cells.weight[order] * value))
     for _ in range(_LLOYD_STEPS):
