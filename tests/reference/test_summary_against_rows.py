@@ -113,7 +113,7 @@ def test_a_misleading_sample_is_noticed_in_a_stream(caplog: pytest.LogCaptureFix
 def test_an_unrepresentative_grid_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:
     from gpuvgm.execution import sampling
 
-    monkeypatch.setattr(sampling, "sample_runs", lambda rows, seed: [(0, 4096)])
+    monkeypatch.setattr(sampling, "sample_runs", lambda rows, seed, **_: [(0, 4096)])
     refined = fit_table_of(drifting(), repeatable=True).columns["x"]
     assert refined.fit.refinements in (1, 2) or refined.fit.algorithm == "exact"
     assert refined.fit.fit_error <= PROMISE
