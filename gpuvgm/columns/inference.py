@@ -104,6 +104,8 @@ def can_identify(type_: pa.DataType) -> bool:
 
 def are_unique(column: Column) -> bool:
     """Whether all values are there and different."""
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())  # Arrow counts no views
     for part in (column.slice(0, _FIRST), column):
         if part.null_count or pc.count_distinct(part).as_py() < len(part):
             return False

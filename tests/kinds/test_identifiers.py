@@ -37,6 +37,7 @@ def kind(values, **options) -> str:
         (np.delete(np.arange(ROWS), RANDOM.choice(ROWS, 250, replace=False)), "different, in steps of 1"),
         (np.arange(ROWS, dtype=np.uint64) + np.uint64(2**63), "uint64, all 3,000 sampled values different"),
         ([f"C{i:05}" for i in range(ROWS)], "string, all 3,000 sampled values different"),
+        (pa.array([f"C{i:05}" for i in range(ROWS)], pa.string_view()), "all 3,000 sampled values different"),
         ([f"{i:05}" for i in range(ROWS)], "string, all 3,000 sampled values different"),
         ([str(i) for i in range(ROWS)], 'text such as "0", all 3,000 sampled values different, in steps of 1'),
         (UUIDS, "UUIDs"),
