@@ -12,12 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns.inference import LEAST_ROWS_PER_VALUE, MOST_VALUES
+from gpuvgm.columns.inference import (
+    LEAST_ROWS_PER_VALUE,
+    MOST_VALUES,
+    Recognised,
+    are_unique,
+    infer_kind,
+)
 from gpuvgm.datasets.ranges import CHUNK_ROWS, decimals_of, rows_of_chunks, stream_of
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import join_batches
-from gpuvgm.io.arrow import taken
+from gpuvgm.io.arrow import is_text_type, is_view, taken
 
 MOST_ROWS = 1 << 24  # of the small table, which is held in memory
 RANKS_SD = 12**-0.5  # standard deviation of uniform ranks
@@ -34,6 +40,7 @@ class Likeness:
     zeros, median, ends and skewness; new numbers lie between neighbouring ones, on the column's own step (cents, whole
     hours, multiples of 5). Missing values, infinities, text, booleans, dictionaries, nested values, numbers that are
     categories (at most 20 values in at least ten rows each), and decimals of more than 18 digits stay as they are.
+    Identifiers (a column of that kind whose values all differ) are numbered by row, so that they differ again.
 
     Parameters
     ----------
@@ -69,7 +76,8 @@ class Likeness:
     def _chunk(self, chunk: int, seed: int) -> pa.RecordBatch:
         drawn = (stream_of(seed, chunk, ROWS_STREAM).random(CHUNK_ROWS) * self._rows).astype(np.int64)
         arrays = [
-            column.drawn(drawn, stream_of(seed, chunk, column_number(name))) for name, column in self._columns.items()
+            column.drawn(drawn, chunk * CHUNK_ROWS, stream_of(seed, chunk, column_number(name)))
+            for name, column in self._columns.items()
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -117,13 +125,18 @@ class Blurred:
         The small table's values.
     move : callable, optional
         From drawn rows and a generator to new values; None leaves them.
+    numbered : callable, optional
+        From the numbers of the new rows to their identifiers, whichever rows are drawn.
     """
 
     values: Array
     move: Callable[[NDArray[np.int64], np.random.Generator], Array] | None = None
+    numbered: Callable[[NDArray[np.int64]], Array] | None = None
 
-    def drawn(self, rows: NDArray[np.int64], draws: np.random.Generator) -> Array:
-        """Values of drawn rows, moved."""
+    def drawn(self, rows: NDArray[np.int64], first_row: int, draws: np.random.Generator) -> Array:
+        """New values from `first_row` on, those of drawn rows moved."""
+        if self.numbered is not None:
+            return self.numbered(first_row + np.arange(len(rows)))
         values: Array = taken(self.values, rows) if self.move is None else self.move(rows, draws)
         return values
 
@@ -174,6 +187,9 @@ def blurred(values: Array, noise: float) -> Blurred:
     type_ = values.type
     if noise == 0 or values.null_count == len(values):
         return Blurred(values)
+    numbered = _identifiers(values)
+    if numbered is not None:
+        return Blurred(values, numbered=numbered)
     if pa.types.is_floating(type_) and not pa.types.is_float16(type_):
         return _floats(values, noise)
     stored = _storage(type_)
@@ -189,6 +205,43 @@ def _storage(type_: pa.DataType) -> pa.DataType | None:
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
         return pa.int64()
     return pa.int64() if pa.types.is_decimal128(type_) and type_.precision <= 18 else None
+
+
+def _identifiers(values: Array) -> Callable[[NDArray[np.int64]], Array] | None:
+    """Identifiers of rows by their numbers, where a column of different values is told to be identifiers.
+
+    Integers go on in their steps, and begin again where their type ends; text is that of the small table's rows one
+    after the other, with "-1" after it in the second round, "-2" in the third and so on.
+    """
+    type_, text = values.type, is_text_type(values.type)
+    if not text and not pa.types.is_integer(type_):
+        return None
+    held = pa.chunked_array([values.cast(pa.large_string()) if text else values])
+    if not are_unique(held) or infer_kind(held, recognised=Recognised(identifiers=True)).kind != "id":
+        return None
+    if text:
+
+        def texts(numbers: NDArray[np.int64]) -> Array:
+            rounds, rows = np.divmod(numbers, len(held))
+            endings = np.where(rounds > 0, np.char.add("-", rounds.astype(str)), "")
+            joined: Any = pc.binary_join_element_wise(
+                taken(held.chunk(0), rows), pa.array(endings, held.type), pa.scalar("", held.type)
+            )
+            return pa.array(joined.to_pylist(), type_) if is_view(type_) else joined.cast(type_)
+
+        return texts
+    numbers = held.to_numpy()
+    if int(numbers.max()) > np.iinfo(np.int64).max:
+        return None
+    ordered = np.sort(numbers.astype(np.int64))
+    least, step = int(ordered[0]), int(np.gcd.reduce(ordered - ordered[0]))
+    room = (min(int(np.iinfo(numbers.dtype).max), int(np.iinfo(np.int64).max)) - least) // step + 1
+    most = min(room, int(np.iinfo(np.int64).max))
+
+    def integers(numbers: NDArray[np.int64]) -> Array:
+        return pa.array(least + numbers % most * step).cast(type_)
+
+    return integers
 
 
 def _are_categories(numbers: NDArray[Any]) -> bool:

@@ -117,6 +117,29 @@ def test_steps_and_categories_stay():
         assert set(map(str, large[name].to_pylist())) <= set(map(str, table[name].to_pylist()))
 
 
+def test_identifiers_differ_again():
+    rows = 1_200
+    order = np.random.default_rng(2).permutation(rows)
+    table = pa.table(
+        {
+            "number": 1_000 + 5 * order,
+            "narrow": pa.array(order[:rows] - 100, pa.int16()),
+            "name": pa.array([f"row {i:04}" for i in order], pa.string_view()),
+            "x": np.ones(rows),
+        }
+    )
+    made = Likeness(table, 0.1)
+    large = pa.Table.from_batches([made.rows(0, 3 * rows, 3)])
+    for name in ("number", "narrow", "name"):
+        assert len(set(large[name].to_pylist())) == 3 * rows
+    schemas = [TableTransformer().fit(part).schema_ for part in (table, large)]
+    assert [[schema[name].kind for name in table.schema.names] for schema in schemas] == [
+        ["id", "id", "id", "categorical"]
+    ] * 2
+    assert made.rows(70_000, 5, 3).equals(made.rows(65_000, 10_000, 3).slice(5_000, 5))
+    assert len(set(Likeness(table, 0).rows(0, 3 * rows, 3).column("number").to_pylist())) <= rows
+
+
 def test_single_rows_and_huge_numbers_are_blown_up():
     table = pa.table({"one": [1.5], "whole": [7]})
     assert Likeness(table, 0.1).rows(0, 3, 0).to_pylist() == [{"one": 1.5, "whole": 7}] * 3
