@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from benchmarks.inputs import COLUMN, CONTINUOUS, amounts
+from benchmarks.inputs import COLUMN, amounts
 from benchmarks.machine import ROOT
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.plots import plot_column
@@ -19,7 +19,7 @@ def draw(rows: int, path: Path = PICTURE) -> Path:
     import matplotlib
 
     matplotlib.use("svg")
-    transformer = gpuvgm.TableTransformer(CONTINUOUS, effort="research").fit({COLUMN: amounts(rows)})
+    transformer = gpuvgm.TableTransformer().fit({COLUMN: amounts(rows)})
     column = transformer.columns_[COLUMN]
     assert isinstance(column, MixtureColumn)
     with matplotlib.rc_context({"svg.hashsalt": "gpuvgm", "svg.fonttype": "path"}):

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import CurvedCodec
+from gpuvgm.columns.codecs import AsinhCodec, CurvedCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.text import category_text
@@ -20,6 +20,7 @@ from gpuvgm.summary.summary import Summary
 
 PLOT_BINS = 120
 PLOT_CATEGORIES = 20
+MOST_TICKS = 12  # of an axis of logarithms
 _QUANTILES = 256  # of each component, where there are no rows
 
 
@@ -117,27 +118,33 @@ class ColumnPlots:
 
 def _draw_mixture(column: MixtureColumn, rows: Floats | Summary | None, ax: Any) -> None:
     x, weight = _expected_points(column) if rows is None else _points(column, rows)
-    edges, logarithmic = _bin_edges(x, weight)
+    codec = column.codec if isinstance(column.codec, CurvedCodec) else None
+    edges, logarithmic = _bin_edges(x, weight) if codec is None else (_even_edges(x, weight), False)
     middles = np.sqrt(edges[1:] * edges[:-1]) if logarithmic else 0.5 * (edges[1:] + edges[:-1])
     if rows is not None:
         ax.stairs(np.histogram(x, edges, weights=weight)[0], edges, fill=True, color="0.84", label="rows")
     shares = column.weights[:, None] * np.diff(ndtr((edges - column.means[:, None]) / column.stds[:, None]))
     expected = np.sum(weight) * shares
     for k in sorted(column.active_components, key=lambda k: column.means[k]):
-        label = f"{column.means[k]:,.4g} ± {column.stds[k]:,.3g}   {100 * column.weights[k]:.1f} %"
+        mean = float(codec.linear(column.means[[k]])[0]) if isinstance(codec, AsinhCodec) else column.means[k]
+        label = f"{mean:,.4g} ± {column.stds[k]:,.3g}   {100 * column.weights[k]:.1f} %"
         line = ax.plot(middles, expected[k], label=label)[0]
         ax.fill_between(middles, expected[k], alpha=0.2, color=line.get_color(), linewidth=0)
     ax.plot(middles, np.sum(expected, axis=0), color="black", linewidth=1, linestyle="--", label="whole mixture")
     ax.set_xscale("log" if logarithmic else "linear")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,g}")
+    if codec is not None:
+        places, values = _ticks(codec, edges[0], edges[-1])
+        ax.set_xticks(places, [f"{value:,g}" for value in values])
     ax.set(
         xlabel=_literal(column.name),
         ylabel="share of rows per bin" if rows is None else "rows per bin",
         xlim=(edges[0], edges[-1]),
         ylim=(0, None),
     )
-    ax.legend(title="mean ± sd   weight", frameon=False, fontsize="small")
+    name = "sd" if codec is None else f"sd of {'logarithm' if codec.name == 'log' else codec.name}"
+    ax.legend(title=f"mean ± {name}   weight", frameon=False, fontsize="small")
 
 
 def _draw_categories(column: CategoricalColumn, ax: Any) -> None:
@@ -192,7 +199,25 @@ def _bin_edges(x: Floats, weight: Floats) -> tuple[Floats, bool]:
     low, middle, high = _quantiles(x, weight, [0.005, 0.5, 0.995])
     if x[0] >= 0 and middle > 0 and high > 20 * middle:
         return np.geomspace(_quantiles(x[x > 0], weight[x > 0], [0.005])[0], x[-1], PLOT_BINS + 1), True
-    return np.linspace(low, max(high, np.nextafter(low, np.inf)), PLOT_BINS + 1), False
+    return _even_edges(x, weight), False
+
+
+def _even_edges(x: Floats, weight: Floats) -> Floats:
+    """Edges of equal bins over nearly all rows; `x` ascends."""
+    low, high = _quantiles(x, weight, [0.005, 0.995])
+    return np.linspace(low, max(high, np.nextafter(low, np.inf)), PLOT_BINS + 1)
+
+
+def _ticks(codec: CurvedCodec, low: float, high: float) -> tuple[Floats, Floats]:
+    """Where an axis of numbers is labelled, and with which values: zero and powers of ten that have room."""
+    powers = 10.0 ** np.arange(-300, 301)
+    values = np.concatenate((-powers[::-1], [0.0], powers))
+    numbers = codec.curve(values - float(codec.origin) / codec.unit)
+    kept: list[int] = []
+    for at in np.flatnonzero((numbers >= low) & (numbers <= high))[::-1]:
+        if not kept or numbers[kept[-1]] - numbers[at] > (high - low) / MOST_TICKS:
+            kept.append(int(at))
+    return numbers[kept], values[kept]
 
 
 def _quantiles(x: Floats, weight: Floats, shares: list[float]) -> Floats:
