@@ -179,10 +179,9 @@ def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Findin
         return None, ""
     if not are_unique(column):
         return None, ""
-    numbers = column.to_numpy().astype(object if pa.types.is_uint64(column.type) else np.int64)
-    least = int(numbers.min())
-    apart = np.array([int(one) - least for one in numbers]) if numbers.dtype == object else numbers - least
-    step, span = int(np.gcd.reduce(apart)), int(numbers.max()) - least
+    numbers = column.to_numpy()
+    apart = numbers.astype(np.uint64) - numbers.min().astype(np.uint64)  # modulo 2^64, which no difference reaches
+    step, span = int(np.gcd.reduce(apart)), int(apart.max())
     filled = max(recognised.rows or 0, many) / (span // step + 1)
     if filled < FILLED:
         return None, f'; all different, and {_percent(filled)} of their range: declare it "id" if it tells rows apart'

@@ -331,16 +331,13 @@ def _least_variance(plan: NumberPlan) -> float:
     return float(rounding_variance(plan.codec, np.zeros(1))[0])
 
 
-def _as_wide_as_steps(plan: NumberPlan, posterior: Posterior) -> Posterior:
+def as_wide_as_steps(codec: Codec, frame: Frame, posterior: Posterior) -> Posterior:
     """The posterior with no component narrower than what rounding to a step makes of its mean.
 
     The prior takes off a little for components of few rows; where numbers are a function of the values, the width
     depends on the place, and EM knows nothing of it.
     """
-    if plan.config.effort == "research":
-        return posterior
-    frame = plan.grid.frame
-    least = rounding_variance(plan.codec, frame.invert(posterior.means)) * frame.scale**2
+    least = (np.sqrt(rounding_variance(codec, frame.invert(posterior.means))) * frame.scale) ** 2
     return replace(posterior, covariances=np.maximum(posterior.covariances, least))
 
 
@@ -375,7 +372,9 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
         cells=len(cells.mean),
         refinements=plan.refinements,
     )
-    posterior = _as_wide_as_steps(plan, outcome.fit.posterior)
+    posterior = outcome.fit.posterior
+    if plan.config.effort != "research":
+        posterior = as_wide_as_steps(plan.codec, plan.grid.frame, posterior)
     column = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
     return replace(column, landmarks=Landmarks.of(cells, plan.grid.frame))
 

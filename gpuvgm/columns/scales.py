@@ -7,7 +7,7 @@ Candidates are compared by the log-likelihood of values that they were not fitte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from gpuvgm.columns.codecs import (
     with_asinh,
     with_learned_step,
 )
+from gpuvgm.columns.numeric import as_wide_as_steps
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import mean_and_variance
@@ -37,6 +38,7 @@ from gpuvgm.summary.summary import Cells
 LEAST_VALUES = 200
 MOST_VALUES = 1 << 12  # one half is fitted to, the other decides
 LEAST_TAIL = 2.4  # of the outermost 0.5 % in quartile ranges; 1.9 for a Gaussian, 4.2 for an exponential distribution
+FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out would widen every component
 LEAST_STEPS = 16  # in the median: shorter columns are counts, whose logarithms are few far apart values
 LEAST_GAIN, LEAST_MORE = 5e-3, 1e-3  # nats a row: over the plain scale, over another one
 ITERATIONS, QUIET = 20, 1e-4
@@ -155,8 +157,7 @@ class _Trial:
         objective.run(ascents, ITERATIONS, QUIET)
         posterior = ascents[0].best.posterior
         assert posterior is not None  # statistics of one feature always have one
-        widest = rounding_variance(codec, frame.invert(posterior.means)) * frame.scale**2
-        return cls(codec, frame, replace(posterior, covariances=np.maximum(posterior.covariances, widest)))
+        return cls(codec, frame, as_wide_as_steps(codec, frame, posterior))
 
     def log_density(self, numbers: Floats) -> Floats:
         """Logarithm of the density of numbers of the plain scale, in their unit."""
@@ -183,7 +184,7 @@ def _on_scale(codec: Codec, numbers: Floats) -> Floats:
 def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float]:
     """The likeliest scale of numbers, which ascend, and what it gains over the plain one in nats a row."""
     few = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
-    learnt, tested = few[::2], few[1::2]
+    learnt, tested = np.union1d(few[::2], few[-1:]) if len(few) % 2 == 0 else few[::2], few[1::2]
     anywhere = np.log(1 / len(few)) - np.log(max(few[-1] - few[0], np.finfo(float).tiny))  # one row may lie anywhere
     best = _Trial.on(codec, learnt, components)
     first = reached = float(np.mean(np.logaddexp(best.log_density(tested), anywhere)))
@@ -198,7 +199,8 @@ def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float
 def _sizes(codec: Codec, numbers: Floats) -> list[float]:
     """Sizes where a scale may turn into a logarithm, the largest first; none for columns that need no such scale."""
     low, lower, middle, upper, high = np.quantile(numbers, [0.005, 0.25, 0.5, 0.75, 0.995])
-    if not max(high - middle, middle - low) > LEAST_TAIL * (upper - lower):
+    spread, whole = upper - lower, numbers[-1] - numbers[0]
+    if not (max(high - middle, middle - low) > LEAST_TAIL * spread or whole > FAR_OUT * spread):
         return []
     unit = unit_of(codec)
     values = np.abs(numbers + codec.base) / unit

@@ -77,8 +77,11 @@ class NumberFigures:
         Rows whose value lies outside the training range as it comes in, before anything is clipped.
     off_step_rows : int
         Rows whose value is no multiple of the step that all training values are multiples of; they come back on it.
+    unequal_rows : int
+        Rows whose value does not come back to the bit.
     comes_back : bool
-        Whether every value comes back: to the bit on a step, elsewhere to within the column's `resolution`.
+        Whether every value comes back: to the bit, or without a step to within the column's `resolution`, which does
+        not hide where most values lie.
     under_threshold_rows : int
         Rows whose most probable component did not become a mode (its weight is under the threshold).
     ks, ks_resolution : float
@@ -109,6 +112,7 @@ class NumberFigures:
     mode_agreement: float | None
     invalid_rows: int
     off_step_rows: int
+    unequal_rows: int
     comes_back: bool
     under_threshold_rows: int
     ks: float

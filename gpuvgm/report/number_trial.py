@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import on_host
@@ -26,6 +27,7 @@ from gpuvgm.summary.summary import Summary
 
 _MINUTE = 60.0
 CACHED_ROWS = 1 << 15
+COARSE = 1e-3  # of the quartile range: a median error that is no rounding
 ROUNDING = 1e-6  # of errors, which are counted in another unit
 SMALLEST = float(np.finfo(np.float64).tiny)
 
@@ -44,7 +46,7 @@ class NumberStatistics:
         Rows of each modal value.
     encoded : EncodedCounts
         Scalars and cells, and where scalars were cut.
-    rows, missing, agreeing, invalid, off_step, under_threshold : int
+    rows, missing, unequal, agreeing, invalid, off_step, under_threshold : int
         Rows, as in `NumberFigures`.
     """
 
@@ -57,6 +59,7 @@ class NumberStatistics:
     encoded: EncodedCounts
     rows: int = 0
     missing: int = 0
+    unequal: int = 0
     agreeing: int = 0
     invalid: int = 0
     off_step: int = 0
@@ -135,6 +138,7 @@ class NumberTrial:
             encoded=self._encoded(trip.coded, values, x),
             rows=rows,
             missing=rows - int(np.count_nonzero(ordinary)),
+            unequal=_unequal(values, trip.after),
             agreeing=0 if trip.agreeing is None else int(np.count_nonzero(trip.agreeing[held])),
             invalid=0 if valid is None else rows - int(np.count_nonzero(valid)),
             off_step=self._off_step(values, x),
@@ -182,6 +186,13 @@ class NumberTrial:
         """Rows that lie in the training range before anything is clipped; those of general columns all count so."""
         column: Any = self._column
         return None if coded.cell is None else within_bounds(column, self._fitted_numbers(values, x), coded.cell)
+
+    def _is_near(self, statistics: NumberStatistics, before: Pieces) -> bool:
+        """Whether all values come back to within the resolution, and that of most does not hide where they lie."""
+        low, high = before.quantiles((0.25, 0.75))
+        if statistics.absolute.quantile(0.5) * self._unit > COARSE * (high - low):
+            return False
+        return 0 < self._resolution and statistics.absolute.maximum * self._unit <= self._resolution
 
     def _off_step(self, values: pa.Array[Any], x: Floats) -> int:
         """Rows that are off the step, modal values left out."""
@@ -237,7 +248,8 @@ class NumberTrial:
             mode_agreement=agreement if column.has_cells else None,
             invalid_rows=statistics.invalid,
             off_step_rows=statistics.off_step,
-            comes_back=statistics.absolute.maximum * self._unit <= self._resolution,
+            unequal_rows=statistics.unequal,
+            comes_back=statistics.unequal == 0 or self._is_near(statistics, before),
             under_threshold_rows=statistics.under_threshold,
             ks=apart.ks,
             ks_resolution=apart.ks_resolution,
@@ -270,6 +282,11 @@ class NumberTrial:
             ValueCount(value, modal_text(self._plain, value), int(before), int(after))
             for value, before, after in zip(values, statistics.modal_before, statistics.modal_after, strict=True)
         )
+
+
+def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
+    """Rows with a value before and after that is not the same."""
+    return int(pc.not_equal(before, after.cast(before.type)).true_count)
 
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:

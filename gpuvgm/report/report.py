@@ -87,10 +87,12 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """One line: how many columns come back, to the bit or to within their resolution, and which do not."""
+        """One line: how many columns come back, equal or but for a rounding, and which do not."""
         bad = [name for name, column in self.columns.items() if not column.comes_back]
+        rounded = sum(column.comes_back and getattr(column, "unequal_rows", 0) > 0 for column in self.columns.values())
         good = len(self.columns) - len(bad)
-        line = f"{good} of {len(self.columns)} columns come{'s' * (good == 1)} back exactly"
+        line = f"{good} of {len(self.columns)} columns come{'s' * (good == 1)} back"
+        line += f", {rounded} of them to within a rounding" if rounded else " exactly" if good else ""
         return f"{line}; look at {', '.join(bad)}" if bad else line
 
     def to_dict(self) -> dict[str, Any]:

@@ -82,6 +82,12 @@ class ColumnValidation:
         Distance of the mean from theirs, in their standard deviations, on the scale that was fitted.
     tail_ratio : float or None
         Largest factor between the shares of rows in the outermost 0.1 % and 1 % of theirs, on either side, and these.
+    trained_rows : int
+        Training rows.
+    cells : int
+        Categories, or modal values with missing ones and all others.
+    step : str
+        What all training values are multiples of.
     """
 
     kind: str
@@ -93,7 +99,25 @@ class ColumnValidation:
     ks: float | None
     mean_shift: float | None
     tail_ratio: float | None
+    trained_rows: int
+    cells: int = 1
     step: str = ""
+
+    @property
+    def allowances(self) -> dict[str, float]:
+        """What chance may add to the figures of two samples of one table, by the name of their limit.
+
+        A new value lies beyond n known ones with a probability of 2 / (n + 1); the Kolmogorov-Smirnov distance of two
+        samples is above 1.63 sqrt(1/n + 1/m) once in a hundred tables (Smirnov 1948).
+        """
+        chance = np.sqrt(1 / max(self.rows, 1) + 1 / max(self.trained_rows, 1))
+        beyond = 2 / (self.trained_rows + 1)
+        return {
+            "max_invalid_share": beyond + 3 * float(np.sqrt(beyond / max(self.rows, 1))),
+            "max_shares": 2 * float(np.sqrt(self.cells / (2 * np.pi))) * float(chance),
+            "max_ks": 1.63 * float(chance),
+            "max_mean_shift": 3 * float(chance),
+        }
 
     @property
     def judged(self) -> dict[str, float | None]:
@@ -148,7 +172,7 @@ class Validation:
         for name, column in self.columns.items():
             for limit, value in column.judged.items():
                 most = chosen[limit]
-                if value is not None and most is not None and not value <= most:
+                if value is not None and most is not None and not value <= most + column.allowances.get(limit, 0.0):
                     words = _WORDS[limit].format(step=column.step)
                     found.append(f'column "{name}": {words} {value:.3g}, but may be {most:g}')
         return found
@@ -267,6 +291,8 @@ class _NumberCheck:
             unknown_rows=None,
             shares=_apart(counts.cells, trained),
             **self._distances(counts),
+            trained_rows=column.fit.rows,
+            cells=len(counts.cells),
             step=step,
         )
 
@@ -310,8 +336,19 @@ class _CategoryCheck:
     def judge(self, counts: _Counts) -> ColumnValidation:
         """The counts beside the training rows."""
         apart = _apart(counts.cells, np.array([*self._column.counts, 0]))
+        column = self._column
         return ColumnValidation(
-            self._column.kind, counts.rows, counts.invalid, None, counts.unknown, apart, None, None, None
+            kind=column.kind,
+            rows=counts.rows,
+            invalid_rows=counts.invalid,
+            off_step_rows=None,
+            unknown_rows=counts.unknown,
+            shares=apart,
+            ks=None,
+            mean_shift=None,
+            tail_ratio=None,
+            trained_rows=column.fit.rows,
+            cells=len(counts.cells),
         )
 
 

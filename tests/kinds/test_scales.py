@@ -113,6 +113,25 @@ def test_what_the_sample_does_not_show_comes_back() -> None:
     pd.testing.assert_frame_equal(back, frame)
 
 
+@pytest.mark.parametrize("far", [1e9, 1e12, -1e15])
+def test_one_row_far_out_leaves_the_others_apart(far: float) -> None:
+    frame = pd.DataFrame({"x": np.r_[far, draws().normal(size=500)]})
+    transformer = TableTransformer(random_state=0).fit(frame)
+    back = transformer.inverse_transform(transformer.transform(frame))
+    assert np.max(np.abs(back["x"] - frame["x"])[1:]) < 1e-6
+    plain = TableTransformer({"x": "continuous"}, random_state=0).fit(frame).evaluate(frame)
+    assert plain.columns["x"].comes_back == (far == 1e9)
+
+
+def test_tiny_numbers_and_those_of_64_bits_without_a_sign_are_fitted() -> None:
+    random = draws()
+    frame = pd.DataFrame({"tiny": random.normal(size=3_000) * 1e-160})
+    frame["wide"] = random.integers(0, 2**64, 3_000, dtype=np.uint64)
+    report = TableTransformer(random_state=0).fit(frame).evaluate(frame)
+    assert report.verdict == "2 of 2 columns come back, 2 of them to within a rounding"
+    assert report.columns["wide"].unequal_rows > 0
+
+
 def test_who_declares_a_kind_or_research_is_left_alone() -> None:
     frame = pd.DataFrame({"x": np.round(draws().lognormal(3, 1.5, 4_000), 2)})
     for arguments in ({"columns": {"x": "continuous"}}, {"columns": {"x": {"modal": [1.0]}}}, {"effort": "research"}):
