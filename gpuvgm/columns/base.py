@@ -92,6 +92,8 @@ class EncodingOptions:
         Global index of the source's first row.
     place : callable
         From a row of the source to the words that name its place in messages.
+    warns : bool
+        Whether to say that values lie outside the training range.
     """
 
     seed: int
@@ -99,6 +101,7 @@ class EncodingOptions:
     dtype: str = "float32"
     first_row: int = 0
     place: Place = "row {}".format
+    warns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -50,6 +51,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
 
+_LOG = logging.getLogger("gpuvgm")
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
 SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
 _GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "concentration")
@@ -536,6 +538,7 @@ class MixtureEncoder:
     def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:
         self._engine, self._column, self._options = engine, column, options
         self._table, self._column_id = column.draw_table(), column.column_id
+        self._warns = options.warns
         self._modal_cells = column.cell_positions()[: len(column.modal_values)].astype(column.cell_dtype)
 
     def __call__(self, part: Slice) -> Coded:
@@ -555,13 +558,13 @@ class MixtureEncoder:
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, cell)
-            self._hold(numbers, scalar, cell)
+            self._hold(numbers, scalar, cell, part.first_row)
         if which is not None:
             cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
         return Coded(scalar, cell)
 
-    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells) -> None:
-        """Give rows that their modes cannot hold to others; see `Coverage`."""
+    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells, first_row: int) -> None:
+        """Give rows that their modes cannot hold to others, see `Coverage`; tell of those outside the range once."""
         coverage = self._column.coverage
         if coverage is None:
             return
@@ -569,6 +572,8 @@ class MixtureEncoder:
         rows = xp.flatnonzero(xp.abs(scalar) >= scalar.dtype.type(coverage.limit))
         if not len(rows):
             return
+        if self._warns:
+            self._warn(numbers[rows], rows, first_row)
         cells = self._column.cell_positions()[len(self._column.modal_values) :]
         modes = np.zeros(self._column.width, np.int64)
         modes[cells] = np.arange(len(cells))
@@ -577,6 +582,18 @@ class MixtureEncoder:
         moved = mode != drawn
         scalar[rows[moved]] = held[moved].astype(scalar.dtype)
         cell[rows[moved]] = beside(cells, cell)[mode[moved]].astype(cell.dtype)
+
+    def _warn(self, numbers: Floats, rows: NDArray[np.int64], first_row: int) -> None:
+        """Say that values lie outside the training range, where one does."""
+        column = self._column
+        outside = np.flatnonzero(to_numpy(~within_range(column, numbers)))
+        if len(outside):
+            self._warns = False
+            _LOG.warning(
+                'column "%s": values outside the training range are coded at its ends (first at %s)',
+                column.name,
+                self._options.place(first_row + int(rows[outside[0]])),
+            )
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
         """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""

@@ -583,6 +583,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             dtype=dtype,
             first_row=checked_seed(first_row, 2**63, "first_row"),
             place=table.place,
+            warns=True,
         )
 
     def _coding(

@@ -151,3 +151,15 @@ def test_the_report_shows_tail_modes() -> None:
     assert f"<td>{tail.name}</td>" in report.to_html()
     clean = fitted(values).evaluate({"x": values}).columns["x"]
     assert (clean.clipped_share, clean.invalid_rows) == (0.0, 0)
+
+
+def test_values_outside_the_training_range_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.random.default_rng(1).normal(size=4_000)
+    transformer = TableTransformer(random_state=0).fit({"x": x, "y": x})
+    transformer.transform({"x": x, "y": x})
+    transformer.evaluate({"x": [1e6], "y": [0.0]})
+    assert not caplog.records
+    transformer.set_params(block_rows=1_000).transform({"x": np.r_[x, 1e6, -1e9, x], "y": np.zeros(8_002)})
+    (record,) = caplog.records
+    assert record.getMessage().startswith('column "x": values outside the training range are coded at its ends (first')
+    assert "row 4000" in record.getMessage()
