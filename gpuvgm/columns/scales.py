@@ -19,6 +19,7 @@ from gpuvgm.columns.codecs import (
     Codec,
     CodecRules,
     CurvedCodec,
+    DecimalCodec,
     codec_for,
     rounding_variance,
     unit_of,
@@ -58,14 +59,15 @@ class Shape:
     ----------
     asinh : float or None
         Size of the values where the scale turns from a line to a logarithm; None for the plain scale.
-    modal : tuple of int or float
-        Values so much more frequent than their neighbours that they get cells of their own.
+    modal : tuple of int, float or str
+        Values so much more frequent than their neighbours that they get cells of their own, as a user writes them:
+        decimals as text.
     reason : str
         Why, in words; "" where there is nothing to say.
     """
 
     asinh: float | None = None
-    modal: tuple[int | float, ...] = ()
+    modal: tuple[int | float | str, ...] = ()
     reason: str = ""
 
 
@@ -86,9 +88,9 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     codec = with_learned_step(codec, sample, np.isfinite(numbers))
     numbers = np.sort(_numbers_of(codec, sample))
     numbers = numbers[np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])]
-    if len(numbers) < LEAST_VALUES:
-        return Shape()
     is_zero = numbers == codec.number(0)
+    if np.count_nonzero(~is_zero) < LEAST_VALUES:
+        return Shape()
     zeros = float(np.mean(is_zero))
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = isinstance(best.codec, AsinhCodec), np.empty(0)
@@ -96,8 +98,6 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
         spikes = numbers[is_zero][:1]
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
-    if isinstance(sample.type, pa.Decimal128Type):
-        spikes = spikes[:0]  # their modal values are text
     more = _spikes(best, codec, numbers, MOST_SPIKES)
     more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(modal))]
     if len(more):
@@ -116,9 +116,10 @@ def _told(plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floa
     if isinstance(codec, AsinhCodec):
         size = 2.0**codec.exponent
         reasons.append(f"fitted as asinh(x / {size:g}), likelier by {gain:.2g} nats a row")
-    modal = tuple(plain.value(spike) for spike in spikes.tolist())
+    values = [plain.value(spike) for spike in spikes.tolist()]
+    modal = tuple(plain.show(value) if isinstance(plain, DecimalCodec) else value for value in values)
     shares = [np.mean(numbers == spike) for spike in spikes]
-    shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(modal, shares, strict=True)]
+    shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(values, shares, strict=True)]
     if shown:
         reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
     return Shape(size, modal, "; ".join(reasons))
@@ -184,7 +185,7 @@ def _on_scale(codec: Codec, numbers: Floats) -> Floats:
 def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float]:
     """The likeliest scale of numbers, which ascend, and what it gains over the plain one in nats a row."""
     few = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
-    learnt, tested = np.union1d(few[::2], few[-1:]) if len(few) % 2 == 0 else few[::2], few[1::2]
+    learnt, tested = np.append(few[::2], few[-1:][len(few) % 2 :]), few[1::2]  # both ends are learnt
     anywhere = np.log(1 / len(few)) - np.log(max(few[-1] - few[0], np.finfo(float).tiny))  # one row may lie anywhere
     best = _Trial.on(codec, learnt, components)
     first = reached = float(np.mean(np.logaddexp(best.log_density(tested), anywhere)))

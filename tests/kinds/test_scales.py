@@ -74,6 +74,18 @@ def test_zeros_beside_logarithms_and_spikes_are_modal() -> None:
     assert len(shape(spiky).modal) == MOST_SPIKES
 
 
+def test_decimals_have_modal_values_too() -> None:
+    random = draws()
+    cents = np.round(random.lognormal(3, 1.5, ROWS), 2)
+    cents[random.random(ROWS) < 0.05] = 9.99
+    cents[:400] = 0
+    table = pa.table({"x": pa.array([Decimal(f"{value:.2f}") for value in cents])})
+    assert shape(table["x"].combine_chunks()).modal == ("0.00", "9.99")
+    transformer = TableTransformer(random_state=0).fit(table)
+    assert transformer.columns_["x"].modal_values == (0, 999)
+    assert pa.table(transformer.inverse_transform(transformer.transform(table))).cast(table.schema).equals(table)
+
+
 def test_the_mixture_agrees_with_payments() -> None:
     """Kolmogorov-Smirnov agreement of the fitted mixture with the column's rows, modal values included."""
     table = pa.Table.from_batches([mixed_table_rows(0, 50_000, 1)]).select(["amount", "balance"])
