@@ -276,7 +276,8 @@ class TableSchema:
             specs = list(declared.values())
         schema = cls(tuple(specs))
         if not schema.used:
-            raise InputError(f"{source_name}: no column is left to fit; it has {listed(arrow_schema.names)}")
+            held = listed(arrow_schema.names) or "none"
+            raise InputError(f"{source_name}: no column is left to fit; it has {held}")
         return schema
 
     def inferred(
