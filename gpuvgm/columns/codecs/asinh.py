@@ -36,14 +36,20 @@ class AsinhCodec(CurvedCodec):
 
     def curve(self, numbers: Floats) -> Floats:
         """Inverse hyperbolic sine, ln(t + sqrt(t^2 + 1)) for t >= 0; the same bits on every processor."""
-        size = np.abs(numbers)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            t = size * 2.0**-self.exponent
-            large = t > _LARGE
-            near = np.where(large, 1.0, t)
-            doublings = np.where(large, 1 - self.exponent, 0)
-            argument = np.where(large, size, near + np.sqrt(near * near + 1.0))
-            y = (log(np.ascontiguousarray(argument)) + doublings * LOG_2_PARTS[0]) + doublings * LOG_2_PARTS[1]
+            t = np.abs(numbers) * 2.0**-self.exponent
+            if not np.max(t, initial=0.0) <= _LARGE:  # or some are missing
+                return self._curve_of_any(numbers, t)
+            y = log(np.ascontiguousarray(t + np.sqrt(t * t + 1.0)))
+        return np.copysign(y, numbers)
+
+    def _curve_of_any(self, numbers: Floats, t: Floats) -> Floats:
+        """The same for numbers whose squares may be too large, that are missing or infinite."""
+        large = t > _LARGE
+        near = np.where(large, 1.0, t)
+        doublings = np.where(large, 1 - self.exponent, 0)
+        argument = np.where(large, np.abs(numbers), near + np.sqrt(near * near + 1.0))
+        y = (log(np.ascontiguousarray(argument)) + doublings * LOG_2_PARTS[0]) + doublings * LOG_2_PARTS[1]
         return np.copysign(np.where(np.isinf(numbers), np.inf, y), numbers)
 
     def linear(self, numbers: Floats) -> Floats:
