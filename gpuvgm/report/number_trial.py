@@ -286,7 +286,12 @@ class NumberTrial:
 
 def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
     """Rows with a value before and after that is not the same."""
-    return int(pc.not_equal(before, after.cast(before.type)).true_count)
+    if pa.types.is_null(before.type):
+        return 0
+    after = after.cast(before.type)
+    if pa.types.is_float16(before.type):  # which Arrow does not compare
+        before, after = before.cast(pa.float32()), after.cast(pa.float32())
+    return int(pc.not_equal(before, after).true_count)
 
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:

@@ -279,7 +279,10 @@ def test_identifiers_and_text_of_a_lazy_frame() -> None:
     lazy = dd.from_pandas(frame, npartitions=3)
     transformer = gpuvgm.TableTransformer().fit(lazy)
     assert [spec.kind for spec in transformer.schema_.columns] == ["id", "id", "continuous"]
-    assert repr(transformer.columns_) == repr(gpuvgm.TableTransformer().fit(frame).columns_)
+    alone = gpuvgm.TableTransformer().fit(frame)
+    assert [repr(column.to_json()).replace("large_string", "string") for column in transformer.columns_.values()] == [
+        repr(column.to_json()).replace("large_string", "string") for column in alone.columns_.values()
+    ]  # text of Dask's frames is of either type, by their versions
     back = transformer.inverse_transform(transformer.transform(lazy)[["day.scalar", "day.mode"]]).compute()
     assert back["key"].tolist() == frame["key"].tolist()
     assert back["name"].tolist() == [str(row) for row in range(rows)]

@@ -106,7 +106,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, np.ndarray]) -> None:
 
 
 def columns_of(transformer: TableTransformer) -> list[Any]:
-    return [repr(column) for column in transformer.columns_.values()]
+    return [repr(column.to_json()) for column in transformer.columns_.values()]
 
 
 @pytest.fixture(scope="module", name="baseline")
