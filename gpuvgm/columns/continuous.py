@@ -395,6 +395,19 @@ class MixtureColumn(NumericColumn):
         except ValueError:
             return False
 
+    def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
+        """Rows whose number lies in the training range of ordinary values, with the tolerance of `within_bounds`."""
+        if self.minimum is None or self.maximum is None:
+            nowhere: NDArray[np.bool_] = namespace_of(numbers).zeros(len(numbers), np.bool_)
+            return nowhere
+        low, high = self.codec.number(self.minimum), self.codec.number(self.maximum)
+        base = self.codec.base
+        tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
+        tolerance += SCALAR_STEP * max(high - low, self.scalar_step / SCALAR_STEP)
+        numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
+        inside: NDArray[np.bool_] = (numbers >= low - tolerance) & (numbers <= high + tolerance)
+        return inside
+
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """What encodes parts of the column on an engine."""
         return MixtureEncoder(engine, self, options)
@@ -586,7 +599,7 @@ class MixtureEncoder:
     def _warn(self, numbers: Floats, rows: NDArray[np.int64], first_row: int) -> None:
         """Say that values lie outside the training range, where one does."""
         column = self._column
-        outside = np.flatnonzero(to_numpy(~within_range(column, numbers)))
+        outside = np.flatnonzero(to_numpy(~column.in_range(numbers)))
         if len(outside):
             self._warns = False
             _LOG.warning(
@@ -669,19 +682,5 @@ def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArra
     modal = np.zeros(column.width, np.bool_)
     modal[column.cell_positions()[: len(column.modal_values)]] = True
     inside: NDArray[np.bool_] = beside(modal, cell)[cell]
-    inside |= within_range(column, numbers)
-    return inside
-
-
-def within_range(column: MixtureColumn, numbers: Floats) -> NDArray[np.bool_]:
-    """Rows whose number lies in the training range of the ordinary values, with the tolerance of `within_bounds`."""
-    if column.minimum is None or column.maximum is None:
-        nowhere: NDArray[np.bool_] = namespace_of(numbers).zeros(len(numbers), np.bool_)
-        return nowhere
-    low, high = column.codec.number(column.minimum), column.codec.number(column.maximum)
-    base = column.codec.base
-    tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
-    tolerance += SCALAR_STEP * max(high - low, column.scalar_step / SCALAR_STEP)
-    numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
-    inside: NDArray[np.bool_] = (numbers >= low - tolerance) & (numbers <= high + tolerance)
+    inside |= column.in_range(numbers)
     return inside

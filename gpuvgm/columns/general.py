@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
@@ -119,6 +120,10 @@ class GeneralColumn(NumericColumn):
             return 0.0
         error = error_of((self.high - self.low) / 2 * FLOAT32_STEP, self.low, self.high)
         return self.codec.value_error(error, self.minimum, self.maximum)
+
+    def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
+        """Rows whose number lies in the range that is encoded."""
+        return np.asarray((numbers >= self.low) & (numbers <= self.high))
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """What encodes parts of the column; no engine is needed for a range."""

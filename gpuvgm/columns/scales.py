@@ -115,7 +115,7 @@ def _told(plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floa
     size, reasons = None, []
     if isinstance(codec, AsinhCodec):
         size = 2.0**codec.exponent
-        reasons.append(f"fitted as asinh(x / {size:g}), likelier by {gain:.2g} nats a row")
+        reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
     values = [plain.value(spike) for spike in spikes.tolist()]
     modal = tuple(plain.show(value) if isinstance(plain, DecimalCodec) else value for value in values)
     shares = [np.mean(numbers == spike) for spike in spikes]

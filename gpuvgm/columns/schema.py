@@ -420,12 +420,12 @@ def _holds_numbers(column: Column, recognised: Recognised) -> bool:
 
 def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
     """A column of numbers with the scale and the modal values that make it likeliest, where none were declared."""
+    if recognised.components is None or spec.kind not in MIXTURE:
+        return spec
     form = form_of(column) if recognised.texts and is_text_type(column.type) else None
     if form is not None:
         column = pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
-    if recognised.components is None or spec.kind not in MIXTURE or not is_number_type(column.type):
-        return spec
-    if is_datetime_type(column.type) or pa.types.is_null(column.type):
+    if not is_number_type(column.type) or is_datetime_type(column.type) or pa.types.is_null(column.type):
         return spec
     from gpuvgm.columns.scales import shape_of
 

@@ -20,7 +20,6 @@ from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
 from gpuvgm.columns.codecs import OfText, plain, step_text
-from gpuvgm.columns.continuous import MixtureColumn, within_range
 from gpuvgm.columns.landmarks import TAILS
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numbers import ordinary_numbers
@@ -164,23 +163,27 @@ class Validation:
         InputError
             For a limit of another name.
         """
+        return [text for told in self._broken(limits).values() for text in told]
+
+    def _broken(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
+        """The same by column."""
         chosen: dict[str, float | None] = {**LIMITS, **(limits or {})}
         for name in chosen:
             if name not in LIMITS:
                 raise InputError(f'no limit is called "{name}": choose from {", ".join(LIMITS)}')
-        found = []
+        found: dict[str, list[str]] = {}
         for name, column in self.columns.items():
             for limit, value in column.judged.items():
                 most = chosen[limit]
                 if value is not None and most is not None and not value <= most + column.allowances.get(limit, 0.0):
                     words = _WORDS[limit].format(step=column.step)
-                    found.append(f'column "{name}": {words} {value:.3g}, but may be {most:g}')
+                    told = f'column "{name}": {words} {value:.3g}, but may be {most:g}'
+                    found.setdefault(name, []).append(told)
         return found
 
     def verdict(self, limits: Mapping[str, float | None] | None = None) -> str:
         """One line: how many columns agree with the model, and which do not."""
-        broken = self.broken(limits)
-        wrong = [name for name in self.columns if any(text.startswith(f'column "{name}": ') for text in broken)]
+        wrong = self._broken(limits)
         good = len(self.columns) - len(wrong)
         line = f"{good} of {len(self.columns)} columns {'agrees' if good == 1 else 'agree'} with the model"
         return f"{line}; look at {', '.join(wrong)}" if wrong else line
@@ -213,7 +216,7 @@ class _Counts:
     rows, invalid, off_step, unknown : int
         Rows, as in `ColumnValidation`.
     cells : ndarray of int64
-        Rows of each category, or of each modal value, missing and then all others.
+        Rows of each category, or of each modal value, of those missing where that is none, and of all others.
     below : ndarray of int64
         Ordinary rows below each landmark.
     summary : Summary or None
@@ -256,9 +259,11 @@ class _NumberCheck:
         ordinary, infinite = np.isfinite(numbers), np.isinf(numbers)
         modal = np.full(len(numbers), -1) if which is None else which
         missing = ~ordinary & ~infinite & ~unread & (modal < 0)
-        cell = np.where(missing, len(column.modal_values), np.where(modal < 0, len(column.modal_values) + 1, modal))
-        invalid = infinite | unread | ordinary & ~_within(column, numbers)
-        if MISSING not in column.modal_values:
+        last = len(column.modal_values)
+        of_missing = column.modal_values.index(MISSING) if MISSING in column.modal_values else last
+        cell = np.where(missing, of_missing, np.where(modal < 0, last + 1, modal))
+        invalid = infinite | unread | ordinary & ~column.in_range(numbers)
+        if of_missing == last:
             invalid |= missing
         off = codec.off_step(values, numbers)
         marks = () if self._marks is None else self._marks.numbers
@@ -276,12 +281,8 @@ class _NumberCheck:
     def judge(self, counts: _Counts) -> ColumnValidation:
         """The counts beside the training rows."""
         column = self._column
-        trained = np.zeros(len(counts.cells))
         held = [*getattr(column, "modal_counts", ()), 0]
-        trained[: len(held)] = held
-        if MISSING in column.modal_values:  # missing rows are counted behind the modal values
-            trained[[column.modal_values.index(MISSING), -2]] = trained[[-2, column.modal_values.index(MISSING)]]
-        trained[-1] = max(column.fit.rows - np.sum(trained), 0)
+        trained = np.array([*held, max(column.fit.rows - sum(held), 0)])
         step = step_text(column.codec)
         return ColumnValidation(
             kind=column.kind,
@@ -356,13 +357,6 @@ def _grid(numbers: Any) -> Grid:
     """Cells around the landmarks."""
     frame = Frame.around(numbers)
     return build_grid(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
-
-
-def _within(column: Any, numbers: Any) -> NDArray[np.bool_]:
-    """Rows in the training range."""
-    if isinstance(column, MixtureColumn):
-        return within_range(column, numbers)
-    return np.asarray((numbers >= column.low) & (numbers <= column.high))
 
 
 def _apart(counts: Any, trained: Any) -> float:

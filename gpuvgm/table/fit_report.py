@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.codecs import AsinhCodec, step_text
+from gpuvgm.columns.codecs import CurvedCodec, step_text
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.text import counted, html_table
@@ -73,7 +73,6 @@ class ColumnFitReport:
         """The record of a fitted column."""
         codec, mixture = getattr(column, "codec", None), getattr(column, "mixture", None)
         modal = len(getattr(column, "modal_values", ())) if column.has_scalar and column.has_cells else 0
-        scale = "" if codec is None else {"log": "log", "asinh": "asinh"}.get(codec.name, "")
         return cls(
             kind=column.kind,
             reason=reason,
@@ -82,7 +81,7 @@ class ColumnFitReport:
             tail_modes=0 if mixture is None else len(mixture.tails),
             modal_values=modal,
             step="" if codec is None else step_text(codec),
-            scale=f"asinh(x / {2.0**codec.exponent:g})" if isinstance(codec, AsinhCodec) else scale,
+            scale=codec.formula if isinstance(codec, CurvedCodec) else "",
             missing=column.fit.missing,
         )
 

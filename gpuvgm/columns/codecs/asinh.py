@@ -34,6 +34,11 @@ class AsinhCodec(CurvedCodec):
     exponent: int
     name: ClassVar[str] = "asinh"
 
+    @property
+    def formula(self) -> str:
+        """The function for people."""
+        return f"asinh(x / {2.0**self.exponent:g})"
+
     def curve(self, numbers: Floats) -> Floats:
         """Inverse hyperbolic sine, ln(t + sqrt(t^2 + 1)) for t >= 0; the same bits on every processor."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):

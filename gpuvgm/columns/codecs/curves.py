@@ -30,6 +30,11 @@ class CurvedCodec:
             """The column without the function."""
 
     @property
+    def formula(self) -> str:
+        """The function for people."""
+        raise NotImplementedError
+
+    @property
     def type(self) -> str:
         """Arrow type of the column."""
         return self.inner.type

@@ -36,6 +36,11 @@ class LogCodec(CurvedCodec):
         """0, or `low`."""
         return 0 if self.low is None else self.low
 
+    @property
+    def formula(self) -> str:
+        """The function for people."""
+        return "log"
+
     def curve(self, numbers: Floats) -> Floats:
         """Logarithms."""
         with np.errstate(divide="ignore"):

@@ -376,12 +376,9 @@ class OfText:
         UnreadText
             For text that is written otherwise.
         """
-        column = on_host(column)
-        if not is_text_type(plain_values_of(column[:0]).type):
-            return column
-        values: Column
-        values, wrong = read_text(self.text, column)
+        values, wrong = self.split(column)
         if wrong.any():
+            column = on_host(column)
             row = int(np.argmax(wrong))
             found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[:EXAMPLES]
             others = found.to_pylist()
@@ -397,7 +394,9 @@ class OfText:
         if not is_text_type(plain_values_of(column[:0]).type):
             return column, np.zeros(len(column), np.bool_)
         values, wrong = read_text(self.text, column)
-        return pc.if_else(pa.array(wrong), pa.scalar(None, values.type), values), wrong
+        if wrong.any():
+            values = pc.if_else(pa.array(wrong), pa.scalar(None, values.type), values)
+        return values, wrong
 
     def written(self, values: Column) -> Column:
         """Text of values in their own type."""
