@@ -7,7 +7,9 @@ opens enough connections and sends nothing would keep all others out.
 from __future__ import annotations
 
 import asyncio
+import select
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import h11
@@ -86,9 +88,21 @@ class Connection(H11Protocol):
         if doing == _CLOSING:
             self.transport.abort()  # the client does not take what it has asked for
             return
+        if unread([self]):
+            return  # it is the service that is late
         if doing == _HEAD and self.conn.trailing_data[0]:
             self.transport.write(_LATE)
         self.transport.close()
+
+
+def unread(connections: Iterable[Connection]) -> set[Connection]:
+    """Those of `connections` that have asked for something which the service has not come to read yet."""
+    listening = (one for one in connections if one.doing()[0] in (_HEAD, _KEPT))
+    files = {one.transport.get_extra_info("socket").fileno(): one for one in listening}
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return {files[file] for file, _ in poll.poll(0)}
 
 
 class Connections:
@@ -122,9 +136,11 @@ class Connections:
     def _make_room(self) -> None:
         """Close those whose clients have not done anything for the longest time, but for a few.
 
-        Where nearly all others are busy for a moment, the newest would be closed before it has asked for anything.
+        Where nearly all others are busy for a moment, the newest would be closed before it has asked for anything; and
+        where many come at once, one whose question is there but not read yet.
         """
-        waited = {one: one.waited() for one in self._open if one.doing()[0] != _BUSY}
+        served = {one for one in self._open if one.doing()[0] == _BUSY} | unread(self._open)
+        waited = {one: one.waited() for one in self._open - served}
         longest = sorted(waited, key=waited.__getitem__, reverse=True)
         for connection in longest[: max(0, min(-(-len(longest) // CLOSED_SHARE), len(longest) - SPARE))]:
             connection.transport.abort()

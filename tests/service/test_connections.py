@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import socket
+from contextlib import ExitStack
 from unittest.mock import Mock
 
 import h11
@@ -28,18 +30,23 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def opened(clock):
-    """Opens connections of one service."""
+    """Opens connections of one service; `said` are bytes of a client that the service has not read."""
     everything = Connections(LIMITS)
     config = uvicorn.Config(Mock(), log_config=None)
+    sockets = ExitStack()
 
-    def make():
+    def make(said=b""):
         connection = Connection(everything, config=config, server_state=ServerState(), app_state={}, _loop=Mock())
         transport = Mock()
         transport.is_closing.return_value = False
+        ours, theirs = map(sockets.enter_context, socket.socketpair())
+        theirs.sendall(said)
+        transport.get_extra_info.side_effect = {"socket": ours}.get
         connection.connection_made(transport)
         return connection
 
-    return make
+    with sockets:
+        yield make
 
 
 def test_connections_that_are_late_are_closed(opened, clock):
@@ -82,6 +89,19 @@ def test_the_newest_are_let_in_where_all_others_are_busy_for_a_moment(opened, cl
         clock.return_value = number + 1.0
         newest.append(opened())
     assert [one.transport.abort.called for one in newest] == [True] + [False] * SPARE
+
+
+def test_who_has_asked_waits_for_the_service(opened, clock):
+    asked, silent = opened(b"GET"), [opened() for _ in range(LIMITS.connections + SPARE - 1)]
+    clock.return_value = 1.0
+    opened()
+    assert sum(one.transport.abort.called for one in silent) == 3
+    assert not asked.transport.abort.called
+    clock.return_value = 7.0
+    for one in (asked, silent[-1]):
+        one.close_if_late(LIMITS)
+    assert silent[-1].transport.close.called
+    assert not asked.transport.close.called
 
 
 def test_a_service_asks_for_files(monkeypatch, caplog):
