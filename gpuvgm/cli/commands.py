@@ -277,7 +277,7 @@ def transform(
             source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path, part_rows=part_rows, resume=resume
         )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
-    return Outcome(document, [views.run_line(run, run.seconds)])
+    return Outcome(document, [views.run_line(run, run.seconds), *views.unseen_lines(run)])
 
 
 @command

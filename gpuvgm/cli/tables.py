@@ -24,19 +24,35 @@ from gpuvgm.columns.text import (
 
 if TYPE_CHECKING:
     from gpuvgm.columns.schema import TableSchema
+    from gpuvgm.table.write import RunSummary
 
 LISTED_CATEGORIES = 10
+_UNSEEN = {
+    "outside": "outside the training range",
+    "clipped": "clipped",
+    "off_step": "off the step",
+    "unknown": "of no category",
+    "infrequent": "infrequent categories",
+}
 
 
 def run_document(run: Any) -> dict[str, Any]:
     """A `RunSummary` or a `GeneratedFile`."""
-    parts = ("path", "rows", "bytes", "columns", "seconds")
+    parts = ("path", "rows", "bytes", "columns", "seconds", "unseen")
     return {part: getattr(run, part) for part in parts if hasattr(run, part)}
 
 
 def run_line(run: Any, seconds: float) -> str:
     """The same as one line."""
     return f"{run.path}: {counted(run.rows, 'row')}, {size(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
+
+
+def unseen_lines(run: RunSummary) -> list[str]:
+    """What the fit had not seen, one line a column."""
+    return [
+        f"{column}: {', '.join(f'{rows:,} {_UNSEEN[sort]}' for sort, rows in sorts.items())}"
+        for column, sorts in run.unseen.items()
+    ]
 
 
 def model_tables(model: TableModel, schema: TableSchema) -> list[Table]:

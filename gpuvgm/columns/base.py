@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
@@ -15,6 +15,7 @@ from gpuvgm.arrays import Column, host_rows
 from gpuvgm.columns.documents import Record, optional
 from gpuvgm.columns.rules import boolean, number, one_of, whole
 from gpuvgm.columns.schema import ColumnSpec
+from gpuvgm.columns.unseen import Unseen
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -92,8 +93,6 @@ class EncodingOptions:
         Global index of the source's first row.
     place : callable
         From a row of the source to the words that name its place in messages.
-    warns : bool
-        Whether to say that values lie outside the training range.
     """
 
     seed: int
@@ -101,7 +100,6 @@ class EncodingOptions:
     dtype: str = "float32"
     first_row: int = 0
     place: Place = "row {}".format
-    warns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +126,14 @@ class Coded:
     """An encoded part of a column: what its kind has of scalar and cell, or the values of a passthrough column.
 
     Scalars and cells lie where the column's numbers do: on the device for floats, integers and datetimes that came from
-    there, on the host for categories, decimals and logarithms.
+    there, on the host for categories, decimals and logarithms. `unseen` counts values that the fit had not seen, by
+    their sort.
     """
 
     scalar: Floats | None = None
     cell: Cells | None = None
     passthrough: Column | None = None
+    unseen: Mapping[str, Unseen] = field(default_factory=dict)
 
 
 class Encoder(Protocol):

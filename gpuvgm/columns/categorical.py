@@ -47,6 +47,7 @@ from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.rules import boolean, one_of, whole
 from gpuvgm.columns.text import category_text
+from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Engine
 from gpuvgm.engines.philox import philox_uniforms
 from gpuvgm.engines.tables import Draw
@@ -504,7 +505,12 @@ class CategoryEncoder:
         positions = self._positions(part)
         cells = np.minimum(positions, column.width - 1)
         cells[positions < 0] = column.width
-        return Coded(cell=cells.astype(column.cell_dtype))
+        return Coded(cell=cells.astype(column.cell_dtype), unseen=self._unseen(part, positions))
+
+    def _unseen(self, part: Slice, positions: Ints) -> dict[str, Unseen]:
+        column = self._column
+        shared = positions >= len(column.own) if column.infrequent else None
+        return Unseen.of(part.first_row, unknown=positions < 0, infrequent=shared)
 
     def _positions(self, part: Slice) -> Ints:
         """Position of each row's category; -1 for values that are none, where they are no error."""
@@ -537,7 +543,7 @@ class IntervalEncoder(CategoryEncoder):
         positions = self._positions(part)
         scalars = self._intervals.place(positions, self._uniforms(part, len(positions)))
         scalars[positions < 0] = np.nan
-        return Coded(scalar=scalars.astype(self._options.dtype))
+        return Coded(scalar=scalars.astype(self._options.dtype), unseen=self._unseen(part, positions))
 
     def _uniforms(self, part: Slice, rows: int) -> Floats | float:
         options = self._options

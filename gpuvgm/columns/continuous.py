@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -27,7 +26,8 @@ from gpuvgm.columns.base import (
     refuse,
     refuse_cell,
 )
-from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, step_text, with_value
+from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, rows_for, step_text, with_value
+from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.columns.coverage import Coverage, modes_of_tails
 from gpuvgm.columns.documents import Record, anything, listed, optional, text
 from gpuvgm.columns.landmarks import DOCUMENT as LANDMARKS
@@ -44,6 +44,7 @@ from gpuvgm.columns.numbers import (
 )
 from gpuvgm.columns.rules import boolean, finite, not_negative, one_of, positive, share, whole
 from gpuvgm.columns.text import modal_text
+from gpuvgm.columns.unseen import Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable
@@ -51,7 +52,6 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
 
-_LOG = logging.getLogger("gpuvgm")
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
 SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
 _GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "concentration")
@@ -551,19 +551,20 @@ class MixtureEncoder:
     def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:
         self._engine, self._column, self._options = engine, column, options
         self._table, self._column_id = column.draw_table(), column.column_id
-        self._warns = options.warns
         self._modal_cells = column.cell_positions()[: len(column.modal_values)].astype(column.cell_dtype)
 
     def __call__(self, part: Slice) -> Coded:
         """Scalars and cells of a part."""
         column, options = self._column, self._options
-        numbers, which = ordinary_numbers(column.codec, column.modal_values, part.values)
+        values = rows_for(column.codec, part.values)
+        numbers, which = ordinary_numbers(column.codec, column.modal_values, values)
         self._check(numbers, which, part.first_row)
         xp = namespace_of(numbers)
         scalar, cell = (
             xp.zeros(len(numbers), column.scalar_dtype or options.dtype),
             xp.zeros(len(numbers), column.cell_dtype),
         )
+        unseen: dict[str, Unseen] = {}
         if self._table is None:
             cell[:] = max(column.missing_cell, 0)
         else:
@@ -571,22 +572,22 @@ class MixtureEncoder:
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, cell)
-            self._hold(numbers, scalar, cell, part.first_row)
+            inside = column.in_range(numbers)
+            outside = ~inside if inside.all() else ~(inside | xp.isnan(numbers))
+            clipped = self._hold(numbers, scalar, cell, outside)
+            off_step = column.codec.off_step(values, numbers)
+            unseen = Unseen.of(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
         if which is not None:
             cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
-        return Coded(scalar, cell)
+        return Coded(scalar, cell, unseen=unseen)
 
-    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells, first_row: int) -> None:
-        """Give rows that their modes cannot hold to others, see `Coverage`; tell of those outside the range once."""
-        coverage = self._column.coverage
-        if coverage is None:
-            return
-        xp = namespace_of(numbers)
-        rows = xp.flatnonzero(xp.abs(scalar) >= scalar.dtype.type(coverage.limit))
-        if not len(rows):
-            return
-        if self._warns:
-            self._warn(numbers[rows], rows, first_row)
+    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells, outside: Bools) -> Bools:
+        """Give rows that their modes cannot hold to others, see `Coverage`; says which ones are clipped."""
+        coverage, xp = self._column.coverage, namespace_of(numbers)
+        clipped: Bools = xp.abs(scalar) >= scalar.dtype.type(self._column.rules.scalar_limit)
+        rows = xp.flatnonzero(clipped)
+        if coverage is None or not len(rows):
+            return clipped
         cells = self._column.cell_positions()[len(self._column.modal_values) :]
         modes = np.zeros(self._column.width, np.int64)
         modes[cells] = np.arange(len(cells))
@@ -595,18 +596,8 @@ class MixtureEncoder:
         moved = mode != drawn
         scalar[rows[moved]] = held[moved].astype(scalar.dtype)
         cell[rows[moved]] = beside(cells, cell)[mode[moved]].astype(cell.dtype)
-
-    def _warn(self, numbers: Floats, rows: NDArray[np.int64], first_row: int) -> None:
-        """Say that values lie outside the training range, where one does."""
-        column = self._column
-        outside = np.flatnonzero(to_numpy(~column.in_range(numbers)))
-        if len(outside):
-            self._warns = False
-            _LOG.warning(
-                'column "%s": values outside the training range are coded at its ends (first at %s)',
-                column.name,
-                self._options.place(first_row + int(rows[outside[0]])),
-            )
+        clipped[rows] = (xp.abs(held) >= coverage.limit) & outside[rows]
+        return clipped
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
         """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""

@@ -34,6 +34,7 @@ from gpuvgm.columns.numbers import (
     refuse_infinite,
 )
 from gpuvgm.columns.rules import boolean, not_negative, one_of
+from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
@@ -216,7 +217,9 @@ class RangeEncoder:
             self._refuse(to_numpy(numbers), part.first_row)
         low, span = column.low, column.high - column.low
         scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else xp.zeros(len(numbers))
-        return Coded(scalar=xp.clip(scalar, -1, 1) if column.clip else scalar)
+        outside = ~column.in_range(numbers)
+        unseen = Unseen.of(part.first_row, outside=outside, clipped=outside if column.clip else None)
+        return Coded(scalar=xp.clip(scalar, -1, 1) if column.clip else scalar, unseen=unseen)
 
     def _refuse(self, numbers: Floats, first_row: int) -> None:
         """Refuse what a range has no place for."""

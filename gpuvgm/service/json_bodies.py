@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -174,8 +175,8 @@ def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
     raise InputError(f'column "{name}", row {low}: {told} is out of range, or does not go with the values before it')
 
 
-def write_document(table: pa.Table, valid: list[bool] | None = None) -> bytes:
-    """A table as JSON; numbers that JSON lacks are null.
+def write_document(table: pa.Table, beside: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """A table as JSON, and what stands beside its columns; numbers that JSON lacks are null.
 
     Raises
     ------
@@ -189,9 +190,7 @@ def write_document(table: pa.Table, valid: list[bool] | None = None) -> bytes:
         except (*ARROW_PROBLEMS, UnicodeDecodeError) as problem:
             told = f'column "{name}" holds {table.schema.field(name).type}, which JSON has not'
             raise InputError(f"{told}: ask for Arrow ({reason(problem)})") from None
-    if valid is None:
-        return _text({"rows": table.num_rows, _TOP: columns})
-    return _text({"rows": table.num_rows, _TOP: columns, "valid": valid})
+    return _text({"rows": table.num_rows, _TOP: columns, **beside})
 
 
 def _text(value: Any) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ from gpuvgm.service.refusals import Refused
 from gpuvgm.service.value_sizes import written_bytes
 
 SOURCE = "the request"
-VALID = "valid"
+VALID, UNSEEN = "valid", "unseen"
 
 
 class TransformOptions(BaseModel):
@@ -99,7 +101,8 @@ class Work:
         source: Any = TableSource(SOURCE, "pyarrow", rows)
         model = self.served.reporting(self.deadline.check)
         if isinstance(self.options, TransformOptions):
-            return self._written(model.transform(source, **self.options.model_dump()), rows.num_rows)
+            encoded, unseen = model.transform(source, **self.options.model_dump(), return_unseen=True)
+            return self._written(encoded, rows.num_rows, unseen=unseen)
         values, valid = model.inverse_transform(source, return_valid=True, invalid=self.options.invalid)
         return self._written(values, rows.num_rows, valid if self.options.return_valid else None)
 
@@ -131,11 +134,18 @@ class Work:
                 told = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
                 raise Refused(413, "TooLarge", f"{told}: send fewer rows, or ask for Arrow")
 
-    def _written(self, table: pa.Table, rows: int, valid: Any = None) -> Answer:
+    def _written(
+        self, table: pa.Table, rows: int, valid: Any = None, unseen: Mapping[str, Any] | None = None
+    ) -> Answer:
         self.deadline.check()
         if self.wanted == json_bodies.MEDIA_TYPE:
             listed = None if valid is None else valid.tolist()
-            return Answer(json_bodies.write_document(table, listed), self.wanted, rows)
+            beside = {VALID: listed, UNSEEN: unseen}
+            known = {name: value for name, value in beside.items() if value not in (None, {})}
+            return Answer(json_bodies.write_document(table, known), self.wanted, rows)
         if valid is not None:
             table = table.append_column(VALID, pa.array(valid))
+        if unseen:
+            marks = {**(table.schema.metadata or {}), f"gpuvgm.{UNSEEN}".encode(): json.dumps(unseen).encode()}
+            table = table.replace_schema_metadata(marks)
         return Answer(arrow_bodies.write_stream(table), self.wanted, rows)

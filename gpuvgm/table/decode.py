@@ -15,6 +15,7 @@ from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, nam
 from gpuvgm.columns.base import MISSING, MODE, SCALAR, Cells, Coded, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
@@ -411,7 +412,7 @@ class Decoding:
 
         return decoded
 
-    def batches(self) -> Callable[[Any], pa.RecordBatch]:
-        """From blocks to Arrow batches of decoded rows."""
+    def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
+        """From blocks to Arrow batches of decoded rows, in which nothing is unseen."""
         decoded = self.rows()
-        return lambda block: decoded(block).batch
+        return lambda block: (decoded(block).batch, {})

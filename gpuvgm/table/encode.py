@@ -15,6 +15,7 @@ from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, namesp
 from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError, naming
 from gpuvgm.io import Block, DeviceTable, Source, device_array, joined, lies_on_device, restore
@@ -32,6 +33,11 @@ class Encoded:
     first_row: int
     rows: int
     columns: dict[str, Coded]
+
+    @property
+    def unseen(self) -> UnseenRows:
+        """Values that the fit had not seen, by column and sort."""
+        return {name: part.unseen for name, part in self.columns.items() if part.unseen}
 
 
 class TableEncoder:
@@ -357,12 +363,25 @@ class Coding:
             return OnehotLayout(get_engine(self.engine), self.model, self.schema, self.options.dtype, table)
         return CompactLayout(self.model, self.schema)
 
-    def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], Any]:
-        """From blocks to encoded rows as they are kept in memory; of a matrix that is there already, its rows."""
-        encode, handed_out = self.encoder(), form or self.form()
-        return lambda block: handed_out.part(encode(block), whole)
+    def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], tuple[Any, UnseenRows]]:
+        """From blocks to encoded rows as they are kept in memory, or as rows of a matrix that is there already.
 
-    def batches(self) -> Callable[[Any], pa.RecordBatch]:
-        """From blocks to encoded Arrow batches."""
+        Beside them stands what the fit had not seen.
+        """
+        encode, handed_out = self.encoder(), form or self.form()
+
+        def part(block: Any) -> tuple[Any, UnseenRows]:
+            encoded = encode(block)
+            return handed_out.part(encoded, whole), encoded.unseen
+
+        return part
+
+    def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
+        """From blocks to encoded Arrow batches, and what the fit had not seen."""
         encode, form = self.encoder(), self.form()
-        return lambda block: form.batch(encode(block))
+
+        def batch(block: Any) -> tuple[pa.RecordBatch, UnseenRows]:
+            encoded = encode(block)
+            return form.batch(encoded), encoded.unseen
+
+        return batch

@@ -25,6 +25,7 @@ from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import check_choice, checked_seed
 from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, listed
 from gpuvgm.execution.context import Run, executor_for
@@ -450,6 +451,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         seed: int | None = None,
         uniforms: Mapping[str, np.ndarray] | None = None,
         first_row: int = 0,
+        return_unseen: bool = False,
         out: Path_ | None = None,
         part_rows: int = PART_ROWS,
         resume: bool = False,
@@ -466,6 +468,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             Uniforms in [0, 1) for columns, instead of the generator's.
         first_row : int
             Global index of the first row, where the source is a part of something larger.
+        return_unseen : bool
+            Also return what the fit had not seen; a `RunSummary` has it anyway.
         out : path, optional
             Parquet file to write, or a folder of such (a name without an ending); a `RunSummary` is returned then.
         part_rows : int
@@ -479,12 +483,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         object
             The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array, cuDF for
             cuDF, CuPy arrays for arrays on a device), or a matrix for layout="onehot": an ndarray, or a CuPy array
-            where the source lies on a device.
+            where the source lies on a device. With `return_unseen` a pair of it and a dict that has, for each column
+            with such values, how many of them are "outside" the training range, "clipped" (they come back as another
+            value), "off_step" (no multiples of the step that all training rows lie on), "unknown" (no category), or
+            "infrequent" (of the categories that share a cell).
         """
         table = open_source(source)
         if table.lazy and out is None:
-            if uniforms is not None:
-                raise InputError("uniforms cannot be given for frames of Dask, whose rows are drawn where they are")
+            if uniforms is not None or return_unseen:
+                name = "return_unseen" if return_unseen else "uniforms"
+                raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
             options = {
                 "mode": mode or self.mode,
                 "layout": layout or self.layout,
@@ -499,21 +507,32 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         with self._run("transform", table, need) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
-                return self._in_memory(run, table, coding)
+                encoded, unseen = self._in_memory(run, table, coding)
+                return (encoded, unseen) if return_unseen else encoded
             asked = coding.asked(table) | {"part_rows": part_rows}
             parts = Parts(target_of(table, out, resume=resume), coding.schema, asked, part_rows)
             return write_rows(run, table, self._fitted().names, parts, coding.batches, resume=resume)
 
-    def _in_memory(self, run: Run, table: Source, coding: Coding) -> Any:
-        """Encoded rows as what the caller gave; a matrix is filled where it is, if the rows come to this process."""
+    def _in_memory(self, run: Run, table: Source, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
+        """Encoded rows as what the caller gave, and what the fit had not seen.
+
+        A matrix is filled where it is, if the rows come to this process.
+        """
         blocks = run.blocks(table, self._fitted().names, len(coding.schema))
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.empty, table.rows) if isinstance(form, OnehotLayout) else None
         found: list[Any] = []
-        run.executor.map_blocks(run.prepared(coding.parts, form, whole), blocks, found.append)
+        unseen = UnseenCounts()
+
+        def take(part: tuple[Any, UnseenRows]) -> None:
+            found.append(part[0])
+            unseen.add(part[1])
+
+        run.executor.map_blocks(run.prepared(coding.parts, form, whole), blocks, take)
         if whole is not None and sum(map(len, found)) != len(whole):
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
-        return form.join(found if whole is None else [whole], table, self._flavour())
+        unseen.warn(table.place)
+        return form.join(found if whole is None else [whole], table, self._flavour()), unseen.rows()
 
     def iter_batches(
         self,
@@ -559,14 +578,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         with self._run("transform", table, need) as cluster:
             run = cluster.here
             coding = replace(coding, engine=cluster.engine_here(self.engine, table))
-            encode, form = coding.encoder(), coding.form(table)
+            form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = as_read_by(run.engine, table).blocks(self._fitted().names, rows)
-            for part in run.executor.stream(lambda block: form.part(encode(block)), blocks):
+            for part, found in run.executor.stream(coding.parts(form), blocks):
+                unseen.add(found)
                 for start in range(0, len(part), batch_rows):
                     rows = part[start : start + batch_rows]
                     if len(rows) == batch_rows or not drop_last:
                         yield form.join([rows], table, self._flavour())
+            unseen.warn(table.place)
 
     def _options(
         self, table: Source, mode: str | None, dtype: str | None, seed: int | None, first_row: int
@@ -583,7 +604,6 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             dtype=dtype,
             first_row=checked_seed(first_row, 2**63, "first_row"),
             place=table.place,
-            warns=True,
         )
 
     def _coding(

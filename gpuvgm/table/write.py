@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
@@ -40,7 +41,8 @@ from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest, inside, read_manifest, refuse_other_run, still_fits
 
 PART_ROWS = 1 << 24
-Encode = Callable[[Any], pa.RecordBatch]
+Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
+Encode = Callable[[Any], Written]
 _ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
 _LOG = logging.getLogger("gpuvgm")
 
@@ -59,6 +61,8 @@ class RunSummary:
         Time taken.
     files : int
         Files; more than one in a folder.
+    unseen : dict
+        Of a transform, the rows of each column that the fit had not seen, as `transform` gives them.
     """
 
     path: str
@@ -67,20 +71,23 @@ class RunSummary:
     columns: int
     seconds: float
     files: int = 1
+    unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def write_parquet(
     run: Run,
     out: Given,
     schema: pa.Schema,
-    function: Callable[[Block], pa.RecordBatch],
+    function: Encode,
     blocks: Iterator[Block],
-) -> RunSummary:
+) -> tuple[RunSummary, UnseenCounts]:
     """Results of all blocks into a Parquet file, which appears when it is complete."""
     started = time.perf_counter()
     with _sink(out, schema) as sink:
-        run.executor.map_blocks(function, blocks, sink.write)
-    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), time.perf_counter() - started)
+        taking = Taking(sink)
+        run.executor.map_blocks(function, blocks, taking.take)
+    seconds, unseen = time.perf_counter() - started, taking.unseen
+    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=unseen.rows()), unseen
 
 
 def target_of(source: Source, out: Given, *, resume: bool) -> Location:
@@ -172,7 +179,7 @@ class Cut:
     encode: Encode
     done: frozenset[str]
 
-    def __call__(self, block: Any) -> list[tuple[int, pa.RecordBatch]]:
+    def __call__(self, block: Any) -> list[tuple[int, Written]]:
         """First row of each part that is missing, and its batch."""
         size, stop = self.parts.part_rows, block.first_row + block.rows
         firsts = range(block.first_row - block.first_row % size, stop, size)
@@ -183,6 +190,26 @@ class Cut:
     def _within(block: Any, first: int, stop: int) -> Any:
         low, high = max(0, first - block.first_row), min(block.rows, stop - block.first_row)
         return block if high - low == block.rows else block.between(low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Takes rows for a file, and counts what the fit had not seen of them."""
+
+    sink: ParquetSink
+    unseen: UnseenCounts = field(default_factory=UnseenCounts)
+
+    def take(self, written: Written) -> None:
+        """Rows of a block."""
+        batch, unseen = written
+        self.sink.write(batch)
+        self.unseen.add(unseen)
+
+    def entry(self, first_row: int) -> dict[str, Any]:
+        """The file in a manifest, once it is closed."""
+        sink = self.sink
+        known = {"first_row": first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
+        return known | {"unseen": self.unseen.to_json()}
 
 
 class PartFiles:
@@ -198,25 +225,25 @@ class PartFiles:
 
     def __init__(self, parts: Parts, manifest: Manifest) -> None:
         self._parts, self._manifest = parts, manifest
-        self._sink: ParquetSink | None = None
+        self._taking: Taking | None = None
         self._first = 0
 
     def __enter__(self) -> PartFiles:
         return self
 
-    def take(self, pieces: Sequence[tuple[int, pa.RecordBatch]]) -> None:
+    def take(self, pieces: Sequence[tuple[int, Written]]) -> None:
         """Batches of some parts, by the first row of these."""
-        for first, batch in pieces:
-            if self._sink is None or first != self._first:
+        for first, written in pieces:
+            if self._taking is None or first != self._first:
                 self._close()
                 self._open(first)
-            assert self._sink is not None
-            self._sink.write(batch)
+            assert self._taking is not None
+            self._taking.take(written)
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         if kind is not None:
-            if self._sink is not None:
-                self._sink.__exit__(kind, value, trace)
+            if self._taking is not None:
+                self._taking.sink.__exit__(kind, value, trace)
             return
         self._close()
         if not self._manifest.done:
@@ -225,18 +252,18 @@ class PartFiles:
 
     def _open(self, first: int) -> None:
         self._first = first
-        self._sink = _sink(self._path, self._parts.schema).__enter__()
+        self._taking = Taking(_sink(self._path, self._parts.schema).__enter__())
 
     @property
     def _path(self) -> Location:
         return inside(self._parts.place, self._parts.name(self._first))
 
     def _close(self) -> None:
-        sink, self._sink = self._sink, None
-        if sink is None:
+        taking, self._taking = self._taking, None
+        if taking is None:
             return
-        sink.__exit__(None, None, None)
-        self._manifest.add(self._path.name, _entry(sink, self._first))
+        taking.sink.__exit__(None, None, None)
+        self._manifest.add(self._path.name, taking.entry(self._first))
 
 
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
@@ -245,17 +272,14 @@ def write_part(parts: Parts, encode: Encode, partition: Partition, executor: Loc
     opened = partition.opened()
     chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
     with _sink(path, parts.schema) as sink:
-        chosen.map_blocks(encode, opened.blocks, sink.write)
-    return _entry(sink, partition.first_row)
+        taking = Taking(sink)
+        chosen.map_blocks(encode, opened.blocks, taking.take)
+    return taking.entry(partition.first_row)
 
 
 def _sink(path: Given, schema: pa.Schema) -> ParquetSink:
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     return ParquetSink(path, schema, metadata)
-
-
-def _entry(sink: ParquetSink, first_row: int) -> dict[str, Any]:
-    return {"first_row": first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
 
 
 # -- the run
@@ -266,15 +290,18 @@ def write_rows(
 ) -> RunSummary:
     """Write the rows of a source, worked on: to one file where the name has an ending, else to a folder of files."""
     encode = run.prepared(build)
-    if not parts.out.suffix:
-        return write_parts(run, source, columns, parts, encode, resume=resume)
-    blocks = run.blocks(source, columns, len(parts.schema))
-    return write_parquet(run, parts.out, parts.schema, encode, blocks)
+    if parts.out.suffix:
+        blocks = run.blocks(source, columns, len(parts.schema))
+        summary, unseen = write_parquet(run, parts.out, parts.schema, encode, blocks)
+    else:
+        summary, unseen = write_parts(run, source, columns, parts, encode, resume=resume)
+    unseen.warn(source.place)
+    return summary
 
 
 def write_parts(
     run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool
-) -> RunSummary:
+) -> tuple[RunSummary, UnseenCounts]:
     """Write the rows of a source, worked on, to a folder of files.
 
     Parameters
@@ -316,9 +343,9 @@ def write_parts(
             manifest.write()
             _clear(parts.place, {MANIFEST, *manifest.done})
             _publish(parts)
-    summary = _summary(parts, manifest, began)
+    summary, unseen = _summary(parts, manifest, began)
     _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
-    return summary
+    return summary, unseen
 
 
 def _check_run(run: Run, source: Source, parts: Parts, *, resume: bool) -> None:
@@ -480,7 +507,10 @@ def _publish(parts: Parts) -> None:
     replace_folder(parts.place, Path(os.path.realpath(parts.out)))
 
 
-def _summary(parts: Parts, manifest: Manifest, began: float) -> RunSummary:
-    entries = manifest.done.values()
+def _summary(parts: Parts, manifest: Manifest, began: float) -> tuple[RunSummary, UnseenCounts]:
+    entries, unseen = manifest.done.values(), UnseenCounts()
+    for entry in entries:
+        unseen.add(UnseenCounts.from_json(entry.get("unseen", {})).columns)
     rows, size = (sum(entry[part] for entry in entries) for part in ("rows", "bytes"))
-    return RunSummary(str(parts.out), rows, size, len(parts.schema), time.perf_counter() - began, len(entries))
+    seconds = time.perf_counter() - began
+    return RunSummary(str(parts.out), rows, size, len(parts.schema), seconds, len(entries), unseen.rows()), unseen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -222,6 +223,13 @@ def test_transform_and_inverse(folder, tmp_path):
     assert not pq.read_table(tmp_path / "e.parquet").equals(other)
     document("transform", *arguments, "--layout", "onehot")
     assert pq.read_table(tmp_path / "e.parquet").num_columns > 4
+
+    assert found["unseen"] == {}
+    strange = pq.read_table(folder / "table.parquet").slice(0, 9).to_pydict()
+    pq.write_table(pa.table({**strange, "n": [10**9, *strange["n"][1:]]}), tmp_path / "strange.parquet")
+    told = invoke("transform", tmp_path / "strange.parquet", *arguments[1:])
+    assert "n: 1 outside the training range, 1 clipped\n" in told.stdout
+    assert 'column "n": 1 value outside the training range (first at ' in told.stderr
 
     back = document("inverse", folder / "encoded.parquet", tmp_path / "b.parquet", "--model", folder / "m.gpuvgm")
     assert back["rows"] == ROWS

@@ -161,5 +161,5 @@ def test_values_outside_the_training_range_are_told_of_once(caplog: pytest.LogCa
     assert not caplog.records
     transformer.set_params(block_rows=1_000).transform({"x": np.r_[x, 1e6, -1e9, x], "y": np.zeros(8_002)})
     (record,) = caplog.records
-    assert record.getMessage().startswith('column "x": values outside the training range are coded at its ends (first')
+    assert record.getMessage().startswith('column "x": 2 values outside the training range (first at dict, row 4000)')
     assert "row 4000" in record.getMessage()

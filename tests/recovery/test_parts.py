@@ -277,7 +277,7 @@ def test_a_manifest_says_what_it_is(place):
     document = json.loads((place / "whole" / "_manifest.json").read_text())
     assert document["library"] == "gpuvgm" and document["complete"] is True
     assert document["asked"]["inputs"]["files"][0].keys() == {"name", "bytes", "changed_ns"}
-    assert document["done"]["part-00000.parquet"].keys() == {"first_row", "rows", "bytes", "sha256"}
+    assert document["done"]["part-00000.parquet"].keys() == {"first_row", "rows", "bytes", "sha256", "unseen"}
 
 
 def test_a_disk_that_is_really_full(place, tmp_path):

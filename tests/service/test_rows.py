@@ -35,6 +35,19 @@ def test_transform_of_arrow(client, local, options):
     assert table_from(response).equals(local.transform(table_of(), **options), check_metadata=True)
 
 
+def test_answers_count_what_the_fit_had_not_seen(client, local):
+    rows = table_of().slice(0, 3)
+    strange = rows.set_column(0, "x", pa.array([20.0, 1e9, -1e9])).set_column(1, "n", pa.array([5, None, 10_000]))
+    _, unseen = local.transform(strange, return_unseen=True)
+    assert unseen == {"x": {"outside": 2}, "n": {"outside": 1}}
+    arrow = table_from(client.post("table/transform", stream_of(strange)))
+    assert json.loads(arrow.schema.metadata[b"gpuvgm.unseen"]) == unseen
+    assert client.post("table/transform", stream_of(strange), accept=JSON).json()["unseen"] == unseen
+    assert "unseen" not in client.post("table/transform", stream_of(rows), accept=JSON).json()
+    back = table_from(client.post("table/inverse", stream_of(arrow)))
+    assert back.schema.names == rows.schema.names
+
+
 @pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
 def test_inverse_of_arrow(client, local, compression):
     encoded = local.transform(table_of())

@@ -5,6 +5,7 @@ Columns on a device give arrays there, without leaving it; the formulas are the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
+
+CACHED_ROWS = 1 << 14
 
 
 def missing_rows(column: Column) -> Bools | None:
@@ -132,6 +135,12 @@ def equal_rows(column: Column, value: Number) -> Bools:
     if not limits.min <= int(value) <= limits.max:
         return no_rows(column)
     return present(column, whole == whole.dtype.type(int(value)))
+
+
+def cached_parts(rows: Array) -> Iterator[slice]:
+    """Parts of rows that a processor's cache holds through several steps; all rows of a device."""
+    size = max(len(rows), 1) if is_on_device(rows) else CACHED_ROWS
+    return (slice(start, start + size) for start in range(0, len(rows), size))
 
 
 def present(column: Column, rows: Bools) -> Bools:

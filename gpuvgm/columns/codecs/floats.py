@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy, widened
-from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, no_rows
+from gpuvgm.columns.codecs.arrays import as_numbers, cached_parts, equal_rows, floats, no_rows
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -80,18 +80,22 @@ class FloatCodec:
         assert self._step is not None
         step, parts = self._step
         with np.errstate(over="ignore"):  # of rows so large that they are on no step
-            snapped: Floats = namespace_of(numbers).rint(numbers * parts / step) * step / parts + 0.0  # no minus zero
-        return snapped
+            numbers = numbers if parts == 1 else numbers * parts
+            whole = namespace_of(numbers).rint(numbers if step == 1 else numbers / step)
+            snapped: Floats = whole if step == 1 else whole * step
+            return (snapped if parts == 1 else snapped / parts) + 0.0  # no minus zero
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step in the column's precision; see `Codec.off_step`."""
         if self.step is None:
             return None
         xp = namespace_of(numbers)
+        off: Bools = xp.empty(len(numbers), np.bool_)
         with np.errstate(over="ignore"):
-            snapped = self._on_step(widened(numbers)).astype(self.precision)
-            off: Bools = (snapped != numbers.astype(self.precision)) & ~xp.isnan(numbers)
-        return off
+            for part in cached_parts(numbers):
+                snapped = self._on_step(widened(numbers[part])).astype(self.precision, copy=False)
+                off[part] = snapped != numbers[part].astype(self.precision, copy=False)
+        return off & ~xp.isnan(numbers) if off.any() else off
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.

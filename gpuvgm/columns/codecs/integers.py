@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, column_of, namespace_of
-from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, filled, floats, missing_rows, present
+from gpuvgm.columns.codecs.arrays import as_numbers, cached_parts, equal_rows, filled, floats, missing_rows, present
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.io.arrow import type_of
@@ -86,8 +86,12 @@ def off_multiples(column: Column, whole: Array, step: int) -> Bools:
         whole = whole.astype(np.int64)
     if whole.dtype == np.int64 and step >= 2**63:
         return present(column, whole != 0)
+    unit = whole.dtype.type(step)
+    off: Bools = namespace_of(whole).empty(len(whole), np.bool_)
     with np.errstate(invalid="ignore"):  # NaN and infinities
-        off: Bools = whole % whole.dtype.type(step) != 0
+        for part in cached_parts(whole):
+            some = whole[part]
+            off[part] = some % unit != 0 if whole.dtype.kind == "f" else some // unit * unit != some
     return present(column, off)
 
 

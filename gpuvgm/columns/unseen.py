@@ -1,0 +1,90 @@
+"""Values that the fit had not seen: counted where rows are encoded, and told once for each column."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpuvgm.arrays import Array
+
+_TOLD = {"outside": "outside the training range", "off_step": "off the step that all training rows lie on"}
+_LOG = logging.getLogger("gpuvgm")
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """How many rows of a column are of one sort, and the first of them in the source."""
+
+    rows: int
+    first_row: int
+
+    @classmethod
+    def of(cls, first_row: int, **sorts: Array | None) -> dict[str, Unseen]:
+        """The rows of a part of a column by sort; sorts without any are left out.
+
+        Parameters
+        ----------
+        first_row : int
+            Where the part begins.
+        **sorts : ndarray of shape (rows,), bool, or None
+            Which rows are of that sort; None: none. They are called "outside" (the training range), "clipped" (at the
+            end of their mode), "off_step", "unknown" (no category), and "infrequent" (of those that share a cell).
+        """
+        found = {}
+        for sort, held in sorts.items():
+            if held is not None and held.any():
+                found[sort] = cls(int(held.sum()), first_row + int(held.argmax()))
+        return found
+
+    def merge(self, other: Unseen) -> Unseen:
+        """Both together."""
+        return Unseen(self.rows + other.rows, min(self.first_row, other.first_row))
+
+
+UnseenRows = Mapping[str, Mapping[str, Unseen]]  # of a block, by column and sort
+
+
+@dataclass(slots=True)
+class UnseenCounts:
+    """Those of a table, by column and sort."""
+
+    columns: dict[str, dict[str, Unseen]] = field(default_factory=dict)
+
+    def add(self, found: UnseenRows) -> None:
+        """Add those of a block."""
+        for column, sorts in found.items():
+            held = self.columns.setdefault(column, {})
+            for sort, rows in sorts.items():
+                held[sort] = rows.merge(held[sort]) if sort in held else rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Rows and first row by column and sort."""
+        return {
+            column: {sort: [rows.rows, rows.first_row] for sort, rows in sorts.items()}
+            for column, sorts in self.columns.items()
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> UnseenCounts:
+        """Read what `to_json` gave."""
+        return cls(
+            {
+                column: {sort: Unseen(int(rows), int(first)) for sort, (rows, first) in sorts.items()}
+                for column, sorts in document.items()
+            }
+        )
+
+    def rows(self) -> dict[str, dict[str, int]]:
+        """Rows by column and sort."""
+        return {column: {sort: rows.rows for sort, rows in sorts.items()} for column, sorts in self.columns.items()}
+
+    def warn(self, place: Callable[[int], str]) -> None:
+        """Tell of the columns whose values may not come back; unknown ones are ignored as users asked."""
+        for column, sorts in self.columns.items():
+            for sort, what in _TOLD.items():
+                if sort in sorts:
+                    rows, first = sorts[sort].rows, place(sorts[sort].first_row)
+                    values = f"{rows:,} value{'s' * (rows != 1)}"
+                    _LOG.warning('column "%s": %s %s (first at %s)', column, values, what, first)
