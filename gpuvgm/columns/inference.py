@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -93,7 +94,22 @@ class Recognised:
 
 
 class Refuted(InputError):
-    """What a sample said of a column is not so for all rows."""
+    """What a sample said of a column is not so for all rows.
+
+    Parameters
+    ----------
+    message : str
+        What is so.
+    values : sequence of object
+        Values that the sample lacked, of the column's own type.
+    """
+
+    def __init__(self, message: str, values: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.values = values
+
+    def __reduce__(self) -> tuple[type[Refuted], tuple[str, Sequence[Any]]]:
+        return type(self), (str(self), self.values)
 
 
 def can_identify(type_: pa.DataType) -> bool:

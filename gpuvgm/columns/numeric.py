@@ -33,8 +33,10 @@ from gpuvgm.columns.codecs import (
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
 from gpuvgm.columns.coverage import Coverage, Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.landmarks import Landmarks
 from gpuvgm.columns.numbers import ordinary_numbers, range_of
+from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -50,6 +52,8 @@ from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoin
 from gpuvgm.summary.summary import Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
+FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out may widen every component
+WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 CORRECT = 'correct them, leave the cell empty if it is missing, or declare the column "categorical"'
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
@@ -81,6 +85,10 @@ class NumberPlan(ColumnPlan):
         How often the grid was refined.
     trusted : bool
         False where the grid knows nothing of the centres, which were found after it was made.
+    spread : float
+        Of numbers on the plain scale: the sample's quartile range; 0 where no row can be too far out.
+    seen : tuple of float
+        The sample's smallest and largest number.
     """
 
     name: str
@@ -94,6 +102,8 @@ class NumberPlan(ColumnPlan):
     clip: bool = False
     refinements: int = 0
     trusted: bool = True
+    spread: float = 0.0
+    seen: tuple[float, float] = (np.inf, -np.inf)
     fitted_together: ClassVar[bool] = True
 
     @property
@@ -228,7 +238,11 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
-    return NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
+    plan = NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
+    if request.config.effort == "research" or kind == "general" or isinstance(codec, CurvedCodec) or not len(y):
+        return plan
+    low, lower, upper, high = np.nanquantile(numbers[np.isfinite(numbers)], [0, 0.25, 0.75, 1]).tolist()
+    return replace(plan, spread=upper - lower, seen=(low, high))
 
 
 def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:
@@ -281,6 +295,25 @@ def settled(plan: NumberPlan, summary: Summary) -> NumberPlan:
         )
         plan = replace(plan, codec=without_step(plan.codec))
     return plan
+
+
+def check_reach(plan: NumberPlan, summary: Summary, *, repeatable: bool) -> None:
+    """Tell of a row so far out that the prior, which is as wide as all rows, widens every component.
+
+    Raises
+    ------
+    Refuted
+        Where the sample had no such row and the source can be read again: with it another scale may be likelier.
+    """
+    reach, rows = summary.maximum - summary.minimum, summary.ordinary
+    if not plan.spread or reach <= FAR_OUT * plan.spread or reach <= WIDENING * plan.spread * rows:
+        return
+    low, high = (value_text(plan.codec, end) for end in range_of(plan, summary))
+    told = f'column "{plan.name}": values reach from {low} to {high}, half of them lie within {plan.spread:.3g}'
+    if repeatable and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
+        values: Any = plan.codec.decode(np.array([summary.minimum, summary.maximum]))
+        raise Refuted(f"{told}; declare a scale", values.to_pylist())
+    _LOG.warning('%s, which widens all modes: clean the extreme ones, or declare {"asinh": SIZE}', told)
 
 
 def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, grid: Grid) -> NumberPlan:

@@ -26,7 +26,7 @@ from gpuvgm.columns.codecs import (
     with_asinh,
     with_learned_step,
 )
-from gpuvgm.columns.numeric import as_wide_as_steps
+from gpuvgm.columns.numeric import FAR_OUT, as_wide_as_steps
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import mean_and_variance
@@ -39,7 +39,6 @@ from gpuvgm.summary.summary import Cells
 LEAST_VALUES = 200
 MOST_VALUES = 1 << 12  # one half is fitted to, the other decides
 LEAST_TAIL = 2.4  # of the outermost 0.5 % in quartile ranges; 1.9 for a Gaussian, 4.2 for an exponential distribution
-FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out would widen every component
 LEAST_STEPS = 16  # in the median: shorter columns are counts, whose logarithms are few far apart values
 LEAST_GAIN, LEAST_MORE = 5e-3, 1e-3  # nats a row: over the plain scale, over another one
 ITERATIONS, QUIET = 20, 1e-4

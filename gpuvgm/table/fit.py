@@ -23,7 +23,16 @@ from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Recognised, Refuted
 from gpuvgm.columns.model import KINDS, ColumnModel, FittedTable, TableModel
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
-from gpuvgm.columns.numeric import Lowest, NumberPlan, lowest_plan, needs_more_rows, refine, reseed, settled
+from gpuvgm.columns.numeric import (
+    Lowest,
+    NumberPlan,
+    check_reach,
+    lowest_plan,
+    needs_more_rows,
+    refine,
+    reseed,
+    settled,
+)
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
 from gpuvgm.columns.schema import ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import SUMMARY_ROWS, FitConfig
@@ -184,10 +193,10 @@ class Replanning:
             fitted = fitted.renewed(name, again)
         return schema, fitted
 
-    def _column(self, name: str, problem: InputError) -> tuple[ColumnSpec, FittedColumns]:
+    def _column(self, name: str, problem: Refuted | UnreadText) -> tuple[ColumnSpec, FittedColumns]:
         """One column: its kind from the sample and the values that were otherwise, and its fit from another scan."""
         source, column = self.sampled.source, self.sampled.rows.column(name)
-        values = problem.values if isinstance(problem, UnreadText) else ()
+        values = problem.values
         column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
         rows = pa.Table.from_arrays([column], [name])
         told_apart = replace(_recognised(source, self.settings)(self.declared[name]), identifiers=bool(values))
@@ -195,7 +204,7 @@ class Replanning:
             rows, source.name, partial(_stray, source, rows), lambda _: told_apart
         )
         spec = replace(alone[name], reason=f"{alone[name].reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
-        _LOG.info('column "%s": %s; it is planned again as "%s", with another scan', name, problem, spec.kind)
+        _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
         requests = requests_of(TableSchema((spec,)), self.settings)
         return spec, fit_table(Sampled(source, rows), requests, self.run, self.checkpoint)
 
@@ -503,6 +512,7 @@ def _checked(source: Source, run: Run, column: Counted) -> Counted:
     plan, summary = settled(column.plan, column.summary), column.summary
     refuse_infinite(source, plan, summary, run)
     _refuse_overflow(plan.name, summary)
+    check_reach(plan, summary, repeatable=source.repeatable)
     if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
         raise read_once(f'{source.name}: column "{plan.name}"')
     if plan.config.algorithm == "auto":

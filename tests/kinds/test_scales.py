@@ -12,6 +12,7 @@ import pytest
 from scipy.special import ndtr
 
 from gpuvgm import TableTransformer, load
+from gpuvgm.columns.codecs import AsinhCodec
 from gpuvgm.columns.scales import MOST_SPIKES, shape_of
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError
@@ -162,3 +163,36 @@ def test_a_scale_for_what_has_none_is_refused() -> None:
         TableTransformer({"x": {"asinh": 1.0, "log": True}}).fit(amounts)
     with pytest.raises(InputError, match="asinh"):
         TableTransformer({"x": {"asinh": 0}}).fit(amounts)
+
+
+def with_one_far_out(rows=400_000, at=300_001):
+    """Rows of which one lies so far out that it would widen every mode; no sample of the default size has it."""
+    x = np.random.default_rng(0).normal(50, 10, rows)
+    x[at] = 1e9
+    return x
+
+
+def test_a_row_far_out_that_the_sample_lacks_gives_the_column_another_plan(caplog):
+    caplog.set_level("INFO")
+    x = with_one_far_out()
+    transformer = TableTransformer(random_state=0).fit({"x": x})
+    (column,) = transformer.model_.columns
+    assert isinstance(column.codec, AsinhCodec)
+    assert "values reach from 4.0601 to 1000000000, half of them lie within 13.5" in transformer.schema_["x"].reason
+    assert any('it is planned again as "continuous"' in record.getMessage() for record in caplog.records)
+    scalar = np.asarray(transformer.transform({"x": x})["x.scalar"])
+    assert np.std(np.delete(scalar, 300_001)) > 0.1  # one mode of all rows would have 0.001
+
+
+def test_what_cannot_be_planned_again_is_told_of(caplog):
+    x = with_one_far_out()
+    for columns, source in (({"x": "continuous"}, {"x": x}), (None, iter([pa.table({"x": x})]))):
+        caplog.clear()
+        (column,) = TableTransformer(columns, random_state=0).fit(source).model_.columns
+        assert not isinstance(column.codec, AsinhCodec)
+        (record,) = caplog.records
+        assert "which widens all modes: clean the extreme ones, or declare" in record.getMessage()
+    caplog.clear()
+    TableTransformer(effort="research", random_state=0).fit({"x": x})
+    TableTransformer({"x": {"asinh": 1.0}}, random_state=0).fit({"x": x})
+    assert not caplog.records
