@@ -225,7 +225,7 @@ def _identifiers(values: Array) -> Callable[[NDArray[np.int64]], Array] | None:
             rounds, rows = np.divmod(numbers, len(held))
             endings = np.where(rounds > 0, np.char.add("-", rounds.astype(str)), "")
             joined: Any = pc.binary_join_element_wise(
-                taken(held.chunk(0), rows), pa.array(endings, held.type), pa.scalar("", held.type)
+                taken(held.chunk(0), rows), pa.array(endings).cast(held.type), pa.scalar("", held.type)
             )
             return pa.array(joined.to_pylist(), type_) if is_view(type_) else joined.cast(type_)
 
