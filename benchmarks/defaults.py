@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import ndtr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
@@ -22,7 +23,8 @@ from benchmarks.measure import Measurement
 from benchmarks.mixed_rows import MORE_TABLES, REAL_TABLES, real_tables
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
-from gpuvgm.columns.codecs import rounding_variance, step_text
+from gpuvgm.columns.base import MISSING
+from gpuvgm.columns.codecs import Codec, CurvedCodec, plain, rounding_variance, step_text
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 
 COLUMNS, FEW_ROWS, PAYMENTS_ROWS = 30, 2_000, 100_000
@@ -31,14 +33,15 @@ RESEARCH = "research"
 #: Most CPU seconds a column that are aimed at: of the small table, and of flights.
 SMALL_AIMS, FLIGHTS_AIMS = {"auto": 0.03, "best": 0.1}, {"auto": 0.1, "best": 0.4}
 HELD_OUT_ROWS = 20_000
-LARGEST_LOSS = 1e-3  # nats a row below research, off lattices
+LARGEST_LOSS = 1e-3  # nats a row below research
+LEAST_CHANCE = 1e-300
 REPEATS = 3
 OFF_LATTICE = ("lognormal", "far spikes")
 
 
 def measure(rows: int) -> list[Measurement]:
     """Fits of a small table and of flights, both in memory on one thread, held-out likelihoods, and round trips."""
-    likelihoods = held_out(min(rows, HELD_OUT_ROWS))
+    likelihoods = [*held_out(min(rows, HELD_OUT_ROWS)), *held_out_on_steps(rows)]
     return [*small_table(min(rows, FEW_ROWS)), *flights(rows), *likelihoods, *round_trips(rows)]
 
 
@@ -78,6 +81,86 @@ def held_out(rows: int) -> Iterator[Measurement]:
             details={"likelihoods": likelihoods},
             notes={"nats a row above research": f"{gain:+.5f}{', missed' if gain < -LARGEST_LOSS else ''}"},
         )
+
+
+def held_out_on_steps(rows: int) -> Iterator[Measurement]:
+    """Log-likelihood of unseen rows of columns with a step: of the interval of a step around each value.
+
+    "auto", with its modal values, stands beside "research" whose modes are no narrower than a step, as those of "auto"
+    are, and beside "research" as it is.
+    """
+    for name, x in on_steps(rows):
+        fitted, seconds = {}, {}
+        for effort in ("auto", RESEARCH):
+            start = time.process_time()
+            fitted[effort] = fit_of(x[::2], effort)
+            seconds[effort] = time.process_time() - start
+        if getattr(fitted["auto"], "mixture", None) is None or not step_text(fitted["auto"].codec):
+            continue  # few values are categories
+        stepped = plain(fitted["auto"].codec)
+        found = {effort: step_likelihood(column, x[1::2], stepped) for effort, column in fitted.items()}
+        floored = step_likelihood(fitted[RESEARCH], x[1::2], stepped, floored=True)
+        gain = found["auto"] - floored
+        yield Measurement(
+            f"held out on steps, {name}",
+            len(x[::2]),
+            seconds["auto"],
+            {RESEARCH: seconds[RESEARCH]},
+            details={"likelihoods": found | {"research, no narrower than a step": floored}},
+            notes={
+                "nats a row above research": f"{gain:+.5f}{', missed' if gain < -LARGEST_LOSS else ''}",
+                "above it without a floor": f"{found['auto'] - found[RESEARCH]:+.5f}",
+            },
+        )
+
+
+def on_steps(rows: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Columns of numbers that may lie on steps: generated ones, and of three real tables, no row missing."""
+    random = np.random.default_rng(0)
+    size = min(rows, PAYMENTS_ROWS)
+    yield "uniform 1 to 31", random.integers(1, 32, size).astype(float)
+    yield "geometric", random.geometric(0.05, size).astype(float)
+    yield "cents", np.round(random.lognormal(3, 1, size), 2)
+    for name, frame in real_tables({table: REAL_TABLES[table] for table in ("flights", "diamonds", "nafld2")}):
+        for column in frame.select_dtypes("number"):
+            values = frame[column][:rows].to_numpy(float)
+            yield f"{name} {column}", random.permutation(values[np.isfinite(values)])
+
+
+def fit_of(x: np.ndarray, effort: str) -> Any:
+    """The fitted column of numbers; its kind is inferred, but with research effort."""
+    kinds = {"x": "continuous"} if effort == RESEARCH else None
+    return gpuvgm.TableTransformer(kinds, effort=effort, threads=1, random_state=0).fit({"x": x}).columns_["x"]
+
+
+def step_likelihood(column: Any, x: np.ndarray, stepped: Codec, *, floored: bool = False) -> float:
+    """Mean log-likelihood of values under a fitted column: of an interval one step long, or of a modal value.
+
+    Parameters
+    ----------
+    column : MixtureColumn
+        The fitted column.
+    x : ndarray of shape (rows,)
+        The values.
+    stepped : Codec
+        Of floats, with the step.
+    floored : bool
+        Give no component a standard deviation below that of rounding to the step.
+    """
+    half, chance, left = stepped.spacing / 2, np.zeros(len(x)), 1.0
+    for value, count in zip(column.modal_values, column.modal_counts, strict=True):
+        if value is not MISSING:
+            share = count / (column.fit.rows - column.fit.missing)
+            chance[x == value] = share
+            left -= share
+    ordinary = chance == 0
+    curved = column.codec.of_inner if isinstance(column.codec, CurvedCodec) else np.asarray
+    least = np.sqrt(rounding_variance(stepped, np.zeros(1))) if floored else 0.0
+    stds = np.maximum(column.stds, least)[:, None]
+    a, b = ((curved(x[ordinary] + side) - column.means[:, None]) / stds for side in (-half, half))
+    inside = np.where(a > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))  # which keeps small differences far out
+    chance[ordinary] = left * (column.weights / np.sum(column.weights)) @ inside
+    return float(np.mean(np.log(np.maximum(chance, LEAST_CHANCE))))
 
 
 def round_trips(rows: int) -> Iterator[Measurement]:

@@ -54,7 +54,7 @@ from gpuvgm.summary.grid import Floats, Frame
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
 SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
-_GAUSSIANS = tuple(part for part in Posterior.__dataclass_fields__ if part != "concentration")
+_GAUSSIANS = ("mean_precision", "means", "degrees_of_freedom", "covariances")
 
 RULES = Record(
     {
@@ -178,7 +178,8 @@ class MixtureModel:
         """
         parameters = {part: _floats(document["posterior"][part]) for part in ("sticks", *_GAUSSIANS)}
         sticks = parameters.pop("sticks")
-        posterior = Posterior(StickBreaking(sticks), **parameters)
+        mean_precision, means, degrees_of_freedom, covariances = parameters.values()
+        posterior = Posterior(StickBreaking(sticks), mean_precision, means, degrees_of_freedom, covariances)
         mixture = cls(
             frame=Frame(float(document["frame"]["scale"]), float(document["frame"]["centre"])),
             posterior=posterior,

@@ -371,7 +371,7 @@ def as_wide_as_steps(codec: Codec, frame: Frame, posterior: Posterior) -> Poster
     depends on the place, and EM knows nothing of it.
     """
     least = (np.sqrt(rounding_variance(codec, frame.invert(posterior.means))) * frame.scale) ** 2
-    return replace(posterior, covariances=np.maximum(posterior.covariances, least))
+    return replace(posterior, covariances=np.maximum(posterior.covariances, least), slack=0.0)
 
 
 def plan_of(plan: NumberPlan, column: ColumnFit) -> NumberPlan:

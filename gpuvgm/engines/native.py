@@ -129,7 +129,7 @@ class NativeEM:
         self, kernels: _native.Kernels, cells: Cells, prior: PriorTable, *, sound: bool, threads: int = 1
     ) -> None:
         scatter = np.ascontiguousarray(cells.scatter) if np.any(cells.scatter) else None
-        numbers = [getattr(prior, part.name) for part in fields(prior)[:6]]
+        numbers = [getattr(prior, part.name) for part in fields(prior)[:7]]
         mean, weight = np.ascontiguousarray(cells.mean), np.ascontiguousarray(cells.weight)
         self._problem = _native.EMProblem(
             kernels, mean, weight, scatter, numbers, prior.origin, prior.dirichlet, prior.tied, sound

@@ -58,7 +58,7 @@ class PriorTable:
 
     Parameters
     ----------
-    weight_concentration, mean, mean_precision, covariance, degrees_of_freedom, reg_covar : float
+    weight_concentration, mean, mean_precision, covariance, degrees_of_freedom, reg_covar, least_covariance : float
         Parameters of the prior.
     origin : float or None
         Where components without rows lie; None for where they were.
@@ -74,6 +74,7 @@ class PriorTable:
     covariance: float
     degrees_of_freedom: float
     reg_covar: float
+    least_covariance: float
     origin: float | None
     dirichlet: bool
     tied: bool

@@ -146,6 +146,8 @@ class Prior:
         Wishart prior of a component's precision.
     reg_covar : float
         Added to every component's variance.
+    least_covariance : float
+        No component's expected variance is less.
     concentration_type : {"dirichlet_process", "dirichlet_distribution"}
         Prior of the weights.
     tied : bool
@@ -160,6 +162,7 @@ class Prior:
     covariance: float
     degrees_of_freedom: float
     reg_covar: float
+    least_covariance: float = 0.0
     concentration_type: ConcentrationType = "dirichlet_process"
     tied: bool = False
     origin: float | None = None
@@ -175,12 +178,18 @@ class Prior:
         mean_precision = self.mean_precision + nk
         between = nk * (self.mean_precision / mean_precision) * (xk - self.mean) ** 2
         degrees_of_freedom = self.degrees_of_freedom + self._pooled(nk)
+        covariances = (self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom
+        slack = 0.0
+        if self.least_covariance:
+            free, covariances = covariances, np.maximum(covariances, self.least_covariance)
+            slack = float(np.add.accumulate(0.5 * degrees_of_freedom * (1 - free / covariances))[-1])
         return Posterior(
             concentration=CONCENTRATIONS[self.concentration_type](self.weight_concentration, nk),
             mean_precision=mean_precision,
             means=(self.mean_precision * self.mean + nk * xk) / mean_precision,
             degrees_of_freedom=degrees_of_freedom,
-            covariances=(self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom,
+            covariances=covariances,
+            slack=slack,
         )
 
     def table(self) -> PriorTable:
@@ -192,6 +201,7 @@ class Prior:
             self.covariance,
             self.degrees_of_freedom,
             self.reg_covar,
+            self.least_covariance,
             self.origin,
             self.concentration_type == "dirichlet_distribution",
             self.tied,
@@ -199,10 +209,10 @@ class Prior:
 
     def posterior(self, arrays: Sequence[Vector]) -> Posterior:
         """A posterior from the arrays of an engine's EM; see `gpuvgm.engines.base.EMLoop.posterior`."""
-        a, b, *rest = arrays
+        a, b, mean_precision, means, degrees_of_freedom, covariances = arrays
         dirichlet = self.concentration_type == "dirichlet_distribution"
         weights = Dirichlet(a, self.weight_concentration) if dirichlet else StickBreaking(np.stack((a, b)))
-        return Posterior(weights, *rest)
+        return Posterior(weights, mean_precision, means, degrees_of_freedom, covariances)
 
     def _pooled(self, values: Vector) -> Vector:
         """What each component has of a sum: its own, or where the variance is shared an equal part of all."""
@@ -233,10 +243,8 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, leas
         mean_precision=1.0,
         covariance=variance,
         degrees_of_freedom=1.0,
-        reg_covar=max(
-            config.reg_covar * (variance if standardize else frame.scale * frame.scale),
-            least_variance * (frame.scale * frame.scale),
-        ),
+        reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
+        least_covariance=float(np.sqrt(least_variance) * frame.scale) ** 2,
     )
 
 
@@ -250,6 +258,9 @@ class Posterior:
         Posterior of the weights.
     mean_precision, means, degrees_of_freedom, covariances : ndarray of shape (K,)
         Gaussian-Wishart parameters; `covariances` are expected covariances as scikit-learn reports them.
+    slack : float
+        What the formula of the bound leaves out where the prior holds up expected covariances: with n degrees of
+        freedom half of n (1 - c / held), the difference of n / 2 and the expected sum of squares; 0 elsewhere.
     """
 
     concentration: Concentration
@@ -257,6 +268,7 @@ class Posterior:
     means: Vector
     degrees_of_freedom: Vector
     covariances: Vector
+    slack: float = 0.0
 
     @property
     def weights(self) -> Vector:
@@ -302,4 +314,4 @@ class Posterior:
         log_determinant = -0.5 * log(self.covariances * dof)
         log_wishart = -(dof * log_determinant + 0.5 * dof * LOG_2 + gammaln(0.5 * dof))
         terms = self.concentration.log_norms() - log_wishart - 0.5 * log(self.mean_precision)
-        return float(entropy + np.add.accumulate(terms)[-1])
+        return float(entropy + np.add.accumulate(terms)[-1] + self.slack)

@@ -330,7 +330,7 @@ def _with_fewer(
 
 
 def _not_below(ascent: Ascent[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
-    """Bounds and end of an ascent, or the highest known point: EM may lower it where a variance is at its floor."""
+    """Bounds and end of an ascent, or the highest known point: EM may lower it by a rounding, or `reg_covar`."""
     best = ascent.best
     highest = max([best, *known], key=lambda point: point.bound)
     return (tuple(ascent.bounds) if highest is best else (highest.bound,)), highest

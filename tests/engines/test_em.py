@@ -31,6 +31,7 @@ PRIORS: dict[str, dict[str, Any]] = {
     "process": {},
     "distribution": {"concentration_type": "dirichlet_distribution", "weight_concentration": 0.1},
     "tied": {"tied": True, "origin": 0.5},
+    "held up": {"least_covariance": 2e-4},
 }
 pytestmark = pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")
 

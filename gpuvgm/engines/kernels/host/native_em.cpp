@@ -25,12 +25,12 @@ struct EMProblem {
     EMProblem(const Kernels& kernels, Reals mean_, Reals weight_, OptionalReals scatter_,
               const std::vector<double>& numbers, std::optional<double> origin, bool dirichlet, bool tied, bool sound_)
         : loops(kernels.loops), mean(mean_), weight(weight_), scatter(scatter_), sound(sound_) {
-        if (numbers.size() != 6 || weight.shape(0) != mean.shape(0)) {
-            throw std::invalid_argument("a prior has six numbers, and every cell a weight");
+        if (numbers.size() != 7 || weight.shape(0) != mean.shape(0)) {
+            throw std::invalid_argument("a prior has seven numbers, and every cell a weight");
         }
         check_length(scatter, mean.shape(0));
-        prior = {numbers[0], numbers[1],           numbers[2],         numbers[3], numbers[4],
-                 numbers[5], origin.value_or(0.0), origin.has_value(), dirichlet,  tied};
+        prior = {numbers[0], numbers[1],           numbers[2],         numbers[3], numbers[4], numbers[5],
+                 numbers[6], origin.value_or(0.0), origin.has_value(), dirichlet,  tied};
     }
     size_t chunks() const { return (mean.shape(0) + CHUNK_ROWS - 1) / CHUNK_ROWS; }
 };
