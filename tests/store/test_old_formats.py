@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,8 @@ IDS = {
 }
 #: Columns that come back without any rounding.
 EXACT = {"id", "day", "city", "paid", "grade", "age", "note", "price"}
+FINGERPRINT_5_KINDS = "293c7f8c5dea989d0744e258387eb1fa2c8cda4c149fb09c180515af9e02c4c0"
+ENCODED_5_KINDS = "c70c502096d2102040185d0be26c708b47938a4a2e84ccc38a48bb6ae32612a0"
 FINGERPRINT_5 = "71bfd82403749cf2979e280d06ce19632bb61026fbf8ba3e387b3a012d322c8e"
 #: What the files of each format hold; that of format 1 says nothing of effort and was fitted the only way there was.
 HELD = {
@@ -323,6 +326,46 @@ def test_steps_and_tail_modes():
     for name, values in rows.items():
         np.testing.assert_array_equal(np.asarray(back[name]), values)
     assert transformer.partial_fit({**rows, "fine": rows["fine"] / 3}).columns_["fine"].codec.step is None
+
+
+def rows_of_new_kinds() -> pa.Table:
+    """An identifier, many categories, few of which are frequent, amounts with zeros, and numbers and dates as text."""
+    random = np.random.default_rng(10)
+    amounts = np.where(random.random(900) < 0.1, 0, np.round(random.lognormal(4, 1.5, 900), 2))
+    days = np.datetime64("2021-03-01") + random.integers(0, 500, 900)
+    return pa.table(
+        {
+            "key": pa.array([f"k-{i:05}" for i in random.permutation(900)]),
+            "shop": pa.array([f"shop {i}" for i in random.integers(0, 300, 900)]),
+            "area": pa.array([f"area {min(i, 9)}" for i in random.geometric(0.4, 900)]),
+            "amount": amounts,
+            "price": pa.array([f"{price:.2f}".replace(".", ",") for price in random.normal(50, 9, 900)]),
+            "day": pa.array([str(day) for day in days]),
+        }
+    )
+
+
+def write_format_5_kinds() -> None:
+    """Write the file; run once, when the kinds were new."""
+    shop = {"kind": "categorical", "encoding": "interval"}
+    columns = {"key": "id", "shop": shop, "area": {"max_categories": 4}}
+    transformer = gpuvgm.TableTransformer(columns, random_state=5, n_components=4)
+    transformer.fit(rows_of_new_kinds()).save(DATA / "format_5_kinds.gpuvgm", summaries=True)
+
+
+def test_kinds_of_format_5():
+    transformer, rows = gpuvgm.load(DATA / "format_5_kinds.gpuvgm"), rows_of_new_kinds()
+    assert fingerprint(transformer.model_) == FINGERPRINT_5_KINDS
+    columns = transformer.columns_
+    assert [column.kind for column in columns.values()] == ["id", *["categorical"] * 2, "mixed", *["continuous"] * 2]
+    assert (columns["shop"].encoding, len(columns["area"].infrequent)) == ("interval", 6)
+    assert (columns["amount"].codec.name, columns["amount"].modal_values) == ("asinh", (0.0,))
+    back = transformer.inverse_transform(transformer.transform(rows, seed=0))
+    for name in ("shop", "amount", "price", "day"):
+        assert back[name].equals(rows[name]), name
+    assert len(set(back["key"].to_pylist())) == rows.num_rows
+    encoded = transformer.transform(rows, seed=0, layout="onehot", dtype="float64")
+    assert sha256(np.ascontiguousarray(encoded).tobytes()).hexdigest() == ENCODED_5_KINDS
 
 
 def some_rows(number: int) -> pa.Table:
