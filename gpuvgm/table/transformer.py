@@ -181,6 +181,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         After `ColumnsFailed`: what was fitted, and why the other columns were not.
     layout_ : dict of str to list of (start, stop, activation)
         Spans of the onehot layout.
+    feature_names_in_ : ndarray of str
+        The columns that were there at fit, those that are dropped included.
+    n_features_in_ : int
+        How many these are.
     """
 
     schema_: TableSchema
@@ -807,6 +811,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """What `set_output` chose here, or scikit-learn's own setting for all; None for the default."""
         chosen = getattr(self, "_sklearn_output_config", {"transform": get_config()["transform_output"]})["transform"]
         return None if chosen == "default" else str(chosen)
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The columns that were there at fit."""
+        return np.array([column.name for column in self.schema_.columns], dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many columns were there at fit."""
+        return len(self.schema_.columns)
 
     def get_feature_names_out(
         self, input_features: Any = None, *, layout: Literal["compact", "onehot"] | None = None

@@ -102,3 +102,13 @@ def test_nan_in_a_matrix_is_named() -> None:
         wrong[[77, 90], names.index(name)] = np.nan
         with pytest.raises(InputError, match=rf'holds NaN in row 77, column {names.index(name)} \("{name}"; 2 such'):
             transformer.inverse_transform(wrong)
+
+
+def test_columns_that_were_there_are_told_as_scikit_learn_does(tmp_path) -> None:
+    transformer = TableTransformer({"z": "drop"}, effort="research")
+    for fitted in (transformer, clone(transformer)):
+        assert not hasattr(fitted, "n_features_in_") and not hasattr(fitted, "feature_names_in_")
+    transformer.fit(X).save(tmp_path / "m.gpuvgm")
+    for fitted in (transformer, load(tmp_path / "m.gpuvgm"), make_pipeline(transformer)):
+        assert fitted.n_features_in_ == 2
+        np.testing.assert_array_equal(fitted.feature_names_in_, ["x", "z"])
