@@ -17,6 +17,7 @@ from gpuvgm.columns.codecs import (
     Codec,
     CodecRules,
     CurvedCodec,
+    DatetimeCodec,
     Number,
     UnreadText,
     codec_for,
@@ -25,6 +26,7 @@ from gpuvgm.columns.codecs import (
     rounding_variance,
     rows_for,
     step_text,
+    unit_of,
     with_asinh,
     with_learned_step,
     with_log,
@@ -239,7 +241,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
     plan = NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
-    if request.config.effort == "research" or kind == "general" or isinstance(codec, CurvedCodec) or not len(y):
+    has_scale = kind != "general" and not isinstance(codec, (CurvedCodec, DatetimeCodec))
+    if request.config.effort == "research" or not has_scale or not len(y):
         return plan
     low, lower, upper, high = np.nanquantile(numbers[np.isfinite(numbers)], [0, 0.25, 0.75, 1]).tolist()
     return replace(plan, spread=upper - lower, seen=(low, high))
@@ -309,7 +312,8 @@ def check_reach(plan: NumberPlan, summary: Summary, *, repeatable: bool) -> None
     if not plan.spread or reach <= FAR_OUT * plan.spread or reach <= WIDENING * plan.spread * rows:
         return
     low, high = (value_text(plan.codec, end) for end in range_of(plan, summary))
-    told = f'column "{plan.name}": values reach from {low} to {high}, half of them lie within {plan.spread:.3g}'
+    half = f"half of them lie within {plan.spread / unit_of(plan.codec):.3g}"
+    told = f'column "{plan.name}": values reach from {low} to {high}, {half}'
     if repeatable and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
         values: Any = plan.codec.decode(np.array([summary.minimum, summary.maximum]))
         raise Refuted(f"{told}; declare a scale", values.to_pylist())

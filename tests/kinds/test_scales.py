@@ -184,6 +184,14 @@ def test_a_row_far_out_that_the_sample_lacks_gives_the_column_another_plan(caplo
     assert np.std(np.delete(scalar, 300_001)) > 0.1  # one mode of all rows would have 0.001
 
 
+def test_decimals_are_told_of_in_their_own_unit():
+    amounts = [Decimal(5_000 + i % 1_000).scaleb(-2) for i in range(140_000)]
+    table = pa.table({"x": pa.array([*amounts, Decimal("90000000"), *amounts], pa.decimal128(14, 2))})
+    transformer = TableTransformer(random_state=0).fit(table)
+    assert "values reach from 50.00 to 90000000.00, half of them lie within 4." in transformer.schema_["x"].reason
+    assert transformer.inverse_transform(transformer.transform(table))["x"].equals(table["x"])
+
+
 def test_what_cannot_be_planned_again_is_told_of(caplog):
     x = with_one_far_out()
     for columns, source in (({"x": "continuous"}, {"x": x}), (None, iter([pa.table({"x": x})]))):
@@ -193,6 +201,8 @@ def test_what_cannot_be_planned_again_is_told_of(caplog):
         (record,) = caplog.records
         assert "which widens all modes: clean the extreme ones, or declare" in record.getMessage()
     caplog.clear()
+    days = np.datetime64("2024-01-01") + np.r_[np.arange(5_000) % 300, 2_900_000]
+    TableTransformer(random_state=0).fit({"last": days})  # a year that stands for "none": dates have no other scale
     TableTransformer(effort="research", random_state=0).fit({"x": x})
     TableTransformer({"x": {"asinh": 1.0}}, random_state=0).fit({"x": x})
     assert not caplog.records
