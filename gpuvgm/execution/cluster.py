@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module, util
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +84,10 @@ def _connected(address: str) -> Client:
     from distributed import Client
 
     try:
+        with suppress(AssertionError):  # where the scheduler tells all clients of something before it greets this one
+            return Client(address, timeout=ANSWER)
         return Client(address, timeout=ANSWER)
-    except (OSError, ValueError, TimeoutError) as problem:
+    except (AssertionError, OSError, ValueError, TimeoutError) as problem:
         raise EnvironmentProblem(
             f"no Dask scheduler answers at {address} ({type(problem).__name__}): start one with `dask scheduler` and "
             "workers with `dask worker`, or give the right address"

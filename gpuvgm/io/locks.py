@@ -68,8 +68,9 @@ def _taken(place: Path, target: Path, span: range) -> int:
             raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the lock's name
         try:
             if not _lock(lock, span):
-                holder = os.pread(lock, 20, 0).decode(errors="replace")
-                raise FolderInUse(f"{target}: process {holder} works there; wait for it, or end it")
+                number = os.pread(lock, 20, 0).decode(errors="replace")
+                holder = f"process {number}" if number else "another process"  # that has not said its number yet
+                raise FolderInUse(f"{target}: {holder} works there; wait for it, or end it")
             if has_name(lock, place):
                 with suppress(OSError):  # of a full disk: the run fails when it writes more
                     os.ftruncate(lock, 0)

@@ -206,6 +206,24 @@ def test_a_scheduler_and_workers_together_are_refused(table, tmp_path):
     assert "--scheduler is a cluster that runs, --workers starts one: give one of them" in result.stderr
 
 
+def test_a_greeting_that_goes_wrong_is_tried_again(monkeypatch):
+    """Dask's client asserts that the scheduler's first message comes alone, which another client's end may spoil."""
+    tries = []
+
+    def client(address, timeout):
+        tries.append((address, timeout))
+        assert len(tries) > spoilt
+        return "a client"
+
+    monkeypatch.setattr("distributed.Client", client)
+    spoilt = 1
+    assert gpuvgm.cluster("tcp://10.0.0.1:8786") == "a client"
+    assert tries == [("tcp://10.0.0.1:8786", clusters.ANSWER)] * 2
+    spoilt = 9
+    with pytest.raises(EnvironmentProblem, match="no Dask scheduler answers"):
+        gpuvgm.cluster("tcp://10.0.0.1:8786")
+
+
 def test_a_scheduler_that_is_not_there_is_a_problem_of_the_environment(table, tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "ANSWER", "1s")
     result = invoke("fit", table, "--model", tmp_path / "m", "--scheduler", "tcp://127.0.0.1:1", code=3)

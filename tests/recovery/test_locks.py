@@ -43,6 +43,9 @@ def test_a_lock_ends_with_its_block_or_its_process(tmp_path):
     with held_elsewhere(tmp_path / "a") as holder:
         with pytest.raises(FolderInUse, match=f"a: process {holder.pid} works there"), locked(tmp_path / "a"):
             pass
+        (tmp_path / ".a.lock").write_text("")  # as where it has just begun
+        with pytest.raises(FolderInUse, match="a: another process works there"), locked(tmp_path / "a"):
+            pass
         holder.kill()
     assert os.listdir(tmp_path) == [".a.lock"]
     with locked(tmp_path / "a"):
