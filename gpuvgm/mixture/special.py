@@ -105,7 +105,8 @@ class Functions(NamedTuple):
 def _native() -> Functions:
     """The C++ functions, of vectors alone: the same operations in the same order, in a twentieth of the time."""
     native = import_module("gpuvgm._native")
-    return Functions(native.log, native.exp, native.digamma, native.gammaln)
+    kernels = native.Kernels(native.instruction_sets()[0])  # all have the same bits
+    return Functions(kernels.log, kernels.exp, native.digamma, native.gammaln)
 
 
 IN_NUMPY = Functions(_log, _exp, _digamma, _gammaln)

@@ -8,6 +8,7 @@ from scipy import special as scipy_special
 
 from gpuvgm.engines import native_is_built
 from gpuvgm.mixture import special
+from tests.conftest import make_engine, native_names
 
 ARGUMENTS = np.concatenate([10.0 ** np.linspace(-6, 12, 4001), np.linspace(0.5, 3, 1001), [1.0, 2.0]])
 
@@ -26,6 +27,19 @@ def functions(request: pytest.FixtureRequest) -> special.Functions:
 @pytest.mark.parametrize("name", special.Functions._fields)
 def test_both_give_the_same_bits(name: str) -> None:
     np.testing.assert_array_equal(getattr(special, name)(ARGUMENTS), getattr(special.IN_NUMPY, name)(ARGUMENTS))
+
+
+@pytest.mark.parametrize("name", native_names())
+def test_every_instruction_set_gives_the_bits_of_numpys_operations(name: str) -> None:
+    random = np.random.default_rng(0)
+    everything = random.integers(0, 2**63, 50_000, np.int64).view(np.float64)  # positive numbers of any size, and NaN
+    edges = np.array([5e-324, 2.2250738585072014e-308, 1.0, np.sqrt(0.5), np.nextafter(1, 0), 1.7976931348623157e308])
+    kernels = make_engine(name)._kernels
+    for x in (np.r_[edges, everything[everything < np.inf]], edges, edges[:1]):
+        np.testing.assert_array_equal(kernels.log(x), special.IN_NUMPY.log(x))
+    powers = np.r_[random.uniform(-760, 720, 50_000), random.normal(size=5_000), -0.0, 0.0, 709.79, -745.2, 800, -800]
+    for x in (powers, np.r_[powers[:700], np.nan, np.inf, -np.inf], powers[:3]):
+        np.testing.assert_array_equal(kernels.exp(x), special.IN_NUMPY.exp(x))
 
 
 def test_log_is_within_two_ulp(functions: special.Functions) -> None:

@@ -102,6 +102,8 @@ struct HostKernels {
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,
                                  const InverseTable&, double* value);
     void (*summarise)(const double* x, int64_t rows, const GridTable&, Cell* cells, uint8_t* touched, Tally*);
+    void (*log)(const double* x, int64_t rows, double* out);
+    void (*exp)(const double* x, int64_t rows, double* out);
 };
 
 }  // namespace gpuvgm

@@ -32,6 +32,16 @@ template <double (*FUNCTION)(double)> auto each(Reals x) {
     return owned(std::move(values), {size});
 }
 
+template <auto FUNCTION> auto all(const Kernels& kernels, Reals x) {
+    std::vector<double> values(x.shape(0));
+    {
+        nb::gil_scoped_release unlocked;
+        (kernels.loops.*FUNCTION)(x.data(), (int64_t)x.shape(0), values.data());
+    }
+    const size_t size = values.size();
+    return owned(std::move(values), {size});
+}
+
 std::vector<std::string> instruction_sets() {
     std::vector<std::string> names;
 #if defined(GPUVGM_X86)
@@ -204,8 +214,6 @@ NB_MODULE(_native, m) {
     using namespace gpuvgm;
     using namespace nb::literals;
     m.doc() = "Row loops of the native engine, and functions of K-vectors.";
-    m.def("log", &each<log_of>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.");
-    m.def("exp", &each<exp_of>, "x"_a, "Exponential function; see gpuvgm.mixture.special.");
     m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.mixture.special.");
     m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.mixture.special.");
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
@@ -221,6 +229,8 @@ NB_MODULE(_native, m) {
         .def("count_most_probable", &count_most_probable, "x"_a, "weight"_a.none(), "mixture"_a)
         .def("e_step_features", &e_step_features, "x"_a, "weight"_a.none(), "gaussians"_a)
         .def("log_prob", &log_prob, "x"_a, "gaussians"_a)
+        .def("log", &all<&HostKernels::log>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.")
+        .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
         .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a);
     bind_rows(m, kernels);
     bind_onehot(m);
