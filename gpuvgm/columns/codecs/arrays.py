@@ -5,12 +5,13 @@ Columns on a device give arrays there, without leaving it; the formulas are the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import DTypeLike
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of
 from gpuvgm.columns.codecs.base import Bools, Number
@@ -18,7 +19,7 @@ from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
 
-CACHED_ROWS = 1 << 14
+CACHED_ROWS = 1 << 15
 
 
 def missing_rows(column: Column) -> Bools | None:
@@ -141,6 +142,16 @@ def cached_parts(rows: Array) -> Iterator[slice]:
     """Parts of rows that a processor's cache holds through several steps; all rows of a device."""
     size = max(len(rows), 1) if is_on_device(rows) else CACHED_ROWS
     return (slice(start, start + size) for start in range(0, len(rows), size))
+
+
+def in_parts(function: Callable[[Array], Array], rows: Array, dtype: DTypeLike = np.float64) -> Array:
+    """What a function of single numbers gives for many, of this type, made in parts that a processor's cache holds."""
+    if len(rows) <= CACHED_ROWS or is_on_device(rows):
+        return function(rows)
+    found: Array = np.empty(len(rows), dtype)
+    for part in cached_parts(rows):
+        found[part] = function(rows[part])
+    return found
 
 
 def present(column: Column, rows: Bools) -> Bools:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from gpuvgm.arrays import Column, on_host, to_numpy
-from gpuvgm.columns.codecs.arrays import power_of_ten
+from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
 from gpuvgm.columns.codecs.base import Bools, Codec, Number
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
@@ -96,7 +96,8 @@ class CurvedCodec:
         if isinstance(self.inner, FloatCodec) and self.origin:
             with np.errstate(over="ignore"):
                 numbers = numbers - self.origin
-        return self.curve(numbers / self.unit)
+        found: Floats = in_parts(lambda some: self.curve(some / self.unit), numbers)
+        return found
 
     def of_inner(self, numbers: Floats) -> Floats:
         """Numbers of numbers of the inner codec."""
@@ -104,7 +105,7 @@ class CurvedCodec:
 
     def decode(self, numbers: Floats) -> Column:
         """Values of numbers on the host, rounded and kept within the type's range."""
-        return self.shifted.decode(self._values(to_numpy(numbers)))
+        return self.shifted.decode(in_parts(self._values, to_numpy(numbers)))
 
     def _values(self, numbers: Floats) -> Floats:
         """Numbers of `shifted`; none too large for a float."""

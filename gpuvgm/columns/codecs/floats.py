@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy, widened
-from gpuvgm.columns.codecs.arrays import as_numbers, cached_parts, equal_rows, floats, no_rows
+from gpuvgm.columns.codecs.arrays import as_numbers, cached_parts, equal_rows, floats, in_parts, no_rows
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -130,7 +130,7 @@ class FloatCodec:
     def decode(self, numbers: Floats) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
         if self._step is not None:
-            numbers = self._on_step(numbers)
+            numbers = in_parts(self._on_step, numbers)
         if is_on_device(numbers) and self.type in ("double", "float"):
             missing = namespace_of(numbers).isnan(numbers)
             values = narrowed(numbers) if self.type == "float" else numbers

@@ -9,7 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, column_of, namespace_of
-from gpuvgm.columns.codecs.arrays import as_numbers, cached_parts, equal_rows, filled, floats, missing_rows, present
+from gpuvgm.columns.codecs.arrays import (
+    as_numbers,
+    cached_parts,
+    equal_rows,
+    filled,
+    floats,
+    in_parts,
+    missing_rows,
+    present,
+)
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.io.arrow import type_of
@@ -18,6 +27,10 @@ from gpuvgm.summary.grid import Floats
 
 def difference(whole: Array, base: int) -> Array:
     """Value - base, exact in integers wherever these can hold it; floats may be among the values' types."""
+    return in_parts(lambda some: _difference(some, base), whole)
+
+
+def _difference(whole: Array, base: int) -> Array:
     xp = namespace_of(whole)
     if whole.dtype.kind == "f" or whole.dtype.itemsize < 8 and abs(base) < 2**53:
         return xp.asarray(whole.astype(np.float64) - float(base))
@@ -37,7 +50,11 @@ def difference(whole: Array, base: int) -> Array:
 
 
 def total(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-    """Base + steps in integers, kept within the limits; steps are whole numbers of any size."""
+    """Base + steps in integers, kept within the limits; steps are rounded to whole numbers, which have any size."""
+    return in_parts(lambda some: _total(namespace_of(some).rint(some), base, limits, dtype), steps, dtype)
+
+
+def _total(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     xp = namespace_of(steps)
     low, high = float(limits[0] - base), float(limits[1] - base)
     inside = (steps > low) & (steps < high)
@@ -66,8 +83,8 @@ def whole_numbers(steps: Array, base: int, limits: tuple[int, int], dtype: np.dt
     xp = namespace_of(steps)
     missing = xp.isnan(steps)
     if not missing.any():
-        return total(xp.rint(steps), base, limits, dtype), None
-    return total(xp.rint(xp.where(missing, 0.0, steps)), base, limits, dtype), missing
+        return total(steps, base, limits, dtype), None
+    return total(xp.where(missing, 0.0, steps), base, limits, dtype), missing
 
 
 def multiples(
