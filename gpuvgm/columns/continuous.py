@@ -573,8 +573,7 @@ class MixtureEncoder:
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, cell)
-            inside = column.in_range(numbers)
-            outside = ~inside if inside.all() else ~(inside | xp.isnan(numbers))
+            outside = self._outside(numbers)
             clipped = self._hold(numbers, scalar, cell, outside)
             off_step = column.codec.off_step(values, numbers)
             unseen = Unseen.of(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
@@ -582,7 +581,17 @@ class MixtureEncoder:
             cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
         return Coded(scalar, cell, unseen=unseen)
 
-    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells, outside: Bools) -> Bools:
+    def _outside(self, numbers: Floats) -> Bools | None:
+        """Rows beyond the training range; None where the least and the largest lie within it."""
+        column, xp = self._column, namespace_of(numbers)
+        if xp is np and len(numbers):
+            ends = np.array([np.fmin.reduce(numbers), np.fmax.reduce(numbers)])
+            if column.in_range(ends).all():
+                return None
+        outside: Bools = ~(column.in_range(numbers) | xp.isnan(numbers))
+        return outside
+
+    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells, outside: Bools | None) -> Bools:
         """Give rows that their modes cannot hold to others, see `Coverage`; says which ones are clipped."""
         coverage, xp = self._column.coverage, namespace_of(numbers)
         clipped: Bools = xp.abs(scalar) >= scalar.dtype.type(self._column.rules.scalar_limit)
@@ -597,7 +606,7 @@ class MixtureEncoder:
         moved = mode != drawn
         scalar[rows[moved]] = held[moved].astype(scalar.dtype)
         cell[rows[moved]] = beside(cells, cell)[mode[moved]].astype(cell.dtype)
-        clipped[rows] = (xp.abs(held) >= coverage.limit) & outside[rows]
+        clipped[rows] = False if outside is None else (xp.abs(held) >= coverage.limit) & outside[rows]
         return clipped
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
