@@ -113,8 +113,11 @@ $(STAMP)-build: pyproject.toml
 	    'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
 	touch $@
 
+# aiobotocore, which s3fs needs, is named for pip: else that takes the newest boto3 for moto, and goes back through both
+# for many minutes to find two that agree.
 $(STAMP)-%: $(STAMP)-build CMakeLists.txt gpuvgm/__init__.py $(CPLUSPLUS)
-	$(BIN)/python -m pip install --quiet --no-build-isolation -C build-dir=$(VENV)/build --editable ".[$*]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation -C build-dir=$(VENV)/build --editable ".[$*]" \
+	    $(if $(filter test% dev,$*),"aiobotocore>=3.9")
 	touch $@
 
 clean:
