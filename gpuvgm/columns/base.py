@@ -60,6 +60,9 @@ class ColumnRequest:
         At most so many one-hot columns of categories.
     learns_steps : bool
         Whether to look for a step that its numbers lie on.
+    is_final : bool
+        Whether what the sample says is not looked at again where the rows refute it: the user declared the kind, or
+        this is the second plan.
     """
 
     spec: ColumnSpec
@@ -70,6 +73,7 @@ class ColumnRequest:
     encoding: str = "auto"
     max_categories: int | None = None
     learns_steps: bool = False
+    is_final: bool = True
 
     @property
     def name(self) -> str:

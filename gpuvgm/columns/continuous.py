@@ -39,6 +39,7 @@ from gpuvgm.columns.numbers import (
     check_codec,
     check_values,
     error_of,
+    off_step_rows,
     ordinary_numbers,
     refuse_infinite,
 )
@@ -575,7 +576,7 @@ class MixtureEncoder:
             self._engine.transform(numbers, self._table, draw, scalar, cell)
             outside = self._outside(numbers)
             clipped = self._hold(numbers, scalar, cell, outside)
-            off_step = column.codec.off_step(values, numbers)
+            off_step = off_step_rows(column.codec, values, numbers)
             unseen = Unseen.of(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
         if which is not None:
             cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])

@@ -205,6 +205,24 @@ def ordinary_numbers(
     return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which
 
 
+def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.bool_] | None:
+    """Ordinary rows whose value is no multiple of the step; None where no step was learned.
+
+    Parameters
+    ----------
+    codec : Codec
+        The column's.
+    values : pyarrow.Array or DeviceColumn
+        Rows of it.
+    numbers : ndarray of shape (rows,)
+        What `ordinary_numbers` gave for them.
+    """
+    off = codec.off_step(values, numbers)
+    if off is not None and off.any():
+        off &= ~namespace_of(numbers).isnan(numbers)
+    return off
+
+
 def refuse_infinite(column: NumericColumn, rows: NDArray[np.bool_], place: Place) -> NoReturn:
     """Refuse rows of a fitted column that are infinite, or whose logarithm is."""
     if column.codec.name == "log":

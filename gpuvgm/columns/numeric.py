@@ -22,6 +22,7 @@ from gpuvgm.columns.codecs import (
     UnreadText,
     codec_for,
     ends_of,
+    plain,
     read_column,
     rounding_variance,
     rows_for,
@@ -37,7 +38,7 @@ from gpuvgm.columns.coverage import Coverage, Stretches, modes_of_tails, tail_mo
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.landmarks import Landmarks
-from gpuvgm.columns.numbers import ordinary_numbers, range_of
+from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
@@ -51,7 +52,7 @@ from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary.summary import STRAYS, Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
 FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out may widen every component
@@ -91,6 +92,8 @@ class NumberPlan(ColumnPlan):
         Of numbers on the plain scale: the sample's quartile range; 0 where no row can be too far out.
     seen : tuple of float
         The sample's smallest and largest number.
+    is_final : bool
+        Whether no other plan is made where the rows refute this one.
     """
 
     name: str
@@ -106,6 +109,7 @@ class NumberPlan(ColumnPlan):
     trusted: bool = True
     spread: float = 0.0
     seen: tuple[float, float] = (np.inf, -np.inf)
+    is_final: bool = True
     fitted_together: ClassVar[bool] = True
 
     @property
@@ -122,15 +126,25 @@ class NumberPlan(ColumnPlan):
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         summary = engine.summarise(numbers, self.grid)
         ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
-        off = self.codec.off_step(values, numbers)
-        if off is not None:
-            off &= ~namespace_of(numbers).isnan(numbers)  # modal rows
-        summary = replace(summary, ends=ends, off_step=0 if off is None else int(off.sum()))
+        summary = replace(summary, ends=ends)
+        off = off_step_rows(self.codec, values, numbers)
+        if off is not None and off.any():
+            strays = _least(plain(self.codec).encode(values)[off], STRAYS)
+            summary = replace(summary, off_step=int(off.sum()), strays=strays)
         if not self.modal:
             return summary
         counts = [0] * len(self.modal) if which is None else _counts(which, len(self.modal))
         modal = tuple(int(count) for count in counts)
         return replace(summary, missing=summary.missing - sum(modal), modal=modal)
+
+
+def _least(numbers: Floats, most: int) -> tuple[float, ...]:
+    """The least different numbers, at most so many, ascending."""
+    least: list[float] = []
+    while len(numbers) and len(least) < most:
+        least.append(float(numbers.min()))
+        numbers = numbers[numbers > least[-1]]
+    return tuple(least)
 
 
 def _counts(which: NDArray[np.int64], values: int) -> NDArray[np.int64]:
@@ -241,6 +255,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
     plan = NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
+    plan = replace(plan, is_final=request.is_final)
     has_scale = kind != "general" and not isinstance(codec, (CurvedCodec, DatetimeCodec))
     if request.config.effort == "research" or not has_scale or not len(y):
         return plan
@@ -285,28 +300,45 @@ def settled(plan: NumberPlan, summary: Summary) -> NumberPlan:
     """The plan with what only all rows can tell.
 
     A general column that has missing rows becomes a mixed one, since a range has no place for them. A step that some
-    row is no multiple of is given up.
+    row is no multiple of is given up where the plan is final.
+
+    Raises
+    ------
+    Refuted
+        For rows off the step, where another plan is made: few different ones can have modes of their own; with more,
+        another step or none is right.
     """
     if plan.ranged and summary.missing:
         plan = replace(plan, kind="mixed")
     if summary.off_step and plan.codec != without_step(plan.codec):
-        _LOG.info(
-            'column "%s": %d values are no multiples of %s, as those of the sample are; it has no step',
-            plan.name,
-            summary.off_step,
-            step_text(plan.codec),
-        )
+        told, strays = _off_step_text(plan, summary), _stray_values(plan, summary)
+        if not plan.is_final:
+            raise Refuted(told, strays)
+        _LOG.warning("%s; it has no step", told)
         plan = replace(plan, codec=without_step(plan.codec))
     return plan
 
 
-def check_reach(plan: NumberPlan, summary: Summary, *, repeatable: bool) -> None:
+def _off_step_text(plan: NumberPlan, summary: Summary) -> str:
+    """How many values are no multiples of the step."""
+    rows = summary.off_step
+    are = "value is no multiple" if rows == 1 else "values are no multiples"
+    return f'column "{plan.name}": {rows:,} {are} of {step_text(plan.codec)}, as those of the sample are'
+
+
+def _stray_values(plan: NumberPlan, summary: Summary) -> list[Any]:
+    """The least different values that are no multiples of the step, of the column's own type."""
+    codec: Any = plain(without_step(plan.codec)).decode(np.array(summary.strays))
+    return codec.to_pylist()  # type: ignore[no-any-return]
+
+
+def check_reach(plan: NumberPlan, summary: Summary) -> None:
     """Tell of a row so far out that the prior, which is as wide as all rows, widens every component.
 
     Raises
     ------
     Refuted
-        Where the sample had no such row and the source can be read again: with it another scale may be likelier.
+        Where the sample had no such row and another plan is made: with it another scale may be likelier.
     """
     reach, rows = summary.maximum - summary.minimum, summary.ordinary
     if not plan.spread or reach <= FAR_OUT * plan.spread or reach <= WIDENING * plan.spread * rows:
@@ -314,7 +346,7 @@ def check_reach(plan: NumberPlan, summary: Summary, *, repeatable: bool) -> None
     low, high = (value_text(plan.codec, end) for end in range_of(plan, summary))
     half = f"half of them lie within {plan.spread / unit_of(plan.codec):.3g}"
     told = f'column "{plan.name}": values reach from {low} to {high}, {half}'
-    if repeatable and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
+    if not plan.is_final and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
         values: Any = plan.codec.decode(np.array([summary.minimum, summary.maximum]))
         raise Refuted(f"{told}; declare a scale", values.to_pylist())
     _LOG.warning('%s, which widens all modes: clean the extreme ones, or declare {"asinh": SIZE}', told)

@@ -19,12 +19,16 @@ from gpuvgm.columns.codecs import (
     Codec,
     CodecRules,
     CurvedCodec,
-    DecimalCodec,
+    DatetimeCodec,
+    FloatCodec,
+    IntegerCodec,
+    Number,
     codec_for,
     rounding_variance,
+    step_text,
     unit_of,
     with_asinh,
-    with_learned_step,
+    with_step_of_most,
 )
 from gpuvgm.columns.numeric import FAR_OUT, as_wide_as_steps
 from gpuvgm.config import FitConfig
@@ -59,8 +63,8 @@ class Shape:
     asinh : float or None
         Size of the values where the scale turns from a line to a logarithm; None for the plain scale.
     modal : tuple of int, float or str
-        Values so much more frequent than their neighbours that they get cells of their own, as a user writes them:
-        decimals as text.
+        Values that get cells of their own, as a user writes them (decimals and dates as text): those off the step that
+        all others lie on, and those that are much more frequent than their neighbours.
     reason : str
         Why, in words; "" where there is nothing to say.
     """
@@ -71,7 +75,7 @@ class Shape:
 
 
 def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], components: int) -> Shape:
-    """Scale and modal values of a column of numbers or decimals.
+    """Scale and modal values of a column of numbers; of dates and times those off a step alone.
 
     Parameters
     ----------
@@ -84,12 +88,15 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     """
     codec = codec_for("", sample.type, sample, CodecRules())
     numbers = _numbers_of(codec, sample)
-    codec = with_learned_step(codec, sample, np.isfinite(numbers))
-    numbers = np.sort(_numbers_of(codec, sample))
-    numbers = numbers[np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])]
+    ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])
+    codec, strays = with_step_of_most(codec, sample, ordinary)
+    numbers = _numbers_of(codec, sample)[ordinary]
+    off = np.isin(numbers, [codec.number(value) for value in strays])
+    first = Shape(None, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
+    numbers = np.sort(numbers[~off])
     is_zero = numbers == codec.number(0)
-    if np.count_nonzero(~is_zero) < LEAST_VALUES:
-        return Shape()
+    if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
+        return first
     zeros = float(np.mean(is_zero))
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = isinstance(best.codec, AsinhCodec), np.empty(0)
@@ -98,30 +105,43 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
     more = _spikes(best, codec, numbers, MOST_SPIKES)
-    more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(modal))]
+    more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(strays) - len(modal))]
     if len(more):
         spikes = np.concatenate((spikes, more))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
-    return _told(codec, best.codec, gain, spikes, numbers)
+    return _told(first, codec, best.codec, gain, spikes, numbers)
 
 
 def _numbers_of(codec: Codec, sample: pa.ChunkedArray[Any]) -> Floats:
     return np.concatenate([np.empty(0), *(codec.encode(chunk) for chunk in sample.chunks)])
 
 
-def _told(plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:
-    """What was found, with the reasons."""
-    size, reasons = None, []
+def _written(codec: Codec, values: Sequence[Number]) -> tuple[int | float | str, ...]:
+    """Values of a column as a user writes them."""
+    return tuple(v if isinstance(codec, (FloatCodec, IntegerCodec)) else codec.show(v) for v in values)
+
+
+def _stray_text(codec: Codec, strays: Sequence[Number], rows: int) -> str:
+    """What the values are that are off the step of all others."""
+    if not strays:
+        return ""
+    shown = ", ".join(codec.show(value) for value in strays)
+    are = "is no multiple" if len(strays) == 1 else "are no multiples"
+    return f"{shown} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
+
+
+def _told(first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:
+    """What was found after the values off the step, with the reasons."""
+    size, reasons = None, [first.reason] if first.reason else []
     if isinstance(codec, AsinhCodec):
         size = 2.0**codec.exponent
         reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
     values = [plain.value(spike) for spike in spikes.tolist()]
-    modal = tuple(plain.show(value) if isinstance(plain, DecimalCodec) else value for value in values)
     shares = [np.mean(numbers == spike) for spike in spikes]
     shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(values, shares, strict=True)]
     if shown:
         reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
-    return Shape(size, modal, "; ".join(reasons))
+    return Shape(size, (*first.modal, *_written(plain, values)), "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class ColumnSpec:
     @property
     def is_declared(self) -> bool:
         """Whether the user said of which kind the column is, by its options at least."""
-        return self.reason == "declared" or self.reason.startswith("option ")
+        return self.reason.startswith(("declared", "option "))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -425,7 +425,7 @@ def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnS
     form = form_of(column) if recognised.texts and is_text_type(column.type) else None
     if form is not None:
         column = pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
-    if not is_number_type(column.type) or is_datetime_type(column.type) or pa.types.is_null(column.type):
+    if not is_number_type(column.type) or pa.types.is_null(column.type):
         return spec
     from gpuvgm.columns.scales import shape_of
 

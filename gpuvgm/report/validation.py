@@ -22,7 +22,7 @@ from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
 from gpuvgm.columns.codecs import OfText, plain, step_text
 from gpuvgm.columns.landmarks import TAILS
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
@@ -265,13 +265,13 @@ class _NumberCheck:
         invalid = infinite | unread | ordinary & ~column.in_range(numbers)
         if of_missing == last:
             invalid |= missing
-        off = codec.off_step(values, numbers)
+        off = off_step_rows(codec, values, numbers)
         marks = () if self._marks is None else self._marks.numbers
         place = np.searchsorted(np.array(marks), numbers[ordinary], side="right")
         return _Counts(
             rows=len(numbers),
             invalid=int(np.count_nonzero(invalid)),
-            off_step=0 if off is None else int(np.count_nonzero(off & ordinary)),
+            off_step=0 if off is None else int(np.count_nonzero(off)),
             unknown=0,
             cells=np.bincount(cell, minlength=len(column.modal_values) + 2).astype(np.int64),
             below=np.cumsum(np.bincount(place, minlength=len(marks) + 1))[:-1].astype(np.int64),

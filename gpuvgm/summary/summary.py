@@ -42,6 +42,7 @@ _WORD = 1 << 64
 _UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
 _SMALL = 1 << 24  # rows whose sum of squared positions fits one 64-bit word
 FORMAT = 1
+STRAYS = 9  # different values off the step that are kept: one more than a column can have modes for
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class Summary:
         Smallest and largest value of the rows in the cells, in the unit of the column, exactly.
     off_step : int
         Rows in the cells whose value is no multiple of the step that was learned for the column.
+    strays : tuple of float
+        The least different ones of these values, at most `STRAYS`, ascending, as numbers of the plain scale.
     """
 
     grid: Grid
@@ -150,6 +153,7 @@ class Summary:
     modal: tuple[int, ...] = ()
     ends: tuple[int | float, int | float] | None = None
     off_step: int = 0
+    strays: tuple[float, ...] = ()
 
     @property
     def ordinary(self) -> int:
@@ -233,7 +237,8 @@ class Summary:
         modal = tuple(map(add, self.modal, other.modal)) if self.modal and other.modal else self.modal or other.modal
         ends = [one for one in (self.ends, other.ends) if one is not None]
         range_ = (min(ends)[0], max(end[1] for end in ends)) if ends else None
-        apart = (missing, infinite, minimum, maximum, modal, range_, self.off_step + other.off_step)
+        strays = tuple(sorted({*self.strays, *other.strays})[:STRAYS])
+        apart = (missing, infinite, minimum, maximum, modal, range_, self.off_step + other.off_step, strays)
         if len(self.cell) == 0 or len(other.cell) == 0:
             kept = self if len(other.cell) == 0 else other
             return Summary(self.grid, kept.cell, kept.count, kept.first, kept.second, kept.second_high, *apart)
@@ -413,7 +418,8 @@ class Summary:
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
         ends = header.get("ends")
         modal, ends = tuple(header.get("modal", ())), None if ends is None else (ends[0], ends[1])
-        apart = (header["missing"], header["infinite"], low, high, modal, ends, header.get("off_step", 0))
+        strays = tuple(map(float.fromhex, header.get("strays", ())))
+        apart = (header["missing"], header["infinite"], low, high, modal, ends, header.get("off_step", 0), strays)
         summary = cls(grid, cell, count, first, second, second_high, *apart)
         _check_grid(grid)
         _check_sums(summary)
@@ -437,7 +443,7 @@ class Summary:
             "ends": self.ends,
         }
         if self.off_step:
-            header["off_step"] = self.off_step
+            header |= {"off_step": self.off_step, "strays": [number.hex() for number in self.strays]}
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 

@@ -113,7 +113,7 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     schema = schema.inferred(sampled.rows, source.name, partial(_stray, source, sampled.rows), recognised)
     _check_names(schema)
     lap("sample and kinds")
-    requests = requests_of(schema, settings)
+    requests = requests_of(schema, settings, final=not source.repeatable)
     _refuse_exact(source, requests)
     if before is not None:
         kept = _kept(before, source, schema)
@@ -263,8 +263,8 @@ def _config(settings: Settings) -> FitConfig:
     return FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
 
 
-def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
-    """What is asked for each column: the table's settings and its own."""
+def requests_of(schema: TableSchema, settings: Settings, *, final: bool = True) -> list[ColumnRequest]:
+    """What is asked for each column: the table's settings and its own; plans that are not final may be refuted."""
     config = _config(settings)
     every = settings.get("sample_rows") is None  # a step is checked on the rows that are read
     return [
@@ -277,6 +277,7 @@ def requests_of(schema: TableSchema, settings: Settings) -> list[ColumnRequest]:
             spec.encoding(config.effort),
             spec.max_categories(settings.get("max_categories")),
             every and spec.fit_config(config).effort != "research",
+            final or spec.is_declared,
         )
         for spec in schema.used
     ]
@@ -512,7 +513,7 @@ def _checked(source: Source, run: Run, column: Counted) -> Counted:
     plan, summary = settled(column.plan, column.summary), column.summary
     refuse_infinite(source, plan, summary, run)
     _refuse_overflow(plan.name, summary)
-    check_reach(plan, summary, repeatable=source.repeatable)
+    check_reach(plan, summary)
     if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
         raise read_once(f'{source.name}: column "{plan.name}"')
     if plan.config.algorithm == "auto":

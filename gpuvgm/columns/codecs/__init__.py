@@ -20,7 +20,7 @@ from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
-from gpuvgm.columns.codecs.steps import step_text, with_learned_step, without_step
+from gpuvgm.columns.codecs.steps import step_text, with_learned_step, with_step_of_most, without_step
 from gpuvgm.columns.codecs.texts import OfText, UnreadText, as_text_codec, form_document, form_from, form_of, text_codec
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
@@ -55,6 +55,7 @@ __all__ = [
     "with_asinh",
     "with_learned_step",
     "with_log",
+    "with_step_of_most",
     "with_value",
     "without_step",
 ]

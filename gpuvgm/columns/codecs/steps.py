@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled
-from gpuvgm.columns.codecs.base import Codec
+from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec, plain
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
@@ -21,10 +21,14 @@ from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.summary import STRAYS
 
 CHANCE = 40  # bits: values without a step lie all on multiples of one with a probability of 2^-40
+MOST_STRAYS = STRAYS - 1  # different values that are no multiples of the step of all others
+STRAY_ROWS = 0.01  # of the rows at most
 FIRST = 64  # values that are tried before all of them
 MOST_PLACES = 22  # 10^22 is the largest power of ten that is a float
+LONGEST_STEP = 2**63  # of 64 bits
 ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
 
 
@@ -40,20 +44,70 @@ def with_learned_step(codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDAr
     ordinary : ndarray of shape (rows,), bool
         Rows of the sample with a number that is neither missing, nor infinite, nor modal.
     """
+    return _learned(codec, sample, ordinary, 0)[0]
+
+
+def with_step_of_most(
+    codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_]
+) -> tuple[Codec, list[Number]]:
+    """The same for a step that a few rare values of the sample need not lie on.
+
+    Returns
+    -------
+    codec : Codec
+        With the step, if there is one.
+    strays : list of int or float
+        The values that are off it in the codec's unit, ascending; at most `MOST_STRAYS`.
+    """
+    return _learned(codec, sample, ordinary, MOST_STRAYS)
+
+
+def _learned(
+    codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_], most: int
+) -> tuple[Codec, list[Number]]:
+    """The codec with the longest step that all but so many different values lie on, and these."""
     assert not isinstance(codec, CurvedCodec)
     if isinstance(codec, FloatCodec):
         numbers = np.concatenate([np.empty(0), *map(codec.encode, sample.chunks)])
-        step = None if codec.integer else _step_of_floats(np.unique(numbers[ordinary]), codec)
-        return codec if step is None else replace(codec, step=step)
-    values = [_integers(codec, chunk) for chunk in sample.chunks]
-    if not values or any(part is None for part in values):
-        return codec
-    unit = _common_step(np.unique(np.concatenate(values)[ordinary]))
+        values = _Values(*np.unique(numbers[ordinary], return_counts=True), most)
+        step, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
+        return (codec if step is None else replace(codec, step=step)), values.distinct[off].tolist()
+    parts = [_integers(codec, chunk) for chunk in sample.chunks]
+    if not parts or any(part is None for part in parts):
+        return codec, []
+    values = _Values(*np.unique(np.concatenate(parts)[ordinary], return_counts=True), most)
+    unit, off = _common_step(values)
     if unit == 1:
-        return codec
+        return codec, []
     base = codec.base - codec.base % unit
     base += unit * (base < codec.limits[0])
-    return replace(codec, step=unit, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
+    stepped = replace(codec, step=unit, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
+    return stepped, values.distinct[off].tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Different values of a sample, ascending, the rows of each, and how many of them may be off a step."""
+
+    distinct: NDArray[Any]
+    counts: NDArray[np.int64]
+    most: int
+
+    @property
+    def none(self) -> NDArray[np.bool_]:
+        """No value is off."""
+        return np.zeros(len(self.distinct), np.bool_)
+
+    def without(self, off: NDArray[np.bool_]) -> _Values:
+        """Those that are on a step, fewer of which may be off a longer one."""
+        return _Values(self.distinct[~off], self.counts[~off], self.most - int(np.count_nonzero(off)))
+
+    def lie_on(self, off: NDArray[np.bool_], bits: float) -> bool:
+        """Whether so few are off a step that it is no accident, where one value lies on it with probability 2^-bits."""
+        strays, values = int(np.count_nonzero(off)), len(off)
+        if strays > self.most or strays and self.counts[off].sum() > STRAY_ROWS * self.counts.sum():
+            return False
+        return (values - strays - 1) * bits - strays * math.log2(values) >= CHANCE
 
 
 def _integers(codec: Codec, chunk: pa.Array[Any]) -> Any:
@@ -72,40 +126,52 @@ def without_step(codec: Codec) -> Codec:
     return replace(codec, step=None if isinstance(codec, FloatCodec) else 1)  # type: ignore[type-var]
 
 
-def _common_step(whole: NDArray[Any]) -> int:
-    """Greatest common divisor of different whole numbers; 1 where it may be an accident."""
+def _common_step(values: _Values) -> tuple[int, NDArray[np.bool_]]:
+    """Greatest divisor of all whole numbers but the strays, and which these are; 1 where it may be an accident.
+
+    Where n may be strays, one of n + 1 parts of the numbers has none.
+    """
+    whole = values.distinct
     if len(whole) < 2:
-        return 1
-    step = abs(int(np.gcd.reduce(whole)))
-    return step if (len(whole) - 1) * math.log2(step) >= CHANCE else 1
+        return 1, values.none
+    common = [abs(int(np.gcd.reduce(part))) for part in np.array_split(whole, values.most + 1)]
+    everything = math.gcd(*common)
+    for step in sorted({step for step in common if everything < step < LONGEST_STEP}, reverse=True):
+        off = whole % step != 0
+        if values.lie_on(off, math.log2(step)):
+            return step, off
+    step = everything if values.lie_on(values.none, math.log2(everything)) else 1
+    return step, values.none
 
 
-def _step_of_floats(distinct: Floats, codec: FloatCodec) -> str | None:
-    """The step of different floats as decimal text; None where they have none."""
+def _step_of_floats(values: _Values, codec: FloatCodec) -> tuple[str | None, NDArray[np.bool_]]:
+    """The step of floats as decimal text, None where they have none, and which of them are off it."""
+    distinct = values.distinct
     if len(distinct) < 2:
-        return None
+        return None, values.none
     largest = codec.precision(np.max(np.abs(distinct)))
     with np.errstate(over="ignore"):  # of the largest float
         spacing = float(np.spacing(largest))
-    tried = distinct[:: -(-len(distinct) // FIRST)], distinct
+    first = distinct[:: -(-len(distinct) // FIRST)]
     for places in range(MOST_PLACES + 1):
         unit = 1 / 10.0**places
         if unit < ROOM * spacing:
-            return None
-        if all(_are_multiples(some, 10.0**places, codec) for some in tried):
             break
-    else:
-        return None
-    if (len(distinct) - 1) * math.log2(unit / spacing) < CHANCE:
-        return None
-    step = Fraction(_common_step(np.rint(distinct * 10.0**places).astype(np.int64)), 10**places)
-    return _decimal_text(step)
+        if np.count_nonzero(_are_off(first, 10.0**places, codec)) > values.most:
+            continue
+        off = _are_off(distinct, 10.0**places, codec)
+        if values.lie_on(off, math.log2(unit / spacing)):
+            on = values.without(off)
+            common, further = _common_step(replace(on, distinct=np.rint(on.distinct * 10.0**places).astype(np.int64)))
+            off[~off] = further
+            return _decimal_text(Fraction(common, 10**places)), off
+    return None, values.none
 
 
-def _are_multiples(numbers: Floats, parts: float, codec: FloatCodec) -> bool:
-    """Whether all numbers are the floats nearest to whole numbers of equal parts of 1."""
+def _are_off(numbers: Floats, parts: float, codec: FloatCodec) -> NDArray[np.bool_]:
+    """Which numbers are not the floats nearest to whole numbers of equal parts of 1."""
     nearest = (np.rint(numbers * parts) / parts).astype(codec.precision)
-    return bool(np.all(nearest == numbers))
+    return np.asarray(nearest != numbers)
 
 
 def _decimal_text(step: Fraction) -> str:
