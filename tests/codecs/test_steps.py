@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer, load
 from gpuvgm.columns.codecs import CodecRules, codec_for, step_text, with_learned_step
+from gpuvgm.io.arrow import type_of
 
 RANDOM = np.random.default_rng(5)
 ROWS = 4_000
@@ -32,7 +33,7 @@ COLUMNS: dict[str, tuple[pa.Array[Any], str]] = {
     "wide": (pa.array((RANDOM.integers(0, 2**50, ROWS) * 1024).astype(np.uint64)), "1024"),
     "hours in nanoseconds": (pa.array(HOURS.astype("M8[ns]")), "PT1H"),
     "days": (pa.array(HOURS.astype("M8[D]")), ""),
-    "twenties": (pa.array([Decimal(20 * int(i)).scaleb(-2) for i in RANDOM.integers(-99, 99, ROWS)]), "0.20"),
+    "twenties": (pa.array([Decimal(20 * int(i)).scaleb(-2) for i in RANDOM.integers(-99, 99, ROWS)]), "0.2"),
     "nine places": (pa.array(np.round(RANDOM.normal(size=ROWS), 9)), "0.000000001"),
     "two values": (pa.array([0.0, 1.0] * 50), "1"),
     "smooth": (pa.array(SMOOTH), ""),
@@ -166,9 +167,31 @@ def test_wide_integers_have_no_step_by_accident() -> None:
     assert learned(pa.array(RANDOM.integers(0, 9 * 10**17, 3_000) * 10)).step == 10
 
 
-def test_decimals_beyond_64_bits_have_no_step() -> None:
-    values = pa.array([Decimal(int(v)).scaleb(-2) for v in RANDOM.integers(1, 10**5, 500)], pa.decimal128(38, 18))
+@pytest.mark.parametrize("text", ["decimal128(38, 18)", "decimal128(38, 9)", "decimal128(19, 4)", "decimal128(38, 2)"])
+def test_cents_in_decimals_of_many_digits_come_back_equal(text: str) -> None:
+    """The types that Spark and warehouses give: most of their digits are zeros."""
+    type_ = type_of(text)
+    values = pa.array([None, *(Decimal(int(v)).scaleb(-2) for v in RANDOM.integers(-(10**5), 10**7, 999))], type_)
+    assert step_text(learned(values)) == "0.01"
+    rows = pa.table({"x": values})
+    transformer = TableTransformer({"x": "continuous"}).fit(rows)
+    assert transformer.inverse_transform(transformer.transform(rows, seed=0)).equals(rows)
+    for changed, unseen in [("0.015", 1), ("0.05", 0), ("12345678901234567", 0)]:
+        if Decimal(changed).as_tuple().exponent < -type_.scale or len(changed) > type_.precision - type_.scale:
+            continue
+        others = pa.table({"x": pa.array([Decimal(changed), None], type_)})
+        counts = transformer.transform(others, seed=0, return_unseen=True)[1].get("x", {})
+        assert counts.get("off_step", 0) == unseen
+
+
+def test_decimals_that_64_bits_cannot_hold_have_no_step() -> None:
+    many = [Decimal(int(a) * 10**18 + int(b)) for a, b in RANDOM.integers(1, 10**17, (500, 2))]
+    values = pa.array([value * 20 for value in many], pa.decimal128(38, 0))
     assert learned(values).step == 1
+    few = pa.array([Decimal(int(v)).scaleb(-2) for v in RANDOM.integers(1, 10**5, 500)], pa.decimal128(38, 18))
+    codec = learned(few)
+    large = pa.array([Decimal(10**18), Decimal(7), None], pa.decimal128(38, 18))
+    assert codec.off_step(large, codec.encode(large)).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("values", [np.round(RANDOM.lognormal(8, 1.2, ROWS), 2), RANDOM.integers(1, 10**6, ROWS)])

@@ -31,7 +31,7 @@ COLUMNS: dict[str, tuple[pa.Array[Any], list[Any], str]] = {
     "twenties": (
         pa.array([Decimal(20 * int(i)).scaleb(-2) for i in RANDOM.integers(1, 999, ROWS)]),
         [Decimal("3.01"), Decimal("4.02")],
-        "0.20",
+        "0.2",
     ),
     "decimal commas": (pa.array([f"{v:.2f}".replace(".", ",") for v in np.round(CENTS * 20) / 20]), ["3,01"], "0.05"),
 }

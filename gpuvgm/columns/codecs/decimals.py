@@ -24,11 +24,9 @@ from gpuvgm.columns.codecs.arrays import (
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
-from gpuvgm.columns.codecs.words import NARROW, Integers, Words, decimal_array, words_of
+from gpuvgm.columns.codecs.words import NARROW, WIDEST, Integers, Words, decimal_array, whole_units, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
-
-WIDEST = 38  # digits of 128 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,12 @@ class DecimalCodec:
         return -end, end
 
     @property
+    def _zeros(self) -> int:
+        """Zeros that the step ends in, where values may need more than 64 bits; 0 elsewhere."""
+        digits = str(self.step)
+        return 0 if self._own.precision <= NARROW else len(digits) - len(digits.rstrip("0"))
+
+    @property
     def spacing(self) -> float:
         """The step; 1 where whole numbers are asked for."""
         return power_of_ten(self.scale) if self.integer and self.scale > 0 else float(self.step)
@@ -86,10 +90,11 @@ class DecimalCodec:
         if self.step == 1:
             return None
         exact = self._rescaled(on_host(column))
-        words = None if exact is None else words_of(exact)
-        if exact is None or words is None or isinstance(words, Words):  # not of 64 bits
+        if exact is None:
             return ~np.isnan(numbers)
-        return off_multiples(exact, words, self.step)
+        zeros = self._zeros
+        values, lost = whole_units(exact, zeros)
+        return present(exact, lost) | off_multiples(exact, values, self.step // 10**zeros)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column on the host: value - base, without the decimal point.
@@ -138,8 +143,19 @@ class DecimalCodec:
         if own.precision <= NARROW:
             values, _ = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
             return decimal_array(self._to_whole(values), own, missing)
-        array = decimal_array(self._sum(np.rint(np.where(missing, 0.0, numbers))), own, missing)
+        if self.step == 1:
+            array = decimal_array(self._sum(np.rint(np.where(missing, 0.0, numbers))), own, missing)
+        else:
+            array = self._multiples(numbers, missing)
         return pc.round(array, 0, "half_to_even") if self.integer and self.scale > 0 else array
+
+    def _multiples(self, numbers: Floats, missing: Bools) -> pa.Array[Any]:
+        """Multiples of the step in units of its power of ten, which 64 bits hold for all training values."""
+        zeros, own = self._zeros, self._own
+        unit, held = 10**zeros, np.iinfo(np.int64)
+        limits = max(-(-self.limits[0] // unit), int(held.min)), min(self.limits[1] // unit, int(held.max))
+        values, _ = multiples(numbers / unit, self.base // unit, self.step // unit, limits, held.dtype)
+        return pc.cast(decimal_array(values, pa.decimal128(WIDEST, self.scale - zeros), missing), own)
 
     def _to_whole(self, values: Integers) -> Integers:
         """Values of 64 bits rounded to whole numbers, if asked for."""

@@ -18,7 +18,7 @@ from gpuvgm.columns.codecs.curves import CurvedCodec, plain
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.words import Words, words_of
+from gpuvgm.columns.codecs.words import NARROW, WIDEST, whole_units
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import STRAYS
@@ -69,20 +69,19 @@ def _learned(
     assert not isinstance(codec, CurvedCodec)
     if isinstance(codec, FloatCodec):
         numbers = np.concatenate([np.empty(0), *map(codec.encode, sample.chunks)])
-        values = _Values(*np.unique(numbers[ordinary], return_counts=True), most)
-        step, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
-        return (codec if step is None else replace(codec, step=step)), values.distinct[off].tolist()
-    parts = [_integers(codec, chunk) for chunk in sample.chunks]
-    if not parts or any(part is None for part in parts):
+        values = _Values.of(numbers[ordinary], most)
+        text, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
+        return (codec if text is None else replace(codec, step=text)), values.distinct[off].tolist()
+    whole, unit = _integers(codec, sample, ordinary)
+    values = _Values.of(whole, most)
+    common, off = _common_step(values)
+    step = common * unit
+    if step == 1 or not values.lie_on(off, math.log2(step)):
         return codec, []
-    values = _Values(*np.unique(np.concatenate(parts)[ordinary], return_counts=True), most)
-    unit, off = _common_step(values)
-    if unit == 1:
-        return codec, []
-    base = codec.base - codec.base % unit
-    base += unit * (base < codec.limits[0])
-    stepped = replace(codec, step=unit, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
-    return stepped, values.distinct[off].tolist()
+    base = codec.base - codec.base % step
+    base += step * (base < codec.limits[0])
+    stepped = replace(codec, step=step, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
+    return stepped, [unit * value for value in values.distinct[off].tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +91,12 @@ class _Values:
     distinct: NDArray[Any]
     counts: NDArray[np.int64]
     most: int
+
+    @classmethod
+    def of(cls, values: NDArray[Any], most: int) -> _Values:
+        """Those of rows."""
+        distinct, counts = np.unique(values, return_counts=True)
+        return cls(distinct, counts, most)
 
     @property
     def none(self) -> NDArray[np.bool_]:
@@ -110,13 +115,40 @@ class _Values:
         return (values - strays - 1) * bits - strays * math.log2(values) >= CHANCE
 
 
-def _integers(codec: Codec, chunk: pa.Array[Any]) -> Any:
-    """Values in the unit of their type, 0 for null; None for decimals of more than 64 bits."""
+def _integers(
+    codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_]
+) -> tuple[NDArray[np.integer[Any]], int]:
+    """Ordinary values, and their unit in that of their type; none for decimals that 64 bits cannot hold."""
+    column = sample.filter(pa.array(ordinary))
+    if not len(column):
+        return np.empty(0, np.int64), 1
     if isinstance(codec, DatetimeCodec):
-        return filled(stored(chunk))
+        return np.concatenate([filled(stored(chunk)) for chunk in column.chunks]), 1
     if not isinstance(codec, DecimalCodec):
-        return filled(chunk)
-    return None if isinstance(words := words_of(chunk), Words) else words
+        return np.concatenate([filled(chunk) for chunk in column.chunks]), 1
+    zeros = _zeros_of(column)
+    parts = [whole_units(chunk, zeros) for chunk in column.chunks]
+    if any(lost.any() for _, lost in parts):
+        return np.empty(0, np.int64), 1
+    return np.concatenate([values for values, _ in parts]), 10**zeros
+
+
+def _zeros_of(column: pa.ChunkedArray[Any]) -> int:
+    """Zeros that all decimals end in, where they may need more than 64 bits; 0 elsewhere."""
+    zeros = 0 if column.type.precision <= NARROW else column.type.precision
+    for part in (column.slice(0, FIRST), column):
+        while zeros and not _end_in(part, zeros):
+            zeros -= 1
+    return zeros
+
+
+def _end_in(column: pa.ChunkedArray[Any], zeros: int) -> bool:
+    """Whether all decimals end in so many zeros."""
+    try:
+        column.cast(pa.decimal128(WIDEST, column.type.scale - zeros))
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def without_step(codec: Codec) -> Codec:
@@ -183,9 +215,10 @@ def _decimal_text(step: Fraction) -> str:
 
 def step_text(codec: Codec) -> str:
     """The step as people write it; "" for a codec without one."""
-    inner = plain(codec)
+    inner: Any = plain(codec)
     if isinstance(inner, FloatCodec):
         return "1" if inner.integer else inner.step or ""
     if isinstance(inner, DatetimeCodec):
         return moments.length_text(inner.step * step_of(type_of(inner.type)))
-    return inner.show(int(inner.spacing))
+    text: str = inner.show(inner.step if inner.step > 1 else int(inner.spacing))
+    return text.rstrip("0").rstrip(".") if "." in text else text

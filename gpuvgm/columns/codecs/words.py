@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.summary.grid import Floats
 
 NARROW = 18  # digits that 64 bits always hold
+WIDEST = 38  # digits of 128 bits
 WORD = 2.0**64
 
 Integers = NDArray[np.int64]
@@ -88,6 +90,31 @@ def words_of(column: pa.Array[Any]) -> Words | Integers:
     if column.type.precision <= NARROW:
         return words[::2]
     return Words(words[1::2].view(np.uint64), words[::2].view(np.uint64))
+
+
+def whole_units(column: pa.Array[Any], zeros: int) -> tuple[Integers, Bools]:
+    """Unscaled values of a decimal column in units of 10^zeros; anything where a value is missing.
+
+    Returns
+    -------
+    values : ndarray of shape (rows,), int64
+        The values.
+    lost : ndarray of shape (rows,), bool
+        Rows that are no multiples of the unit, or too large for 64 bits.
+    """
+    kind = column.type
+    if zeros == 0 and kind.precision <= NARROW:
+        words = words_of(column)
+        assert not isinstance(words, Words)
+        return words, np.zeros(len(words), np.bool_)
+    exact = pa.decimal128(WIDEST, kind.scale)
+    column = pc.cast(column, exact)
+    coarse = pc.cast(column, pa.decimal128(WIDEST, kind.scale - zeros), safe=False)
+    words = words_of(coarse)
+    assert isinstance(words, Words)
+    values = words.low.view(np.int64)
+    cut = pc.not_equal(pc.cast(coarse, exact), column).fill_null(fill_value=False)
+    return values, cut.to_numpy(zero_copy_only=False) | (words.high.view(np.int64) != values >> 63)
 
 
 def decimal_array(values: Words | Integers, type_: pa.DataType, missing: Bools) -> pa.Array[Any]:
