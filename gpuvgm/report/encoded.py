@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.summary.grid import Floats, Ints
 
 SCALAR_BINS = 64  # even ones over [-1, 1); one more on either side for scalars beyond
 _WIDTH = SCALAR_BINS + 2
-_CACHED_ROWS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,7 @@ class EncodedCounts:
         edge, half = scalar.dtype.type(limit), SCALAR_BINS // 2
         counts = np.zeros(cells * _WIDTH, np.int64)
         ends = np.zeros((2, cells), np.int64)
-        for start in range(0, len(scalar), _CACHED_ROWS):
-            part = slice(start, start + _CACHED_ROWS)
+        for part in cached_parts(scalar):
             some, modes = scalar[part], cell[part]
             cut = np.flatnonzero(np.abs(some) >= edge)
             np.add.at(ends, ((some[cut] > 0).astype(np.intp), modes[cut]), 1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import Codec, CurvedCodec
+from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
@@ -26,7 +27,6 @@ from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
 
 _MINUTE = 60.0
-CACHED_ROWS = 1 << 15
 COARSE = 1e-3  # of the quartile range: a median error that is no rounding
 ROUNDING = 1e-6  # of errors, which are counted in another unit
 SMALLEST = float(np.finfo(np.float64).tiny)
@@ -149,8 +149,7 @@ class NumberTrial:
     def _errors(self, x: Floats, y: Floats) -> tuple[ErrorHistogram, ErrorHistogram]:
         """Histograms of the errors, in the trial's unit and relative to the values; by parts that a cache holds."""
         absolute, relative = ErrorHistogram(), ErrorHistogram()
-        for start in range(0, len(x), CACHED_ROWS):
-            part = slice(start, start + CACHED_ROWS)
+        for part in cached_parts(x):
             error, size = np.abs(y[part] - x[part]), np.abs(x[part] + self._plain.base)
             some = slice(None) if np.all(size) else size > 0
             absolute = absolute.merge(ErrorHistogram.of(error / self._unit))

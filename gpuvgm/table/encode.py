@@ -368,20 +368,18 @@ class Coding:
 
         Beside them stands what the fit had not seen.
         """
-        encode, handed_out = self.encoder(), form or self.form()
-
-        def part(block: Any) -> tuple[Any, UnseenRows]:
-            encoded = encode(block)
-            return handed_out.part(encoded, whole), encoded.unseen
-
-        return part
+        form = form or self.form()
+        return self._encoded(lambda encoded: form.part(encoded, whole))
 
     def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
         """From blocks to encoded Arrow batches, and what the fit had not seen."""
-        encode, form = self.encoder(), self.form()
+        return self._encoded(self.form().batch)
 
-        def batch(block: Any) -> tuple[pa.RecordBatch, UnseenRows]:
+    def _encoded(self, handed_out: Callable[[Encoded], Any]) -> Callable[[Any], tuple[Any, UnseenRows]]:
+        encode = self.encoder()
+
+        def block_as_asked(block: Any) -> tuple[Any, UnseenRows]:
             encoded = encode(block)
-            return form.batch(encoded), encoded.unseen
+            return handed_out(encoded), encoded.unseen
 
-        return batch
+        return block_as_asked

@@ -8,7 +8,7 @@
 namespace gpuvgm {
 namespace {
 
-constexpr double LN_2 = 0.6931471805599453, LN_2_PI = 1.8378770664093453, PER_LN_2 = 1.4426950408889634;
+constexpr double LN_2 = 0.6931471805599453, LN_2_PI = 1.8378770664093453;
 constexpr double LEAST_COUNT = 10 * 2.220446049250313e-16;  // scikit-learn's guard against empty components
 constexpr double LARGE_STICK = 1e7;                         // from here on Stirling's formula is exact enough
 constexpr double NO_VARIANCE = 1e-280, LEAST_VARIANCE = 1e-13, LONGEST_STEP = 0.5, ROOT_2 = 1.4142135623730951;
@@ -100,17 +100,19 @@ GPUVGM_CALL double update(const PriorTable& prior, const Statistics& sums, const
             out.covariances()[i] = mean_scatter;
         }
     }
-    double slack = 0.0;
     for (int i = 0; i < k; ++i) {
         const double degrees_of_freedom = prior.degrees_of_freedom + out.degrees_of_freedom()[i];
-        const double covariance = (prior.covariance + out.covariances()[i]) / degrees_of_freedom;
-        const double held = prior.least_covariance != 0 ? larger(covariance, prior.least_covariance) : covariance;
         out.degrees_of_freedom()[i] = degrees_of_freedom;
-        out.covariances()[i] = held;
-        const double lost = prior.least_covariance != 0 ? 0.5 * degrees_of_freedom * (1 - covariance / held) : 0.0;
-        slack = i == 0 ? lost : slack + lost;
+        out.covariances()[i] = (prior.covariance + out.covariances()[i]) / degrees_of_freedom;
     }
-    return slack;
+    if (prior.least_covariance == 0) {
+        return 0.0;
+    }
+    return added(k, [&](int i) {
+        const double covariance = out.covariances()[i];
+        out.covariances()[i] = larger(covariance, prior.least_covariance);
+        return 0.5 * out.degrees_of_freedom()[i] * (1 - covariance / out.covariances()[i]);
+    });
 }
 
 // What the row formulas take, to base 2.
@@ -146,29 +148,25 @@ GPUVGM_CALL double rise_of_gammaln(double b, double a) {
     return a * log_of(a + b) - a + (b - 0.5) * log1p;
 }
 
-GPUVGM_CALL double lower_bound(const PriorTable& prior, const Posterior& p, double entropy, double slack) {
+GPUVGM_CALL double lower_bound(const PriorTable& prior, const Posterior& p, double entropy) {
     const int k = p.components;
     const double *a = p.weight_a(), *b = p.weight_b();
     const double all = prior.dirichlet ? gammaln_of(added(k, [&](int i) { return a[i]; })) / k : 0.0;
-    return entropy +
-           added(k,
-                 [&](int i) {
-                     double log_norm = gammaln_of(a[i]);
-                     if (prior.dirichlet) {
-                         log_norm = log_norm - all;
-                     } else if (b[i] > LARGE_STICK) {
-                         log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
-                     } else {
-                         log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
-                     }
-                     const double degrees_of_freedom = p.degrees_of_freedom()[i];
-                     const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
-                     const double log_wishart =
-                         -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
-                           gammaln_of(0.5 * degrees_of_freedom));
-                     return log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
-                 }) +
-           slack;
+    return entropy + added(k, [&](int i) {
+               double log_norm = gammaln_of(a[i]);
+               if (prior.dirichlet) {
+                   log_norm = log_norm - all;
+               } else if (b[i] > LARGE_STICK) {
+                   log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
+               } else {
+                   log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
+               }
+               const double degrees_of_freedom = p.degrees_of_freedom()[i];
+               const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
+               const double log_wishart = -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
+                                            gammaln_of(0.5 * degrees_of_freedom));
+               return log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
+           });
 }
 
 // ---- coordinates of the statistics: statistics.py ------------------------------------------------------------------
@@ -333,7 +331,7 @@ struct EM {
         e_step(components, from.means(), half, coefficients, totals);
         statistics_of(totals, from.means(), half, coefficients, sound, to.statistics);
         const double slack = update(prior, to.statistics, to.posterior);
-        to.bound = lower_bound(prior, to.posterior, to.statistics.entropy(), slack);
+        to.bound = lower_bound(prior, to.posterior, to.statistics.entropy()) + slack;
     }
 
     // The first iteration, from the statistics in `trial`.

@@ -10,11 +10,48 @@
 namespace gpuvgm {
 namespace {
 
+constexpr double PER_LN_2 = 1.4426950408889634;
 constexpr double HALF_LOG_2_PI = 0.5 * 1.8378770664093453;
 constexpr double LOG_2_HIGH = 6.93147180369123816490e-01;  // has trailing zeros
 constexpr double LOG_2_LOW = 1.90821492927058770002e-10;
 constexpr double HUGE_ARGUMENT = 1e25;  // from here on the product would overflow, and a shift changes nothing
 constexpr int SHIFT = 10;               // arguments are moved up by recurrence until the asymptotic series hold
+
+// Logarithm of mantissa * 2^exponent; the mantissa lies between the root of 0.5 and that of 2.
+GPUVGM_FN double log_of_parts(double mantissa, double exponent) {
+    const double f = (mantissa - 1) / (mantissa + 1), q = f * f;
+    double series = 1.0 / 21;  // written out: several numbers at once are done of what has no loop
+    series = series * q + 1.0 / 19;
+    series = series * q + 1.0 / 17;
+    series = series * q + 1.0 / 15;
+    series = series * q + 1.0 / 13;
+    series = series * q + 1.0 / 11;
+    series = series * q + 1.0 / 9;
+    series = series * q + 1.0 / 7;
+    series = series * q + 1.0 / 5;
+    series = series * q + 1.0 / 3;
+    series = series * q + 1.0;
+    return exponent * LOG_2_HIGH + (2 * f * series + exponent * LOG_2_LOW);
+}
+
+// Exponential of x without its factor 2^power; power is the whole number nearest to x / log 2.
+GPUVGM_FN double exp_of_rest(double x, double power) {
+    const double r = (x - power * LOG_2_HIGH) - power * LOG_2_LOW;
+    double series = 1.0 / 6227020800;  // 13!
+    series = series * r + 1.0 / 479001600;
+    series = series * r + 1.0 / 39916800;
+    series = series * r + 1.0 / 3628800;
+    series = series * r + 1.0 / 362880;
+    series = series * r + 1.0 / 40320;
+    series = series * r + 1.0 / 5040;
+    series = series * r + 1.0 / 720;
+    series = series * r + 1.0 / 120;
+    series = series * r + 1.0 / 24;
+    series = series * r + 1.0 / 6;
+    series = series * r + 1.0 / 2;
+    series = series * r + 1.0;
+    return series * r + 1.0;
+}
 
 GPUVGM_FN double log_of(double x) {
     int power;
@@ -23,14 +60,7 @@ GPUVGM_FN double log_of(double x) {
         mantissa = 2 * mantissa;
         power -= 1;
     }
-    const double f = (mantissa - 1) / (mantissa + 1), q = f * f, exponent = power;
-    const double reciprocals[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11,
-                                  1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3,  1.0};
-    double series = reciprocals[0];
-    for (int i = 1; i < 11; ++i) {
-        series = series * q + reciprocals[i];
-    }
-    return exponent * LOG_2_HIGH + (2 * f * series + exponent * LOG_2_LOW);
+    return log_of_parts(mantissa, power);
 }
 
 GPUVGM_FN double exp_of(double x) {
@@ -38,17 +68,8 @@ GPUVGM_FN double exp_of(double x) {
         return x;
     }
     x = x < -800.0 ? -800.0 : (x > 800.0 ? 800.0 : x);
-    const double power = rint(x * 1.4426950408889634);
-    const double r = (x - power * LOG_2_HIGH) - power * LOG_2_LOW;
-    const double reciprocals[] = {
-        // of the factorials of 13 to 0
-        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
-        1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
-    double series = reciprocals[0];
-    for (int i = 1; i < 14; ++i) {
-        series = series * r + reciprocals[i];
-    }
-    return ldexp(series, (int)power);
+    const double power = rint(x * PER_LN_2);
+    return ldexp(exp_of_rest(x, power), (int)power);
 }
 
 GPUVGM_CALL double digamma_of(double x) {

@@ -45,41 +45,14 @@ inline double simple_log(double x) {
     const uint64_t bits = bits_of(x), low = ((bits & MANTISSA) - ROOT_HALF) >> 63;
     const double mantissa = number_of((bits & MANTISSA) + HALF + (low << 52));
     const double exponent = number_of(((bits >> 52) - low) | WHOLE_BITS) - (WHOLE + 1022.0);
-    const double f = (mantissa - 1) / (mantissa + 1), q = f * f;
-    double series = 1.0 / 21;
-    series = series * q + 1.0 / 19;
-    series = series * q + 1.0 / 17;
-    series = series * q + 1.0 / 15;
-    series = series * q + 1.0 / 13;
-    series = series * q + 1.0 / 11;
-    series = series * q + 1.0 / 9;
-    series = series * q + 1.0 / 7;
-    series = series * q + 1.0 / 5;
-    series = series * q + 1.0 / 3;
-    series = series * q + 1.0;
-    return exponent * LOG_2_HIGH + (2 * f * series + exponent * LOG_2_LOW);
+    return log_of_parts(mantissa, exponent);
 }
 
 // Of numbers from -800 to 800.
 inline double simple_exp(double x) {
-    const double power = (x * 1.4426950408889634 + ROUNDER) - ROUNDER;
-    const double r = (x - power * LOG_2_HIGH) - power * LOG_2_LOW;
-    double series = 1.0 / 6227020800;
-    series = series * r + 1.0 / 479001600;
-    series = series * r + 1.0 / 39916800;
-    series = series * r + 1.0 / 3628800;
-    series = series * r + 1.0 / 362880;
-    series = series * r + 1.0 / 40320;
-    series = series * r + 1.0 / 5040;
-    series = series * r + 1.0 / 720;
-    series = series * r + 1.0 / 120;
-    series = series * r + 1.0 / 24;
-    series = series * r + 1.0 / 6;
-    series = series * r + 1.0 / 2;
-    series = series * r + 1.0;
-    series = series * r + 1.0;
+    const double power = (x * PER_LN_2 + ROUNDER) - ROUNDER;
     const double first = (0.5 * power + ROUNDER) - ROUNDER;  // half of it, so that only the last product is rounded
-    return series * power_of_two(first) * power_of_two(power - first);
+    return exp_of_rest(x, power) * power_of_two(first) * power_of_two(power - first);
 }
 
 using Function = double (*)(double);
