@@ -99,8 +99,8 @@ def test_formulas_of_em_compile_as_device_code(architecture: str) -> None:
             for (int i = 0; i <= 3 * k; ++i) { totals[i] = mean[i % k]; }
         }
     };
-    extern "C" __global__ void gpuvgm_em_trial(double* memory, gpuvgm::PriorTable prior, int k) {
-        gpuvgm::EM em(prior, true, k, memory);
+    extern "C" __global__ void gpuvgm_em_trial(double* memory, double* pairs, gpuvgm::PriorTable prior, int k) {
+        gpuvgm::EM<gpuvgm::Alone> em({}, prior, true, k, memory, pairs);
         Sums sums;
         em.begin(sums);
         em.iterate(1e-3, sums);

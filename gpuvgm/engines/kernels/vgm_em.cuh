@@ -2,6 +2,9 @@
 // statistics.py and em.py one by one and in their order, hence the same bits. Sums over components and coordinates run
 // in index order. What a caller hands in is the E-step: a function of means, half precisions and coefficients that
 // writes the 3 K + 1 sums over all rows or cells.
+//
+// A problem is worked on by a team: one thread on the host, a block on a device. All of a team take the same way and
+// know the same scalars; `team.each` shares the elements of a vector out, and all wait for each other before and after.
 #pragma once
 #include "vgm_special.cuh"
 
@@ -16,6 +19,15 @@ constexpr double LEAST_CURVATURE = 1e-8, SHORTER = 0.25, SHORTEST = 0.2;
 constexpr int STEP_MEMORY = 12, PATIENCE = 4;
 
 GPUVGM_FN double larger(double a, double b) { return a >= b || a != a ? a : b; }  // NaN stays, as in numpy.maximum
+
+// The team of one.
+struct Alone {
+    template <class Work> GPUVGM_FN void each(int count, Work work) const {
+        for (int i = 0; i < count; ++i) {
+            work(i);
+        }
+    }
+};
 
 template <class Term> GPUVGM_FN double added(int terms, Term term) {
     double sum = term(0);
@@ -69,10 +81,12 @@ struct Point {
 
 // ---- M-step and bound: posterior.py --------------------------------------------------------------------------------
 
-// Gives what the bound lacks where a covariance is held up; see `slack` there.
-GPUVGM_CALL double update(const PriorTable& prior, const Statistics& sums, const Posterior& out) {
+// Gives what the bound lacks where a covariance is held up; see `slack` there. `terms` has K numbers.
+template <class Team>
+GPUVGM_CALL double update(const Team& team, const PriorTable& prior, const Statistics& sums, const Posterior& out,
+                          double* terms) {
     const int k = sums.components;
-    for (int i = 0; i < k; ++i) {
+    team.each(k, [&](int i) {
         const double count = sums.counts()[i], reference = sums.reference()[i], first = sums.first()[i];
         const double nk = count + LEAST_COUNT, origin = prior.has_origin ? prior.origin : reference;
         const double shift = (first + LEAST_COUNT * (origin - reference)) / nk;
@@ -84,52 +98,47 @@ GPUVGM_CALL double update(const PriorTable& prior, const Statistics& sums, const
         out.means()[i] = (prior.mean_precision * prior.mean + nk * xk) / mean_precision;
         out.degrees_of_freedom()[i] = nk;
         out.covariances()[i] = nk * sk + between;
-    }
-    double later = 0.0;
-    for (int i = k - 1; i >= 0; --i) {
-        const double nk = out.degrees_of_freedom()[i];
-        out.weight_a()[i] = (prior.dirichlet ? prior.weight_concentration : 1.0) + nk;
+    });
+    const double* nk = out.degrees_of_freedom();
+    team.each(k, [&](int i) {
+        const double later = i == k - 1 ? 0.0 : added(k - 1 - i, [&](int j) { return nk[k - 1 - j]; });
+        out.weight_a()[i] = (prior.dirichlet ? prior.weight_concentration : 1.0) + nk[i];
         out.weight_b()[i] = prior.weight_concentration + later;
-        later = i == k - 1 ? nk : later + nk;
-    }
+    });
     if (prior.tied) {
-        const double mean_nk = added(k, [&](int i) { return out.degrees_of_freedom()[i]; }) / k;
+        const double mean_nk = added(k, [&](int i) { return nk[i]; }) / k;
         const double mean_scatter = added(k, [&](int i) { return out.covariances()[i]; }) / k;
-        for (int i = 0; i < k; ++i) {
+        team.each(k, [&](int i) {
             out.degrees_of_freedom()[i] = mean_nk;
             out.covariances()[i] = mean_scatter;
-        }
+        });
     }
-    for (int i = 0; i < k; ++i) {
-        const double degrees_of_freedom = prior.degrees_of_freedom + out.degrees_of_freedom()[i];
+    team.each(k, [&](int i) {
+        const double degrees_of_freedom = prior.degrees_of_freedom + nk[i];
+        const double covariance = (prior.covariance + out.covariances()[i]) / degrees_of_freedom;
+        const double held = prior.least_covariance != 0 ? larger(covariance, prior.least_covariance) : covariance;
         out.degrees_of_freedom()[i] = degrees_of_freedom;
-        out.covariances()[i] = (prior.covariance + out.covariances()[i]) / degrees_of_freedom;
-    }
-    if (prior.least_covariance == 0) {
-        return 0.0;
-    }
-    return added(k, [&](int i) {
-        const double covariance = out.covariances()[i];
-        out.covariances()[i] = larger(covariance, prior.least_covariance);
-        return 0.5 * out.degrees_of_freedom()[i] * (1 - covariance / out.covariances()[i]);
+        out.covariances()[i] = held;
+        terms[i] = 0.5 * degrees_of_freedom * (1 - covariance / held);
     });
+    return prior.least_covariance != 0 ? added(k, [&](int i) { return terms[i]; }) : 0.0;
 }
 
-// What the row formulas take, to base 2.
-GPUVGM_CALL void kernel_table(const PriorTable& prior, const Posterior& p, double* half, double* coefficients) {
+// What the row formulas take, to base 2. `terms` has 2 K numbers.
+template <class Team>
+GPUVGM_CALL void kernel_table(const Team& team, const PriorTable& prior, const Posterior& p, double* half,
+                              double* coefficients, double* terms) {
     const int k = p.components;
-    const double* a = p.weight_a();
-    double rest = 0.0;
+    const double *a = p.weight_a(), *b = p.weight_b();
     const double all = prior.dirichlet ? digamma_of(added(k, [&](int i) { return a[i]; })) : 0.0;
-    for (int i = 0; i < k; ++i) {
-        double log_weight;
-        if (prior.dirichlet) {
-            log_weight = digamma_of(a[i]) - all;
-        } else {
-            const double psi = digamma_of(a[i] + p.weight_b()[i]);
-            log_weight = digamma_of(a[i]) - psi + rest;
-            rest = i == 0 ? digamma_of(p.weight_b()[i]) - psi : rest + (digamma_of(p.weight_b()[i]) - psi);
-        }
+    team.each(k, [&](int i) {
+        const double psi = prior.dirichlet ? all : digamma_of(a[i] + b[i]);
+        terms[i] = digamma_of(a[i]) - psi;
+        terms[k + i] = prior.dirichlet ? 0.0 : digamma_of(b[i]) - psi;  // what sticks before leave of the others
+    });
+    team.each(k, [&](int i) {
+        const double rest = i == 0 ? 0.0 : added(i, [&](int j) { return terms[k + j]; });
+        const double log_weight = terms[i] + rest;
         const double covariance = p.covariances()[i], degrees_of_freedom = p.degrees_of_freedom()[i];
         const double log_determinant = -0.5 * log_of(covariance * degrees_of_freedom);
         const double log_precision = LN_2 + digamma_of(0.5 * degrees_of_freedom);
@@ -137,7 +146,7 @@ GPUVGM_CALL void kernel_table(const PriorTable& prior, const Posterior& p, doubl
         coefficients[i] =
             (log_weight - 0.5 * LN_2_PI + log_determinant + 0.5 * (log_precision - 1 / p.mean_precision()[i])) *
             PER_LN_2;
-    }
+    });
 }
 
 // Logarithm of gamma(a + b) / gamma(b) for large b.
@@ -148,60 +157,61 @@ GPUVGM_CALL double rise_of_gammaln(double b, double a) {
     return a * log_of(a + b) - a + (b - 0.5) * log1p;
 }
 
-GPUVGM_CALL double lower_bound(const PriorTable& prior, const Posterior& p, double entropy) {
+// `terms` has K numbers.
+template <class Team>
+GPUVGM_CALL double lower_bound(const Team& team, const PriorTable& prior, const Posterior& p, double entropy,
+                               double* terms) {
     const int k = p.components;
     const double *a = p.weight_a(), *b = p.weight_b();
     const double all = prior.dirichlet ? gammaln_of(added(k, [&](int i) { return a[i]; })) / k : 0.0;
-    return entropy + added(k, [&](int i) {
-               double log_norm = gammaln_of(a[i]);
-               if (prior.dirichlet) {
-                   log_norm = log_norm - all;
-               } else if (b[i] > LARGE_STICK) {
-                   log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
-               } else {
-                   log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
-               }
-               const double degrees_of_freedom = p.degrees_of_freedom()[i];
-               const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
-               const double log_wishart = -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
-                                            gammaln_of(0.5 * degrees_of_freedom));
-               return log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
-           });
+    team.each(k, [&](int i) {
+        double log_norm = gammaln_of(a[i]);
+        if (prior.dirichlet) {
+            log_norm = log_norm - all;
+        } else if (b[i] > LARGE_STICK) {
+            log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
+        } else {
+            log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
+        }
+        const double degrees_of_freedom = p.degrees_of_freedom()[i];
+        const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
+        const double log_wishart = -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
+                                     gammaln_of(0.5 * degrees_of_freedom));
+        terms[i] = log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
+    });
+    return entropy + added(k, [&](int i) { return terms[i]; });
 }
 
 // ---- coordinates of the statistics: statistics.py ------------------------------------------------------------------
 
 // From the sums of an E-step; with `sound`, components of negative counts are empty.
-GPUVGM_CALL void statistics_of(const double* totals, const double* means, const double* half,
+template <class Team>
+GPUVGM_CALL void statistics_of(const Team& team, const double* totals, const double* means, const double* half,
                                const double* coefficients, bool sound, const Statistics& out) {
     const int k = out.components;
     const double expected = added(k, [&](int i) { return coefficients[i] * totals[i] - half[i] * totals[2 * k + i]; });
-    bool held = true;
-    for (int i = 0; i < k; ++i) {
+    team.each(k, [&](int i) {
+        const double kept = !sound || totals[i] >= 0 ? 1.0 : 0.0;
         out.reference()[i] = means[i];
-        out.counts()[i] = totals[i];
-        out.first()[i] = totals[k + i];
-        out.second()[i] = totals[2 * k + i];
-        held = held && totals[i] >= 0;
-    }
-    for (int i = 0; sound && !held && i < k; ++i) {
-        const double kept = totals[i] >= 0 ? 1.0 : 0.0;
         out.counts()[i] = totals[i] * kept;
         out.first()[i] = totals[k + i] * kept;
         out.second()[i] = totals[2 * k + i] * kept;
-    }
-    out.entropy() = (totals[3 * k] - expected) * LN_2;
+        if (i == 0) {
+            out.entropy() = (totals[3 * k] - expected) * LN_2;
+        }
+    });
 }
 
 // Means and standard deviations of the components, none less than a tiny part of that of all rows.
-GPUVGM_CALL void moments_of(const Statistics& sums, double* means, double* deviations) {
+template <class Team>
+GPUVGM_CALL void moments_of(const Team& team, const Statistics& sums, double* means, double* deviations) {
     const int k = sums.components;
     const double* counts = sums.counts();
-    for (int i = 0; i < k; ++i) {
+    team.each(k, [&](int i) {
         const double count = counts[i] + LEAST_COUNT, shift = sums.first()[i] / count;
         means[i] = sums.reference()[i] + shift;
         deviations[i] = larger(sums.second()[i] / count - shift * shift, 0.0);
-    }
+    });
     const double total = added(k, [&](int i) { return counts[i] + LEAST_COUNT; });
     const double centre = added(k, [&](int i) { return (counts[i] + LEAST_COUNT) * means[i]; }) / total;
     const double overall = added(k,
@@ -211,32 +221,29 @@ GPUVGM_CALL void moments_of(const Statistics& sums, double* means, double* devia
                                  }) /
                            total;
     const double floor = overall > NO_VARIANCE ? LEAST_VARIANCE * overall : 1.0;
-    for (int i = 0; i < k; ++i) {
-        deviations[i] = sqrt(larger(deviations[i], floor));
-    }
+    team.each(k, [&](int i) { deviations[i] = sqrt(larger(deviations[i], floor)); });
 }
 
 // Roots of the counts, means and standard deviations: out has 3 K.
-GPUVGM_CALL void coordinates_of(const Statistics& sums, double* out) {
+template <class Team> GPUVGM_CALL void coordinates_of(const Team& team, const Statistics& sums, double* out) {
     const int k = sums.components;
-    moments_of(sums, out + k, out + 2 * k);
-    for (int i = 0; i < k; ++i) {
-        out[i] = sqrt(sums.counts()[i]);
-    }
+    moments_of(team, sums, out + k, out + 2 * k);
+    team.each(k, [&](int i) { out[i] = sqrt(sums.counts()[i]); });
 }
 
-GPUVGM_CALL void metric_of(int k, const double* coordinates, double* out) {
-    for (int i = 0; i < k; ++i) {
+template <class Team> GPUVGM_CALL void metric_of(const Team& team, int k, const double* coordinates, double* out) {
+    team.each(k, [&](int i) {
         const double information = coordinates[i] / coordinates[2 * k + i];
         out[i] = 2.0;
         out[k + i] = information;
         out[2 * k + i] = ROOT_2 * information;
-    }
+    });
 }
 
 // Statistics at other coordinates; a component's root, mean and deviation move by at most half of their size.
-GPUVGM_CALL void move(int k, const double* at, const double* step, const Statistics& out) {
-    for (int i = 0; i < k; ++i) {
+template <class Team>
+GPUVGM_CALL void move(const Team& team, int k, const double* at, const double* step, const Statistics& out) {
+    team.each(k, [&](int i) {
         const double root = at[i], deviation = at[2 * k + i], none = 0.0;
         const double by_root = fabs(step[i]) / (root + LEAST_COUNT), by_mean = fabs(step[k + i]) / deviation;
         const double longest = larger(larger(by_root, by_mean), fabs(step[2 * k + i]) / deviation);
@@ -246,7 +253,7 @@ GPUVGM_CALL void move(int k, const double* at, const double* step, const Statist
         out.counts()[i] = moved_root * moved_root;
         out.first()[i] = none;
         out.second()[i] = out.counts()[i] * (moved_deviation * moved_deviation);
-    }
+    });
 }
 
 // ---- accelerated EM: em.py -----------------------------------------------------------------------------------------
@@ -256,56 +263,66 @@ GPUVGM_FN double inner(int n, const double* one, const double* other) {
 }
 
 // Step of limited-memory BFGS by the two-loop recursion; `step` is the residual and becomes the step. Pair p is the
-// earlier step at pairs + 2 p n and the fall of the residual along it, the oldest first.
-GPUVGM_CALL void quasi_newton(int n, int count, const double* pairs, double* step) {
-    double along[STEP_MEMORY], share[STEP_MEMORY];
-    bool used[STEP_MEMORY];
-    for (int p = 0; p < count; ++p) {
+// earlier step at pairs + 2 p n and the fall of the residual along it, the oldest first. `along` and `share` have room
+// for a number of each pair.
+template <class Team>
+GPUVGM_CALL void quasi_newton(const Team& team, int n, int count, const double* pairs, double* step, double* along,
+                              double* share) {
+    team.each(count, [&](int p) {
         const double *taken = pairs + 2 * p * n, *fall = taken + n;
-        along[p] = inner(n, taken, fall);
-        used[p] = along[p] > LEAST_CURVATURE * sqrt(inner(n, taken, taken)) * sqrt(inner(n, fall, fall));
-    }
+        const double curvature = inner(n, taken, fall);
+        const bool used = curvature > LEAST_CURVATURE * sqrt(inner(n, taken, taken)) * sqrt(inner(n, fall, fall));
+        along[p] = used ? curvature : 0.0;
+    });
     for (int p = count - 1; p >= 0; --p) {
         const double *taken = pairs + 2 * p * n, *fall = taken + n;
-        if (used[p]) {
-            share[p] = inner(n, taken, step) / along[p];
-            for (int i = 0; i < n; ++i) {
-                step[i] = step[i] - share[p] * fall[i];
-            }
+        if (along[p] != 0) {
+            const double by = inner(n, taken, step) / along[p];
+            team.each(n, [&](int i) {
+                step[i] = step[i] - by * fall[i];
+                if (i == 0) {
+                    share[p] = by;
+                }
+            });
         }
     }
     for (int p = 0; p < count; ++p) {
         const double *taken = pairs + 2 * p * n, *fall = taken + n;
-        if (used[p]) {
+        if (along[p] != 0) {
             const double by = share[p] - inner(n, fall, step) / along[p];
-            for (int i = 0; i < n; ++i) {
-                step[i] = step[i] + by * taken[i];
-            }
+            team.each(n, [&](int i) { step[i] = step[i] + by * taken[i]; });
         }
     }
 }
 
-// One problem's numbers; `memory` has size(components) doubles.
-struct EM {
+// One problem's numbers: size(components) in `memory` and size_of_pairs(components) in `pairs`.
+template <class Team> struct EM {
+    Team team;
     PriorTable prior;
     bool sound;
     int components;
     Point best, reached;
     Statistics trial;
     double *half, *coefficients, *totals;
-    double *at, *end, *residual, *last, *last_residual, *metric, *scaled, *direction, *extra;  // (3 K,)
+    double *at, *end, *residual, *last, *last_residual, *metric, *scaled, *direction, *extra, *terms;  // (3 K,)
+    double *along, *share;                                                                             // (STEP_MEMORY,)
     double *pairs, *weighed;  // (STEP_MEMORY, 2, 3 K): a ring, and the same in the metric, in order
     int first_pair = 0, pair_count = 0, quiet = 0;
     bool has_trial = false, has_last = false, has_extra = false, converged = false;
     double length = 1.0;
 
     GPUVGM_FN static constexpr int size(int k) {
-        return 3 * Statistics::size(k) + 2 * Posterior::size(k) + 2 * k + 3 * k + 1 + 9 * 3 * k +
-               2 * STEP_MEMORY * 2 * 3 * k;
+        return 3 * Statistics::size(k) + 2 * Posterior::size(k) + 2 * k + 3 * k + 1 + 10 * 3 * k + 2 * STEP_MEMORY;
     }
+    GPUVGM_FN static constexpr int size_of_pairs(int k) { return 2 * STEP_MEMORY * 2 * 3 * k; }
 
-    GPUVGM_CALL EM(const PriorTable& prior_, bool sound_, int k, double* memory)
-        : prior(prior_), sound(sound_), components(k) {
+    GPUVGM_CALL EM(const Team& team_, const PriorTable& prior_, bool sound_, int k, double* memory, double* pairs_)
+        : team(team_),
+          prior(prior_),
+          sound(sound_),
+          components(k),
+          pairs(pairs_),
+          weighed(pairs_ + STEP_MEMORY * 2 * 3 * k) {
         auto take = [&](int numbers) {
             double* start = memory;
             memory += numbers;
@@ -317,26 +334,27 @@ struct EM {
         half = take(k);
         coefficients = take(k);
         totals = take(3 * k + 1);
-        double** const vectors[] = {&at, &end, &residual, &last, &last_residual, &metric, &scaled, &direction, &extra};
+        double** const vectors[] = {&at,     &end,    &residual,  &last,  &last_residual,
+                                    &metric, &scaled, &direction, &extra, &terms};
         for (double** vector : vectors) {
             *vector = take(3 * k);
         }
-        pairs = take(STEP_MEMORY * 2 * 3 * k);
-        weighed = take(STEP_MEMORY * 2 * 3 * k);
+        along = take(STEP_MEMORY);
+        share = take(STEP_MEMORY);
     }
 
     // One iteration of variational EM from a posterior, which may be that of `to`.
     template <class EStep> GPUVGM_CALL void step(const Posterior& from, Point& to, EStep& e_step) {
-        kernel_table(prior, from, half, coefficients);
+        kernel_table(team, prior, from, half, coefficients, terms);
         e_step(components, from.means(), half, coefficients, totals);
-        statistics_of(totals, from.means(), half, coefficients, sound, to.statistics);
-        const double slack = update(prior, to.statistics, to.posterior);
-        to.bound = lower_bound(prior, to.posterior, to.statistics.entropy()) + slack;
+        statistics_of(team, totals, from.means(), half, coefficients, sound, to.statistics);
+        const double slack = update(team, prior, to.statistics, to.posterior, terms);
+        to.bound = lower_bound(team, prior, to.posterior, to.statistics.entropy(), terms) + slack;
     }
 
     // The first iteration, from the statistics in `trial`.
     template <class EStep> GPUVGM_CALL void begin(EStep& e_step) {
-        update(prior, trial, best.posterior);
+        update(team, prior, trial, best.posterior, terms);
         step(best.posterior, best, e_step);
     }
 
@@ -344,7 +362,7 @@ struct EM {
     template <class EStep> GPUVGM_CALL void iterate(double least_gain, EStep& e_step) {
         const int k = components, n = 3 * k;
         if (has_trial) {
-            update(prior, trial, reached.posterior);
+            update(team, prior, trial, reached.posterior, terms);
         }
         step(has_trial ? reached.posterior : best.posterior, reached, e_step);
         const double gain = reached.bound - best.bound;
@@ -352,38 +370,33 @@ struct EM {
             fall_back();
             return;
         }
-        coordinates_of(has_trial ? trial : best.statistics, at);
+        coordinates_of(team, has_trial ? trial : best.statistics, at);
         const Point before = best;
         best = reached;
         reached = before;
-        coordinates_of(best.statistics, end);
-        metric_of(k, end, metric);
-        for (int i = 0; i < n; ++i) {
-            residual[i] = end[i] - at[i];
-        }
+        coordinates_of(team, best.statistics, end);
+        metric_of(team, k, end, metric);
+        team.each(n, [&](int i) { residual[i] = end[i] - at[i]; });
         remember();
-        for (int p = 0; p < pair_count; ++p) {
-            const double* pair = pairs + (first_pair + p) % STEP_MEMORY * 2 * n;
-            for (int i = 0; i < 2 * n; ++i) {
-                weighed[2 * p * n + i] = pair[i] * metric[i % n];
+        team.each(n, [&](int i) {
+            for (int p = 0; p < pair_count; ++p) {
+                const int from = (first_pair + p) % STEP_MEMORY * 2 * n + i, to = 2 * p * n + i;
+                weighed[to] = pairs[from] * metric[i];
+                weighed[to + n] = pairs[from + n] * metric[i];
             }
-        }
-        for (int i = 0; i < n; ++i) {
             last[i] = at[i];
             last_residual[i] = residual[i];
             scaled[i] = residual[i] * metric[i];
             direction[i] = scaled[i];
-        }
+        });
         has_last = true;
         length = 1.0;
-        quasi_newton(n, pair_count, weighed, direction);
+        quasi_newton(team, n, pair_count, weighed, direction, along, share);
         const double expected = 0.5 * inner(n, direction, scaled);
         quiet = (expected > gain ? expected : gain) < least_gain ? quiet + 1 : 0;
         converged = quiet >= PATIENCE;
         has_extra = pair_count > 0;
-        for (int i = 0; has_extra && i < n; ++i) {
-            extra[i] = direction[i] / larger(metric[i], 1e-300) - residual[i];
-        }
+        team.each(has_extra ? n : 0, [&](int i) { extra[i] = direction[i] / larger(metric[i], 1e-300) - residual[i]; });
         aim();
     }
 
@@ -398,10 +411,10 @@ struct EM {
             ++pair_count;
         }
         double* pair = pairs + (first_pair + pair_count - 1) % STEP_MEMORY * 2 * n;
-        for (int i = 0; i < n; ++i) {
+        team.each(n, [&](int i) {
             pair[i] = at[i] - last[i];
             pair[n + i] = last_residual[i] - residual[i];
-        }
+        });
     }
 
     // After a step that lowered the bound: a shorter one, then plain EM; where that lowers it too, the end.
@@ -421,12 +434,10 @@ struct EM {
     // The next trial; none is plain EM.
     GPUVGM_CALL void aim() {
         has_trial = has_extra;
-        for (int i = 0; has_trial && i < 3 * components; ++i) {
-            direction[i] = length * extra[i];
-        }
         if (has_trial) {
-            coordinates_of(best.statistics, end);
-            move(components, end, direction, trial);
+            team.each(3 * components, [&](int i) { direction[i] = length * extra[i]; });
+            coordinates_of(team, best.statistics, end);
+            move(team, components, end, direction, trial);
         }
     }
 };

@@ -86,15 +86,16 @@ nb::object arrays_of(const double* values, size_t count, size_t components) {
 // What the ascents of a batch share: numbers of their own, and a loop.
 struct Loop {
     int components;
-    std::vector<double> memory;
-    EM em;
+    std::vector<double> memory, pairs;
+    EM<Alone> em;
     CellSums e_step;
     std::vector<double> bounds;
 
     Loop(const EMProblem& problem, int components_)
         : components(components_),
-          memory(EM::size(components_)),
-          em(problem.prior, problem.sound, components_, memory.data()),
+          memory(EM<Alone>::size(components_)),
+          pairs(EM<Alone>::size_of_pairs(components_)),
+          em({}, problem.prior, problem.sound, components_, memory.data(), pairs.data()),
           e_step(problem, components_) {}
     Loop(const Loop&) = delete;
     virtual ~Loop() = default;
