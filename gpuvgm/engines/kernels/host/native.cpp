@@ -167,6 +167,23 @@ auto log_prob(const Kernels& kernels, Rows x, const Gaussians& gaussians) {
     return owned(std::move(density), {rows, components});
 }
 
+// Rows and their sum a centre, and whether a label changed.
+auto lloyd(const Kernels& kernels, Reals x, Reals centres,
+           nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> labels) {
+    const size_t components = centres.shape(0);
+    if (components == 0 || labels.shape(0) != x.shape(0)) {
+        throw std::invalid_argument("at least one centre is needed, and one label a row");
+    }
+    std::vector<double> counts(components), sums(components);
+    bool changed;
+    {
+        nb::gil_scoped_release unlocked;
+        changed = kernels.loops.lloyd(x.data(), x.shape(0), centres.data(), (int)components, labels.data(),
+                                      counts.data(), sums.data());
+    }
+    return nb::make_tuple(owned(std::move(counts), {components}), owned(std::move(sums), {components}), changed);
+}
+
 // Sparse sums of the occupied cells, ascending, and the tally of the values.
 auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint64_t> frame, Bytes directory,
                Words midpoints, Words parents, int64_t inner_cells) {
@@ -231,6 +248,7 @@ NB_MODULE(_native, m) {
         .def("log_prob", &log_prob, "x"_a, "gaussians"_a)
         .def("log", &all<&HostKernels::log>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.")
         .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
+        .def("lloyd", &lloyd, "x"_a, "centres"_a, "labels"_a, "One iteration of k-means over one feature.")
         .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a);
     bind_rows(m, kernels);
     bind_onehot(m);
