@@ -5,6 +5,7 @@ k-means is scikit-learn's, on one thread so that its bits do not change; over on
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -56,7 +57,8 @@ class Shared:
 def _single_threaded() -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits
 
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
+    known = "sklearn.cluster" in sys.modules  # then all libraries that k-means works with are loaded
+    limits: AbstractContextManager[Any] = _thread_pools().limit(limits=1) if known else threadpool_limits(limits=1)
     return limits
 
 
