@@ -1,8 +1,8 @@
-"""k-means over one feature: scikit-learn's iterations in loops of our own, with the bits of its labels and centres.
+"""k-means over one feature: scikit-learn's steps in loops of our own, with the bits of its labels and centres.
 
-scikit-learn takes distances from a matrix product. Over one feature each of its numbers is a single product, rounded,
-twice of which is taken from the square of a centre. Where the machine's BLAS rounds otherwise (a fused operation), and
-where a centre loses all its rows, scikit-learn iterates itself, from the same first centres.
+In its iterations scikit-learn takes distances from a matrix product. Over one feature each of its numbers is a single
+product, rounded, twice of which is taken from the square of a centre. Where the machine's BLAS rounds otherwise (a
+fused operation), and where a centre loses all its rows, scikit-learn iterates itself, from the same first centres.
 """
 
 from __future__ import annotations
@@ -41,17 +41,34 @@ def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) ->
     random : RandomState
         Source of randomness.
     """
-    from sklearn.cluster import KMeans, kmeans_plusplus
+    from sklearn.cluster import KMeans
 
     x = np.ascontiguousarray(x)
     mean = x.mean(axis=0)
-    rows = x - mean
-    first, _ = kmeans_plusplus(rows, components, random_state=random)
-    found = _iterated(rows.ravel(), first.ravel(), float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
+    rows = (x - mean).ravel()
+    first = _first_centres(rows, components, random)
+    found = _iterated(rows, first, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
     if found is None:
-        run = KMeans(components, n_init=1, init=lambda *_, random_state: first).fit(x)
+        run = KMeans(components, n_init=1, init=lambda *_, random_state: first.reshape(-1, 1)).fit(x)
         return run.cluster_centers_, run.labels_
     return found[0].reshape(-1, 1) + mean, found[1]
+
+
+def _first_centres(rows: Floats, components: int, random: np.random.RandomState) -> Floats:
+    """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
+    weight, closer, trials = np.ones(len(rows)), _kernels().closer, 2 + int(np.log(components))
+    centres = rows[[random.choice(len(rows), p=weight / weight.sum())]]
+    nearest = closer(rows, np.full(len(rows), np.inf), centres)
+    potential = nearest @ weight
+    while len(centres) < components:
+        drawn = random.uniform(size=trials) * potential
+        candidates = rows[np.minimum(np.searchsorted(np.cumsum(nearest), drawn), len(rows) - 1)]
+        distances = closer(rows, nearest.ravel(), candidates)
+        potentials = distances @ weight.reshape(-1, 1)
+        best = np.argmin(potentials)
+        nearest, potential = distances[best], potentials[best]
+        centres = np.append(centres, candidates[best])
+    return centres
 
 
 def _iterated(rows: Floats, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:

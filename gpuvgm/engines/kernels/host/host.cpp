@@ -17,4 +17,5 @@ const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
     gpuvgm::e_step_features,  gpuvgm::log_prob,          gpuvgm::transform<double>,
     gpuvgm::transform<float>, gpuvgm::inverse_transform, gpuvgm::summarise,
     gpuvgm::log_rows,         gpuvgm::exp_rows,          gpuvgm::lloyd,
+    gpuvgm::closer,
 };

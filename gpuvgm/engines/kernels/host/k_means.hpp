@@ -1,5 +1,5 @@
-// One of Lloyd's iterations of k-means over one feature: the operations of scikit-learn's lloyd_iter_chunked_dense one
-// by one and in their order, hence the same bits.
+// k-means over one feature: the operations of scikit-learn's lloyd_iter_chunked_dense and euclidean_distances one by
+// one and in their order, hence the same bits.
 #pragma once
 #include "host.hpp"
 
@@ -42,6 +42,19 @@ bool lloyd(const double* x, int64_t rows, const double* centres, int components,
         }
     }
     return changed;
+}
+
+// Squared distance of each row to the nearest of some centres, of which `nearest` has it, and one more: a row of `out`
+// for each of the candidates.
+void closer(const double* x, int64_t rows, const double* nearest, const double* candidates, int count, double* out) {
+    for (int k = 0; k < count; ++k, out += rows) {
+        const double centre = candidates[k], square = centre * centre;
+        for (int64_t i = 0; i < rows; ++i) {
+            const double distance = (-2.0 * (centre * x[i]) + square) + x[i] * x[i];
+            const double above = distance > 0.0 ? distance : 0.0;
+            out[i] = above < nearest[i] ? above : nearest[i];
+        }
+    }
 }
 
 }  // namespace
