@@ -366,14 +366,15 @@ class _Parts:
         wanted = np.where(repeated, keys, 0.5 * many * -np.expm1(-keys / many))  # half of what even rows would occupy
         part = np.repeat(np.arange(len(starts)), keys)
         offset = masses.low[inside] - low[part]
-        open_ = np.flatnonzero(bits < MOST_BITS)
-        while len(open_):
-            chosen = np.isin(np.arange(len(starts)), open_)[part]
-            cell, of = offset[chosen] >> _cell_width(low, high, bits)[part[chosen]].astype(np.uint64), part[chosen]
-            new = np.append(True, (cell[1:] != cell[:-1]) | (of[1:] != of[:-1]))[: len(of)]
-            open_ = open_[np.bincount(of[new], minlength=len(starts))[open_] < wanted[open_]]
+        open_ = bits < MOST_BITS
+        while np.any(open_):
+            chosen = open_[part]
+            offset, part = offset[chosen], part[chosen]
+            cell = offset >> _cell_width(low, high, bits).astype(np.uint64)[part]
+            new = np.append(True, (cell[1:] != cell[:-1]) | (part[1:] != part[:-1]))[: len(part)]
+            open_ &= np.bincount(part[new], minlength=len(starts)) < wanted
             bits[open_] += 1
-            open_ = open_[bits[open_] < MOST_BITS]
+            open_ &= bits < MOST_BITS
         # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
         spare = np.where(repeated & (keys > 1), REPEATED_BITS, repeated.astype(np.int64))
         return np.asarray(np.minimum(MOST_BITS, bits + spare))
