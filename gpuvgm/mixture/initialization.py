@@ -1,10 +1,11 @@
 """Where fits start: scikit-learn's ways to initialise, or the centres given, as sums over the rows.
 
-k-means is scikit-learn's, on one thread so that its bits do not change.
+k-means is scikit-learn's, on one thread so that its bits do not change; over one feature, lloyd.py has the same bits.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.mixture.lloyd import IS_HERE, k_means_of_one
 from gpuvgm.mixture.posterior_nd import Form
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
 from gpuvgm.mixture.statistics import GaussianStatistics
@@ -55,7 +57,8 @@ class Shared:
 def _single_threaded() -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits
 
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
+    known = "sklearn.cluster" in sys.modules  # then all libraries that k-means works with are loaded
+    limits: AbstractContextManager[Any] = _thread_pools().limit(limits=1) if known else threadpool_limits(limits=1)
     return limits
 
 
@@ -124,9 +127,11 @@ def k_means(
     """
     from sklearn.cluster import KMeans
 
-    run = KMeans(n_clusters=min(components, len(x)), n_init=1, random_state=random)
+    components = min(components, len(x))
     with _one_thread(), _thread_pools().limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
-        run.fit(x, sample_weight=weight)
+        if IS_HERE and weight is None and x.shape[1] == 1 and x.dtype == np.float64:
+            return k_means_of_one(x, components, random)
+        run = KMeans(n_clusters=components, n_init=1, random_state=random).fit(x, sample_weight=weight)
     return run.cluster_centers_.astype(np.float64), run.labels_
 
 

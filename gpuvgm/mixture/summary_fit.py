@@ -27,6 +27,7 @@ from gpuvgm.summary.summary import Cells
 
 CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
+ROUNDED = 1.001  # more than what sums of shares are rounded by
 Start = Seeds | Posterior
 T = TypeVar("T")
 
@@ -346,7 +347,7 @@ def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], Mixt
     fit_on : callable
         The same fit on other cells.
     """
-    return max(_cell_error(cells, fine, fit_on), blur(cells, fine))
+    return _with_blur(_cell_error(cells, fine, fit_on), cells, fine)
 
 
 def _cell_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
@@ -367,7 +368,7 @@ def history_error(engine: Engine, prior: Prior, done: CellFit, cells: Cells) -> 
         return fit_plainly(engine, others, prior, done.earlier, Stopping(done.iterations, 0.0)).fit
 
     factor = max(1.0, len(fit.bounds) / (3 * done.iterations))
-    return max(factor * _cell_error(cells, fit.posterior, fit_on), blur(cells, fit.posterior))
+    return _with_blur(factor * _cell_error(cells, fit.posterior, fit_on), cells, fit.posterior)
 
 
 def distance(one: Posterior, other: Posterior) -> float:
@@ -389,10 +390,25 @@ def blur(cells: Cells, posterior: Posterior) -> float:
     density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
     share = np.exp2(density - np.max(density, axis=0))
     share /= np.sum(share, axis=0)
+    return _moved_by(np.sum(share * _rounding(cells), axis=1), posterior)
+
+
+def _rounding(cells: Cells) -> Floats:
+    """Variance of the sum of each cell's rounding errors."""
+    return np.asarray(cells.weight * cells.unit**2 / 12)
+
+
+def _moved_by(variance: Floats, posterior: Posterior) -> float:
+    """Largest deviation of a mean, in its sigma, where the sums of the components' rows have these variances."""
     counts = posterior.counts
-    variance = np.sum(share * (cells.weight * cells.unit**2 / 12), axis=1)
     held = counts > 0.5
     return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
+
+
+def _with_blur(error: float, cells: Cells, posterior: Posterior) -> float:
+    """The larger of an error and `blur`; this is left out where it is smaller even if every component had all rows."""
+    most = _moved_by(np.full(len(posterior.counts), np.sum(_rounding(cells))), posterior)
+    return error if ROUNDED * most <= error else max(error, blur(cells, posterior))
 
 
 def search_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) -> float:

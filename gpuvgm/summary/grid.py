@@ -9,8 +9,11 @@ keys serve. Inside a cell, positions are counted in units of 2^drop keys, at mos
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -248,6 +251,17 @@ class Grid:
         return np.where(part >= 0, self.splits.rank[np.maximum(part, 0)], below)
 
 
+def _distinct_in_numpy(keys: Keys) -> tuple[Keys, Floats]:
+    """The distinct keys, ascending, and how often each occurs."""
+    distinct, counts = np.unique(keys, return_counts=True)
+    return distinct, counts.astype(np.float64)
+
+
+_distinct: Callable[[Keys], tuple[Keys, Floats]] = (
+    _distinct_in_numpy if find_spec("gpuvgm._native") is None else import_module("gpuvgm._native").distinct
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Masses:
     """What a grid is built from: key intervals and how much mass each holds, in ascending order.
@@ -262,8 +276,8 @@ class Masses:
     @classmethod
     def of_sample(cls, y: Floats) -> Masses:
         """Masses of the finite values of a sample."""
-        keys, counts = np.unique(keys_of(y[np.isfinite(y)]), return_counts=True)
-        return cls(keys, keys, counts.astype(np.float64))
+        keys, counts = _distinct(keys_of(y[np.isfinite(y)]))
+        return cls(keys, keys, counts)
 
 
 def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = MASS_BITS) -> Grid:
@@ -352,14 +366,15 @@ class _Parts:
         wanted = np.where(repeated, keys, 0.5 * many * -np.expm1(-keys / many))  # half of what even rows would occupy
         part = np.repeat(np.arange(len(starts)), keys)
         offset = masses.low[inside] - low[part]
-        open_ = np.flatnonzero(bits < MOST_BITS)
-        while len(open_):
-            chosen = np.isin(part, open_)
-            cell, of = offset[chosen] >> _cell_width(low, high, bits)[part[chosen]].astype(np.uint64), part[chosen]
-            new = np.append(True, (cell[1:] != cell[:-1]) | (of[1:] != of[:-1]))[: len(of)]
-            open_ = open_[np.bincount(of[new], minlength=len(starts))[open_] < wanted[open_]]
+        open_ = bits < MOST_BITS
+        while np.any(open_):
+            chosen = open_[part]
+            offset, part = offset[chosen], part[chosen]
+            cell = offset >> _cell_width(low, high, bits).astype(np.uint64)[part]
+            new = np.append(True, (cell[1:] != cell[:-1]) | (part[1:] != part[:-1]))[: len(part)]
+            open_ &= np.bincount(part[new], minlength=len(starts)) < wanted
             bits[open_] += 1
-            open_ = open_[bits[open_] < MOST_BITS]
+            open_ &= bits < MOST_BITS
         # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
         spare = np.where(repeated & (keys > 1), REPEATED_BITS, repeated.astype(np.int64))
         return np.asarray(np.minimum(MOST_BITS, bits + spare))
@@ -393,6 +408,9 @@ def _cell_width(low: Keys, high: Keys, bits: Ints) -> Ints:
 
 def _lone_values(grid: Grid, masses: Masses) -> Keys:
     """Keys of values seen at least twice and alone in their cell."""
+    repeated = (masses.weight >= 2) & (masses.low == masses.high)
+    if not np.any(repeated):
+        return np.empty(0, np.uint64)
     cells, _ = grid.locate(masses.low)
     alone = np.r_[True, cells[1:] != cells[:-1]] & np.r_[cells[1:] != cells[:-1], True]
-    return np.asarray(masses.low[alone & (masses.weight >= 2) & (masses.low == masses.high)])
+    return np.asarray(masses.low[alone & repeated])

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.summary.grid import OUTER_CELLS, Frame, Grid, Masses, build_grid, keys_of, midpoint_keys, values_of
+from gpuvgm.summary.grid import (
+    OUTER_CELLS,
+    Frame,
+    Grid,
+    Masses,
+    _distinct,
+    _distinct_in_numpy,
+    build_grid,
+    keys_of,
+    midpoint_keys,
+    values_of,
+)
 from tests.shapes import SHAPES, shape
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -26,6 +37,14 @@ def test_keys_keep_the_order_and_come_back(values: list[float]) -> None:
     keys = keys_of(x)
     np.testing.assert_array_equal(values_of(keys), x + 0.0)
     np.testing.assert_array_equal(x[:, None] < x, keys[:, None] < keys)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 300), max_size=60))
+def test_distinct_keys_are_those_of_numpy(values: list[int]) -> None:
+    keys = np.array(values, np.uint64)
+    for one, other in zip(_distinct(keys), _distinct_in_numpy(keys), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
 
 
 def test_minus_zero_is_zero() -> None:

@@ -19,6 +19,7 @@ from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
 from gpuvgm.mixture.search import Effort, SearchResult, _lloyd_start, cell_starts, coarse_cells, search_cells
 from gpuvgm.mixture.statistics import _APART as APART
 from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics
+from gpuvgm.mixture.summary_fit import _with_blur, blur
 from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Cells
 
@@ -227,6 +228,14 @@ def test_coarse_cells_keep_the_mass() -> None:
     assert coarse_cells(cells, len(cells.mean)) is cells
     assert coarse.rows == cells.rows
     assert np.sum(coarse.weight * coarse.mean) == pytest.approx(np.sum(cells.weight * cells.mean), rel=1e-12)
+
+
+def test_blur_is_left_out_only_where_it_is_the_smaller_error(column: tuple[Cells, Prior], found: Result) -> None:
+    cells, posterior = column[0], found.fit.posterior
+    least = blur(cells, posterior)
+    assert least > 0
+    for error in (0.0, 0.5 * least, least, 2 * least, 1.0, np.inf):
+        assert _with_blur(error, cells, posterior) == max(error, least)
 
 
 def test_k_means_from_quantiles_is_a_fixed_point_of_k_means(column: tuple[Cells, Prior]) -> None:

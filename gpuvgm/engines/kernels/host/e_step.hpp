@@ -203,7 +203,7 @@ void e_step_rows(const double* x, const double* weight, int64_t rows, const Mixt
 template <int T>
 void e_step_cell_chunk(const double* mean, const double* weight, const double* scatter, int64_t cells,
                        const MixtureTable& table, Workspace<T>& work, double* partials) {
-    const Lanes half = splat(0.5), two = splat(2.0), log2_e = splat(1.4426950408889634);
+    const Lanes half = splat(0.5), log2_e = splat(1.4426950408889634);
     alignas(64) double ends[3][T * LANES];
     Lanes log_norm = splat(0.0);
     work.clear(table.components);
@@ -211,7 +211,7 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
         const double* tile = full_tile<T>(mean + i, cells - i, table.means[0], ends[0]);
         const double* tile_weight = full_tile<T>(weight + i, cells - i, 0.0, ends[1]);
         const double* tile_scatter = full_tile<T>(scatter + i, cells - i, 0.0, ends[2]);
-        Lanes y[T], top[T], share[T], slope[T], curve[T];
+        Lanes y[T], top[T], share[T], slope[T], curve[T], half_scatter[T], twice_slope[T];
         for (int v = 0; v < T; ++v) {
             y[v] = load(tile + v * LANES);
             slope[v] = splat(0.0);
@@ -236,7 +236,9 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
         for (int v = 0; v < T; ++v) {
             const Lanes n = load(tile_weight + v * LANES), m2 = load(tile_scatter + v * LANES);
             const Lanes bend = (curve[v] - slope[v] * slope[v]) * log2_e;
-            log_norm = log_norm + fused(n, top[v], half * m2 * bend);
+            half_scatter[v] = half * m2;
+            log_norm = log_norm + fused(n, top[v], half_scatter[v] * bend);
+            twice_slope[v] = slope[v] + slope[v];
         }
         for (int k = 0; k < table.components; ++k) {
             const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]),
@@ -246,11 +248,11 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
                 const Lanes n = load(tile_weight + v * LANES), m2 = load(tile_scatter + v * LANES);
                 const Lanes r = load(work.at(k, v)), d = y[v] - centre, g = (centre - y[v]) * lambda;
                 const Lanes r1 = r * (g - slope[v]);
-                const Lanes r2 = r * (fused(g, g, -lambda) - curve[v]) - two * slope[v] * r1;
-                const Lanes count = fused(half * m2, r2, n * r), shift = m2 * r1;
+                const Lanes r2 = r * (fused(g, g, -lambda) - curve[v]) - twice_slope[v] * r1;
+                const Lanes count = fused(half_scatter[v], r2, n * r), shift = m2 * r1;
                 sums.count = sums.count + count;
                 sums.first = sums.first + fused(d, count, shift);
-                sums.second = sums.second + fused(d, fused(d, count, two * shift), m2 * r);
+                sums.second = sums.second + fused(d, fused(d, count, shift + shift), m2 * r);
             }
             sums.keep(work.sums + 3 * LANES * k);
         }
@@ -260,7 +262,7 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
 
 void e_step_cells(const double* mean, const double* weight, const double* scatter, int64_t cells,
                   const MixtureTable& table, double* partials) {
-    Workspace<E_STEP_TILE> work(table.components);
+    Workspace<CELL_TILE> work(table.components);
     for (int64_t start = 0; start < cells; start += CHUNK_ROWS, partials += 3 * table.components + 1) {
         const int64_t size = cells - start < CHUNK_ROWS ? cells - start : CHUNK_ROWS;
         e_step_cell_chunk(mean + start, weight + start, scatter + start, size, table, work, partials);

@@ -3,6 +3,7 @@
 // place.
 #include "e_step.hpp"
 #include "features.hpp"
+#include "k_means.hpp"
 #include "special.hpp"
 #include "summarise.hpp"
 #include "transform.hpp"
@@ -15,5 +16,6 @@ const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
     gpuvgm::e_step_rows,      gpuvgm::e_step_cells,      gpuvgm::count_most_probable,
     gpuvgm::e_step_features,  gpuvgm::log_prob,          gpuvgm::transform<double>,
     gpuvgm::transform<float>, gpuvgm::inverse_transform, gpuvgm::summarise,
-    gpuvgm::log_rows,         gpuvgm::exp_rows,
+    gpuvgm::log_rows,         gpuvgm::exp_rows,          gpuvgm::lloyd,
+    gpuvgm::closer,
 };

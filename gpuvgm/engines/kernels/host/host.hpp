@@ -104,6 +104,12 @@ struct HostKernels {
     void (*summarise)(const double* x, int64_t rows, const GridTable&, Cell* cells, uint8_t* touched, Tally*);
     void (*log)(const double* x, int64_t rows, double* out);
     void (*exp)(const double* x, int64_t rows, double* out);
+    // Nearest of the centres, and rows and their sum a centre; returns whether a label changed.
+    bool (*lloyd)(const double* x, int64_t rows, const double* centres, int components, int32_t* labels, double* counts,
+                  double* sums);
+    // Squared distances to the nearest of some centres and one more; out: (count, rows).
+    void (*closer)(const double* x, int64_t rows, const double* nearest, const double* candidates, int count,
+                   double* out);
 };
 
 }  // namespace gpuvgm

@@ -10,14 +10,15 @@
 namespace gpuvgm {
 namespace {
 
-// Lanes in flight in the row loops: enough independent chains to hide the latency of fma, few enough for the registers.
+// Lanes in flight in the row loops: enough independent chains to hide the latency of fma, few enough for the registers
+// (a cell has more numbers than a row).
 // A block of moments is MOMENT_BLOCK features by as many, with one Lanes a pair.
 #if defined(__AVX512F__)
-constexpr int E_STEP_TILE = 8, DRAW_TILE = 4, PANEL_TILE = 4, MOMENT_BLOCK = 4;
+constexpr int E_STEP_TILE = 8, CELL_TILE = 4, DRAW_TILE = 4, PANEL_TILE = 4, MOMENT_BLOCK = 4;
 #elif defined(__AVX2__)
-constexpr int E_STEP_TILE = 4, DRAW_TILE = 4, PANEL_TILE = 1, MOMENT_BLOCK = 3;
+constexpr int E_STEP_TILE = 4, CELL_TILE = 3, DRAW_TILE = 4, PANEL_TILE = 1, MOMENT_BLOCK = 3;
 #else
-constexpr int E_STEP_TILE = 1, DRAW_TILE = 1, PANEL_TILE = 1, MOMENT_BLOCK = 1;
+constexpr int E_STEP_TILE = 1, CELL_TILE = 1, DRAW_TILE = 1, PANEL_TILE = 1, MOMENT_BLOCK = 1;
 #endif
 
 // ---- one register --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../vgm_special.cuh"
+#include "distinct.hpp"
 #include "summary_cells.hpp"
 
 extern "C" const gpuvgm::HostKernels gpuvgm_kernels_baseline;
@@ -167,6 +168,48 @@ auto log_prob(const Kernels& kernels, Rows x, const Gaussians& gaussians) {
     return owned(std::move(density), {rows, components});
 }
 
+// Rows and their sum a centre, and whether a label changed.
+auto lloyd(const Kernels& kernels, Reals x, Reals centres,
+           nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> labels) {
+    const size_t components = centres.shape(0);
+    if (components == 0 || labels.shape(0) != x.shape(0)) {
+        throw std::invalid_argument("at least one centre is needed, and one label a row");
+    }
+    std::vector<double> counts(components), sums(components);
+    bool changed;
+    {
+        nb::gil_scoped_release unlocked;
+        changed = kernels.loops.lloyd(x.data(), x.shape(0), centres.data(), (int)components, labels.data(),
+                                      counts.data(), sums.data());
+    }
+    return nb::make_tuple(owned(std::move(counts), {components}), owned(std::move(sums), {components}), changed);
+}
+
+// Squared distances of rows to the nearest of some centres and one of the candidates; (candidates, rows).
+auto closer(const Kernels& kernels, Reals x, Reals nearest, Reals candidates) {
+    const size_t rows = x.shape(0), count = candidates.shape(0);
+    if (nearest.shape(0) != rows) {
+        throw std::invalid_argument("one distance a row is needed");
+    }
+    std::unique_ptr<double[]> out(new double[count * rows]);  // not zeroed: every value is written
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.closer(x.data(), rows, nearest.data(), candidates.data(), (int)count, out.get());
+    }
+    return owned(std::move(out), {count, rows});
+}
+
+auto distinct(Words keys) {
+    std::vector<uint64_t> kept(keys.data(), keys.data() + keys.shape(0));
+    std::vector<double> counts;
+    {
+        nb::gil_scoped_release unlocked;
+        counts = count_distinct(kept);
+    }
+    const size_t size = kept.size();
+    return nb::make_tuple(owned(std::move(kept), {size}), owned(std::move(counts), {size}));
+}
+
 // Sparse sums of the occupied cells, ascending, and the tally of the values.
 auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint64_t> frame, Bytes directory,
                Words midpoints, Words parents, int64_t inner_cells) {
@@ -216,6 +259,7 @@ NB_MODULE(_native, m) {
     m.doc() = "Row loops of the native engine, and functions of K-vectors.";
     m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.mixture.special.");
     m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.mixture.special.");
+    m.def("distinct", &distinct, "keys"_a, "The distinct keys, ascending, and how often each occurs.");
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
     nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
         .def(nb::init<double, double, Reals, Reals, Reals>(), "scale"_a, "centre"_a, "means"_a, "half_precisions"_a,
@@ -231,6 +275,8 @@ NB_MODULE(_native, m) {
         .def("log_prob", &log_prob, "x"_a, "gaussians"_a)
         .def("log", &all<&HostKernels::log>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.")
         .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
+        .def("lloyd", &lloyd, "x"_a, "centres"_a, "labels"_a, "One iteration of k-means over one feature.")
+        .def("closer", &closer, "x"_a, "nearest"_a, "candidates"_a, "Squared distances with one more centre.")
         .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a);
     bind_rows(m, kernels);
     bind_onehot(m);

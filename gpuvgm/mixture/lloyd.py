@@ -1,0 +1,98 @@
+"""k-means over one feature: scikit-learn's steps in loops of our own, with the bits of its labels and centres.
+
+In its iterations scikit-learn takes distances from a matrix product. Over one feature each of its numbers is a single
+product, rounded, twice of which is taken from the square of a centre. Where the machine's BLAS rounds otherwise (a
+fused operation), and where a centre loses all its rows, scikit-learn iterates itself, from the same first centres.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.summary.grid import Floats
+
+_MOST_ITERATIONS, _TOLERANCE = 300, 1e-4  # scikit-learn's defaults
+_CHUNK = 256  # rows of which scikit-learn takes the distances together
+Labels = NDArray[Any]  # of int32
+IS_HERE = find_spec("gpuvgm._native") is not None
+
+
+@cache
+def _kernels() -> Any:
+    native = import_module("gpuvgm._native")
+    return native.Kernels(native.instruction_sets()[0])  # all have the same bits
+
+
+def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) -> tuple[Floats, Labels]:
+    """Centres (K, 1) and labels as `KMeans(components, n_init=1, random_state=random)` finds them.
+
+    Parameters
+    ----------
+    x : ndarray of shape (rows, 1), float64
+        Finite rows.
+    components : int
+        Number of centres, at most the number of rows.
+    random : RandomState
+        Source of randomness.
+    """
+    from sklearn.cluster import KMeans
+
+    x = np.ascontiguousarray(x)
+    mean = x.mean(axis=0)
+    rows = (x - mean).ravel()
+    first = _first_centres(rows, components, random)
+    found = _iterated(rows, first, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
+    if found is None:
+        run = KMeans(components, n_init=1, init=lambda *_, random_state: first.reshape(-1, 1)).fit(x)
+        return run.cluster_centers_, run.labels_
+    return found[0].reshape(-1, 1) + mean, found[1]
+
+
+def _first_centres(rows: Floats, components: int, random: np.random.RandomState) -> Floats:
+    """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
+    weight, closer, trials = np.ones(len(rows)), _kernels().closer, 2 + int(np.log(components))
+    centres = rows[[random.choice(len(rows), p=weight / weight.sum())]]
+    nearest = closer(rows, np.full(len(rows), np.inf), centres)
+    potential = nearest @ weight
+    while len(centres) < components:
+        drawn = random.uniform(size=trials) * potential
+        candidates = rows[np.minimum(np.searchsorted(np.cumsum(nearest), drawn), len(rows) - 1)]
+        distances = closer(rows, nearest.ravel(), candidates)
+        potentials = distances @ weight.reshape(-1, 1)
+        best = np.argmin(potentials)
+        nearest, potential = distances[best], potentials[best]
+        centres = np.append(centres, candidates[best])
+    return centres
+
+
+def _iterated(rows: Floats, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
+    """Centres and labels; None where a centre loses its rows, or the machine's BLAS rounds otherwise."""
+    if not _rounds_once(rows[:_CHUNK], centres):
+        return None
+    labels, lloyd = np.full(len(rows), -1, np.int32), _kernels().lloyd
+    for _ in range(_MOST_ITERATIONS):
+        counts, sums, changed = lloyd(rows, centres, labels)
+        if not counts.all():
+            return None
+        before, centres = centres, sums * (1 / counts)
+        if not changed:
+            return centres, labels
+        if (np.sqrt((before - centres) ** 2) ** 2).sum() <= tolerance:
+            break
+    lloyd(rows, centres, labels)
+    return centres, labels
+
+
+def _rounds_once(rows: Floats, centres: Floats) -> bool:
+    """Whether the distances that scikit-learn's BLAS gives are those of our loops."""
+    from scipy.linalg.blas import dgemm
+
+    squares = np.repeat((centres * centres)[:, None], len(rows), axis=1)
+    distances = dgemm(-2.0, centres[None], rows[None], 1.0, np.asfortranarray(squares), trans_a=1)
+    return np.array_equal(distances, squares + -2.0 * (centres[:, None] * rows))
