@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 
 import pytest
 
@@ -12,7 +11,6 @@ from benchmarks.kernels.compile import ADDED, ARCHITECTURES, CompilationError, c
 from benchmarks.kernels.disassembly import disassemble, resources
 from gpuvgm.engines.cuda import every_program
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
-from gpuvgm.engines.kernels import source
 from tests.kernels.compiled import PROGRAMS, kernel, needs_tools, of_architectures
 
 pytestmark = needs_tools
@@ -86,25 +84,3 @@ def test_tools_read_what_was_compiled() -> None:
         assert found.shared >= 256
         opcodes = [instruction.name for instruction in disassemble(cubin, program.name).own()]
         assert [opcodes.count(name) for name in ("LDG", "STS", "BAR", "LDS", "DADD", "STG")] == [1] * 6
-
-
-@of_architectures(ARCHITECTURES)
-def test_formulas_of_em_compile_as_device_code(architecture: str) -> None:
-    """No kernel includes them yet: those of the host must not need a host."""
-    names = ("vgm_math.cuh", "vgm_special.cuh", "vgm_em.cuh")
-    text = "\n".join(re.sub(r'^#pragma once$|^#include ".*"$', "", source(name), flags=re.MULTILINE) for name in names)
-    body = """
-    struct Sums {
-        __device__ void operator()(int k, const double* mean, const double*, const double*, double* totals) const {
-            for (int i = 0; i <= 3 * k; ++i) { totals[i] = mean[i % k]; }
-        }
-    };
-    extern "C" __global__ void gpuvgm_em_trial(double* memory, double* pairs, gpuvgm::PriorTable prior, int k) {
-        gpuvgm::EM<gpuvgm::Alone> em({}, prior, true, k, memory, pairs);
-        Sums sums;
-        em.begin(sums);
-        em.iterate(1e-3, sums);
-    }
-    """
-    cubin = compiling.compile_text(text + body, architecture, OPTIONS)
-    assert resources(cubin, "gpuvgm_em_trial").registers > 0

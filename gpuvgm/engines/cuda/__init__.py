@@ -1,9 +1,9 @@
 """The CUDA engine: the contract of all engines on a GPU, through CuPy.
 
 Work is done where the arrays lie. Arrays on the device stay there; of the host's arrays the passes over rows
-(`summarise`, `transform`, `inverse_transform`, the onehot layout) are streamed through the device in pieces, while
-E-steps over them, which are those over the cells of a summary, run on the native engine: so a fit on summaries gives
-the same model on every machine.
+(`summarise`, `transform`, `inverse_transform`, the onehot layout) are streamed through the device in pieces. EM over
+the cells of a summary is a kernel with the bits of the native engine, and single E-steps over arrays of the host run on
+that engine: so a fit on summaries gives the same model on every machine.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart
 from gpuvgm.engines.cuda import e_step, rows, summary
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
+from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.multivariate import GaussianTable
@@ -35,7 +36,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 def every_program() -> list[Program]:
     """All programs that compile tests look at."""
-    return [*rows.programs(), *summary.programs(), *e_step.programs()]
+    return [*rows.programs(), *summary.programs(), *e_step.programs(), em_program()]
 
 
 class CudaEngine:
@@ -71,7 +72,7 @@ class CudaEngine:
         hardware_exponentials: bool = False,
     ) -> None:
         self.device: Device = CupyDevice() if device is None else device
-        self._host = host
+        self._host, self._loops = host, LoopsOnDevice(self.device)
         self.cells_on_device, self.hardware_exponentials = cells_on_device, hardware_exponentials
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -120,7 +121,10 @@ class CudaEngine:
 
     def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
         """EM over cells, which lie in the host's memory; see `Engine.em`."""
-        return self._host.em(cells, prior, sound=sound)
+        host = self._host.em(cells, prior, sound=sound)
+        if host is None or self.device.is_forked:
+            return host
+        return DeviceEM(self._loops, host, Problem.of(cells, prior, sound=sound))
 
     def add_chunks(self, total: Floats, partials: Floats) -> Floats:
         """A total with chunks added; see `Engine.add_chunks`."""

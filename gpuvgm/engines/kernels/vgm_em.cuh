@@ -27,6 +27,12 @@ struct Alone {
             work(i);
         }
     }
+    // The same for groups of as many elements: work(group, element).
+    template <class Work> GPUVGM_FN void each(int groups, int count, Work work) const {
+        for (int group = 0; group < groups; ++group) {
+            each(count, [&](int i) { work(group, i); });
+        }
+    }
 };
 
 template <class Term> GPUVGM_FN double added(int terms, Term term) {
@@ -124,24 +130,29 @@ GPUVGM_CALL double update(const Team& team, const PriorTable& prior, const Stati
     return prior.least_covariance != 0 ? added(k, [&](int i) { return terms[i]; }) : 0.0;
 }
 
-// What the row formulas take, to base 2. `terms` has 2 K numbers.
+// What digamma and log-gamma are taken of: all four of a Dirichlet process, the first two of a distribution.
+GPUVGM_FN double argument_of(const Posterior& p, int group, int i) {
+    const double a = p.weight_a()[i], b = p.weight_b()[i];
+    return group == 0 ? a : group == 1 ? 0.5 * p.degrees_of_freedom()[i] : group == 2 ? b : a + b;
+}
+
+// What the row formulas take, to base 2. `terms` has 4 K numbers.
 template <class Team>
 GPUVGM_CALL void kernel_table(const Team& team, const PriorTable& prior, const Posterior& p, double* half,
                               double* coefficients, double* terms) {
     const int k = p.components;
-    const double *a = p.weight_a(), *b = p.weight_b();
-    const double all = prior.dirichlet ? digamma_of(added(k, [&](int i) { return a[i]; })) : 0.0;
+    const double all = prior.dirichlet ? digamma_of(added(k, [&](int i) { return p.weight_a()[i]; })) : 0.0;
+    team.each(prior.dirichlet ? 2 : 4, k,
+              [&](int group, int i) { terms[group * k + i] = digamma_of(argument_of(p, group, i)); });
+    const double *of_b = terms + 2 * k, *of_both = terms + 3 * k;
     team.each(k, [&](int i) {
-        const double psi = prior.dirichlet ? all : digamma_of(a[i] + b[i]);
-        terms[i] = digamma_of(a[i]) - psi;
-        terms[k + i] = prior.dirichlet ? 0.0 : digamma_of(b[i]) - psi;  // what sticks before leave of the others
-    });
-    team.each(k, [&](int i) {
-        const double rest = i == 0 ? 0.0 : added(i, [&](int j) { return terms[k + j]; });
-        const double log_weight = terms[i] + rest;
+        double log_weight = terms[i] - (prior.dirichlet ? all : of_both[i]);
+        if (!prior.dirichlet) {  // what the sticks before leave of it
+            log_weight = log_weight + (i == 0 ? 0.0 : added(i, [&](int j) { return of_b[j] - of_both[j]; }));
+        }
         const double covariance = p.covariances()[i], degrees_of_freedom = p.degrees_of_freedom()[i];
         const double log_determinant = -0.5 * log_of(covariance * degrees_of_freedom);
-        const double log_precision = LN_2 + digamma_of(0.5 * degrees_of_freedom);
+        const double log_precision = LN_2 + terms[k + i];
         half[i] = 0.5 * PER_LN_2 / covariance;
         coefficients[i] =
             (log_weight - 0.5 * LN_2_PI + log_determinant + 0.5 * (log_precision - 1 / p.mean_precision()[i])) *
@@ -157,26 +168,28 @@ GPUVGM_CALL double rise_of_gammaln(double b, double a) {
     return a * log_of(a + b) - a + (b - 0.5) * log1p;
 }
 
-// `terms` has K numbers.
+// `terms` has 4 K numbers.
 template <class Team>
 GPUVGM_CALL double lower_bound(const Team& team, const PriorTable& prior, const Posterior& p, double entropy,
                                double* terms) {
     const int k = p.components;
     const double *a = p.weight_a(), *b = p.weight_b();
     const double all = prior.dirichlet ? gammaln_of(added(k, [&](int i) { return a[i]; })) / k : 0.0;
+    team.each(prior.dirichlet ? 2 : 4, k,
+              [&](int group, int i) { terms[group * k + i] = gammaln_of(argument_of(p, group, i)); });
     team.each(k, [&](int i) {
-        double log_norm = gammaln_of(a[i]);
+        double log_norm = terms[i];
         if (prior.dirichlet) {
             log_norm = log_norm - all;
         } else if (b[i] > LARGE_STICK) {
             log_norm = log_norm + -rise_of_gammaln(b[i], a[i]);
         } else {
-            log_norm = log_norm + (gammaln_of(b[i]) - gammaln_of(a[i] + b[i]));
+            log_norm = log_norm + (terms[2 * k + i] - terms[3 * k + i]);
         }
         const double degrees_of_freedom = p.degrees_of_freedom()[i];
         const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
-        const double log_wishart = -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 +
-                                     gammaln_of(0.5 * degrees_of_freedom));
+        const double log_wishart =
+            -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 + terms[k + i]);
         terms[i] = log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
     });
     return entropy + added(k, [&](int i) { return terms[i]; });
@@ -304,15 +317,17 @@ template <class Team> struct EM {
     Point best, reached;
     Statistics trial;
     double *half, *coefficients, *totals;
-    double *at, *end, *residual, *last, *last_residual, *metric, *scaled, *direction, *extra, *terms;  // (3 K,)
-    double *along, *share;                                                                             // (STEP_MEMORY,)
+    double *at, *end, *residual, *last, *last_residual, *metric, *scaled, *direction, *extra;  // (3 K,)
+    double* terms;                                                                             // (4 K,)
+    double *along, *share;                                                                     // (STEP_MEMORY,)
     double *pairs, *weighed;  // (STEP_MEMORY, 2, 3 K): a ring, and the same in the metric, in order
     int first_pair = 0, pair_count = 0, quiet = 0;
     bool has_trial = false, has_last = false, has_extra = false, converged = false;
     double length = 1.0;
 
     GPUVGM_FN static constexpr int size(int k) {
-        return 3 * Statistics::size(k) + 2 * Posterior::size(k) + 2 * k + 3 * k + 1 + 10 * 3 * k + 2 * STEP_MEMORY;
+        return 3 * Statistics::size(k) + 2 * Posterior::size(k) + 2 * k + 3 * k + 1 + 9 * 3 * k + 4 * k +
+               2 * STEP_MEMORY;
     }
     GPUVGM_FN static constexpr int size_of_pairs(int k) { return 2 * STEP_MEMORY * 2 * 3 * k; }
 
@@ -334,11 +349,16 @@ template <class Team> struct EM {
         half = take(k);
         coefficients = take(k);
         totals = take(3 * k + 1);
-        double** const vectors[] = {&at,     &end,    &residual,  &last,  &last_residual,
-                                    &metric, &scaled, &direction, &extra, &terms};
-        for (double** vector : vectors) {
-            *vector = take(3 * k);
-        }
+        at = take(3 * k);
+        end = take(3 * k);
+        residual = take(3 * k);
+        last = take(3 * k);
+        last_residual = take(3 * k);
+        metric = take(3 * k);
+        scaled = take(3 * k);
+        direction = take(3 * k);
+        extra = take(3 * k);
+        terms = take(4 * k);
         along = take(STEP_MEMORY);
         share = take(STEP_MEMORY);
     }
@@ -353,27 +373,47 @@ template <class Team> struct EM {
     }
 
     // The first iteration, from the statistics in `trial`.
-    template <class EStep> GPUVGM_CALL void begin(EStep& e_step) {
-        update(team, prior, trial, best.posterior, terms);
-        step(best.posterior, best, e_step);
-    }
+    template <class EStep> GPUVGM_CALL void begin(EStep& e_step) { step(begun(), best, e_step); }
 
     // One accelerated iteration.
     template <class EStep> GPUVGM_CALL void iterate(double least_gain, EStep& e_step) {
-        const int k = components, n = 3 * k;
-        if (has_trial) {
-            update(team, prior, trial, reached.posterior, terms);
+        step(aimed(), reached, e_step);
+        judge(least_gain);
+    }
+
+    GPUVGM_CALL void exchange() {
+        const Point before = best;
+        best = reached;
+        reached = before;
+    }
+
+    // The posterior of the statistics in `trial`, which the first iteration takes its step from.
+    GPUVGM_CALL Posterior begun() {
+        update(team, prior, trial, best.posterior, terms);
+        return best.posterior;
+    }
+
+    // The posterior that the next iteration takes its step from: that of the trial, or else the best.
+    GPUVGM_CALL Posterior aimed() {
+        if (!has_trial) {
+            return best.posterior;
         }
-        step(has_trial ? reached.posterior : best.posterior, reached, e_step);
+        update(team, prior, trial, reached.posterior, terms);
+        return reached.posterior;
+    }
+
+    // Takes what was reached for the best, if it is, and aims anew.
+    GPUVGM_CALL void judge(double least_gain) {
+        const int k = components, n = 3 * k;
         const double gain = reached.bound - best.bound;
         if (!(gain >= 0)) {
             fall_back();
             return;
         }
-        coordinates_of(team, has_trial ? trial : best.statistics, at);
-        const Point before = best;
-        best = reached;
-        reached = before;
+        const Statistics from{has_trial ? trial.values : best.statistics.values,
+                              k};  // no reference: it stays in registers
+        coordinates_of(team, from, at);
+        exchange();
         coordinates_of(team, best.statistics, end);
         metric_of(team, k, end, metric);
         team.each(n, [&](int i) { residual[i] = end[i] - at[i]; });

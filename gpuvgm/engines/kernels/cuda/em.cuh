@@ -1,0 +1,241 @@
+// EM over the cells of summaries: the loops of vgm_em.cuh, one problem a block, with the bits of the host's.
+//
+// A chunk of 4,096 cells is worked on a tile at a time: every thread computes what one cell adds to the sums, then adds
+// the tile to a few of them. A sum is kept in eight parts, of the cells i with the same i % 8, as in the registers of
+// the host; they meet in a tree, and chunks are added in order.
+#pragma once
+#include "../vgm_em.cuh"
+#include "block.cuh"
+
+namespace gpuvgm {
+namespace {
+
+constexpr int THREADS = 128, TILE = THREADS, CHUNK_CELLS = 4096, LANES = 8;
+constexpr int MOST_COMPONENTS = 12;
+constexpr int STRIDE = TILE + LANES;  // of a sum's values in a tile, so that neighbours lie in different banks
+constexpr int PARTS = (LANES * (3 * MOST_COMPONENTS + 1) + THREADS - 1) / THREADS;  // parts of sums that a thread adds
+constexpr int PLACES = 9, NUMBERS = 13, SCALARS = 11;
+constexpr double TWO_LN_2 = 2.0 * 0.6931471805599453;
+
+struct Block {
+    template <class Work> GPUVGM_FN void each(int count, Work work) const {
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < count; i += THREADS) {
+            work(i);
+        }
+        __syncthreads();
+    }
+    template <class Work> GPUVGM_FN void each(int groups, int count, Work work) const {
+        each(groups * count, [&](int i) { work(i / count, i % count); });
+    }
+};
+
+// The E-step over the cells of a problem: (cells,) means, weights and scatters, or none, as rows have.
+struct CellSums {
+    const double *mean, *weight, *scatter;
+    i64 cells;
+    double* room;  // (3 K + 1, STRIDE)
+
+    GPUVGM_CALL void operator()(int k, const double* means, const double* half, const double* coefficients,
+                                double* totals) const {
+        const int t = (int)threadIdx.x, columns = 3 * k + 1;
+        for (i64 start = 0; start < cells; start += CHUNK_CELLS) {
+            const i64 end = cells - start < CHUNK_CELLS ? cells : start + CHUNK_CELLS;
+            double sums[PARTS];
+#pragma unroll
+            for (int j = 0; j < PARTS; ++j) {
+                sums[j] = 0.0;
+            }
+            for (i64 tile = start; tile < end; tile += TILE) {
+                __syncthreads();
+                weigh(tile + t, tile + t < end, k, means, half, coefficients, room + t);
+                __syncthreads();
+#pragma unroll
+                for (int j = 0; j < PARTS; ++j) {
+                    const int part = t + j * THREADS;
+                    if (part < LANES * columns) {
+                        sums[j] = with_tile(sums[j], part / LANES, tile + part % LANES, end, k, room + part % LANES);
+                    }
+                }
+            }
+            __syncthreads();
+#pragma unroll
+            for (int j = 0; j < PARTS; ++j) {
+                if (t + j * THREADS < LANES * columns) {
+                    room[t + j * THREADS] = sums[j];
+                }
+            }
+            __syncthreads();
+            if (t < columns) {
+                const double* v = room + LANES * t;
+                const double sum = ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+                totals[t] = start == 0 ? sum : totals[t] + sum;
+            }
+        }
+        __syncthreads();
+    }
+
+    // What cell i adds to the sums, one STRIDE apart; a cell beyond the end adds nothing.
+    GPUVGM_CALL void weigh(i64 i, bool exists, int k, const double* means, const double* half,
+                           const double* coefficients, double* out) const {
+        const double y = exists ? mean[i] : means[0], n = exists ? weight[i] : 0.0;
+        double top = -1e300, total = 0.0;
+        for (int j = 0; j < k; ++j) {
+            const double density = log_density(y - means[j], half[j], coefficients[j]);
+            out[j * STRIDE] = density;
+            top = maximum(density, top);
+        }
+        for (int j = 0; j < k; ++j) {
+            const double e = exp2_nonpositive(out[j * STRIDE] - top);
+            out[j * STRIDE] = e;
+            total = total + e;
+        }
+        const double log_sum = top + log2_positive(total);
+        if (!scatter) {
+            out[3 * k * STRIDE] = log_sum;
+            const double share = n / total;
+            for (int j = 0; j < k; ++j) {
+                const double r = out[j * STRIDE] * share, d = y - means[j];
+                out[j * STRIDE] = r;
+                out[(k + j) * STRIDE] = r * d;
+                out[(2 * k + j) * STRIDE] = d;
+            }
+            return;
+        }
+        const double m2 = exists ? scatter[i] : 0.0, share = 1.0 / total;
+        double slope = 0.0, curve = 0.0;
+        for (int j = 0; j < k; ++j) {
+            const double lambda = TWO_LN_2 * half[j], r = out[j * STRIDE] * share, g = (means[j] - y) * lambda;
+            out[j * STRIDE] = r;
+            slope = fused(r, g, slope);
+            curve = fused(r, fused(g, g, -lambda), curve);
+        }
+        out[3 * k * STRIDE] = fused(n, log_sum, 0.5 * m2 * ((curve - slope * slope) * PER_LN_2));
+        for (int j = 0; j < k; ++j) {
+            const double lambda = TWO_LN_2 * half[j], r = out[j * STRIDE], d = y - means[j];
+            const double g = (means[j] - y) * lambda, r1 = r * (g - slope);
+            const double r2 = r * (fused(g, g, -lambda) - curve) - 2.0 * slope * r1;
+            const double count = fused(0.5 * m2, r2, n * r), shift = m2 * r1;
+            out[j * STRIDE] = count;
+            out[(k + j) * STRIDE] = fused(d, count, shift);
+            out[(2 * k + j) * STRIDE] = fused(d, fused(d, count, 2.0 * shift), m2 * r);
+        }
+    }
+
+    // A part of a sum with the cells of a tile, of which `cell` is the first of this part.
+    GPUVGM_CALL double with_tile(double sum, int column, i64 cell, i64 end, int k, const double* values) const {
+        const double* value = values + column * STRIDE;
+        const bool is_log = column == 3 * k;
+#pragma unroll 4
+        for (int i = 0; i < TILE; i += LANES) {
+            if (scatter || column < 2 * k) {
+                sum = sum + value[i];
+            } else {
+                const double by = !is_log ? value[i - k * STRIDE] : cell + i < end ? weight[cell + i] : 0.0;
+                sum = fused(by, value[i], sum);
+            }
+        }
+        return sum;
+    }
+};
+
+// The scalars of a problem between two launches.
+GPUVGM_CALL void read_scalars(const double* in, EM<Block>& em) {
+    em.first_pair = (int)in[0];
+    em.pair_count = (int)in[1];
+    em.quiet = (int)in[2];
+    em.has_trial = in[3] != 0;
+    em.has_last = in[4] != 0;
+    em.has_extra = in[5] != 0;
+    em.converged = in[6] != 0;
+    em.length = in[7];
+    if (in[8] != 0) {
+        em.exchange();
+    }
+    em.best.bound = in[9];
+    em.reached.bound = in[10];
+}
+
+GPUVGM_CALL void write_scalars(const EM<Block>& em, double* out) {
+    out[0] = em.first_pair;
+    out[1] = em.pair_count;
+    out[2] = em.quiet;
+    out[3] = em.has_trial;
+    out[4] = em.has_last;
+    out[5] = em.has_extra;
+    out[6] = em.converged;
+    out[7] = em.length;
+    out[8] = em.reached.posterior.values < em.best.posterior.values;
+    out[9] = em.best.bound;
+    out[10] = em.reached.bound;
+}
+
+}  // namespace
+}  // namespace gpuvgm
+
+// One block a problem. places: (problems, 9): addresses of means, weights, scatters (0: none), of the problem's memory
+// and of the posteriors that plain EM remembers (0: accelerated EM); how many cells, components, remembered posteriors
+// and iterations before. numbers: (problems, 13): the prior, `sound` and the tolerance. bounds: (problems,
+// iterations + 1). results: (problems, width): statistics, posterior, bound, whether it has converged, and how many
+// bounds were added.
+extern "C" GPUVGM_KERNEL_TOGETHER(128, 2) GPUVGM_NAME(const long long* places, const double* numbers, int iterations,
+                                                      int width, double* bounds, double* results) {
+    using namespace gpuvgm;
+    GPUVGM_SHARED double memory[EM<Block>::size(MOST_COMPONENTS)];
+    GPUVGM_SHARED double room[(3 * MOST_COMPONENTS + 1) * STRIDE];
+    const i64* place = places + PLACES * blockIdx.x;
+    const double* n = numbers + NUMBERS * blockIdx.x;
+    double *state = (double*)place[3], *history = (double*)place[4];
+    const int k = (int)place[6], remembered = (int)place[7], before = (int)place[8], t = (int)threadIdx.x;
+    const int size = EM<Block>::size(k);
+    const PriorTable prior{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8] != 0, n[9] != 0, n[10] != 0};
+    const double tolerance = n[12];
+    const Block team;
+    EM<Block> em(team, prior, n[11] != 0, k, memory, state + size + SCALARS);
+    const CellSums e_step{(const double*)place[0], (const double*)place[1], (const double*)place[2], place[5], room};
+    bounds += (i64)(iterations + 1) * blockIdx.x;
+    results += (i64)width * blockIdx.x;
+    team.each(size, [&](int i) { memory[i] = state[i]; });
+    read_scalars(state + size, em);
+    int made = 0;
+    const bool plain = history != nullptr;
+    em.converged = em.converged && plain;
+    for (int i = plain || before ? 1 : 0; i <= iterations && !em.converged;
+         ++i) {  // one step in the text, for its size
+        const double last = em.best.bound;
+        if (plain) {
+            double* kept = history + (i64)((before + made) % remembered) * Posterior::size(k);
+            team.each(Posterior::size(k), [&](int j) { kept[j] = em.best.posterior.values[j]; });
+        }
+        const bool accelerated = !plain && i > 0;
+        Posterior from{em.best.posterior.values, k};
+        if (!plain) {
+            from.values = (accelerated ? em.aimed() : em.begun()).values;
+        }
+        Point to{{accelerated ? em.reached.statistics.values : em.best.statistics.values, k},
+                 {accelerated ? em.reached.posterior.values : em.best.posterior.values, k},
+                 0.0};
+        em.step(from, to, e_step);
+        if (accelerated) {
+            em.reached = to;
+            em.judge(tolerance);
+        } else {
+            em.best = to;
+            em.converged = plain && fabs(to.bound - last) < tolerance;
+        }
+        if (t == 0) {
+            bounds[made] = em.best.bound;
+        }
+        ++made;
+    }
+    const int statistics = Statistics::size(k), posterior = Posterior::size(k);
+    team.each(size, [&](int i) { state[i] = memory[i]; });
+    team.each(statistics, [&](int i) { results[i] = em.best.statistics.values[i]; });
+    team.each(posterior, [&](int i) { results[statistics + i] = em.best.posterior.values[i]; });
+    if (t == 0) {
+        write_scalars(em, state + size);
+        results[width - 3] = em.best.bound;
+        results[width - 2] = em.converged;
+        results[width - 1] = made;
+    }
+}

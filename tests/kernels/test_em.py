@@ -1,0 +1,98 @@
+"""EM as a kernel: the bits of the native engine's loops, alone, in a batch and gathered from threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm.engines import Engine, native_is_built
+from gpuvgm.engines.cuda import CudaEngine
+from gpuvgm.engines.cuda.em import MOST_COMPONENTS, Gathered
+from gpuvgm.mixture.cell_em import fit_plainly
+from gpuvgm.mixture.em import Stopping
+from tests.conftest import make_engine, native_names
+from tests.engines.test_em import PRIORS, column, points, run, starts
+from tests.kernels.emulated import EmulatedDevice, needs_compiler
+
+pytestmark = [needs_compiler, pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")]
+
+
+def engines() -> tuple[Engine, CudaEngine]:
+    """The native engine, and the device's beside it."""
+    native = make_engine(native_names()[0])
+    return native, CudaEngine(native, EmulatedDevice())
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("name", ["cents", "two close spikes", "constant"])
+def test_ascents_have_the_bits_of_the_native_engine(name: str, prior: str) -> None:
+    cells, of_column = column(name, 4_000)
+    own = replace(of_column, **PRIORS[prior])
+    native, device = engines()
+    for there in (cells, points(cells)):
+        begin = [starts(there)[0], *starts(there, 3)[:1], *starts(there, 1)[:1]]
+        assert run(device, there, own, begin) == run(native, there, own, begin)
+    assert {name for name, _ in device.device.launches} == {"gpuvgm_em"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("iterations", [1, 33])
+def test_plain_em_has_the_bits_of_the_native_engine(iterations: int) -> None:
+    cells, prior = column("cents", 4_000)
+    start = prior.update(starts(cells)[0])
+    fits = [fit_plainly(engine, cells, prior, start, Stopping(iterations, 0.0), 20) for engine in engines()]
+    assert fits[0].fit.bounds == fits[1].fit.bounds
+    assert fits[0].iterations == fits[1].iterations == min(iterations, 20)
+    for one, other in ((fits[0].fit.posterior, fits[1].fit.posterior), (fits[0].earlier, fits[1].earlier)):
+        assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
+    ended = [fit_plainly(engine, cells, prior, start, Stopping(10**12, 1e-1 * cells.rows)).fit for engine in engines()]
+    assert ended[0].converged and ended[0].bounds == ended[1].bounds
+
+
+def test_empty_components_are_the_same() -> None:
+    """With `sound`, components of negative counts are empty."""
+    cells, prior = column("two close spikes", 4_000)
+    wide = replace(cells, scatter=cells.scatter + 9 * cells.weight)
+    (start,) = starts(cells)[:1]
+    found = []
+    for engine in engines():
+        loops: Any = engine.em(wide, prior.table(), sound=True)
+        ascent = loops.ascent([start.reference, start.counts, start.first, start.second])
+        loops.run([ascent], 30, 0.0)
+        assert np.any(ascent.statistics[0][1] == 0)
+        found.append([np.array(ascent.bounds).tobytes(), *(array.tobytes() for array in ascent.posterior)])
+    assert found[0] == found[1]
+
+
+def test_mixtures_of_many_components_are_left_to_the_host() -> None:
+    cells, prior = column("cents", 4_000)
+    native, device = engines()
+    begin = [starts(cells, MOST_COMPONENTS + 1)[0], starts(cells, 2)[0]]
+    assert run(device, cells, prior, begin) == run(native, cells, prior, begin)
+    launches = device.device.launches  # type: ignore[attr-defined]
+    assert len(launches) == 3 and all(blocks == 1 for _, blocks in launches)
+
+
+def test_batches_of_several_threads_are_one_launch() -> None:
+    cells, prior = column("cents", 2_000)
+    native, device = engines()
+    alone = run(native, cells, prior, starts(cells, 3)[:1])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: run(device, cells, prior, starts(cells, 3)[:1]), range(8)))
+    assert found == [alone] * 8
+    launches = device.device.launches  # type: ignore[attr-defined]
+    assert len(launches) < 3 * 8 and sum(blocks for _, blocks in launches) == 3 * 8
+
+
+def test_what_goes_wrong_is_told_to_all_who_wait() -> None:
+    def do(work: Any) -> None:
+        raise ValueError(f"{len(work)} pieces of work")
+
+    gathered = Gathered[int](do)
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(gathered.do, number) for number in range(3)]:
+            with pytest.raises(ValueError, match="pieces of work"):
+                future.result()
