@@ -1,16 +1,19 @@
-"""The estimator with engine="cuda", on a device that is emulated and on a GPU."""
+"""The estimator with engine="cuda", on the strict device and on a GPU."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gpuvgm import BayesianGaussianMixture
 from tests.conftest import needs_gpu
+from tests.device.hardware import Hardware
+from tests.device.module import up
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_same_parameters
-from tests.frames.device_arrays import up
-from tests.kernels.emulated import EmulatedDevice, needs_compiler
+from tests.kernels.emulated import needs_compiler
 
 
 def column(rows: int = 20_000) -> np.ndarray:
@@ -29,14 +32,14 @@ def assert_same(one: BayesianGaussianMixture, other: BayesianGaussianMixture) ->
 
 
 @pytest.fixture
-def device(emulated_device: EmulatedDevice) -> EmulatedDevice:
-    return emulated_device
+def device(strict_cupy: Any) -> Hardware:
+    return strict_cupy.hardware
 
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("weighted", [False, True])
-def test_e_steps_over_rows_of_the_host_run_on_the_device(device: EmulatedDevice, weighted: bool) -> None:
+def test_e_steps_over_rows_of_the_host_run_on_the_device(device: Hardware, weighted: bool) -> None:
     x = column()
     weight = np.random.default_rng(1).integers(0, 3, len(x)) if weighted else None
     ours, theirs = (mixture(engine).fit(x, sample_weight=weight) for engine in ("cuda", "native"))
@@ -48,7 +51,7 @@ def test_e_steps_over_rows_of_the_host_run_on_the_device(device: EmulatedDevice,
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_rows_of_the_device_stay_there(device: EmulatedDevice) -> None:
+def test_rows_of_the_device_stay_there(device: Hardware) -> None:
     x = column()
     centres = np.array([[-1.0], [0.5], [8.0]])
     ours = mixture("cuda", init_params=centres).fit(up(x))
@@ -57,7 +60,7 @@ def test_rows_of_the_device_stay_there(device: EmulatedDevice) -> None:
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_summaries_are_the_same_to_the_bit(device: EmulatedDevice) -> None:
+def test_summaries_are_the_same_to_the_bit(device: Hardware) -> None:
     x = column()
     ours, theirs = (mixture(engine, algorithm="summary").fit(x) for engine in ("cuda", "native"))
     for name in ("means_", "covariances_", "weights_"):

@@ -16,7 +16,8 @@ from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import InputError
 from gpuvgm.execution import sampling
 from tests.conftest import needs_gpu
-from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_fake_cudf
+from tests.device.frames import DataFrame, use_strict_cudf
+from tests.device.module import is_strict, up
 from tests.kernels.emulated import needs_compiler
 
 pytestmark = needs_compiler
@@ -58,13 +59,15 @@ COLUMNS = {
 
 
 @pytest.fixture(name="device")
-def _device(emulated_device: Any) -> Any:
-    """The emulated device, for tests that look into it."""
-    return emulated_device
+def _device(strict_cupy: Any) -> Any:
+    """The strict device, for tests that look into it."""
+    gpuvgm.engines.get_engine("cuda")  # it starts with a row
+    strict_cupy.hardware.uploads.clear()
+    return strict_cupy.hardware
 
 
 class Place:
-    """Where arrays are put: on the emulated device, or on a GPU."""
+    """Where arrays are put: on the strict device, or on a GPU."""
 
     def __init__(self, namespace: Any, launches: list[Any]) -> None:
         self.kind, self._up, self.launches = namespace.ndarray, namespace.asarray, launches
@@ -76,14 +79,15 @@ class Place:
         return {name: self._up(values) for name, values in columns.items()}
 
 
-@pytest.fixture(name="place", params=["emulated", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
+@pytest.fixture(name="place", params=["strict", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
 def _place(request: pytest.FixtureRequest) -> Any:
     """Every device in turn."""
     if request.param == "gpu":
         import cupy
 
         return Place(cupy, [])
-    return Place(NAMESPACE, request.getfixturevalue("emulated_device").launches)
+    cupy = request.getfixturevalue("strict_cupy")
+    return Place(cupy, cupy.hardware.launches)
 
 
 def fitted(source: Any, **settings: Any) -> TableTransformer:
@@ -118,7 +122,7 @@ def _baseline() -> TableTransformer:
 def test_fit_of_a_dict_of_arrays(place: Any, baseline: TableTransformer, engine: str) -> None:
     found = fitted(place.resident(arrays()), engine=engine)
     assert columns_of(found) == columns_of(baseline)
-    if place.kind is OnDevice:
+    if hasattr(place.kind, "strict"):
         assert bool(place.launches) == (engine != "native")
 
 
@@ -186,28 +190,25 @@ def test_an_engine_of_the_host_gives_back_arrays_of_the_device(place: Any, basel
 
 
 def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the sample of the fit, and small results, are copied."""
+    """Only the sample of the fit, occupied cells and small results are copied."""
     monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
     monkeypatch.setattr(sampling, "RUN_ROWS", 16)
-    plain, to_arrow = OnDevice.get, DeviceColumn.to_arrow
-
-    def get(self: OnDevice) -> np.ndarray:
-        assert self.size <= 16, "an array of rows was copied to the host"
-        return plain(self)
+    to_arrow = DeviceColumn.to_arrow
 
     def checked(self: DeviceColumn) -> Any:
-        assert len(self) <= 16 or not isinstance(self.values, OnDevice), "a column was copied to the host"
+        assert len(self) <= 16 or not is_strict(self.values), "a column was copied to the host"
         return to_arrow(self)
 
-    monkeypatch.setattr(OnDevice, "get", get)
     monkeypatch.setattr(DeviceColumn, "to_arrow", checked)
     names = ["amount", "gaps", "single", "large", "wide", "range"]
     columns = {name: COLUMNS[name] for name in names if name in COLUMNS}
     given = {name: values for name, values in resident(arrays()).items() if name in names}
     here = TableTransformer(columns, engine="cuda", **SETTINGS).fit(given)
-    encoded = here.transform(given)
-    here.inverse_transform(encoded, return_valid=True)
-    here.inverse_transform(here.transform(given, layout="onehot"))
+    with device.ledger.stage("rows") as rows:
+        encoded = here.transform(given)
+        here.inverse_transform(encoded, return_valid=True)
+        here.inverse_transform(here.transform(given, layout="onehot"))
+    assert rows.kernels and rows.bytes_down < 2 * ROWS  # of 48 bytes a row
     assert not device.uploads
     with pytest.raises(AssertionError, match="copied to the host"):
         TableTransformer({"logs": {"kind": "continuous", "log": True}}, engine="cuda", **SETTINGS).fit(
@@ -349,11 +350,11 @@ def frame() -> pd.DataFrame:
 
 @pytest.mark.parametrize("engine", ["cuda", "native"])
 def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
-    cudf = use_fake_cudf(monkeypatch)
+    cudf = use_strict_cudf(monkeypatch)
     rows = frame()
     table = pa.Table.from_pandas(rows, preserve_index=False)
     expected = TableTransformer({"whole": "pass"}, **SETTINGS).fit(table)
-    given = FakeFrame.from_pandas(rows)
+    given = DataFrame.from_pandas(rows)
     found = TableTransformer({"whole": "pass"}, engine=engine, **SETTINGS).fit(given)
     assert columns_of(found) == columns_of(expected)
     encoded, encoded_there = found.transform(given), expected.transform(table)
@@ -379,7 +380,7 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
     table = pa.Table.from_pandas(frame(), preserve_index=False)
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
     expected = TableTransformer(**SETTINGS).fit(tmp_path / "rows.parquet")
-    use_fake_cudf(monkeypatch)
+    use_strict_cudf(monkeypatch)
     found = TableTransformer(engine="cuda", **SETTINGS).fit(tmp_path / "rows.parquet")
     assert columns_of(found) == columns_of(expected)
     assert sum(device.uploads) == 2 * ROWS  # what Arrow reads: the moments with a time zone, and the durations
@@ -424,7 +425,7 @@ def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("modal", [2**60 + 7, 2**60])
-@pytest.mark.usefixtures("emulated_device")
+@pytest.mark.usefixtures("strict_cupy")
 def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int) -> None:
     values = 2**60 + np.random.default_rng(0).integers(0, 50, 3000)
     declared = {"i": {"kind": "mixed", "modal": [modal]}}
@@ -435,7 +436,7 @@ def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int) -> None
 
 
 @needs_compiler
-@pytest.mark.usefixtures("emulated_device")
+@pytest.mark.usefixtures("strict_cupy")
 def test_scalars_and_modes_may_lie_apart() -> None:
     values = np.random.default_rng(0).normal(size=3000)
     transformer = TableTransformer({"f": "continuous"}, engine="cuda").fit({"f": up(values)})

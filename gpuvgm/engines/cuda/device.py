@@ -69,7 +69,10 @@ class Device(Protocol):
         """Whether this process was forked from the one that the device belongs to, and so cannot use it."""
 
     def lanes(self) -> AbstractContextManager[tuple[Lane, Lane]]:
-        """Two lanes for a while: as one computes, the other copies. Who comes when none is left waits."""
+        """Two lanes for a while: as one computes, the other copies. Who comes when none is left waits.
+
+        What they begin comes after the work of the caller's stream: its arrays are complete, and its memory is free.
+        """
 
     def release_memory(self) -> None:
         """Give back memory that is kept for later."""
@@ -104,7 +107,7 @@ class CupyDevice:
         self.number = int(self.cuda.Device().id)
         self.out_of_memory: tuple[type[BaseException], ...] = (self.cuda.memory.OutOfMemoryError, MemoryError)
         self._process = os.getpid()
-        self._free: LifoQueue[tuple[Lane, Lane] | None] = LifoQueue()
+        self._free: LifoQueue[tuple[CupyLane, CupyLane] | None] = LifoQueue()
         for _ in range(LANE_PAIRS):
             self._free.put(None)  # made when they are needed
 
@@ -144,6 +147,10 @@ class CupyDevice:
         pair = self._free.get()
         try:
             pair = pair or (CupyLane(self.xp, self.number), CupyLane(self.xp, self.number))
+            with self.cuda.Device(self.number):
+                callers = self.cuda.get_current_stream().record()
+            for lane in pair:
+                lane.begin_after(callers)
             yield pair
         finally:
             self._free.put(pair)
@@ -217,7 +224,11 @@ class CupyLane:
 
     def follow(self, other: CupyLane) -> None:
         """Start what comes after what the other lane was given before."""
-        self._stream.wait_event(other._stream.record())
+        self.begin_after(other._stream.record())
+
+    def begin_after(self, event: Any) -> None:
+        """Start what comes after an event of another stream."""
+        self._stream.wait_event(event)
 
     def wait(self) -> None:
         """Wait, and hand out what has arrived."""
