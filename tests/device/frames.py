@@ -45,7 +45,9 @@ def stored_type(type_: pa.DataType) -> Any:
 class Series:
     """A column: numbers with a mask of nulls, or anything else in Arrow's form."""
 
-    def __init__(self, data: Any, nan_as_null: bool = True, name: Any = None) -> None:
+    ndim = 1
+
+    def __init__(self, data: Any, index: Any = None, name: Any = None, nan_as_null: bool = True) -> None:
         cupy = _cupy()
         values = data if isinstance(data, cupy.ndarray) else cupy.asarray(np.asarray(data))
         null = cupy.isnan(values) if nan_as_null and values.dtype.kind == "f" else None
@@ -85,6 +87,17 @@ class Series:
 
     def __arrow_array__(self, type: Any = None) -> Any:  # noqa: A002
         raise TypeError("Implicit conversion to a host PyArrow object via __arrow_array__ is not allowed")
+
+    def groupby(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+    mean = groupby
+
+    def __iter__(self) -> Any:
+        raise TypeError("Series object is not iterable: use .to_arrow()")
+
+    def head(self, rows: int = 5) -> Series:
+        return self.iloc[:rows]  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> Any:
@@ -170,7 +183,15 @@ class Series:
 class DataFrame:
     """Columns of one length, and an index."""
 
-    def __init__(self, data: dict[str, Any], index: Any = None) -> None:
+    ndim = 2
+
+    def __dask_tokenize__(self) -> Any:
+        return "a frame on the device", id(self), id(_cupy())
+
+    def __init__(self, data: Any, index: Any = None, columns: Any = None) -> None:
+        if not isinstance(data, dict):
+            matrix = _cupy().asarray(data)
+            data = {name: _cupy().ascontiguousarray(matrix[:, j]) for j, name in enumerate(columns)}
         self._columns = {name: one if isinstance(one, Series) else Series(one) for name, one in data.items()}
         self.index = index if index is not None else range(len(self))
 
@@ -184,8 +205,24 @@ class DataFrame:
         return cls({name: Series.from_arrow(table[name]) for name in table.column_names})
 
     @property
-    def columns(self) -> list[str]:
-        return list(self._columns)
+    def columns(self) -> Any:
+        import pandas
+
+        return pandas.Index(list(self._columns))
+
+    def __iter__(self) -> Any:
+        return iter(self._columns)
+
+    def items(self) -> Any:
+        return self._columns.items()
+
+    def head(self, rows: int = 5) -> DataFrame:
+        return self.iloc[:rows]  # type: ignore[no-any-return]
+
+    def groupby(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+    merge = mean = groupby
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -244,4 +281,37 @@ def use_strict_cudf(monkeypatch: Any) -> Any:
     cudf.__spec__ = ModuleSpec("cudf", None)
     cudf.Series, cudf.DataFrame, cudf.read_parquet = Series, DataFrame, read_parquet
     monkeypatch.setitem(sys.modules, "cudf", cudf)
+    monkeypatch.setitem(sys.modules, "dask_cudf", ModuleType("dask_cudf"))  # Dask imports it for what it finds in cudf
     return cudf
+
+
+def dask_frame(parts: Any) -> Any:
+    """A frame of Dask whose partitions are these, as dask-cudf's are cuDF's."""
+    import dask
+    import dask.dataframe as dd
+    from dask._dispatch import get_collection_type
+    from dask.dataframe.dispatch import (
+        concat_dispatch,
+        get_parallel_type,
+        make_meta_dispatch,
+        make_meta_obj,
+        meta_nonempty,
+    )
+
+    for dispatch in (get_collection_type, get_parallel_type):
+        dispatch.register(DataFrame, lambda _: dd.DataFrame)
+        dispatch.register(Series, lambda _: dd.Series)
+    for kind in (DataFrame, Series):
+        make_meta_dispatch.register(kind, lambda one, index=None: one.iloc[:0])
+        make_meta_obj.register(kind, lambda given, index=None: Series(_cupy().zeros(0, given[1]), name=given[0]))
+        meta_nonempty.register(kind, lambda one: one)
+        concat_dispatch.register(kind, _concatenated)
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_map(lambda part: part, list(parts), meta=parts[0].iloc[:0])
+
+
+def _concatenated(parts: Any, **_: Any) -> Any:
+    if isinstance(parts[0], Series):
+        return Series.from_arrow(pa.chunked_array([part.to_arrow() for part in parts]))
+    columns = {name: _concatenated([part[name] for part in parts]) for name in parts[0].columns}
+    return DataFrame(columns, [label for part in parts for label in part.index])

@@ -368,7 +368,7 @@ def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.M
 
 
 def assert_frames(found: Any, expected: pa.Table) -> None:
-    assert found.columns == expected.column_names
+    assert list(found.columns) == expected.column_names
     for name in found.columns:
         here, there = found[name].to_arrow(), expected[name].combine_chunks()
         here = pa.concat_arrays(here.chunks) if isinstance(here, pa.ChunkedArray) else here
