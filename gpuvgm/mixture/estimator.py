@@ -225,8 +225,8 @@ class BayesianGaussianMixture(FittedMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows: an array, a frame, a list; a memory map or an array on disk, which is read block by block; an array of
-            another namespace, which stays on its device.
+            Rows: an array, a frame, a list; a memory map, an array on disk or a frame of Dask, which are read block by
+            block; an array of another namespace or a frame of cuDF, which stays on its device.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -247,7 +247,7 @@ class BayesianGaussianMixture(FittedMixture):
         rows = training_rows(self, X, sample_weight)
         _refuse_summary(self, rows.features)
         _refuse_few(self, rows)
-        with self._pool() as pool:
+        with self._pool(rows) as pool:
             problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
@@ -301,7 +301,7 @@ class BayesianGaussianMixture(FittedMixture):
             _refuse_few(self, rows)
         elif rows.total == 0:
             return self
-        with self._pool() as pool:
+        with self._pool(rows) as pool:
             if seen is None:
                 problem = replace(self._problem(rows, pool, moments_of(self._engine(rows), rows, pool)), warm=None)
                 seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
