@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import frame_matrix, values_of_series
+from gpuvgm.execution.sources import frame_matrix, lazy_frame, values_of_series
 from gpuvgm.io import device_rows, holds_device_rows
 from gpuvgm.summary.grid import Floats
 
@@ -226,8 +226,8 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
     ValueError
         For rows or weights that cannot be fitted.
     """
+    weight = None if sample_weight is None else _checked_weight(sample_weight, _count_rows(x), alone=reset)
     rows = read_rows(estimator, x, reset=reset)
-    weight = None if sample_weight is None else _checked_weight(sample_weight, rows.count, alone=reset)
     if weight is None or np.all(weight == 1):
         return rows
     if not rows.on_host:
@@ -298,6 +298,14 @@ def _count_features(estimator: Any, x: Any, *, reset: bool) -> None:
     if x.shape[0] < least or x.shape[1] == 0:
         raise InputError(f"X has shape {tuple(x.shape)}, but a minimum of {least} rows and 1 feature is required")
     _check_n_features(estimator, x, reset=reset)
+
+
+def _count_rows(x: Any) -> int:
+    """Rows of what is yet to be read."""
+    from sklearn.utils.validation import _num_samples
+
+    frame = lazy_frame(x)
+    return int(_num_samples(x)) if frame is None else frame.rows
 
 
 def _checked_weight(sample_weight: Any, count: int, *, alone: bool) -> Floats:

@@ -216,6 +216,32 @@ def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyP
         )
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "exact"])
+@pytest.mark.parametrize("place", ["host", "device"])
+@pytest.mark.parametrize("where", ["another device", "a stream of its own"])
+def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, place: str, algorithm: str) -> None:
+    """Threads begin on the first device and its null stream, and neither is where the caller's rows are."""
+    cuda, expected = strict_cupy.cuda, fitted(arrays(), engine="native", algorithm=algorithm)
+    gpuvgm.engines.get_engine("cuda")  # on the first device
+    with cuda.Device(1) if where == "another device" else cuda.Stream(non_blocking=True):
+        given = resident(arrays()) if place == "device" else arrays()
+        found = fitted(given, engine="cuda", algorithm=algorithm)
+        for name, column in expected.columns_.items():
+            if hasattr(column, "means"):
+                np.testing.assert_allclose(found.columns_[name].means, column.means, rtol=1e-9)
+        encoded = clone_on(expected, "cuda").transform(given)
+        assert_same(encoded, expected.transform(arrays()))
+        matrix = clone_on(expected, "cuda").transform(given, layout="onehot")
+        np.testing.assert_array_equal(host(matrix), expected.transform(arrays(), layout="onehot"))
+        assert_same(
+            clone_on(expected, "cuda").inverse_transform(encoded),
+            expected.inverse_transform(expected.transform(arrays())),
+        )
+        list(found.iter_batches(given, 1000))
+        found.evaluate(given)
+        found.partial_fit(given)
+
+
 def test_a_matrix(place: Any) -> None:
     values = np.stack([arrays()["amount"], arrays()["range"]], axis=1)
     expected = TableTransformer(**SETTINGS).fit(values)
