@@ -111,6 +111,7 @@ class EmulatedDevice:
     out_of_memory: tuple[type[BaseException], ...] = (OutOfMemory,)
 
     is_forked: bool = False
+    total_memory: int = 1 << 40
 
     def __post_init__(self) -> None:
         self._busy = RLock()

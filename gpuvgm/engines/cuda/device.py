@@ -53,6 +53,10 @@ class Device(Protocol):
     def multiprocessors(self) -> int:
         """Number of multiprocessors."""
 
+    @property
+    def total_memory(self) -> int:
+        """Bytes of memory that the device has in all."""
+
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program for i = 0 ... size - 1."""
 
@@ -116,6 +120,11 @@ class CupyDevice:
     def multiprocessors(self) -> int:
         """Number of multiprocessors."""
         return int(self.cuda.Device(self.number).attributes["MultiProcessorCount"])
+
+    @property
+    def total_memory(self) -> int:
+        """Bytes of memory that the current device has in all."""
+        return int(self.cuda.Device().mem_info[1])
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program; see `Device.run_rows`."""
