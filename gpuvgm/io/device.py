@@ -33,7 +33,7 @@ class Held(Protocol):
         """Arrow type of every slice."""
 
     def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop): on the device for numbers, booleans, moments and durations, else on the host."""
+        """Rows [start, stop): on the device for numbers, booleans, times and cuDF's categories, else on the host."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,26 +62,35 @@ class HeldSeries:
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows [start, stop)."""
-        part = self.series.iloc[start:stop]
-        if not is_plain(self.type):
+        part, words = self.series.iloc[start:stop], None
+        if not is_plain(self.type) and not holds_words(self.type):
             return flat(part.to_arrow())
-        if pa.types.is_temporal(self.type):
+        missing = part.isna().values if part.null_count else None
+        if holds_words(self.type):
+            words = part.cat.categories.to_arrow()
+            part = part.cat.codes
+        elif pa.types.is_temporal(self.type):
             part = part.astype("int64")
-        missing = None
-        if part.null_count:
-            missing = part.isna().values
-            part = part.fillna(0)
-        values = part.values
+        values = (part.fillna(0) if part.null_count else part).values
         cuda = usable_cupy().cuda  # cuDF works on the null stream, which the caller's need not wait for
         cuda.get_current_stream().wait_event(cuda.Stream.null.record())
-        return DeviceColumn(values, self.type, missing)
+        return DeviceColumn(values, self.type, missing, words)
+
+
+def holds_words(type_: pa.DataType) -> bool:
+    """Whether cuDF holds the type as places in a dictionary of words."""
+    if not pa.types.is_dictionary(type_):
+        return False
+    coded: Any = type_
+    return bool(pa.types.is_string(coded.value_type) or pa.types.is_large_string(coded.value_type))
 
 
 def is_plain(type_: pa.DataType) -> bool:
     """Whether cuDF holds the type as one array of numbers that engines work on."""
     if pa.types.is_timestamp(type_):
         return type_.tz is None
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_duration(type_))
+    numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
+    return bool(numbers or pa.types.is_duration(type_))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -126,6 +126,8 @@ class Series:
     @on_null_stream
     def isna(self) -> Series:
         cupy = _cupy()
+        if self._values is None:
+            return Series(self._arrow.is_null().to_numpy(zero_copy_only=False))
         null = cupy.zeros(len(self), bool) if self._null is None else self._null
         if self._values.dtype.kind == "f":
             null = null | cupy.isnan(self._values)

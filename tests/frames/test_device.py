@@ -252,7 +252,7 @@ def test_cudf_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened.schema == pa.schema([(name, array.type) for name, array in columns.items()])
     (block,) = opened.blocks(list(columns), 10)
     on_device = [name for name in columns if isinstance(block.column(name), DeviceColumn)]
-    assert on_device == ["n", "f", "t", "d"]
+    assert on_device == ["n", "f", "t", "d", "b"]
     for name in ("n", "t", "d", "z", "w", "b"):
         assert block.batch.column(name).equals(columns[name]), name
     assert block.column("f").missing.get().tolist() == [False, True, True]

@@ -219,6 +219,7 @@ def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("algorithm", ["auto", "exact"])
 @pytest.mark.parametrize("place", ["host", "device"])
 @pytest.mark.parametrize("where", ["another device", "a stream of its own"])
+@pytest.mark.covering(1)
 def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, place: str, algorithm: str) -> None:
     """Threads begin on the first device and its null stream, and neither is where the caller's rows are."""
     cuda, expected = strict_cupy.cuda, fitted(arrays(), engine="native", algorithm=algorithm)
@@ -344,6 +345,19 @@ def test_memory_that_runs_out(place: Any, baseline: TableTransformer, monkeypatc
     assert "memory ran out: going on with blocks of 4500 rows" in caplog.text
 
 
+def test_a_matrix_that_the_device_can_never_hold(device: Any, baseline: TableTransformer) -> None:
+    here, given = clone_on(baseline, "cuda"), resident(arrays())
+    width = len(here.get_feature_names_out(layout="onehot"))
+    launches, memory = len(device.launches), device.memory
+    device.memory = 4 * ROWS * width - 1
+    with pytest.raises(InputError, match=f"matrix of {ROWS} rows and {width} columns takes {4 * ROWS * width} bytes"):
+        here.transform(given, layout="onehot")
+    assert len(device.launches) == launches, "nothing is begun"
+    device.memory = memory
+    batches = list(here.iter_batches(given, 1000))
+    assert sum(map(len, batches)) == ROWS
+
+
 def test_set_output_and_files(place: Any, baseline: TableTransformer, tmp_path: Any) -> None:
     here, given = clone_on(baseline, "cuda"), place.resident(arrays())
     table = clone_on(here, "cuda").set_output(transform="pyarrow").transform(given)
@@ -360,6 +374,8 @@ def frame() -> pd.DataFrame:
     nullable[::9] = pd.NA
     moments = pd.Series(np.datetime64("2024-01-01", "ns") + random.integers(0, 10**15, ROWS).astype("m8[ns]"))
     moments[3::8] = pd.NaT
+    doubt = pd.array(random.random(ROWS) < 0.5, dtype="boolean")
+    doubt[::5] = pd.NA
     return pd.DataFrame(
         {
             "nullable": nullable,
@@ -369,6 +385,10 @@ def frame() -> pd.DataFrame:
             "price": pd.array(random.normal(5, 2, ROWS), dtype="Float64"),
             "single": random.normal(5, 2, ROWS).astype(np.float32),
             "word": random.choice(["a", "b", "c"], ROWS),
+            "kind": pd.Categorical(random.choice(["x", "yy", "z"], ROWS), categories=["z", "unused", "yy", "x"]),
+            "shared": pd.Categorical(random.choice(["p", "q", None], ROWS)),
+            "truth": random.random(ROWS) < 0.3,
+            "doubt": doubt,
             "whole": random.integers(0, 50_000, ROWS),
         }
     ).set_index(np.arange(ROWS) * 2)
@@ -391,6 +411,32 @@ def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.M
     assert isinstance(back, cudf.DataFrame)
     assert back.index == given.index
     assert_frames(back, expected.inverse_transform(encoded_there))
+
+
+def test_categories_and_booleans_are_encoded_on_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of words only the dictionary comes to the host, of other categories the values that occur."""
+    use_strict_cudf(monkeypatch)
+    rows = frame()[["kind", "shared", "truth", "doubt"]]
+    rows["few"] = np.arange(ROWS) % 5
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    columns = {"kind": "categorical", "shared": "categorical", "few": "categorical"}
+    expected = TableTransformer(columns, **SETTINGS).fit(table)
+    here = clone_on(expected, "cuda")
+    given = DataFrame.from_pandas(rows)
+    with device.ledger.stage("encode") as encode:
+        found = here.transform(given)
+    assert encode.bytes_down < ROWS
+    assert_frames(found, expected.transform(table))
+    with device.ledger.stage("encode") as encode:
+        matrix = here.transform(given, layout="onehot")
+    assert encode.bytes_down < 2 * ROWS
+    np.testing.assert_array_equal(host(matrix), expected.transform(table, layout="onehot"))
+    rows["kind"] = rows["kind"].cat.rename_categories({"x": "new"})
+    with pytest.raises(InputError, match='column "kind".*new.*no category') as there:
+        expected.transform(pa.Table.from_pandas(rows, preserve_index=False))
+    with pytest.raises(InputError) as found_there:
+        here.transform(DataFrame.from_pandas(rows))
+    assert str(found_there.value).partition("(first")[0] == str(there.value).partition("(first")[0]
 
 
 def assert_frames(found: Any, expected: pa.Table) -> None:
