@@ -312,8 +312,7 @@ def _checked_weight(sample_weight: Any, count: int, *, alone: bool) -> Floats:
     """Weights on the host: one a row, finite, none negative; more than one row in all where no others were seen."""
     from sklearn.utils.validation import _check_sample_weight
 
-    given = values_of_series(sample_weight)
-    given = to_numpy(device_rows("sample_weight", given)) if holds_device_rows(given) else given
+    given = hosted("sample_weight", values_of_series(sample_weight))
     if not alone and np.shape(given) == (count,) and not np.any(np.asarray(given)):
         return np.zeros(count)
     weight: Floats = _check_sample_weight(given, np.broadcast_to(0.0, (count, 1)), dtype=np.float64)
@@ -326,6 +325,11 @@ def _checked_weight(sample_weight: Any, count: int, *, alone: bool) -> Floats:
             "them up, for example by the number of rows over their sum"
         )
     return weight
+
+
+def hosted(name: str, values: Any) -> Any:
+    """What lies on a device as an array of the host; everything else as it is."""
+    return to_numpy(device_rows(name, values)) if holds_device_rows(values) else values
 
 
 def host_floats(values: Any) -> NDArray[np.float64]:

@@ -160,3 +160,14 @@ def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, al
         labels = ours.predict(rows)
         assert np.mean(labels.get() != theirs.predict(x)) < 1e-3
     assert_same_parameters(ours, theirs, 1e-9)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_priors_and_centres_may_lie_on_the_device(strict_cupy: Any) -> None:
+    x = blobs(np.random.default_rng(3), 3000, 2)
+    given = {"n_components": 3, "max_iter": 5, "random_state": 0}
+    priors = {"mean_prior": np.array([0.5, 1.0]), "covariance_prior": np.eye(2), "init_params": x[:3]}
+    theirs = BayesianGaussianMixture(**given, **priors).fit(x)
+    ours = BayesianGaussianMixture(**given, **{name: up(values) for name, values in priors.items()}).fit(up(x))
+    assert_same_parameters(ours, theirs, 1e-9)
