@@ -291,7 +291,7 @@ def dask_frame(parts: Any) -> Any:
     """A frame of Dask whose partitions are these, as dask-cudf's are cuDF's."""
     import dask
     import dask.dataframe as dd
-    from dask._dispatch import get_collection_type
+    from dask.dataframe import get_collection_type
     from dask.dataframe.dispatch import (
         concat_dispatch,
         get_parallel_type,
