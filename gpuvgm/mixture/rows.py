@@ -163,8 +163,16 @@ class Rows:
         for part in self.parts():
             inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
             if len(inside):
-                blocks.append(to_numpy(self.read(part))[inside - part.start])
+                blocks.append(self._picked(part, inside - part.start))
         return Rows.of(np.concatenate(blocks))
+
+    def _picked(self, part: slice, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows of a block on the host; no others leave a device."""
+        block = self.read(part)
+        if self.on_host:
+            return np.asarray(block[places])
+        xp = namespace_of(block)
+        return np.asarray(to_numpy(xp.take(block, xp.asarray(places), axis=0)))
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).

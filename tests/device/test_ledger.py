@@ -9,6 +9,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm import BayesianGaussianMixture
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.mixture.rows import SEED_ROWS
 from tests.device.module import up
 from tests.kernels.emulated import needs_compiler
 
@@ -40,6 +42,16 @@ def test_an_iteration_of_exact_em_is_two_kernels_and_one_wait(strict_cupy: Any, 
     assert thirty.synchronisations - ten.synchronisations == 20
     assert thirty.bytes_down - ten.bytes_down == 20 * 8 * (3 * 3 + 1)
     assert thirty.bytes_up - ten.bytes_up <= 20 * 8 * (3 * 3 + 3 * 3 + 1)
+
+
+@pytest.mark.parametrize("features", [1, 2])
+def test_only_a_sample_of_the_rows_comes_to_the_host(strict_cupy: Any, features: int) -> None:
+    x = up(np.random.default_rng(0).normal(size=(600_000, features)))
+    centres = np.arange(2.0 * features).reshape(2, features)
+    mixture = BayesianGaussianMixture(n_components=2, max_iter=2, algorithm="exact", init_params=centres)
+    with strict_cupy.hardware.ledger.stage("fit") as fit:
+        mixture.fit(x)
+    assert fit.bytes_down < 8 * features * (SEED_ROWS + 3 * CHUNK_ROWS) < x.nbytes / 3
 
 
 def test_rows_that_lie_there_are_not_uploaded(strict_cupy: Any, x: Any) -> None:

@@ -114,6 +114,15 @@ def test_frames_of_dask(cudf: Any, place: str, features: int, algorithm: str) ->
     assert_same_parameters(found, mixture(frame, algorithm=algorithm).fit(frame, sample_weight=weight), 1e-9)
 
 
+@pytest.mark.parametrize("features", [1, 3])
+def test_frames_of_dask_are_added_to_rows_seen_before(cudf: Any, features: int) -> None:
+    frame = table(features)
+    first, second = frame.iloc[:4000], frame.iloc[4000:]
+    expected = mixture(frame).partial_fit(first).partial_fit(second)
+    found = mixture(frame).partial_fit(dd.from_pandas(first, npartitions=2)).partial_fit(on_device(second))
+    assert_same_parameters(found, expected, 1e-9)
+
+
 def test_a_partition_is_computed_once_a_scan(cudf: Any) -> None:
     frame, computed = table(3), []
 
