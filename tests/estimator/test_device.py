@@ -171,3 +171,15 @@ def test_priors_and_centres_may_lie_on_the_device(strict_cupy: Any) -> None:
     theirs = BayesianGaussianMixture(**given, **priors).fit(x)
     ours = BayesianGaussianMixture(**given, **{name: up(values) for name, values in priors.items()}).fit(up(x))
     assert_same_parameters(ours, theirs, 1e-9)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["exact", "summary"])
+def test_copies_wait_for_what_the_callers_stream_still_does(strict_cupy: Any, algorithm: str) -> None:
+    """Memory that was just freed may still be read by kernels of the caller's stream, which lanes know nothing of."""
+    x = column()
+    theirs = mixture("native", algorithm=algorithm, init_params=x[[0, 1, -1]]).fit(x)
+    _ = up(np.zeros(1000)) + 1.0
+    ours = mixture("cuda", algorithm=algorithm, init_params=x[[0, 1, -1]]).fit(x)
+    assert_same(ours, theirs)
