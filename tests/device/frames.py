@@ -96,6 +96,15 @@ class Series:
     def __iter__(self) -> Any:
         raise TypeError("Series object is not iterable: use .to_arrow()")
 
+    def __getitem__(self, rows: Any) -> Series:
+        assert self._null is None
+        return Series._of(self._values[_cupy().asarray(rows)], None, self._type)
+
+    def rename(self, name: Any) -> Series:
+        renamed = object.__new__(Series)._set(self._values, self._null, self._type, self._arrow)
+        renamed.name = name
+        return renamed
+
     def head(self, rows: int = 5) -> Series:
         return self.iloc[:rows]  # type: ignore[no-any-return]
 
@@ -243,6 +252,10 @@ class DataFrame:
     def __getitem__(self, name: Any) -> Any:
         if isinstance(name, list):
             return DataFrame({one: self._columns[one] for one in name}, self.index)
+        if isinstance(name, (_cupy().ndarray, np.ndarray)):
+            name = _cupy().asarray(name)
+            kept = {one: Series._of(c._values[name], None, c._type) for one, c in self._columns.items()}
+            return DataFrame(kept, [label for label, here in zip(self.index, name.tolist(), strict=True) if here])
         return self._columns[name]
 
     @property

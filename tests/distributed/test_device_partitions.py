@@ -91,6 +91,23 @@ def test_partitions_are_encoded_and_decoded_lazily(scheduler: str, layout: str) 
         np.testing.assert_array_equal(array, np.asarray(there[name]))
 
 
+def test_rows_outside_the_range_are_told_or_dropped_lazily(scheduler: str) -> None:
+    table = rows()[["two", "count"]]
+    model = gpuvgm.TableTransformer(effort="research", max_iter=20, engine="native").fit(table)
+    encoded = model.transform(table)
+    encoded.loc[:3999, "two.scalar"] = 0.99
+    there, valid = model.inverse_transform(encoded, return_valid=True)
+    assert 0 < np.count_nonzero(~valid)
+    lazy = dask_frame(on_device(encoded))
+    model.set_params(engine="auto")
+    values, told = model.inverse_transform(lazy, return_valid=True)
+    np.testing.assert_array_equal(told.compute().to_arrow().to_numpy(zero_copy_only=False), valid)
+    kept = model.inverse_transform(lazy, invalid="drop").compute()
+    for name in table.columns:
+        np.testing.assert_array_equal(values.compute()[name].to_arrow().to_numpy(), there[name])
+        np.testing.assert_array_equal(kept[name].to_arrow().to_numpy(), np.asarray(there[name])[valid])
+
+
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
     """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
     from gpuvgm.engines import get_engine
