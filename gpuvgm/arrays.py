@@ -29,22 +29,25 @@ def to_numpy(x: Array) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceColumn:
-    """Consecutive rows of a column of numbers, datetimes or booleans on a device.
+    """Consecutive rows of a column of numbers, datetimes, booleans or words of a dictionary on a device.
 
     Parameters
     ----------
     values : array of shape (rows,)
         One contiguous array of the device's namespace: floats, integers or bool; datetimes and durations as the
-        integers that they are stored as.
+        integers that they are stored as; words as their places in the dictionary.
     type : pyarrow.DataType
         Arrow type of the column.
     missing : array of shape (rows,), bool, optional
         Rows without a value, whose `values` may be anything; None where every row has one. NaN is missing too.
+    dictionary : pyarrow.Array, optional
+        The words of a column that has places for them, on the host.
     """
 
     values: Array
     type: pa.DataType
     missing: Array | None = None
+    dictionary: pa.Array[Any] | None = None
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
@@ -56,11 +59,16 @@ class DeviceColumn:
             values = values.astype(np.bool_, copy=False)
         mask = None if self.missing is None else to_numpy(self.missing)
         array: pa.Array[Any] = pa.array(values, mask=mask)
+        if self.dictionary is not None:
+            coded: Any = self.type
+            words: Any = pa.DictionaryArray.from_arrays(array.cast(coded.index_type), self.dictionary)
+            return words if words.type == self.type else words.cast(self.type)  # type: ignore[no-any-return]
         return array if array.type == self.type else array.view(self.type)
 
     def filter(self, rows: Any) -> DeviceColumn:
         """The rows of a mask of the device, or of a slice."""
-        return DeviceColumn(self.values[rows], self.type, None if self.missing is None else self.missing[rows])
+        missing = None if self.missing is None else self.missing[rows]
+        return DeviceColumn(self.values[rows], self.type, missing, self.dictionary)
 
     def stored(self) -> DeviceColumn:
         """The column as the integers or floats that it is stored as."""

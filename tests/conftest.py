@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import settings
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from tests import covering
-from tests.kernels.emulated import EmulatedDevice, needs_compiler
+from tests.device.module import forget_engines, use_strict_device
+from tests.kernels.emulated import needs_compiler
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -87,14 +89,14 @@ def native_names() -> list[str]:
 
 
 def cuda_names() -> list[Any]:
-    """The CUDA engine, given arrays of the host and arrays on the device: emulated on the host, and on a GPU."""
-    names = [f"cuda-{device}{suffix}" for device in ("emulated", "gpu") for suffix in ("", "-resident")]
-    marks = {"emulated": needs_compiler, "gpu": [pytest.mark.gpu, needs_gpu]}
+    """The CUDA engine, given arrays of the host and arrays on the device: on the strict device, and on a GPU."""
+    names = [f"cuda-{device}{suffix}" for device in ("strict", "gpu") for suffix in ("", "-resident")]
+    marks = {"strict": needs_compiler, "gpu": [pytest.mark.gpu, needs_gpu]}
     return [pytest.param(name, marks=marks[name.split("-")[1]]) for name in names]
 
 
 def make_engine(name: str) -> Engine:
-    """Engine by the name that the lists above give it."""
+    """Engine by the name that the lists above give it; for cuda-strict the strict device must stand for CuPy."""
     kind, _, choice = name.partition("-")
     if kind == "reference":
         return get_engine("reference")
@@ -105,30 +107,44 @@ def make_engine(name: str) -> Engine:
     from gpuvgm.engines.cuda import CudaEngine
     from tests.kernels.resident import ResidentEngine
 
-    device = EmulatedDevice() if choice.startswith("emulated") else None
     host = get_engine("native" if native_is_built() else "reference")
-    engine: Any = CudaEngine(host, device, cells_on_device=choice.endswith("resident"))
+    engine: Any = CudaEngine(host, cells_on_device=choice.endswith("resident"))
     return ResidentEngine(engine) if choice.endswith("resident") else engine  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def emulated_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedDevice]:
-    """The device that engine="cuda" runs on in the test, and no other."""
-    from tests.frames.device_arrays import use_emulated_device
+def strict_cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The strict device in the place of CuPy; a fault on it fails the test, whoever caught it."""
+    with strictly(monkeypatch) as module:
+        yield module
 
-    yield use_emulated_device(monkeypatch)
-    get_engine.cache_clear()
+
+@contextmanager
+def strictly(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The strict device in the place of CuPy within."""
+    module = use_strict_device(monkeypatch)
+    try:
+        yield module
+        assert not module.hardware.faults
+    finally:
+        forget_engines()
 
 
 @pytest.fixture(params=["reference", *native_names(), *cuda_names()])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Every engine in turn."""
-    return make_engine(request.param)
+    return _engine_of(request)
 
 
 @pytest.fixture(params=[*native_names(), *cuda_names()])
 def candidate(request: pytest.FixtureRequest) -> Engine:
     """Every engine but the reference in turn."""
+    return _engine_of(request)
+
+
+def _engine_of(request: pytest.FixtureRequest) -> Engine:
+    if request.param.startswith("cuda-strict"):
+        request.getfixturevalue("strict_cupy")
     return make_engine(request.param)
 
 

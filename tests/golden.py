@@ -151,12 +151,13 @@ def _of_table(table: Any) -> str:
 
 @contextmanager
 def _emulated() -> Iterator[dict[str, Any]]:
-    from tests.frames.device_arrays import use_emulated_device
+    from tests.device.module import forget_engines, use_strict_device
 
     with pytest.MonkeyPatch.context() as patch:
-        use_emulated_device(patch)
+        strict = use_strict_device(patch)
         yield {"engine": "cuda"}
-    gpuvgm.engines.get_engine.cache_clear()
+        assert not strict.hardware.faults
+    forget_engines()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import (
     BESIDE,
     FIT,
@@ -484,6 +484,13 @@ def _with_declared(declared: Sequence[Category], counts: CategoryCounts) -> Cate
     )
 
 
+def _is_coded_there(values: Column) -> bool:
+    """Whether rows are integers, booleans or places in a dictionary on a device."""
+    if not isinstance(values, DeviceColumn) or not len(values):
+        return False
+    return values.dictionary is not None or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)
+
+
 class CategoryEncoder:
     """Encodes a categorical column, one-hot.
 
@@ -503,8 +510,8 @@ class CategoryEncoder:
         """Cells of a part."""
         column = self._column
         positions = self._positions(part)
-        cells = np.minimum(positions, column.width - 1)
-        cells[positions < 0] = column.width
+        xp = namespace_of(positions)
+        cells = xp.where(positions < 0, column.width, xp.minimum(positions, column.width - 1))
         return Coded(cell=cells.astype(column.cell_dtype), unseen=self._unseen(part, positions))
 
     def _unseen(self, part: Slice, positions: Ints) -> dict[str, Unseen]:
@@ -513,13 +520,31 @@ class CategoryEncoder:
         return Unseen.of(part.first_row, unknown=positions < 0, infrequent=shared)
 
     def _positions(self, part: Slice) -> Ints:
-        """Position of each row's category; -1 for values that are none, where they are no error."""
-        values = on_host(part.values)
-        positions = self._index.find(values)
+        """Position of each row's category, where the rows lie; -1 for values that are none, where they are no error."""
+        values = part.values if _is_coded_there(part.values) else on_host(part.values)
+        positions: Ints = self._found_there(values) if isinstance(values, DeviceColumn) else self._index.find(values)
         unknown = positions < 0
-        if self._column.unknown == "error" and np.any(unknown):
-            self._refuse(values, part.first_row, unknown)
+        if self._column.unknown == "error" and unknown.any():
+            self._refuse(on_host(values), part.first_row, to_numpy(unknown))
         return positions
+
+    def _found_there(self, values: DeviceColumn) -> Ints:
+        """The positions on the device: only the values that occur, each once, or the dictionary, are looked up here."""
+        xp = namespace_of(values.values)
+        if values.dictionary is not None:
+            places = values.values if values.missing is None else xp.where(values.missing, 0, values.values)
+            found = self._index.find(values.dictionary)
+        else:
+            stored = values.values.view(np.uint8) if values.values.dtype == np.bool_ else values.values
+            distinct = xp.unique(stored)
+            places = xp.searchsorted(distinct, stored)
+            found = self._index.find(DeviceColumn(distinct.astype(values.values.dtype), values.type).to_arrow())
+        positions = xp.asarray(found if len(found) else np.full(1, -1))[places]
+        if values.missing is None:
+            return cast("Ints", positions)
+        kind: Any = values.type
+        missing = self._index.find(pa.nulls(1, kind if values.dictionary is None else kind.value_type))
+        return cast("Ints", xp.where(values.missing, missing[0], positions))
 
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
         value = values[int(np.argmax(unknown))].as_py()
@@ -540,7 +565,7 @@ class IntervalEncoder(CategoryEncoder):
 
     def __call__(self, part: Slice) -> Coded:
         """Scalars of a part: all of them float32 numbers, whatever type they have."""
-        positions = self._positions(part)
+        positions = to_numpy(self._positions(part))
         scalars = self._intervals.place(positions, self._uniforms(part, len(positions)))
         scalars[positions < 0] = np.nan
         return Coded(scalar=scalars.astype(self._options.dtype), unseen=self._unseen(part, positions))

@@ -124,7 +124,8 @@ class GeneralColumn(NumericColumn):
 
     def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
         """Rows whose number lies in the range that is encoded."""
-        return np.asarray((numbers >= self.low) & (numbers <= self.high))
+        inside: NDArray[np.bool_] = (numbers >= self.low) & (numbers <= self.high)
+        return inside
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """What encodes parts of the column; no engine is needed for a range."""

@@ -115,6 +115,12 @@ def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
     return copy
 
 
+def device_memory(engine: Engine) -> int | None:
+    """Bytes of memory of the device that an engine works on; None where it works on the host."""
+    device = getattr(engine, "device", None)
+    return None if device is None else int(device.total_memory)
+
+
 @dataclass(frozen=True, slots=True)
 class Hindrance:
     """Why an engine cannot be used, and what mends it."""

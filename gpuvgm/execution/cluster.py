@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "gpuvgm[dask]"'
 INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+INSTALL_UCX = "pip install distributed-ucxx-cu13==0.52.* (or distributed-ucxx-cu12), which belongs to RAPIDS 26.10"
 ANSWER = "10s"  # how long a scheduler may take to answer
 POOL_SHARE = 0.9  # of a GPU's memory, that RMM takes at once
 
@@ -48,7 +49,8 @@ def cluster(
         Whether to start workers with GPUs; by default where there are any.
     **options
         Of `dask_cuda.LocalCUDACluster` or `distributed.LocalCluster`: `rmm_pool_size`, `device_memory_limit`,
-        `enable_cudf_spill`, `protocol="ucx"` (NVLink, InfiniBand), `dashboard_address`, `local_directory` and others.
+        `enable_cudf_spill`, `protocol="ucx"` (NVLink, InfiniBand; it needs distributed-ucxx, which no extra installs),
+        `dashboard_address`, `local_directory` and others.
 
     Returns
     -------
@@ -98,6 +100,8 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
     """One worker a GPU, each with a pool of RMM; cuDF spills to the host where a GPU's memory runs out."""
     if util.find_spec("dask_cuda") is None:
         raise EnvironmentProblem(f"dask-cuda is not installed: {INSTALL_CUDA}")
+    if str(options.get("protocol")).startswith("ucx") and util.find_spec("distributed_ucxx") is None:
+        raise EnvironmentProblem(f'protocol="ucx" needs distributed-ucxx, which is not installed: {INSTALL_UCX}')
     settings: dict[str, Any] = {
         "rmm_pool_size": POOL_SHARE,
         "enable_cudf_spill": True,

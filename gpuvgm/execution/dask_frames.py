@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
+from threading import Lock
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
 from gpuvgm.execution.partitions import HeldRows, Reading
@@ -102,6 +106,79 @@ class DaskFrame(Source):
     def fingerprint(self) -> dict[str, Any]:
         """Kind and shape, and Dask's own token of how it is computed."""
         return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names), "token": self.frame._name}
+
+
+KEPT = 2  # computed partitions that slices of a `FrameMatrix` find again
+
+
+class FrameMatrix:
+    """The numbers of a frame of Dask as a matrix whose slices are read on demand: float64, NaN where missing.
+
+    Parameters
+    ----------
+    source : DaskFrame
+        The frame.
+
+    Attributes
+    ----------
+    names : list of str
+        The columns.
+    shape : tuple of int
+        Rows and columns.
+    dtype : numpy.dtype
+        Of the slices.
+    """
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, source: DaskFrame) -> None:
+        self.names, self.shape = list(source.schema.names), (source.rows, len(source.schema.names))
+        self._partitions = list(source.partitions(Reading("reference", tuple(self.names), max(source.rows, 1))))
+        self._kept: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
+        self._lock = Lock()
+
+    @classmethod
+    def of(cls, source: DaskFrame) -> FrameMatrix:
+        """The matrix of a frame of numbers.
+
+        Raises
+        ------
+        InputError
+            For a column of anything else.
+        """
+        for field in source.schema:
+            if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+                raise InputError(f'X: column "{field.name}" holds {field.type}: only numbers can be fitted')
+        return cls(source)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float64]:
+        start, stop, step = rows.indices(len(self))
+        parts = [np.empty((0, self.shape[1]))]
+        for number, partition in enumerate(self._partitions):
+            low, high = max(start - partition.first_row, 0), min(stop - partition.first_row, partition.rows)
+            if low < high:
+                parts.append(self._rows(number)[low:high])
+        return np.concatenate(parts)[::step]
+
+    def _rows(self, number: int) -> NDArray[np.float64]:
+        """A partition, computed where it was not among the last ones."""
+        with self._lock:
+            if number not in self._kept:
+                partition = self._partitions[number]
+                blocks = partition.of(partition.delayed.compute()).opened().blocks
+                self._kept[number] = np.concatenate([_matrix(block.batch) for block in blocks])
+            self._kept.move_to_end(number)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return self._kept[number]
+
+
+def _matrix(batch: pa.RecordBatch) -> NDArray[np.float64]:
+    columns = [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in batch.columns]
+    return np.column_stack(columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpuvgm import io
-from gpuvgm.execution.dask_frames import dask_source
+from gpuvgm.execution.dask_frames import DaskFrame, FrameMatrix, dask_source
 from gpuvgm.io import Source
 from gpuvgm.io.open import is_loaded
 
@@ -28,3 +30,19 @@ def open_source(source: object) -> Source:
     if is_loaded("dask.dataframe", "DataFrame", source):
         return dask_source(source, open_source)
     return io.open_source(source, open_source)
+
+
+def lazy_frame(source: object) -> DaskFrame | None:
+    """A DataFrame of Dask as a source; None for everything else."""
+    return dask_source(source, open_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
+
+
+def frame_matrix(source: object) -> FrameMatrix | None:
+    """The numbers of a DataFrame of Dask, to be read in slices; None for everything else."""
+    frame = lazy_frame(source)
+    return None if frame is None else FrameMatrix.of(frame)
+
+
+def values_of_series(values: Any) -> Any:
+    """A Series of Dask, computed; everything else as it is."""
+    return values.compute() if is_loaded("dask.dataframe", "Series", values) else values

@@ -1,7 +1,15 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
 from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
-from gpuvgm.io.device import CudfFiles, DeviceSource, device_array, device_files, lies_on_device
+from gpuvgm.io.device import (
+    CudfFiles,
+    DeviceSource,
+    device_array,
+    device_files,
+    device_rows,
+    holds_device_rows,
+    lies_on_device,
+)
 from gpuvgm.io.files import FileSource, place_of_text, stray_text
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
@@ -31,6 +39,8 @@ __all__ = [
     "check_folder_of",
     "device_array",
     "device_files",
+    "device_rows",
+    "holds_device_rows",
     "join_batches",
     "joined",
     "kept_rows",

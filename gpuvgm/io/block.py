@@ -250,15 +250,21 @@ def _joined(parts: Sequence[Column]) -> Column:
     if len(parts) == 1:
         return parts[0]
     here = [part for part in parts if isinstance(part, DeviceColumn)]
-    if len(here) < len(parts):
-        together: Any = parts
+    if len(here) < len(parts) or not _share_words(here):
+        together: Any = [on_host(part) for part in parts]
         whole: Column = joined_arrays(together, parts[0].type)
         return whole
     xp = namespace_of(here[0].values)
     missing = None
     if any(part.missing is not None for part in here):
         missing = xp.concatenate([_mask(part) for part in here])
-    return DeviceColumn(xp.concatenate([part.values for part in here]), here[0].type, missing)
+    return DeviceColumn(xp.concatenate([part.values for part in here]), here[0].type, missing, here[0].dictionary)
+
+
+def _share_words(parts: Sequence[DeviceColumn]) -> bool:
+    """Whether places mean the same word in all parts."""
+    words = parts[0].dictionary
+    return words is None or all(part.dictionary is not None and words.equals(part.dictionary) for part in parts)
 
 
 def _mask(column: DeviceColumn) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, widened
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.files import FileSource, check_unchanged
@@ -33,7 +33,7 @@ class Held(Protocol):
         """Arrow type of every slice."""
 
     def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop): on the device for numbers, booleans, moments and durations, else on the host."""
+        """Rows [start, stop): on the device for numbers, booleans, times and cuDF's categories, else on the host."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,23 +62,35 @@ class HeldSeries:
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows [start, stop)."""
-        part = self.series.iloc[start:stop]
-        if not is_plain(self.type):
+        part, words = self.series.iloc[start:stop], None
+        if not is_plain(self.type) and not holds_words(self.type):
             return flat(part.to_arrow())
-        if pa.types.is_temporal(self.type):
+        missing = part.isna().values if part.null_count else None
+        if holds_words(self.type):
+            words = part.cat.categories.to_arrow()
+            part = part.cat.codes
+        elif pa.types.is_temporal(self.type):
             part = part.astype("int64")
-        missing = None
-        if part.null_count:
-            missing = part.isna().values
-            part = part.fillna(0)
-        return DeviceColumn(part.values, self.type, missing)
+        values = (part.fillna(0) if part.null_count else part).values
+        cuda = usable_cupy().cuda  # cuDF works on the null stream, which the caller's need not wait for
+        cuda.get_current_stream().wait_event(cuda.Stream.null.record())
+        return DeviceColumn(values, self.type, missing, words)
+
+
+def holds_words(type_: pa.DataType) -> bool:
+    """Whether cuDF holds the type as places in a dictionary of words."""
+    if not pa.types.is_dictionary(type_):
+        return False
+    coded: Any = type_
+    return bool(pa.types.is_string(coded.value_type) or pa.types.is_large_string(coded.value_type))
 
 
 def is_plain(type_: pa.DataType) -> bool:
     """Whether cuDF holds the type as one array of numbers that engines work on."""
     if pa.types.is_timestamp(type_):
         return type_.tz is None
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_duration(type_))
+    numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
+    return bool(numbers or pa.types.is_duration(type_))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,6 +227,38 @@ def device_array(name: str, value: Any) -> Array:
         raise InputError(f"{name} lies on a device but cannot be read there ({reason(problem)})") from problem
 
 
+def holds_device_rows(value: Any) -> bool:
+    """Whether an object is an array, a Series or a frame on a CUDA device."""
+    return _is_series(value) or _is_frame(value) or lies_on_device(value)
+
+
+def device_rows(name: str, value: Any) -> Array:
+    """Numbers on a device as one array of CuPy: an array as it is, columns of cuDF in float64, NaN where missing.
+
+    Raises
+    ------
+    InputError
+        For an array that cannot be taken, or a column that holds no numbers.
+    """
+    if _is_frame(value):
+        source = frame_source(value)
+        columns = [_numbers(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
+        return source.namespace.stack(columns, axis=1) if columns else source.namespace.zeros((source.rows, 0))
+    if _is_series(value):
+        series: Held = HeldSeries(value, value.iloc[:0].to_arrow().type)
+        return _numbers(name, str(value.name), series.slice(0, len(value)))
+    return device_array(name, value)
+
+
+def _numbers(name: str, label: str, column: Column) -> Array:
+    """A column in float64 on the device."""
+    if not isinstance(column, DeviceColumn) or pa.types.is_temporal(column.type):
+        raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')
+    xp = namespace_of(column.values)
+    values = widened(column.values)
+    return values if column.missing is None else xp.where(column.missing, np.float64(np.nan), values)
+
+
 def usable_cupy() -> Any:
     """CuPy, through which arrays of other libraries are read.
 
@@ -289,6 +333,11 @@ def _is_series(value: Any) -> bool:
     return loaded is not None and isinstance(value, getattr(loaded, "Series", ()))
 
 
+def _is_frame(value: Any) -> bool:
+    loaded = sys.modules.get("cudf")
+    return loaded is not None and isinstance(value, getattr(loaded, "DataFrame", ()))
+
+
 def matrix_source(matrix: Any) -> DeviceSource:
     """A source over a two-dimensional array on the device; columns are named "0", "1" and so on."""
     values = device_array("the matrix", matrix)
@@ -307,8 +356,7 @@ def device_source(source: Any) -> DeviceSource | None:
     """
     if _is_series(source):
         raise InputError("a Series is one column, not a table; pass series.to_frame() (with a name)")
-    loaded = sys.modules.get("cudf")
-    if loaded is not None and isinstance(source, getattr(loaded, "DataFrame", ())):
+    if _is_frame(source):
         return frame_source(source)
     if isinstance(source, Mapping):
         on_device = any(lies_on_device(value) for value in source.values())

@@ -330,6 +330,8 @@ def to_cudf(table: Table, like: DeviceSource) -> Any:
     """A cuDF DataFrame, with the source's index where the number of rows is the same."""
     import cudf
 
+    cuda = like.namespace.cuda  # cuDF works on the null stream, after what the caller's is still writing
+    cuda.Stream.null.wait_event(cuda.get_current_stream().record())
     frame = cudf.DataFrame({name: to_cudf_series(table.column(name)) for name in table.schema.names})
     if like.index is not None and len(like.index) == table.num_rows:
         frame.index = like.index

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, to_numpy
+from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import Engine, copied_to, get_engine, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
@@ -21,9 +21,9 @@ from gpuvgm.execution.worker_rows import WorkerRows
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
-from gpuvgm.mixture.rows import Moments, Rows, are_whole, in_order
+from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, in_order
 from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics, gaussian_statistics, statistics_of
-from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, values_of
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
 DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
@@ -183,7 +183,7 @@ def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats
 
 
 #: Numbers of some rows to the sums of each chunk of them, shape (chunks, width); then all added up, shape (width,).
-#: The function may go to the workers of a cluster.
+#: The function may go to the workers of a cluster, whose numbers may lie on a device.
 Scan = Callable[[Callable[[Floats], Floats], int], Floats]
 
 
@@ -269,10 +269,10 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
     return RowSums.over(scan, frame, accumulate)
 
 
-def _chunk_sums(numbers: Array, sums: Callable[[Floats], Floats], width: int) -> Floats:
-    """What a function of numbers gives for each chunk of a partition, shape (chunks, width)."""
-    there = to_numpy(numbers)
-    return np.concatenate([np.empty((0, width)), *(sums(there[part]) for part in Rows.of(there).parts())])
+def _chunk_sums(numbers: Array, sums: Callable[[Array], Array], width: int) -> Floats:
+    """What a function of numbers gives for each chunk of a partition where it lies, shape (chunks, width)."""
+    parts = Rows.of(numbers).parts(DEVICE_BLOCK_VALUES if is_on_device(numbers) else BLOCK_VALUES)
+    return np.concatenate([np.empty((0, width)), *(to_numpy(sums(numbers[part])) for part in parts)])
 
 
 def _e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
@@ -337,18 +337,18 @@ def moments_over(scan: Scan, frame: Frame) -> ColumnMoments:
     )
 
 
-def _sums(frame: Frame, centre: float, numbers: Floats) -> Floats:
-    """Count, and sums of the distance to a centre and of its square, of each chunk."""
-    y = frame.apply(numbers)
-    there = np.isfinite(y)
-    d = np.where(there, y - centre, 0.0)
-    return np.stack([np.sum(_chunks(part), axis=1) for part in (there.astype(np.float64), d, d * d)], axis=1)
+def _sums(frame: Frame, centre: float, numbers: Array) -> Array:
+    """Count, and sums of the distance to a centre and of its square, of each chunk, where the numbers lie."""
+    xp, y = namespace_of(numbers), frame.apply(numbers)
+    there = xp.isfinite(y)
+    d = xp.where(there, y - centre, 0.0)
+    return xp.stack([xp.sum(_chunks(part), axis=1) for part in (there.astype(np.float64), d, d * d)], axis=1)
 
 
-def _chunks(x: Floats) -> Floats:
+def _chunks(x: Array) -> Array:
     """Rows by chunks, the last one filled up with zeros."""
     chunks = -(-len(x) // CHUNK_ROWS)
-    full = np.zeros(chunks * CHUNK_ROWS)
+    full = namespace_of(x).zeros(chunks * CHUNK_ROWS)
     full[: len(x)] = x
     return full.reshape(chunks, CHUNK_ROWS)
 
@@ -399,9 +399,11 @@ def start_over(scan: Scan, frame: Frame, seeds: Seeds) -> ComponentStatistics:
     return ComponentStatistics(seeds.centres, counts, first, second, 0.0)
 
 
-def _starts(frame: Frame, seeds: Seeds, numbers: Floats) -> Floats:
-    """Counts and moments of the components, of each chunk."""
+def _starts(frame: Frame, seeds: Seeds, numbers: Array) -> Array:
+    """Counts and moments of the components, of each chunk, where the numbers lie."""
     y = frame.apply(numbers)
+    if is_on_device(y):
+        return _starts_on_device(y, seeds)
     chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
     sums = []
     for chunk in chunks:
@@ -409,6 +411,19 @@ def _starts(frame: Frame, seeds: Seeds, numbers: Floats) -> Floats:
         starts = hard_start(held, np.ones(len(held)), np.zeros(len(held)), seeds.nearest(held), seeds.centres)
         sums.append(np.concatenate((starts.counts, starts.first, starts.second)))
     return np.array(sums).reshape(-1, 3 * len(seeds.centres))
+
+
+def _starts_on_device(y: Array, seeds: Seeds) -> Array:
+    """The same one component after the other, in sums whose order is fixed."""
+    xp, ordered = namespace_of(y), np.unique(seeds.centres, return_index=True)
+    place = xp.searchsorted(xp.asarray(midpoints(ordered[0])), y, side="right")
+    counts, first, second = ([xp.zeros(-(-len(y) // CHUNK_ROWS))] * len(seeds.centres) for _ in range(3))
+    for position, (centre, k) in enumerate(zip(*map(np.ndarray.tolist, ordered), strict=True)):
+        here = xp.isfinite(y) & (place == position)
+        d = xp.where(here, y - centre, 0.0)
+        parts = (here.astype(np.float64), d, d * d)
+        counts[k], first[k], second[k] = (xp.sum(_chunks(part), axis=1) for part in parts)
+    return xp.stack([*counts, *first, *second], axis=1)
 
 
 # -- summaries of rows with weights or without

@@ -35,7 +35,7 @@ from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
 from gpuvgm.mixture.initialization import is_far_from_zero
 from gpuvgm.mixture.posterior import StickBreaking
 from gpuvgm.mixture.posterior_nd import FORMS, CovarianceType, GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.rows import Moments, Rows, host_floats, training_rows
+from gpuvgm.mixture.rows import Moments, Rows, host_floats, hosted, training_rows
 from gpuvgm.summary.grid import Floats
 
 # parameters that may not change between calls of partial_fit
@@ -225,8 +225,8 @@ class BayesianGaussianMixture(FittedMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows: an array, a frame, a list; a memory map or an array on disk, which is read block by block; an array of
-            another namespace, which stays on its device.
+            Rows: an array, a frame, a list; a memory map, an array on disk or a frame of Dask, which are read block by
+            block; an array of another namespace or a frame of cuDF, which stays on its device.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -247,7 +247,7 @@ class BayesianGaussianMixture(FittedMixture):
         rows = training_rows(self, X, sample_weight)
         _refuse_summary(self, rows.features)
         _refuse_few(self, rows)
-        with self._pool() as pool:
+        with self._pool(rows) as pool:
             problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
@@ -301,7 +301,7 @@ class BayesianGaussianMixture(FittedMixture):
             _refuse_few(self, rows)
         elif rows.total == 0:
             return self
-        with self._pool() as pool:
+        with self._pool(rows) as pool:
             if seen is None:
                 problem = replace(self._problem(rows, pool, moments_of(self._engine(rows), rows, pool)), warm=None)
                 seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
@@ -438,7 +438,7 @@ def _degrees_of_freedom(given: float | None, features: int) -> float:
 
 
 def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
-    features = len(of_rows)
+    features, given = len(of_rows), hosted("covariance_prior", given)
     if given is None:
         variances = np.diagonal(of_rows).copy()
         forms = {"diag": variances, "spherical": np.mean(variances)}
@@ -459,7 +459,7 @@ def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) ->
 def _given(values: Any, shape: tuple[int, ...], name: str) -> Floats:
     from sklearn.utils import check_array
 
-    array: Floats = check_array(values, dtype=[np.float64, np.float32], ensure_2d=False)
+    array: Floats = check_array(hosted(name, values), dtype=[np.float64, np.float32], ensure_2d=False)
     if array.shape != shape:
         raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
     return array

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.engines import Engine, choose_engine, get_engine
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.errors import InputError
+from gpuvgm.execution.dask_frames import map_frames
 from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sources import lazy_frame
 from gpuvgm.io import lies_on_device
 from gpuvgm.mixture.posterior import Dirichlet, StickBreaking
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
@@ -101,12 +105,24 @@ def draw(
     return np.vstack(drawn), np.repeat(np.arange(len(counts)), counts)
 
 
+def _of_partition(mixture: FittedMixture, function: Callable[[Array], Array], frame: Any, _: int) -> Any:
+    """A function of a partition's log densities, as a Series or a frame of the partition's library."""
+    if len(frame):
+        values = mixture._of_rows(frame, function)
+    else:
+        values = function(np.zeros((1, len(mixture.weights_))))[:0]
+    if values.ndim == 1:
+        return type(frame.iloc[:, 0])(values, index=frame.index)
+    return type(frame)(values, columns=[str(k) for k in range(values.shape[1])], index=frame.index)
+
+
 class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Methods and attributes of a fitted mixture; `BayesianGaussianMixture` adds parameters and fits."""
 
     engine: str
     executor: LocalExecutor | None
     random_state: Any
+    _seen: Any
 
     def predict(self, X: Any) -> Array:
         """Most probable component of each row.
@@ -119,7 +135,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         Returns
         -------
         array of shape (n_samples,)
-            Labels.
+            Labels; for a frame of Dask a lazy Series with its index.
         """
         return self._of_rows(X, labels)
 
@@ -134,7 +150,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         Returns
         -------
         array of shape (n_samples, n_components)
-            Probabilities.
+            Probabilities; for a frame of Dask a lazy frame with its index.
         """
         return self._of_rows(X, probabilities)
 
@@ -149,7 +165,7 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         Returns
         -------
         array of shape (n_samples,)
-            Log densities.
+            Log densities; for a frame of Dask a lazy Series with its index.
         """
         return self._of_rows(X, log_densities)
 
@@ -169,6 +185,8 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             In nats a row.
         """
         densities = self.score_samples(X)
+        if hasattr(densities, "compute"):
+            return float(densities.mean().compute())
         return float(namespace_of(densities).mean(densities))
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, Ints]:
@@ -223,8 +241,11 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def _of_rows(self, x: Any, function: Callable[[Array], Array]) -> Array:
         check_is_fitted(self)
+        frame = lazy_frame(x)
+        if frame is not None:
+            return map_frames(frame, partial(_of_partition, self._alone(), function), numbered=False)
         rows = read_rows(self, x, reset=False)
-        with self._pool() as pool:
+        with self._pool(rows) as pool:
             return of_rows(self._engine(rows), rows, self._posterior(), pool, function)
 
     def _engine(self, rows: Rows) -> Engine:
@@ -235,10 +256,17 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         name = choose_engine(self.engine, on_device=lies_on_device(rows.array))
         return get_engine("cuda" if name == "cuda" else "reference")
 
+    def _alone(self) -> FittedMixture:
+        """The mixture as it travels to workers: without the rows that `partial_fit` has seen."""
+        alone = copy(self)
+        alone._seen, alone.executor = None, LocalExecutor(1)
+        return alone
+
     @contextmanager
-    def _pool(self) -> Iterator[Executor | None]:
+    def _pool(self, rows: Rows) -> Iterator[Executor | None]:
+        """Threads for rows of the host; on a device the current stream and device are those of the caller's thread."""
         threads = (self.executor or LocalExecutor()).threads
-        if threads == 1:
+        if threads == 1 or not rows.on_host:
             yield None
             return
         with ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute") as pool:

@@ -5,18 +5,20 @@ Arrays of any namespace, memory maps, and arrays on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.io import device_array, lies_on_device
+from gpuvgm.execution.sources import frame_matrix, lazy_frame, values_of_series
+from gpuvgm.io import device_rows, holds_device_rows
 from gpuvgm.summary.grid import Floats
 
 T = TypeVar("T")
@@ -161,8 +163,16 @@ class Rows:
         for part in self.parts():
             inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
             if len(inside):
-                blocks.append(to_numpy(self.read(part))[inside - part.start])
+                blocks.append(self._picked(part, inside - part.start))
         return Rows.of(np.concatenate(blocks))
+
+    def _picked(self, part: slice, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows of a block on the host; no others leave a device."""
+        block = self.read(part)
+        if self.on_host:
+            return np.asarray(block[places])
+        xp = namespace_of(block)
+        return np.asarray(to_numpy(xp.take(block, xp.asarray(places), axis=0)))
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).
@@ -213,7 +223,7 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
         Keeps the number and the names of the features.
     x : array-like of shape (rows, D)
         A NumPy array, a frame or a list; a memory map, or anything with a shape whose slices NumPy can read; an
-        array of another namespace.
+        array of another namespace; a frame of cuDF or Dask.
     sample_weight : array-like of shape (rows,) or None
         How often each row counts.
     reset : bool
@@ -224,7 +234,7 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
     ValueError
         For rows or weights that cannot be fitted.
     """
-    weight = None if sample_weight is None else _checked_weight(sample_weight, x, alone=reset)
+    weight = None if sample_weight is None else _checked_weight(sample_weight, _count_rows(x), alone=reset)
     rows = read_rows(estimator, x, reset=reset)
     if weight is None or np.all(weight == 1):
         return rows
@@ -238,7 +248,11 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
     """Rows as they are given; `reset` for those of a fit."""
     from sklearn.utils.validation import validate_data
 
-    if _is_on_disk(x):
+    matrix = frame_matrix(x)
+    if matrix is not None:
+        _check_names(estimator, matrix.names, reset=reset)
+        x = matrix
+    if matrix is not None or _is_on_disk(x):
         _count_features(estimator, x, reset=reset)
         return Rows(x, None, lazy=True, whole=False)
     if _is_foreign(x):
@@ -259,12 +273,14 @@ def _is_on_disk(x: Any) -> bool:
 
 
 def _is_foreign(x: Any) -> bool:
-    named = hasattr(x, "__array_namespace__") or hasattr(x, "__cuda_array_interface__")
+    named = hasattr(x, "__array_namespace__") or hasattr(x, "__cuda_array_interface__") or holds_device_rows(x)
     return named and not isinstance(x, np.ndarray)
 
 
 def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
-    x = device_array("X", x) if lies_on_device(x) else x
+    if hasattr(x, "columns"):
+        _check_names(estimator, [str(name) for name in x.columns], reset=reset)
+    x = device_rows("X", x) if holds_device_rows(x) else x
     xp = namespace_of(x)
     if x.ndim != 2:
         raise InputError(f"Expected 2D array, got {x.ndim}D array instead: reshape it to (rows, features)")
@@ -276,6 +292,13 @@ def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
     return Rows(x, None, lazy=False, whole=False)
 
 
+def _check_names(estimator: Any, names: Sequence[str], *, reset: bool) -> None:
+    """Take the names of the features, or compare with them."""
+    from sklearn.utils.validation import _check_feature_names
+
+    _check_feature_names(estimator, pa.table({name: pa.nulls(0) for name in names}), reset=reset)
+
+
 def _count_features(estimator: Any, x: Any, *, reset: bool) -> None:
     from sklearn.utils.validation import _check_n_features
 
@@ -285,15 +308,22 @@ def _count_features(estimator: Any, x: Any, *, reset: bool) -> None:
     _check_n_features(estimator, x, reset=reset)
 
 
-def _checked_weight(sample_weight: Any, x: Any, *, alone: bool) -> Floats:
-    """Weights in float64: one a row, finite, none negative; more than one row in all where no others were seen."""
+def _count_rows(x: Any) -> int:
+    """Rows of what is yet to be read."""
+    from sklearn.utils.validation import _num_samples
+
+    frame = lazy_frame(x)
+    return int(_num_samples(x)) if frame is None else frame.rows
+
+
+def _checked_weight(sample_weight: Any, count: int, *, alone: bool) -> Floats:
+    """Weights on the host: one a row, finite, none negative; more than one row in all where no others were seen."""
     from sklearn.utils.validation import _check_sample_weight
 
-    if not alone and np.shape(sample_weight) == (x.shape[0] if hasattr(x, "shape") else len(x),):
-        given = np.asarray(sample_weight)
-        if not np.any(given):
-            return np.zeros(len(given))
-    weight: Floats = _check_sample_weight(sample_weight, x, dtype=np.float64)
+    given = hosted("sample_weight", values_of_series(sample_weight))
+    if not alone and np.shape(given) == (count,) and not np.any(np.asarray(given)):
+        return np.zeros(count)
+    weight: Floats = _check_sample_weight(given, np.broadcast_to(0.0, (count, 1)), dtype=np.float64)
     if np.any(weight < 0):
         raise InputError(f"sample_weight is negative at row {int(np.argmax(weight < 0))}: weights count rows")
     total = float(np.sum(weight))
@@ -303,6 +333,11 @@ def _checked_weight(sample_weight: Any, x: Any, *, alone: bool) -> Floats:
             "them up, for example by the number of rows over their sum"
         )
     return weight
+
+
+def hosted(name: str, values: Any) -> Any:
+    """What lies on a device as an array of the host; everything else as it is."""
+    return to_numpy(device_rows(name, values)) if holds_device_rows(values) else values
 
 
 def host_floats(values: Any) -> NDArray[np.float64]:

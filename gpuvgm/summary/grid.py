@@ -82,12 +82,14 @@ class Frame:
         return cls(scale, float(np.partition(ordinary, middle)[middle]) * scale)
 
     def apply(self, x: Floats) -> Floats:
-        """Coordinates of `x`."""
-        return np.asarray(x * self.scale - self.centre)
+        """Coordinates of `x`, where it lies."""
+        y: Floats = x * self.scale - self.centre
+        return y
 
     def invert(self, y: Floats) -> Floats:
-        """Values that have coordinates `y`."""
-        return np.asarray((y + self.centre) * (1 / self.scale))
+        """Values that have coordinates `y`, where these lie."""
+        x: Floats = (y + self.centre) * (1 / self.scale)
+        return x
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.errors import InputError
+from gpuvgm.io import device_array, lies_on_device
 from gpuvgm.summary.grid import Floats, Ints
 
 
@@ -217,10 +219,11 @@ class Conditions:
         RowIndex
             Rows by the cell that they hold, for each column.
         """
-        cells, rows = [], np.asarray(matrix)
+        rows = device_array("the matrix", matrix) if lies_on_device(matrix) else np.asarray(matrix)
+        cells, xp = [], namespace_of(rows)
         for start, stop in self.matrix_spans.values():
             block = rows[:, start:stop]
-            cells.append(np.where(np.any(block != 0, axis=1), np.argmax(block, axis=1), stop - start))
+            cells.append(to_numpy(xp.where(xp.any(block != 0, axis=1), xp.argmax(block, axis=1), stop - start)))
         return RowIndex.of(cells, [column.width for column in self._columns])
 
 

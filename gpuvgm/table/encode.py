@@ -16,7 +16,7 @@ from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.unseen import UnseenRows
-from gpuvgm.engines import Engine, get_engine, runs_on_device
+from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
 from gpuvgm.errors import InputError, naming
 from gpuvgm.io import Block, DeviceTable, Source, device_array, joined, lies_on_device, restore
 from gpuvgm.io.source import check_request
@@ -284,6 +284,23 @@ class OnehotLayout:
         """Room for so many rows."""
         room: Floats = self._namespace.empty((rows, len(self.schema)), dtype=self._dtype)
         return room
+
+    def whole(self, rows: int) -> Floats:
+        """Room for all rows of a table.
+
+        Raises
+        ------
+        InputError
+            Where a device could not hold them even if it were empty.
+        """
+        most = None if self._namespace is np else device_memory(self._engine)
+        size = rows * len(self.schema) * np.dtype(self._dtype).itemsize
+        if most is not None and size > most:
+            raise InputError(
+                f"the onehot matrix of {rows} rows and {len(self.schema)} columns takes {size} bytes, and the device "
+                f'has {most}: take it in batches (iter_batches), write it to files (out=), or use layout="compact"'
+            )
+        return self.empty(rows)
 
     def part(self, encoded: Encoded, whole: Floats | None = None) -> Floats:
         """A block as a matrix, or as rows of the whole one."""

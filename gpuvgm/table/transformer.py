@@ -524,7 +524,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """
         blocks = run.blocks(table, self._fitted().names, len(coding.schema))
         form = replace(coding, engine=run.here.engine).form(table)
-        whole = run.shared(form.empty, table.rows) if isinstance(form, OnehotLayout) else None
+        whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
         found: list[Any] = []
         unseen = UnseenCounts()
 

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.arrays import DeviceColumn, beside, column_of, narrowed, on_host, widened
+from gpuvgm.arrays import DeviceColumn, beside, column_of, narrowed, on_host, to_numpy, widened
 from gpuvgm.columns.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
 from gpuvgm.columns.continuous import within_bounds
 from gpuvgm.errors import InputError
-from tests.frames.device_arrays import OnDevice, up
+from tests.device.module import is_strict, up
 
+pytestmark = pytest.mark.usefixtures("strict_cupy")
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 MOMENTS = [pa.timestamp("s"), pa.timestamp("ns"), pa.duration("ms"), pa.date32(), pa.time64("us")]
 
@@ -58,7 +59,7 @@ def test_numbers_and_values_are_those_of_the_host(array: pa.Array) -> None:
         bases.append(replace(codec, base=int(base)))
     for one in bases:
         expected, found = one.encode(array), one.encode(given)
-        assert isinstance(found, OnDevice)
+        assert is_strict(found)
         np.testing.assert_array_equal(found.get().astype(np.float64), expected)
         steps = np.concatenate([expected, [-1e300, 1e300, 0.5, 1.5, np.nan]]) if one.name != "float" else expected
         there, here = one.decode(steps), one.decode(up(steps))
@@ -122,7 +123,7 @@ def test_arrays_beside_others() -> None:
     here, there = np.arange(3), up(np.arange(3))
     assert beside(here, here) is here
     assert beside(there, there) is there
-    assert isinstance(beside(here, there), OnDevice)
+    assert is_strict(beside(here, there))
     assert type(beside(there, here)) is np.ndarray
     assert isinstance(column_of(here, pa.int64(), None), pa.Array)
     assert isinstance(column_of(there, pa.int64(), None), DeviceColumn)
@@ -147,7 +148,7 @@ def test_differences_that_no_integer_holds(name: str, place: Any) -> None:
     array = integers(name).drop_null()
     codec = codec_for("x", array.type, pa.chunked_array([array]), CodecRules())
     for base in codec.limits:
-        numbers = np.asarray(replace(codec, base=int(base)).encode(place(array)))
+        numbers = to_numpy(replace(codec, base=int(base)).encode(place(array)))
         np.testing.assert_allclose(numbers, [float(value - base) for value in array.to_pylist()], rtol=4e-16)
 
 
@@ -157,7 +158,7 @@ def test_subnormal_numbers_are_no_zeros() -> None:
     for value in (0.0, 1e-45, 2.5):
         value = float(np.float32(value))
         found = codec.equals(resident(pa.array(values)), value)
-        assert list(np.asarray(found)) == list(codec.equals(pa.array(values), value)), value
+        assert list(to_numpy(found)) == list(codec.equals(pa.array(values), value)), value
 
 
 def test_floats_widen_and_narrow_exactly() -> None:

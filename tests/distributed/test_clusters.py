@@ -148,7 +148,9 @@ def dask_cuda(monkeypatch):
     return seen
 
 
-def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cuda):
+def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cuda, monkeypatch):
+    find = util.find_spec
+    monkeypatch.setattr(clusters.util, "find_spec", lambda name: name == "distributed_ucxx" or find(name))
     assert gpuvgm.cluster(protocol="ucx", device_memory_limit="20GB") == "a cluster"
     assert dask_cuda == {
         "rmm_pool_size": 0.9,
@@ -157,6 +159,14 @@ def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cu
         "protocol": "ucx",
         "device_memory_limit": "20GB",
     }
+
+
+def test_ucx_is_not_installed(dask_cuda):
+    with pytest.raises(
+        EnvironmentProblem, match=r'protocol="ucx" needs distributed-ucxx.*pip install distributed-ucxx-'
+    ):
+        gpuvgm.cluster(protocol="ucx")
+    assert not dask_cuda
 
 
 def test_workers_with_gpus_can_be_counted_and_their_pool_chosen(dask_cuda):

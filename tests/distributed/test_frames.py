@@ -287,3 +287,16 @@ def test_identifiers_and_text_of_a_lazy_frame() -> None:
     assert back["key"].tolist() == frame["key"].tolist()
     assert back["name"].tolist() == [str(row) for row in range(rows)]
     assert back["day"].tolist() == frame["day"].tolist()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_estimator_reads_frames_that_a_cluster_computes(client):
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": random.normal(size=ROWS), "b": random.normal(3, 2, ROWS)})
+    given = {"n_components": 2, "max_iter": 5, "random_state": 0, "init_params": rows.to_numpy()[:2]}
+    one = gpuvgm.BayesianGaussianMixture(**given).fit(rows)
+    lazy = split(rows, 5)
+    many = gpuvgm.BayesianGaussianMixture(**given).fit(lazy)
+    np.testing.assert_allclose(many.means_, one.means_, rtol=1e-9)
+    assert many.predict(lazy).compute().tolist() == one.predict(rows).tolist()
+    assert many.score(lazy) == pytest.approx(one.score(rows))

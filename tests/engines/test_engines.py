@@ -16,6 +16,7 @@ from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
+from tests.kernels.emulated import needs_compiler
 from tests.maths.test_grid import grid_of
 from tests.maths.test_summary import same
 from tests.shapes import SHAPES, shape
@@ -48,9 +49,11 @@ def encode(engine: Engine, x: np.ndarray, table: DrawTable, draw: Draw, dtype: s
     return scalar, cells
 
 
+@needs_compiler
+@pytest.mark.usefixtures("strict_cupy")
 def test_contract_has_the_same_arguments_everywhere() -> None:
     members = {name for name in vars(Engine) if not name.startswith("_") and callable(getattr(Engine, name))}
-    for name in ["reference", *native_names(), "cuda-emulated"]:
+    for name in ["reference", *native_names(), "cuda-strict"]:
         engine = make_engine(name)
         public = {n for n in dir(engine) if not n.startswith("_") and callable(getattr(engine, n))}
         assert public == members

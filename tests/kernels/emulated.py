@@ -111,13 +111,14 @@ class EmulatedDevice:
     out_of_memory: tuple[type[BaseException], ...] = (OutOfMemory,)
 
     is_forked: bool = False
+    total_memory: int = 1 << 40
 
     def __post_init__(self) -> None:
         self._busy = RLock()
         self._lanes = tuple(EmulatedLane(self.memory, self.uploads, self.xp) for _ in range(2))
 
     @contextmanager
-    def lanes(self) -> Iterator[tuple[EmulatedLane, EmulatedLane]]:
+    def lanes(self, *, here: bool = False) -> Iterator[tuple[EmulatedLane, EmulatedLane]]:
         with self._busy:
             yield self._lanes
 

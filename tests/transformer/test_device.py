@@ -16,7 +16,8 @@ from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import InputError
 from gpuvgm.execution import sampling
 from tests.conftest import needs_gpu
-from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_fake_cudf
+from tests.device.frames import DataFrame, use_strict_cudf
+from tests.device.module import is_strict, up
 from tests.kernels.emulated import needs_compiler
 
 pytestmark = needs_compiler
@@ -58,13 +59,15 @@ COLUMNS = {
 
 
 @pytest.fixture(name="device")
-def _device(emulated_device: Any) -> Any:
-    """The emulated device, for tests that look into it."""
-    return emulated_device
+def _device(strict_cupy: Any) -> Any:
+    """The strict device, for tests that look into it."""
+    gpuvgm.engines.get_engine("cuda")  # it starts with a row
+    strict_cupy.hardware.uploads.clear()
+    return strict_cupy.hardware
 
 
 class Place:
-    """Where arrays are put: on the emulated device, or on a GPU."""
+    """Where arrays are put: on the strict device, or on a GPU."""
 
     def __init__(self, namespace: Any, launches: list[Any]) -> None:
         self.kind, self._up, self.launches = namespace.ndarray, namespace.asarray, launches
@@ -76,14 +79,15 @@ class Place:
         return {name: self._up(values) for name, values in columns.items()}
 
 
-@pytest.fixture(name="place", params=["emulated", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
+@pytest.fixture(name="place", params=["strict", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
 def _place(request: pytest.FixtureRequest) -> Any:
     """Every device in turn."""
     if request.param == "gpu":
         import cupy
 
         return Place(cupy, [])
-    return Place(NAMESPACE, request.getfixturevalue("emulated_device").launches)
+    cupy = request.getfixturevalue("strict_cupy")
+    return Place(cupy, cupy.hardware.launches)
 
 
 def fitted(source: Any, **settings: Any) -> TableTransformer:
@@ -118,7 +122,7 @@ def _baseline() -> TableTransformer:
 def test_fit_of_a_dict_of_arrays(place: Any, baseline: TableTransformer, engine: str) -> None:
     found = fitted(place.resident(arrays()), engine=engine)
     assert columns_of(found) == columns_of(baseline)
-    if place.kind is OnDevice:
+    if hasattr(place.kind, "strict"):
         assert bool(place.launches) == (engine != "native")
 
 
@@ -186,33 +190,57 @@ def test_an_engine_of_the_host_gives_back_arrays_of_the_device(place: Any, basel
 
 
 def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the sample of the fit, and small results, are copied."""
+    """Only the sample of the fit, occupied cells and small results are copied."""
     monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
     monkeypatch.setattr(sampling, "RUN_ROWS", 16)
-    plain, to_arrow = OnDevice.get, DeviceColumn.to_arrow
-
-    def get(self: OnDevice) -> np.ndarray:
-        assert self.size <= 16, "an array of rows was copied to the host"
-        return plain(self)
+    to_arrow = DeviceColumn.to_arrow
 
     def checked(self: DeviceColumn) -> Any:
-        assert len(self) <= 16 or not isinstance(self.values, OnDevice), "a column was copied to the host"
+        assert len(self) <= 16 or not is_strict(self.values), "a column was copied to the host"
         return to_arrow(self)
 
-    monkeypatch.setattr(OnDevice, "get", get)
     monkeypatch.setattr(DeviceColumn, "to_arrow", checked)
     names = ["amount", "gaps", "single", "large", "wide", "range"]
     columns = {name: COLUMNS[name] for name in names if name in COLUMNS}
     given = {name: values for name, values in resident(arrays()).items() if name in names}
     here = TableTransformer(columns, engine="cuda", **SETTINGS).fit(given)
-    encoded = here.transform(given)
-    here.inverse_transform(encoded, return_valid=True)
-    here.inverse_transform(here.transform(given, layout="onehot"))
+    with device.ledger.stage("rows") as rows:
+        encoded = here.transform(given)
+        here.inverse_transform(encoded, return_valid=True)
+        here.inverse_transform(here.transform(given, layout="onehot"))
+    assert rows.kernels and rows.bytes_down < 2 * ROWS  # of 48 bytes a row
     assert not device.uploads
     with pytest.raises(AssertionError, match="copied to the host"):
         TableTransformer({"logs": {"kind": "continuous", "log": True}}, engine="cuda", **SETTINGS).fit(
             {"logs": up(arrays()["logs"])}
         )
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "exact"])
+@pytest.mark.parametrize("place", ["host", "device"])
+@pytest.mark.parametrize("where", ["another device", "a stream of its own"])
+@pytest.mark.covering(1)
+def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, place: str, algorithm: str) -> None:
+    """Threads begin on the first device and its null stream, and neither is where the caller's rows are."""
+    cuda, expected = strict_cupy.cuda, fitted(arrays(), engine="native", algorithm=algorithm)
+    gpuvgm.engines.get_engine("cuda")  # on the first device
+    with cuda.Device(1) if where == "another device" else cuda.Stream(non_blocking=True):
+        given = resident(arrays()) if place == "device" else arrays()
+        found = fitted(given, engine="cuda", algorithm=algorithm)
+        for name, column in expected.columns_.items():
+            if hasattr(column, "means"):
+                np.testing.assert_allclose(found.columns_[name].means, column.means, rtol=1e-9)
+        encoded = clone_on(expected, "cuda").transform(given)
+        assert_same(encoded, expected.transform(arrays()))
+        matrix = clone_on(expected, "cuda").transform(given, layout="onehot")
+        np.testing.assert_array_equal(host(matrix), expected.transform(arrays(), layout="onehot"))
+        assert_same(
+            clone_on(expected, "cuda").inverse_transform(encoded),
+            expected.inverse_transform(expected.transform(arrays())),
+        )
+        list(found.iter_batches(given, 1000))
+        found.evaluate(given)
+        found.partial_fit(given)
 
 
 def test_a_matrix(place: Any) -> None:
@@ -317,6 +345,27 @@ def test_memory_that_runs_out(place: Any, baseline: TableTransformer, monkeypatc
     assert "memory ran out: going on with blocks of 4500 rows" in caplog.text
 
 
+def test_a_matrix_that_the_device_can_never_hold(device: Any, baseline: TableTransformer) -> None:
+    here, given = clone_on(baseline, "cuda"), resident(arrays())
+    width = len(here.get_feature_names_out(layout="onehot"))
+    launches, memory = len(device.launches), device.memory
+    device.memory = 4 * ROWS * width - 1
+    with pytest.raises(InputError, match=f"matrix of {ROWS} rows and {width} columns takes {4 * ROWS * width} bytes"):
+        here.transform(given, layout="onehot")
+    assert len(device.launches) == launches, "nothing is begun"
+    device.memory = memory
+    batches = list(here.iter_batches(given, 1000))
+    assert sum(map(len, batches)) == ROWS
+
+
+def test_conditions_are_indexed_on_the_device(place: Any, baseline: TableTransformer) -> None:
+    matrix = baseline.transform(arrays(), layout="onehot")
+    conditions = gpuvgm.Conditions(baseline, ["truth", "gaps"])
+    found, expected = conditions.index(place.up(matrix)), conditions.index(matrix)
+    for one, other in zip((*found.rows, *found.starts), (*expected.rows, *expected.starts), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_set_output_and_files(place: Any, baseline: TableTransformer, tmp_path: Any) -> None:
     here, given = clone_on(baseline, "cuda"), place.resident(arrays())
     table = clone_on(here, "cuda").set_output(transform="pyarrow").transform(given)
@@ -333,6 +382,8 @@ def frame() -> pd.DataFrame:
     nullable[::9] = pd.NA
     moments = pd.Series(np.datetime64("2024-01-01", "ns") + random.integers(0, 10**15, ROWS).astype("m8[ns]"))
     moments[3::8] = pd.NaT
+    doubt = pd.array(random.random(ROWS) < 0.5, dtype="boolean")
+    doubt[::5] = pd.NA
     return pd.DataFrame(
         {
             "nullable": nullable,
@@ -342,6 +393,10 @@ def frame() -> pd.DataFrame:
             "price": pd.array(random.normal(5, 2, ROWS), dtype="Float64"),
             "single": random.normal(5, 2, ROWS).astype(np.float32),
             "word": random.choice(["a", "b", "c"], ROWS),
+            "kind": pd.Categorical(random.choice(["x", "yy", "z"], ROWS), categories=["z", "unused", "yy", "x"]),
+            "shared": pd.Categorical(random.choice(["p", "q", None], ROWS)),
+            "truth": random.random(ROWS) < 0.3,
+            "doubt": doubt,
             "whole": random.integers(0, 50_000, ROWS),
         }
     ).set_index(np.arange(ROWS) * 2)
@@ -349,11 +404,11 @@ def frame() -> pd.DataFrame:
 
 @pytest.mark.parametrize("engine", ["cuda", "native"])
 def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
-    cudf = use_fake_cudf(monkeypatch)
+    cudf = use_strict_cudf(monkeypatch)
     rows = frame()
     table = pa.Table.from_pandas(rows, preserve_index=False)
     expected = TableTransformer({"whole": "pass"}, **SETTINGS).fit(table)
-    given = FakeFrame.from_pandas(rows)
+    given = DataFrame.from_pandas(rows)
     found = TableTransformer({"whole": "pass"}, engine=engine, **SETTINGS).fit(given)
     assert columns_of(found) == columns_of(expected)
     encoded, encoded_there = found.transform(given), expected.transform(table)
@@ -366,8 +421,34 @@ def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.M
     assert_frames(back, expected.inverse_transform(encoded_there))
 
 
+def test_categories_and_booleans_are_encoded_on_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of words only the dictionary comes to the host, of other categories the values that occur."""
+    use_strict_cudf(monkeypatch)
+    rows = frame()[["kind", "shared", "truth", "doubt"]]
+    rows["few"] = np.arange(ROWS) % 5
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    columns = {"kind": "categorical", "shared": "categorical", "few": "categorical"}
+    expected = TableTransformer(columns, **SETTINGS).fit(table)
+    here = clone_on(expected, "cuda")
+    given = DataFrame.from_pandas(rows)
+    with device.ledger.stage("encode") as encode:
+        found = here.transform(given)
+    assert encode.bytes_down < ROWS
+    assert_frames(found, expected.transform(table))
+    with device.ledger.stage("encode") as encode:
+        matrix = here.transform(given, layout="onehot")
+    assert encode.bytes_down < 2 * ROWS
+    np.testing.assert_array_equal(host(matrix), expected.transform(table, layout="onehot"))
+    rows["kind"] = rows["kind"].cat.rename_categories({"x": "new"})
+    with pytest.raises(InputError, match='column "kind".*new.*no category') as there:
+        expected.transform(pa.Table.from_pandas(rows, preserve_index=False))
+    with pytest.raises(InputError) as found_there:
+        here.transform(DataFrame.from_pandas(rows))
+    assert str(found_there.value).partition("(first")[0] == str(there.value).partition("(first")[0]
+
+
 def assert_frames(found: Any, expected: pa.Table) -> None:
-    assert found.columns == expected.column_names
+    assert list(found.columns) == expected.column_names
     for name in found.columns:
         here, there = found[name].to_arrow(), expected[name].combine_chunks()
         here = pa.concat_arrays(here.chunks) if isinstance(here, pa.ChunkedArray) else here
@@ -379,7 +460,7 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
     table = pa.Table.from_pandas(frame(), preserve_index=False)
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
     expected = TableTransformer(**SETTINGS).fit(tmp_path / "rows.parquet")
-    use_fake_cudf(monkeypatch)
+    use_strict_cudf(monkeypatch)
     found = TableTransformer(engine="cuda", **SETTINGS).fit(tmp_path / "rows.parquet")
     assert columns_of(found) == columns_of(expected)
     assert sum(device.uploads) == 2 * ROWS  # what Arrow reads: the moments with a time zone, and the durations
@@ -424,7 +505,7 @@ def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("modal", [2**60 + 7, 2**60])
-@pytest.mark.usefixtures("emulated_device")
+@pytest.mark.usefixtures("strict_cupy")
 def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int) -> None:
     values = 2**60 + np.random.default_rng(0).integers(0, 50, 3000)
     declared = {"i": {"kind": "mixed", "modal": [modal]}}
@@ -435,7 +516,7 @@ def test_whole_numbers_beside_modal_values_keep_their_digits(modal: int) -> None
 
 
 @needs_compiler
-@pytest.mark.usefixtures("emulated_device")
+@pytest.mark.usefixtures("strict_cupy")
 def test_scalars_and_modes_may_lie_apart() -> None:
     values = np.random.default_rng(0).normal(size=3000)
     transformer = TableTransformer({"f": "continuous"}, engine="cuda").fit({"f": up(values)})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, cached_property
 from queue import LifoQueue
+from threading import Lock
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -52,6 +53,10 @@ class Device(Protocol):
     def multiprocessors(self) -> int:
         """Number of multiprocessors."""
 
+    @property
+    def total_memory(self) -> int:
+        """Bytes of memory that the device has in all."""
+
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program for i = 0 ... size - 1."""
 
@@ -68,8 +73,12 @@ class Device(Protocol):
     def is_forked(self) -> bool:
         """Whether this process was forked from the one that the device belongs to, and so cannot use it."""
 
-    def lanes(self) -> AbstractContextManager[tuple[Lane, Lane]]:
-        """Two lanes for a while: as one computes, the other copies. Who comes when none is left waits."""
+    def lanes(self, *, here: bool = False) -> AbstractContextManager[tuple[Lane, Lane]]:
+        """Two lanes for a while: as one computes, the other copies. Who comes when none is left waits.
+
+        What they begin comes after the work of the caller's stream: its arrays are complete, and its memory is free.
+        They belong to the engine's device, or to the one that is current `here`.
+        """
 
     def release_memory(self) -> None:
         """Give back memory that is kept for later."""
@@ -104,14 +113,18 @@ class CupyDevice:
         self.number = int(self.cuda.Device().id)
         self.out_of_memory: tuple[type[BaseException], ...] = (self.cuda.memory.OutOfMemoryError, MemoryError)
         self._process = os.getpid()
-        self._free: LifoQueue[tuple[Lane, Lane] | None] = LifoQueue()
-        for _ in range(LANE_PAIRS):
-            self._free.put(None)  # made when they are needed
+        self._free: dict[int, LifoQueue[tuple[CupyLane, CupyLane] | None]] = {}  # by device
+        self._lock = Lock()
 
     @cached_property
     def multiprocessors(self) -> int:
         """Number of multiprocessors."""
         return int(self.cuda.Device(self.number).attributes["MultiProcessorCount"])
+
+    @property
+    def total_memory(self) -> int:
+        """Bytes of memory that the current device has in all."""
+        return int(self.cuda.Device().mem_info[1])
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program; see `Device.run_rows`."""
@@ -139,14 +152,28 @@ class CupyDevice:
         return os.getpid() != self._process
 
     @contextmanager
-    def lanes(self) -> Iterator[tuple[Lane, Lane]]:
-        """Two lanes for a while, one pair of `LANE_PAIRS`."""
-        pair = self._free.get()
+    def lanes(self, *, here: bool = False) -> Iterator[tuple[Lane, Lane]]:
+        """Two lanes for a while, one pair of the device's `LANE_PAIRS`."""
+        number = int(self.cuda.Device().id) if here else self.number
+        free = self._lanes_of(number)
+        pair = free.get()
         try:
-            pair = pair or (CupyLane(self.xp, self.number), CupyLane(self.xp, self.number))
+            pair = pair or (CupyLane(self.xp, number), CupyLane(self.xp, number))
+            with self.cuda.Device(number):
+                callers = self.cuda.get_current_stream().record()
+            for lane in pair:
+                lane.begin_after(callers)
             yield pair
         finally:
-            self._free.put(pair)
+            free.put(pair)
+
+    def _lanes_of(self, number: int) -> LifoQueue[tuple[CupyLane, CupyLane] | None]:
+        with self._lock:
+            if number not in self._free:
+                self._free[number] = LifoQueue()
+                for _ in range(LANE_PAIRS):
+                    self._free[number].put(None)  # made when they are needed
+            return self._free[number]
 
     def release_memory(self) -> None:
         """Give back what CuPy's pool keeps; pools of others keep theirs."""
@@ -217,7 +244,11 @@ class CupyLane:
 
     def follow(self, other: CupyLane) -> None:
         """Start what comes after what the other lane was given before."""
-        self._stream.wait_event(other._stream.record())
+        self.begin_after(other._stream.record())
+
+    def begin_after(self, event: Any) -> None:
+        """Start what comes after an event of another stream."""
+        self._stream.wait_event(event)
 
     def wait(self) -> None:
         """Wait, and hand out what has arrived."""

@@ -75,7 +75,7 @@ def in_pieces(
 
 
 def uploaded(device: Device, array: NDArray[Any]) -> Any | None:
-    """Copy of an array on the device, made in pieces; None where there is no room for it.
+    """Copy of an array on the device that is current here, made in pieces; None where there is no room for it.
 
     Parameters
     ----------
@@ -90,7 +90,8 @@ def uploaded(device: Device, array: NDArray[Any]) -> Any | None:
         def work(lane: Lane, piece: slice) -> None:
             whole[piece] = lane.upload(array[piece])
 
-        in_pieces(device, len(array), work)
+        with device.lanes(here=True) as lanes:
+            in_pieces(device, len(array), work, lanes=lanes)
     except device.out_of_memory:
         device.release_memory()
         _LOG.warning("the device has no room for %d bytes of rows: the host works on them", array.nbytes)

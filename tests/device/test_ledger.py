@@ -1,0 +1,71 @@
+"""What fits and transforms cost on the device, counted: kernels, waits and bytes over the bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuvgm
+from gpuvgm import BayesianGaussianMixture
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.mixture.rows import SEED_ROWS
+from tests.device.module import up
+from tests.kernels.emulated import needs_compiler
+
+pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+ROWS = 20_000
+
+
+@pytest.fixture(name="x")
+def _x(strict_cupy: Any) -> Any:
+    gpuvgm.engines.get_engine("cuda")  # it starts with a row
+    random = np.random.default_rng(0)
+    return up(np.concatenate((random.normal(0, 1, ROWS // 2), random.normal(8, 0.5, ROWS // 2))))
+
+
+def exact(x: Any, iterations: int) -> None:
+    centres = np.array([[-1.0], [0.5], [8.0]])
+    given: dict[str, Any] = {"tol": 0.0, "algorithm": "exact", "init_params": centres, "max_iter": iterations}
+    BayesianGaussianMixture(n_components=3, random_state=0, **given).fit(x[:, None])
+
+
+def test_an_iteration_of_exact_em_is_two_kernels_and_one_wait(strict_cupy: Any, x: Any) -> None:
+    """Parameters go down, sums of the components come up, and nothing else: whatever the rows."""
+    ledger = strict_cupy.hardware.ledger
+    with ledger.stage("10") as ten:
+        exact(x, 10)
+    with ledger.stage("30") as thirty:
+        exact(x, 30)
+    assert thirty.kernels - ten.kernels == 20 * 2
+    assert thirty.synchronisations - ten.synchronisations == 20
+    assert thirty.bytes_down - ten.bytes_down == 20 * 8 * (3 * 3 + 1)
+    assert thirty.bytes_up - ten.bytes_up <= 20 * 8 * (3 * 3 + 3 * 3 + 1)
+
+
+@pytest.mark.parametrize("features", [1, 2])
+def test_only_a_sample_of_the_rows_comes_to_the_host(strict_cupy: Any, features: int) -> None:
+    x = up(np.random.default_rng(0).normal(size=(600_000, features)))
+    centres = np.arange(2.0 * features).reshape(2, features)
+    mixture = BayesianGaussianMixture(n_components=2, max_iter=2, algorithm="exact", init_params=centres)
+    with strict_cupy.hardware.ledger.stage("fit") as fit:
+        mixture.fit(x)
+    assert fit.bytes_down < 8 * features * (SEED_ROWS + 3 * CHUNK_ROWS) < x.nbytes / 3
+
+
+def test_rows_that_lie_there_are_not_uploaded(strict_cupy: Any, x: Any) -> None:
+    ledger = strict_cupy.hardware.ledger
+    with ledger.stage("fit"):
+        model = gpuvgm.TableTransformer({"x": "continuous"}, effort="research", max_iter=20).fit({"x": x})
+    with ledger.stage("transform"):
+        encoded = model.transform({"x": x})
+    with ledger.stage("inverse"):
+        model.inverse_transform(encoded)
+    for stage in ("transform", "inverse"):
+        entry = ledger.stages[stage]
+        assert entry.bytes_up < 4096 and entry.bytes_down < 64, entry
+        assert sum(entry.names.values()) == entry.kernels == 1, entry
+    fit = ledger.stages["fit"]
+    assert fit.names["gpuvgm_summarise_f8"] == 1
+    assert not any(name.startswith("gpuvgm_e_step") for name in fit.names), "EM runs over cells, on the host"
