@@ -13,7 +13,8 @@ from hypothesis import settings
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from tests import covering
-from tests.kernels.emulated import EmulatedDevice, needs_compiler
+from tests.kernels.building import needs_compiler
+from tests.kernels.emulated import EmulatedDevice
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -10,7 +10,8 @@ from tests.conftest import needs_gpu
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_same_parameters
 from tests.frames.device_arrays import up
-from tests.kernels.emulated import EmulatedDevice, needs_compiler
+from tests.kernels.building import needs_compiler
+from tests.kernels.emulated import EmulatedDevice
 
 
 def column(rows: int = 20_000) -> np.ndarray:

@@ -17,7 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import sampling
 from tests.conftest import needs_gpu
 from tests.frames.device_arrays import NAMESPACE, FakeFrame, OnDevice, up, use_fake_cudf
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 pytestmark = needs_compiler
 ROWS = 9_000
