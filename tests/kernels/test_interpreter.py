@@ -291,7 +291,33 @@ def integers(dtype: str) -> dict[str, Formula]:
         found["__funnelshift_l(a, b, 9)"] = words(lambda p, q: (q << 32 | p) << 9 >> 32, dtype)
         found["__funnelshift_r(a, b, 9)"] = words(lambda p, q: (q << 32 | p) >> 9, dtype)
         found["__byte_perm(a, b, 0x3715)"] = words(permuted, dtype)
+    name, letter = dtype[0].replace("i", "s") + str(bits), "r" if bits == 32 else "l"
+    for at, count in ((0, 8), (3, bits - 4), (bits - 5, 9), (bits + 3, 4), (7, 0)):
+        field = f"bfe.{name} %0, %1, {at}, {count};"
+        found[assembly(field, letter)] = words(
+            lambda p, q, at=at, n=count: extracted(p, at, n, bits, name[0] == "s"), dtype
+        )
+        field = f"bfi.b{bits} %0, %1, %2, {at}, {count};"
+        found[assembly(field, letter)] = words(lambda p, q, at=at, n=count: inserted(p, q, at, n, bits), dtype)
     return found
+
+
+def assembly(instruction: str, letter: str) -> str:
+    """An expression of one instruction with a result and the operands a and b."""
+    operands = f'"={letter}"(d) : "{letter}"(a), "{letter}"(b)'
+    return f'[=] {{ auto d = a; asm("{instruction}" : {operands}); return d; }}()'
+
+
+def extracted(a: int, at: int, count: int, bits: int, signed: bool) -> int:
+    """Bit by bit as the manual has it."""
+    sign = a >> min(at + count - 1, bits - 1) & 1 if signed and count else 0
+    found = [a >> at + i & 1 if i < count and at + i < bits else sign for i in range(bits)]
+    return sum(bit << i for i, bit in enumerate(found))
+
+
+def inserted(a: int, b: int, at: int, count: int, bits: int) -> int:
+    mask = ((1 << count) - 1 << at) & (1 << bits) - 1
+    return b & ~mask | a << at & mask
 
 
 def quotient(a: int, b: int) -> int:
@@ -323,6 +349,8 @@ def operands(dtype: str) -> tuple[np.ndarray, np.ndarray]:
         return np.concatenate((a, random[0])).astype(dtype), np.concatenate((b, random[1])).astype(dtype)
     a, b = (g.integers(0, 2**64, count, dtype="u8").astype(dtype) for _ in range(2))
     b[::7] >>= b.dtype.type(8 * b.dtype.itemsize - 5)  # small ones and zeros
+    lowest = np.iinfo(dtype).min
+    a[:4], b[:4] = [lowest, lowest, lowest + 1, 7], [-1 if lowest else 1, 1, 2, lowest]
     return a, b
 
 

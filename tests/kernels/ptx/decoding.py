@@ -92,7 +92,7 @@ class _Decoder:
                 kernel.constants = kernel.constants.ljust(start, b"\0") + bytes(values).ljust(size, b"\0")
 
     def body(self, text: str) -> None:
-        self.registers |= set(re.findall(r"\.reg\s+\.\w+\s+(%\w+)\s*;", text))
+        self.registers |= set(re.findall(r"\.reg\s+\.\w+\s+(%?\w+)\s*;", text))
         line = "an unknown line"
         for raw in text.splitlines():
             here = raw.partition("//")[0].strip()

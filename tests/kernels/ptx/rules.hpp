@@ -41,6 +41,18 @@ template <class To, class From> To whole(Thread& thread, From a) {
     return (To)std::trunc(std::min(std::max((double)a, low), high));
 }
 
+// The lowest number over -1 is itself, since the result has no room for one more bit.
+template <class T> T quotient(Thread& thread, T a, T b) {
+    if (b == 0) {
+        thread.fail(DIVISION_BY_ZERO);
+        return 0;
+    }
+    return b == (T)-1 && std::numeric_limits<T>::is_signed ? (T)(0 - (uint64_t)a) : (T)(a / b);
+}
+template <class T> T remainder(Thread& thread, T a, T b) {
+    return (T)((uint64_t)a - (uint64_t)quotient(thread, a, b) * (uint64_t)b);
+}
+
 uint64_t inserted(uint64_t a, uint64_t into, uint32_t at, uint32_t count, uint32_t width) {
     if (at >= width || count == 0) {
         return into;
@@ -48,6 +60,19 @@ uint64_t inserted(uint64_t a, uint64_t into, uint32_t at, uint32_t count, uint32
     count = std::min(count, width - at);
     const uint64_t mask = (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << at;
     return (into & ~mask) | ((a << at) & mask);
+}
+
+// A field of bits, extended by its highest one that the number has if it is signed.
+template <class T> T extracted(T a, uint32_t at, uint32_t count) {
+    const uint32_t width = 8 * sizeof(T), end = std::min(at + count, width);
+    if (count == 0) {
+        return 0;
+    }
+    if (at >= width) {
+        return a < 0 ? (T)-1 : 0;
+    }
+    const uint32_t unused = width - (end - at);
+    return (T)((T)((uint64_t)a << (width - end)) >> unused);
 }
 
 uint32_t permuted(uint32_t a, uint32_t b, uint32_t selector) {
@@ -170,8 +195,8 @@ struct Rule {
     COMPARISONS("s" #n, A.s##n, B.s##n)                                                              \
     COMPARISONS("u" #n, A.u##n, B.u##n)
 #define QUOTIENTS(type)                                                                              \
-    RULE("div." #type, if (B.type == 0) { thread.fail(DIVISION_BY_ZERO); } else { D.type = A.type / B.type; }) \
-    RULE("rem." #type, if (B.type == 0) { thread.fail(DIVISION_BY_ZERO); } else { D.type = A.type % B.type; })
+    RULE("div." #type, D.type = quotient(thread, A.type, B.type))                                    \
+    RULE("rem." #type, D.type = remainder(thread, A.type, B.type))
 
 const Rule RULES[] = {
     // clang-format off
@@ -194,6 +219,10 @@ const Rule RULES[] = {
     RULE("mul.hi.u32", D.u32 = (uint32_t)((uint64_t)A.u32 * B.u32 >> 32))
     RULE("mul.hi.s64", D.s64 = (int64_t)((__int128)A.s64 * B.s64 >> 64))
     RULE("mul.hi.u64", D.u64 = (uint64_t)((unsigned __int128)A.u64 * B.u64 >> 64))
+    RULE("bfe.u32", D.u32 = extracted(A.u32, B.u32 & 255, C.u32 & 255))
+    RULE("bfe.s32", D.s32 = extracted(A.s32, B.u32 & 255, C.u32 & 255))
+    RULE("bfe.u64", D.u64 = extracted(A.u64, B.u32 & 255, C.u32 & 255))
+    RULE("bfe.s64", D.s64 = extracted(A.s64, B.u32 & 255, C.u32 & 255))
     RULE("bfi.b32", D.u32 = (uint32_t)inserted(A.u32, B.u32, C.u32 & 255, E.u32 & 255, 32))
     RULE("bfi.b64", D.u64 = inserted(A.u64, B.u64, C.u32 & 255, E.u32 & 255, 64))
     RULE("prmt.b32", D.u32 = permuted(A.u32, B.u32, C.u32))
