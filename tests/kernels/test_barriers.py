@@ -10,6 +10,7 @@ import pytest
 
 from gpuvgm.engines.cuda import e_step, summary
 from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.kernels import source
 from tests.engines.test_engines import mixture
 from tests.kernels.compiled import PROGRAMS
 from tests.kernels.emulated import Resident
@@ -81,6 +82,8 @@ def test_every_barrier_is_missed(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     run(PROGRAMS[name])
     assert kernel.executed.sum() > before and kernel.barriers()
     for barrier in kernel.barriers():
+        file, _, line = kernel.lines[barrier].partition(":")
+        assert source(file).splitlines()[int(line) - 1].strip() == "__syncthreads();"
         monkeypatch.setitem(DEVICE.changed, name, kernel.without(barrier))
         with pytest.raises(KernelFault, match=rf"{name}: (race|read of shared memory)"):
             run(PROGRAMS[name])
