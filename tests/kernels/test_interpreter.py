@@ -174,6 +174,8 @@ def test_every_kind_of_fault_is_tried() -> None:
 def test_unknown_instructions_are_refused() -> None:
     with pytest.raises(UnknownInstruction, match=r"shfl\.sync"):
         kernel_of("y[t] = __shfl_down_sync(0xffffffff, t, 1);")
+    with pytest.raises(UnknownInstruction, match=r"add\.f64"):
+        kernel_of("atomicAdd(y, 1.0);")
     with pytest.raises(UnknownInstruction, match="%laneid"):
         kernel_of('unsigned lane; asm("mov.u32 %0, %%laneid;" : "=r"(lane)); u[t] = lane;')
 

@@ -185,6 +185,8 @@ class _Decoder:
             registers, address = operands if kind == "ld" else reversed(operands)
             row["rule"] = rules()[kind]
         else:
+            if flags[-1].startswith("f") or each < 4:
+                raise UnknownInstruction(name)
             registers, address, *others = operands if kind == "atom" else ["", *operands]
             row |= {"rule": rules()["atom"], "atomic": ATOMICS[next(flag for flag in flags if flag in ATOMICS)]}
             row |= dict(zip("bc", map(self._place, others), strict=False))

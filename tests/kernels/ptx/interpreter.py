@@ -16,7 +16,7 @@ from tests.kernels.building import build, fused_flags
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
 MOST_FAULTS = 64  # of a launch that are told
-LONGEST = 10**11  # instructions of a launch that is not taken for endless
+LONGEST = 10**10  # instructions of a launch that is not taken for endless
 
 INSTRUCTION = np.dtype(
     [
@@ -52,9 +52,7 @@ class Launch(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_uint32) for name in ("blocks", "threads", "registers")),
         *((name, ctypes.c_int32) for name in ("tid", "ntid", "ctaid", "nctaid")),
-        *((f"{name}_bytes", ctypes.c_uint32) for name in ("shared",)),
-        ("shared_grain", ctypes.c_uint32),
-        *((f"{name}_bytes", ctypes.c_uint32) for name in ("parameter", "constant")),
+        *((name, ctypes.c_uint32) for name in ("shared_bytes", "shared_grain", "parameter_bytes", "constant_bytes")),
         *((name, ctypes.c_uint32) for name in ("order", "turn", "seed")),
         ("approximation", ctypes.c_int32),
         ("longest", ctypes.c_uint64),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from benchmarks.kernels import compile as compiling
-from gpuvgm.engines.cuda.programs import OPTIONS, Program, pasted
+from gpuvgm.engines.cuda import programs
+from gpuvgm.engines.cuda.programs import OPTIONS, Program
 from tests.kernels.building import COMPILER, kept
 from tests.kernels.ptx.decoding import decode
 from tests.kernels.ptx.interpreter import Kernel
@@ -35,7 +36,7 @@ class Origins:
 
     @classmethod
     def of(cls, text: str, sources: Sequence[str]) -> Origins:
-        found = sorted((text.index(pasted(name)), name) for name in sources)
+        found = sorted((text.index(programs.pasted(name)), name) for name in sources)
         return cls(tuple(name for _, name in found), tuple(text.count("\n", 0, at) + 1 for at, _ in found))
 
     def named(self, line: str) -> str:
