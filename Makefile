@@ -1,5 +1,7 @@
 # make demo       the main job on real data          make test        the whole suite
 # make test-quick all tests but the exhaustive ones; .ci/run runs these and more, .ci/full everything (CONTRIBUTING.md)
+# make test-device  kernels as PTX, executed on the host with every access checked: two architectures, three orders of
+#                 threads, and a list of what no test reached; needs no GPU
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
 # make fuzz       files, bodies and runs that are spoilt, for MINUTES=30; FUZZ_ARGS="--only csv", "--only csv --case 7"
 # make lint       every static check                 make format      apply the formatters
@@ -29,6 +31,8 @@ SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfil
 STAMP := $(VENV)/.gpuvgm
 CPLUSPLUS := $(wildcard gpuvgm/engines/kernels/*.cuh gpuvgm/engines/kernels/*/*.cpp gpuvgm/engines/kernels/*/*.hpp gpuvgm/engines/kernels/*/*.cuh)
 
+FORMATTED := $(CPLUSPLUS) $(wildcard tests/*/*.hpp tests/*/*.cpp tests/*/*/*.hpp tests/*/*/*.cpp)
+
 # Where there is a compiler, a failed build is an error; without one the NumPy engine is installed alone.
 COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) c++ g++ clang++,$(shell command -v $(name) 2>/dev/null)))
 GPUVGM_REQUIRE_NATIVE ?= $(if $(COMPILER),1,0)
@@ -36,8 +40,9 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-quick test-faults fuzz test-gpu test-integrations test-one-integration peers measure-peers
-.PHONY: notebooks notebooks-update run-notebooks lint format benchmarks install install-dev clean distclean
+.PHONY: help demo docs test test-quick test-device test-faults fuzz test-gpu test-integrations test-one-integration
+.PHONY: peers measure-peers notebooks notebooks-update run-notebooks lint format benchmarks install install-dev
+.PHONY: clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -53,6 +58,15 @@ test: $(STAMP)-test
 
 test-quick: $(STAMP)-test
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not exhaustive" --hypothesis-profile=quick $(PYTEST_ARGS)
+
+# NVRTC holds one compiler for architectures before Blackwell, and one from there on.
+test-device: $(STAMP)-test
+	rm -rf build/ptx
+	set -e; for architecture in 75 120; do for schedule in forwards backwards shuffled; do \
+	    echo "compute_$$architecture, threads $$schedule"; \
+	    PTX_ARCHITECTURE=$$architecture PTX_SCHEDULE=$$schedule PTX_COVERAGE=build/ptx \
+	    $(PYTEST) $(SIDE_BY_SIDE) -m ptx tests/kernels $(PYTEST_ARGS); done; done
+	$(BIN)/python -m tests.kernels.ptx.coverage build/ptx
 
 test-faults: $(STAMP)-test
 	$(PYTEST) $(SIDE_BY_SIDE) tests/faults tests/recovery tests/storage $(PYTEST_ARGS)
@@ -91,14 +105,14 @@ lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(if $(CPLUSPLUS),$(BIN)/clang-format --dry-run -Werror $(CPLUSPLUS))
+	$(if $(FORMATTED),$(BIN)/clang-format --dry-run -Werror $(FORMATTED))
 	$(BIN)/codespell
 	$(BIN)/validate-pyproject pyproject.toml
 
 format: $(STAMP)-dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(if $(CPLUSPLUS),$(BIN)/clang-format -i $(CPLUSPLUS))
+	$(if $(FORMATTED),$(BIN)/clang-format -i $(FORMATTED))
 
 benchmarks: $(STAMP)-test
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks $$name; done

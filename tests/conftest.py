@@ -15,7 +15,7 @@ from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from tests import covering
 from tests.device.module import forget_engines, use_strict_device
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

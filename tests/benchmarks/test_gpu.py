@@ -14,7 +14,8 @@ from benchmarks.gpu import BUS, COPY, HostClock
 from benchmarks.machine import describe_machine
 from benchmarks.output import append_lines, show
 from gpuvgm.engines import cuda_problem
-from tests.kernels.emulated import EmulatedDevice, needs_compiler
+from tests.kernels.building import needs_compiler
+from tests.kernels.emulated import EmulatedDevice
 
 ROWS = 10_000
 

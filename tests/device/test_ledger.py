@@ -12,7 +12,7 @@ from gpuvgm import BayesianGaussianMixture
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.mixture.rows import SEED_ROWS
 from tests.device.module import up
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 ROWS = 20_000

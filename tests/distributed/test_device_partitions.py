@@ -12,7 +12,7 @@ import pytest
 import gpuvgm
 from tests.device.frames import DataFrame, dask_frame, use_strict_cudf
 from tests.device.module import up
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")

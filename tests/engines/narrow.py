@@ -15,7 +15,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.tables import Draw, DrawTable, NarrowTable
-from tests.kernels.emulated import COMPILER
+from tests.kernels.building import COMPILER
 from tests.shapes import shape
 
 ROWS = 6_000

@@ -16,7 +16,7 @@ from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 from tests.maths.test_grid import grid_of
 from tests.maths.test_summary import same
 from tests.shapes import SHAPES, shape

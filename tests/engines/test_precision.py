@@ -15,7 +15,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
 from tests.engines.narrow import DeviceRows, bits, column_of, encode, rows_of, tables_of
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 from tests.shapes import SHAPES, shape
 
 REFERENCE = ReferenceEngine()

@@ -13,7 +13,7 @@ from tests.device.hardware import Hardware
 from tests.device.module import up
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_same_parameters
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 
 def column(rows: int = 20_000) -> np.ndarray:

@@ -16,7 +16,7 @@ from tests.device.frames import DataFrame, Series, dask_frame, use_strict_cudf
 from tests.device.module import is_strict, up
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_same_parameters
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 dask = pytest.importorskip("dask")
 dd = pytest.importorskip("dask.dataframe")

@@ -4,38 +4,44 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
-import pytest
 
 from gpuvgm.engines.cuda.programs import C_TYPES, Parameter, Program
+from tests.kernels.building import build, fused_flags
 
 HERE = Path(__file__).parent
-COMPILER = os.environ.get("CXX") or next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
 FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-w")
-
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler to run kernels on the host with")
 
 
 class Resident(np.ndarray):
     """An array that stands for one on the device: NumPy takes it, but the engine can tell it from the host's."""
+
+    #: All that there are, because kernels may find the addresses of arrays in tables.
+    living: ClassVar[WeakValueDictionary[int, Resident]] = WeakValueDictionary()
+
+    def __array_finalize__(self, _source: np.ndarray | None) -> None:
+        self.living[id(self)] = self
 
 
 class ResidentNamespace:
     """NumPy with `Resident` arrays: what CuPy is to the engine."""
 
     ndarray = Resident
+
+    def empty(self, *arguments: Any, **options: Any) -> Any:
+        """Memory as an allocator leaves it."""
+        array = np.empty(*arguments, **options)
+        array.reshape(-1).view(np.uint8)[:] = 0xA5
+        return array.view(Resident)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
@@ -190,21 +196,6 @@ def library(program: Program, flushes: bool) -> ctypes.CDLL:
 
 @cache
 def _library(program: Program, flushes: bool) -> ctypes.CDLL:
-    assert COMPILER is not None
-    text = host_text(program, flushes)
-    fused = ["-mfma"] if "fma" in Path("/proc/cpuinfo").read_text().split() else []
-    key = hashlib.sha256(" ".join([text, *FLAGS, *fused, (HERE / "emulation.hpp").read_text()]).encode()).hexdigest()[
-        :20
-    ]
-    folder = Path(tempfile.gettempdir()) / f"gpuvgm-emulated-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    built = folder / f"{program.name}-{key}.so"
-    if not built.exists():
-        source = folder / f"{program.name}-{key}-{os.getpid()}.cpp"
-        source.write_text(text)
-        unfinished = source.with_suffix(".so")
-        command = [COMPILER, *FLAGS, *fused, f"-I{HERE}", str(source), "-o", str(unfinished)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        unfinished.replace(built)
-    return ctypes.CDLL(str(built))
+    text, flags = host_text(program, flushes), [*FLAGS, *fused_flags()]
+    key = hashlib.sha256(" ".join([text, *flags, (HERE / "emulation.hpp").read_text()]).encode()).hexdigest()[:20]
+    return ctypes.CDLL(str(build(f"{program.name}-{key}", text, [*flags, f"-I{HERE}"])))

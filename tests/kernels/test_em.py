@@ -16,49 +16,52 @@ from gpuvgm.mixture.cell_em import fit_plainly
 from gpuvgm.mixture.em import Stopping
 from tests.conftest import make_engine, native_names
 from tests.engines.test_em import PRIORS, column, points, run, starts
-from tests.kernels.emulated import EmulatedDevice, needs_compiler
+from tests.kernels.building import needs_compiler
+from tests.kernels.emulated import EmulatedDevice
 
 pytestmark = [needs_compiler, pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")]
 
 
-def engines() -> tuple[Engine, CudaEngine]:
+def engines(device: EmulatedDevice) -> tuple[Engine, CudaEngine]:
     """The native engine, and the device's beside it."""
     native = make_engine(native_names()[0])
-    return native, CudaEngine(native, EmulatedDevice())
+    return native, CudaEngine(native, device)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("name", ["cents", "two close spikes", "constant"])
-def test_ascents_have_the_bits_of_the_native_engine(name: str, prior: str) -> None:
+def test_ascents_have_the_bits_of_the_native_engine(device: EmulatedDevice, name: str, prior: str) -> None:
     cells, of_column = column(name, 4_000)
     own = replace(of_column, **PRIORS[prior])
-    native, device = engines()
+    native, cuda = engines(device)
     for there in (cells, points(cells)):
         begin = [starts(there)[0], *starts(there, 3)[:1], *starts(there, 1)[:1]]
-        assert run(device, there, own, begin) == run(native, there, own, begin)
-    assert {name for name, _ in device.device.launches} == {"gpuvgm_em"}  # type: ignore[attr-defined]
+        assert run(cuda, there, own, begin) == run(native, there, own, begin)
+    assert {name for name, _ in device.launches} == {"gpuvgm_em"}
 
 
 @pytest.mark.parametrize("iterations", [1, 33])
-def test_plain_em_has_the_bits_of_the_native_engine(iterations: int) -> None:
+def test_plain_em_has_the_bits_of_the_native_engine(device: EmulatedDevice, iterations: int) -> None:
     cells, prior = column("cents", 4_000)
     start = prior.update(starts(cells)[0])
-    fits = [fit_plainly(engine, cells, prior, start, Stopping(iterations, 0.0), 20) for engine in engines()]
+    fits = [fit_plainly(engine, cells, prior, start, Stopping(iterations, 0.0), 20) for engine in engines(device)]
     assert fits[0].fit.bounds == fits[1].fit.bounds
     assert fits[0].iterations == fits[1].iterations == min(iterations, 20)
     for one, other in ((fits[0].fit.posterior, fits[1].fit.posterior), (fits[0].earlier, fits[1].earlier)):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
-    ended = [fit_plainly(engine, cells, prior, start, Stopping(10**12, 1e-1 * cells.rows)).fit for engine in engines()]
+    ended = [
+        fit_plainly(engine, cells, prior, start, Stopping(10**12, 1e-1 * cells.rows)).fit for engine in engines(device)
+    ]
     assert ended[0].converged and ended[0].bounds == ended[1].bounds
 
 
-def test_empty_components_are_the_same() -> None:
+def test_empty_components_are_the_same(device: EmulatedDevice) -> None:
     """With `sound`, components of negative counts are empty."""
     cells, prior = column("two close spikes", 4_000)
     wide = replace(cells, scatter=cells.scatter + 9 * cells.weight)
     (start,) = starts(cells)[:1]
     found = []
-    for engine in engines():
+    for engine in engines(device):
         loops: Any = engine.em(wide, prior.table(), sound=True)
         ascent = loops.ascent([start.reference, start.counts, start.first, start.second])
         loops.run([ascent], 30, 0.0)
@@ -67,23 +70,23 @@ def test_empty_components_are_the_same() -> None:
     assert found[0] == found[1]
 
 
-def test_mixtures_of_many_components_are_left_to_the_host() -> None:
+def test_mixtures_of_many_components_are_left_to_the_host(device: EmulatedDevice) -> None:
     cells, prior = column("cents", 4_000)
-    native, device = engines()
+    native, cuda = engines(device)
     begin = [starts(cells, MOST_COMPONENTS + 1)[0], starts(cells, 2)[0]]
-    assert run(device, cells, prior, begin) == run(native, cells, prior, begin)
-    launches = device.device.launches  # type: ignore[attr-defined]
+    assert run(cuda, cells, prior, begin) == run(native, cells, prior, begin)
+    launches = device.launches
     assert len(launches) == 3 and all(blocks == 1 for _, blocks in launches)
 
 
-def test_batches_of_several_threads_are_one_launch() -> None:
+def test_batches_of_several_threads_are_one_launch(device: EmulatedDevice) -> None:
     cells, prior = column("cents", 2_000)
-    native, device = engines()
+    native, cuda = engines(device)
     alone = run(native, cells, prior, starts(cells, 3)[:1])
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: run(device, cells, prior, starts(cells, 3)[:1]), range(8)))
+        found = list(pool.map(lambda _: run(cuda, cells, prior, starts(cells, 3)[:1]), range(8)))
     assert found == [alone] * 8
-    launches = device.device.launches  # type: ignore[attr-defined]
+    launches = device.launches
     assert len(launches) < 3 * 8 and sum(blocks for _, blocks in launches) == 3 * 8
 
 

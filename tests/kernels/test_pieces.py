@@ -15,7 +15,8 @@ from gpuvgm.engines.cuda.pieces import in_pieces, uploaded
 from gpuvgm.engines.tables import Draw, InverseTable
 from gpuvgm.summary.grid import Frame
 from tests.engines.test_engines import draw_table, encode
-from tests.kernels.emulated import EmulatedDevice, OutOfMemory, Resident, needs_compiler
+from tests.kernels.building import needs_compiler
+from tests.kernels.emulated import EmulatedDevice, OutOfMemory, Resident
 from tests.maths.test_grid import grid_of
 from tests.maths.test_summary import same
 
@@ -54,8 +55,7 @@ def test_no_rows_are_no_work() -> None:
 
 @pytest.mark.usefixtures("short_pieces")
 @pytest.mark.parametrize("first_row", [0, 3])
-def test_pieces_change_nothing(first_row: int) -> None:
-    device = EmulatedDevice()
+def test_pieces_change_nothing(device: EmulatedDevice, first_row: int) -> None:
     engine, x, table = CudaEngine(ORACLE, device), rows(5001), draw_table()
     uniforms = np.random.default_rng(0).uniform(size=len(x))
     for draw in (Draw(5, 6, first_row), Draw(uniforms=uniforms), Draw(most_probable=True)):
@@ -67,8 +67,8 @@ def test_pieces_change_nothing(first_row: int) -> None:
 
 
 @pytest.mark.usefixtures("short_pieces")
-def test_the_first_unknown_cell_of_all_pieces_is_named() -> None:
-    engine, table = CudaEngine(ORACLE, EmulatedDevice()), InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0)
+def test_the_first_unknown_cell_of_all_pieces_is_named(device: EmulatedDevice) -> None:
+    engine, table = CudaEngine(ORACLE, device), InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0)
     cell = np.zeros(2000, np.uint8)
     assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000)) == -1
     cell[[700, 1900]] = 3
@@ -165,8 +165,8 @@ def test_matrices_of_the_host_stay_there() -> None:
     assert not device.launches
 
 
-def test_cells_of_the_host_run_on_the_host_engine() -> None:
-    device, x, table = EmulatedDevice(), np.nan_to_num(rows(5000)), draw_table().mixture
+def test_cells_of_the_host_run_on_the_host_engine(device: EmulatedDevice) -> None:
+    x, table = np.nan_to_num(rows(5000)), draw_table().mixture
     weight, scatter = np.ones(5000), np.full(5000, 1e-3)
     on_host = CudaEngine(ORACLE, device).e_step(x, weight, scatter, table)
     np.testing.assert_array_equal(on_host, ORACLE.e_step(x, weight, scatter, table))
@@ -176,8 +176,8 @@ def test_cells_of_the_host_run_on_the_host_engine() -> None:
     assert device.launches
 
 
-def test_hardware_exponentials_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    device, table = EmulatedDevice(), draw_table().mixture
+def test_hardware_exponentials_are_asked_for(device: EmulatedDevice) -> None:
+    table = draw_table().mixture
     x = np.nan_to_num(rows(5000)).astype(np.float32).view(Resident)
     exact, quick = CudaEngine(ORACLE, device), CudaEngine(ORACLE, device, hardware_exponentials=True)
     sums = [device.to_host(engine.e_step(x, None, None, table)) for engine in (exact, quick)]

@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gpuvgm.config import Precision
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import rows
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
 from gpuvgm.summary.grid import Frame
 from tests.engines.test_engines import draw_table
-from tests.kernels.emulated import EmulatedDevice, Resident, needs_compiler
+from tests.kernels.building import needs_compiler
+from tests.kernels.emulated import EmulatedDevice, Resident
+from tests.kernels.executed import ExecutedDevice
 
 pytestmark = needs_compiler
 ORACLE = get_engine("auto")
@@ -30,59 +33,80 @@ def numbers(count: int, dtype: str = "float64") -> np.ndarray:
     return x
 
 
-def transformed(x: np.ndarray, table, draw: Draw, scalar: str = "float32", cell: str = "uint8", flushes: bool = False):  # type: ignore[no-untyped-def]
-    out = resident(np.full(len(x), 9, scalar)), resident(np.full(len(x), 99, cell))
-    rows.transform(EmulatedDevice(flushes=flushes), resident(x), table, draw, out)
-    return out
+def shifted(array: np.ndarray, elements: int) -> np.ndarray:
+    """The array on the device, so many elements after a place that any access may begin at."""
+    place = np.zeros(len(array) + elements, array.dtype)[elements:]
+    place[:] = array
+    return resident(place)
 
 
-def expected(x: np.ndarray, table, draw: Draw, scalar: str = "float32", cell: str = "uint8"):  # type: ignore[no-untyped-def]
-    out = np.full(len(x), 9, scalar), np.full(len(x), 99, cell)
+def transformed(device: EmulatedDevice, x: np.ndarray, table, draw: Draw, types=("float32", "uint8"), shift: int = 0):  # type: ignore[no-untyped-def]
+    scalar, cell = shifted(np.full(len(x), 9, types[0]), shift), shifted(np.full(len(x), 99, types[1]), shift)
+    rows.transform(device, shifted(x, shift), table, draw, (scalar, cell))
+    return scalar, cell
+
+
+def expected(x: np.ndarray, table, draw: Draw, types=("float32", "uint8")):  # type: ignore[no-untyped-def]
+    out = np.full(len(x), 9, types[0]), np.full(len(x), 99, types[1])
     ORACLE.transform(x.astype(np.float64), table, draw, *out)
     return out
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("components", [1, 2, 10, 16, 17, 37])
-def test_transform(size: int, components: int) -> None:
-    x, table = numbers(size), draw_table(min(7, components), components)
-    uniforms = np.random.default_rng(5).uniform(size=size)
-    draws = [Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=resident(uniforms)), Draw(most_probable=True)]
-    for draw in draws:
-        for found, wanted in zip(transformed(x, table, draw), expected(x, table, draw), strict=True):
-            np.testing.assert_array_equal(found, wanted)
+def test_transform(device: EmulatedDevice, size: int, components: int) -> None:
+    check_transform(device, numbers(size), draw_table(min(7, components), components))
+
+
+def check_transform(device: EmulatedDevice, x: np.ndarray, table: DrawTable, types=("float32", "uint8")) -> None:  # type: ignore[no-untyped-def]
+    """Every way to draw, with rows that begin and end anywhere, and one mode alone."""
+    given = resident(np.random.default_rng(5).uniform(size=len(x)))
+    draws = [Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=given), Draw(uniforms=given, first_row=1)]
+    cases = [(table, draw) for draw in [*draws, Draw(most_probable=True), Draw(7, 9, 2, most_probable=True)]]
+    for of, draw in [*cases, (replace(table, widths=table.widths[:1], cells=table.cells[:1]), Draw(7, 9))]:
+        wanted = expected(x, of, draw, types)
+        for shift in (0, 1):
+            for one, other in zip(transformed(device, x, of, draw, types, shift), wanted, strict=True):
+                assert one.dtype == other.dtype
+                np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("x", ["float32", "float64"])
 @pytest.mark.parametrize("scalar", ["float32", "float64"])
 @pytest.mark.parametrize("cell", ["uint8", "uint16"])
-def test_transform_types(x: str, scalar: str, cell: str) -> None:
-    values, table = numbers(1000, x), draw_table(limit=np.inf, floor=0.0)
-    found, wanted = (work(values, table, Draw(1, 2), scalar, cell) for work in (transformed, expected))
-    for one, other in zip(found, wanted, strict=True):
-        assert one.dtype == other.dtype
-        np.testing.assert_array_equal(one, other)
+def test_transform_types(device: EmulatedDevice, x: str, scalar: str, cell: str) -> None:
+    check_transform(device, numbers(1003, x), draw_table(limit=np.inf, floor=0.0), (scalar, cell))
 
 
 @pytest.mark.parametrize("first_row", [0, 1, 2, 3, 2**33 + 1, 2**63 - 5000])
 @pytest.mark.parametrize("offset", [0, 1, 2, 3])
-def test_rows_anywhere_in_memory_and_in_the_source(first_row: int, offset: int) -> None:
+def test_rows_anywhere_in_memory_and_in_the_source(device: EmulatedDevice, first_row: int, offset: int) -> None:
     x, table = numbers(1031)[offset:], draw_table()
     draw = Draw(3, 11, first_row)
-    for found, wanted in zip(transformed(x, table, draw), expected(x, table, draw), strict=True):
+    for found, wanted in zip(transformed(device, x, table, draw), expected(x, table, draw), strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("components", [1, 2, 10, 16, 17])
 @pytest.mark.parametrize("x", ["float32", "float64"])
-def test_the_law_of_float32(size: int, components: int, x: str) -> None:
-    values, table = numbers(size, x), replace(draw_table(min(7, components), components), precision="float32")
-    uniforms = np.random.default_rng(5).uniform(size=size)
-    for draw in (Draw(7, 2**63 + 5, 1001), Draw(uniforms=resident(uniforms)), Draw(most_probable=True)):
-        found, wanted = transformed(values, table, draw), expected(values, table, draw)
-        for one, other in zip(found, wanted, strict=True):
-            np.testing.assert_array_equal(one, other)
+def test_the_law_of_float32(device: EmulatedDevice, size: int, components: int, x: str) -> None:
+    table = draw_table(min(7, components), components)
+    check_transform(device, numbers(size, x), replace(table, precision="float32"))
+
+
+@pytest.mark.ptx
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("x", ["float32", "float64"])
+def test_programs_for_arrays_of_more_than_32_bits(precision: Precision, x: str) -> None:
+    device, table = ExecutedDevice(wide=True), replace(draw_table(), precision=precision)
+    check_transform(device, numbers(1030, x), table)
+    scalar, cell = transformed(device, numbers(1030, x), table, Draw(7, 9))
+    inverse = InverseTable(Frame(0.5, 3.25), np.arange(8.0), np.ones(8), 1.0)
+    found, wanted = np.zeros(1030).view(Resident), np.zeros(1030)
+    rows.inverse_transform(device, scalar, cell, inverse, found)
+    ORACLE.inverse_transform(scalar, cell, inverse, wanted)
+    np.testing.assert_array_equal(found, wanted)
 
 
 def at_scale(scale: float) -> DrawTable:
@@ -103,9 +127,11 @@ def values_at(scale: float, dtype: str) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", [2.0**-140, 2.0**-60, 1.0, 2.0**80])
 @pytest.mark.parametrize("x", ["float32", "float64"])
-def test_the_law_of_float32_at_every_scale(scale: float, x: str) -> None:
+def test_the_law_of_float32_at_every_scale(device: EmulatedDevice, scale: float, x: str) -> None:
     values, table = values_at(scale, x), at_scale(scale)
-    for found, wanted in zip(transformed(values, table, Draw(3, 4)), expected(values, table, Draw(3, 4)), strict=True):
+    for found, wanted in zip(
+        transformed(device, values, table, Draw(3, 4)), expected(values, table, Draw(3, 4)), strict=True
+    ):
         np.testing.assert_array_equal(found, wanted)
 
 
@@ -115,14 +141,14 @@ def test_the_law_of_float32_at_every_scale(scale: float, x: str) -> None:
 def test_flushing_subnormal_numbers_changes_nothing_in_float32(scale: float, x: str) -> None:
     values, table = values_at(scale, x), at_scale(scale)
     for draw in (Draw(3, 4), Draw(most_probable=True)):
-        flushed = transformed(values, table, draw, flushes=True)
+        flushed = transformed(EmulatedDevice(flushes=True), values, table, draw)
         for found, wanted in zip(flushed, expected(values, table, draw), strict=True):
             np.testing.assert_array_equal(found, wanted)
 
 
-def test_values_that_are_not_finite_get_the_missing_cell() -> None:
+def test_values_that_are_not_finite_get_the_missing_cell(device: EmulatedDevice) -> None:
     x, table = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0]), draw_table()
-    scalar, cell = transformed(x, table, Draw(1, 1))
+    scalar, cell = transformed(device, x, table, Draw(1, 1))
     assert list(cell[:3]) == [table.missing_cell] * 3 and not np.any(scalar[:3])
     np.testing.assert_array_equal(np.asarray(scalar), expected(x, table, Draw(1, 1))[0])
 
@@ -130,32 +156,39 @@ def test_values_that_are_not_finite_get_the_missing_cell() -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scalar", ["float32", "float64"])
 @pytest.mark.parametrize("cell", ["uint8", "uint16"])
-def test_inverse(size: int, scalar: str, cell: str) -> None:
+def test_inverse(device: EmulatedDevice, size: int, scalar: str, cell: str) -> None:
     g = np.random.default_rng(size)
     table = InverseTable(Frame(0.5, 3.25), np.array([1.0, -7.5, np.nan, 1e6]), np.array([2.0, 0.1, 0.0, 9.0]), 1.0)
     scalars, cells = g.uniform(-1.5, 1.5, size).astype(scalar), g.integers(0, 4, size).astype(cell)
     scalars[::13] = np.nan
-    found, wanted = resident(np.zeros(size)), np.zeros(size)
-    wrong = rows.inverse_transform(EmulatedDevice(), resident(scalars), resident(cells), table, found)
-    assert ORACLE.inverse_transform(scalars, cells, table, wanted) == -1 and int(wrong[0]) == rows.NO_ROW
-    np.testing.assert_array_equal(found, wanted)
+    wanted = np.zeros(size)
+    assert ORACLE.inverse_transform(scalars, cells, table, wanted) == -1
+    for shift in (0, 1):
+        for dtype in ("float64", "float32"):
+            found = shifted(np.zeros(size, dtype), shift)
+            wrong = rows.inverse_transform(device, shifted(scalars, shift), shifted(cells, shift), table, found)
+            assert int(wrong[0]) == rows.NO_ROW
+            np.testing.assert_array_equal(found, wanted.astype(dtype))
 
 
-def test_inverse_into_float32_rounds_to_the_nearest() -> None:
+def test_inverse_into_float32_rounds_to_the_nearest(device: EmulatedDevice) -> None:
     g = np.random.default_rng(0)
     table = InverseTable(Frame(1.0, 1e-3), np.array([1.0, 3e38, 1e-40]), np.array([2.0, 3e38, 1e-39]), 1.0)
     scalars, cells = g.uniform(-1, 1, 1000).astype(np.float32), g.integers(0, 3, 1000).astype(np.uint8)
     found, wide = resident(np.zeros(1000, np.float32)), np.zeros(1000)
-    rows.inverse_transform(EmulatedDevice(), resident(scalars), resident(cells), table, found)
+    rows.inverse_transform(device, resident(scalars), resident(cells), table, found)
     ORACLE.inverse_transform(scalars, cells, table, wide)
     with np.errstate(over="ignore", under="ignore"):
         np.testing.assert_array_equal(found, wide.astype(np.float32))
 
 
-def test_inverse_names_the_first_row_without_a_cell() -> None:
+@pytest.mark.parametrize("scalar", ["float32", "float64"])
+@pytest.mark.parametrize("cell", ["uint8", "uint16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inverse_names_the_first_row_without_a_cell(device: EmulatedDevice, scalar: str, cell: str, dtype: str) -> None:
     table = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0)
-    cells = np.zeros(1000, np.uint8)
-    cells[[517, 518, 999]] = 3, 200, 255
-    found = resident(np.zeros(1000))
-    scalars = resident(np.zeros(1000, np.float32))
-    assert int(rows.inverse_transform(EmulatedDevice(), scalars, resident(cells), table, found)[0]) == 517
+    for first in range(516, 520):  # each row of a thread
+        cells = np.zeros(1000, cell)
+        cells[[first, 700, 999]] = 3, 200, 255
+        given = resident(np.zeros(1000, scalar)), resident(cells)
+        assert int(rows.inverse_transform(device, *given, table, resident(np.zeros(1000, dtype)))[0]) == first

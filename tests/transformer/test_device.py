@@ -18,7 +18,7 @@ from gpuvgm.execution import sampling
 from tests.conftest import needs_gpu
 from tests.device.frames import DataFrame, use_strict_cudf
 from tests.device.module import is_strict, up
-from tests.kernels.emulated import needs_compiler
+from tests.kernels.building import needs_compiler
 
 pytestmark = needs_compiler
 ROWS = 9_000

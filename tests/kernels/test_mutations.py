@@ -1,0 +1,265 @@
+"""Faults put into the kernels are found: each barrier taken out, borders that are not looked at, atomics that are none.
+
+A barrier that is not missed is not needed, or not tested.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm.engines.cuda import e_step, programs, rows, summary
+from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.kernels import source
+from gpuvgm.engines.tables import Draw, InverseTable
+from gpuvgm.summary.grid import Frame
+from tests.engines.test_engines import draw_table, mixture
+from tests.engines.test_onehot import parts, room
+from tests.kernels.compiled import PROGRAMS
+from tests.kernels.emulated import Resident
+from tests.kernels.executed import ARCHITECTURE, ExecutedDevice
+from tests.kernels.ptx.interpreter import KernelFault
+from tests.kernels.ptx.programs import kernel_of
+from tests.kernels.test_rows import transformed
+from tests.kernels.test_summarise import grid_with_centres
+
+pytestmark = pytest.mark.ptx
+ROWS = 4999  # more than a chunk, and no multiple of what a thread takes
+
+
+class OneBlock(ExecutedDevice):
+    """A device on which one block does the work of all, so that it uses its shared memory again."""
+
+    def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
+        super().run_blocks(program, 1, arguments)
+
+
+def resident(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
+    return array.astype(dtype).view(Resident)
+
+
+def numbers(program: Program) -> np.ndarray:
+    return resident(np.random.default_rng(1).lognormal(2, 1, ROWS), program.parameters[0].type)
+
+
+# ---- what runs a program --------------------------------------------------------------------------------------------
+
+
+def run_e_step(device: ExecutedDevice, program: Program) -> None:
+    constants, g = dict(program.constants), np.random.default_rng(1)
+    x, table = numbers(program), mixture(int(constants["GPUVGM_COMPONENTS"]) or 20)
+    weight = resident(g.uniform(0, 3, ROWS)) if int(constants["GPUVGM_WEIGHTED"]) else None
+    scatter = resident(g.uniform(0, 1e-3, ROWS)) if int(constants["GPUVGM_CELLS"]) else None
+    if constants["GPUVGM_REAL"] == "float":
+        e_step.narrow_partials(device, x, weight, table)
+    else:
+        e_step.e_step_partials(device, x, weight, scatter, table)
+
+
+def run_most_probable(device: ExecutedDevice, program: Program) -> None:
+    weight = resident(np.ones(ROWS)) if int(dict(program.constants)["GPUVGM_WEIGHTED"]) else None
+    e_step.count_most_probable(device, numbers(program), weight, mixture(10))
+
+
+def run_totals(device: ExecutedDevice, program: Program) -> None:
+    e_step.ordered_total(device, resident(np.random.default_rng(1).normal(size=(600, 5))))
+
+
+def run_summarise(device: ExecutedDevice, program: Program) -> None:
+    x = np.random.default_rng(1).lognormal(2, 1, ROWS)
+    summary.CellTable(device, grid_with_centres(x), 2000, 1000).add(resident(x, program.parameters[0].type))
+
+
+def run_transform(device: ExecutedDevice, program: Program) -> None:
+    table = replace(draw_table(), precision="float32" if "transform32" in program.name else "float64")
+    transformed(device, numbers(program)[:1001], table, Draw(7, 9), shift=1)
+
+
+def run_inverse(device: ExecutedDevice, program: Program) -> None:
+    table = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0)
+    cells, out = np.full(100, 3, np.uint8).view(Resident), resident(np.zeros(100), "float32")
+    rows.inverse_transform(device, resident(np.zeros(100), "float32"), cells, table, out)
+
+
+def run_fill(device: ExecutedDevice, program: Program) -> None:
+    given = [(scalar.view(Resident), cell.view(Resident), cells) for scalar, cell, cells in parts([(True, 4)], 50, 0)]
+    rows.fill_onehot(device, given, resident(np.zeros((50, 5)), "float32"))
+
+
+def run_read(device: ExecutedDevice, program: Program) -> None:
+    written = room(300, [(True, 4)], "float32", 0)
+    given = [(scalar.view(Resident), cell.view(Resident), order, zero) for scalar, cell, order, zero in written]
+    rows.read_onehot(device, resident(np.zeros((300, 5)), "float32"), given)
+
+
+RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
+    "gpuvgm_e_step": run_e_step,
+    "gpuvgm_most_probable": run_most_probable,
+    "gpuvgm_chunk_totals": run_totals,
+    "gpuvgm_summarise": run_summarise,
+    "gpuvgm_transform": run_transform,
+    "gpuvgm_inverse": run_inverse,
+    "gpuvgm_fill": run_fill,
+    "gpuvgm_read": run_read,
+}
+HAVE_BARRIERS = tuple(RUN)[:4]
+
+
+def run(device: ExecutedDevice, program: Program) -> None:
+    next(work for start, work in RUN.items() if program.name.startswith(start))(device, program)
+    assert program.name in [name for name, _ in device.launches]
+
+
+# ---- barriers --------------------------------------------------------------------------------------------------------
+
+WITH_BARRIERS = [name for name in PROGRAMS if name.startswith(HAVE_BARRIERS)]
+
+
+def test_other_programs_have_no_barriers() -> None:
+    others = [program for name, program in PROGRAMS.items() if name not in WITH_BARRIERS]
+    assert [program.name for program in others if ExecutedDevice().kernel(program).barriers()] == []
+
+
+@pytest.mark.parametrize("name", WITH_BARRIERS)
+def test_every_barrier_is_missed(name: str) -> None:
+    device = OneBlock()
+    kernel = device.kernel(PROGRAMS[name])
+    run(device, PROGRAMS[name])
+    assert kernel.barriers()
+    for barrier in kernel.barriers():
+        file, _, line = kernel.lines[barrier].partition(":")
+        assert source(file).splitlines()[int(line) - 1].strip() == "__syncthreads();"
+        device.changed[name] = kernel.without(barrier)
+        with pytest.raises(KernelFault, match=rf"{name}: (race|read of shared memory)"):
+            run(device, PROGRAMS[name])
+
+
+# ---- the text --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A change to a file, and the fault that it makes in a program."""
+
+    program: str
+    file: str
+    before: str
+    after: str
+    fault: str
+
+
+MUTATIONS = [
+    Mutation(
+        "gpuvgm_chunk_totals",
+        "cuda/chunk_totals.cuh",
+        "chunk < chunks && column < width ?",
+        "chunk < chunks ?",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_most_probable_f4",
+        "cuda/most_probable.cuh",
+        "if (t < GROUP && k + t < components)",
+        "if (t < GROUP)",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_e_step_10_f8",
+        "cuda/e_step.cuh",
+        "given.x[start + (i + THREADS < size ? i + THREADS : 0)]",
+        "given.x[start + i + THREADS]",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_e_step_any_f4_weighted",
+        "cuda/e_step.cuh",
+        "double value = i < given.rows ?",
+        "double value = i <= given.rows ?",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_transform_10_generator_f8_f4_u1",
+        "cuda/quad.cuh",
+        "on_border(from + first, border_of<From>())",
+        "true",
+        "misaligned",
+    ),
+    Mutation(
+        "gpuvgm_transform32_10_generator_f4_f4_u1",
+        "cuda/quad.cuh",
+        "to[j] = row >= 0 && row < rows ?",
+        "to[j] = row >= 0 ?",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_transform_10_generator_f4_f4_u1",
+        "cuda/quad.cuh",
+        "if (row >= 0 && row < rows) {",
+        "if (row >= 0) {",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_inverse_f4_u1_f4",
+        "cuda/inverse.cuh",
+        "if (cells[j] >= cell_count)",
+        "if (cells[j] > cell_count)",
+        "outside of every array",
+    ),
+    Mutation("gpuvgm_inverse_f4_u1_f4", "cuda/inverse.cuh", "atomicMin(wrong, ", "*wrong = (", "race"),
+    Mutation(
+        "gpuvgm_fill_onehot_f4",
+        "cuda/onehot.cuh",
+        "row < TILE_ROWS && first + row < rows;",
+        "row < TILE_ROWS;",
+        "outside of every array",
+    ),
+    Mutation("gpuvgm_fill_onehot_f4", "cuda/onehot.cuh", "columns[owner[column]]", "columns[column]", "outside"),
+    Mutation(
+        "gpuvgm_read_onehot_f4", "cuda/onehot.cuh", "row < rows; row += step", "row <= rows; row += step", "outside"
+    ),
+    Mutation(
+        "gpuvgm_summarise_f8",
+        "cuda/cell_table.cuh",
+        "atomicAdd(sums, count_and_first);",
+        "*sums += count_and_first;",
+        "race",
+    ),
+    Mutation(
+        "gpuvgm_summarise_f4",
+        "cuda/summarise.cuh",
+        "sums.second[0][s] = sums.second[1][s] = 0;",
+        "sums.second[0][s] = 0;",
+        "read of shared memory that nobody wrote",
+    ),
+    Mutation(
+        "gpuvgm_summarise_f8",
+        "cuda/summarise.cuh",
+        "const bool there = start + j >= 0 && start + j < count;",
+        "const bool there = start + j >= 0;",
+        "outside of every array",
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=lambda number: MUTATIONS[number].program)
+def test_changes_to_the_text_are_found(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    mutation = MUTATIONS[number]
+    program, original = PROGRAMS[mutation.program], programs.pasted
+
+    def changed(name: str) -> str:
+        if name != mutation.file:
+            return original(name)
+        assert original(name).count(mutation.before) == 1
+        return original(name).replace(mutation.before, mutation.after)
+
+    run(ExecutedDevice(), program)
+    monkeypatch.setattr(programs, "pasted", changed)
+    kernel = kernel_of.__wrapped__(program, ARCHITECTURE)
+    with pytest.raises(KernelFault, match=rf"{program.name}: {mutation.fault}") as caught:
+        run(ExecutedDevice(changed={program.name: kernel}), program)
+    assert re.search(r"block \d+, thread \d+ at (cuda/|vgm_math|onehot_cells)\S*:\d+ ", str(caught.value))
