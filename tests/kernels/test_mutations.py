@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpuvgm.config import FitConfig
 from gpuvgm.engines.cuda import e_step, programs, rows, summary
+from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
 from gpuvgm.engines.tables import Draw, InverseTable
+from gpuvgm.mixture.accumulate import mean_and_variance
+from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.search import quantile_start
 from gpuvgm.summary.grid import Frame
+from gpuvgm.summary.summary import Cells
 from tests.engines.test_engines import draw_table, mixture
 from tests.engines.test_onehot import parts, room
 from tests.kernels.compiled import PROGRAMS
@@ -97,11 +103,24 @@ def run_read(device: ExecutedDevice, program: Program) -> None:
     rows.read_onehot(device, resident(np.zeros((300, 5)), "float32"), given)
 
 
+def run_em(device: ExecutedDevice, program: Program) -> None:
+    """A column of more than one chunk, for as many steps as the accelerated ones need."""
+    x, ones = np.sort(np.random.default_rng(1).lognormal(size=ROWS)), np.ones(ROWS)
+    cells = Cells(x, ones, 1e-6 * ones, ones.astype(int), ones.astype(int), ones)
+    prior = prior_of(*mean_and_variance(x, ones, 0 * ones), Frame.around(x), FitConfig(n_components=3))
+    start = quantile_start(cells, 3)
+    host: Any = None  # mixtures of many components alone go there
+    em = DeviceEM(LoopsOnDevice(device), host, Problem.of(cells, prior.table(), sound=False))
+    loop = em.ascent([start.reference, start.counts, start.first, start.second])
+    em.run([loop], 6, 0.0)
+
+
 RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
     "gpuvgm_e_step": run_e_step,
     "gpuvgm_most_probable": run_most_probable,
     "gpuvgm_chunk_totals": run_totals,
     "gpuvgm_summarise": run_summarise,
+    "gpuvgm_em": run_em,
     "gpuvgm_transform": run_transform,
     "gpuvgm_inverse": run_inverse,
     "gpuvgm_fill": run_fill,
@@ -121,7 +140,7 @@ WITH_BARRIERS = [name for name in PROGRAMS if name.startswith(HAVE_BARRIERS)]
 
 
 def test_other_programs_have_no_barriers() -> None:
-    others = [program for name, program in PROGRAMS.items() if name not in WITH_BARRIERS]
+    others = [program for name, program in PROGRAMS.items() if name not in (*WITH_BARRIERS, "gpuvgm_em")]
     assert [program.name for program in others if ExecutedDevice().kernel(program).barriers()] == []
 
 
@@ -154,6 +173,19 @@ class Mutation:
 
 
 MUTATIONS = [
+    # A team waits before and after each of its steps: where one step follows another, one of two barriers is enough.
+    *(
+        Mutation("gpuvgm_em", "cuda/em.cuh", text, text.replace("__syncthreads();", ""), "(race|read of shared memory)")
+        for text in (
+            "{\n        __syncthreads();\n        for",
+            "}\n        __syncthreads();\n    }\n    template",
+            "__syncthreads();\n                weigh(",
+            "room + t);\n                __syncthreads();",
+            "}\n            __syncthreads();\n#pragma unroll",
+            "__syncthreads();\n            if (t < columns) {",
+            "}\n        __syncthreads();\n    }\n\n    // What cell i",
+        )
+    ),
     Mutation(
         "gpuvgm_chunk_totals",
         "cuda/chunk_totals.cuh",
