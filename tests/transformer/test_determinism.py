@@ -152,3 +152,21 @@ def test_the_sign_of_a_least_zero_does_not_depend_on_blocks(zeros: tuple[float, 
     x[[0, -1]] = zeros
     fitted = TableTransformer({"x": {"kind": "continuous", "log": True}}, effort="research", block_rows=4096)
     assert str(fitted.fit({"x": x}).columns_["x"].codec.low) == "0.0"
+
+
+@pytest.mark.parametrize("effort", ["auto", "best"])
+def test_the_order_of_rows_where_the_sample_has_all_of_them(effort: str) -> None:
+    """Kinds, steps, scales, modes and their parameters; the research code's k-means knows the order."""
+    rows = table() | {"d": np.round(shape("cents", ROWS)[::-1] * 20) / 20, "e": np.arange(ROWS) % 7 > 3}
+    random, found = np.random.default_rng(3), []
+    for places in (
+        np.arange(ROWS),
+        np.roll(np.arange(ROWS), ROWS // 3),
+        random.permutation(ROWS),
+        np.argsort(rows["a"]),
+    ):
+        fitted = TableTransformer(effort=effort).fit({name: values[places] for name, values in rows.items()})
+        kinds = [(spec.kind, spec.reason) for spec in fitted.schema_.columns]
+        numbers = {name: column for name, column in fitted.columns_.items() if column.kind != "categorical"}
+        found.append((kinds, {name: repr(column.to_json()) for name, column in numbers.items()}))
+    assert found[0] == found[1] == found[2] == found[3]
