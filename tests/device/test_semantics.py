@@ -238,9 +238,9 @@ def test_memory_runs_out_and_comes_back(strict_cupy: Any) -> None:
 
 def test_kernels_take_the_types_that_they_read(strict_cupy: Any) -> None:
     from gpuvgm.engines.cuda.summary import carry_program
-    from tests.kernels import emulated
+    from tests.kernels import building
 
-    if emulated.COMPILER is None:
+    if building.COMPILER is None:
         pytest.skip("no compiler")
     from gpuvgm.engines.cuda.programs import OPTIONS
 
