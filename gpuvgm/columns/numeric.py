@@ -255,8 +255,9 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
-    plan = NumberPlan(request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip)
-    plan = replace(plan, is_final=request.is_final)
+    plan = NumberPlan(
+        request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip, is_final=request.is_final
+    )
     has_scale = kind != "general" and not isinstance(codec, (CurvedCodec, DatetimeCodec))
     if request.config.effort == "research" or not has_scale or not len(y):
         return plan

@@ -276,6 +276,14 @@ class CupyLane:
         return buffer.view(like.dtype).reshape(like.shape)
 
 
+def address_of(array: Any) -> int:
+    """Where an array lies, for tables that kernels read; 0 for None."""
+    if array is None:
+        return 0
+    pointer = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
+    return int(pointer["data"][0])
+
+
 def _cupy() -> ModuleType:
     import cupy
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuvgm.engines.base import CellEM, EMLoop
 from gpuvgm.engines.base import PlainEM as EnginePlainEM
-from gpuvgm.engines.cuda.device import Device, Lane
+from gpuvgm.engines.cuda.device import Device, Lane, address_of
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.tables import PriorTable
 from gpuvgm.summary.grid import Floats
@@ -103,7 +103,7 @@ class Problem:
         if not self.resident:
             arrays = (self.mean, self.weight, self.scatter)
             self.resident = [None if array is None else lane.upload(array) for array in arrays]
-        return [_address(array) for array in self.resident]
+        return [address_of(array) for array in self.resident]
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class Loop:
     def oldest(self) -> tuple[Floats, ...]:
         """The oldest of them."""
         place = len(self.bounds) % self.remembered if len(self.bounds) > self.remembered else 0
-        history = self.em.to_host(self.history)
+        history = self.em.loops.to_host(self.history)
         return tuple(history.reshape(self.remembered, 6, self.components)[place])
 
     def begin(self) -> None:
@@ -235,7 +235,7 @@ class LoopsOnDevice:
             loop.state = lane.upload(loop.first_state())
             if loop.remembered:
                 loop.history = self._device.xp.empty(6 * loop.components * loop.remembered, np.float64)
-        addresses = [*loop.em.problem.addresses(lane), _address(loop.state), _address(loop.history)]
+        addresses = [*loop.em.problem.addresses(lane), address_of(loop.state), address_of(loop.history)]
         cells = len(loop.em.problem.mean)
         return [*addresses, cells, loop.components, loop.remembered, len(loop.bounds)]
 
@@ -254,7 +254,7 @@ class DeviceEM:
     """
 
     def __init__(self, loops: LoopsOnDevice, host: CellEM, problem: Problem) -> None:
-        self._loops, self._host, self.problem = loops, host, problem
+        self.loops, self._host, self.problem = loops, host, problem
 
     def ascent(self, start: Sequence[Floats]) -> Any:
         """Accelerated EM; see `CellEM.ascent`."""
@@ -268,18 +268,7 @@ class DeviceEM:
 
     def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
-        self._loops.run([loop for loop in batch if isinstance(loop, Loop)], iterations, tolerance)
+        self.loops.run([loop for loop in batch if isinstance(loop, Loop)], iterations, tolerance)
         others = [loop for loop in batch if not isinstance(loop, Loop)]
         if others:
             self._host.run(others, iterations, tolerance)
-
-    def to_host(self, array: Any) -> Floats:
-        """Copy of an array of the device."""
-        return self._loops.to_host(array)
-
-
-def _address(array: Any) -> int:
-    if array is None:
-        return 0
-    pointer = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
-    return int(pointer["data"][0])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.config import Precision
 from gpuvgm.engines.base import OnehotPart, ReadPart
-from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.device import Device, address_of
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
 
@@ -239,7 +239,7 @@ def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
     rows, width = out.shape
     described, owner, start = [], [], 0
     for index, (scalar, cell, cells) in enumerate(parts):
-        described.append([_address(scalar), _address(cell), _size(scalar), _size(cell), start, cells, 0, 0])
+        described.append([address_of(scalar), address_of(cell), _size(scalar), _size(cell), start, cells, 0, 0])
         here = cells + (scalar is not None)
         owner += [index] * here
         start += here
@@ -258,7 +258,7 @@ def read_onehot(device: Device, matrix: Any, parts: Sequence[ReadPart]) -> None:
     described, orders, start, placed = [], [np.empty(0, np.int64)], 0, 0
     for scalar, cell, order, zero_is_none in parts:
         sizes = [_size(scalar), _size(cell)]
-        described.append([_address(scalar), _address(cell), *sizes, start, len(order), placed, int(zero_is_none)])
+        described.append([address_of(scalar), address_of(cell), *sizes, start, len(order), placed, int(zero_is_none)])
         orders.append(np.asarray(order, np.int64))
         start += len(order) + (scalar is not None)
         placed += len(order)
@@ -275,13 +275,6 @@ def read_onehot(device: Device, matrix: Any, parts: Sequence[ReadPart]) -> None:
 
 def _described(device: Device, parts: list[list[int]]) -> Any:
     return device.xp.asarray(np.array(parts, np.int64).ravel())
-
-
-def _address(array: Any) -> int:
-    if array is None:
-        return 0
-    pointer = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
-    return int(pointer["data"][0])
 
 
 def _size(array: Any) -> int:
