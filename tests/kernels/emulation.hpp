@@ -3,6 +3,8 @@
 // time. Blocks run from the last to the first, and the threads of every other block (and launch) as well, so that a
 // kernel that counts on their order is found out.
 #pragma once
+#undef _FORTIFY_SOURCE  // its longjmp refuses to go from one stack to another
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -57,9 +59,14 @@ namespace emulation {
 
 constexpr size_t STACK = 128 * 1024;
 
+struct Fibre {
+    ucontext_t start;
+    jmp_buf at;
+    bool begun;
+};
 struct Block {
-    ucontext_t scheduler;
-    std::vector<ucontext_t> contexts;
+    jmp_buf scheduler;
+    std::vector<Fibre> fibres;
     std::vector<char> ended;
     std::vector<char> stacks;
     unsigned current = 0;
@@ -70,29 +77,46 @@ inline Block& block() {
     return one;
 }
 
-inline void fibre() {
+// Contexts begin fibres, jumps go between them: swapcontext asks the kernel for the mask of signals each time.
+inline void begin() {
     Block& b = block();
     (*b.body)();
     b.ended[b.current] = 1;
-    swapcontext(&b.contexts[b.current], &b.scheduler);
+    _longjmp(b.scheduler, 1);
 }
 
 inline void sync() {
     Block& b = block();
     const unsigned mine = b.current;
-    swapcontext(&b.contexts[mine], &b.scheduler);
+    if (_setjmp(b.fibres[mine].at) == 0) {
+        _longjmp(b.scheduler, 1);
+    }
     threadIdx.x = mine;
+}
+
+inline void resume(Block& b) {
+    Fibre& fibre = b.fibres[b.current];
+    if (_setjmp(b.scheduler) != 0) {
+        return;
+    }
+    if (fibre.begun) {
+        _longjmp(fibre.at, 1);
+    }
+    fibre.begun = true;
+    setcontext(&fibre.start);
 }
 
 inline void run_block(unsigned threads, bool backwards) {
     Block& b = block();
     for (unsigned t = 0; t < threads; ++t) {
         b.ended[t] = 0;
-        getcontext(&b.contexts[t]);
-        b.contexts[t].uc_stack.ss_sp = &b.stacks[STACK * t];
-        b.contexts[t].uc_stack.ss_size = STACK;
-        b.contexts[t].uc_link = &b.scheduler;
-        makecontext(&b.contexts[t], fibre, 0);
+        ucontext_t& start = b.fibres[t].start;
+        getcontext(&start);
+        start.uc_stack.ss_sp = &b.stacks[STACK * t];
+        start.uc_stack.ss_size = STACK;
+        start.uc_link = nullptr;
+        makecontext(&start, begin, 0);
+        b.fibres[t].begun = false;
     }
     for (bool waiting = true; waiting;) {
         waiting = false;
@@ -105,7 +129,7 @@ inline void run_block(unsigned threads, bool backwards) {
             ++alive;
             b.current = t;
             threadIdx.x = t;
-            swapcontext(&b.scheduler, &b.contexts[t]);
+            resume(b);
             finished += b.ended[t] != 0;
             waiting |= !b.ended[t];
         }
@@ -118,7 +142,7 @@ inline void run_block(unsigned threads, bool backwards) {
 
 inline void launch(unsigned blocks, unsigned threads, const std::function<void()>& body) {
     Block& b = block();
-    b.contexts.resize(threads);
+    b.fibres.resize(threads);
     b.ended.resize(threads);
     b.stacks.resize(STACK * threads);
     b.body = &body;
