@@ -128,8 +128,23 @@ def summarise_columns(
     of_known_length = source.rows is not None or run.spread  # workers count the rows of files
     if checkpoint is not None and blocks is None and source.paths and of_known_length:
         return Results.of(_through_checkpoint(checkpoint.scan(plans), count, run.partitions(source, names), run))
+    if blocks is None and run.on_device and source.lies_on_device and not source.paths:
+        return Results.of(_column_by_column(plans, source, run))
     merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, _merge_columns)
     return Results.of(merged or {})
+
+
+def _column_by_column(plans: Sequence[Plan], source: Source, run: Run) -> dict[str, Any]:
+    """Statistics of columns that lie on a device, one after the other: in longer blocks, so that few are merged."""
+    executor = CallerExecutor(run.executor.threads)
+    merged: dict[str, Any] = {}
+    for done, plan in enumerate(plans, start=1):
+        count = partial(summarise_block, run.engine, (plan,))
+        counted = executor.map_merge(count, run.blocks(source, [plan.name]), _merge_columns)
+        merged |= counted or {}
+        if run.executor.progress is not None and source.rows is not None:
+            run.executor.progress(source.rows * done // len(plans))
+    return merged
 
 
 def _through_checkpoint(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -163,6 +163,10 @@ class Grid:
     midpoints: Keys
     hot_key: int
     anchors: Keys
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickles hold: the directory of 1 MiB and whatever else follows from the parts is made again."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
     def entries(self) -> Ints:

@@ -155,6 +155,12 @@ class Summary:
     off_step: int = 0
     strays: tuple[float, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles hold the bytes of the sums that differ from zero: a third, for what travels between processes."""
+        words = [np.diff(self.cell, prepend=0).astype(np.uint64), self.count, self.first, self.second, self.second_high]
+        others = [getattr(self, part.name) for part in fields(self)[6:]]
+        return _unpacked, (self.grid, len(self.cell), [_low_bytes(one) for one in words], others)
+
     @property
     def ordinary(self) -> int:
         """Rows that lie in a cell."""
@@ -472,6 +478,24 @@ class Summary:
         found = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
         held = self.cell[found] == cell
         return found[held], anchors[held]
+
+
+def _low_bytes(words: Keys) -> bytes:
+    """As many low bytes of each word as the largest needs."""
+    used = (int(words.max(initial=0)).bit_length() + 7) // 8
+    return np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(-1, 8)[:, :used].tobytes()
+
+
+def _unpacked(grid: Grid, cells: int, packed: Sequence[bytes], others: Sequence[Any]) -> Summary:
+    """Summary from what its pickle holds."""
+    words: list[Any] = []
+    for one in packed:
+        whole = np.zeros((cells, 8), np.uint8)
+        if cells:
+            whole[:, : len(one) // cells] = np.frombuffer(one, np.uint8).reshape(cells, -1)
+        words.append(whole.view("<u8")[:, 0].astype(np.uint64))
+    sums: list[Any] = [np.cumsum(words[0].astype(np.int64)), *words[1:], *others]
+    return Summary(grid, *sums)
 
 
 def _numbers_of(table: pa.Table) -> list[NDArray[Any]]:

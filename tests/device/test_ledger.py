@@ -9,10 +9,13 @@ import pytest
 
 import gpuvgm
 from gpuvgm import BayesianGaussianMixture
+from gpuvgm.arrays import to_numpy
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.execution import context
 from gpuvgm.mixture.rows import SEED_ROWS
 from tests.device.module import up
 from tests.kernels.building import needs_compiler
+from tests.maths.test_grid import grid_of
 
 pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 ROWS = 20_000
@@ -69,3 +72,34 @@ def test_rows_that_lie_there_are_not_uploaded(strict_cupy: Any, x: Any) -> None:
     fit = ledger.stages["fit"]
     assert fit.names["gpuvgm_summarise_f8"] == 1
     assert not any(name.startswith("gpuvgm_e_step") for name in fit.names), "EM runs over cells, on the host"
+
+
+def test_another_block_of_a_column_allocates_and_uploads_little(strict_cupy: Any, x: Any) -> None:
+    """The grid and the memory for its cells are there; the occupied cells come to the host, in three waits."""
+    engine, grid = gpuvgm.engines.get_engine("cuda"), grid_of(to_numpy(x)[::4])[0]
+    ledger = strict_cupy.hardware.ledger
+    with ledger.stage("first"):
+        engine.summarise(x[:8192], grid)
+    with ledger.stage("second"):
+        summary = engine.summarise(x[8192:], grid)
+    first, second = ledger.stages["first"], ledger.stages["second"]
+    assert first.bytes_up > 1 << 20 and first.allocated > 1 << 27, first
+    assert second.bytes_up < 128 and second.allocated < 1 << 14, second
+    assert second.bytes_down == 40 * len(summary.cell) + 48 and second.synchronisations == 3, second
+
+
+def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(
+    strict_cupy: Any, x: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of several columns are shorter, but columns that lie there are summarised one by one."""
+    monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 4 * CHUNK_ROWS)
+    table, done = {name: x for name in "abcdef"}, []
+    with strict_cupy.hardware.ledger.stage("fit") as fit:
+        gpuvgm.TableTransformer(
+            dict.fromkeys(table, "continuous"),
+            effort="research",
+            max_iter=5,
+            progress=lambda stage, rows, total: done.append((stage, rows)),
+        ).fit(table)
+    assert done == [("fit", ROWS * column // len(table)) for column in range(1, len(table) + 1)]
+    assert fit.names["gpuvgm_gather"] == len(table) * -(-ROWS // (4 * CHUNK_ROWS)), fit

@@ -117,6 +117,7 @@ class EmulatedDevice:
     out_of_memory: tuple[type[BaseException], ...] = (OutOfMemory,)
 
     is_forked: bool = False
+    current: int = 0
     total_memory: int = 1 << 40
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.config import FitConfig
-from gpuvgm.engines.cuda import e_step, programs, rows, summary
+from gpuvgm.engines.cuda import e_step, programs, rows
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
@@ -32,7 +32,7 @@ from tests.kernels.executed import ARCHITECTURE, ExecutedDevice
 from tests.kernels.ptx.interpreter import KernelFault
 from tests.kernels.ptx.programs import kernel_of
 from tests.kernels.test_rows import transformed
-from tests.kernels.test_summarise import grid_with_centres
+from tests.kernels.test_summarise import grid_with_centres, table_of
 
 pytestmark = pytest.mark.ptx
 ROWS = 4999  # more than a chunk, and no multiple of what a thread takes
@@ -78,7 +78,7 @@ def run_totals(device: ExecutedDevice, program: Program) -> None:
 
 def run_summarise(device: ExecutedDevice, program: Program) -> None:
     x = np.random.default_rng(1).lognormal(2, 1, ROWS)
-    summary.CellTable(device, grid_with_centres(x), 2000, 1000).add(resident(x, program.parameters[0].type))
+    table_of(device, grid_with_centres(x), 2000, 1000).add(resident(x, program.parameters[0].type))
 
 
 def run_transform(device: ExecutedDevice, program: Program) -> None:

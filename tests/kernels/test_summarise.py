@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.engines.cuda import summary
-from gpuvgm.engines.cuda.summary import CellTable, summarise
+from gpuvgm.engines.cuda.summary import CellTable, CellTables, GridOnDevice, Room
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
@@ -29,11 +29,22 @@ def resident(array: np.ndarray) -> np.ndarray:
     return array.view(Resident)
 
 
+def table_of(
+    device: EmulatedDevice, grid: Grid, window: int = summary.WINDOW_ROWS, trial: int = summary.TRIAL_ROWS
+) -> CellTable:
+    there = GridOnDevice(device.xp, grid)
+    return CellTable(device, there, Room(device.xp, there.inner), window_rows=window, trial_rows=trial)
+
+
+def summarise(device: EmulatedDevice, x: np.ndarray, grid: Grid) -> Summary:
+    return CellTables(device).summarise(x, grid)
+
+
 def in_windows(device: EmulatedDevice, x: np.ndarray, grid: Grid, window: int, trial: int, pieces: int = 1) -> Summary:
-    table = CellTable(device, grid, window, trial)
+    table = table_of(device, grid, window, trial)
     for piece in np.array_split(x, pieces):
         table.add(resident(piece))
-    return table.summary(len(x))
+    return table.summary()
 
 
 def grid_with_centres(x: np.ndarray, count: int = 10) -> Grid:
@@ -77,9 +88,9 @@ def test_many_rows_over_several_windows_and_blocks(device: EmulatedDevice, name:
     x[::997] = np.nan
     grid = grid_with_centres(x[:20_000])
     device.multiprocessors = multiprocessors
-    table = CellTable(device, grid, 20_000, 30_000)
+    table = table_of(device, grid, 20_000, 30_000)
     table.add(resident(x))
-    assert same(table.summary(len(x)), ORACLE.summarise(x, grid))
+    assert same(table.summary(), ORACLE.summarise(x, grid))
     launches = [blocks for name, blocks in device.launches if name.startswith("gpuvgm_summarise")]
     assert len(launches) == 3 and max(launches) == min(summary.WINDOWS * multiprocessors, summary.WINDOWS * 4)
 
@@ -113,9 +124,9 @@ def test_most_rows_in_one_cell(device: EmulatedDevice, place: float, inner: bool
     expected = ORACLE.summarise(x.astype(float), grid)
     crowd = int(expected.cell[expected.count.argmax()])
     assert expected.count.max() > 0.6 * len(x) and (crowd >= OUTER_CELLS) == inner
-    table = CellTable(device, grid, 40_000, 16_384)
+    table = table_of(device, grid, 40_000, 16_384)
     table.add(resident(x))
-    assert same(table.summary(len(x)), expected)
+    assert same(table.summary(), expected)
     frequent = np.asarray(table._frequent)
     assert int(frequent[crowd % summary.SLOTS]) & (2**32 - 1) == crowd
     assert np.count_nonzero(frequent) < summary.SLOTS / 2
@@ -189,28 +200,28 @@ def words(total: np.ndarray) -> list[int]:
 
 def test_full_windows_carry_into_the_second_word(device: EmulatedDevice) -> None:
     """Sums of squares that nearly fill a word in every window, twice."""
-    table = CellTable(device, grid_of(shape("uniform", 4_000))[0])
+    table = table_of(device, grid_of(shape("uniform", 4_000))[0])
     count, first, second = 2**22 - 1, 2**42 - 1, 2**64 - 7
     for launch in (1, 2):
-        table._tables[:, 3] = [(count << 42) + first, second]
+        table.room.tables.reshape(summary.WINDOWS, -1, 2)[:, 3] = [(count << 42) + first, second]
         table._carry(summary.WINDOWS)
         times = launch * summary.WINDOWS
-        assert words(table._totals[OUTER_CELLS + 3]) == [times * count, times * first, times * second]
-        assert not np.any(table._tables)
-    assert np.count_nonzero(table._totals) == 4
+        assert words(table.room.totals[OUTER_CELLS + 3]) == [times * count, times * first, times * second]
+        assert not np.any(table.room.tables)
+    assert np.count_nonzero(table.room.totals) == 4
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_outer_cells_carry_into_the_second_word(device: EmulatedDevice, dtype: str) -> None:
     grid = grid_of(shape("uniform", 4_000))[0]
-    table = CellTable(device, grid)
+    table = table_of(device, grid)
     x = np.full(5, 1e9, dtype)
     once = ORACLE.summarise(x.astype(float), grid)
     cell = int(once.cell[0])
     assert cell < OUTER_CELLS and once.second[0] > 2**20
-    table._totals[cell] = [1, 2, 2**64 - 2**20, 7]
+    table.room.totals[cell] = [1, 2, 2**64 - 2**20, 7]
     table.add(resident(x))
-    assert words(table._totals[cell]) == [6, 2 + int(once.first[0]), 2**64 * 8 - 2**20 + int(once.second[0])]
+    assert words(table.room.totals[cell]) == [6, 2 + int(once.first[0]), 2**64 * 8 - 2**20 + int(once.second[0])]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -221,17 +232,17 @@ def test_outer_cells_carry_whoever_adds_to_them(device: EmulatedDevice, dtype: s
     hot = int(keys_of(inside.frame.apply(far[:1].astype(float)))[0])
     grid = Grid(inside.frame, inside.windows, inside.rests, inside.midpoints, hot, inside.anchors)
     x = np.concatenate([np.repeat(far[100:103], 40), np.full(50, far[0]), far, np.tile(far, 4)])
-    table, done = CellTable(device, grid, 4_000, 1_070), 0
+    table, done = table_of(device, grid, 4_000, 1_070), 0
     for rows in (1_070, len(x) - 1_070):
         piece = x[done : done + rows]
-        added, before = ORACLE.summarise(piece.astype(float), grid), np.array(table._totals)
+        added, before = ORACLE.summarise(piece.astype(float), grid), np.array(table.room.totals)
         before[:OUTER_CELLS, 2] = 2**64 - 1
-        table._totals[:] = before
+        table.room.totals[:] = before
         table.add(resident(piece))
         for cell, *sums in zip(added.cell, added.count, added.first, added.second, strict=True):
             count, first, second = words(before[cell])
             expected = [count + int(sums[0]), first + int(sums[1]), second + int(sums[2])]
-            assert cell < OUTER_CELLS and words(table._totals[cell]) == expected
+            assert cell < OUTER_CELLS and words(table.room.totals[cell]) == expected
         done += rows
     assert np.count_nonzero(table._frequent)
 
@@ -251,6 +262,41 @@ def test_rows_are_counted_in_64_bits(device: EmulatedDevice) -> None:
     x = np.frombuffer(memory, np.float32)
     x[first:] = shape("uniform", rows)
     grid = grid_of(x[first:].astype(np.float64))[0]
-    table = CellTable(device, grid)
+    table = table_of(device, grid)
     table.add_rows(resident(x), first, rows)
-    assert same(table.summary(rows), ORACLE.summarise(x[first:].astype(np.float64), grid))
+    assert same(table.summary(), ORACLE.summarise(x[first:].astype(np.float64), grid))
+
+
+@pytest.mark.parametrize("room", [1, 100, 1 << 16])
+def test_cells_are_taken_out_as_there_is_room(
+    device: EmulatedDevice, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inner and outer ones; what was full is empty then, and holds the next column with a grid of its own."""
+    monkeypatch.setattr(summary, "GATHERED", room)
+    monkeypatch.setattr(summary, "LEAST_INNER", 1 << 10)
+    tables = CellTables(device)
+    for name, size in [("uniform", 60), ("lognormal", 400), ("uniform", 60)]:
+        x = np.concatenate([shape(name, size), 1e9 * 1.01 ** np.arange(90), [np.nan, np.inf]])
+        grid = grid_with_centres(x[:size])
+        assert same(tables.summarise(resident(x), grid), ORACLE.summarise(x, grid))
+        (kept,) = tables._rooms[0]
+        assert not any(np.any(part) for part in (kept.tables, kept.totals, kept.touched))
+
+
+def test_a_refused_column_leaves_its_room_empty(device: EmulatedDevice) -> None:
+    x = 1e-300 * shape("uniform", 2_000)
+    grid, tables = grid_of(x)[0], CellTables(device)
+    with pytest.raises(InputError, match="1 values are more than"):
+        tables.summarise(resident(np.append(x, 1e300)), grid)
+    assert same(tables.summarise(resident(x), grid), ORACLE.summarise(x, grid)) and len(tables._rooms[0]) == 1
+
+
+def test_what_is_kept_is_bounded(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "GRIDS", 2)
+    tables, x = CellTables(device), shape("uniform", 500)
+    grids = [grid_of(x + place)[0] for place in range(4)]
+    for grid in (*grids, grids[2]):
+        tables.summarise(resident(x), grid)
+    assert [key for _, key in tables._grids] == [grids[3].fingerprint, grids[2].fingerprint]
+    tables.release()
+    assert not tables._grids and not tables._rooms

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.mixture.accumulate import WeightedSums
-from gpuvgm.summary.grid import DIRECTORY_DTYPE, Grid, keys_of
+from gpuvgm.summary.grid import DIRECTORY_DTYPE, Frame, Grid, Masses, build_grid, keys_of
 from gpuvgm.summary.summary import Cells, Summary
 from tests.maths.test_grid import grid_of
 from tests.shapes import SHAPES, shape
@@ -269,3 +270,24 @@ def test_overflow_in_the_frame_of_a_tiny_sample_is_refused() -> None:
     grid, _ = grid_of(1e-200 * np.arange(1.0, 100.0))
     with np.errstate(over="ignore"), pytest.raises(InputError, match="larger sample"):
         Summary.from_array(np.array([1e-200, 1e300]), grid)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 6_000])
+def test_pickles_hold_everything(column: np.ndarray, grid: Grid, rows: int) -> None:
+    many = Summary.from_array(column[:rows], grid).repeated(40)  # sums of squares of more than one word
+    whole = replace(many, modal=(3, 4), ends=(-1, 7), off_step=2, strays=(0.5, 1.5))
+    again = pickle.loads(pickle.dumps(whole))
+    assert same(again, whole) and again.grid.fingerprint == grid.fingerprint
+    assert all(getattr(again, part.name) == getattr(whole, part.name) for part in fields(Summary)[6:])
+    for name in ARRAYS:
+        assert getattr(again, name).dtype == getattr(whole, name).dtype and getattr(again, name).flags.writeable
+
+
+def test_pickles_are_small() -> None:
+    """A million rows in 30,000 cells, whose grid has a directory of 1 MiB."""
+    x = np.random.default_rng(0).normal(size=1_000_000)
+    frame = Frame.around(x)
+    grid = build_grid(frame, Masses.of_sample(frame.apply(x[: 1 << 17])), np.linspace(-2, 2, 10))
+    summary = Summary.from_array(x, grid)
+    assert len(summary.cell) > 30_000 and grid.directory.nbytes == 1 << 20
+    assert len(pickle.dumps(summary)) < 600_000

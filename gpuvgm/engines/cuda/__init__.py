@@ -72,7 +72,7 @@ class CudaEngine:
         hardware_exponentials: bool = False,
     ) -> None:
         self.device: Device = CupyDevice() if device is None else device
-        self._host, self._loops = host, LoopsOnDevice(self.device)
+        self._host, self._loops, self._tables = host, LoopsOnDevice(self.device), summary.CellTables(self.device)
         self.cells_on_device, self.hardware_exponentials = cells_on_device, hardware_exponentials
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,7 +86,7 @@ class CudaEngine:
     def summarise(self, x: Floats, grid: Grid) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         if self.device.is_resident(x):
-            return summary.summarise(self.device, x, grid)
+            return self._tables.summarise(x, grid)
 
         def on_device() -> Summary:
             with self.device.lanes() as lanes:
@@ -97,7 +97,7 @@ class CudaEngine:
     def _summarise_pieces(self, x: Floats, grid: Grid, lanes: tuple[Lane, Lane]) -> Summary:
         first, second = lanes
         with first:
-            table = summary.CellTable(self.device, grid)
+            table = self._tables.lend(grid)
 
         def work(lane: Lane, piece: slice) -> None:
             part = lane.upload(x[piece])
@@ -106,7 +106,7 @@ class CudaEngine:
 
         in_pieces(self.device, len(x), work, lanes=lanes)
         with first:
-            return table.summary(len(x))
+            return self._tables.summary(table, len(x))
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
@@ -220,6 +220,7 @@ class CudaEngine:
         try:
             return on_device()
         except self.device.out_of_memory:
+            self._tables.release()
             self.device.release_memory()
             _LOG.warning("the device has no room for %s: the host does the work", what)
         return on_host()

@@ -54,6 +54,10 @@ class Device(Protocol):
         """Number of multiprocessors."""
 
     @property
+    def current(self) -> int:
+        """Which device is the current one of this thread."""
+
+    @property
     def total_memory(self) -> int:
         """Bytes of memory that the device has in all."""
 
@@ -122,6 +126,11 @@ class CupyDevice:
         return int(self.cuda.Device(self.number).attributes["MultiProcessorCount"])
 
     @property
+    def current(self) -> int:
+        """Which device is the current one of this thread."""
+        return int(self.cuda.Device().id)
+
+    @property
     def total_memory(self) -> int:
         """Bytes of memory that the current device has in all."""
         return int(self.cuda.Device().mem_info[1])
@@ -154,7 +163,7 @@ class CupyDevice:
     @contextmanager
     def lanes(self, *, here: bool = False) -> Iterator[tuple[Lane, Lane]]:
         """Two lanes for a while, one pair of the device's `LANE_PAIRS`."""
-        number = int(self.cuda.Device().id) if here else self.number
+        number = self.current if here else self.number
         free = self._lanes_of(number)
         pair = free.get()
         try:
@@ -187,7 +196,7 @@ class CupyDevice:
                 "a process that was forked cannot use the GPU of the one it came from: start workers with "
                 'multiprocessing.set_start_method("spawn"), or give them rows in the memory of the host'
             )
-        current = int(self.cuda.Device().id)
+        current = self.current
         for parameter, value in zip(program.parameters, arguments, strict=True):
             if parameter.pointer and value.device.id != current:
                 raise InputError(

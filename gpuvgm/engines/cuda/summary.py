@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,10 @@ FREQUENT_SHARE = 1024  # a cell with one row in so many is frequent
 SLOTS = 1024
 SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
+SEGMENT = 1024  # cells that a block of a walk over them takes at a time
+GATHERED = 1 << 16  # occupied cells that are taken out of a table at a time
+LEAST_INNER = 1 << 16  # inner cells that there is room for, so that most columns share what one had
+GRIDS = 64  # grids that are kept, of 1 MiB each
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
 
 
@@ -42,14 +48,15 @@ def rows_program(x: str) -> Program:
             Parameter("uint32", "parents"),
             value("int32", "split_count"),
             value("uint32", "cells"),
-            Parameter("uint64", "frequent"),
             Parameter("uint32", "split_cells"),
             value("uint64", "hot_key"),
             value("uint32", "hot_cell"),
             value("uint32", "hot_position"),
+            Parameter("uint64", "frequent"),
             written("uint64", "tables"),
             written("uint64", "totals"),
-            written("uint64", "tally"),
+            written("uint32", "touched"),
+            written("uint64", "apart"),
         ),
     )
 
@@ -80,32 +87,172 @@ def frequent_program() -> Program:
         parameters=(
             value("uint32", "cells"),
             value("uint64", "least_rows"),
+            Parameter("uint32", "touched"),
             Parameter("uint64", "totals"),
             written("uint64", "frequent"),
         ),
     )
 
 
+@cache
+def gather_program() -> Program:
+    """Program that takes the occupied cells out of the totals."""
+    return Program(
+        name="gpuvgm_gather",
+        sources=(*_CELLS, "cuda/gather.cuh"),
+        constants=(),
+        parameters=(
+            value("uint32", "cells"),
+            value("uint32", "room"),
+            Parameter("uint32", "touched"),
+            written("uint64", "totals"),
+            written("uint64", "gathered"),
+            written("uint64", "occupied"),
+        ),
+    )
+
+
 def programs() -> list[Program]:
     """The variants that compile tests look at."""
-    return [rows_program("float64"), rows_program("float32"), carry_program(), frequent_program()]
+    return [rows_program("float64"), rows_program("float32"), carry_program(), frequent_program(), gather_program()]
 
 
-def summarise(device: Device, x: Any, grid: Grid) -> Summary:
-    """Summary of rows on the device; see `Engine.summarise`.
+class Room:
+    """Memory for the cells of a table: zero, but while rows are added to them.
+
+    Parameters
+    ----------
+    xp : module
+        CuPy.
+    inner : int
+        Inner cells and parts that there is room for.
+
+    Attributes
+    ----------
+    tables : array of shape (WINDOWS * inner, 2), uint64
+        Sums of the inner cells, a window of rows each.
+    totals : array of shape (OUTER_CELLS + inner, 4), uint64
+        Sums of all cells.
+    touched : array of shape (OUTER_CELLS / SEGMENT,), uint32
+        1 for every segment of the outer cells that a row fell into.
+    gathered : array of shape (GATHERED, 5), uint64
+        What was taken out of the totals last.
+    """
+
+    def __init__(self, xp: Any, inner: int) -> None:
+        self.inner = inner
+        self.tables = xp.zeros((WINDOWS * inner, 2), np.uint64)
+        self.totals = xp.zeros((OUTER_CELLS + inner, 4), np.uint64)
+        self.touched = xp.zeros(OUTER_CELLS // SEGMENT, np.uint32)
+        self.gathered = xp.empty((GATHERED, 5), np.uint64)
+
+
+class GridOnDevice:
+    """A grid, and what kernels read of it.
+
+    Parameters
+    ----------
+    xp : module
+        CuPy.
+    grid : Grid
+        The grid.
+
+    Attributes
+    ----------
+    inner, cells : int
+        Inner cells and parts; all cells.
+    arguments : list
+        For the parameters `scale` to `hot_position` of the program.
+    """
+
+    def __init__(self, xp: Any, grid: Grid) -> None:
+        splits = grid.splits
+        self.grid, self.inner = grid, grid.inner_cells + len(splits.parent)
+        self.cells = OUTER_CELLS + self.inner
+        self.arguments = [
+            grid.frame.scale,
+            grid.frame.centre,
+            xp.asarray(grid.directory.view(np.uint64).reshape(ENTRIES, 2)),
+            xp.asarray(splits.midpoint),
+            xp.asarray(splits.parent.astype(np.uint32)),
+            len(splits.parent),
+            self.cells,
+            xp.asarray(_split_cells(splits.parent)),
+            grid.hot_key,
+            *_place_of_hot_key(grid),
+        ]
+
+
+class CellTables:
+    """Tables of cells on a device. Memory and grids are kept for the next one.
+
+    The outer cells of a table take 128 MiB, which would be allocated and set to zero for each column of each block.
 
     Parameters
     ----------
     device : Device
-        Where the rows lie.
-    x : array of shape (rows,), float32 or float64
-        The rows.
-    grid : Grid
-        Cells to sum over.
+        Where rows lie.
     """
-    table = CellTable(device, grid)
-    table.add(x)
-    return table.summary(len(x))
+
+    def __init__(self, device: Device) -> None:
+        self._device, self._lock = device, Lock()
+        self._rooms: dict[int, list[Room]] = {}  # by device
+        self._grids: OrderedDict[tuple[int, str], GridOnDevice] = OrderedDict()
+
+    def summarise(self, x: Any, grid: Grid) -> Summary:
+        """Summary of rows on the device; see `Engine.summarise`.
+
+        Parameters
+        ----------
+        x : array of shape (rows,), float32 or float64
+            The rows.
+        grid : Grid
+            Cells to sum over.
+        """
+        table = self.lend(grid)
+        table.add(x)
+        return self.summary(table, len(x))
+
+    def lend(self, grid: Grid) -> CellTable:
+        """An empty table on the device that is current here.
+
+        Parameters
+        ----------
+        grid : Grid
+            Cells to sum over.
+        """
+        number, xp = self._device.current, self._device.xp
+        with self._lock:
+            there = self._grids.pop((number, grid.fingerprint), None)
+            room = self._rooms[number].pop() if self._rooms.get(number) else None
+        there = there or GridOnDevice(xp, grid)
+        if room is None or room.inner < there.inner:
+            room = None  # its memory first
+            room = Room(xp, max(there.inner, LEAST_INNER))
+        return CellTable(self._device, there, room)
+
+    def summary(self, table: CellTable, rows: int) -> Summary:
+        """Summary of all rows added to a table, of which there must be `rows`; the table is taken back.
+
+        Raises
+        ------
+        InputError
+            For finite rows that overflow in the grid's frame.
+        """
+        number, summary = self._device.current, table.summary()
+        with self._lock:  # all work on it is done, so that it may go to any thread and stream
+            self._rooms.setdefault(number, []).append(table.room)
+            self._grids[number, table.grid.grid.fingerprint] = table.grid
+            if len(self._grids) > GRIDS:
+                self._grids.popitem(last=False)
+        check_range(summary.ordinary, rows - summary.missing - summary.infinite)
+        return summary
+
+    def release(self) -> None:
+        """Give back what is kept."""
+        with self._lock:
+            self._rooms.clear()
+            self._grids.clear()
 
 
 class CellTable:
@@ -115,8 +262,10 @@ class CellTable:
     ----------
     device : Device
         Where rows lie.
-    grid : Grid
+    grid : GridOnDevice
         Cells to sum over.
+    room : Room
+        Where; zero.
     window_rows : int
         Rows of a window, at most `WINDOW_ROWS`.
     trial_rows : int
@@ -124,31 +273,19 @@ class CellTable:
     """
 
     def __init__(
-        self, device: Device, grid: Grid, window_rows: int = WINDOW_ROWS, trial_rows: int = TRIAL_ROWS
+        self,
+        device: Device,
+        grid: GridOnDevice,
+        room: Room,
+        *,
+        window_rows: int = WINDOW_ROWS,
+        trial_rows: int = TRIAL_ROWS,
     ) -> None:
-        self._device, self._grid, xp = device, grid, device.xp
+        self._device, self.grid, self.room = device, grid, room
         self._window_rows, self._trial_rows = window_rows, trial_rows
-        splits = grid.splits
-        self._inner = grid.inner_cells + len(splits.parent)
-        self._tables = xp.zeros((WINDOWS, self._inner, 2), np.uint64)
-        self._totals = xp.zeros((OUTER_CELLS + self._inner, 4), np.uint64)
-        self._frequent = xp.zeros(SLOTS, np.uint64)
-        self._tally = xp.asarray(np.array([0, 0, NO_HOT_KEY, 0], np.uint64))
+        self._frequent = device.xp.zeros(SLOTS, np.uint64)
+        self._apart = device.xp.asarray(np.array([0, 0, NO_HOT_KEY, 0, 0], np.uint64))
         self._added = 0
-        # arguments for the parameters `scale` to `hot_position`
-        self._fixed = [
-            grid.frame.scale,
-            grid.frame.centre,
-            xp.asarray(grid.directory.view(np.uint64).reshape(ENTRIES, 2)),
-            xp.asarray(splits.midpoint),
-            xp.asarray(splits.parent.astype(np.uint32)),
-            len(splits.parent),
-            OUTER_CELLS + self._inner,
-            self._frequent,
-            xp.asarray(_split_cells(splits.parent)),
-            grid.hot_key,
-            *_place_of_hot_key(grid),
-        ]
 
     def add(self, x: Any) -> None:
         """Add rows of the device, float32 or float64; nothing is waited for."""
@@ -168,42 +305,50 @@ class CellTable:
         window_rows = -(-rows // windows)
         window_blocks = max(1, min(blocks, window_rows // LEAST_ROWS_EACH))
         windows = -(-rows // window_rows)
-        arguments = [x, first, rows, window_rows, window_blocks, *self._fixed, self._tables, self._totals, self._tally]
+        room, launch = self.room, [x, first, rows, window_rows, window_blocks]
+        sums = [self._frequent, room.tables, room.totals, room.touched, self._apart]
+        arguments = [*launch, *self.grid.arguments, *sums]
         self._device.run_blocks(rows_program(x.dtype.name), windows * window_blocks, arguments)
         self._carry(windows)
         self._added += rows
 
     def _carry(self, windows: int) -> None:
-        arguments = [self._inner, windows, self._tables, self._totals]
-        self._device.run_blocks(carry_program(), self._blocks_for(self._inner), arguments)
+        inner = self.grid.inner
+        blocks = min(-(-inner // 256), 8 * self._device.multiprocessors)
+        self._device.run_blocks(carry_program(), blocks, [inner, windows, self.room.tables, self.room.totals])
 
     def _find_frequent(self) -> None:
         least_rows = max(2, self._added // FREQUENT_SHARE)
-        cells = OUTER_CELLS + self._inner
-        arguments = [cells, least_rows, self._totals, self._frequent]
-        self._device.run_blocks(frequent_program(), self._blocks_for(cells), arguments)
+        arguments = [self.grid.cells, least_rows, self.room.touched, self.room.totals, self._frequent]
+        self._walk(frequent_program(), arguments)
 
-    def _blocks_for(self, cells: int) -> int:
-        """Blocks of a program that walks over so many cells."""
-        return min(-(-cells // 256), 8 * self._device.multiprocessors)
+    def _walk(self, program: Program, arguments: list[Any]) -> None:
+        """Run a program whose blocks take a segment of the cells at a time."""
+        blocks = min(-(-self.grid.cells // SEGMENT), 8 * self._device.multiprocessors)
+        self._device.run_blocks(program, blocks, arguments)
 
-    def summary(self, rows: int) -> Summary:
-        """Summary of all rows added, of which there must be `rows`.
+    def summary(self) -> Summary:
+        """Summary of all rows added, which are taken out of the room; all work on it is done then."""
+        parts, left = [], True
+        while left:
+            occupied, part = self._gather()
+            parts.append(part)
+            left = occupied > len(part)
+        cells = np.concatenate(parts)
+        cell, count, first, second, high = np.ascontiguousarray(cells[np.argsort(cells[:, 0])].T)
+        self.room.touched.fill(0)
+        apart = self._device.to_host(self._apart)  # which waits for all of this
+        missing, infinite, ends = int(apart[0]), int(apart[1]), _ends(apart[2:4])
+        return Summary(self.grid.grid, cell.astype(np.int64), count, first, second, high, missing, infinite, *ends)
 
-        Raises
-        ------
-        InputError
-            For finite rows that overflow in the grid's frame.
-        """
-        occupied = self._device.xp.flatnonzero(self._totals[:, 0])
-        cell = self._device.to_host(occupied).astype(np.int64)
-        count, first, second, second_high = np.ascontiguousarray(self._device.to_host(self._totals[occupied]).T)
-        tally = self._device.to_host(self._tally)
-        missing, infinite = int(tally[0]), int(tally[1])
-        ends = _ends(tally[2:])
-        summary = Summary(self._grid, cell, count, first, second, second_high, missing, infinite, *ends)
-        check_range(summary.ordinary, rows - missing - infinite)
-        return summary
+    def _gather(self) -> tuple[int, Keys]:
+        """Number of occupied cells, and as many of them as there is room for, which are occupied no longer."""
+        room, occupied = self.room, self._apart[4:]
+        occupied.fill(0)
+        arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, occupied]
+        self._walk(gather_program(), arguments)
+        found = int(self._device.to_host(occupied)[0])
+        return found, self._device.to_host(room.gathered[: min(found, GATHERED)])
 
 
 def _ends(keys: Keys) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 //
 // table: (inner cells and parts, 2) of count * 2^42 + sum of positions, and sum of their squares, of one window of
 // rows. totals: (cells, 4) of count, sum of positions, and sum of their squares in two words (low, high). Outer cells
-// come first.
+// come first; touched: (2^22 / SEGMENT,), 1 for every segment of them that a row fell into.
 #pragma once
 #include "../vgm_math.cuh"
 #include "block.cuh"
@@ -12,6 +12,7 @@ namespace {
 
 constexpr u64 ONE_ROW = (u64)1 << 42;
 constexpr u32 OUTER_CELLS = 1u << 22;
+constexpr u32 SEGMENT = 1024;
 constexpr u32 SLOTS = 1024;  // frequent cells, one at most for each remainder of cell / SLOTS
 
 struct Place {
@@ -30,9 +31,23 @@ GPUVGM_FN Place place_of(const u64* directory, u64 key) {
     return {(u32)outer_cell(key), (u32)outer_position(key)};
 }
 
+// Gives `work` every cell that may be occupied, a segment a block: outer ones that no row fell into are passed over.
+template <class Work> GPUVGM_FN void each_cell(u32 cells, const u32* touched, Work work) {
+    for (u32 first = blockIdx.x * SEGMENT; first < cells; first += gridDim.x * SEGMENT) {
+        if (first < OUTER_CELLS && touched[first / SEGMENT] == 0) {
+            continue;
+        }
+        const u32 end = first + SEGMENT < cells ? first + SEGMENT : cells;
+        for (u32 cell = first + threadIdx.x; cell < end; cell += blockDim.x) {
+            work(cell);
+        }
+    }
+}
+
 // A window's table and the totals, as many blocks add to them.
 struct CellTable {
     u64 *table, *totals;
+    u32* touched;
 
     GPUVGM_FN void add(u32 cell, u64 count_and_first, u64 second) const {
         if (cell >= OUTER_CELLS) {
@@ -41,6 +56,7 @@ struct CellTable {
             atomicAdd(sums + 1, second);
             return;
         }
+        atomicOr(touched + cell / SEGMENT, 1u);
         u64* sums = totals + 4 * (u64)cell;
         atomicAdd(sums, count_and_first >> 42);
         atomicAdd(sums + 1, count_and_first & (ONE_ROW - 1));

@@ -3,14 +3,15 @@
 #pragma once
 #include "cell_table.cuh"
 
-// totals: (cells, 4), fewer than 2^32 rows in all; frequent: (SLOTS,) of rows * 2^32 + cell, to begin with 0.
+// touched: (2^22 / SEGMENT,); totals: (cells, 4), fewer than 2^32 rows in all; frequent: (SLOTS,) of rows * 2^32 + cell, to begin with 0.
 extern "C" GPUVGM_KERNEL(256) GPUVGM_NAME(unsigned int cells, unsigned long long least_rows,
-                                          const unsigned long long* totals, unsigned long long* frequent) {
+                                          const unsigned int* touched, const unsigned long long* totals,
+                                          unsigned long long* frequent) {
     using namespace gpuvgm;
-    for (u32 cell = blockIdx.x * blockDim.x + threadIdx.x; cell < cells; cell += gridDim.x * blockDim.x) {
+    each_cell(cells, touched, [=](u32 cell) {
         const u64 count = totals[4 * (u64)cell];
         if (count >= least_rows) {
             atomicMax(frequent + cell % SLOTS, count << 32 | cell);
         }
-    }
+    });
 }

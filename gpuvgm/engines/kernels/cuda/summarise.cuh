@@ -102,14 +102,15 @@ GPUVGM_FN u64 joined(const u32* halves) { return (u64)halves[1] << 32 | halves[0
 // x: rows `first` ... `first + rows` - 1 of it are added, `window_rows` to a window, by `window_blocks` blocks each.
 // directory: (2^16, 2), see DirectoryEntry; midpoints, parents: (split_count,); frequent: (SLOTS,), the cell in the low
 // half; split_cells: (SLOTS,). hot_cell, hot_position: where rows with the hot key belong. tables: (windows, cells -
-// 2^22, 2); totals: (cells, 4); tally: (4,) of missing rows, infinite rows, smallest and largest key of finite values.
+// 2^22, 2); totals: (cells, 4); apart: (4,) of missing rows, infinite
+// rows, smallest and largest key of finite values.
 extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
     GPUVGM_NAME(const GPUVGM_VALUE* x, long long first, long long rows, int window_rows, int window_blocks,
                 double scale, double centre, const unsigned long long* directory, const unsigned long long* midpoints,
-                const unsigned int* parents, int split_count, unsigned int cells, const unsigned long long* frequent,
-                const unsigned int* split_cells, unsigned long long hot_key, unsigned int hot_cell,
-                unsigned int hot_position, unsigned long long* tables, unsigned long long* totals,
-                unsigned long long* tally) {
+                const unsigned int* parents, int split_count, unsigned int cells, const unsigned int* split_cells,
+                unsigned long long hot_key, unsigned int hot_cell, unsigned int hot_position,
+                const unsigned long long* frequent, unsigned long long* tables, unsigned long long* totals,
+                unsigned int* touched, unsigned long long* apart) {
     using namespace gpuvgm;
     GPUVGM_SHARED Slot slots[SLOTS];
     GPUVGM_SHARED Frequent sums;
@@ -126,7 +127,7 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
     const Splits splits{midpoints, parents, split_count, cells - (u32)split_count};
     const int block = (int)blockIdx.x % window_blocks;
     const i64 window = (int)blockIdx.x / window_blocks, before = window * window_rows;
-    const CellTable table{tables + 2 * window * (cells - OUTER_CELLS), totals};
+    const CellTable table{tables + 2 * window * (cells - OUTER_CELLS), totals, touched};
     const GPUVGM_VALUE* from = x + first + before;
     const int count = rows - before < window_rows ? (int)(rows - before) : window_rows;
     const int skip = (int)((size_t)from / sizeof(GPUVGM_VALUE) % QUAD);  // fours begin where four values are aligned
@@ -202,9 +203,9 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
             const u64 squares = (u64)found.hot_rows * ((u64)hot_position * hot_position);
             table.add(hot_cell, found.hot_rows * (ONE_ROW + hot_position), squares);
         }
-        atomicAdd(tally, (u64)(i64)(int)found.missing);
-        atomicAdd(tally + 1, (u64)found.infinite);
-        atomicMin(tally + 2, joined(found.lowest));
-        atomicMax(tally + 3, joined(found.highest));
+        atomicAdd(apart, (u64)(i64)(int)found.missing);
+        atomicAdd(apart + 1, (u64)found.infinite);
+        atomicMin(apart + 2, joined(found.lowest));
+        atomicMax(apart + 3, joined(found.highest));
     }
 }
