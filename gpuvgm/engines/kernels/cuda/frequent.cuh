@@ -3,10 +3,11 @@
 #pragma once
 #include "cell_table.cuh"
 
-// touched: (2^22 / SEGMENT,); totals: (cells, 4), fewer than 2^32 rows in all; frequent: (SLOTS,) of rows * 2^32 + cell, to begin with 0.
-extern "C" GPUVGM_KERNEL(256) GPUVGM_NAME(unsigned int cells, unsigned long long least_rows,
-                                          const unsigned int* touched, const unsigned long long* totals,
-                                          unsigned long long* frequent) {
+// touched: (2^22 / SEGMENT,); totals: (cells, 4), fewer than 2^32 rows in all; frequent: (SLOTS,) of rows * 2^32 +
+// cell, to begin with 0.
+extern "C" GPUVGM_KERNEL(256)
+    GPUVGM_NAME(unsigned int cells, unsigned long long least_rows, const unsigned int* touched,
+                const unsigned long long* totals, unsigned long long* frequent) {
     using namespace gpuvgm;
     each_cell(cells, touched, [=](u32 cell) {
         const u64 count = totals[4 * (u64)cell];

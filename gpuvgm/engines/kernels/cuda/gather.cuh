@@ -4,9 +4,9 @@
 
 // touched: (2^22 / SEGMENT,); totals: (cells, 4); gathered: (room, 5) of cell and totals, in any order; occupied: (1,),
 // to begin with 0. Where it ends above `room`, the cells that found none are still in the table.
-extern "C" GPUVGM_KERNEL(256) GPUVGM_NAME(unsigned int cells, unsigned int room, const unsigned int* touched,
-                                          unsigned long long* totals, unsigned long long* gathered,
-                                          unsigned long long* occupied) {
+extern "C" GPUVGM_KERNEL(256)
+    GPUVGM_NAME(unsigned int cells, unsigned int room, const unsigned int* touched, unsigned long long* totals,
+                unsigned long long* gathered, unsigned long long* occupied) {
     using namespace gpuvgm;
     each_cell(cells, touched, [=](u32 cell) {
         ulonglong2* const sums = (ulonglong2*)totals + 2 * (u64)cell;
