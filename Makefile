@@ -80,9 +80,9 @@ test-gpu:
 	cuda=$$($(PYTHON) tests/driver.py $(CUDA)) && \
 	    $(MAKE) test-one-gpu VENV=$(VENV)-cu$$cuda EXTRA=test-cu$$cuda$(if $(RAPIDS),$(COMMA)cu$$cuda)
 
-# A package that is named and does not work makes tests fail, where they would be skipped without.
+# A test fails for want of a package that is named, and is skipped for want of another.
 test-one-gpu: $(STAMP)-$(EXTRA)
-	REQUIRE_GPU=cupy$(if $(RAPIDS),$(COMMA)cudf$(COMMA)dask_cudf$(COMMA)dask_cuda) $(PYTEST) -m gpu $(PYTEST_ARGS)
+	REQUIRE_GPU=cupy$(if $(RAPIDS),$(COMMA)cudf$(COMMA)rmm$(COMMA)dask_cudf$(COMMA)dask_cuda) $(PYTEST) -m gpu $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
 
 test-integrations:

@@ -58,9 +58,15 @@ def test_the_code_of_a_page_runs(page: Path, your_rows: Path, tmp_path: Path, mo
 @needs_gpu
 @pytest.mark.parametrize("block", ON_A_GPU)
 def test_code_for_a_gpu_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cupy
+
     monkeypatch.chdir(tmp_path)
     gpuvgm.generate("amount.parquet", 10_000)
-    run_python(block)
+    allocator = cupy.cuda.get_allocator()
+    try:
+        run_python(block)
+    finally:
+        cupy.cuda.set_allocator(allocator)
 
 
 def test_some_code_is_for_a_gpu() -> None:

@@ -91,7 +91,7 @@ def test_without_a_driver_nothing_is_installed(tmp_path):
 
 @pytest.mark.parametrize(
     ("extra", "rapids", "required"),
-    [("test-cu13", [], "cupy"), ("test-cu12,cu12", ["RAPIDS=1"], "cupy,cudf,dask_cudf,dask_cuda")],
+    [("test-cu13", [], "cupy"), ("test-cu12,cu12", ["RAPIDS=1"], "cupy,cudf,rmm,dask_cudf,dask_cuda")],
 )
 def test_what_is_installed_is_required(tmp_path, extra, rapids, required):
     words = ["--dry-run", "--old-file=gpuvgm/__init__.py", "test-one-gpu", "VENV=/elsewhere", f"EXTRA={extra}", *rapids]
