@@ -190,8 +190,9 @@ echo "gpuvgm $* CUDF_SPILL=${CUDF_SPILL:-}"
 }
 
 
-def test_slurm_with_gpus(tmp_path):
-    """One task a node starts a worker for each of the node's GPUs, and the fit is one with CUDA."""
+@pytest.fixture(name="gpu_job")
+def _gpu_job(tmp_path):
+    """What the Slurm script prints on two nodes with four GPUs each, and how it starts the workers."""
     for name, text in RECORDING.items():
         on_path(tmp_path, name, text)
     variables = {
@@ -206,11 +207,21 @@ def test_slurm_with_gpus(tmp_path):
     }
     script = ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")]
     done = subprocess.run(script, env=os.environ | variables, capture_output=True, text=True, timeout=SECONDS)
-    fit = f"gpuvgm fit rows --model {tmp_path}/model --scheduler tcp://here:1 --engine cuda --effort best CUDF_SPILL=on"
-    assert fit in done.stdout.splitlines(), done.stderr
+    assert done.returncode == 0, done.stderr
     (worker,) = [line for line in (tmp_path / "steps").read_text().splitlines() if " cuda worker " in line]
-    options, words = worker.split(" dask ")
-    assert options == "srun --overlap --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8"
+    return done.stdout, worker
+
+
+def test_slurm_with_gpus(gpu_job, tmp_path):
+    """One task a node starts a worker for each of the node's GPUs, and the fit is one with CUDA."""
+    printed, worker = gpu_job
+    fit = f"gpuvgm fit rows --model {tmp_path}/model --scheduler tcp://here:1 --engine cuda --effort best CUDF_SPILL=on"
+    assert fit in printed.splitlines()
+    assert worker.startswith("srun --overlap --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 dask cuda worker ")
+
+
+def test_slurm_options_of_gpu_workers_exist(gpu_job):
+    _, words = gpu_job[1].split(" dask ")
     parser, words = parser_of(Command("slurm", ("dask", *words.split())))
     assert not parser.make_context("worker", words).args
 
