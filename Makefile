@@ -10,7 +10,8 @@
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
 # make peers      gpuvgm beside scikit-learn, RDT, CTGAN, Polars, Dask, Spark and PyTorch (PEERS_RESULTS, PEERS_ROWS)
 # make notebooks  runs all notebooks into build/notebooks; make notebooks-update writes what they show into them
-# make test-gpu   the tests of engines on this machine's GPU, then its measurements (GPU_RESULTS)
+# make test-gpu   the tests on this machine's GPU, none skipped for want of it, then its measurements (GPU_RESULTS), in an
+#                 environment for the driver's CUDA (CUDA=12 or 13); RAPIDS=1 adds cuDF and dask-cuda
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
 PYTHON ?= python3
@@ -29,6 +30,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 STAMP := $(VENV)/.gpuvgm
+COMMA := ,
 CPLUSPLUS := $(wildcard gpuvgm/engines/kernels/*.cuh gpuvgm/engines/kernels/*/*.cpp gpuvgm/engines/kernels/*/*.hpp gpuvgm/engines/kernels/*/*.cuh)
 
 FORMATTED := $(CPLUSPLUS) $(wildcard tests/*/*.hpp tests/*/*.cpp tests/*/*/*.hpp tests/*/*/*.cpp)
@@ -40,9 +42,9 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-quick test-device test-faults fuzz test-gpu test-integrations test-one-integration
-.PHONY: peers measure-peers notebooks notebooks-update run-notebooks lint format benchmarks install install-dev
-.PHONY: clean distclean
+.PHONY: help demo docs test test-quick test-device test-faults fuzz test-gpu test-one-gpu
+.PHONY: test-integrations test-one-integration peers measure-peers notebooks notebooks-update run-notebooks
+.PHONY: lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -74,8 +76,13 @@ test-faults: $(STAMP)-test
 fuzz: $(STAMP)-test
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --side-by-side 2 $(FUZZ_ARGS)
 
-test-gpu: $(STAMP)-test
-	$(PYTEST) -m gpu $(PYTEST_ARGS)
+test-gpu:
+	cuda=$$($(PYTHON) tests/driver.py $(CUDA)) && \
+	    $(MAKE) test-one-gpu VENV=$(VENV)-cu$$cuda EXTRA=test-cu$$cuda$(if $(RAPIDS),$(COMMA)cu$$cuda)
+
+# A test fails for want of a package that is named, and is skipped for want of another.
+test-one-gpu: $(STAMP)-$(EXTRA)
+	REQUIRE_GPU=cupy$(if $(RAPIDS),$(COMMA)cudf$(COMMA)rmm$(COMMA)dask_cudf$(COMMA)dask_cuda) $(PYTEST) -m gpu $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
 
 test-integrations:
@@ -140,4 +147,4 @@ clean:
 	find gpuvgm tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean
-	rm -rf $(VENV) $(VENV)-ctgan $(VENV)-rdt1 $(VENV)-peers
+	rm -rf $(VENV) $(addprefix $(VENV)-,ctgan rdt1 peers cu12 cu13)

@@ -40,7 +40,7 @@ from benchmarks import (
 from benchmarks.machine import describe_machine, machine_line
 from benchmarks.measure import Measurement
 from benchmarks.output import append_lines, documents, show
-from gpuvgm.engines import cuda_problem
+from gpuvgm.engines import ENGINES, cuda_problem
 
 #: Name, function of the number of rows, and how many rows it takes by default.
 BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
@@ -61,7 +61,12 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "serve": (serve.measure, 200_000_000),
 }
 #: Options that a benchmark takes beside the number of rows.
-OPTIONS = {"table": ("columns", "effort"), "peers": ("flights",)}
+OPTIONS = {
+    "table": ("columns", "effort"),
+    "peers": ("flights",),
+    "billion": ("engine", "gpus"),
+    "scaling": ("engine", "gpus"),
+}
 #: How a benchmark shows its measurements, where not in the table of all others.
 SHOWN = {"table": table.show, "peers": peers_show.show}
 PICTURE_ROWS = 1_000_000
@@ -87,19 +92,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.benchmark == "predict":
         return predict.run(Console(width=None if Console().is_terminal else 250), options.json)
-    if options.benchmark == "gpu" and (problem := cuda_problem()) is not None:
+    if "cuda" in (options.engine, {"gpu": "cuda"}.get(options.benchmark)) and (problem := cuda_problem()) is not None:
         console.print(f"nothing is measured: {problem}")
         return 1
     measure, rows = BENCHMARKS[options.benchmark]
     machine = describe_machine()
     chosen = {name: getattr(options, name) for name in OPTIONS.get(options.benchmark, ())}
     measurements = measure(options.rows or rows, **{name: value for name, value in chosen.items() if value is not None})
+    title = ", ".join(filter(None, (options.benchmark, options.engine)))  # the pages take those of the default alone
     if options.json == STANDARD_OUTPUT:
-        print(json.dumps(documents(options.benchmark, machine, measurements)))
+        print(json.dumps(documents(title, machine, measurements)))
         return 0
-    SHOWN.get(options.benchmark, show)(f"{options.benchmark}: {machine_line(machine)}", measurements, console)
+    SHOWN.get(options.benchmark, show)(f"{title}: {machine_line(machine)}", measurements, console)
     if options.json is not None:
-        append_lines(options.json, options.benchmark, machine, measurements)
+        append_lines(options.json, title, machine, measurements)
     return 0
 
 
@@ -111,9 +117,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")
     parser.add_argument("--flights", type=lambda text: int(float(text)), help="rows that CTGAN is fitted on (peers)")
+    parser.add_argument("--engine", choices=ENGINES, help="compute engine (billion: of the fit; scaling)")
+    parser.add_argument("--gpus", type=int, help="GPUs, a worker each (billion, scaling; with --engine cuda)")
     told = "append JSON lines to this file, or print one JSON document instead of a table"
     parser.add_argument("--json", type=Path, metavar="FILE", nargs="?", const=STANDARD_OUTPUT, help=told)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.engine is not None and "engine" not in OPTIONS.get(options.benchmark, ()):
+        parser.error(f"{options.benchmark} has no --engine")
+    if options.gpus is not None and options.engine != "cuda":
+        parser.error("--gpus is for --engine cuda")
+    return options
 
 
 if __name__ == "__main__":

@@ -55,11 +55,17 @@ STAGES = (
 )
 
 
-def measure(rows: int) -> list[Measurement]:
-    """Each stage, and all together; the aims are those of the whole run."""
+def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> list[Measurement]:
+    """Each stage, and all together; the aims are those of the whole run.
+
+    The engine is that of the fit: other commands use a GPU where there is one and the rows are many. With `gpus` every
+    command has so many workers, one a GPU.
+    """
+    workers = () if gpus is None else ("--workers", str(gpus))
+    chosen = {} if engine is None else {"fit": ("--engine", engine)}
     with _folder() as folder:
         generated, _ = run(["generate", "amount.parquet", "--rows", str(rows)], folder)
-        measured = [measure_stage(stage, rows, folder) for stage in STAGES]
+        measured = [measure_stage(stage, rows, folder, (*chosen.get(stage.name, ()), *workers)) for stage in STAGES]
         sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     seconds = sum(one.seconds for one in measured)
     alone = sum(one.yardsticks[PYARROW] for one in measured)
@@ -77,9 +83,9 @@ def measure(rows: int) -> list[Measurement]:
     return [*measured, whole]
 
 
-def measure_stage(stage: Stage, rows: int, folder: Path) -> Measurement:
-    """One stage, then pyarrow's side of it."""
-    seconds, peak = run([*stage.arguments, "--memory", MEMORY, "--quiet"], folder)
+def measure_stage(stage: Stage, rows: int, folder: Path, options: Sequence[str]) -> Measurement:
+    """One stage with more options, then pyarrow's side of it."""
+    seconds, peak = run([*stage.arguments, *options, "--memory", MEMORY, "--quiet"], folder)
     beside = [sys.executable, "-m", "benchmarks.billion_side", str(folder / stage.reads)]
     alone, alone_peak = timed([*beside, *([str(folder / stage.writes)] if stage.writes else [])], ROOT)
     return Measurement(

@@ -1,4 +1,4 @@
-"""Fit and transform of 10^6 rows and more on one and two Dask workers, and the cost model that follows.
+"""Fit and transform of 10^6 rows and more on one and two Dask workers, or on GPUs, and the cost model that follows.
 
 The model is t = fixed + rows / workers * (read + compute [+ write]): the costs of a row are measured alone, in one
 thread; what a run takes beyond them is shown as its excess.
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -57,46 +59,53 @@ class Watched:
         return 1 - self.busy / (self.workers * self.span)
 
 
-def measure(rows: int) -> list[Measurement]:
-    """All sizes up to `rows`, by factors of ten."""
+def measure(rows: int, engine: str = "auto", gpus: int | None = None) -> list[Measurement]:
+    """All sizes up to `rows`, by factors of ten; with `engine="cuda"` on 1, 2, 4 and more GPUs, a worker each."""
+    workers = numbers_of_workers(engine, gpus)
     sizes = [size for size in (LEAST_ROWS * 10**power for power in range(12)) if size <= rows] or [rows]
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as name:
         folder = Path(name)
         gpuvgm.generate(folder / "unit.parquet", UNIT_ROWS)
-        units = unit_costs(folder / "unit.parquet", folder)
-        runs = [run for size in sizes for run in _sized(size, folder)]
+        units = unit_costs(folder / "unit.parquet", folder, engine)
+        runs = [run for size in sizes for run in runs_of(size, folder, engine, workers)]
     shown = [_measurement(stage, watched) for stage, watched in runs]
     models = [_model(stage, [watched for name, watched in runs if name == stage], units) for stage in STAGES]
     return [*shown, *models]
 
 
-def _sized(rows: int, folder: Path) -> Iterator[tuple[str, Watched]]:
+def numbers_of_workers(engine: str, gpus: int | None) -> tuple[int, ...]:
+    """How many workers there are in turn: of the host, or as many as GPUs, by default all of this machine."""
+    if engine != "cuda":
+        return WORKERS
+    most = gpus or import_module("cupy").cuda.runtime.getDeviceCount()
+    return (*takewhile(lambda count: count < most, (2**power for power in count())), most)
+
+
+def runs_of(rows: int, folder: Path, engine: str, numbers: Sequence[int]) -> Iterator[tuple[str, Watched]]:
     """Every stage over so many rows, by each number of workers."""
     source = folder / f"{rows}.parquet"
     gpuvgm.generate(source, rows)
-    for workers in WORKERS:
-        with gpuvgm.cluster(workers=workers, threads=1, gpus=False) as client:
+    for workers in numbers:
+        with gpuvgm.cluster(workers=workers, threads=1, gpus=engine == "cuda") as client:
             client.run(lambda: __import__("gpuvgm.execution.context"))  # imports are not what is measured
-            executor = gpuvgm.DaskExecutor(client)
+            settings = {"executor": gpuvgm.DaskExecutor(client), "engine": engine}
             for stage, function in STAGES.items():
-                work = partial(function, source, folder / "encoded", executor)
+                work = partial(function, source, folder / "encoded", **settings)
                 repeats = 3 if rows < OVERHEAD_ROWS else 1
                 yield stage, min((watch(client, workers, rows, work) for _ in range(repeats)), key=lambda run: run.wall)
     source.unlink()
 
 
-def _fit(source: Path, encoded: Path, executor: Any) -> None:
-    gpuvgm.TableTransformer(COLUMNS, effort="research", executor=executor).fit(source).save(
-        encoded.with_suffix(".gpuvgm")
-    )
+def _fit(source: Path, encoded: Path, **settings: Any) -> None:
+    gpuvgm.TableTransformer(COLUMNS, effort="research", **settings).fit(source).save(encoded.with_suffix(".gpuvgm"))
 
 
-def _transform(source: Path, encoded: Path, executor: Any) -> None:
-    gpuvgm.load(encoded.with_suffix(".gpuvgm")).set_params(executor=executor).transform(source, out=encoded)
+def _transform(source: Path, encoded: Path, **settings: Any) -> None:
+    gpuvgm.load(encoded.with_suffix(".gpuvgm")).set_params(**settings).transform(source, out=encoded)
 
 
 COLUMNS = {"Amount": "continuous"}
-STAGES: dict[str, Callable[[Path, Path, Any], None]] = {"fit": _fit, "transform": _transform}
+STAGES: dict[str, Callable[..., None]] = {"fit": _fit, "transform": _transform}
 STEPS = {"fit": ("read", "summarise"), "transform": ("read", "transform", "write")}
 
 
@@ -126,13 +135,13 @@ def _task_stream(client: Any) -> Iterator[list[Any]]:
     found += stream.data
 
 
-def unit_costs(source: Path, folder: Path) -> dict[str, Unit]:
-    """What reading, computing, merging and writing take alone."""
+def unit_costs(source: Path, folder: Path, name: str) -> dict[str, Unit]:
+    """What reading, computing with the engine of that name, merging and writing take alone."""
     table = pq.read_table(source)
     x = table.column(0).combine_chunks().to_numpy()
-    transformer = gpuvgm.TableTransformer(COLUMNS, effort="research", threads=1).fit({"Amount": x})
+    transformer = gpuvgm.TableTransformer(COLUMNS, effort="research", threads=1, engine=name).fit({"Amount": x})
     encoded = gpuvgm.TableTransformer.transform(transformer, table)
-    engine, summary = get_engine(), transformer.summaries_["Amount"]
+    engine, summary = get_engine(name), transformer.summaries_["Amount"]
     target = folder / "written.parquet"
 
     def write() -> None:

@@ -51,11 +51,12 @@ RUN groupadd --gid 10001 gpuvgm \
     && install --directory --mode 1777 /scratch /tables
 COPY --from=build /opt/gpuvgm /opt/gpuvgm
 ENV PATH=/opt/gpuvgm/bin:${PATH} TMPDIR=/scratch HOME=/scratch PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility CUDF_SPILL=on
 VOLUME /scratch
 WORKDIR /scratch
 USER 10001:10001
-HEALTHCHECK --interval=5m --timeout=60s --start-period=60s --retries=3 CMD ["gpuvgm", "doctor", "--quiet"]
+HEALTHCHECK --interval=5m --timeout=60s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "from gpuvgm.engines import get_engine; get_engine('cuda')"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["gpuvgm"]
 CMD ["--help"]

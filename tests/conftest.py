@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import util
 from typing import Any
 
 import pytest
@@ -43,7 +44,17 @@ def gpu_is_usable() -> bool:
         return False
 
 
-needs_gpu = pytest.mark.skipif(not gpu_is_usable(), reason="no GPU that CuPy can use")
+#: Packages for GPUs that must work: a test that needs one fails without it. `make test-gpu` sets it.
+REQUIRED = os.environ.get("REQUIRE_GPU", "").split(",")
+
+
+def needs(package: str) -> pytest.MarkDecorator:
+    """What skips a test where a package for GPUs is neither installed nor required."""
+    missing = package not in REQUIRED and util.find_spec(package) is None
+    return pytest.mark.skipif(missing, reason=f"{package} is not installed")
+
+
+needs_gpu = pytest.mark.skipif("cupy" not in REQUIRED and not gpu_is_usable(), reason="no GPU that CuPy can use")
 
 #: What is costly to start is started once: the tests that share it run in one process.
 TOGETHER = {

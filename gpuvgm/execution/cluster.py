@@ -17,7 +17,7 @@ INSTALL = 'pip install "gpuvgm[dask]"'
 INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
 INSTALL_UCX = "pip install distributed-ucxx-cu13==0.52.* (or distributed-ucxx-cu12), which belongs to RAPIDS 26.10"
 ANSWER = "10s"  # how long a scheduler may take to answer
-POOL_SHARE = 0.9  # of a GPU's memory, that RMM takes at once
+POOL_SHARE = 0.9  # of a GPU's memory, that RMM takes at once; the rest is for contexts and the client
 
 
 def cluster(
@@ -48,9 +48,10 @@ def cluster(
     gpus : bool, optional
         Whether to start workers with GPUs; by default where there are any.
     **options
-        Of `dask_cuda.LocalCUDACluster` or `distributed.LocalCluster`: `rmm_pool_size`, `device_memory_limit`,
+        Of `dask_cuda.LocalCUDACluster` or `distributed.LocalCluster`: `rmm_pool_size`, by default 0.9 of the GPU,
+        or `rmm_async=True`, CUDA's asynchronous pool, which takes memory as it is needed; `device_memory_limit`,
         `enable_cudf_spill`, `protocol="ucx"` (NVLink, InfiniBand; it needs distributed-ucxx, which no extra installs),
-        `dashboard_address`, `local_directory` and others.
+        `dashboard_address`, `local_directory` and others. CuPy allocates from the workers' pool, as cuDF does.
 
     Returns
     -------
@@ -97,21 +98,25 @@ def _connected(address: str) -> Client:
 
 
 def _with_gpus(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:
-    """One worker a GPU, each with a pool of RMM; cuDF spills to the host where a GPU's memory runs out."""
+    """One worker a GPU, each with one pool for CuPy and cuDF, which spills to the host where memory runs out."""
     if util.find_spec("dask_cuda") is None:
         raise EnvironmentProblem(f"dask-cuda is not installed: {INSTALL_CUDA}")
     if str(options.get("protocol")).startswith("ucx") and util.find_spec("distributed_ucxx") is None:
         raise EnvironmentProblem(f'protocol="ucx" needs distributed-ucxx, which is not installed: {INSTALL_UCX}')
     settings: dict[str, Any] = {
-        "rmm_pool_size": POOL_SHARE,
         "enable_cudf_spill": True,
         "threads_per_worker": threads or 1,
     }
+    if not options.get("rmm_async"):
+        settings["rmm_pool_size"] = POOL_SHARE
     if workers is not None:
         settings["n_workers"] = workers
     if memory is not None:
         settings["memory_limit"] = memory
-    return import_module("dask_cuda").LocalCUDACluster(**(settings | options))
+    settings |= options
+    if settings.get("rmm_async") or settings.get("rmm_pool_size"):
+        settings.setdefault("rmm_allocator_external_lib_list", ["cupy"])
+    return import_module("dask_cuda").LocalCUDACluster(**settings)
 
 
 def _with_processes(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:

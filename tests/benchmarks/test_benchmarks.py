@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import estimator, inputs, picture, pipeline
+from benchmarks import __main__ as main_module
+from benchmarks import billion, estimator, inputs, picture, pipeline, scaling
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
@@ -35,6 +40,67 @@ def test_benchmark_prints_a_table_and_writes_json_lines(
         assert row["ratios"].keys() == row["yardsticks"].keys() != set()
         assert row["machine"]["cores"] >= 1
         assert row["case"].split()[0] in printed
+
+
+def test_a_billion_rows_on_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The engine is the fit's, every command has a worker for each GPU, and the run counts as another benchmark."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(main_module, "cuda_problem", lambda: None)
+    monkeypatch.setattr(billion, "timed", lambda command, folder: commands.append(list(command)) or (1.0, 1))
+    lines = tmp_path / "lines.jsonl"
+    assert main(["billion", "--rows", "1e3", "--engine", "cuda", "--gpus", "4", "--json", str(lines)]) == 0
+    fit, *others = [command for command in commands if "--memory" in command]
+    assert fit[fit.index("--engine") + 1] == "cuda" and not any("--engine" in command for command in others)
+    assert all(command[command.index("--workers") + 1] == "4" for command in (fit, *others))
+    assert {json.loads(line)["benchmark"] for line in lines.read_text().splitlines()} == {"billion, cuda"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "expected"),
+    [("auto", None, [(1, False), (2, False)]), ("cuda", 6, [(1, True), (2, True), (4, True), (6, True)])],
+)
+def test_scaling_on_gpus(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: str, gpus: int | None, expected: list[tuple[int, bool]]
+) -> None:
+    started: list[tuple[int, bool]] = []
+    settings: list[dict[str, Any]] = []
+
+    def cluster(workers: int, threads: int, gpus: bool) -> Any:
+        started.append((workers, gpus))
+        return nullcontext(SimpleNamespace(run=lambda function: None))
+
+    def watch(client: Any, workers: int, rows: int, work: partial[None]) -> scaling.Watched:
+        settings.append(work.keywords)
+        return scaling.Watched(rows, workers, 1.0, 1.0, 1.0)
+
+    monkeypatch.setattr(scaling.gpuvgm, "cluster", cluster)
+    monkeypatch.setattr(scaling.gpuvgm, "DaskExecutor", lambda client: "executor")
+    monkeypatch.setattr(scaling, "watch", watch)
+    runs = list(scaling.runs_of(1000, tmp_path, engine, scaling.numbers_of_workers(engine, gpus)))
+    assert started == expected
+    assert [run.workers for _, run in runs] == [workers for workers, _ in expected for _ in scaling.STAGES]
+    assert all(given == {"executor": "executor", "engine": engine} for given in settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        (["billion", "--engine", "cuda"], 1, "nothing is measured: no GPU"),
+        (["scaling", "--engine", "cuda", "--gpus", "2"], 1, "nothing is measured: no GPU"),
+        (["scaling", "--gpus", "2"], 2, "--gpus is for --engine cuda"),
+        (["fit", "--engine", "cuda"], 2, "fit has no --engine"),
+    ],
+)
+def test_gpus_that_are_not_there(
+    words: list[str], code: int, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main_module, "cuda_problem", lambda: "no GPU")
+    try:
+        assert main(words) == code
+    except SystemExit as end:
+        assert end.code == code
+    printed = capsys.readouterr()
+    assert reason in printed.out + printed.err
 
 
 def test_pipeline_reports_stages_and_peak_memory_of_every_side(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from benchmarks.gpu import BUS, COPY, HostClock
 from benchmarks.machine import describe_machine
 from benchmarks.output import append_lines, show
 from gpuvgm.engines import cuda_problem
+from tests.conftest import needs_gpu
 from tests.kernels.building import needs_compiler
 from tests.kernels.emulated import EmulatedDevice
 
@@ -68,10 +69,8 @@ def test_without_a_device_nothing_is_measured(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.gpu
+@needs_gpu
 def test_measuring_on_the_device() -> None:
-    cupy = pytest.importorskip("cupy", reason="needs CuPy and an NVIDIA GPU")
-    if not cupy.cuda.is_available():
-        pytest.skip("needs an NVIDIA GPU")
     measured = gpu.measure(1_000_000)
     device = measured[0].details["device"]
     assert device["name"] and device["memory_gib"] > 0

@@ -132,11 +132,27 @@ class Runtime:
         return {"name": f"GPU {index}".encode(), "totalGlobalMem": (index + 1) << 30, "major": 9, "minor": index}
 
 
+class MemoryPool:
+    """CuPy's pool, by its name."""
+
+    def malloc(self, size):
+        raise AssertionError("nothing is allocated")
+
+
+class MemoryAsyncPool(MemoryPool):
+    """CuPy's asynchronous pool, by its name."""
+
+
+def _malloc(size):
+    raise AssertionError("nothing is allocated")
+
+
 @pytest.fixture(name="cupy")
 def _cupy(monkeypatch):
     module = types.ModuleType("cupy")
     module.__spec__ = ModuleSpec("cupy", None)
-    module.cuda = types.SimpleNamespace(is_available=lambda: True, runtime=Runtime)
+    pool = MemoryPool()
+    module.cuda = types.SimpleNamespace(is_available=lambda: True, runtime=Runtime, get_allocator=lambda: pool.malloc)
     monkeypatch.setitem(sys.modules, "cupy", module)
     engines.cuda_problem.cache_clear()
     yield module
@@ -151,8 +167,51 @@ def test_devices(cupy, monkeypatch):
     first, second = found.devices
     assert (first.name, first.memory_bytes, first.compute_capability) == ("GPU 0", 1 << 30, "9.0")
     assert (second.name, second.driver, second.runtime) == ("GPU 1", "13.1", "12.9")
-    assert "GPU 1, 2.0 GiB, compute capability 9.1, CUDA 12.9 (driver for 13.1)" in str(found)
+    assert "GPU 1, 2.0 GiB, compute capability 9.1, CUDA 12.9 (driver for 13.1), memory from CuPy's own pool" in str(
+        found
+    )
     assert json.loads(json.dumps(found.to_dict()))["devices"][1]["name"] == "GPU 1"
+
+
+@pytest.mark.parametrize(
+    ("allocator", "words"),
+    [
+        (MemoryPool().malloc, "CuPy's own pool"),
+        (MemoryAsyncPool().malloc, "cudaMallocAsync"),
+        (_malloc, "cudaMalloc, without a pool"),
+        (run_python, "run_python"),
+    ],
+)
+def test_the_allocator_in_force(cupy, allocator, words):
+    cupy.cuda.get_allocator = lambda: allocator
+    assert [device.allocator for device in diagnosis._devices()] == [words] * 2
+
+
+def test_the_resource_of_rmm_in_force(cupy, monkeypatch):
+    """CuPy allocates from RMM; each device has a resource of its own, which may lie over others."""
+
+    class CudaMemoryResource: ...
+
+    class CudaAsyncMemoryResource: ...
+
+    class PoolMemoryResource:
+        upstream_mr = CudaMemoryResource()
+
+    rmm, allocators = types.ModuleType("rmm"), types.ModuleType("rmm.allocators.cupy")
+    resources = [PoolMemoryResource(), CudaAsyncMemoryResource()]
+    rmm.mr = types.SimpleNamespace(get_per_device_resource=resources.__getitem__)
+    monkeypatch.setitem(sys.modules, "rmm", rmm)
+    exec("def rmm_cupy_allocator(size): ...", vars(allocators))
+    cupy.cuda.get_allocator = lambda: allocators.rmm_cupy_allocator
+    assert [device.allocator for device in diagnosis._devices()] == [
+        "RMM, PoolMemoryResource over CudaMemoryResource",
+        "RMM, CudaAsyncMemoryResource",
+    ]
+
+
+def test_what_cupy_allocates_from_by_default():
+    real = pytest.importorskip("cupy", reason="CuPy is not installed")
+    assert diagnosis._allocator(real.cuda.get_allocator(), 0) == "CuPy's own pool"
 
 
 @pytest.mark.parametrize("driver", [True, False])

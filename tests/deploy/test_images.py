@@ -84,6 +84,15 @@ def test_compose_services():
     assert published == ["127.0.0.1:8787:8787", "127.0.0.1:8080:8080"]  # for this machine alone
 
 
+def test_compose_enables_what_a_service_depends_on():
+    """Naming a service enables its profiles, and not those of its dependencies."""
+    services = COMPOSE["services"]
+    for name, service in services.items():
+        for other in service.get("depends_on", ()):
+            needed = set(services[other].get("profiles", ()))
+            assert not needed or needed & set(service.get("profiles", ())), f"{name} needs {other}"
+
+
 def answering_builder():
     for name in BUILDERS:
         if shutil.which(name) and subprocess.run([name, "info"], capture_output=True).returncode == 0:

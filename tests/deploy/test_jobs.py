@@ -26,7 +26,7 @@ from tests.deploy.commands import (
     shown_in_compose,
 )
 from tests.deploy.processes import ROOT, SECONDS, Machine, needs_dask, on_path
-from tests.deploy.test_commands import write_options
+from tests.deploy.test_commands import parser_of, write_options
 from tests.distributed.working import wait_until
 
 ROWS = 4000
@@ -171,6 +171,59 @@ echo started > "$STARTED"
 while :; do sleep 0.05; done
 """,
 }
+
+
+RECORDING = {
+    "srun": """#!/usr/bin/env bash
+echo "srun $*" >> "$STEPS"
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+""",
+    "dask": """#!/usr/bin/env bash
+[[ $1 == scheduler ]] && echo '{"address": "tcp://here:1"}' > "${@: -1}"
+exec sleep 100
+""",
+    "gpuvgm": """#!/usr/bin/env bash
+until [[ $(wc -l < "$STEPS") == 2 ]]; do sleep 0.01; done
+echo "gpuvgm $* CUDF_SPILL=${CUDF_SPILL:-}"
+""",
+}
+
+
+@pytest.fixture(name="gpu_job")
+def _gpu_job(tmp_path):
+    """What the Slurm script prints on two nodes with four GPUs each, and how it starts the workers."""
+    for name, text in RECORDING.items():
+        on_path(tmp_path, name, text)
+    variables = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "SOURCE": "rows",
+        "MODEL": os.fspath(tmp_path / "model"),
+        "FIT_OPTIONS": "--effort best",
+        "STEPS": os.fspath(tmp_path / "steps"),
+        "SLURM_GPUS_ON_NODE": "4",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_ON_NODE": "8",
+    }
+    script = ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")]
+    done = subprocess.run(script, env=os.environ | variables, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    (worker,) = [line for line in (tmp_path / "steps").read_text().splitlines() if " cuda worker " in line]
+    return done.stdout, worker
+
+
+def test_slurm_with_gpus(gpu_job, tmp_path):
+    """One task a node starts a worker for each of the node's GPUs, and the fit is one with CUDA."""
+    printed, worker = gpu_job
+    fit = f"gpuvgm fit rows --model {tmp_path}/model --scheduler tcp://here:1 --engine cuda --effort best CUDF_SPILL=on"
+    assert fit in printed.splitlines()
+    assert worker.startswith("srun --overlap --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 dask cuda worker ")
+
+
+def test_slurm_options_of_gpu_workers_exist(gpu_job):
+    _, words = gpu_job[1].split(" dask ")
+    parser, words = parser_of(Command("slurm", ("dask", *words.split())))
+    assert not parser.make_context("worker", words).args
 
 
 def test_slurm_ends_the_fit_when_time_is_up(tmp_path):

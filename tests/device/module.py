@@ -38,7 +38,8 @@ def strict_cupy(hardware: Hardware | None = None) -> Any:
     array_class(hardware)
     vars(module).update(functions(hardware), **kernel_classes(hardware))
     vars(module).update(cuda=_cuda(hardware), hardware=hardware)
-    pool = _Pool(hardware)
+    pool = MemoryPool(hardware)
+    module.cuda.get_allocator = lambda: pool.malloc
     vars(module).update(get_default_memory_pool=lambda: pool, get_default_pinned_memory_pool=lambda: pool)
     return module
 
@@ -49,9 +50,15 @@ def _module(name: str) -> ModuleType:
     return made
 
 
-class _Pool:
+class MemoryPool:
+    """CuPy's own pool, as far as it can be asked."""
+
     def __init__(self, hardware: Hardware) -> None:
         self._hardware = hardware
+
+    def malloc(self, size: int) -> Any:
+        """Memory that belongs to no array."""
+        raise NotImplementedError("the strict device gives memory to arrays alone")
 
     def free_all_blocks(self, stream: Any = None) -> None:
         """Nothing is kept."""

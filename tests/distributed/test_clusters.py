@@ -18,6 +18,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import cluster as clusters
 from gpuvgm.execution.dask import DaskExecutor
 from tests.cli.running import document, invoke, run
+from tests.conftest import needs, needs_gpu
 from tests.distributed.working import wait_until
 
 ROWS = 5000
@@ -154,6 +155,7 @@ def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cu
     assert gpuvgm.cluster(protocol="ucx", device_memory_limit="20GB") == "a cluster"
     assert dask_cuda == {
         "rmm_pool_size": 0.9,
+        "rmm_allocator_external_lib_list": ["cupy"],
         "enable_cudf_spill": True,
         "threads_per_worker": 1,
         "protocol": "ucx",
@@ -173,6 +175,28 @@ def test_workers_with_gpus_can_be_counted_and_their_pool_chosen(dask_cuda):
     gpuvgm.cluster(workers=2, threads=3, memory="9GiB", rmm_pool_size=0.5)
     assert (dask_cuda["n_workers"], dask_cuda["threads_per_worker"]) == (2, 3)
     assert (dask_cuda["memory_limit"], dask_cuda["rmm_pool_size"]) == ("9GiB", 0.5)
+
+
+@pytest.mark.parametrize("options", [{"rmm_async": True}, {"rmm_async": True, "rmm_release_threshold": "1GB"}])
+def test_workers_with_gpus_may_take_cudas_asynchronous_pool(dask_cuda, options):
+    """Which dask-cuda refuses to combine with a pool of RMM."""
+    gpuvgm.cluster(**options)
+    assert "rmm_pool_size" not in dask_cuda
+    assert dask_cuda.items() >= {"rmm_allocator_external_lib_list": ["cupy"], **options}.items()
+
+
+def test_without_a_pool_of_rmm_cupy_keeps_its_own(dask_cuda):
+    gpuvgm.cluster(rmm_pool_size=None)
+    assert dask_cuda["rmm_pool_size"] is None and "rmm_allocator_external_lib_list" not in dask_cuda
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs("dask_cuda")
+def test_cupy_on_a_worker_allocates_from_the_pool_of_rmm():
+    with gpuvgm.cluster(workers=1, rmm_pool_size="1GB") as client:
+        ((device, *_),) = client.run(lambda: gpuvgm.doctor().devices).values()
+    assert device.allocator == "RMM, PoolMemoryResource over CudaMemoryResource"
 
 
 def test_gpus_can_be_left_alone(dask_cuda, monkeypatch):

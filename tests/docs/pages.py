@@ -16,7 +16,7 @@ from tests.cli.running import invoke
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-DEVICE = {"cudf", "cupy"}
+DEVICE = {"cudf", "cupy", "rmm"}
 REPLACED = {"ctgan", "rdt"}
 FOREVER = {"serve"}  # commands that end only when they are told to
 

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 import gpuvgm
 from gpuvgm.cli.options import OPTIONS, OTHER_VARIABLES
 from gpuvgm.columns.schema import TableSchema
-from tests.conftest import needs_gpu
+from tests.conftest import needs, needs_gpu
 from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_blocks, run_page, run_python
 
 STORES = DOCS / "how-to" / "storage.md"  # run by tests/storage, which has a store
@@ -29,6 +29,12 @@ ROWS = pa.schema([(name, pa.float64()) for name in NUMBERS] + [("grade", pa.stri
 
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+ON_A_GPU = [
+    pytest.param(block, id=f"{name(block.page)}:{block.line}", marks=[needs(one) for one in block.imported & DEVICE])
+    for block in python_blocks(DEVICE)
+]
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +56,17 @@ def test_the_code_of_a_page_runs(page: Path, your_rows: Path, tmp_path: Path, mo
 
 @pytest.mark.gpu
 @needs_gpu
-@pytest.mark.parametrize("block", python_blocks(DEVICE), ids=lambda block: f"{name(block.page)}:{block.line}")
+@pytest.mark.parametrize("block", ON_A_GPU)
 def test_code_for_a_gpu_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in block.imported & DEVICE:
-        pytest.importorskip(package, reason=f"{package} is not installed")
+    import cupy
+
     monkeypatch.chdir(tmp_path)
     gpuvgm.generate("amount.parquet", 10_000)
-    run_python(block)
+    allocator = cupy.cuda.get_allocator()
+    try:
+        run_python(block)
+    finally:
+        cupy.cuda.set_allocator(allocator)
 
 
 def test_some_code_is_for_a_gpu() -> None:

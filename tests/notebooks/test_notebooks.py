@@ -6,9 +6,12 @@ import json
 import re
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.conftest import needs_gpu
+from tests.kernels.building import needs_compiler
 from tests.notebooks.running import NOTEBOOKS, ROOT, code_cells, run_notebook
 
 LARGEST = 300_000  # bytes of a notebook
@@ -35,6 +38,38 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOT
 )
 def test_runs_from_a_clean_kernel(number: str, rows: int, said: str, tmp_path: Path) -> None:
     assert said in run_notebook(number, tmp_path, GPUVGM_NOTEBOOK_ROWS=str(rows))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("strict_cupy")
+def test_the_gpu_is_used_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The strict device stands for it, so that cells for CuPy run; the others name the package that they lack."""
+    monkeypatch.setenv("GPUVGM_NOTEBOOK_ROWS", "5000")
+    (path,) = [path for path in NOTEBOOKS if path.name.startswith("05")]
+    names: dict[str, Any] = {"__name__": "notebook"}
+    for cell in code_cells(path):
+        exec(compile("".join(cell["source"]), path.name, "exec"), names)
+    names["workplace"].cleanup()
+    said = capsys.readouterr().out
+    for expected in (
+        "memory from CuPy's own pool",
+        "has the same bits as on the CPU: True",
+        "transform on the GPU, float32",
+    ):
+        assert expected in said
+    assert "bits as on the CPU: False" not in said
+    assert "a GPU that CuPy can use" not in said
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_runs_on_a_gpu(tmp_path: Path) -> None:
+    said = run_notebook("05", tmp_path, GPUVGM_NOTEBOOK_ROWS="20000")
+    assert "has the same bits as on the CPU: True" in said and "bits as on the CPU: False" not in said
+    assert "a GPU that CuPy can use" not in said
 
 
 @each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,15 @@ from packaging.specifiers import SpecifierSet
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: What conda calls the wheels that have another name.
-CONDA_NAMES = {"cupy-cuda13x": "cupy", "cudf-cu13": "cudf", "dask-cudf-cu13": "dask-cudf"}
+CONDA_NAMES = {
+    "cupy-cuda13x": "cupy",
+    "cudf-cu13": "cudf",
+    "dask-cudf-cu13": "dask-cudf",
+    "prometheus-client": "prometheus_client",
+}
 #: What pip, a machine's compilers and wheels bring otherwise.
 TOOLS = {"python", "pip", "make", "cxx-compiler", "cuda-version"}
-ENVIRONMENTS = {"environment.yml": ("cu13", "dask"), "docker/environment-cpu.yml": ("dask",)}
+ENVIRONMENTS = {"environment.yml": ("cu13", "test-suite"), "docker/environment-cpu.yml": ("dask",)}
 
 
 def environment(name):
@@ -28,17 +34,26 @@ def conda(name):
     """Version of every package that an environment asks for; conda's = is pip's ==."""
     found = {}
     for line in environment(name)["dependencies"]:
-        package, version = re.fullmatch(r"([a-z0-9-]+)(.*)", line).groups()
+        package, version = re.fullmatch(r"([a-z0-9_-]+)(.*)", line).groups()
         assert package not in found
         found[package] = SpecifierSet(re.sub(r"(^|,)=(?!=)", r"\1==", version))
     return found
 
 
+def asked_for(extra):
+    """Requirements of an extra and of the extras that it names."""
+    for requirement in map(Requirement, PROJECT["optional-dependencies"][extra]):
+        if requirement.name == PROJECT["name"]:
+            for inner in requirement.extras:
+                yield from asked_for(inner)
+        else:
+            yield requirement
+
+
 def pip(extras):
     """The same of the package and its extras, with conda's names."""
     found = {}
-    for text in (*PROJECT["dependencies"], *(text for one in extras for text in PROJECT["optional-dependencies"][one])):
-        requirement = Requirement(text)
+    for requirement in (*map(Requirement, PROJECT["dependencies"]), *chain.from_iterable(map(asked_for, extras))):
         name = CONDA_NAMES.get(requirement.name, requirement.name)
         found[name] = found.get(name, SpecifierSet()) & requirement.specifier
         if "distributed" in requirement.extras:

@@ -76,5 +76,16 @@ def test_cuda_extra_caps_numpy(name):
 
 def test_every_extra_is_offered():
     offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "notebooks", "serve", "rdt", "ctgan"}
-    development = {"docs", "kernels", "test", "test-ctgan", "test-peers", "test-rdt1", "dev"}
+    development = {
+        "docs",
+        "kernels",
+        "test",
+        "test-suite",
+        "test-cu12",
+        "test-cu13",
+        "test-ctgan",
+        "test-peers",
+        "test-rdt1",
+        "dev",
+    }
     assert set(PROJECT["optional-dependencies"]) == offered | development

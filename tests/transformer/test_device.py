@@ -15,7 +15,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import InputError
 from gpuvgm.execution import sampling
-from tests.conftest import needs_gpu
+from tests.conftest import needs, needs_gpu
 from tests.device.frames import DataFrame, use_strict_cudf
 from tests.device.module import is_strict, up
 from tests.kernels.building import needs_compiler
@@ -477,8 +477,10 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.gpu
 @needs_gpu
+@needs("cudf")
 def test_cudf_on_a_gpu(tmp_path: Any) -> None:
-    cudf = pytest.importorskip("cudf")
+    import cudf
+
     rows = frame()
     given = cudf.DataFrame.from_pandas(rows)
     table = given.to_arrow(preserve_index=False)
@@ -497,8 +499,10 @@ def test_cudf_on_a_gpu(tmp_path: Any) -> None:
 
 @pytest.mark.gpu
 @needs_gpu
+@needs("torch")
 def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     columns = {name: values for name, values in arrays().items() if values.dtype != np.uint64}
     model = TableTransformer({name: COLUMNS[name] for name in COLUMNS}, **SETTINGS).fit(columns)
     tensors = {name: torch.as_tensor(values, device="cuda") for name, values in columns.items()}
