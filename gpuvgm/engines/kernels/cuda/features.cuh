@@ -31,7 +31,9 @@ constexpr int OWN_SUMS = 1 + SIDE + (DIAGONAL ? SIDE : SIDE * (SIDE + 1) / 2);
 constexpr int SUMS = DIAGONAL || OWN_SUMS > SIDE* SIDE ? OWN_SUMS : SIDE * SIDE;  // of a task
 constexpr int STRIDE = TILE + (15 + FEATURES) / FEATURES;  // of features in a tile, so that they lie in different banks
 constexpr int ROOM = 6144;                                 // shared doubles, as the launcher knows
-constexpr int BLOCKS = FEATURES <= 8 ? 4 : 3;              // at a time
+constexpr bool HEAVY = !DIAGONAL && FEATURES > 8;          // on registers
+constexpr int BLOCKS = HEAVY ? 2 : FEATURES < 8 ? 4 : 3;   // at a time
+constexpr int UNROLLED = HEAVY ? 1 : 2;                    // rows of a task
 constexpr double LN_2 = 0.6931471805599453;
 
 static_assert((SUMS + 1) * THREADS <= ROOM, "the sums of a chunk need more room than a tile");
@@ -52,6 +54,7 @@ GPUVGM_FN double density_of(const Component& component, const double (&row)[FEAT
         const double* factor = component.factor;
 #pragma unroll
         for (int i = 0; i < FEATURES; ++i) {
+            GPUVGM_REREAD;  // or more of the factor waits in registers than there are
             const double d = row[i] - component.mean[i];
 #pragma unroll
             for (int j = i; j < FEATURES; ++j, ++factor) {
@@ -73,6 +76,7 @@ GPUVGM_FN double weigh(const double* y, double counted, const Component* mixture
         row[i] = y[i * STRIDE];
     }
     double top = -1e300, total = 0.0;
+#pragma unroll 1  // or registers are spent on the next component
     for (int k = 0; k < components; ++k) {
         const double density = density_of(mixture[k], row);
         share[k * stride] = density;
@@ -154,7 +158,7 @@ struct Deviations {
 
 // Adds rows `lane`, `lane` + `lanes` ... of a tile to the sums of a block: count, first, second.
 GPUVGM_FN void add_own(const Deviations& deviations, const double* share, int lane, int lanes, double (&sums)[SUMS]) {
-#pragma unroll 2
+#pragma unroll UNROLLED
     for (int row = lane; row < TILE; row += lanes) {
         const double r = share[row];
         double d[SIDE];
@@ -179,7 +183,7 @@ GPUVGM_FN void add_own(const Deviations& deviations, const double* share, int la
 // The same for two blocks: all products of the features of one with those of the other.
 GPUVGM_FN void add_pair(const Deviations& left, const Deviations& right, const double* share, int lane, int lanes,
                         double (&sums)[SUMS]) {
-#pragma unroll 2
+#pragma unroll UNROLLED
     for (int row = lane; row < TILE; row += lanes) {
         const double r = share[row];
         double d[SIDE];
