@@ -26,7 +26,7 @@ CASES = [
     (7, 8, False, False, "float64"),
     (5, 9, True, True, "float64"),
     (2, 13, False, False, "float32"),
-    (13, 16, False, True, "float64"),
+    (26, 16, False, True, "float64"),
     (30, 16, False, True, "float64"),
     (30, 16, True, True, "float64"),
     (43, 3, False, True, "float64"),
