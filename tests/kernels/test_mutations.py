@@ -223,8 +223,8 @@ MUTATIONS = [
     Mutation(
         "gpuvgm_features_5_f4_weighted",
         "cuda/features.cuh",
-        "t < size ? weight[start + t]",
-        "t <= size ? weight[start + t]",
+        "tile + t < size ? weight[",
+        "tile + t <= size ? weight[",
         "outside of every array",
     ),
     Mutation(
@@ -235,13 +235,13 @@ MUTATIONS = [
         "read of shared memory that nobody wrote",
     ),
     Mutation(
-        "gpuvgm_features_16_f8_weighted", "cuda/features.cuh", "number < tasks ?", "true ?", "outside of every array"
+        "gpuvgm_features_16_f8_weighted", "cuda/features.cuh", "if (at >= 0)", "if (true)", "outside of every array"
     ),
     Mutation(
         "gpuvgm_features_16_f8_diagonal_weighted",
         "cuda/features.cuh",
-        "const Component* parts = centre + 1;",
-        "const Component* parts = centre + 2;",
+        "mixture + (1 + task.component) * WIDTH",
+        "mixture + (2 + task.component) * WIDTH",
         "outside of every array",
     ),
     Mutation(

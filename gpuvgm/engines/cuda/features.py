@@ -102,21 +102,20 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
 
 
 def packed(table: GaussianTable) -> Floats:
-    """The mixture as the kernel reads it, to base 2: coefficient, mean and factor of every component, shape (1 + K, W).
+    """The mixture as the kernel reads it, to base 2, shape (1 + K, W) with W even.
 
-    The mean of the first row is the centre. Factors are the rows of the upper triangle of P_k, or halves of precisions;
-    both hold the unit of the logarithm.
+    A row holds a component's coefficient, then feature by feature its mean and the row of the upper triangle of P_k, or
+    its mean and half the precision; factors hold the unit of the logarithm. The means of the first row are the centre.
     """
-    i, j = np.triu_indices(table.features)
+    means = np.concatenate((table.centre[None], table.means))
     if table.diagonal:
         factors = 0.5 * _LOG2_E * table.precisions**2
+        rows = [factors[:, i : i + 1] for i in range(table.features)]
     else:
-        factors = np.sqrt(0.5 * _LOG2_E) * table.precisions[:, i, j]
-    first, features = 1 + table.features, table.features
-    width = first + factors.shape[1]
-    out = np.zeros((1 + table.components, width + width % 2))  # a component begins on a border of 16 bytes
-    out[0, 1:first] = table.centre
-    out[1:, 0] = _LOG2_E * table.coefficients
-    out[1:, 1 : 1 + features] = table.means
-    out[1:, first:width] = factors
-    return out
+        factors = np.sqrt(0.5 * _LOG2_E) * table.precisions
+        rows = [factors[:, i, i:] for i in range(table.features)]
+    columns = [np.concatenate(([0.0], _LOG2_E * table.coefficients))[:, None]]
+    for i, row in enumerate(rows):
+        columns += [means[:, i : i + 1], np.concatenate((np.zeros_like(row[:1]), row))]
+    numbers = np.concatenate(columns, axis=1)
+    return np.pad(numbers, ((0, 0), (0, numbers.shape[1] % 2)))

@@ -27,38 +27,52 @@ constexpr int MOMENTS = DIAGONAL ? FEATURES : FEATURES * (FEATURES + 1) / 2;
 constexpr int GROUPS = (FEATURES + 3) / 4;              // blocks of features
 constexpr int SIDE = (FEATURES + GROUPS - 1) / GROUPS;  // features of a block; those that the last one lacks are 0
 constexpr int TASKS = DIAGONAL ? GROUPS : GROUPS * (GROUPS + 1) / 2;  // of a component
+constexpr bool PAIRED = TASKS > GROUPS;
 constexpr int OWN_SUMS = 1 + SIDE + (DIAGONAL ? SIDE : SIDE * (SIDE + 1) / 2);
 constexpr int SUMS = DIAGONAL || OWN_SUMS > SIDE* SIDE ? OWN_SUMS : SIDE * SIDE;  // of a task
 constexpr int STRIDE = TILE + (15 + FEATURES) / FEATURES;  // of features in a tile, so that they lie in different banks
 constexpr int ROOM = 6144;                                 // shared doubles, as the launcher knows
-constexpr bool HEAVY = !DIAGONAL && FEATURES > 8;          // on registers
-constexpr int BLOCKS = HEAVY ? 2 : FEATURES < 8 ? 4 : 3;   // at a time
-constexpr int UNROLLED = HEAVY ? 1 : 2;                    // rows of a task
+constexpr int BLOCKS = FEATURES <= 6 ? 4 : DIAGONAL || FEATURES <= 8 ? 3 : 2;  // at a time
+constexpr int UNROLLED = BLOCKS == 2 ? 1 : 2;                                  // rows of a task
 constexpr double LN_2 = 0.6931471805599453;
 
 static_assert((SUMS + 1) * THREADS <= ROOM, "the sums of a chunk need more room than a tile");
 
-struct alignas(16) Component {
-    double coefficient, mean[FEATURES], factor[MOMENTS];  // rows of the upper triangle of P, or halves of precisions
+constexpr int WIDTH = (1 + FEATURES + MOMENTS + 1) / 2 * 2;  // numbers of a component, which begins at 16 bytes
+
+// Where the mean of a feature is among a component's numbers: the coefficient, then by feature the mean and the row of
+// the upper triangle of P, or the mean and half the precision.
+GPUVGM_FN int mean_place(int i) { return 1 + (DIAGONAL ? 2 * i : i * (2 * FEATURES + 3 - i) / 2); }
+
+// A component's numbers one after the other, loaded two at a time.
+struct Numbers {
+    const double* component;
+    double2 pair;
+
+    GPUVGM_FN explicit Numbers(const double* component) : component(component) {}
+    GPUVGM_FN double at(int i) {
+        if (i % 2 == 0) {
+            pair = *(const double2*)(component + i);
+            return pair.x;
+        }
+        return pair.y;
+    }
 };
 
-GPUVGM_FN double density_of(const Component& component, const double (&row)[FEATURES]) {
-    double density = component.coefficient;
-    if constexpr (DIAGONAL) {
+GPUVGM_FN double density_of(const double* component, const double (&row)[FEATURES]) {
+    Numbers numbers(component);
+    double density = numbers.at(0), z[FEATURES];
+    int next = 1;
 #pragma unroll
-        for (int i = 0; i < FEATURES; ++i) {
-            density = log_density(row[i] - component.mean[i], component.factor[i], density);
-        }
-    } else {
-        double z[FEATURES];
-        const double* factor = component.factor;
+    for (int i = 0; i < FEATURES; ++i) {
+        const double d = row[i] - numbers.at(next++);
+        if constexpr (DIAGONAL) {
+            density = log_density(d, numbers.at(next++), density);
+        } else {
 #pragma unroll
-        for (int i = 0; i < FEATURES; ++i) {
-            GPUVGM_REREAD;  // or more of the factor waits in registers than there are
-            const double d = row[i] - component.mean[i];
-#pragma unroll
-            for (int j = i; j < FEATURES; ++j, ++factor) {
-                z[j] = i == 0 ? d * *factor : fused(d, *factor, z[j]);
+            for (int j = i; j < FEATURES; ++j) {
+                const double factor = numbers.at(next++);
+                z[j] = i == 0 ? d * factor : fused(d, factor, z[j]);
             }
             density = fused_minus(z[i], z[i], density);
         }
@@ -68,7 +82,7 @@ GPUVGM_FN double density_of(const Component& component, const double (&row)[FEAT
 
 // Responsibilities of a row times its weight, `stride` apart; returns the logarithm of its density times its weight.
 // y: the row's features, STRIDE apart.
-GPUVGM_FN double weigh(const double* y, double counted, const Component* mixture, int components, double* share,
+GPUVGM_FN double weigh(const double* y, double counted, const double* mixture, int components, double* share,
                        int stride) {
     double row[FEATURES];
 #pragma unroll
@@ -78,7 +92,7 @@ GPUVGM_FN double weigh(const double* y, double counted, const Component* mixture
     double top = -1e300, total = 0.0;
 #pragma unroll 1  // or registers are spent on the next component
     for (int k = 0; k < components; ++k) {
-        const double density = density_of(mixture[k], row);
+        const double density = density_of(mixture + k * WIDTH, row);
         share[k * stride] = density;
         top = maximum(density, top);
     }
@@ -100,7 +114,7 @@ struct Task {
 
     GPUVGM_FN Task(int number, int components) : component(number % components), first(number / components) {
         second = first;
-        if (first >= GROUPS) {  // pairs come after all single blocks
+        if (PAIRED && first >= GROUPS) {  // pairs come after all single blocks
             second = first - GROUPS + 1;
             for (first = 0; second >= GROUPS - first; ++first) {
                 second -= GROUPS - 1 - first;
@@ -109,10 +123,12 @@ struct Task {
         }
     }
 
+    GPUVGM_FN bool is_own() const { return !PAIRED || first == second; }
+
     // Where sum `s` of the task lies among the sums of the chunk, -1 if nowhere.
     GPUVGM_FN int place(int s, int components) const {
         int i = 0, j = s;
-        if (first == second) {
+        if (is_own()) {
             if (s == 0) {
                 return first == 0 ? component : -1;
             }
@@ -124,6 +140,7 @@ struct Task {
             if constexpr (DIAGONAL) {
                 i = j;
             } else {
+#pragma unroll 1
                 for (; j >= SIDE; ++i) {
                     j -= SIDE - 1 - i;
                 }
@@ -146,11 +163,11 @@ struct Deviations {
     const double* y;
     double mean[SIDE];
 
-    GPUVGM_FN Deviations(const double* tile, const Component& component, int group) : y(tile + group * SIDE * STRIDE) {
+    GPUVGM_FN Deviations(const double* tile, const double* component, int group) : y(tile + group * SIDE * STRIDE) {
 #pragma unroll
         for (int i = 0; i < SIDE; ++i) {
             const int feature = group * SIDE + i;
-            mean[i] = feature < FEATURES ? component.mean[feature] : 0.0;
+            mean[i] = feature < FEATURES ? component[mean_place(feature)] : 0.0;
         }
     }
     GPUVGM_FN double at(int i, int row) const { return y[i * STRIDE + row] - mean[i]; }
@@ -205,10 +222,10 @@ GPUVGM_FN void add_pair(const Deviations& left, const Deviations& right, const d
 // Rows of a tile about the centre, by feature; rows beyond the end lie in the centre.
 GPUVGM_FN void load_tile(const GPUVGM_VALUE* x, int rows, const double* centre, double* tile) {
     const int t = (int)threadIdx.x;
-#pragma unroll
+#pragma unroll 4  // or registers are spent on the places of a thread's numbers
     for (int turn = 0; turn < FEATURES; ++turn) {
         const int i = turn * THREADS + t, row = i / FEATURES, feature = i % FEATURES;
-        tile[feature * STRIDE + row] = row < rows ? widened(x[i]) - centre[feature] : 0.0;
+        tile[feature * STRIDE + row] = row < rows ? widened(x[i]) - centre[mean_place(feature)] : 0.0;
     }
 #pragma unroll
     for (int feature = FEATURES; feature < GROUPS * SIDE; ++feature) {
@@ -228,7 +245,7 @@ GPUVGM_FN double sum_of(const double* values, int count) {
 }  // namespace
 }  // namespace gpuvgm
 
-// x: (rows, FEATURES); weight: (rows,); mixture: (1 + components,) of Component, the means of the first one being the
+// x: (rows, FEATURES); weight: (rows,); mixture: (1 + components, WIDTH), the means in the first row being the
 // centre. Chunks from `first_chunk` on. partials: (chunks, components * (1 + FEATURES + MOMENTS) + 1).
 extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
     GPUVGM_NAME(const GPUVGM_VALUE* x,
@@ -238,14 +255,14 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
                 const double* mixture, int components, long long rows, long long first_chunk, double* partials) {
     using namespace gpuvgm;
     GPUVGM_SHARED double room[ROOM];
-    GPUVGM_ON_BORDER(mixture, alignof(Component));
-    const Component* centre = (const Component*)mixture;
-    const Component* parts = centre + 1;
+    GPUVGM_ON_BORDER(mixture, sizeof(double2));
     const int t = (int)threadIdx.x, tasks = components * TASKS;
     const int turns = (tasks + THREADS - 1) / THREADS, together = (tasks + turns - 1) / turns;
     const int lanes = THREADS / together, stride = TILE + lanes;  // stride: of components, in different banks
     double* shares = room + GROUPS * SIDE * STRIDE;
     for (i64 chunk = first_chunk + blockIdx.x; chunk * CHUNK_ROWS < rows; chunk += gridDim.x) {
+        const i64 start = chunk * CHUNK_ROWS;
+        const int size = rows - start < CHUNK_ROWS ? (int)(rows - start) : CHUNK_ROWS;
         double* out = partials + chunk * (components * (1 + FEATURES + MOMENTS) + 1);
         for (int turn = 0; turn < turns; ++turn) {
             const int begin = turn * together, own = begin + t / lanes, lane = t % lanes;
@@ -256,17 +273,12 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
             for (int s = 0; s < SUMS; ++s) {
                 sums[s] = 0.0;
             }
-            for (int tile = 0; tile < CHUNK_ROWS; tile += TILE) {
-                const i64 start = chunk * CHUNK_ROWS + tile;
-                if (start >= rows) {
-                    break;
-                }
-                const int size = rows - start < TILE ? (int)(rows - start) : TILE;
+            for (int tile = 0; tile < size; tile += TILE) {
                 __syncthreads();
-                load_tile(x + start * FEATURES, size, centre->mean, room);
+                load_tile(x + (start + tile) * FEATURES, size - tile, mixture, room);
                 __syncthreads();
 #if GPUVGM_WEIGHTED
-                const double counted = t < size ? weight[start + t] : 0.0;
+                const double counted = tile + t < size ? weight[start + tile + t] : 0.0;
                 if (!(counted > 0.0)) {  // whatever its values are
 #pragma unroll
                     for (int i = 0; i < FEATURES; ++i) {
@@ -274,15 +286,15 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
                     }
                 }
 #else
-                const double counted = t < size ? 1.0 : 0.0;
+                const double counted = tile + t < size ? 1.0 : 0.0;
 #endif
-                logs = logs + weigh(room + t, counted, parts, components, shares + t, stride);
+                logs = logs + weigh(room + t, counted, mixture + WIDTH, components, shares + t, stride);
                 __syncthreads();
                 if (busy) {
-                    const Component& part = parts[task.component];
+                    const double* part = mixture + (1 + task.component) * WIDTH;
                     const double* share = shares + task.component * stride;
                     const Deviations left(room, part, task.first);
-                    if (task.first == task.second) {
+                    if (task.is_own()) {
                         add_own(left, share, lane, lanes, sums);
                     } else {
                         add_pair(left, Deviations(room, part, task.second), share, lane, lanes, sums);
@@ -296,15 +308,18 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
             }
             room[SUMS * THREADS + t] = logs;
             __syncthreads();
-            for (int i = t; i < together * SUMS; i += THREADS) {
+#pragma unroll 1
+            for (int i = t; i <= together * SUMS; i += THREADS) {
                 const int number = begin + i % together, s = i / together;
-                const int at = number < tasks ? Task(number, components).place(s, components) : -1;
-                if (at >= 0) {
-                    out[at] = sum_of(room + s * THREADS + i % together * lanes, lanes);
+                const bool is_logs = s == SUMS;
+                int at = number < tasks ? Task(number, components).place(s, components) : -1;
+                if (is_logs) {
+                    at = turn == 0 ? components * (1 + FEATURES + MOMENTS) : -1;
                 }
-            }
-            if (t == 0 && turn == 0) {
-                out[components * (1 + FEATURES + MOMENTS)] = LN_2 * sum_of(room + SUMS * THREADS, THREADS);
+                if (at >= 0) {
+                    const double sum = sum_of(room + s * THREADS + i % together * lanes, is_logs ? THREADS : lanes);
+                    out[at] = is_logs ? LN_2 * sum : sum;
+                }
             }
         }
     }
