@@ -18,12 +18,12 @@ from tests.maths.test_multivariate import gaussian_rows, gaussian_table, sums_by
 
 #: Components, features, diagonal, weighted, type of the rows; some have more tasks than threads, or all that fit.
 CASES = [
-    (1, 2, False, False, "float64"),
-    (12, 2, False, True, "float32"),
-    (3, 3, True, False, "float32"),
+    (12, 2, False, False, "float64"),
+    (1, 2, False, True, "float32"),
+    (11, 3, True, False, "float32"),
     (10, 4, False, False, "float32"),
-    (2, 5, False, True, "float32"),
-    (7, 8, False, False, "float64"),
+    (11, 5, False, True, "float32"),
+    (11, 8, False, False, "float64"),
     (5, 9, True, True, "float64"),
     (2, 13, False, False, "float32"),
     (26, 16, False, True, "float64"),
