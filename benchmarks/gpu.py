@@ -17,10 +17,11 @@ import numpy as np
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.measure import Measurement, seconds_of
 from gpuvgm import TableTransformer
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import get_engine, multivariate
 from gpuvgm.engines.cuda import CudaEngine, every_program
 from gpuvgm.engines.cuda.device import CupyDevice, Device
 from gpuvgm.engines.cuda.programs import OPTIONS
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable
 
 REPEATS = 7
@@ -121,7 +122,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
     if isinstance(device, CupyDevice):
         rows = min(rows, int(0.8 * device.xp.cuda.runtime.memGetInfo()[0]) // ROW_BYTES)
     found: list[Measurement] = []
-    for cases in (_transforms, _inverse_and_onehot, _summaries, _e_steps, _whole):
+    for cases in (_transforms, _inverse_and_onehot, _summaries, _e_steps, _several_features, _whole):
         found += [
             _measured(name, rows, case, clock, COPIES[case.yardstick](device, rows, clock), device)
             for name, case in cases(device, rows).items()
@@ -287,6 +288,25 @@ def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
         "exact E-step, float64 rows": case("float64"),
         "exact E-step, float32 rows": case("float32"),
         "exact E-step, float32 rows, hardware exponentials": case("float32", hardware=True),
+    }
+
+
+def _several_features(device: Device, rows: int) -> Mapping[str, Case]:
+    """An E-step of ten components and eight features: the kernel, and the array formulas that it stands for."""
+    features, random, some = 8, np.random.default_rng(0), max(1, rows // 8)
+    factors = np.triu(random.normal(0, 0.1, (10, features, features)), 1) + np.eye(features)
+    means = random.normal(0, 3, (10, features))
+    table = GaussianTable(np.zeros(features), means, factors, np.full(10, np.log(0.1)))
+    different = random.normal(0, 3, features * min(some, DIFFERENT // features))
+    x = tiled(device, different, features * some, "float64").reshape(some, features)
+    engine, total = CudaEngine(get_engine("reference"), device), np.zeros((1, table.width))
+
+    def case(e_step: Callable[..., Any]) -> Case:
+        return Case(lambda: engine.add_chunks(total, e_step(x, None, table)), 8 * features * some / rows)
+
+    return {
+        "E-step, 8 features, one row in eight": case(engine.e_step_features),
+        "E-step, 8 features, one row in eight, array formulas": case(multivariate.e_step),
     }
 
 

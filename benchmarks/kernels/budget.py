@@ -18,8 +18,8 @@ EXACT = ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar")
 #: Those of them that must leave room for many threads; so must transform in float32.
 LIGHT = ("gpuvgm_inverse", "gpuvgm_summar")
 FEW_REGISTERS, MANY_REGISTERS = 64, 168
-#: Programs whose blocks are few, and may have all registers.
-HEAVY = ("gpuvgm_em",)
+#: Programs whose threads do so much at a time that few of them are enough; they may have all registers.
+HEAVY = ("gpuvgm_em", *(f"gpuvgm_features_{features}_f" for features in range(9, 17)))
 ALL_REGISTERS = 255
 #: Divisions of real numbers for each row, by the beginning of a program's name.
 DIVISIONS = {"gpuvgm_transform": 1}
@@ -69,7 +69,7 @@ def in_float32(program: Program) -> bool:
 
 def most_registers(program: Program) -> int:
     """Registers a thread that a program may have."""
-    if program.name in HEAVY:
+    if program.name.startswith(HEAVY):
         return ALL_REGISTERS
     light = program.name.startswith(LIGHT) or (program.name.startswith("gpuvgm_transform") and in_float32(program))
     return FEW_REGISTERS if light else MANY_REGISTERS

@@ -133,7 +133,8 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
     """Sums of an E-step over all rows, added in row order whatever the blocks and threads were; shape (1, width)."""
 
     def sums(part: slice) -> Floats:
-        return np.asarray(to_numpy(engine.e_step_features(rows.read(part), rows.weights(part), table)))
+        found: Floats = engine.e_step_features(rows.read(part), rows.weights(part), table)
+        return found if _stay(engine, rows) else np.asarray(to_numpy(found))
 
     return added_chunks(engine, _in_parts(engine, sums, rows, pool), table.width)
 

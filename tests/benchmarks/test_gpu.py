@@ -39,7 +39,16 @@ def test_every_kernel_is_measured_beside_a_copy(tmp_path: Path, monkeypatch: pyt
         assert details["share_of_copy_bandwidth"] == pytest.approx(line["ratios"][yardstick])
         assert details["seconds_per_1e9_rows"] == pytest.approx(line["seconds"] / ROWS * 1e9)
     ran = {name for name, _ in device.launches}
-    for stem in ("transform_10", "transform32_10", "inverse", "fill_onehot", "read_onehot", "summarise", "e_step_10"):
+    for stem in (
+        "transform_10",
+        "transform32_10",
+        "inverse",
+        "fill_onehot",
+        "read_onehot",
+        "summarise",
+        "e_step_10",
+        "features_8",
+    ):
         assert any(name.startswith(f"gpuvgm_{stem}") for name in ran), stem
     console = Console(width=150, record=True)
     show("gpu", measured, console)

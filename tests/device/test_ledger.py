@@ -47,6 +47,26 @@ def test_an_iteration_of_exact_em_is_two_kernels_and_one_wait(strict_cupy: Any, 
     assert thirty.bytes_up - ten.bytes_up <= 20 * 8 * (3 * 3 + 3 * 3 + 1)
 
 
+@pytest.mark.parametrize(("covariance_type", "moments"), [("full", 3), ("tied", 3), ("diag", 2), ("spherical", 2)])
+def test_an_iteration_over_two_features_is_two_kernels_and_one_wait(
+    strict_cupy: Any, covariance_type: str, moments: int
+) -> None:
+    gpuvgm.engines.get_engine("cuda")
+    x = up(np.random.default_rng(0).normal(size=(3 * CHUNK_ROWS + 5, 2)))
+    centres = np.array([[-1.0, 0.0], [0.5, 1.0], [1.0, -1.0]])
+    given: dict[str, Any] = {"tol": 0.0, "init_params": centres, "covariance_type": covariance_type}
+    ledger = strict_cupy.hardware.ledger
+    for iterations in (5, 15):
+        with ledger.stage(str(iterations)):
+            BayesianGaussianMixture(n_components=3, max_iter=iterations, **given).fit(x)
+    few, many = ledger.stages["5"], ledger.stages["15"]
+    assert many.kernels - few.kernels == 10 * 2
+    assert many.synchronisations - few.synchronisations == 10
+    assert many.bytes_down - few.bytes_down == 10 * 8 * (3 * (1 + 2 + moments) + 1)
+    assert many.bytes_up - few.bytes_up == 10 * 8 * (3 * (1 + 2 + moments) + 1 + 4 * 6)
+    assert many.names[f"gpuvgm_features_2_f8{'' if moments == 3 else '_diagonal'}"] >= 15
+
+
 @pytest.mark.parametrize("features", [1, 2])
 def test_only_a_sample_of_the_rows_comes_to_the_host(strict_cupy: Any, features: int) -> None:
     x = up(np.random.default_rng(0).normal(size=(600_000, features)))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuvgm.config import FitConfig
-from gpuvgm.engines.cuda import e_step, programs, rows
+from gpuvgm.config import CHUNK_ROWS, FitConfig
+from gpuvgm.engines.cuda import e_step, features, programs, rows
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
@@ -33,6 +33,7 @@ from tests.kernels.ptx.interpreter import KernelFault
 from tests.kernels.ptx.programs import kernel_of
 from tests.kernels.test_rows import transformed
 from tests.kernels.test_summarise import grid_with_centres, table_of
+from tests.maths.test_multivariate import gaussian_rows, gaussian_table
 
 pytestmark = pytest.mark.ptx
 ROWS = 4999  # more than a chunk, and no multiple of what a thread takes
@@ -74,6 +75,17 @@ def run_most_probable(device: ExecutedDevice, program: Program) -> None:
 
 def run_totals(device: ExecutedDevice, program: Program) -> None:
     e_step.ordered_total(device, resident(np.random.default_rng(1).normal(size=(600, 5))))
+
+
+def run_features(device: ExecutedDevice, program: Program) -> None:
+    """Shared memory is used again for another chunk, or for tasks that outnumber the threads."""
+    constants = dict(program.constants)
+    d, diagonal = int(constants["GPUVGM_FEATURES"]), bool(int(constants["GPUVGM_DIAGONAL"]))
+    many = d == features.MOST_FEATURES and not diagonal
+    table = gaussian_table(26 if many else 5, d, diagonal)  # the last turn has a task less than the others
+    x = gaussian_rows(300 if many else CHUNK_ROWS + 300, table)
+    weight = resident(np.random.default_rng(1).uniform(0, 3, len(x))) if int(constants["GPUVGM_WEIGHTED"]) else None
+    features.features_partials(device, resident(x, program.parameters[0].type), weight, table)
 
 
 def run_summarise(device: ExecutedDevice, program: Program) -> None:
@@ -119,6 +131,7 @@ RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
     "gpuvgm_e_step": run_e_step,
     "gpuvgm_most_probable": run_most_probable,
     "gpuvgm_chunk_totals": run_totals,
+    "gpuvgm_features": run_features,
     "gpuvgm_summarise": run_summarise,
     "gpuvgm_em": run_em,
     "gpuvgm_transform": run_transform,
@@ -126,7 +139,7 @@ RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
     "gpuvgm_fill": run_fill,
     "gpuvgm_read": run_read,
 }
-HAVE_BARRIERS = tuple(RUN)[:4]
+HAVE_BARRIERS = tuple(RUN)[:5]
 
 
 def run(device: ExecutedDevice, program: Program) -> None:
@@ -198,6 +211,37 @@ MUTATIONS = [
         "cuda/most_probable.cuh",
         "if (t < GROUP && k + t < components)",
         "if (t < GROUP)",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_features_2_f8",
+        "cuda/features.cuh",
+        "row < rows ? widened(x[i])",
+        "row <= rows ? widened(x[i])",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_features_5_f4_weighted",
+        "cuda/features.cuh",
+        "tile + t < size ? weight[",
+        "tile + t <= size ? weight[",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_features_5_f4_weighted",
+        "cuda/features.cuh",
+        "tile[feature * STRIDE + t] = 0.0;",
+        "",
+        "read of shared memory that nobody wrote",
+    ),
+    Mutation(
+        "gpuvgm_features_16_f8_weighted", "cuda/features.cuh", "if (at >= 0)", "if (true)", "outside of every array"
+    ),
+    Mutation(
+        "gpuvgm_features_16_f8_diagonal_weighted",
+        "cuda/features.cuh",
+        "mixture + (1 + task.component) * WIDTH",
+        "mixture + (2 + task.component) * WIDTH",
         "outside of every array",
     ),
     Mutation(

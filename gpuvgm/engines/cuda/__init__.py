@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart
-from gpuvgm.engines.cuda import e_step, rows, summary
+from gpuvgm.engines.cuda import e_step, features, rows, summary
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
 from gpuvgm.engines.cuda.pieces import in_pieces
@@ -36,7 +36,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 def every_program() -> list[Program]:
     """All programs that compile tests look at."""
-    return [*rows.programs(), *summary.programs(), *e_step.programs(), em_program()]
+    return [*rows.programs(), *summary.programs(), *e_step.programs(), *features.programs(), em_program()]
 
 
 class CudaEngine:
@@ -142,6 +142,8 @@ class CudaEngine:
     def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features; see `Engine.e_step_features`."""
         if self.device.is_resident(x):
+            if features.fits(table):
+                return features.features_partials(self.device, x, self._up(weight), table)
             return multivariate.e_step(x, weight, table)
         return self._host.e_step_features(x, weight, table)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -131,7 +132,7 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
         weight = device.xp.zeros(len(x)) + 1.0
     few = 0 if cells or components > MOST_IN_REGISTERS else components
     program = e_step_program(few, x.dtype.name, weighted=weight is not None, cells=cells)
-    return _by_chunk(device, program, (x, weight, scatter), table, 3 * components + 1)
+    return _in_frame(device, program, (x, weight, scatter), table, 3 * components + 1)
 
 
 def narrow_partials(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Any:
@@ -146,7 +147,7 @@ def narrow_partials(device: Device, x: Any, weight: Any | None, table: KernelTab
     program = e_step_program(components, x.dtype.name, weighted=weight is not None, law="float32")
     rows = [x] if weight is None else [x, weight]
     rules = [components, 2.0**narrow.exponent, 0.0, narrow.unit, narrow.largest]
-    return _run(device, program, [*rows, device.xp.asarray(narrow.components), *rules], len(x), 3 * components + 1)
+    return by_chunk(device, program, [*rows, device.xp.asarray(narrow.components), *rules], len(x), 3 * components + 1)
 
 
 def ordered_total(device: Device, partials: Any) -> Any:
@@ -164,11 +165,11 @@ def ordered_total(device: Device, partials: Any) -> Any:
 def count_most_probable(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Floats:
     """Weight by most probable component, on the host; see `Engine.count_most_probable`."""
     program = most_probable_program(x.dtype.name, weighted=weight is not None)
-    counts = _by_chunk(device, program, (x, weight), table, len(table.means))
+    counts = _in_frame(device, program, (x, weight), table, len(table.means))
     return np.asarray(device.to_host(ordered_total(device, counts))[0])
 
 
-def _by_chunk(device: Device, program: Program, given: tuple[Any, ...], table: KernelTable, width: int) -> Any:
+def _in_frame(device: Device, program: Program, given: tuple[Any, ...], table: KernelTable, width: int) -> Any:
     """What a program that takes rows, a mixture and its frame finds for every chunk, shape (chunks, width)."""
     mixture = device.xp.asarray(np.stack((table.means, table.half_precisions, table.coefficients)))
     arrays = [array for array in given if array is not None]
@@ -176,11 +177,23 @@ def _by_chunk(device: Device, program: Program, given: tuple[Any, ...], table: K
     if any(parameter.name == "unit" for parameter in program.parameters):
         rules += [1.0, 0.0]
     arguments = [*arrays, mixture, *rules]
-    return _run(device, program, arguments, len(given[0]), width)
+    return by_chunk(device, program, arguments, len(given[0]), width)
 
 
-def _run(device: Device, program: Program, arguments: list[Any], rows: int, width: int) -> Any:
-    """Chunks of a program whose last parameters are `_CHUNKS`."""
+def by_chunk(device: Device, program: Program, arguments: Sequence[Any], rows: int, width: int) -> Any:
+    """What a program finds for every chunk of 4,096 rows, shape (chunks, width).
+
+    Parameters
+    ----------
+    device : Device
+        Where the rows lie.
+    program : Program
+        A program whose last parameters are rows, first chunk and partials.
+    arguments : sequence
+        Those before.
+    rows, width : int
+        Number of rows, and of sums.
+    """
     chunks = -(-rows // CHUNK_ROWS)
     partials = device.xp.empty((chunks, width))
     if chunks:

@@ -1,0 +1,121 @@
+"""E-steps over several features on the device."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.e_step import by_chunk
+from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
+from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.summary.grid import Floats
+
+MOST_FEATURES = 16
+_THREADS, _ROOM = 128, 6144  # rows of a tile, and doubles of shared memory, as in the kernel
+_LOG2_E = float(np.log2(np.e))
+
+
+@cache
+def features_program(features: int, x: str, *, diagonal: bool, weighted: bool) -> Program:
+    """Program of E-steps over rows of several features, for any number of components that `fits`.
+
+    Parameters
+    ----------
+    features : int
+        D, from 2 to `MOST_FEATURES`.
+    x : str
+        Type of the rows.
+    diagonal : bool
+        Whether the features are independent inside each component.
+    weighted : bool
+        Whether rows have weights.
+    """
+    ending = f"{'_diagonal' * diagonal}{'_weighted' * weighted}"
+    return Program(
+        name=f"gpuvgm_features_{features}_{SHORT[x]}{ending}",
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/features.cuh"),
+        constants=(
+            ("GPUVGM_VALUE", C_TYPES[x]),
+            ("GPUVGM_FEATURES", str(features)),
+            ("GPUVGM_DIAGONAL", str(int(diagonal))),
+            ("GPUVGM_WEIGHTED", str(int(weighted))),
+        ),
+        parameters=(
+            Parameter(x, "x"),
+            *[Parameter("float64", "weight")] * weighted,
+            Parameter("float64", "mixture"),
+            value("int32", "components"),
+            value("int64", "rows"),
+            value("int64", "first_chunk"),
+            written("float64", "partials"),
+        ),
+        threads=_THREADS,
+    )
+
+
+def programs() -> list[Program]:
+    """The variants that compile tests look at."""
+    return [
+        features_program(2, "float64", diagonal=False, weighted=False),
+        features_program(5, "float32", diagonal=False, weighted=True),
+        features_program(8, "float64", diagonal=False, weighted=False),
+        features_program(MOST_FEATURES, "float64", diagonal=False, weighted=True),
+        features_program(3, "float32", diagonal=True, weighted=False),
+        features_program(MOST_FEATURES, "float64", diagonal=True, weighted=True),
+    ]
+
+
+def fits(table: GaussianTable) -> bool:
+    """Whether there is a kernel for so many features, and its shared memory holds what a tile needs of it."""
+    features = table.features
+    if not 1 < features <= MOST_FEATURES:
+        return False
+    groups = -(-features // 4)
+    rows = groups * -(-features // groups) * (_THREADS + (15 + features) // features)
+    return rows + table.components * _THREADS + _THREADS <= _ROOM
+
+
+def features_partials(device: Device, x: Any, weight: Any | None, table: GaussianTable) -> Any:
+    """Sums of responsibilities of every chunk of 4,096 rows, on the device; see `Engine.e_step_features`.
+
+    Parameters
+    ----------
+    device : Device
+        Where the rows lie.
+    x : array of shape (rows, D), float32 or float64
+        Rows.
+    weight : array of shape (rows,), optional
+        Weights.
+    table : GaussianTable
+        A mixture that `fits`.
+    """
+    xp = device.xp
+    program = features_program(table.features, x.dtype.name, diagonal=table.diagonal, weighted=weight is not None)
+    rows = [xp.ascontiguousarray(x)]
+    if weight is not None:
+        rows.append(xp.ascontiguousarray(weight, dtype=np.float64))
+    arguments = [*rows, xp.asarray(packed(table)), table.components]
+    return by_chunk(device, program, arguments, x.shape[0], table.width)
+
+
+def packed(table: GaussianTable) -> Floats:
+    """The mixture as the kernel reads it, to base 2, shape (1 + K, W) with W even.
+
+    A row holds a component's coefficient, then feature by feature its mean and the row of the upper triangle of P_k, or
+    its mean and half the precision; factors hold the unit of the logarithm. The means of the first row are the centre.
+    """
+    means = np.concatenate((table.centre[None], table.means))
+    if table.diagonal:
+        factors = 0.5 * _LOG2_E * table.precisions**2
+        rows = [factors[:, i : i + 1] for i in range(table.features)]
+    else:
+        factors = np.sqrt(0.5 * _LOG2_E) * table.precisions
+        rows = [factors[:, i, i:] for i in range(table.features)]
+    columns = [np.concatenate(([0.0], _LOG2_E * table.coefficients))[:, None]]
+    for i, row in enumerate(rows):
+        columns += [means[:, i : i + 1], np.concatenate((np.zeros_like(row[:1]), row))]
+    numbers = np.concatenate(columns, axis=1)
+    return np.pad(numbers, ((0, 0), (0, numbers.shape[1] % 2)))
