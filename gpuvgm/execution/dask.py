@@ -20,7 +20,7 @@ import sys
 from collections.abc import Generator
 from contextlib import closing
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
 from gpuvgm.errors import InputError
@@ -121,6 +121,7 @@ def sums_of_held(function: Callable[..., R], arguments: Sequence[Any], values: S
 
 
 WINDOW = 4  # tasks on their way for each thread of the workers
+TOGETHER = 1 << 10  # partitions of a Dask frame that are sent in one graph, where their results are small
 STEP = 2.0  # seconds of waiting before the workers are looked at
 WITHOUT_WORKERS = 60.0  # seconds that a cluster may be without a worker
 QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
@@ -157,12 +158,14 @@ class Tasks:
         return future
 
     def each(self, partitions: Iterable[Any]) -> Iterator[Future]:
-        """The task of each partition, in order; yielded when it is sent, and at most a window of them is under way."""
+        """The task of each partition, in order; yielded when it is sent.
+
+        At most a window of them is under way, but of Dask's frames, whose partitions are sent together.
+        """
         under_way: deque[tuple[Future, int]] = deque()
-        for partition in partitions:
+        for partition, future in self._sent(partitions, TOGETHER):
             if len(under_way) >= self._window:
                 self._await(*under_way.popleft())
-            future = self._start(partition)
             under_way.append((future, partition.rows))
             yield future
         while under_way:
@@ -171,20 +174,21 @@ class Tasks:
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
         """The results of partitions, in order."""
         ahead: deque[tuple[Future, int]] = deque()
-        for partition in partitions:
-            ahead.append((self._start(partition), partition.rows))
-            if len(ahead) >= max(2, self._window // 2):
+        most = max(2, self._window // 2)
+        for partition, future in self._sent(partitions, most):
+            ahead.append((future, partition.rows))
+            if len(ahead) >= most:
                 yield self._taken(*ahead.popleft())
         while ahead:
             yield self._taken(*ahead.popleft())
 
     def as_ready(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Partitions with their results, as they are ready."""
-        left = iter(partitions)
+        left = self._sent(partitions, self._window)
         known: dict[Future, Any] = {}
         while True:
-            while len(known) < self._window and (partition := next(left, None)) is not None:
-                known[self._start(partition)] = partition
+            while len(known) < self._window and (pair := next(left, None)) is not None:
+                known[pair[1]] = pair[0]
             if not known:
                 return
             for future in settled(self._client, list(known)):
@@ -208,23 +212,31 @@ class Tasks:
         for future in futures:
             future.release()
 
-    def _start(self, partition: Any) -> Future:
-        delayed = getattr(partition, "delayed", None)
-        if delayed is None:
-            return self._sent(partition)
-        rows = self._client.compute(delayed)
-        self._futures.add(rows)
-        future = self.submit(_run_on, self._function, partition.alone, rows)
-        self._futures.discard(rows)  # the task keeps it as long as it needs it
-        return future
-
-    def _sent(self, partition: Any) -> Future:
-        if not travels(partition):
-            return self.submit(_run, self._function, partition)
+    def _sent(self, partitions: Iterable[Any], together: int) -> Iterator[tuple[Any, Future]]:
+        """Each partition with its task; so many of a Dask frame at a time, whose graph is gone through each time."""
         import dask
 
-        with dask.config.set(QUIET):  # a warning of Dask's against what is done on purpose, in small partitions
-            return self.submit(_run, self._function, partition)
+        left = iter(partitions)
+        for partition in left:
+            if getattr(partition, "delayed", None) is not None:
+                batch = [partition, *islice(left, together - 1)]
+                yield from zip(batch, self._computed(batch), strict=True)
+            elif not travels(partition):
+                yield partition, self.submit(_run, self._function, partition)
+            else:
+                with dask.config.set(QUIET):  # a warning of Dask's against what is done on purpose
+                    future = self.submit(_run, self._function, partition)
+                yield partition, future
+
+    def _computed(self, partitions: Sequence[Any]) -> list[Future]:
+        """The tasks of partitions of a Dask frame, in one graph with what computes their rows."""
+        import dask
+
+        task = dask.delayed(_run_on, pure=False)
+        tasks = [task(self._function, one.alone, one.delayed) for one in partitions]
+        futures: list[Future] = self._client.compute(tasks)
+        self._futures.update(futures)
+        return futures
 
     def _taken(self, future: Future, rows: int) -> Any:
         result = self.result(future)

@@ -77,6 +77,19 @@ def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
     assert fitted.schema_ == one.schema_
 
 
+def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch):
+    """Dask goes through all of a frame's graph for each submission."""
+    sent = []
+    compute = type(client).compute
+    monkeypatch.setattr(type(client), "compute", lambda self, *a, **o: sent.append(len(a[0])) or compute(self, *a, **o))
+    done = []
+    given = {"progress": lambda stage, rows, total: done.append((stage, rows)), "executor": DaskExecutor(client)}
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", **given).fit(split(frame, 40))
+    assert model_of(fitted) == model_of(one)
+    assert set(sent) == {40}
+    assert len(done) == 40 * len(sent) and done[-1] == ("fit", ROWS)
+
+
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
 @pytest.mark.covering(1)
