@@ -23,6 +23,7 @@ SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
 SEGMENT = 1024  # cells that a block of a walk over them takes at a time
 GATHERED = 1 << 16  # occupied cells that are taken out of a table at a time
+OCCUPIED = 4  # where the number of occupied cells stands, after what is counted apart from cells
 LEAST_INNER = 1 << 16  # inner cells that there is room for, so that most columns share what one had
 GRIDS = 64  # grids that are kept, of 1 MiB each
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
@@ -331,24 +332,24 @@ class CellTable:
         """Summary of all rows added, which are taken out of the room; all work on it is done then."""
         parts, left = [], True
         while left:
-            occupied, part = self._gather()
-            parts.append(part)
-            left = occupied > len(part)
+            apart = self._gather()
+            left = int(apart[OCCUPIED]) > GATHERED
+            if not left:
+                self.room.touched.fill(0)
+            gathered = self.room.gathered[: int(apart[OCCUPIED])]
+            parts.append(self._device.to_host(gathered))  # which waits for all of this
         cells = np.concatenate(parts)
         cell, count, first, second, high = np.ascontiguousarray(cells[np.argsort(cells[:, 0])].T)
-        self.room.touched.fill(0)
-        apart = self._device.to_host(self._apart)  # which waits for all of this
-        missing, infinite, ends = int(apart[0]), int(apart[1]), _ends(apart[2:4])
+        missing, infinite, ends = int(apart[0]), int(apart[1]), _ends(apart[2:OCCUPIED])
         return Summary(self.grid.grid, cell.astype(np.int64), count, first, second, high, missing, infinite, *ends)
 
-    def _gather(self) -> tuple[int, Keys]:
-        """Number of occupied cells, and as many of them as there is room for, which are occupied no longer."""
-        room, occupied = self.room, self._apart[4:]
+    def _gather(self) -> Keys:
+        """Take occupied cells out of the totals, as many as there is room for; all that is apart from them."""
+        room, occupied = self.room, self._apart[OCCUPIED:]
         occupied.fill(0)
         arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, occupied]
         self._walk(gather_program(), arguments)
-        found = int(self._device.to_host(occupied)[0])
-        return found, self._device.to_host(room.gathered[: min(found, GATHERED)])
+        return np.asarray(self._device.to_host(self._apart))
 
 
 def _ends(keys: Keys) -> tuple[float, float]:
