@@ -265,9 +265,6 @@ def array_class(hardware: Hardware) -> type:
             with np.errstate(all="ignore"):
                 return run("astype", lambda x: without_subnormals(without_subnormals(x).astype(dtype)), (self,))
 
-        def byteswap(self, inplace: bool = False) -> Any:
-            return run("byteswap", lambda x: x.byteswap(), (self,))
-
         def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> Any:
             return hardware.module.searchsorted(self, v, side, sorter)
 
