@@ -92,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.benchmark == "predict":
         return predict.run(Console(width=None if Console().is_terminal else 250), options.json)
-    if "cuda" in (options.engine, {"gpu": "cuda"}.get(options.benchmark)) and (problem := cuda_problem()) is not None:
+    needs_gpu = options.benchmark == "gpu" or options.engine == "cuda"
+    if needs_gpu and (problem := cuda_problem()) is not None:
         console.print(f"nothing is measured: {problem}")
         return 1
     measure, rows = BENCHMARKS[options.benchmark]

@@ -128,7 +128,7 @@ def summarise_columns(
     of_known_length = source.rows is not None or run.spread  # workers count the rows of files
     if checkpoint is not None and blocks is None and source.paths and of_known_length:
         return Results.of(_through_checkpoint(checkpoint.scan(plans), count, run.partitions(source, names), run))
-    if blocks is None and run.on_device and source.lies_on_device and not source.paths:
+    if blocks is None and run.on_device and not source.paths:
         return Results.of(_column_by_column(plans, source, run))
     merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, _merge_columns)
     return Results.of(merged or {})

@@ -124,7 +124,7 @@ WINDOW = 4  # tasks on their way for each thread of the workers
 TOGETHER = 1 << 10  # partitions of a Dask frame that are sent in one graph, where their results are small
 STEP = 2.0  # seconds of waiting before the workers are looked at
 WITHOUT_WORKERS = 60.0  # seconds that a cluster may be without a worker
-QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}
+QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # rows in the client's memory travel on purpose
 
 
 class Tasks:
@@ -214,19 +214,20 @@ class Tasks:
 
     def _sent(self, partitions: Iterable[Any], together: int) -> Iterator[tuple[Any, Future]]:
         """Each partition with its task; so many of a Dask frame at a time, whose graph is gone through each time."""
-        import dask
-
         left = iter(partitions)
         for partition in left:
-            if getattr(partition, "delayed", None) is not None:
-                batch = [partition, *islice(left, together - 1)]
-                yield from zip(batch, self._computed(batch), strict=True)
-            elif not travels(partition):
-                yield partition, self.submit(_run, self._function, partition)
-            else:
-                with dask.config.set(QUIET):  # a warning of Dask's against what is done on purpose
-                    future = self.submit(_run, self._function, partition)
-                yield partition, future
+            if getattr(partition, "delayed", None) is None:
+                yield partition, self._submitted(partition)
+                continue
+            batch = [partition, *islice(left, together - 1)]
+            yield from zip(batch, self._computed(batch), strict=True)
+
+    def _submitted(self, partition: Any) -> Future:
+        """The task of a partition of files, or of rows that go with it."""
+        import dask
+
+        with dask.config.set(QUIET):
+            return self.submit(_run, self._function, partition)
 
     def _computed(self, partitions: Sequence[Any]) -> list[Future]:
         """The tasks of partitions of a Dask frame, in one graph with what computes their rows."""
@@ -234,7 +235,8 @@ class Tasks:
 
         task = dask.delayed(_run_on, pure=False)
         tasks = [task(self._function, one.alone, one.delayed) for one in partitions]
-        futures: list[Future] = self._client.compute(tasks)
+        with dask.config.set(QUIET):
+            futures: list[Future] = self._client.compute(tasks)
         self._futures.update(futures)
         return futures
 

@@ -338,4 +338,4 @@ def test_changes_to_the_text_are_found(monkeypatch: pytest.MonkeyPatch, number: 
     kernel = kernel_of.__wrapped__(program, ARCHITECTURE)
     with pytest.raises(KernelFault, match=rf"{program.name}: {mutation.fault}") as caught:
         run(ExecutedDevice(changed={program.name: kernel}), program)
-    assert re.search(r"block \d+, thread \d+ at (cuda/|vgm_|onehot_cells)\S*:\d+ ", str(caught.value))
+    assert re.search(r"block \d+, thread \d+ at (cuda/|vgm_math|vgm_em|onehot_cells)\S*:\d+ ", str(caught.value))

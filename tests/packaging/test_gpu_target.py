@@ -52,8 +52,7 @@ def library(folder, version, failure=0):
 )
 def test_nvidia_smi_tells_which_cuda(tmp_path, printed, cuda):
     on_path(tmp_path, "nvidia-smi", SMI.format(printed))
-    library_fails = "libcuda.so.1"
-    (tmp_path / library_fails).write_text("no library")
+    (tmp_path / "libcuda.so.1").write_text("no library")
     assert chosen(tmp_path) == ["test-one-gpu", f"VENV=.venv-cu{cuda}", f"EXTRA=test-cu{cuda}"]
 
 
