@@ -396,20 +396,28 @@ def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
 
 
 def _least_variance(plan: NumberPlan) -> float:
-    """Variance that no component's is below, where it is the same everywhere."""
+    """Variance that no component's is below in the fit, where it is the same everywhere.
+
+    That of a component as narrow as rounding makes a value, and as much again, which rounding adds: the density at a
+    value is then near the probability of its interval, which a narrower one exceeds by half and more.
+    """
     if plan.config.effort == "research" or isinstance(plan.codec, CurvedCodec):
         return 0.0
-    return float(rounding_variance(plan.codec, np.zeros(1))[0])
+    return 2 * float(rounding_variance(plan.codec, np.zeros(1))[0])
 
 
-def as_wide_as_steps(codec: Codec, frame: Frame, posterior: Posterior) -> Posterior:
-    """The posterior with no component narrower than what rounding to a step makes of its mean.
+def rounding_in(codec: Codec, frame: Frame, posterior: Posterior) -> Floats:
+    """Variance of rounding to the step at the mean of each component, in the frame's coordinates."""
+    return np.asarray((np.sqrt(rounding_variance(codec, frame.invert(posterior.means))) * frame.scale) ** 2)
 
-    The prior takes off a little for components of few rows; where numbers are a function of the values, the width
-    depends on the place, and EM knows nothing of it.
+
+def before_rounding(codec: Codec, frame: Frame, posterior: Posterior) -> Posterior:
+    """The posterior of numbers before they were rounded to the step, no component narrower than rounding makes a value.
+
+    Rounding adds its variance (Sheppard 1898): the fit sees it in the values, and decoding adds it anew.
     """
-    least = (np.sqrt(rounding_variance(codec, frame.invert(posterior.means))) * frame.scale) ** 2
-    return replace(posterior, covariances=np.maximum(posterior.covariances, least), slack=0.0)
+    rounding = rounding_in(codec, frame, posterior)
+    return replace(posterior, covariances=np.maximum(posterior.covariances - rounding, rounding), slack=0.0)
 
 
 def plan_of(plan: NumberPlan, column: ColumnFit) -> NumberPlan:
@@ -445,7 +453,7 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
     )
     posterior = outcome.fit.posterior
     if plan.config.effort != "research":
-        posterior = as_wide_as_steps(plan.codec, plan.grid.frame, posterior)
+        posterior = before_rounding(plan.codec, plan.grid.frame, posterior)
     column = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
     return replace(column, landmarks=Landmarks.of(cells, plan.grid.frame))
 

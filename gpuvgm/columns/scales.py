@@ -7,7 +7,7 @@ Candidates are compared by the log-likelihood of values that they were not fitte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from gpuvgm.columns.codecs import (
     with_asinh,
     with_step_of_most,
 )
-from gpuvgm.columns.numeric import FAR_OUT, as_wide_as_steps
+from gpuvgm.columns.numeric import FAR_OUT, rounding_in
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import mean_and_variance
@@ -177,7 +177,8 @@ class _Trial:
         objective.run(ascents, ITERATIONS, QUIET)
         posterior = ascents[0].best.posterior
         assert posterior is not None  # statistics of one feature always have one
-        return cls(codec, frame, as_wide_as_steps(codec, frame, posterior))
+        wide = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior))
+        return cls(codec, frame, replace(posterior, covariances=wide, slack=0.0))
 
     def log_density(self, numbers: Floats) -> Floats:
         """Logarithm of the density of numbers of the plain scale, in their unit."""

@@ -85,8 +85,8 @@ class Effort:
     rounds : int
         Most times that a fit gets a component more and loses one again.
     starts, rich_starts : int
-        scikit-learn's k-means starts on the cells of a summary with as many components as the fit, and with more. None
-        of the first: k-means from quantiles, which is a twentieth of the work.
+        scikit-learn's k-means starts on the cells of a summary with as many components as the fit, and with more. None:
+        k-means from quantiles, which is a twentieth of the work, and quantiles, both with more.
     lesser : Effort, optional
         A search that is made before, on the cells of a summary; the result is never below that of it.
     """
@@ -417,11 +417,12 @@ def coarse_cells(cells: Cells, most: int) -> Cells:
 def cell_starts(
     cells: Cells, components: int, random: np.random.RandomState, effort: Effort
 ) -> list[ComponentStatistics]:
-    """Starts from k-means, as scikit-learn's mixtures start, from quantiles, and some with more components."""
-    draws = [(components, effort.starts), (components + RICH, effort.rich_starts)]
+    """Starts from k-means and from quantiles, some of them with more components."""
+    rich = components + RICH
+    draws = [(components, effort.starts), (rich, effort.rich_starts)]
     starts = [_k_means_start(cells, many, random).padded(many) for many, times in draws for _ in range(times)]
-    if not effort.starts:
-        starts.append(_lloyd_start(cells, components).padded(components))
+    if not starts:
+        starts = [start(cells, rich).padded(rich) for start in (_lloyd_start, quantile_start)]
     return [*starts, quantile_start(cells, components).padded(components)]
 
 

@@ -101,10 +101,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         "summary" fits in one scan, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
         exact below 200,000 rows.
     effort : {"auto", "best", "research"}
-        "auto": a few starts, that of "research" among them, each fitted until little gain is expected, and components
-        added and removed until that gains less than 1e-4 of log-likelihood a row; the highest lower bound is kept.
-        "best": many starts, each fitted to convergence. "research": what the research code does, `max_iter` iterations
-        from one k-means start. The bound of the other two is never below that of "research"; apart from that start,
+        "auto": a few starts, k-means as in "research" among them, each fitted until little gain is expected, and
+        components added and removed until that gains less than 1e-4 of log-likelihood a row; the highest lower bound is
+        kept. "best": many starts, each fitted to convergence. "research": what the research code does, `max_iter`
+        iterations from one k-means start. The other two go on from there on the sorted values; apart from that,
         `max_iter` and `tol` do not matter to them.
     engine : {"auto", "native", "cuda", "reference"}
         Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
