@@ -31,6 +31,7 @@ Vector = NDArray[np.float64]
 _REORDERINGS = 3
 _LEAST_ROWS = 0.5  # a component with less is empty
 _LLOYD_STEPS = 20
+_SHORT_TRIAL = 2  # iterations after which fits are compared that lose more components yet
 
 
 class Weighted(Fitted, Protocol):
@@ -262,11 +263,13 @@ class _Level(Generic[S, P]):
         return self.further(self.compared(splits, self.effort.trial)[0])
 
     def pruned(self, statistics: S, components: int) -> Ascent[S, P]:
-        """The best fit found when components are taken away one by one."""
+        """The best fit found when components are taken away one by one; the first ones after a short look."""
         while True:
             every = np.arange(len(statistics.counts))
-            ascents = self.compared((statistics.take(np.delete(every, k)) for k in every), self.effort.trial)
-            if len(every) - 1 <= components:
+            is_last = len(every) - 1 <= components
+            fewer = (statistics.take(np.delete(every, k)) for k in every)
+            ascents = self.compared(fewer, self.effort.trial if is_last else _SHORT_TRIAL)
+            if is_last:
                 return self.best(ascents)
             statistics = ascents[0].best.statistics
 
@@ -410,7 +413,9 @@ def coarse_cells(cells: Cells, most: int) -> Cells:
     for doublings in range(MOST_DOUBLINGS):
         if len(coarse.mean) <= most:
             break
-        coarse = replace(cells, parent=cells.parent >> doublings).coarsen()
+        parent = cells.parent >> doublings
+        if len(np.unique(parent >> 1)) <= most:  # else it has no such number of cells
+            coarse = replace(cells, parent=parent).coarsen()
     return coarse
 
 
