@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart
-from gpuvgm.engines.cuda import e_step, features, rows, summary
+from gpuvgm.engines.cuda import e_step, em, features, rows, summary
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
-from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
+from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.multivariate import GaussianTable
@@ -36,7 +36,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 def every_program() -> list[Program]:
     """All programs that compile tests look at."""
-    return [*rows.programs(), *summary.programs(), *e_step.programs(), *features.programs(), em_program()]
+    return [*rows.programs(), *summary.programs(), *e_step.programs(), *features.programs(), *em.programs()]
 
 
 class CudaEngine:

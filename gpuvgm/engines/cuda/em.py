@@ -19,18 +19,26 @@ from gpuvgm.engines.tables import PriorTable
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Cells
 
-MOST_COMPONENTS = 12  # whose sums and steps fit into a block's shared memory; with more the host runs the loops
+MOST_COMPONENTS = 16  # with more the host runs the loops
+#: Components whose sums and steps fit into a block's shared memory, and the threads of the block.
+_SIZES = {12: 128, MOST_COMPONENTS: 96}
 _STEP_MEMORY, _SCALARS = 12, 11  # as in the kernel
 Work = TypeVar("Work")
 
 
 @cache
-def em_program() -> Program:
-    """The program of a batch of loops."""
+def em_program(most: int) -> Program:
+    """The program of a batch of loops.
+
+    Parameters
+    ----------
+    most : int
+        Components of a mixture at most, one of `_SIZES`.
+    """
     return Program(
-        name="gpuvgm_em",
+        name=f"gpuvgm_em_{most}",
         sources=("vgm_math.cuh", "vgm_special.cuh", "vgm_em.cuh", "cuda/block.cuh", "cuda/em.cuh"),
-        constants=(),
+        constants=(("GPUVGM_COMPONENTS", str(most)), ("GPUVGM_THREADS", str(_SIZES[most]))),
         parameters=(
             Parameter("int64", "places"),
             Parameter("float64", "numbers"),
@@ -39,8 +47,13 @@ def em_program() -> Program:
             written("float64", "bounds"),
             written("float64", "results"),
         ),
-        threads=128,
+        threads=_SIZES[most],
     )
+
+
+def programs() -> list[Program]:
+    """For mixtures of few components, and of more."""
+    return [em_program(most) for most in _SIZES]
 
 
 class Gathered(Generic[Work]):
@@ -136,6 +149,11 @@ class Loop:
         return len(self.start[0])
 
     @property
+    def most(self) -> int:
+        """Components that its program is for."""
+        return min(most for most in _SIZES if most >= self.components)
+
+    @property
     def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
         """What the posterior was updated from; see `EMLoop.statistics`."""
         k = self.components
@@ -209,12 +227,13 @@ class LoopsOnDevice:
         return self._device.to_host(array)
 
     def _run_all(self, batches: Sequence[Batch]) -> None:
-        """Batches of the same number of iterations at a time."""
-        for iterations in sorted({batch[1] for batch in batches}):
-            loops = [(loop, tolerance) for batch, most, tolerance in batches if most == iterations for loop in batch]
-            self._launch(loops, iterations)
+        """Batches of the same number of iterations at a time, and of the same program."""
+        every = [(iterations, loop, tolerance) for batch, iterations, tolerance in batches for loop in batch]
+        for kind in sorted({(loop.most, iterations) for iterations, loop, _ in every}):
+            same = [(loop, tolerance) for iterations, loop, tolerance in every if (loop.most, iterations) == kind]
+            self._launch(same, *kind)
 
-    def _launch(self, loops: Sequence[tuple[Loop, float]], iterations: int) -> None:
+    def _launch(self, loops: Sequence[tuple[Loop, float]], most: int, iterations: int) -> None:
         width = 10 * max(loop.components for loop, _ in loops) + 4
         bounds, results = np.empty((len(loops), iterations + 1)), np.empty((len(loops), width))
         with self._device.lanes() as (lane, _), lane:
@@ -222,7 +241,7 @@ class LoopsOnDevice:
             numbers = np.array([[*loop.em.problem.prior, tolerance] for loop, tolerance in loops], np.float64)
             written_ = [self._device.xp.empty(array.shape, array.dtype) for array in (bounds, results)]
             arguments = [lane.upload(places), lane.upload(numbers), iterations, width, *written_]
-            self._device.run_blocks(em_program(), len(loops), arguments)
+            self._device.run_blocks(em_program(most), len(loops), arguments)
             lane.download(written_[0], bounds)
             lane.download(written_[1], results)
             lane.wait()

@@ -3,6 +3,8 @@
 // A chunk of 4,096 cells is worked on a tile at a time: every thread computes what one cell adds to the sums, then adds
 // the tile to a few of them. A sum is kept in eight parts, of the cells i with the same i % 8, as in the registers of
 // the host; they meet in a tree, and chunks are added in order.
+//
+// Constants: GPUVGM_COMPONENTS (of a mixture at most) and GPUVGM_THREADS, which the shared memory has room for.
 #pragma once
 #include "../vgm_em.cuh"
 #include "block.cuh"
@@ -10,11 +12,12 @@
 namespace gpuvgm {
 namespace {
 
-constexpr int THREADS = 128, TILE = THREADS, CHUNK_CELLS = 4096, LANES = 8;
-constexpr int MOST_COMPONENTS = 12;
+constexpr int THREADS = GPUVGM_THREADS, TILE = THREADS, CHUNK_CELLS = 4096, LANES = 8;
+constexpr int MOST_COMPONENTS = GPUVGM_COMPONENTS;
 constexpr int STRIDE = TILE + LANES;  // of a sum's values in a tile, so that neighbours lie in different banks
 constexpr int PARTS = (LANES * (3 * MOST_COMPONENTS + 1) + THREADS - 1) / THREADS;  // parts of sums that a thread adds
 constexpr int PLACES = 9, NUMBERS = 13, SCALARS = 11;
+static_assert(TILE % LANES == 0, "a tile begins with the first part of the sums");
 constexpr double TWO_LN_2 = 2.0 * 0.6931471805599453;
 
 struct Block {
@@ -178,8 +181,9 @@ GPUVGM_CALL void write_scalars(const EM<Block>& em, double* out) {
 // and iterations before. numbers: (problems, 13): the prior, `sound` and the tolerance. bounds: (problems,
 // iterations + 1). results: (problems, width): statistics, posterior, bound, whether it has converged, and how many
 // bounds were added.
-extern "C" GPUVGM_KERNEL_TOGETHER(128, 2) GPUVGM_NAME(const long long* places, const double* numbers, int iterations,
-                                                      int width, double* bounds, double* results) {
+extern "C" GPUVGM_KERNEL_TOGETHER(GPUVGM_THREADS, 2)
+    GPUVGM_NAME(const long long* places, const double* numbers, int iterations, int width, double* bounds,
+                double* results) {
     using namespace gpuvgm;
     GPUVGM_SHARED double memory[EM<Block>::size(MOST_COMPONENTS)];
     GPUVGM_SHARED double room[(3 * MOST_COMPONENTS + 1) * STRIDE];
