@@ -409,13 +409,13 @@ def search_cells(  # noqa: PLR0913 - the public signature
 
 def coarse_cells(cells: Cells, most: int) -> Cells:
     """Cells put together with their neighbours in the grid until at most so many are left, where that can be."""
-    coarse = cells
-    for doublings in range(MOST_DOUBLINGS):
+    coarse, parents = cells, np.sort(cells.parent)
+    left = (1 + np.count_nonzero(np.diff(parents >> (doublings + 1))) for doublings in range(MOST_DOUBLINGS))
+    first = next((doublings for doublings, least in enumerate(left) if least <= most), MOST_DOUBLINGS - 1)
+    for doublings in range(first, MOST_DOUBLINGS):
         if len(coarse.mean) <= most:
             break
-        parent = cells.parent >> doublings
-        if len(np.unique(parent >> 1)) <= most:  # else it has no such number of cells
-            coarse = replace(cells, parent=parent).coarsen()
+        coarse = replace(cells, parent=cells.parent >> doublings).coarsen()
     return coarse
 
 
