@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.execution.local import CallerExecutor, LocalExecutor
-from gpuvgm.execution.partitions import HeldRows, OpenPartition
-from gpuvgm.io import Block
-
-if TYPE_CHECKING:
-    from distributed import Client, Future
-import sys
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from gpuvgm.errors import InputError
-from gpuvgm.execution.local import available_threads
+from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
+from gpuvgm.execution.partitions import HeldRows, OpenPartition
+from gpuvgm.io import Block
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -635,19 +627,59 @@ class Tree:
         return self._held[0][1] if self._held else None
 
 
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What one of several values gives to one before it, and what it gets from others after it.
+
+    Parameters
+    ----------
+    gives : int
+        How much of its beginning it gives away.
+    takes_from : tuple of int
+        Numbers of the values that give to it, in order.
+    """
+
+    gives: int
+    takes_from: tuple[int, ...]
+
+
 class Held:
     """Values in the workers' memory, one for each partition; a lost one is made again from its rows."""
 
     def __init__(self, executor: DaskExecutor, tasks: Tasks, futures: list[Future], sizes: list[int]) -> None:
         self._executor, self._tasks, self._futures, self._bytes = executor, tasks, futures, sizes
 
-    def amended(self, function: Callable[[Any, Any], Any], arguments: Sequence[Any]) -> Held:
-        """Values held in the place of these: `function(value, argument)` where there is an argument, else the same."""
-        pairs = zip(self._futures, arguments, strict=True)
+    def passing(
+        self,
+        passings: Sequence[Passing],
+        given: Callable[[Any, int], Any],
+        taken: Callable[[Any, int, Sequence[Any]], Any],
+    ) -> Held:
+        """Values held in the place of these, after parts went from worker to worker.
+
+        Parameters
+        ----------
+        passings : sequence of Passing
+            What each value gives and gets.
+        given : callable
+            `given(value, gives)` is what it gives away.
+        taken : callable
+            `taken(value, gives, [what it gets, …])` is held in the place of a value that gives or gets anything.
+        """
+        pairs = list(zip(self._futures, passings, strict=True))
+        gifts = [self._tasks.submit(given, value, one.gives) if one.gives else None for value, one in pairs]
         futures = [
-            future if argument is None else self._tasks.submit(function, future, argument) for future, argument in pairs
+            self._tasks.submit(taken, value, one.gives, [gifts[i] for i in one.takes_from])
+            if one.gives or one.takes_from
+            else value
+            for value, one in pairs
         ]
         return Held(self._executor, self._tasks, futures, self._bytes)
+
+    def together(self, function: Callable[..., R], *arguments: Any) -> R:
+        """What `function([value, …], *arguments)` gives on the one worker that all values are brought to."""
+        result: R = self._tasks.result(self._tasks.submit(function, self._futures, *arguments))
+        return result
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
         """What `function(value, *arguments)` gives for each value, in row order.

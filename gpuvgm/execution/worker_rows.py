@@ -14,10 +14,9 @@ from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor, Held
+from gpuvgm.execution.dask import DaskExecutor, Held, Passing
 
 Floats = NDArray[np.float64]
-Completion = tuple[int, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,6 @@ class WorkerRows:
     held: Held
     engine: str
     here: Engine
-
-    def ordinary(self) -> Floats:
-        """The ordinary numbers of all rows, brought to this process."""
-        return np.concatenate([np.empty(0), *self.held.map(ordinary_of)])
 
 
 @contextmanager
@@ -77,53 +72,45 @@ def in_whole_chunks(held: Held) -> Held:
     held : Held
         A column's numbers, by partition, in row order.
     """
-    counts = held.map(len)
-    firsts = np.cumsum([0, *counts])[:-1]
-    if not np.any(firsts % CHUNK_ROWS):
-        return held
-    return held.amended(completed, completions(counts, held.map(first_rows)))
+    return held.passing(completions(held.map(len)), first_rows, completed)
 
 
-def completions(counts: Sequence[int], rows: Sequence[Floats]) -> list[Completion | None]:
-    """What makes the chunks of each partition whole: how many rows it gives away, and the rows that it gets at its end.
+def completions(counts: Sequence[int]) -> list[Passing]:
+    """What makes the chunks of each partition whole: the rows of a chunk that begins before it go there.
 
     Parameters
     ----------
     counts : sequence of int
         Rows of each partition.
-    rows : sequence of ndarray
-        The first rows of each, as far as they may belong to a chunk that begins before it.
 
     Returns
     -------
-    list of (int, ndarray) or None
-        None for a partition that stays as it is.
+    list of Passing
+        One for each partition.
     """
     firsts = np.cumsum([0, *counts])[:-1]
-    amendments: list[Completion | None] = []
-    following: list[Floats] = []  # rows after the partition, of a chunk that begins in it or before
-    for count, first, leading in reversed(list(zip(counts, firsts, rows, strict=True))):
+    found: list[Passing] = []
+    following: list[int] = []  # partitions after this one with rows of a chunk that begins in it or before
+    for number, (count, first) in reversed(list(enumerate(zip(counts, firsts, strict=True)))):
         surplus = min(int(-first % CHUNK_ROWS), count)
-        arriving = following if surplus < count else []
-        amendments.append((surplus, np.concatenate([np.empty(0), *arriving])) if surplus or arriving else None)
+        found.append(Passing(surplus, tuple(following) if surplus < count else ()))
         later = [] if surplus < count else following
-        following = [leading[:surplus], *later] if surplus else later
-    return amendments[::-1]
+        following = [number, *later] if surplus else later
+    return found[::-1]
 
 
-def first_rows(numbers: Array) -> Floats:
-    """The rows of a partition that may belong to a chunk before it, on the host."""
-    return np.asarray(to_numpy(numbers[: CHUNK_ROWS - 1]))
+def first_rows(numbers: Array, surplus: int) -> Floats:
+    """The rows that a partition gives away, on the host."""
+    return np.asarray(to_numpy(numbers[:surplus]))
 
 
-def completed(numbers: Array, completion: Completion) -> Array:
+def completed(numbers: Array, surplus: int, arriving: Sequence[Floats]) -> Array:
     """A partition without the rows that it gives away, and with those that it gets."""
-    surplus, arriving = completion
     xp = namespace_of(numbers)
-    return xp.concatenate([numbers[surplus:], xp.asarray(arriving)])
+    return xp.concatenate([numbers[surplus:], *map(xp.asarray, arriving)])
 
 
-def ordinary_of(numbers: Array) -> Floats:
-    """The ordinary numbers of a partition, on the host."""
-    there = to_numpy(numbers)
+def ordinary_of(partitions: Sequence[Array]) -> Floats:
+    """The ordinary numbers of partitions, on the host."""
+    there = np.concatenate([np.empty(0), *map(to_numpy, partitions)])
     return np.asarray(there[np.isfinite(there)])

@@ -41,7 +41,7 @@ from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
-from gpuvgm.execution.worker_rows import WorkerRows, rows_on_workers
+from gpuvgm.execution.worker_rows import WorkerRows, ordinary_of, rows_on_workers
 from gpuvgm.io import Block, Source, place_of_text, stray_text
 from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, over_rows, over_scan, over_workers
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
@@ -621,7 +621,8 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     numbers = to_numpy(rows).astype(np.float64, copy=False)
     start = None
     if _starts_from_rows(plan):
-        column, start = _started(plan, column, numbers[np.isfinite(numbers)])
+        seeds, start = _started(numbers[np.isfinite(numbers)], plan, _counted(column).ordinary)
+        column = replace(column, starts=(seeds,))
     frame = plan.grid.frame
     with ThreadPoolExecutor(run.executor.threads) as pool:
         accumulate = over_rows(engine, Rows.of(rows), frame, None if run.on_device else pool)
@@ -632,7 +633,8 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
 def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
     """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
 
-    For k-means up to 2^24 rows come to this process; with more rows the centres are the plan's.
+    For k-means up to 2^24 rows come to one of the workers; with more rows the centres are the plan's. No row comes to
+    this process.
 
     Parameters
     ----------
@@ -644,8 +646,10 @@ def fit_over_workers(rows: WorkerRows, plan: NumberPlan, column: ColumnFit) -> C
         The column.
     """
     start = None
-    if _starts_from_rows(plan) and _counted(column).ordinary <= SEEDING_ROWS:
-        column, start = _started(plan, column, rows.ordinary())
+    counted = _counted(column).ordinary
+    if _starts_from_rows(plan) and counted <= SEEDING_ROWS:
+        seeds, start = rows.held.together(_started_over, plan, counted)
+        column = replace(column, starts=(seeds,))
     sums = over_workers(rows, plan.grid.frame)
     return fit_rows(rows.here, column, _unchanged(plan, column, sums), start)
 
@@ -712,12 +716,17 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
 
 
-def _started(plan: NumberPlan, column: ColumnFit, numbers: Floats) -> tuple[ColumnFit, ComponentStatistics]:
-    """The column with centres from k-means on its ordinary numbers, and the statistics that EM starts from."""
+def _started(numbers: Floats, plan: NumberPlan, counted: int) -> tuple[Seeds, ComponentStatistics]:
+    """Centres from k-means on a column's ordinary numbers, without labels, and the statistics that EM starts from."""
     y = plan.grid.frame.apply(numbers)
-    _refuse_changed(plan, column, len(y))
+    _refuse_changed(plan, counted, len(y))
     seeds = _seeds_of_rows(plan, numbers, y)
-    return replace(column, starts=(seeds,)), numeric.row_start(replace(plan, seeds=seeds), y)
+    return Seeds(seeds.centres, np.empty(0, np.int64)), numeric.row_start(replace(plan, seeds=seeds), y)
+
+
+def _started_over(partitions: Sequence[Array], plan: NumberPlan, counted: int) -> tuple[Seeds, ComponentStatistics]:
+    """The same over all partitions of a column, on one worker."""
+    return _started(ordinary_of(partitions), plan, counted)
 
 
 def exact_row_bytes(plan: NumberPlan) -> int:
@@ -729,15 +738,15 @@ def _unchanged(plan: NumberPlan, column: ColumnFit, sums: RowSums) -> RowSums:
     """Sums whose moments are refused where the rows are not those that were summarised."""
 
     def moments() -> ColumnMoments:
-        counted = sums.moments()
-        _refuse_changed(plan, column, counted.rows)
-        return counted
+        found = sums.moments()
+        _refuse_changed(plan, _counted(column).ordinary, found.rows)
+        return found
 
     return replace(sums, moments=moments)
 
 
-def _refuse_changed(plan: NumberPlan, column: ColumnFit, rows: int) -> None:
-    if rows != _counted(column).ordinary:
+def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:
+    if rows != counted:
         raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
 
 

@@ -12,6 +12,7 @@ import pytest
 import gpuvgm
 from tests.device.frames import DataFrame, dask_frame, use_strict_cudf
 from tests.device.module import up
+from tests.distributed.working import Clusters
 from tests.kernels.building import needs_compiler
 
 distributed = pytest.importorskip("distributed")
@@ -45,8 +46,9 @@ def cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture(params=["threads", "workers"])
-def scheduler(request: pytest.FixtureRequest, cudf: Any) -> Iterator[str]:
+def scheduler(request: pytest.FixtureRequest, cudf: Any, clusters: Clusters) -> Iterator[str]:
     """Dask's threads, or two workers in this process, whose devices are those of the test."""
+    clusters.close()  # a client of other processes would be the current one
     if request.param == "threads":
         with dask.config.set(scheduler="threads"):
             yield request.param

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ import gpuvgm
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
-from gpuvgm.execution.worker_rows import WorkerRows, completed, completions, first_rows, in_whole_chunks
+from gpuvgm.execution.dask import Passing
+from gpuvgm.execution.worker_rows import WorkerRows, completed, completions, in_whole_chunks
 from gpuvgm.table import fit as table_fit
 
 ROWS = 9000
@@ -29,10 +31,22 @@ class InThisProcess:
         """What a function gives for each value."""
         return [function(value, *arguments) for value in self.values]
 
-    def amended(self, function: Callable[..., Any], arguments: Sequence[Any]) -> InThisProcess:
-        """Values in the place of these, where there is an argument."""
-        pairs = zip(self.values, arguments, strict=True)
-        return InThisProcess([value if by is None else function(value, by) for value, by in pairs])
+    def passing(
+        self, passings: Sequence[Passing], given: Callable[..., Any], taken: Callable[..., Any]
+    ) -> InThisProcess:
+        """Values in the place of these, after parts went from one to the other."""
+        pairs = list(zip(self.values, passings, strict=True))
+        gifts = [given(value, one.gives) for value, one in pairs]
+        return InThisProcess(
+            [
+                taken(value, one.gives, [gifts[i] for i in one.takes_from]) if one != Passing(0, ()) else value
+                for value, one in pairs
+            ]
+        )
+
+    def together(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function gives for all values."""
+        return function(self.values, *arguments)
 
 
 def two_modes(random: np.random.Generator) -> np.ndarray:
@@ -155,10 +169,47 @@ def test_partitions_come_to_hold_whole_chunks() -> None:
         assert all(len(partition) % CHUNK_ROWS == 0 for partition in filled[:-1])
 
 
+@dataclass(frozen=True)
+class Watched(InThisProcess):
+    """Nothing as long as the rows of a partition may come to this process."""
+
+    came: list[int]
+
+    def passing(self, *arguments: Any) -> Watched:
+        """The same values, after parts went from one to the other."""
+        return Watched(super().passing(*arguments).values, self.came)
+
+    def map(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """What a function gives for each value."""
+        return [self._watched(found) for found in super().map(function, *arguments)]
+
+    def together(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function gives for all values."""
+        return self._watched(super().together(function, *arguments))
+
+    def _watched(self, found: Any) -> Any:
+        self.came.append(len(pickle.dumps(found)))
+        return found
+
+
+def test_no_rows_come_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for whole chunks, nor for k-means: counts, sums of chunks and centres do."""
+    x, came = two_modes(np.random.default_rng(0)), list[int]()
+    held: Any = Watched(np.split(x, [5000, 7000]), came)
+
+    def fit(source: Any, plan: Any, column: Any, run: Any) -> Any:
+        rows = WorkerRows(in_whole_chunks(held), run.engine, get_engine(run.engine))
+        return table_fit.fit_over_workers(rows, plan, column)
+
+    monkeypatch.setattr(table_fit, "fit_exactly", fit)
+    gpuvgm.TableTransformer(**settings("research")).fit({"x": x})
+    assert len(came) > 100
+    assert max(came) < 2000 * x.itemsize / 4
+
+
 def test_partitions_of_whole_chunks_stay_where_they_are() -> None:
     partitions = [np.zeros(CHUNK_ROWS), np.zeros(2 * CHUNK_ROWS), np.zeros(7)]
     held: Any = InThisProcess(partitions)
-    assert in_whole_chunks(held) is held
-    given = completions([len(part) for part in partitions], [first_rows(part) for part in partitions])
-    assert given == [None, None, None]
-    assert completed(partitions[2], (2, np.ones(1))).tolist() == [0.0] * 5 + [1.0]
+    assert all(one is other for one, other in zip(in_whole_chunks(held).values, partitions, strict=True))
+    assert completions([len(part) for part in partitions]) == [Passing(0, ())] * 3
+    assert completed(partitions[2], 2, [np.ones(1), 2 * np.ones(1)]).tolist() == [0.0] * 5 + [1.0, 2.0]
