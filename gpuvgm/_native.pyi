@@ -57,7 +57,7 @@ def run_em(batch: list[Any], iterations: int, tolerance: float, threads: int = 1
 class DrawMixture:
     def __init__(self, mixture: Mixture, widths: Floats, cells: Floats, rules: tuple[float, float, float]) -> None: ...
 
-class NarrowMixture:
+class Float32Mixture:
     def __init__(
         self,
         exponent: int,
@@ -94,7 +94,7 @@ class Kernels:
     def transform(
         self,
         x: Floats,
-        mixture: NarrowMixture,
+        mixture: Float32Mixture,
         randomness: tuple[int, int, int, bool],
         uniforms: Floats32 | None,
         scalar: NDArray[Any],

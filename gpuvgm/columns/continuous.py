@@ -48,7 +48,7 @@ from gpuvgm.columns.text import modal_text
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable
+from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
@@ -273,7 +273,7 @@ class MixtureColumn(NumericColumn):
     def __post_init__(self) -> None:
         table = self.draw_table() if self.rules.precision == "float32" else None
         if table is not None:
-            NarrowTable.of(table)  # refuses a mixture that float32 cannot hold
+            Float32Table.of(table)  # refuses a mixture that float32 cannot hold
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the tables are made again in another process."""

@@ -169,7 +169,7 @@ def error_of(step: float, low: float, high: float, precision: Precision = "float
     low, high : float
         Ends of the numbers.
     precision : {"float64", "float32"}
-        Of the arithmetic that made the scalar; that of `NarrowTable` rounds numbers to 2^-48 and a scalar five times.
+        Of the arithmetic that made the scalar; that of `Float32Table` rounds numbers to 2^-48 and a scalar five times.
     wide : bool
         Whether scalars were float64; their own step is a part of the rounding.
     """

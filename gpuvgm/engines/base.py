@@ -180,7 +180,7 @@ class Engine(Protocol):
         """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
 
         A missing row gets scalar 0 and the missing cell. ``table.precision`` says which law the rows go by; in float32,
-        that of `NarrowTable`, all engines give the same bits.
+        that of `Float32Table`, all engines give the same bits.
         """
 
     def inverse_transform(

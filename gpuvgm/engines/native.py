@@ -12,7 +12,7 @@ from gpuvgm import _native
 from gpuvgm.arrays import Array
 from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, NarrowTable, PriorTable, narrow_uniforms
+from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, KernelTable, PriorTable, float32_uniforms
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -87,8 +87,8 @@ class NativeEngine:
         """Scalar and cell of every row; see `Engine.transform`."""
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
         if table.precision == "float32":
-            given = None if draw.uniforms is None else narrow_uniforms(draw.uniforms)
-            self._kernels.transform(x, _narrow(NarrowTable.of(table)), randomness, given, scalar, cell)
+            given = None if draw.uniforms is None else float32_uniforms(draw.uniforms)
+            self._kernels.transform(x, _float32_mixture(Float32Table.of(table)), randomness, given, scalar, cell)
         else:
             self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, cell)
 
@@ -160,10 +160,10 @@ def _drawn(table: DrawTable) -> _native.DrawMixture:
     return _native.DrawMixture(_mixture(table.mixture), table.widths, table.cells, rules)
 
 
-def _narrow(table: NarrowTable) -> _native.NarrowMixture:
+def _float32_mixture(table: Float32Table) -> _native.Float32Mixture:
     components = (table.mean_high, table.mean_low, table.root_precisions, table.coefficients)
     rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
-    return _native.NarrowMixture(table.exponent, components, (table.widths, table.cells), rules)
+    return _native.Float32Mixture(table.exponent, components, (table.widths, table.cells), rules)
 
 
 def _gaussians(table: GaussianTable) -> _native.Gaussians:

@@ -13,16 +13,16 @@ from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, OnehotPart, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.philox import philox_uniforms, philox_words
-from gpuvgm.engines.reference32 import transform_narrow
+from gpuvgm.engines.reference32 import transform_float32
 from gpuvgm.engines.tables import (
     Draw,
     DrawTable,
+    Float32Table,
     Floats32,
     InverseTable,
     KernelTable,
-    NarrowTable,
     PriorTable,
-    narrow_uniforms,
+    float32_uniforms,
 )
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary
@@ -80,7 +80,7 @@ class ReferenceEngine:
     ) -> None:
         """Scalar and cell of every row; see `Engine.transform`."""
         if table.precision == "float32":
-            transform_narrow(x, NarrowTable.of(table), _narrow_uniforms_of(draw, len(x)), scalar, cell)
+            transform_float32(x, Float32Table.of(table), _float32_uniforms_of(draw, len(x)), scalar, cell)
             return
         ordinary = np.isfinite(x)
         y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
@@ -168,10 +168,10 @@ def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
     return np.concatenate((count.sum(axis=1), first.sum(axis=1), second.sum(axis=1), [log_norm.sum()]))
 
 
-def _narrow_uniforms_of(draw: Draw, rows: int) -> Floats32 | None:
+def _float32_uniforms_of(draw: Draw, rows: int) -> Floats32 | None:
     """Uniforms for the law of float32, of the words' upper 23 bits; None where nothing is drawn."""
     if draw.most_probable:
         return None
     if draw.uniforms is not None:
-        return narrow_uniforms(draw.uniforms)
+        return float32_uniforms(draw.uniforms)
     return np.asarray(((philox_words(draw, rows) >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23, np.float32)

@@ -1,11 +1,11 @@
-"""The law of float32 in NumPy, operation by operation; `gpuvgm.engines.tables.NarrowTable` states it."""
+"""The law of float32 in NumPy, operation by operation; `gpuvgm.engines.tables.Float32Table` states it."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.tables import Floats32, NarrowTable, parts_of
+from gpuvgm.engines.tables import Float32Table, Floats32, parts_of
 from gpuvgm.summary.grid import Floats
 
 #: 2^r on [-1/2, 1/2], relative error at most 1e-7, from the highest power down.
@@ -15,8 +15,8 @@ SMALLEST_POSITION = np.float32(2.0**-100)
 LARGEST = np.finfo(np.float32).max
 
 
-def transform_narrow(
-    x: Floats, table: NarrowTable, uniforms: Floats32 | None, scalar: Floats, cell: NDArray[np.unsignedinteger]
+def transform_float32(
+    x: Floats, table: Float32Table, uniforms: Floats32 | None, scalar: Floats, cell: NDArray[np.unsignedinteger]
 ) -> None:
     """Write scalar and cell of every row; without uniforms the mode is the most probable one.
 
@@ -24,7 +24,7 @@ def transform_narrow(
     ----------
     x : ndarray of shape (rows,)
         Numbers; NaN is missing.
-    table : NarrowTable
+    table : Float32Table
         The mixture.
     uniforms : ndarray of shape (rows,), float32, optional
         Multiples of 2^-24 in [0, 1).
@@ -46,11 +46,11 @@ def transform_narrow(
     cell[:] = np.where(ordinary, table.cells[mode], max(table.missing_cell, 0)).astype(cell.dtype)
 
 
-def _most_probable(density: Floats32, table: NarrowTable) -> NDArray[np.int64]:
+def _most_probable(density: Floats32, table: Float32Table) -> NDArray[np.int64]:
     return np.asarray(np.argmax(density[: len(table.widths)], axis=0))
 
 
-def _drawn(density: Floats32, table: NarrowTable, uniforms: Floats32) -> NDArray[np.int64]:
+def _drawn(density: Floats32, table: Float32Table, uniforms: Floats32) -> NDArray[np.int64]:
     active = len(table.widths)
     share = exp2(density - np.max(density, axis=0, initial=-LARGEST))
     running = np.add.accumulate(share, axis=0)

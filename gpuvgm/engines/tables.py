@@ -99,7 +99,7 @@ class DrawTable:
     missing_cell : int
         Cell of missing rows; -1 where the column has none.
     precision : {"float64", "float32"}
-        Which law the rows go by: "float32" is that of `NarrowTable`.
+        Which law the rows go by: "float32" is that of `Float32Table`.
     """
 
     mixture: KernelTable
@@ -112,7 +112,7 @@ class DrawTable:
 
 
 @dataclass(frozen=True, slots=True)
-class NarrowTable:
+class Float32Table:
     """What transform needs by the law of float32, which has no FP64 arithmetic in its rows.
 
     Rows enter as x 2^exponent in two parts, ``high = float32(x 2^exponent)`` and
@@ -162,7 +162,7 @@ class NarrowTable:
     missing_cell: int
 
     @classmethod
-    def of(cls, table: DrawTable) -> NarrowTable:
+    def of(cls, table: DrawTable) -> Float32Table:
         """Parameters of a table.
 
         Raises
@@ -235,7 +235,7 @@ class Draw:
 
 
 def parts_of(scaled: Floats) -> tuple[Floats32, Floats32]:
-    """High and low part of numbers in the scale of a `NarrowTable`."""
+    """High and low part of numbers in the scale of a `Float32Table`."""
     size = np.abs(scaled)
     high = np.where(size < LEAST_NUMBER, 0.0, np.clip(scaled, -MOST_NUMBER, MOST_NUMBER)).astype(np.float32)
     within = (size >= LEAST_NUMBER) & (size < MOST_NUMBER)
@@ -243,7 +243,7 @@ def parts_of(scaled: Floats) -> tuple[Floats32, Floats32]:
     return high, low
 
 
-def narrow_uniforms(uniforms: Floats) -> Floats32:
+def float32_uniforms(uniforms: Floats) -> Floats32:
     """Uniforms for the law of float32: cut to multiples of 2^-24, hence below 1.
 
     Parameters
@@ -252,8 +252,8 @@ def narrow_uniforms(uniforms: Floats) -> Floats32:
         Uniforms in [0, 1).
     """
     steps = 2.0**UNIFORM_BITS
-    narrow: Floats32 = (uniforms * steps // 1.0 / steps).astype(np.float32)  # on the array's own device
-    return narrow
+    cut: Floats32 = (uniforms * steps // 1.0 / steps).astype(np.float32)  # on the array's own device
+    return cut
 
 
 def _power_of(scale: float) -> int:

@@ -10,11 +10,11 @@ import pytest
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.reference32 import exp2, fused
-from gpuvgm.engines.tables import Draw, DrawTable, KernelTable, NarrowTable, narrow_uniforms, parts_of
+from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, KernelTable, float32_uniforms, parts_of
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
-from tests.engines.narrow import DeviceRows, bits, column_of, encode, rows_of, tables_of
+from tests.engines.float32 import DeviceRows, bits, column_of, encode, rows_of, tables_of
 from tests.kernels.building import needs_compiler
 from tests.shapes import SHAPES, shape
 
@@ -91,21 +91,21 @@ def test_rows_do_not_depend_on_their_block(candidate: Engine, cut: int) -> None:
 @pytest.mark.parametrize("name", ["reference", *native_names()])
 def test_types(name: str) -> None:
     engine, table, x = make_engine(name), simple(), rows_of("uniform")
-    narrow, cell = encode(engine, x, table, DRAWS[0])
-    wide, again = encode(engine, x, table, DRAWS[0], "float64")
+    single, cell = encode(engine, x, table, DRAWS[0])
+    double, again = encode(engine, x, table, DRAWS[0], "float64")
     two_bytes = np.empty(len(x), np.uint16)
     engine.transform(x, table, DRAWS[0], np.empty(len(x)), two_bytes)
-    np.testing.assert_array_equal(narrow.astype(np.float64), wide)
+    np.testing.assert_array_equal(single.astype(np.float64), double)
     np.testing.assert_array_equal(cell, again)
     np.testing.assert_array_equal(cell, two_bytes)
 
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_close_to_the_law_of_float64(name: str) -> None:
-    wide, narrow = tables_of(name)
+    double, single = tables_of(name)
     x = shape(name, 20_000, seed=6)
     for draw, least in ((Draw(most_probable=True), 0.9995), (Draw(5, 6, 7), 0.999)):
-        (z64, c64), (z32, c32) = (encode(REFERENCE, x, table, draw, "float64") for table in (wide, narrow))
+        (z64, c64), (z32, c32) = (encode(REFERENCE, x, table, draw, "float64") for table in (double, single))
         agree = c64 == c32
         assert np.mean(agree) >= least
         error = np.abs(z32 - z64)[agree] / np.maximum(1, np.abs(z64[agree]))
@@ -128,8 +128,8 @@ def test_draws_follow_the_posterior() -> None:
 def test_uniforms_are_cut_to_24_bits() -> None:
     given = np.array([0.0, 1e-300, 2.0**-24, 0.5, 0.5 + 2.0**-25, np.nextafter(1, 0)])
     expected = [0.0, 0.0, 2.0**-24, 0.5, 0.5, 1 - 2.0**-24]
-    assert narrow_uniforms(given).dtype == np.float32
-    assert list(narrow_uniforms(given)) == expected
+    assert float32_uniforms(given).dtype == np.float32
+    assert list(float32_uniforms(given)) == expected
 
 
 @pytest.mark.parametrize("name", ["reference", *native_names()])
@@ -174,14 +174,14 @@ def test_tables_that_float32_cannot_hold_are_refused(candidate: Engine, name: st
 def test_modes_too_far_apart_are_refused(change: dict[str, object]) -> None:
     mixture = KernelTable(Frame(1.0, 0.0), np.array([0.0, 9.0]), np.ones(2), np.zeros(2))
     table = DrawTable(mixture, np.full(2, 4.0), np.arange(2.0), 0.0, 0.99, -1)
-    assert NarrowTable.of(table).exponent == -19
+    assert Float32Table.of(table).exponent == -19
     with pytest.raises(InputError, match="too far apart"):
-        NarrowTable.of(replace(table, mixture=replace(mixture, **change)))  # type: ignore[arg-type]
+        Float32Table.of(replace(table, mixture=replace(mixture, **change)))  # type: ignore[arg-type]
 
 
 def test_parameters_keep_their_digits() -> None:
     for name in ALLOWED:
-        wide, table = tables_of(name)[0], NarrowTable.of(tables_of(name)[1])
+        wide, table = tables_of(name)[0], Float32Table.of(tables_of(name)[1])
         means = np.ldexp(wide.mixture.frame.invert(wide.mixture.means), table.exponent)
         np.testing.assert_allclose(table.mean_high.astype(float) + table.mean_low, means, rtol=2.0**-48, atol=2.0**-73)
         assert 2.0**19 <= np.max(table.root_precisions) < 2.0**20 or table.exponent == 949
@@ -191,9 +191,9 @@ def test_parameters_keep_their_digits() -> None:
 
 def test_numbers_too_far_from_zero_for_their_mode_are_refused() -> None:
     width = float(np.min(simple().widths))
-    NarrowTable.of(simple(frame=Frame(1.0, 2.0**41 * width)))
+    Float32Table.of(simple(frame=Frame(1.0, 2.0**41 * width)))
     with pytest.raises(InputError, match='far apart or from zero.*precision="float64"'):
-        NarrowTable.of(simple(frame=Frame(1.0, 2.0**42 * width)))
+        Float32Table.of(simple(frame=Frame(1.0, 2.0**42 * width)))
 
 
 def test_fused_rounds_once() -> None:
@@ -230,7 +230,7 @@ def test_power_of_two() -> None:
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> DeviceRows:
-    return DeviceRows(tmp_path_factory.mktemp("narrow"))
+    return DeviceRows(tmp_path_factory.mktemp("float32"))
 
 
 @needs_compiler
@@ -240,8 +240,8 @@ def test_flushed_subnormals_change_no_bit(device: DeviceRows, name: str, flush: 
     x, table = rows_of(name), tables_of(name)[1]
     uniforms = np.random.default_rng(3).uniform(size=len(x))
     for draw in (Draw(uniforms=uniforms), Draw(most_probable=True)):
-        given = None if draw.uniforms is None else narrow_uniforms(uniforms)
-        scalar, cell = device.transform(x, NarrowTable.of(table), given, flush=flush)
+        given = None if draw.uniforms is None else float32_uniforms(uniforms)
+        scalar, cell = device.transform(x, Float32Table.of(table), given, flush=flush)
         expected_scalar, expected_cell = encode(REFERENCE, x, table, draw)
         np.testing.assert_array_equal(cell, expected_cell)
         np.testing.assert_array_equal(bits(scalar), bits(expected_scalar))

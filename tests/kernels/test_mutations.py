@@ -62,10 +62,7 @@ def run_e_step(device: ExecutedDevice, program: Program) -> None:
     x, table = numbers(program), mixture(int(constants["GPUVGM_COMPONENTS"]) or 20)
     weight = resident(g.uniform(0, 3, ROWS)) if int(constants["GPUVGM_WEIGHTED"]) else None
     scatter = resident(g.uniform(0, 1e-3, ROWS)) if int(constants["GPUVGM_CELLS"]) else None
-    if constants["GPUVGM_REAL"] == "float":
-        e_step.narrow_partials(device, x, weight, table)
-    else:
-        e_step.e_step_partials(device, x, weight, scatter, table)
+    e_step.e_step_partials(device, x, weight, scatter, table)
 
 
 def run_most_probable(device: ExecutedDevice, program: Program) -> None:

@@ -176,16 +176,6 @@ def test_cells_of_the_host_run_on_the_host_engine(device: EmulatedDevice) -> Non
     assert device.launches
 
 
-def test_hardware_exponentials_are_asked_for(device: EmulatedDevice) -> None:
-    table = draw_table().mixture
-    x = np.nan_to_num(rows(5000)).astype(np.float32).view(Resident)
-    exact, quick = CudaEngine(ORACLE, device), CudaEngine(ORACLE, device, hardware_exponentials=True)
-    sums = [device.to_host(engine.e_step(x, None, None, table)) for engine in (exact, quick)]
-    assert [name.partition("_10_")[0] for name, _ in device.launches] == ["gpuvgm_e_step", "gpuvgm_e_step32"]
-    np.testing.assert_allclose(sums[1][:, :10], sums[0][:, :10], rtol=1e-4, atol=1e-5 * 4096)
-    assert np.any(sums[1] != sums[0])
-
-
 def test_arguments_that_a_kernel_would_misread_are_refused() -> None:
     from gpuvgm.engines.cuda.rows import inverse_program
 
@@ -213,4 +203,4 @@ def test_engines_are_pickled_without_their_device(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("gpuvgm.engines.cuda.CupyDevice", EmulatedDevice)
     engine = pickle.loads(pickle.dumps(CudaEngine(ORACLE, cells_on_device=True)))
     assert engine.name == "cuda" and isinstance(engine.device, EmulatedDevice)
-    assert engine.cells_on_device and not engine.hardware_exponentials
+    assert engine.cells_on_device

@@ -33,15 +33,15 @@ def fitted(precision: str = "float32", **settings: object) -> TableTransformer:
 
 
 def test_it_changes_the_last_digits_of_transform_and_nothing_else() -> None:
-    narrow, wide = fitted("float32"), fitted("float64")
-    assert fingerprint(narrow.model_) == fingerprint(wide.model_)
-    for name, column in wide.columns_.items():
+    single, double = fitted("float32"), fitted("float64")
+    assert fingerprint(single.model_) == fingerprint(double.model_)
+    for name, column in double.columns_.items():
         if name != "word":
-            np.testing.assert_array_equal(narrow.columns_[name].means, column.means)
-            assert narrow.columns_[name].rules.precision == "float32"
+            np.testing.assert_array_equal(single.columns_[name].means, column.means)
+            assert single.columns_[name].rules.precision == "float32"
     differ = 0
     for mode in ("argmax", "sample"):
-        ours, theirs = (t.transform(table(), mode=mode, dtype="float64") for t in (narrow, wide))
+        ours, theirs = (t.transform(table(), mode=mode, dtype="float64") for t in (single, double))
         for name in ours:
             if name.endswith(".mode"):
                 assert np.mean(ours[name] == theirs[name]) >= 0.999

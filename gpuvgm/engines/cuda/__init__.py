@@ -51,9 +51,6 @@ class CudaEngine:
     cells_on_device : bool
         Run E-steps over the host's arrays on the device too. Models then agree with those of other engines to 1e-10
         instead of to the last bit.
-    hardware_exponentials : bool
-        Run E-steps over rows on the device in float32, with the device's own exponential: quicker, and good to about
-        1e-6 of the sums.
 
     Raises
     ------
@@ -63,25 +60,13 @@ class CudaEngine:
 
     name = "cuda"
 
-    def __init__(
-        self,
-        host: Engine,
-        device: Device | None = None,
-        *,
-        cells_on_device: bool = False,
-        hardware_exponentials: bool = False,
-    ) -> None:
+    def __init__(self, host: Engine, device: Device | None = None, *, cells_on_device: bool = False) -> None:
         self.device: Device = CupyDevice() if device is None else device
         self._host, self._loops, self._tables = host, LoopsOnDevice(self.device), summary.CellTables(self.device)
-        self.cells_on_device, self.hardware_exponentials = cells_on_device, hardware_exponentials
+        self.cells_on_device = cells_on_device
 
     def __reduce__(self) -> tuple[Any, ...]:
-        chosen = partial(
-            type(self),
-            cells_on_device=self.cells_on_device,
-            hardware_exponentials=self.hardware_exponentials,
-        )
-        return chosen, (self._host,)
+        return partial(type(self), cells_on_device=self.cells_on_device), (self._host,)
 
     def summarise(self, x: Floats, grid: Grid) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
@@ -112,11 +97,7 @@ class CudaEngine:
         """Sums of responsibilities; see `Engine.e_step`."""
         if self._on_host(x):
             return self._host.e_step(x, weight, scatter, table)
-        rows = self._up(x), self._up(weight)
-        if self.hardware_exponentials and scatter is None:
-            partials = e_step.narrow_partials(self.device, *rows, table)
-        else:
-            partials = e_step.e_step_partials(self.device, *rows, self._up(scatter), table)
+        partials = e_step.e_step_partials(self.device, self._up(x), self._up(weight), self._up(scatter), table)
         return partials if self.device.is_resident(x) else self.device.to_host(partials)
 
     def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:

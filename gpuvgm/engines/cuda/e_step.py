@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.config import CHUNK_ROWS, Precision
+from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.device import Device
-from gpuvgm.engines.cuda.narrow import NarrowMixture
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.summary.grid import Floats
@@ -19,50 +18,41 @@ MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
 TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh
 BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
 _SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
-
-
-_UNITS = (value("float64", "unit"), value("float64", "largest"))
 _CHUNKS = (value("int64", "rows"), value("int64", "first_chunk"), written("float64", "partials"))
 
 
-def _row_parameters(x: str, *given: str, law: Precision = "float64") -> tuple[Parameter, ...]:
-    rows = (Parameter(x, "x"), *(Parameter("float64", name) for name in given))
-    return (*rows, Parameter(law, "mixture"), value("int32", "components"), value(law, "scale"), value(law, "centre"))
+def _row_parameters(x: str, *given: str) -> tuple[Parameter, ...]:
+    rows = (Parameter(x, "x"), *(Parameter("float64", name) for name in (*given, "mixture")))
+    return (*rows, value("int32", "components"), value("float64", "scale"), value("float64", "centre"))
 
 
 @cache
-def e_step_program(
-    components: int, x: str, *, weighted: bool, cells: bool = False, law: Precision = "float64"
-) -> Program:
+def e_step_program(components: int, x: str, *, weighted: bool, cells: bool = False) -> Program:
     """Program of E-steps over rows or cells.
 
     Parameters
     ----------
     components : int
-        K, at most `MOST_IN_REGISTERS`; 0 for a program that takes any number, in float64.
+        K, at most `MOST_IN_REGISTERS`; 0 for a program that takes any number.
     x : str
         Type of the rows.
     weighted : bool
         Whether rows have weights.
     cells : bool
         Cells of a summary instead of rows, for any number of components; they have weights.
-    law : {"float64", "float32"}
-        What densities and a thread's sums are in.
     """
-    kind = "32" if law == "float32" else ""
     ending = "_cells" if cells else "_weighted" if weighted else ""
     given = [*["weight"] * weighted, *["scatter"] * cells]
     return Program(
-        name=f"gpuvgm_e_step{kind}_{components or 'any'}_{SHORT[x]}{ending}",
-        sources=("vgm_math.cuh", "vgm_math32.cuh", *_SOURCES[1:], "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
+        name=f"gpuvgm_e_step_{components or 'any'}_{SHORT[x]}{ending}",
+        sources=(*_SOURCES, "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
         constants=(
             ("GPUVGM_VALUE", C_TYPES[x]),
-            ("GPUVGM_REAL", C_TYPES[law]),
             ("GPUVGM_COMPONENTS", str(components)),
             ("GPUVGM_WEIGHTED", str(int(weighted))),
             ("GPUVGM_CELLS", str(int(cells))),
         ),
-        parameters=(*_row_parameters(x, *given, law=law), *_UNITS, *_CHUNKS),
+        parameters=(*_row_parameters(x, *given), *_CHUNKS),
         threads=128 if components else 256,
     )
 
@@ -102,8 +92,6 @@ def programs() -> list[Program]:
         e_step_program(10, "float32", weighted=False),
         e_step_program(10, "float64", weighted=True),
         e_step_program(MOST_IN_REGISTERS, "float64", weighted=True),
-        e_step_program(10, "float32", weighted=False, law="float32"),
-        e_step_program(10, "float64", weighted=True, law="float32"),
         e_step_program(0, "float64", weighted=False),
         e_step_program(0, "float32", weighted=True),
         e_step_program(0, "float64", weighted=True, cells=True),
@@ -135,21 +123,6 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
     return _in_frame(device, program, (x, weight, scatter), table, 3 * components + 1)
 
 
-def narrow_partials(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Any:
-    """`e_step_partials` of rows in float32, to about 1e-6.
-
-    Float64 is used where there are more than `MOST_IN_REGISTERS` components, or where float32 cannot hold them.
-    """
-    components = len(table.means)
-    narrow = NarrowMixture.of(table) if components <= MOST_IN_REGISTERS else None
-    if narrow is None:
-        return e_step_partials(device, x, weight, None, table)
-    program = e_step_program(components, x.dtype.name, weighted=weight is not None, law="float32")
-    rows = [x] if weight is None else [x, weight]
-    rules = [components, 2.0**narrow.exponent, 0.0, narrow.unit, narrow.largest]
-    return by_chunk(device, program, [*rows, device.xp.asarray(narrow.components), *rules], len(x), 3 * components + 1)
-
-
 def ordered_total(device: Device, partials: Any) -> Any:
     """Chunks added one after the other in row order, shape (1, width), on the device.
 
@@ -173,10 +146,7 @@ def _in_frame(device: Device, program: Program, given: tuple[Any, ...], table: K
     """What a program that takes rows, a mixture and its frame finds for every chunk, shape (chunks, width)."""
     mixture = device.xp.asarray(np.stack((table.means, table.half_precisions, table.coefficients)))
     arrays = [array for array in given if array is not None]
-    rules = [len(table.means), table.frame.scale, table.frame.centre]
-    if any(parameter.name == "unit" for parameter in program.parameters):
-        rules += [1.0, 0.0]
-    arguments = [*arrays, mixture, *rules]
+    arguments = [*arrays, mixture, len(table.means), table.frame.scale, table.frame.centre]
     return by_chunk(device, program, arguments, len(given[0]), width)
 
 

@@ -13,7 +13,7 @@ from gpuvgm.config import Precision
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.engines.cuda.device import Device, address_of
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, NarrowTable, narrow_uniforms
+from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, float32_uniforms
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
@@ -38,7 +38,7 @@ def transform_program(
     law : {"float64", "float32"}
         Which law the rows go by, see `DrawTable.precision`.
     wide : bool
-        By the law of float32, take rows of float32 as float64, see `NarrowTable.takes_float32`.
+        By the law of float32, take rows of float32 as float64, see `Float32Table.takes_float32`.
     """
     x, scalar, cell = types
     name = "transform32" if law == "float32" else "transform"
@@ -132,7 +132,7 @@ def programs() -> list[Program]:
             (17, "generator", "float64", "float32", "uint8"),
         )
     ]
-    narrow = [
+    in_float32 = [
         transform_program(components, randomness, (x, "float32", "uint8"), law="float32")
         for components, randomness, x in (
             (10, "generator", "float32"),
@@ -144,7 +144,7 @@ def programs() -> list[Program]:
         )
     ]
     inverses = [inverse_program(s, c, v) for s, c in _ENCODED for v in _REALS]
-    return [*transforms, *narrow, *inverses, *map(fill_program, _REALS), *map(read_program, _REALS)]
+    return [*transforms, *in_float32, *inverses, *map(fill_program, _REALS), *map(read_program, _REALS)]
 
 
 _REALS = ("float32", "float64")
@@ -169,10 +169,10 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     chosen = draw.most_probable or len(table.widths) == 1
     randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
     if table.precision == "float32":
-        narrow = NarrowTable.of(table)
-        parameters = device.xp.asarray(_narrow_parameters(narrow))
-        wide = x.dtype == np.float32 and not narrow.takes_float32
-        given: Any = None if draw.uniforms is None else narrow_uniforms(draw.uniforms)
+        table32 = Float32Table.of(table)
+        parameters = device.xp.asarray(_float32_parameters(table32))
+        wide = x.dtype == np.float32 and not table32.takes_float32
+        given: Any = None if draw.uniforms is None else float32_uniforms(draw.uniforms)
     else:
         parameters = device.xp.asarray(_draw_parameters(table))
         wide, given = False, draw.uniforms
@@ -195,14 +195,14 @@ def _draw_parameters(table: DrawTable) -> NDArray[Any]:
     return _packed(table, (mixture.frame.scale, mixture.frame.centre), shapes)
 
 
-def _narrow_parameters(table: NarrowTable) -> NDArray[Any]:
+def _float32_parameters(table: Float32Table) -> NDArray[Any]:
     power = 2.0**table.exponent if table.takes_float32 else 0.0
     shapes = (table.mean_high, table.mean_low, table.root_precisions, table.coefficients)
     return _packed(table, (power, table.exponent), shapes)
 
 
 def _packed(
-    table: DrawTable | NarrowTable, frame: tuple[float, float], shapes: tuple[NDArray[Any], ...]
+    table: DrawTable | Float32Table, frame: tuple[float, float], shapes: tuple[NDArray[Any], ...]
 ) -> NDArray[Any]:
     """The rules, and twice as many numbers of each component as shapes; see cuda/transform.cuh."""
     active, count = len(table.widths), len(shapes)

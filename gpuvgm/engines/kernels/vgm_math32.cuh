@@ -7,13 +7,13 @@
 // a coefficient is at most -2^-60, so that densities are multiples of 2^-84; shares are at least 2^-100 and uniforms
 // 2^-24 or 0; positions are 0 below 2^-100.
 //
-// One row, with the parameters of NarrowTable (gpuvgm/engines/tables.py), whose numbers are scaled by 2^exponent:
+// One row, with the parameters of Float32Table (gpuvgm/engines/tables.py), whose numbers are scaled by 2^exponent:
 //   high = float32(x 2^exponent), low = float32(x 2^exponent - high)       halves_of, or high_of for a float32 x
 //   d_k = ((high - mean_high_k) - mean_low_k) + low                        deviation_of
 //   t_k = d_k root_precision_k;  l_k = fma(-t_k, t_k, coefficient_k)       log_density_of
-//   top = max(l_k), never below -LARGEST_FLOAT;  e_k = 2^max(l_k - top, -100)                    exp2_narrow
+//   top = max(l_k), never below -LARGEST_FLOAT;  e_k = 2^max(l_k - top, -100)                    exp2_float32
 //   total = ((e_0 + e_1) + ...) over all, active_sum the same over the A active ones;  floor = floor_rule total
-//   threshold = uniform fma(A, floor, active_sum)                          uniform_narrow, threshold_of
+//   threshold = uniform fma(A, floor, active_sum)                          uniform_float32, threshold_of
 //   mode = how many of the running sums ((0 + (e_0 + floor)) + (e_1 + floor)) ... but the last do not exceed it
 //   or, most probable: the first active k with the largest l_k
 //   scalar = d_mode / width_mode within +-limit, 0 below 2^-100            position_of
@@ -118,7 +118,7 @@ template <class Real> GPUVGM_FN Real log_density_of(Real deviation, Real root_pr
 
 // 2^t for t <= 0, to 2e-7 of itself and 1 at 0; 2^-100 from -100 on. Minimax polynomial of degree 5 on [-1/2, 1/2] for
 // the relative error, 1 at 0, its coefficients rounded to float one after the other (linear programmes).
-template <class Real> GPUVGM_FN Real exp2_narrow(Real t) {
+template <class Real> GPUVGM_FN Real exp2_float32(Real t) {
     typedef Splat<Real> S;
     t = maximum(t, S::of(-100.0f));
     const Real shifted = t + S::of(12582912.0f);  // rounds to an integer, which its low bits hold
@@ -139,7 +139,7 @@ template <class Real> GPUVGM_FN Real position_of(Real deviation, Real width, Rea
 }
 
 // The uniform of a word: the middle of its 2^-23 wide interval, exact in a float, never 0 and never 1.
-GPUVGM_FN float uniform_narrow(u32 word) { return from_word(0x3F800000u | (word >> 9)) - 0.99999994f; }
+GPUVGM_FN float uniform_float32(u32 word) { return from_word(0x3F800000u | (word >> 9)) - 0.99999994f; }
 
 // ---- the law of transform ------------------------------------------------------------------------------------------
 
@@ -150,11 +150,11 @@ template <> struct Law<float> {
     template <class R> static GPUVGM_FN R density(R deviation, R root_precision, R coefficient) {
         return log_density_of(deviation, root_precision, coefficient);
     }
-    template <class R> static GPUVGM_FN R exponential(R t) { return exp2_narrow(t); }
+    template <class R> static GPUVGM_FN R exponential(R t) { return exp2_float32(t); }
     template <class R> static GPUVGM_FN R position(R deviation, R width, R limit) {
         return position_of(deviation, width, limit);
     }
-    static GPUVGM_FN float uniform(u32 word) { return uniform_narrow(word); }
+    static GPUVGM_FN float uniform(u32 word) { return uniform_float32(word); }
 };
 
 }  // namespace

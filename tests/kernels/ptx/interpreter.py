@@ -94,7 +94,7 @@ class Schedule:
     turn : int
         A thread runs for between 1 and so many instructions before another one does; 0: until its next barrier.
     approximation : {-1, 0, 1, 2}
-        Results of instructions such as `ex2.approx`: as low as the manual allows, the nearest, as high, or any of
+        Results of instructions such as `rcp.approx`: as low as the manual allows, the nearest, as high, or any of
         these.
     """
 

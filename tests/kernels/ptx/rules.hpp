@@ -92,25 +92,6 @@ int direction(const Thread& thread, uint64_t bits) {
     return thread.approximation == ANY ? (int)((bits * 0x9E3779B97F4A7C15u >> 33) % 3) - 1 : thread.approximation;
 }
 
-// At most so many units in the last place away.
-float about(const Thread& thread, double exact, int units) {
-    float result = (float)exact;
-    const int way = direction(thread, bits_of<uint32_t>(result));
-    for (int n = 0; way != 0 && n < units && std::isfinite(result) && result != 0.0f; ++n) {
-        result = std::nextafter(result, (float)way * INFINITY);
-    }
-    return result;
-}
-
-// At most 2^-22 away around 1, and so much of the result elsewhere. The logarithm of 1 is 0.
-float about_logarithm(const Thread& thread, double exact) {
-    const float result = (float)exact;
-    if (!std::isfinite(result) || result == 0.0f) {
-        return result;
-    }
-    return (float)(result + direction(thread, bits_of<uint32_t>(result)) * 0x1p-22 * std::max(1.0f, std::fabs(result)));
-}
-
 // From and to the upper word alone, one unit of it away at most; what is subnormal is 0.
 double about_reciprocal(const Thread& thread, double a) {
     const uint64_t upper = 0xFFFFFFFF00000000u, sign = 0x8000000000000000u, exponent = 0x7FF0000000000000u;
@@ -278,9 +259,6 @@ const Rule RULES[] = {
     COMPARISONS_WITH_NAN("ftz.f32", FA, FB)
 
     RULE("rcp.approx.ftz.f64", D.f64 = about_reciprocal(thread, A.f64))
-    RULE("rcp.approx.ftz.f32", FLOAT(about(thread, 1.0 / (double)FA, 1)))
-    RULE("ex2.approx.ftz.f32", FLOAT(about(thread, std::exp2((double)FA), 2)))
-    RULE("lg2.approx.ftz.f32", FLOAT(about_logarithm(thread, std::log2((double)FA))))
 
     RULE("cvt.f64.f32", D.f64 = A.f32)
     RULE("cvt.ftz.f64.f32", D.f64 = FA)

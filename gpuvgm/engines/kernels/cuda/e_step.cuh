@@ -11,14 +11,10 @@
 // its rows only what all components share, and computes densities again for every pair of components. Values of a chunk
 // are added in an order that depends on nothing but the chunk.
 //
-// Rows in float32 are for devices with few FP64 units, and where seven digits do: a thread adds its 32 rows of a chunk
-// up in float32 and hands the sums on in float64; no row sees FP64 arithmetic. The exponential is the device's own, so
-// that these sums agree with those in float64 to about 1e-6 and no further.
-//
-// Constants: GPUVGM_VALUE (type of a row), GPUVGM_REAL (double or float), GPUVGM_COMPONENTS (0 for any number, in
-// double), GPUVGM_WEIGHTED and GPUVGM_CELLS (0 or 1; cells have weights and any number of components).
+// Constants: GPUVGM_VALUE (type of a row), GPUVGM_COMPONENTS (0 for any number), GPUVGM_WEIGHTED and GPUVGM_CELLS (0 or
+// 1; cells have weights and any number of components).
 #pragma once
-#include "../vgm_math32.cuh"
+#include "../vgm_math.cuh"
 #include "block_rows.cuh"
 #include "exp2_table.cuh"
 
@@ -29,7 +25,7 @@ constexpr int CHUNK_ROWS = 4096;
 constexpr int COMPONENTS = GPUVGM_COMPONENTS;
 constexpr bool WEIGHTED = GPUVGM_WEIGHTED, CELLS = GPUVGM_CELLS;
 constexpr int THREADS = COMPONENTS ? 128 : 256;
-constexpr int BLOCKS = COMPONENTS == 0 ? 2 : sizeof(GPUVGM_REAL) == 8 ? 3 : 5;  // at a time
+constexpr int BLOCKS = COMPONENTS ? 3 : 2;  // at a time
 
 // What a kernel is given of the rows; (rows,) each, null where there is none.
 struct Given {
@@ -38,56 +34,20 @@ struct Given {
     i64 rows;
 };
 
-// ---- few components ------------------------------------------------------------------------------------------------
-
-template <class Real> struct alignas(sizeof(Real) == 4 ? 16 : 8) Component {
-    typename Law<Real>::template Mean<Real> mean;
-    Real precision, coefficient;
-};
-// mixture: (3, COMPONENTS) of means, half precisions, coefficients.
-GPUVGM_FN Component<double> component_of(const double* mixture, int k) {
-    return {mixture[k], mixture[COMPONENTS + k], mixture[2 * COMPONENTS + k]};
-}
-// mixture: (COMPONENTS, 4) of means in two parts, root precisions, coefficients relative to the largest.
-GPUVGM_FN Component<float> component_of(const float* mixture, int k) {
-    return {{mixture[4 * k], mixture[4 * k + 1]}, mixture[4 * k + 2], mixture[4 * k + 3]};
-}
-
-// How rows enter, and how sums leave: in units of `unit` and its square, log densities with `largest` added.
-template <class Real> struct Frame;
-template <> struct Frame<double> {
+// Where rows enter: y = x * scale - centre.
+struct Frame {
     double scale, centre;
 
-    GPUVGM_FN Frame(double scale, double centre, double, double) : scale(scale), centre(centre) {}
-    template <class Value> GPUVGM_FN double entered(Value x) const { return widened(x); }
-    GPUVGM_FN static bool is_ordinary(double x) { return is_finite(x); }
-    GPUVGM_FN double row(double x, bool ordinary, double mean) const { return ordinary ? x * scale - centre : mean; }
-    GPUVGM_FN double first(double sum) const { return sum; }
-    GPUVGM_FN double second(double sum) const { return sum; }
-    GPUVGM_FN double log_density(double sum, double) const { return sum; }
-};
-// Here the scale is a power of two, and the means hold the centre.
-template <> struct Frame<float> {
-    int exponent;
-    float power;
-    double unit, largest;
-
-    GPUVGM_FN Frame(float scale, float, double unit, double largest)
-        : exponent((int)(as_word(scale) >> 23) - 127), power(scale), unit(unit), largest(largest) {}
-    GPUVGM_FN Halves entered(double x) const { return halves_of(x, exponent); }
-    GPUVGM_FN Halves entered(float x) const { return {high_of(x, power), 0.0f}; }
-    GPUVGM_FN static bool is_ordinary(Halves row) { return row.high == row.high; }
-    GPUVGM_FN Halves row(Halves row, bool ordinary, Halves mean) const {
-        return {ordinary ? row.high : mean.high, row.low};
-    }
-    GPUVGM_FN double first(double sum) const { return sum * unit; }
-    GPUVGM_FN double second(double sum) const { return sum * unit * unit; }
-    GPUVGM_FN double log_density(double sum, double counted_rows) const { return fused(largest, counted_rows, sum); }
+    GPUVGM_FN double coordinate(double x) const { return x * scale - centre; }
 };
 
-// Functions that need not have the host's bits.
-template <class Real> struct Quick;
-template <> struct Quick<double> {
+// ---- few components ------------------------------------------------------------------------------------------------
+
+struct Component {
+    double mean, half_precision, coefficient;
+};
+
+struct Quick {
     const double* powers;
     u32 copy;
 
@@ -106,35 +66,10 @@ template <> struct Quick<double> {
         return fused(near, fused(rest, rest, rest), near);
     }
 };
-template <> struct Quick<float> {
-    GPUVGM_FN explicit Quick(double*) {}
-#if defined(__CUDACC__)
-    GPUVGM_FN static float exp2(float a) {
-        float power;
-        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(a));
-        return power;
-    }
-    GPUVGM_FN static float log2(float a) {
-        float log;
-        asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(log) : "f"(a));
-        return log;
-    }
-    GPUVGM_FN static float reciprocal(float a) {
-        float one_over;
-        asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(one_over) : "f"(a));
-        return one_over;
-    }
-#else
-    GPUVGM_FN static float exp2(float a) { return __builtin_exp2f(a); }
-    GPUVGM_FN static float log2(float a) { return __builtin_log2f(a); }
-    GPUVGM_FN static float reciprocal(float a) { return 1.0f / a; }
-#endif
-};
-
 // Sums of a thread's rows.
-template <class Real, int K> struct Sums {
-    Real count[K], first[K], second[K];
-    Real top, product, log_density;
+template <int K> struct Sums {
+    double count[K], first[K], second[K];
+    double top, product, log_density;
 
     GPUVGM_FN Sums() : top(0), product(1), log_density(0) {
 #pragma unroll
@@ -144,17 +79,16 @@ template <class Real, int K> struct Sums {
     }
 };
 
-// Adds a row that counts `counted` times.
-template <class Real, int K, class Row>
-GPUVGM_FN void add_row(const Component<Real>* components, const Quick<Real>& quick, Row row, Real counted,
-                       Sums<Real, K>& sums) {
-    Real deviation[K], share[K];
-    Real top = Law<Real>::LOWEST_DRAWN, total = 0;
+// Adds a row at y that counts `counted` times.
+template <int K>
+GPUVGM_FN void add_row(const Component* components, const Quick& quick, double y, double counted, Sums<K>& sums) {
+    double deviation[K], share[K];
+    double top = -1e300, total = 0;
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-        const Component<Real> component = components[k];
-        deviation[k] = deviation_of(row, component.mean);
-        share[k] = Law<Real>::density(deviation[k], component.precision, component.coefficient);
+        const Component component = components[k];
+        deviation[k] = y - component.mean;
+        share[k] = log_density(deviation[k], component.half_precision, component.coefficient);
         top = maximum(share[k], top);
     }
 #pragma unroll
@@ -162,7 +96,7 @@ GPUVGM_FN void add_row(const Component<Real>* components, const Quick<Real>& qui
         share[k] = quick.exp2(share[k] - top);
         total = total + share[k];
     }
-    Real scale;
+    double scale;
     if constexpr (WEIGHTED) {
         sums.log_density = fused(counted, top + quick.log2(total), sums.log_density);
         scale = counted * quick.reciprocal(total);
@@ -174,71 +108,65 @@ GPUVGM_FN void add_row(const Component<Real>* components, const Quick<Real>& qui
     }
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-        const Real r = share[k] * scale, rd = r * deviation[k];
+        const double r = share[k] * scale, rd = r * deviation[k];
         sums.count[k] = sums.count[k] + r;
         sums.first[k] = sums.first[k] + rd;
         sums.second[k] = fused(rd, deviation[k], sums.second[k]);
     }
 }
 
-// column_sum of numbers that are doubles or floats, and of more.
-template <class Real, int K, class... Rest>
-GPUVGM_FN double block_sum(double* room, const Real (&value)[K], Rest... rest) {
-    double wide[K + sizeof...(Rest)] = {};
+// column_sum of K values, and of more.
+template <int K, class... Rest> GPUVGM_FN double block_sum(double* room, const double (&value)[K], Rest... rest) {
+    double all[K + sizeof...(Rest)] = {};
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-        wide[k] = (double)value[k];
+        all[k] = value[k];
     }
-    ((wide[K] = rest), ...);
-    return column_sum<THREADS>(wide, room);
+    ((all[K] = rest), ...);
+    return column_sum<THREADS>(all, room);
 }
 
-template <class Real, int K>
-GPUVGM_FN void e_step_few(const Given& given, const Real* mixture, const Frame<Real>& frame, i64 first_chunk,
+template <int K>
+GPUVGM_FN void e_step_few(const Given& given, const double* mixture, const Frame& frame, i64 first_chunk,
                           double* partials) {
-    GPUVGM_SHARED Component<Real> components[K];
-    GPUVGM_SHARED double powers[sizeof(Real) == 8 ? POWERS * COPIES : 1];
+    GPUVGM_SHARED Component components[K];
+    GPUVGM_SHARED double powers[POWERS * COPIES];
     GPUVGM_SHARED double room[column_room(THREADS, K + 1)];
     const int t = (int)threadIdx.x;
     if (t < K) {
-        components[t] = component_of(mixture, t);
+        components[t] = {mixture[t], mixture[K + t], mixture[2 * K + t]};
     }
-    const Quick<Real> quick(powers);
+    const Quick quick(powers);
     __syncthreads();
     for (i64 chunk = first_chunk + blockIdx.x; chunk * CHUNK_ROWS < given.rows; chunk += gridDim.x) {
         const i64 start = chunk * CHUNK_ROWS;
         const int size = given.rows - start < CHUNK_ROWS ? (int)(given.rows - start) : CHUNK_ROWS;
-        Sums<Real, K> sums;
-        double counted_rows = 0.0;
-        int i = t, ordinary_rows = 0;
+        Sums<K> sums;
+        int i = t;
         GPUVGM_VALUE next = given.x[start + (i < size ? i : 0)];
         for (; i < size; i += THREADS) {
-            const auto entered = frame.entered(next);
+            const double x = widened(next);
             next = given.x[start + (i + THREADS < size ? i + THREADS : 0)];  // on its way while this row is worked on
-            const bool ordinary = frame.is_ordinary(entered);
+            const bool ordinary = is_finite(x);
             GPUVGM_REREAD;
-            const auto row = frame.row(entered, ordinary, components[0].mean);
+            const double y = ordinary ? frame.coordinate(x) : components[0].mean;
             if constexpr (WEIGHTED) {
                 const double counted = ordinary ? given.weight[start + i] : 0.0;
-                counted_rows = counted_rows + counted;
-                add_row(components, quick, row, (Real)counted, sums);
+                add_row(components, quick, y, counted, sums);
             } else {
-                ordinary_rows += ordinary;
-                add_row(components, quick, row, ordinary ? (Real)1 : (Real)0, sums);
+                add_row(components, quick, y, ordinary ? 1.0 : 0.0, sums);
             }
         }
         if constexpr (!WEIGHTED) {
-            counted_rows = (double)ordinary_rows;
             sums.log_density = sums.top + quick.log2(sums.product);
         }
-        const double log_density = frame.log_density((double)sums.log_density, counted_rows);
-        const double count = block_sum(room, sums.count, log_density);
+        const double count = block_sum(room, sums.count, sums.log_density);
         const double first = block_sum(room, sums.first), second = block_sum(room, sums.second);
         double* out = partials + chunk * (3 * K + 1);
         if (t < K) {
             out[t] = count;
-            out[K + t] = frame.first(first);
-            out[2 * K + t] = frame.second(second);
+            out[K + t] = first;
+            out[2 * K + t] = second;
         } else if (t == K) {
             out[3 * K] = count;
         }
@@ -323,8 +251,7 @@ GPUVGM_FN void add_to(const Mixture& mixture, const Row& row, int i, int k, cons
     }
 }
 
-// mixture: (3, components) of means, half precisions, coefficients.
-GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int components, const Frame<double>& frame,
+GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int components, const Frame& frame,
                           i64 first_chunk, double* partials) {
     GPUVGM_SHARED Shared shared;
     GPUVGM_SHARED double room[column_room(THREADS, COLUMNS)];
@@ -333,7 +260,7 @@ GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int compone
     const auto row_at = [&](i64 i) {
         const double value = i < given.rows ? widened(given.x[i]) : from_bits(0x7FF8000000000000ll);
         const bool ordinary = is_finite(value);
-        Row row{ordinary ? value * frame.scale - frame.centre : mixture[0], ordinary ? 1.0 : 0.0, 0.0};
+        Row row{ordinary ? frame.coordinate(value) : mixture[0], ordinary ? 1.0 : 0.0, 0.0};
         if constexpr (WEIGHTED) {
             row.counted = ordinary ? given.weight[i] : 0.0;
         }
@@ -375,8 +302,9 @@ GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int compone
 }  // namespace
 }  // namespace gpuvgm
 
-// x: (rows,), or the means of cells; weight, scatter: (rows,), where they are given; mixture: see component_of and
-// e_step_any; y = x * scale - centre, see Frame. Chunks from `first_chunk` on. partials: (chunks, 3 * components + 1).
+// x: (rows,), or the means of cells; weight, scatter: (rows,), where they are given; mixture: (3, components) of means,
+// half precisions, coefficients; y = x * scale - centre. Chunks from `first_chunk` on.
+// partials: (chunks, 3 * components + 1).
 extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
     GPUVGM_NAME(const GPUVGM_VALUE* x,
 #if GPUVGM_WEIGHTED
@@ -385,10 +313,10 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
 #if GPUVGM_CELLS
                 const double* scatter,
 #endif
-                const GPUVGM_REAL* mixture, int components, GPUVGM_REAL scale, GPUVGM_REAL centre, double unit,
-                double largest, long long rows, long long first_chunk, double* partials) {
+                const double* mixture, int components, double scale, double centre, long long rows,
+                long long first_chunk, double* partials) {
     using namespace gpuvgm;
-    const Frame<GPUVGM_REAL> frame(scale, centre, unit, largest);
+    const Frame frame{scale, centre};
     Given given{x, nullptr, nullptr, rows};
 #if GPUVGM_WEIGHTED
     given.weight = weight;
@@ -397,7 +325,7 @@ extern "C" GPUVGM_KERNEL_TOGETHER(gpuvgm::THREADS, gpuvgm::BLOCKS)
     given.scatter = scatter;
 #endif
 #if GPUVGM_COMPONENTS
-    e_step_few<GPUVGM_REAL, COMPONENTS>(given, mixture, frame, first_chunk, partials);
+    e_step_few<COMPONENTS>(given, mixture, frame, first_chunk, partials);
 #else
     e_step_any(given, mixture, components, frame, first_chunk, partials);
 #endif

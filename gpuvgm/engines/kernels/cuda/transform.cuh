@@ -184,7 +184,7 @@ enum Randomness { GENERATOR, GIVEN, NONE };
 GPUVGM_FN constexpr int rows_at_once(int randomness) { return randomness == NONE ? QUAD : 1; }
 
 // Rows 4 i - skip ... 4 i - skip + 3, where skip = first_row % 4.
-// Value: what a row is taken as; by the law of float a float where NarrowTable.takes_float32 allows it, else double.
+// Value: what a row is taken as; by the law of float a float where Float32Table.takes_float32 allows it, else double.
 template <int K, int RANDOMNESS, class Value, class Real, class X, class Scalar, class CellIndex>
 GPUVGM_FN void transform_quad(i64 i, const X* x, i64 rows, const Real* parameters, const Real* given, u64 seed,
                               u64 column, u64 first_row, Scalar* scalar, CellIndex* cell) {

@@ -46,7 +46,7 @@ template <class Real> struct Component {
 GPUVGM_FN Component<double> component_of(const MixtureTable& table, int k) {
     return {splat(table.means[k]), splat(table.half_precisions[k]), splat(table.coefficients[k])};
 }
-GPUVGM_FN Component<float> component_of(const NarrowMixtureTable& table, int k) {
+GPUVGM_FN Component<float> component_of(const Float32MixtureTable& table, int k) {
     return {{splat(table.mean_high[k]), splat(table.mean_low[k])},
             splat(table.root_precisions[k]),
             splat(table.coefficients[k])};

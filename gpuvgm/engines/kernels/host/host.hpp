@@ -30,14 +30,14 @@ struct GaussianTable {
 };
 
 // The same by the law of float32 (vgm_math32.cuh): rows enter as x * 2^exponent.
-struct NarrowMixtureTable {
+struct Float32MixtureTable {
     int components, exponent;
     const float *mean_high, *mean_low, *root_precisions, *coefficients;  // (components,)
 };
 
 // What transform needs by the law of double or float; the first `active` components may be drawn.
 template <class Real> struct DrawTable {
-    std::conditional_t<std::is_same_v<Real, float>, NarrowMixtureTable, MixtureTable> mixture;
+    std::conditional_t<std::is_same_v<Real, float>, Float32MixtureTable, MixtureTable> mixture;
     int active;
     Real floor, limit;
     const Real *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
@@ -95,8 +95,8 @@ struct HostKernels {
     // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
     void (*transform)(const double* x, int64_t rows, const DrawTable<double>&, const Draw<double>&, void* scalar,
                       int scalar_bytes, void* cell, int cell_bytes);
-    void (*transform_narrow)(const double* x, int64_t rows, const DrawTable<float>&, const Draw<float>&, void* scalar,
-                             int scalar_bytes, void* cell, int cell_bytes);
+    void (*transform_float32)(const double* x, int64_t rows, const DrawTable<float>&, const Draw<float>&, void* scalar,
+                              int scalar_bytes, void* cell, int cell_bytes);
     // One mean and one width a cell of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
     // Returns the first row whose cell does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,

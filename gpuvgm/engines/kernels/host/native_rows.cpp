@@ -7,7 +7,7 @@
 namespace gpuvgm {
 namespace {
 
-using Narrows = Column<float>;
+using Floats32 = Column<float>;
 using Randomness = std::tuple<uint64_t, uint64_t, uint64_t, bool>;  // seed, column, first row, most probable
 
 // Parameters of transform that both laws have; kept alive by the caller.
@@ -39,11 +39,11 @@ struct DrawMixture : Drawn<double> {
     }
 };
 
-struct NarrowMixture : Drawn<float> {
-    Narrows mean_high, mean_low, root_precisions, coefficients;
+struct Float32Mixture : Drawn<float> {
+    Floats32 mean_high, mean_low, root_precisions, coefficients;
 
-    NarrowMixture(int exponent, std::tuple<Narrows, Narrows, Narrows, Narrows> components,
-                  std::tuple<Narrows, Narrows> active, std::tuple<float, float, float> rules)
+    Float32Mixture(int exponent, std::tuple<Floats32, Floats32, Floats32, Floats32> components,
+                   std::tuple<Floats32, Floats32> active, std::tuple<float, float, float> rules)
         : Drawn(std::get<0>(active), std::get<1>(active), rules),
           mean_high(std::get<0>(components)),
           mean_low(std::get<1>(components)),
@@ -100,15 +100,15 @@ void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
     nb::class_<DrawMixture>(module, "DrawMixture", "Parameters of transform in float64.")
         .def(nb::init<const Mixture&, Reals, Reals, std::tuple<double, double, double>>(), "mixture"_a, "widths"_a,
              "cells"_a, "rules"_a);
-    nb::class_<NarrowMixture>(module, "NarrowMixture", "Parameters of transform in float32.")
-        .def(nb::init<int, std::tuple<Narrows, Narrows, Narrows, Narrows>, std::tuple<Narrows, Narrows>,
+    nb::class_<Float32Mixture>(module, "Float32Mixture", "Parameters of transform in float32.")
+        .def(nb::init<int, std::tuple<Floats32, Floats32, Floats32, Floats32>, std::tuple<Floats32, Floats32>,
                       std::tuple<float, float, float>>(),
              "exponent"_a, "components"_a, "active"_a, "rules"_a);
     kernels
         .def("transform", &transform<DrawMixture, &HostKernels::transform>, "x"_a, "mixture"_a, "randomness"_a,
              "uniforms"_a.none(), "scalar"_a, "cell"_a)
-        .def("transform", &transform<NarrowMixture, &HostKernels::transform_narrow>, "x"_a, "mixture"_a, "randomness"_a,
-             "uniforms"_a.none(), "scalar"_a, "cell"_a)
+        .def("transform", &transform<Float32Mixture, &HostKernels::transform_float32>, "x"_a, "mixture"_a,
+             "randomness"_a, "uniforms"_a.none(), "scalar"_a, "cell"_a)
         .def("inverse_transform", &inverse_transform, "scalar"_a, "cell"_a, "frame"_a, "means"_a, "widths"_a,
              "value"_a);
 }

@@ -28,8 +28,8 @@ GPUVGM_FN void read_tile(const double* x, const MixtureTable& table, Lanes* row)
 }
 GPUVGM_FN Lanes checked(const double* x, const Lanes*, int v) { return load(x + v * LANES); }
 
-typedef HalvesOf<LanesOf<float>> NarrowRow;
-GPUVGM_FN void read_tile(const double* x, const NarrowMixtureTable& table, NarrowRow* row) {
+typedef HalvesOf<LanesOf<float>> Float32Row;
+GPUVGM_FN void read_tile(const double* x, const Float32MixtureTable& table, Float32Row* row) {
     constexpr int SIZE = LanesOf<float>::SIZE;
     alignas(64) float high[DRAW_TILE * SIZE], low[DRAW_TILE * SIZE];
     for (int j = 0; j < DRAW_TILE * SIZE; ++j) {
@@ -41,7 +41,7 @@ GPUVGM_FN void read_tile(const double* x, const NarrowMixtureTable& table, Narro
         row[v] = {load(high + v * SIZE), load(low + v * SIZE)};
     }
 }
-GPUVGM_FN LanesOf<float> checked(const double*, const NarrowRow* row, int v) { return row[v].high; }
+GPUVGM_FN LanesOf<float> checked(const double*, const Float32Row* row, int v) { return row[v].high; }
 
 // Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
 template <class Real, class Row>
@@ -103,7 +103,7 @@ void transform_rows(const double* x, int64_t rows, const DrawTable<Real>& table,
             }
         }
         const double* tile = full_tile<ROWS / LANES>(x + i, have, __builtin_nan(""), x_end);
-        std::conditional_t<std::is_same_v<Real, float>, NarrowRow, Lanes> row[DRAW_TILE];
+        std::conditional_t<std::is_same_v<Real, float>, Float32Row, Lanes> row[DRAW_TILE];
         Mode<Real> chosen[DRAW_TILE];
         read_tile(tile, table.mixture, row);
         for (int v = 0; v < DRAW_TILE; ++v) {

@@ -14,7 +14,7 @@ import gpuvgm.engines.kernels
 from gpuvgm import TableTransformer
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.engines.base import Engine
-from gpuvgm.engines.tables import Draw, DrawTable, NarrowTable
+from gpuvgm.engines.tables import Draw, DrawTable, Float32Table
 from tests.kernels.building import COMPILER
 from tests.shapes import shape
 
@@ -67,12 +67,12 @@ class _Parameters(ctypes.Structure):
 
 
 class DeviceRows:
-    """narrow_rows.cpp, compiled; `flush` says whether subnormal floats are taken as 0, as CuPy has it."""
+    """float32_rows.cpp, compiled; `flush` says whether subnormal floats are taken as 0, as CuPy has it."""
 
     def __init__(self, folder: Path) -> None:
         sources = Path(gpuvgm.engines.kernels.__file__).parent
-        library = folder / "narrow_rows.so"
-        command = [str(COMPILER), *FLAGS, f"-I{sources}", str(HERE / "narrow_rows.cpp"), "-o", str(library)]
+        library = folder / "float32_rows.so"
+        command = [str(COMPILER), *FLAGS, f"-I{sources}", str(HERE / "float32_rows.cpp"), "-o", str(library)]
         subprocess.run(command, check=True)
         self._library = ctypes.CDLL(str(library))
         self._library.highs.argtypes = [ctypes.c_void_p, ctypes.c_longlong, ctypes.c_float, ctypes.c_void_p]
@@ -102,7 +102,7 @@ class DeviceRows:
         self._run("powers", False, t, ctypes.c_longlong(len(t)), power)
         return power
 
-    def transform(self, x: np.ndarray, table: NarrowTable, uniforms: np.ndarray | None, *, flush: bool):  # type: ignore[no-untyped-def]
+    def transform(self, x: np.ndarray, table: Float32Table, uniforms: np.ndarray | None, *, flush: bool):  # type: ignore[no-untyped-def]
         arrays = (table.mean_high, table.mean_low, table.root_precisions, table.coefficients, table.widths, table.cells)
         parameters = _Parameters(
             len(table.mean_high), len(table.widths), table.exponent,

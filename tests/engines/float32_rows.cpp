@@ -23,7 +23,7 @@ static void one_row(Halves row, const Parameters& p, float uniform, bool most_pr
         top = maximum(share[k], top);
     }
     for (int k = 0; k < p.components; ++k) {
-        share[k] = exp2_narrow(share[k] - top);
+        share[k] = exp2_float32(share[k] - top);
         total = total + share[k];
         active_sum = k < p.active ? active_sum + share[k] : active_sum;
     }
@@ -70,6 +70,6 @@ extern "C" void transform(const double* x, long long rows, const Parameters* p, 
 
 extern "C" void powers(const float* t, long long count, float* power) {
     for (long long i = 0; i < count; ++i) {
-        power[i] = exp2_narrow(t[i]);
+        power[i] = exp2_float32(t[i]);
     }
 }
