@@ -42,6 +42,7 @@ _WORD = 1 << 64
 _UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
 _SMALL = 1 << 24  # rows whose sum of squared positions fits one 64-bit word
 FORMAT = 1
+_SUMS = ("count", "first", "second", "second_high")  # what a summary holds of each cell
 STRAYS = 9  # different values off the step that are kept: one more than a column can have modes for
 
 
@@ -157,9 +158,10 @@ class Summary:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles hold the bytes of the sums that differ from zero: a third, for what travels between processes."""
-        words = [np.diff(self.cell, prepend=0).astype(np.uint64), self.count, self.first, self.second, self.second_high]
-        others = [getattr(self, part.name) for part in fields(self)[6:]]
-        return _unpacked, (self.grid, len(self.cell), [_low_bytes(one) for one in words], others)
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        words = {name: values.pop(name) for name in _SUMS} | {"cell": np.diff(values.pop("cell"), prepend=0)}
+        packed = {name: _low_bytes(one.astype(np.uint64, copy=False)) for name, one in words.items()}
+        return _unpacked, (len(self.cell), packed, values)
 
     @property
     def ordinary(self) -> int:
@@ -450,7 +452,7 @@ class Summary:
         }
         if self.off_step:
             header |= {"off_step": self.off_step, "strays": [number.hex() for number in self.strays]}
-        columns = {name: pa.array(getattr(self, name)) for name in ("cell", "count", "first", "second", "second_high")}
+        columns = {name: pa.array(getattr(self, name)) for name in ("cell", *_SUMS)}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 
     def _deviations(self) -> Floats:
@@ -486,21 +488,21 @@ def _low_bytes(words: Keys) -> bytes:
     return np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(-1, 8)[:, :used].tobytes()
 
 
-def _unpacked(grid: Grid, cells: int, packed: Sequence[bytes], others: Sequence[Any]) -> Summary:
+def _unpacked(cells: int, packed: Mapping[str, bytes], values: Mapping[str, Any]) -> Summary:
     """Summary from what its pickle holds."""
-    words: list[Any] = []
-    for one in packed:
+    words: dict[str, Any] = {}
+    for name, one in packed.items():
         whole = np.zeros((cells, 8), np.uint8)
         if cells:
             whole[:, : len(one) // cells] = np.frombuffer(one, np.uint8).reshape(cells, -1)
-        words.append(whole.view("<u8")[:, 0].astype(np.uint64))
-    sums: list[Any] = [np.cumsum(words[0].astype(np.int64)), *words[1:], *others]
-    return Summary(grid, *sums)
+        words[name] = whole.view("<u8")[:, 0].astype(np.uint64)
+    words["cell"] = np.cumsum(words["cell"].astype(np.int64))
+    return Summary(**words, **values)
 
 
 def _numbers_of(table: pa.Table) -> list[NDArray[Any]]:
     """The five columns of a summary's table."""
-    types = [("cell", pa.int64()), *((name, pa.uint64()) for name in ("count", "first", "second", "second_high"))]
+    types = [("cell", pa.int64()), *((name, pa.uint64()) for name in _SUMS)]
     wanted = pa.schema(types)
     if not table.schema.equals(wanted, check_metadata=False):
         raise ValueError("its columns are not those of a summary")
