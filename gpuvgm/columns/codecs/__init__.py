@@ -227,11 +227,11 @@ def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
 
 
 def rows_for(codec: Codec, values: Column) -> Column:
-    """Rows where and as the codec works: those of decimals and logarithms come to the host, text is read."""
+    """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
     inner = plain(codec)
     if isinstance(inner, OfText):
         return inner.values_of(values)
-    return on_host(values) if codec.host_only else values
+    return values if codec.stays(values.type) else on_host(values)
 
 
 def read_column(codec: Codec, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
