@@ -100,6 +100,11 @@ def decimals(unscaled: NDArray[Any], type_: pa.DataType, missing: NDArray[np.boo
 Column: TypeAlias = "pa.Array[Any] | DeviceColumn"
 
 
+def is_array(column: DeviceColumn) -> bool:
+    """Whether the values are those of the column, and stand for no decimals or words."""
+    return column.dictionary is None and not pa.types.is_decimal(column.type)
+
+
 def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:
     """Column of stored values where these lie: an Arrow array on the host, a `DeviceColumn` elsewhere."""
     column = DeviceColumn(values, type_, missing)

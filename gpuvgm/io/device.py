@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, namespace_of, to_numpy, widened
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, to_numpy, widened
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.files import FileSource, check_unchanged
@@ -312,8 +312,7 @@ def device_rows(name: str, value: Any) -> Array:
 
 def _numbers(name: str, label: str, column: Column) -> Array:
     """A column in float64 on the device."""
-    holds_none = pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type) or holds_words(column.type)
-    if not isinstance(column, DeviceColumn) or holds_none:
+    if not isinstance(column, DeviceColumn) or not is_array(column) or pa.types.is_temporal(column.type):
         raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')
     xp = namespace_of(column.values)
     values = widened(column.values)

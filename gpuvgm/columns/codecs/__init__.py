@@ -217,13 +217,13 @@ def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
     if isinstance(values, DeviceColumn):
         found = to_numpy(values.values[rows])
         return [found.min().item(), found.max().item()]
-    chosen: Any = values.filter(pa.array(rows)).unique()
+    chosen: Any = values.filter(pa.array(rows))
     if pa.types.is_decimal(chosen.type):
-        words = words_of(chosen)
+        words = words_of(pc.cast(chosen, pa.decimal128(chosen.type.precision, chosen.type.scale)).unique())
         if isinstance(words, Words):
             return [int(h) * 2**64 + int(low) for h, low in zip(words.high.view(np.int64), words.low, strict=True)]
         return [int(word) for word in words]
-    return list((stored(chosen) if is_datetime_type(chosen.type) else chosen).to_pylist())
+    return list((stored(chosen) if is_datetime_type(chosen.type) else chosen).unique().to_pylist())
 
 
 def rows_for(codec: Codec, values: Column) -> Column:

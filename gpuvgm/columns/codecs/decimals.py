@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import SHORT, Column, DeviceColumn, on_host, to_numpy
+from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import (
     as_numbers,
     decimal_floats,
@@ -147,12 +147,13 @@ class DecimalCodec:
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 
     def decode(self, numbers: Floats) -> Column:
-        """Values on the host, rounded half to even and kept within the precision's range."""
-        own, numbers = self._own, to_numpy(numbers)
-        missing = np.isnan(numbers)
+        """Values rounded half to even and kept within the precision's range; on the host where 64 bits are too few."""
+        own = self._own
         if own.precision <= SHORT:
-            values, _ = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
-            return decimal_array(self._to_whole(values), own, missing)
+            values, there = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
+            return column_of(self._to_whole(values), own, there)
+        numbers = to_numpy(numbers)
+        missing = np.isnan(numbers)
         if self.step == 1:
             array = decimal_array(self._sum(np.rint(np.where(missing, 0.0, numbers))), own, missing)
         else:
@@ -172,9 +173,11 @@ class DecimalCodec:
         if not self.integer or self.scale <= 0 or self.limits[1] == 0:
             return values
         unit = 10**self.scale
-        wholes, rest = np.divmod(values, unit)
+        wholes = values // unit
+        rest = values - wholes * unit
         up = (rest > unit - rest) | ((rest == unit - rest) & (wholes % 2 == 1))
-        return np.asarray((wholes + up) * unit)
+        rounded: Integers = (wholes + up) * unit
+        return rounded
 
     def _sum(self, steps: Floats) -> Words:
         """Base + steps, kept within the limits."""
