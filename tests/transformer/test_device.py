@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -526,8 +527,11 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
 def test_cudf_on_a_gpu(tmp_path: Any) -> None:
     import cudf
 
-    rows = frame()
+    rows = frame().assign(many=pd.Categorical([f"word {i % 300}" for i in range(ROWS)]))
     given = cudf.DataFrame.from_pandas(rows)
+    cents = cudf.Series.from_arrow(decimals(np.arange(ROWS) ** 2, pa.decimal64(12, 2), np.arange(ROWS) % 9 == 0))
+    cents.index = given.index
+    given["cents"] = cents
     table = given.to_arrow(preserve_index=False)
     expected, found = TableTransformer(**SETTINGS).fit(table), TableTransformer(engine="cuda", **SETTINGS).fit(given)
     assert columns_of(found) == columns_of(expected)
@@ -540,6 +544,31 @@ def test_cudf_on_a_gpu(tmp_path: Any) -> None:
     assert back.to_arrow(preserve_index=False).to_pydict() == expected.inverse_transform(there).to_pydict()
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
     assert found.transform(tmp_path / "rows.parquet").to_pydict() == there.to_pydict()
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs("cudf")
+def test_cudf_may_spill_what_was_read_on_a_gpu() -> None:
+    import cudf
+    from cudf.core.buffer import spill_manager
+
+    if spill_manager.get_global_manager() is not None:
+        pytest.skip("cuDF spills already, for all of this process: CUDF_SPILL=off")
+    spill_manager.set_global_manager(spill_manager.SpillManager())
+    try:
+        frame = cudf.DataFrame({"x": np.arange(1000.0)})
+        owner = frame["x"]._column.plc_column.data().owner
+        (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
+        assert not owner.spillable
+        assert block.column("x").to_arrow().to_pylist()[-1] == 999.0
+        del block
+        assert owner.spillable and not owner.exposed
+        del frame, owner
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of buffers that are still there
+            spill_manager.set_global_manager(None)
 
 
 @pytest.mark.gpu
