@@ -161,18 +161,14 @@ class CategoryCounts:
     @classmethod
     def of_device(cls, column: DeviceColumn, first_row: int) -> CategoryCounts:
         """Counts of consecutive rows on a device: only the values that occur come here, each once."""
-        xp = namespace_of(column.values)
-        stored = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
-        rows = None if column.missing is None else xp.flatnonzero(~column.missing)
-        present = stored if rows is None else stored[rows]
-        distinct, first, counts = xp.unique(present, return_index=True, return_counts=True)
-        found = DeviceColumn(distinct.astype(column.values.dtype), column.type, None, column.dictionary).to_arrow()
-        values = plain_values(found)
-        counts, first = to_numpy(counts), to_numpy(first if rows is None else rows[first]) + first_row
-        if rows is not None and len(rows) < len(column):
+        missing = column.missing
+        rows = None if missing is None else namespace_of(missing).flatnonzero(~missing)
+        values, counts, first = _distinct(column, rows)
+        if missing is not None and rows is not None and len(rows) < len(column):
             values = pa.concat_arrays([values, pa.nulls(1, values.type)])
             counts = np.append(counts, len(column) - len(rows))
-            first = np.append(first, int(column.missing.argmax()) + first_row)  # type: ignore[union-attr]
+            first = np.append(first, int(missing.argmax()))
+        first = first + first_row
         return cls._grouped(values, len(column), counts, first)
 
     @classmethod
@@ -254,6 +250,18 @@ class CategoryCounts:
         order = np.lexsort((never, -self.counts))
         categories = tuple(self.categories[i] for i in order)
         return replace(self, categories=categories, counts=self.counts[order], first_rows=self.first_rows[order])
+
+
+def _distinct(column: DeviceColumn, rows: Array | None) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Values of some rows of a device (None: all), each once, how many hold it, and the first that does."""
+    stored = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
+    stored = stored if rows is None else stored[rows]
+    if not len(stored):
+        type_: Any = value_type(column.type)
+        return pa.nulls(0, type_), np.empty(0, np.int64), np.empty(0, np.int64)
+    distinct, first, counts = namespace_of(stored).unique(stored, return_index=True, return_counts=True)
+    found = DeviceColumn(distinct.astype(column.values.dtype), column.type, None, column.dictionary)
+    return plain_values(found.to_arrow()), to_numpy(counts), to_numpy(first if rows is None else rows[first])
 
 
 class CategoryIndex:
