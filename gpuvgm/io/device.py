@@ -95,24 +95,24 @@ class HeldSeries:
     def _on_device(self, part: Any) -> DeviceColumn | None:
         """Rows where they lie; None for those that only newer versions of cuDF give there."""
         stored = part if self.words is None else part.cat.codes
-        column, has_nulls = buffers_of(stored), bool(part.null_count)
+        column, nulls = buffers_of(stored), part.null_count
         if column is None and pa.types.is_decimal(self.type):
             return None
         cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
         cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
         if column is None:
-            return self._exposed(part, stored, has_nulls)
+            return self._exposed(part, stored)
         dtype, width = _words_of(self.type, stored)
         values = values_of(column, dtype, width, cupy)
-        missing = nulls_of(column, cupy) if has_nulls else None
+        missing = nulls_of(column, cupy) if nulls else None
         return DeviceColumn(values if width == 1 else values[:, 0].copy(), self.type, missing, self.words)
 
-    def _exposed(self, part: Any, stored: Any, has_nulls: bool) -> DeviceColumn:  # noqa: FBT001
+    def _exposed(self, part: Any, stored: Any) -> DeviceColumn:
         """Rows by public names alone, which keeps cuDF from spilling them again."""
-        missing = part.isna().values if has_nulls else None
+        missing = part.isna().values if part.null_count else None
         if pa.types.is_temporal(self.type):
             stored = stored.astype("int64")
-        values = (stored.fillna(0) if has_nulls else stored).values
+        values = (stored if missing is None else stored.fillna(0)).values
         cuda = usable_cupy().cuda
         cuda.get_current_stream().wait_event(cuda.Stream.null.record())
         return DeviceColumn(values, self.type, missing, self.words)
