@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+SHORT = 18  # digits of decimals that 64 bits always hold
+
 Array = Any  # an array of any namespace; mypy knows no protocol of the array API standard
 
 
@@ -29,13 +31,13 @@ def to_numpy(x: Array) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceColumn:
-    """Consecutive rows of a column of numbers, datetimes, booleans or words of a dictionary on a device.
+    """Consecutive rows of a column of numbers, datetimes, booleans, decimals or words of a dictionary on a device.
 
     Parameters
     ----------
     values : array of shape (rows,)
         One contiguous array of the device's namespace: floats, integers or bool; datetimes and durations as the
-        integers that they are stored as; words as their places in the dictionary.
+        integers that they are stored as; decimals without their decimal point; words as their places in the dictionary.
     type : pyarrow.DataType
         Arrow type of the column.
     missing : array of shape (rows,), bool, optional
@@ -58,6 +60,8 @@ class DeviceColumn:
         if pa.types.is_boolean(self.type):
             values = values.astype(np.bool_, copy=False)
         mask = None if self.missing is None else to_numpy(self.missing)
+        if pa.types.is_decimal(self.type):
+            return decimals(values, self.type, mask)
         array: pa.Array[Any] = pa.array(values, mask=mask)
         if self.dictionary is not None:
             coded: Any = self.type
@@ -83,8 +87,22 @@ class DeviceColumn:
         return DeviceColumn(xp.where(rows, self.values.dtype.type(value), self.values), self.type, missing)
 
 
+def decimals(unscaled: NDArray[Any], type_: pa.DataType, missing: NDArray[np.bool_] | None) -> pa.Array[Any]:
+    """Decimal column of integers without their decimal point, or of the two words of such a row; null where missing."""
+    if unscaled.ndim == 1 and type_.bit_width == 128:
+        unscaled = np.column_stack([unscaled, unscaled.astype(np.int64) >> 63])
+    words = unscaled.astype("<i4" if type_.bit_width == 32 else "<i8", copy=False)
+    holds = None if missing is None or not missing.any() else pa.array(~missing).buffers()[1]
+    return pa.Array.from_buffers(type_, len(words), [holds, pa.py_buffer(np.ascontiguousarray(words).data)])
+
+
 #: Rows of a column, wherever they lie.
 Column: TypeAlias = "pa.Array[Any] | DeviceColumn"
+
+
+def is_array(column: DeviceColumn) -> bool:
+    """Whether the values are those of the column, and stand for no decimals or words."""
+    return column.dictionary is None and not pa.types.is_decimal(column.type)
 
 
 def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:

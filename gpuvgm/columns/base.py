@@ -129,9 +129,9 @@ class Slice:
 class Coded:
     """An encoded part of a column: what its kind has of scalar and cell, or the values of a passthrough column.
 
-    Scalars and cells lie where the column's numbers do: on the device for floats, integers and datetimes that came from
-    there, on the host for categories, decimals and logarithms. `unseen` counts values that the fit had not seen, by
-    their sort.
+    Scalars and cells lie where the column's numbers do: on the device for floats, integers, datetimes, short decimals
+    and codes that came from there, on the host for text and logarithms. `unseen` counts values that the fit
+    had not seen, by their sort.
     """
 
     scalar: Floats | None = None

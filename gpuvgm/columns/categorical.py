@@ -380,7 +380,11 @@ class CategoricalPlan(ColumnPlan):
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> CategoryCounts:
         """Categories of rows; the column stops where there are too many to number."""
-        counts = CategoryCounts.of(on_host(values), first_row).of_type(value_type(type_of(self.type)))
+        if isinstance(values, DeviceColumn) and _is_coded_there(values):
+            counts = CategoryCounts.of_device(values, first_row)
+        else:
+            counts = CategoryCounts.of(on_host(values), first_row)
+        counts = counts.of_type(value_type(type_of(self.type)))
         if self.declared is not None:
             self._check_declared(counts)
             counts = counts.only(set(self.declared))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import DeviceColumn, namespace_of, to_numpy
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
@@ -158,6 +159,19 @@ class CategoryCounts:
         return cls._of_codes(category_values, _codes(values.indices, known, null_at), first_row)
 
     @classmethod
+    def of_device(cls, column: DeviceColumn, first_row: int) -> CategoryCounts:
+        """Counts of consecutive rows on a device: only the values that occur come here, each once."""
+        missing = column.missing
+        rows = None if missing is None else namespace_of(missing).flatnonzero(~missing)
+        values, counts, first = _distinct(column, rows)
+        if missing is not None and rows is not None and len(rows) < len(column):
+            values = pa.concat_arrays([values, pa.nulls(1, values.type)])
+            counts = np.append(counts, len(column) - len(rows))
+            first = np.append(first, int(missing.argmax()))
+        first = first + first_row
+        return cls._grouped(values, len(column), counts, first)
+
+    @classmethod
     def _of_codes(cls, category_values: Array, codes: NDArray[Any], first_row: int) -> CategoryCounts:
         counts = np.bincount(codes, minlength=len(category_values)).astype(np.int64)
         first = np.full(len(category_values), -1, np.int64)
@@ -175,18 +189,24 @@ class CategoryCounts:
             For more categories than the column may have.
         """
         most = min(self.most, other.most)
-        both = array_of((*self.categories, *other.categories), type_of(self.type)).dictionary_encode(
-            null_encoding="encode"
-        )
+        values = array_of((*self.categories, *other.categories), type_of(self.type))
+        counts = np.concatenate((self.counts, other.counts))
+        first = np.concatenate((self.first_rows, other.first_rows))
+        both = self._grouped(values, self.rows + other.rows, counts, first)
+        check_categories(len(both.categories), most)
+        return replace(both, most=most)
+
+    @classmethod
+    def _grouped(cls, values: Array, rows: int, counts: NDArray[Any], first_rows: NDArray[Any]) -> CategoryCounts:
+        """Counts of values, of which several may be equal."""
+        both, never = values.dictionary_encode(null_encoding="encode"), np.iinfo(np.int64).max
         codes = both.indices.to_numpy()
-        check_categories(len(both.dictionary), most)
-        counts = np.zeros(len(both.dictionary), np.int64)
-        np.add.at(counts, codes, np.concatenate((self.counts, other.counts)))
-        first = np.full(len(counts), np.iinfo(np.int64).max)
-        rows = np.concatenate((self.first_rows, other.first_rows))
-        np.minimum.at(first, codes, np.where(rows < 0, np.iinfo(np.int64).max, rows))
-        first[first == np.iinfo(np.int64).max] = -1
-        return CategoryCounts(self.type, self.rows + other.rows, categories_of(both.dictionary), counts, first, most)
+        together = np.zeros(len(both.dictionary), np.int64)
+        np.add.at(together, codes, counts)
+        first = np.full(len(together), never)
+        np.minimum.at(first, codes, np.where(first_rows < 0, never, first_rows))
+        first[first == never] = -1
+        return cls(str(values.type), rows, categories_of(both.dictionary), together, first)
 
     def only(self, categories: Collection[Category]) -> CategoryCounts:
         """The counts of some categories; the rows of others stay counted as rows."""
@@ -230,6 +250,18 @@ class CategoryCounts:
         order = np.lexsort((never, -self.counts))
         categories = tuple(self.categories[i] for i in order)
         return replace(self, categories=categories, counts=self.counts[order], first_rows=self.first_rows[order])
+
+
+def _distinct(column: DeviceColumn, rows: Array | None) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Values of some rows of a device (None: all), each once, how many hold it, and the first that does."""
+    stored = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
+    stored = stored if rows is None else stored[rows]
+    if not len(stored):
+        type_: Any = value_type(column.type)
+        return pa.nulls(0, type_), np.empty(0, np.int64), np.empty(0, np.int64)
+    distinct, first, counts = namespace_of(stored).unique(stored, return_index=True, return_counts=True)
+    found = DeviceColumn(distinct.astype(column.values.dtype), column.type, None, column.dictionary)
+    return plain_values(found.to_arrow()), to_numpy(counts), to_numpy(first if rows is None else rows[first])
 
 
 class CategoryIndex:

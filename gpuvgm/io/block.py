@@ -23,7 +23,7 @@ class DeviceTable:
     Parameters
     ----------
     columns : dict of str to DeviceColumn or pyarrow.Array
-        The columns; those of types that are not worked on there (text, categories, decimals) are on the host already.
+        The columns; those of types that are not worked on there (text, wide decimals) are on the host already.
     num_rows : int
         Rows of every column.
     """

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, widened
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, to_numpy, widened
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.files import FileSource, check_unchanged
@@ -19,6 +19,7 @@ from gpuvgm.io.frames import array_column, flat, refused_column
 from gpuvgm.io.parquet import ParquetPart, open_parquet
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs
+from gpuvgm.io.unexposed import buffers_of, nulls_of, values_of
 from gpuvgm.shortage import reason
 
 CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
@@ -33,7 +34,7 @@ class Held(Protocol):
         """Arrow type of every slice."""
 
     def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop): on the device for numbers, booleans, times and cuDF's categories, else on the host."""
+        """Rows [start, stop): on the device where engines and cuDF have the type, else on the host."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,26 +56,85 @@ class HeldArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldSeries:
-    """A cuDF Series; its null mask becomes one bool a row, for the rows of a slice alone."""
+    """A cuDF Series; its null mask becomes one bool a row, for the rows of a slice alone.
+
+    Parameters
+    ----------
+    series : cudf.Series
+        The rows.
+    type : pyarrow.DataType
+        Arrow type of every slice.
+    words : pyarrow.Array, optional
+        For categories of text: the words, on the host.
+    """
 
     series: Any
     type: pa.DataType
+    words: pa.Array[Any] | None = None
+
+    @classmethod
+    def of(cls, series: Any) -> HeldSeries:
+        """A Series, by what Arrow makes of none of its rows."""
+        none = series.iloc[:0]
+        empty = none.to_arrow()
+        if not pa.types.is_dictionary(empty.type):
+            return cls(series, empty.type)
+        codes = pa.from_numpy_dtype(none.cat.codes.dtype)  # those of no rows are always of 8 bits
+        type_: Any = pa.dictionary(codes, empty.type.value_type, empty.type.ordered)
+        return cls(series, type_, empty.dictionary if holds_words(type_) else None)
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows [start, stop)."""
-        part, words = self.series.iloc[start:stop], None
-        if not is_plain(self.type) and not holds_words(self.type):
-            return flat(part.to_arrow())
+        part = self.series.iloc[start:stop]
+        column = self._on_device(part) if is_held(self.type) else None
+        if column is not None:
+            return column
+        rows = flat(part.to_arrow())
+        return rows if rows.type == self.type else rows.cast(self.type)
+
+    def _on_device(self, part: Any) -> DeviceColumn | None:
+        """Rows where they lie; None for those that only newer versions of cuDF give there."""
+        stored = part if self.words is None else part.cat.codes
+        column, nulls = buffers_of(stored), part.null_count
+        if column is None and pa.types.is_decimal(self.type):
+            return None
+        cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
+        cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
+        if column is None:
+            return self._exposed(part, stored)
+        dtype, width = _words_of(self.type, stored)
+        values = values_of(column, dtype, width, cupy)
+        missing = nulls_of(column, cupy) if nulls else None
+        return DeviceColumn(values if width == 1 else values[:, 0].copy(), self.type, missing, self.words)
+
+    def _exposed(self, part: Any, stored: Any) -> DeviceColumn:
+        """Rows by public names alone, which keeps cuDF from spilling them again."""
         missing = part.isna().values if part.null_count else None
-        if holds_words(self.type):
-            words = part.cat.categories.to_arrow()
-            part = part.cat.codes
-        elif pa.types.is_temporal(self.type):
-            part = part.astype("int64")
-        values = (part.fillna(0) if part.null_count else part).values
-        cuda = usable_cupy().cuda  # cuDF works on the null stream, which the caller's need not wait for
+        if pa.types.is_temporal(self.type):
+            stored = stored.astype("int64")
+        values = (stored if missing is None else stored.fillna(0)).values
+        cuda = usable_cupy().cuda
         cuda.get_current_stream().wait_event(cuda.Stream.null.record())
-        return DeviceColumn(values, self.type, missing, words)
+        return DeviceColumn(values, self.type, missing, self.words)
+
+
+def _words_of(type_: pa.DataType, stored: Any) -> tuple[np.dtype[Any], int]:
+    """Dtype of what cuDF stores of a type, and how many such a row has; the first holds all of a short decimal."""
+    if pa.types.is_decimal(type_):
+        return np.dtype(np.int32 if type_.bit_width == 32 else np.int64), max(1, type_.bit_width // 64)
+    if pa.types.is_temporal(type_):
+        return np.dtype(np.int64), 1
+    return (np.dtype(type_.to_pandas_dtype()) if is_plain(type_) else stored.dtype), 1
+
+
+def is_held(type_: pa.DataType) -> bool:
+    """Whether rows of a type stay on the device."""
+    return is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
+
+
+def is_short_decimal(type_: pa.DataType) -> bool:
+    """Whether 64 bits hold every decimal of the type."""
+    return pa.types.is_decimal(type_) and type_.precision <= SHORT
 
 
 def holds_words(type_: pa.DataType) -> bool:
@@ -245,14 +305,14 @@ def device_rows(name: str, value: Any) -> Array:
         columns = [_numbers(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
         return source.namespace.stack(columns, axis=1) if columns else source.namespace.zeros((source.rows, 0))
     if _is_series(value):
-        series: Held = HeldSeries(value, value.iloc[:0].to_arrow().type)
+        series: Held = HeldSeries.of(value)
         return _numbers(name, str(value.name), series.slice(0, len(value)))
     return device_array(name, value)
 
 
 def _numbers(name: str, label: str, column: Column) -> Array:
     """A column in float64 on the device."""
-    if not isinstance(column, DeviceColumn) or pa.types.is_temporal(column.type):
+    if not isinstance(column, DeviceColumn) or not is_array(column) or pa.types.is_temporal(column.type):
         raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')
     xp = namespace_of(column.values)
     values = widened(column.values)
@@ -283,7 +343,7 @@ def frame_source(frame: Any) -> DeviceSource:
     names = [str(label) for label in frame.columns]
     check_names(name, names)
     series = [frame.iloc[:, position] for position in range(len(names))]
-    columns = {label: HeldSeries(one, one.iloc[:0].to_arrow().type) for label, one in zip(names, series, strict=True)}
+    columns = {label: HeldSeries.of(one) for label, one in zip(names, series, strict=True)}
     return DeviceSource(name, "cudf", columns, len(frame), usable_cupy(), index=frame.index)
 
 
@@ -318,7 +378,7 @@ def arrays_source(arrays: Mapping[Any, Any]) -> DeviceSource:
 def held(source: str, name: str, values: Any) -> Held:
     """A column over an array or a cuDF Series on the device, or over anything that the host can read."""
     if _is_series(values):
-        return HeldSeries(values, values.iloc[:0].to_arrow().type)
+        return HeldSeries.of(values)
     if not lies_on_device(values):
         return array_column(source, name, values)
     if values.ndim != 1:
@@ -433,7 +493,7 @@ class CudfFiles(Source):
         """Row groups of a file."""
         rows = sum(part.group_rows[group] for group in groups)
         types = {name: self.schema.field(name).type for name in columns}
-        here = [name for name in columns if is_plain(types[name]) and not pa.types.is_float16(types[name])]
+        here = [name for name in columns if _is_read_there(types[name])]
         found: dict[str, Column] = {}
         if here:
             frame = self.cudf.read_parquet(str(part.path), columns=here, row_groups=[groups], use_pandas_metadata=False)
@@ -446,12 +506,28 @@ class CudfFiles(Source):
         return DeviceTable({name: found[name] for name in columns}, rows)
 
 
+def _is_read_there(type_: pa.DataType) -> bool:
+    """Whether cuDF's reading of Parquet gives the type as Arrow's does, as far as it is worked on there."""
+    return (is_plain(type_) or is_short_decimal(type_)) and not pa.types.is_float16(type_)
+
+
 def _of_series(series: Any, type_: pa.DataType) -> Column:
     """A column that cuDF read; where it took another type for it, as Arrow would have read it."""
-    if series.iloc[:0].to_arrow().type == type_:
-        return HeldSeries(series, type_).slice(0, len(series))
-    rows: pa.Array[Any] = series.to_arrow().cast(type_)
+    held = HeldSeries.of(series)
+    column = held.slice(0, len(series))
+    if isinstance(column, DeviceColumn):
+        if _same_digits(held.type, type_):
+            return replace(column, type=type_)
+        column = column.to_arrow()
+    rows: pa.Array[Any] = column if column.type == type_ else column.cast(type_)
     return rows
+
+
+def _same_digits(held: Any, type_: Any) -> bool:
+    """Whether two types are the same but for the bits of decimals."""
+    if pa.types.is_decimal(held) and pa.types.is_decimal(type_):
+        return bool((held.precision, held.scale) == (type_.precision, type_.scale))
+    return bool(held == type_)
 
 
 def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import DeviceColumn
+from gpuvgm.arrays import DeviceColumn, is_array
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
@@ -306,7 +306,7 @@ def to_array(name: str, column: Any, namespace: Any) -> Any:
     if not isinstance(column, DeviceColumn):
         values = numpy_array(name, column)
         return namespace.asarray(values) if values.dtype.kind in "fiub" else values
-    if pa.types.is_temporal(column.type) or _device_beyond_floats(column):
+    if pa.types.is_temporal(column.type) or not is_array(column) or _device_beyond_floats(column):
         return numpy_array(name, column.to_arrow())
     values = column.values
     if column.missing is None or not column.missing.any():

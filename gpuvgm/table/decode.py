@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_array, is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MISSING, MODE, SCALAR, Cells, Coded, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import ColumnModel, TableModel
@@ -196,8 +196,8 @@ def _cells(column: ColumnModel, block: Block) -> Cells:
 def _array(block: Block, name: str) -> Array:
     """A column of a block as an array where it lies; floats with NaN where values are missing."""
     column = block.column(name)
-    if not isinstance(column, DeviceColumn):
-        return floats(as_numbers(plain_values_of(column), "numeric"))
+    if not isinstance(column, DeviceColumn) or not is_array(column):
+        return floats(as_numbers(plain_values_of(on_host(column)), "numeric"))
     if column.missing is None:
         return column.values
     values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.arrays import DeviceColumn, beside, column_of, narrowed, on_host, to_numpy, widened
+from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, on_host, to_numpy, widened
 from gpuvgm.columns.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
 from gpuvgm.columns.continuous import within_bounds
 from gpuvgm.errors import InputError
@@ -97,8 +97,59 @@ def test_infinite_values_as_missing_ones() -> None:
     assert not codec.equals(resident(array), np.inf).any()
 
 
+SHORT_DECIMALS = [pa.decimal32(7, 2), pa.decimal64(18, 3), pa.decimal128(10, 0), pa.decimal128(12, -2)]
+
+
+def decimals_of(type_: Any, unscaled: np.ndarray) -> tuple[pa.Array, DeviceColumn]:
+    """Decimals on the host and on the device; what lies under a null there is anything."""
+    missing = np.arange(len(unscaled)) % 5 == 1
+    anything = np.where(missing, -7, unscaled)
+    held = anything.astype(np.int32) if type_.bit_width == 32 else anything
+    return decimals(unscaled, type_, missing), DeviceColumn(up(held), type_, up(missing))
+
+
+@pytest.mark.parametrize("type_", SHORT_DECIMALS, ids=str)
+@pytest.mark.parametrize("step", [1, 25])
+def test_short_decimals_are_worked_on_where_they_lie(type_: Any, step: int) -> None:
+    end = min(10**type_.precision, 2**62) // 25 - 1
+    wholes = np.random.default_rng(2).integers(-end, end, 60) * step
+    wholes[:3] = end * step, -end * step, 0
+    array, given = decimals_of(type_, wholes)
+    assert given.to_arrow().equals(array)
+    codec = replace(codec_for("x", type_, pa.chunked_array([array]), CodecRules()), step=step)
+    for one in (codec, replace(codec, integer=True)):
+        assert rows_for(one, given) is given
+        expected, found = one.encode(array), one.encode(given)
+        assert is_strict(found)
+        np.testing.assert_array_equal(found.get(), expected)
+        there, here = one.decode(expected + 0.4), one.decode(found + 0.4)
+        assert isinstance(here, DeviceColumn)
+        assert here.to_arrow().equals(there) and there.null_count == array.null_count
+        for value in (int(wholes[0]), int(wholes[5]), 10**19):
+            np.testing.assert_array_equal(one.equals(given, value).get(), one.equals(array, value))
+        ends = float(np.nanmin(expected)), float(np.nanmax(expected))
+        assert ends_of(one, given, found, *ends) == ends_of(one, array, expected, *ends)
+    if step > 1:
+        stray, there = decimals_of(type_, wholes + (np.arange(60) % 4 == 2))
+        numbers = codec.encode(stray)
+        off: Any = codec.off_step(there, up(numbers))
+        np.testing.assert_array_equal(off.get(), codec.off_step(stray, numbers))
+        assert 0 < off.sum() < 60
+
+
+def test_decimals_that_another_codec_or_type_was_fitted_to_come_to_the_host() -> None:
+    array, given = decimals_of(pa.decimal64(9, 2), np.arange(-300, 300) * 100)
+    scaled = pa.decimal64(9, 3)
+    for type_ in (pa.int64(), pa.float64(), scaled, pa.decimal128(30, 2)):
+        codec = codec_for("x", type_, pa.chunked_array([array.cast(type_)]), CodecRules())
+        assert isinstance(rows_for(codec, given), pa.Array)
+        for rows in (given, rows_for(codec, given)):
+            np.testing.assert_array_equal(codec.encode(rows), codec.encode(array))
+            np.testing.assert_array_equal(codec.equals(rows, 7), codec.equals(array, 7))
+
+
 @pytest.mark.parametrize("type_", [pa.float64(), pa.int64()])
-def test_logarithms_and_decimals_come_to_the_host(type_: pa.DataType) -> None:
+def test_logarithms_and_wide_decimals_come_to_the_host(type_: pa.DataType) -> None:
     array = pa.array([1, 2, None, 400], type_)
     log = with_log(codec_for("x", type_, pa.chunked_array([array]), CodecRules()), 1)
     decimal = codec_for("x", pa.decimal128(21, 2), pa.chunked_array([array.cast(pa.decimal128(21, 2))]), CodecRules())

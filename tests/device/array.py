@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.device import real
-from tests.device.hardware import Hardware, Memory, mapped, nested
+from tests.device.hardware import Borrowed, Hardware, Memory, mapped, nested
 from tests.device.streams import is_pinned
 
 DTYPES = "?bhilqBHILQefdFD"  # that CuPy has kernels for
@@ -66,7 +66,7 @@ def array_class(hardware: Hardware) -> type:
         __slots__ = ("__weakref__", "_host", "_memory")
         strict = True
         _host: np.ndarray
-        _memory: Memory
+        _memory: Memory | Borrowed
 
         def __new__(
             cls, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
@@ -297,10 +297,27 @@ def array_class(hardware: Hardware) -> type:
     def plain(array: Any) -> np.ndarray:
         return array._host  # type: ignore[no-any-return]
 
-    def adopted(host: np.ndarray, memory: Memory) -> Any:
+    def adopted(host: np.ndarray, memory: Memory | Borrowed) -> Any:
         made = object.__new__(ndarray)
         made._host, made._memory = host, memory
         return made
+
+    def over(holder: Any) -> Any:
+        """An array over memory that an object tells the address of, and that it keeps."""
+        interface = holder.__cuda_array_interface__
+        dtype, (address, _) = np.dtype(interface["typestr"]), interface["data"]
+        size = int(np.prod(interface["shape"])) * dtype.itemsize
+        if not size:
+            return wrap(np.empty(interface["shape"], dtype))
+        memory = hardware.memory_at(address)
+        if memory is None:
+            hardware.fault("an array over memory that is none of the device's")
+            raise AssertionError
+        start = address - memory.root.ctypes.data
+        host = memory.root.reshape(-1).view(np.uint8)[start : start + size].view(dtype)
+        if host.nbytes < size:
+            hardware.fault("an array that reaches beyond its memory")
+        return adopted(host.reshape(interface["shape"]), Borrowed(memory, holder))
 
     def wrap(host: Any) -> Any:
         """A new array on the device."""
@@ -409,6 +426,6 @@ def array_class(hardware: Hardware) -> type:
         setattr(ndarray, f"__{name}__", unary(ufunc))
     ndarray.__module__, ndarray.__qualname__ = "cupy", "ndarray"
     hardware.array_tools = SimpleNamespace(
-        ndarray=ndarray, run=run, wrap=wrap, refuse_host=refuse_host, plain=plain, adopted=adopted
+        ndarray=ndarray, run=run, wrap=wrap, refuse_host=refuse_host, plain=plain, adopted=adopted, over=over
     )
     return ndarray

@@ -8,6 +8,7 @@ from functools import wraps
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,67 @@ def stored_type(type_: pa.DataType) -> Any:
     return np.int64 if pa.types.is_temporal(type_) else type_.to_pandas_dtype()
 
 
+def unscaled(array: Any) -> np.ndarray:
+    """Decimals as integers, those of 128 bits as two words a row; under a null is anything."""
+    words = np.frombuffer(array.buffers()[1], np.int32 if array.type.bit_width == 32 else np.int64)
+    words = words.reshape(-1, 2) if array.type.bit_width == 128 else words
+    return words[array.offset : array.offset + len(array)].copy()
+
+
+class Owner:
+    """Memory that cuDF may spill, unless it is locked or its address was given away."""
+
+    def __init__(self, memory: Any) -> None:
+        self.held, self.memory = memory, getattr(memory, "_memory", memory)
+        memory = self.memory
+        vars(memory).setdefault("exposed", False)
+        vars(memory).setdefault("locks", WeakSet())
+
+    def spill_lock(self, lock: Any) -> None:
+        self.memory.locks.add(lock)
+
+    @property
+    def exposed(self) -> bool:
+        return bool(self.memory.exposed)
+
+    @property
+    def spillable(self) -> bool:
+        return not self.exposed and not self.memory.locks
+
+
+class Buffer:
+    """A buffer as cuDF 26.02 and later have it: who asks for its address without a lock exposes it for good."""
+
+    def __init__(self, memory: Any) -> None:
+        self.owner = Owner(memory)
+
+    @property
+    def ptr(self) -> int:
+        self.owner.memory.exposed |= not self.owner.memory.locks
+        return int(self.owner.memory.root.ctypes.data)
+
+
+class Column:
+    """A column's buffers; rows are counted from the start of both, by an offset."""
+
+    def __init__(self, values: Any, null: Any) -> None:
+        host, root = values._host, values._memory.root
+        row = host.nbytes // len(host) if len(host) else 1
+        first = (host.ctypes.data - root.ctypes.data) // row if len(host) else 0
+        self._data, self._mask, self._place = Buffer(values._memory), None, (first, len(host))
+        if null is not None:
+            cupy = _cupy()
+            bits = cupy.concatenate([cupy.ones(first, bool), ~null])
+            self._bits = cupy.packbits(bits, bitorder="little")
+            self._mask = Buffer(self._bits._memory)
+        self.plc_column = SimpleNamespace(
+            data=lambda: self._data, null_mask=lambda: self._mask, offset=lambda: first, size=lambda: len(host)
+        )
+
+    def access(self, **_: Any) -> Any:
+        raise NotImplementedError
+
+
 class Series:
     """A column: numbers with a mask of nulls, or anything else in Arrow's form."""
 
@@ -54,14 +116,14 @@ class Series:
         self._set(values, null, pa.from_numpy_dtype(values.dtype), None)
         self.name = name
 
-    def _set(self, values: Any, null: Any, type_: pa.DataType, arrow: Any) -> Series:
-        self._values, self._null, self._type, self._arrow = values, null, type_, arrow
+    def _set(self, values: Any, null: Any, type_: pa.DataType, arrow: Any, words: Any = None) -> Series:
+        self._values, self._null, self._type, self._arrow, self._words = values, null, type_, arrow, words
         self.name = getattr(self, "name", None)
         return self
 
     @classmethod
-    def _of(cls, values: Any, null: Any, type_: pa.DataType) -> Series:
-        return object.__new__(cls)._set(values, null, type_, None)
+    def _of(cls, values: Any, null: Any, type_: pa.DataType, words: Any = None) -> Series:
+        return object.__new__(cls)._set(values, null, type_, None, words)
 
     @classmethod
     @on_null_stream
@@ -69,15 +131,30 @@ class Series:
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks)
+        null = _cupy().asarray(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else None
+        if pa.types.is_dictionary(array.type):
+            codes = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
+            return cls._of(_cupy().asarray(codes.astype(f"u{codes.dtype}")), null, array.type, array.dictionary)
+        if pa.types.is_decimal(array.type):
+            return cls._of(_cupy().asarray(unscaled(array)), null, array.type)
         if not is_array(array.type):
             _cupy().hardware.ledger.add(bytes_up=array.nbytes)
             return object.__new__(cls)._set(None, None, array.type, array)
-        null = array.is_null().to_numpy(zero_copy_only=False)
         stored = array.view(pa.int64()) if pa.types.is_temporal(array.type) else array
         if array.null_count:
             stored = stored.fill_null(False if pa.types.is_boolean(array.type) else 0)
         values = stored.to_numpy(zero_copy_only=False).astype(stored_type(array.type))
-        return cls._of(_cupy().asarray(values), _cupy().asarray(null) if array.null_count else None, array.type)
+        return cls._of(_cupy().asarray(values), null, array.type)
+
+    @property
+    @on_null_stream
+    def _column(self) -> Any:
+        return SimpleNamespace() if self._values is None else Column(self._values, self._null)
+
+    @property
+    def buffers(self) -> list[Owner]:
+        """The memory of the column, for tests that ask what may be spilled."""
+        return [Owner(one._memory) for one in (self._values, self._null) if one is not None]
 
     def __len__(self) -> int:
         return len(self._arrow) if self._values is None else len(self._values)
@@ -101,7 +178,7 @@ class Series:
         return Series._of(self._values[_cupy().asarray(rows)], None, self._type)
 
     def rename(self, name: Any) -> Series:
-        renamed = object.__new__(Series)._set(self._values, self._null, self._type, self._arrow)
+        renamed = object.__new__(Series)._set(self._values, self._null, self._type, self._arrow, self._words)
         renamed.name = name
         return renamed
 
@@ -121,7 +198,8 @@ class Series:
                 if owner._values is None:
                     start, stop, _ = rows.indices(len(owner))
                     return object.__new__(Series)._set(None, None, owner._type, owner._arrow.slice(start, stop - start))
-                return Series._of(owner._values[rows], None if owner._null is None else owner._null[rows], owner._type)
+                null = None if owner._null is None else owner._null[rows]
+                return Series._of(owner._values[rows], null, owner._type, owner._words)
 
         return Rows()
 
@@ -159,8 +237,9 @@ class Series:
     @property
     @on_null_stream
     def values(self) -> Any:
-        if self._values is None:
+        if self._values is None or self._words is not None or pa.types.is_decimal(self._type):
             raise NotImplementedError(f"CuPy does not support {self._type}")
+        self._values._memory.exposed = True
         if self.null_count:
             raise ValueError("Column must have no nulls.")
         return self._values.view()
@@ -171,15 +250,15 @@ class Series:
         return Series._of(self._values, null, self._type)
 
     @property
+    @on_null_stream
     def cat(self) -> Any:
-        """Codes, -1 for what is missing, and categories."""
-        codes = self._arrow.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        with _cupy().cuda.Stream.null:
-            return SimpleNamespace(
-                codes=Series(codes),
-                categories=SimpleNamespace(to_arrow=lambda: self._arrow.dictionary),
-                ordered=self._type.ordered,
-            )
+        """Codes as pandas has them, with nulls, and categories."""
+        kind = next(one for one in ("int8", "int16", "int32") if len(self._words) < np.iinfo(one).max)
+        return SimpleNamespace(
+            codes=Series._of(self._values.astype(kind), self._null, pa.from_numpy_dtype(np.dtype(kind))),
+            categories=SimpleNamespace(to_arrow=lambda: self._words),
+            ordered=self._type.ordered,  # type: ignore[attr-defined]
+        )
 
     @on_null_stream
     def to_arrow(self) -> Any:
@@ -187,7 +266,15 @@ class Series:
             _cupy().hardware.ledger.add(bytes_down=self._arrow.nbytes, synchronisations=1)
             return self._arrow
         mask = None if self._null is None else self._null.get()
-        array = pa.array(self._values.get(), mask=mask)
+        values = self._values.get()
+        if self._words is not None:  # with the least codes that hold those which occur
+            kind = np.min_scalar_type(-1 - int(values.max(initial=0)))
+            codes = pa.array(values.astype(kind), mask=mask)
+            return pa.DictionaryArray.from_arrays(codes, self._words, ordered=self._type.ordered)  # type: ignore[attr-defined]
+        if pa.types.is_decimal(self._type):
+            holds = None if mask is None else pa.array(~mask).buffers()[1]
+            return pa.Array.from_buffers(self._type, len(values), [holds, pa.py_buffer(values.tobytes())])
+        array = pa.array(values, mask=mask)
         return array if array.type == self._type else array.view(self._type)
 
 
@@ -254,7 +341,7 @@ class DataFrame:
             return DataFrame({one: self._columns[one] for one in name}, self.index)
         if isinstance(name, (_cupy().ndarray, np.ndarray)):
             name = _cupy().asarray(name)
-            kept = {one: Series._of(c._values[name], None, c._type) for one, c in self._columns.items()}
+            kept = {one: Series._of(c._values[name], None, c._type, c._words) for one, c in self._columns.items()}
             return DataFrame(kept, [label for label, here in zip(self.index, name.tolist(), strict=True) if here])
         return self._columns[name]
 
@@ -279,7 +366,7 @@ for _one in (Series, DataFrame):
 
 
 def read_parquet(path: str, columns: Any, row_groups: Any, use_pandas_metadata: bool) -> DataFrame:
-    """As cuDF reads, with durations as the integers that Parquet knows."""
+    """As cuDF reads, with durations as the integers that Parquet knows, and short decimals in short integers."""
     assert not use_pandas_metadata
     ((groups),) = row_groups
     table = pq.ParquetFile(path).read_row_groups(groups, columns=columns)
@@ -287,7 +374,10 @@ def read_parquet(path: str, columns: Any, row_groups: Any, use_pandas_metadata: 
 
 
 def _as_stored(array: Any) -> Any:
-    return array.cast(pa.int64()) if pa.types.is_duration(array.type) else array
+    type_ = array.type
+    if pa.types.is_decimal(type_) and type_.precision <= 18:
+        return array.cast((pa.decimal32 if type_.precision <= 9 else pa.decimal64)(type_.precision, type_.scale))
+    return array.cast(pa.int64()) if pa.types.is_duration(type_) else array
 
 
 def use_strict_cudf(monkeypatch: Any) -> Any:

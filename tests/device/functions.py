@@ -79,6 +79,8 @@ def copying(hardware: Hardware, name: str) -> Callable[..., Any]:
         if list(nested(first, tools.ndarray)):
             return hardware.module.stack(list(first)) if name != "asanyarray" else None
         if hasattr(first, "__cuda_array_interface__"):
+            if not hasattr(first, "array"):
+                return tools.over(first)
             first = first.array
         bound.pop("copy", None)
         host = np.array(first, **bound)

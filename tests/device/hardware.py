@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class Hardware:
         self._nulls = [Timeline(device, "the null stream", blocking=True) for device in range(devices)]
         self._lines = list(self._nulls)
         self._quarantine: list[np.ndarray] = []
+        self.memories: WeakSet[Memory] = WeakSet()
 
     # -- streams
 
@@ -118,6 +120,14 @@ class Hardware:
         while sum(one.nbytes for one in self._quarantine) > QUARANTINE:
             self._quarantine.pop(0)
 
+    def memory_at(self, address: int) -> Memory | None:
+        """The memory that an address lies in."""
+        with self.lock:
+            for memory in self.memories:
+                if 0 <= address - memory.root.ctypes.data < memory.root.nbytes:
+                    return memory
+        return None
+
     # -- faults
 
     def fault(self, text: str, *, raises: bool = True) -> None:
@@ -166,6 +176,7 @@ class Memory:
             self.home = hardware.begun(hardware.current_timeline())
             self.written: tuple[Timeline, int] = (self.home, self.home.now)
             self.used: Clock = {}
+            hardware.memories.add(self)
 
     def check(self, line: Timeline) -> None:
         """Refuse what cannot be worked on."""
@@ -203,6 +214,16 @@ class Memory:
 
     def __del__(self) -> None:
         self.free()
+
+
+class Borrowed:
+    """Memory of somebody else's, whom arrays over it keep alive as CuPy's do."""
+
+    def __init__(self, memory: Memory, holder: Any) -> None:
+        self._memory, self._holder = memory, holder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memory, name)
 
 
 def nested(value: Any, kind: type) -> Iterator[Any]:

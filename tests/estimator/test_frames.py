@@ -143,6 +143,14 @@ def test_frames_that_hold_no_numbers(cudf: Any) -> None:
             BayesianGaussianMixture().fit(frame)
 
 
+@pytest.mark.parametrize("type_", [pa.dictionary(pa.int8(), pa.string()), pa.decimal64(9, 2)], ids=str)
+def test_what_stands_for_words_or_decimals_is_no_number(cudf: Any, type_: Any) -> None:
+    column = pa.array(["1", "2", "1"])
+    held = column.dictionary_encode() if pa.types.is_dictionary(type_) else column.cast(type_)
+    with pytest.raises(InputError, match=r'X: column "w" holds .*: only numbers can be fitted'):
+        BayesianGaussianMixture().fit(DataFrame({"w": Series.from_arrow(held)}))
+
+
 def test_missing_numbers_of_frames_are_refused(cudf: Any) -> None:
     column = Series.from_arrow(pa.array([1, None, 3, 4]))
     with pytest.raises(InputError, match="NaN or infinity"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gpuvgm.io import device as device_frames
 from gpuvgm.io.block import DeviceTable, host_table, joined
 from gpuvgm.io.device import device_files, grouped, lies_on_device
 from tests.device import real
-from tests.device.frames import DataFrame, Series, use_strict_cudf
+from tests.device.frames import Column, DataFrame, Series, use_strict_cudf
 from tests.device.module import is_strict, up
 
 pytestmark = pytest.mark.usefixtures("strict_cupy")
@@ -255,13 +256,91 @@ def test_cudf_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     assert on_device == ["n", "f", "t", "d", "b"]
     for name in ("n", "t", "d", "z", "w", "b"):
         assert block.batch.column(name).equals(columns[name]), name
-    assert block.column("f").missing.get().tolist() == [False, True, True]
+    assert block.column("f").missing.get().tolist() == [False, True, False]  # NaN is itself
     back = restore(joined([block.table], opened.schema), opened)
     assert back.index == ["r", "s", "t"]
     assert all(back[name].to_arrow().equals(columns[name]) for name in columns if name != "f")
-    assert back["f"].to_arrow().to_pylist() == [1.5, None, None]
+    assert str(back["f"].to_arrow().to_pylist()) == "[1.5, None, nan]"
     shorter = restore(opened.sample(["w"], [(0, 2)]), opened)
     assert isinstance(shorter, DataFrame) and len(shorter) == 2 and shorter.index != frame.index
+
+
+def digits(type_: Any, values: Any) -> pa.Array:
+    """Decimals of a type."""
+    return pa.array(values, pa.decimal128(type_.precision, type_.scale)).cast(type_)
+
+
+LATER = {
+    "d32": digits(pa.decimal32(9, 2), [D("1.25"), None, D("-7")] * 8),
+    "d64": digits(pa.decimal64(12, 3), [None, D("1.125"), D("-7")] * 8),
+    "d128": digits(pa.decimal128(10, 2), [D("1.25"), D("-0.5"), D("99.99")] * 8),
+    "wide": digits(pa.decimal128(30, 2), [D("1.25"), None, D(10) ** 25] * 8),
+    "n": pa.array([1, None, 2**62] * 8),
+    "f": pa.array([0.5, 1.5, None, 2.5] * 6),
+    "b": pa.array([True, None, False] * 8),
+    "t": pa.array([0, None, 10**18] * 8, pa.timestamp("ns")),
+    "whole": pa.array(range(24)),
+    "word": pa.array(["a", None, "b"] * 8).dictionary_encode(),
+    "many": pa.array([str(i) for i in range(300)])[276:].dictionary_encode(),
+}
+HOSTED = ["wide"]
+COPIED = ["d128", "word", "many"]  # the lower halves, and codes with the sign that pandas has
+
+
+def later() -> dict[str, pa.Array]:
+    """The columns, with the codes that cuDF has for so many words."""
+    words = pa.DictionaryArray.from_arrays(pa.array(range(276, 300), pa.int16()), pa.array(map(str, range(300))))
+    few = pa.dictionary(pa.int8(), pa.string())
+    return LATER | {"word": LATER["word"].cast(few), "many": words}
+
+
+@pytest.mark.parametrize("block_rows", [24, 5])
+def test_buffers_are_read_in_place_and_may_be_spilled_again(monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
+    use_strict_cudf(monkeypatch)
+    columns = later()
+    frame = DataFrame({name: Series.from_arrow(array) for name, array in columns.items()})
+    opened = open_source(frame)
+    assert opened.schema == pa.schema([(name, array.type) for name, array in columns.items()])
+    ledger = sys.modules["cupy"].hardware.ledger
+    with ledger.stage("read") as entry:
+        blocks = list(opened.blocks([name for name in columns if name not in HOSTED], block_rows))
+    assert entry.bytes_down <= 8 * len(columns) * len(blocks)  # how many are null
+    held = {name: frame[name].buffers[0] for name in columns if name not in HOSTED}
+    assert [name for name, owner in held.items() if owner.spillable] == COPIED
+    for name in blocks[0].table.columns:
+        assert all(isinstance(block.column(name), DeviceColumn) for block in blocks), name
+        assert pa.concat_arrays([block.batch.column(name) for block in blocks]).equals(columns[name]), name
+    slices = [block.column("whole").values[1:3] for block in blocks if block.rows > 2]
+    del blocks
+    assert not frame["whole"].buffers[0].spillable, "a view of the rows is still there"
+    del slices
+    assert all(owner.spillable for owner in held.values())
+    (block,) = opened.blocks(HOSTED, 100)
+    assert all(block.column(name).equals(columns[name]) for name in HOSTED)
+
+
+def test_restored_decimals_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_strict_cudf(monkeypatch)
+    columns = later()
+    opened = open_source(DataFrame({name: Series.from_arrow(array) for name, array in columns.items()}))
+    table = joined([block.table for block in opened.blocks(list(columns), 7)], opened.schema)
+    back = restore(table, opened)
+    assert all(back[name].to_arrow().cast(array.type).equals(array) for name, array in columns.items())
+    arrays = restore(table, source(24))
+    assert arrays["d32"].tolist() == columns["d32"].to_pylist()
+    assert arrays["word"].tolist() == columns["word"].to_pylist()
+
+
+def test_a_cudf_that_has_its_buffers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_strict_cudf(monkeypatch)
+    monkeypatch.delattr(Column, "access")
+    columns = later()
+    frame = DataFrame({name: Series.from_arrow(array) for name, array in columns.items()})
+    (block,) = open_source(frame).blocks(list(columns), 100)
+    for name, array in columns.items():
+        assert isinstance(block.column(name), DeviceColumn) == (name[0] != "d" and name not in HOSTED)
+        assert block.batch.column(name).equals(array), name
+    assert frame["whole"].buffers[0].exposed
 
 
 def test_a_series_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +361,8 @@ def parquet(folder: Any) -> Any:
                 "t": pa.array(range(rows), pa.timestamp("ms")),
                 "d": pa.array(range(rows), pa.duration("us")),
                 "f": pa.array(range(rows), pa.float32()),
+                "c": pa.array([None if i == 3 else D(i) / 4 for i in range(rows)], pa.decimal128(12, 2)),
+                "v": pa.array([D(i) for i in range(rows)], pa.decimal128(30, 2)),
             }
         )
         pq.write_table(table, folder / f"{number}.parquet", row_group_size=4 - number)
@@ -295,12 +376,20 @@ def test_parquet_files_through_cudf(tmp_path: Any, monkeypatch: pytest.MonkeyPat
     read = device_files(files)
     assert read is not None
     assert (read.schema, read.rows, read.fingerprint()) == (files.schema, 15, files.fingerprint())
-    names = ["f", "w", "n", "d", "t"]
+    names = ["f", "w", "n", "d", "t", "c", "v"]
     found, expected = list(read.blocks(names, block_rows)), list(files.blocks(names, block_rows))
     assert [(block.first_row, block.rows) for block in found] == [(block.first_row, block.rows) for block in expected]
     for here, there in zip(found, expected, strict=True):
         assert here.batch.equals(there.batch)
-        assert [isinstance(here.column(name), DeviceColumn) for name in names] == [True, False, True, False, True]
+        assert [isinstance(here.column(name), DeviceColumn) for name in names] == [
+            True,
+            False,
+            True,
+            False,
+            True,
+            True,
+            False,
+        ]
     assert read.sample(["n"], [(8, 4)]).equals(files.sample(["n"], [(8, 4)]))
     with pytest.raises(InputError, match='no column "x"'):
         read.blocks(["x"], 5)

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
+from gpuvgm.arrays import DeviceColumn
 from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, categories_of, plain_values
 from gpuvgm.columns.text import category_text
 from gpuvgm.errors import InputError
+from tests.device.module import up
 
 CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "text": (pa.string(), ["b", "a", None, "b", "", "  ", "ä"]),
@@ -81,6 +83,29 @@ def test_counts_merge_in_any_order(values: list[str | None], data: st.DataObject
     assert merged.categories == whole.categories
     np.testing.assert_array_equal(merged.counts, whole.counts)
     np.testing.assert_array_equal(merged.first_rows, whole.first_rows)
+
+
+@pytest.mark.usefixtures("strict_cupy")
+@pytest.mark.parametrize("gaps", [(), (0, 3), range(9)], ids=["no", "some", "all"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.DictionaryArray.from_arrays([4, 1, 0, 2, 2, 3, 1, 4, 0], ["b", None, " ", "b", "a", "unused"]),
+        pa.array([7, -1, 7, 0, 0, 2**62, 7, -1, 5]),
+        pa.array([True, True, False, True, False, True, True, True, False]),
+    ],
+    ids=["words", "integers", "booleans"],
+)
+def test_counts_of_a_device_are_those_of_the_host(values: Any, gaps: Any) -> None:
+    missing = np.isin(np.arange(9), gaps)
+    coded = pa.types.is_dictionary(values.type)
+    stored = values.indices if coded else values
+    mask = up(missing) if missing.any() else None
+    column = DeviceColumn(up(stored), values.type, mask, values.dictionary if coded else None)
+    expected, found = CategoryCounts.of(column.to_arrow(), 50).ordered(), CategoryCounts.of_device(column, 50).ordered()
+    assert (found.type, found.rows, found.categories) == (expected.type, expected.rows, expected.categories)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    np.testing.assert_array_equal(found.first_rows, expected.first_rows)
 
 
 def test_levels_that_never_occurred_have_no_first_row() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 
 import gpuvgm
 from gpuvgm import TableTransformer
-from gpuvgm.arrays import DeviceColumn
+from gpuvgm.arrays import DeviceColumn, decimals
 from gpuvgm.errors import InputError
 from gpuvgm.execution import sampling
+from gpuvgm.io import DeviceSource
 from tests.conftest import needs, needs_gpu
 from tests.device.frames import DataFrame, use_strict_cudf
 from tests.device.module import is_strict, up
@@ -22,6 +24,7 @@ from tests.kernels.building import needs_compiler
 
 pytestmark = needs_compiler
 ROWS = 9_000
+WORDS = pa.dictionary(pa.int8(), pa.string())  # as cuDF has few
 SETTINGS: dict[str, Any] = {"effort": "research", "max_iter": 30, "block_rows": 4096}
 
 
@@ -448,6 +451,49 @@ def test_categories_and_booleans_are_encoded_on_the_device(device: Any, monkeypa
     assert str(found_there.value).partition("(first")[0] == str(there.value).partition("(first")[0]
 
 
+def test_decimals_and_categories_are_fitted_on_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of the fit, and those that are encoded, leave summaries and the values that occur."""
+    use_strict_cudf(monkeypatch)
+    random, rows = np.random.default_rng(5), 6000
+    cents = random.normal(5000, 900, rows).astype(np.int64)
+    gaps = np.arange(rows) % 7 == 0
+    columns = {
+        "price": decimals(cents, pa.decimal64(12, 2), None),
+        "gaps": decimals(5 * cents, pa.decimal32(9, 2), gaps),
+        "wide": decimals(cents, pa.decimal128(10, 1), None),
+        "kind": pa.array(random.choice(["x", "yy", " "], rows)).dictionary_encode().cast(WORDS),
+        "some": pa.array(random.choice(["x", "yy", "z"], rows), mask=gaps).dictionary_encode().cast(WORDS),
+        "few": pa.array(random.integers(0, 5, rows), mask=gaps),
+        "doubt": pa.array(random.random(rows) < 0.5, mask=gaps),
+    }
+    table, given = pa.table(columns), DataFrame.from_arrow(pa.table(columns))
+    settings: dict[str, Any] = SETTINGS | {"max_iter": 3}
+    expected = TableTransformer({"few": "categorical"}, **settings).fit(table)
+    sample = DeviceSource.sample
+    monkeypatch.setattr(DeviceSource, "sample", lambda *given: _in_stage(device.ledger, sample, *given))
+    with device.ledger.stage("fit") as fit:
+        found = TableTransformer({"few": "categorical"}, engine="cuda", **settings).fit(given)
+    assert columns_of(found) == columns_of(expected)
+    categories = [name for name in columns if found.columns_[name].kind == "categorical"]
+    assert categories == ["kind", "some", "few", "doubt"]
+    with device.ledger.stage("encode") as encode:
+        encoded = found.transform(given)
+    assert encode.bytes_down < rows
+    assert_frames(encoded, expected.transform(table))
+    assert_frames(found.inverse_transform(encoded), expected.inverse_transform(expected.transform(table)))
+    only = TableTransformer({"few": "categorical"}, engine="cuda", **settings)
+    with device.ledger.stage("counts") as counts:
+        only.fit(DataFrame({name: given[name] for name in categories}))
+    assert counts.bytes_down - device.ledger.stages["sample"].bytes_down < rows
+    assert fit.kernels
+    assert not any(owner.exposed for name in columns for owner in given[name].buffers)
+
+
+def _in_stage(ledger: Any, function: Any, *given: Any) -> Any:
+    with ledger.stage("sample"):
+        return function(*given)
+
+
 def assert_frames(found: Any, expected: pa.Table) -> None:
     assert list(found.columns) == expected.column_names
     for name in found.columns:
@@ -481,8 +527,11 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
 def test_cudf_on_a_gpu(tmp_path: Any) -> None:
     import cudf
 
-    rows = frame()
+    rows = frame().assign(many=pd.Categorical([f"word {i % 300}" for i in range(ROWS)]))
     given = cudf.DataFrame.from_pandas(rows)
+    cents = cudf.Series.from_arrow(decimals(np.arange(ROWS) ** 2, pa.decimal64(12, 2), np.arange(ROWS) % 9 == 0))
+    cents.index = given.index
+    given["cents"] = cents
     table = given.to_arrow(preserve_index=False)
     expected, found = TableTransformer(**SETTINGS).fit(table), TableTransformer(engine="cuda", **SETTINGS).fit(given)
     assert columns_of(found) == columns_of(expected)
@@ -495,6 +544,31 @@ def test_cudf_on_a_gpu(tmp_path: Any) -> None:
     assert back.to_arrow(preserve_index=False).to_pydict() == expected.inverse_transform(there).to_pydict()
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
     assert found.transform(tmp_path / "rows.parquet").to_pydict() == there.to_pydict()
+
+
+@pytest.mark.gpu
+@needs_gpu
+@needs("cudf")
+def test_cudf_may_spill_what_was_read_on_a_gpu() -> None:
+    import cudf
+    from cudf.core.buffer import spill_manager
+
+    if spill_manager.get_global_manager() is not None:
+        pytest.skip("cuDF spills already, for all of this process: CUDF_SPILL=off")
+    spill_manager.set_global_manager(spill_manager.SpillManager())
+    try:
+        frame = cudf.DataFrame({"x": np.arange(1000.0)})
+        owner = frame["x"]._column.plc_column.data().owner
+        (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
+        assert not owner.spillable
+        assert block.column("x").to_arrow().to_pylist()[-1] == 999.0
+        del block
+        assert owner.spillable and not owner.exposed
+        del frame, owner
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of buffers that are still there
+            spill_manager.set_global_manager(None)
 
 
 @pytest.mark.gpu

@@ -217,21 +217,21 @@ def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:
     if isinstance(values, DeviceColumn):
         found = to_numpy(values.values[rows])
         return [found.min().item(), found.max().item()]
-    chosen: Any = values.filter(pa.array(rows)).unique()
+    chosen: Any = values.filter(pa.array(rows))
     if pa.types.is_decimal(chosen.type):
-        words = words_of(chosen)
+        words = words_of(pc.cast(chosen, pa.decimal128(chosen.type.precision, chosen.type.scale)).unique())
         if isinstance(words, Words):
             return [int(h) * 2**64 + int(low) for h, low in zip(words.high.view(np.int64), words.low, strict=True)]
         return [int(word) for word in words]
-    return list((stored(chosen) if is_datetime_type(chosen.type) else chosen).to_pylist())
+    return list((stored(chosen) if is_datetime_type(chosen.type) else chosen).unique().to_pylist())
 
 
 def rows_for(codec: Codec, values: Column) -> Column:
-    """Rows where and as the codec works: those of decimals and logarithms come to the host, text is read."""
+    """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
     inner = plain(codec)
     if isinstance(inner, OfText):
         return inner.values_of(values)
-    return on_host(values) if codec.host_only else values
+    return values if codec.stays(values.type) else on_host(values)
 
 
 def read_column(codec: Codec, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:

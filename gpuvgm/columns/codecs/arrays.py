@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
 from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
@@ -59,6 +59,8 @@ def as_numbers(column: Column, fitted: str) -> Column:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column
+    if pa.types.is_decimal(kind):
+        return _of_decimals(on_host(column))
     if isinstance(column, DeviceColumn):
         if pa.types.is_boolean(kind):
             return DeviceColumn(column.values.view(np.uint8), pa.uint8(), column.missing)
@@ -67,8 +69,6 @@ def as_numbers(column: Column, fitted: str) -> Column:
         return pc.cast(column, pa.float64())
     if pa.types.is_boolean(kind):
         return pc.cast(column, pa.uint8())
-    if pa.types.is_decimal(kind):
-        return _of_decimals(column)
     raise _no_numbers(kind, fitted)
 
 

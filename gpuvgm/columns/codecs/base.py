@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
@@ -29,7 +30,6 @@ class Codec(Protocol):
     """
 
     name: ClassVar[str]
-    host_only: ClassVar[bool]  # whether columns of a device are taken to the host
 
     @property
     def type(self) -> str:
@@ -47,6 +47,9 @@ class Codec(Protocol):
     def spacing(self) -> float:
         """Distance of neighbouring numbers, where all lie on multiples of a step; 0 where they may lie anywhere."""
 
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie; those of a device are taken to the host elsewhere."""
+
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows whose value is no multiple of the step that was learned; None where none was.
 
@@ -61,8 +64,8 @@ class Codec(Protocol):
     def encode(self, column: Column) -> Floats:
         """Numbers of a column, shape (rows,); NaN where a value is missing.
 
-        Columns on a device stay there with codecs of floats, integers and datetimes (float32 where the column has that
-        precision); decimals and logarithms are taken to the host.
+        Columns on a device that `stays` is true of give numbers there (float32 where the column has that precision);
+        others are taken to the host.
         The column's type may differ from the codec's if its values mean the same.
 
         Raises

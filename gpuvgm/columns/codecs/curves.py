@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.arrays import Column, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
@@ -21,7 +22,10 @@ class CurvedCodec:
     """A codec around another one, whose numbers are a function of the values; they are made on the host."""
 
     __slots__ = ()
-    host_only: ClassVar[bool] = True
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie: none, the function is the host's."""
+        return False
 
     if TYPE_CHECKING:
 

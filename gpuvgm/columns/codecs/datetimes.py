@@ -66,7 +66,10 @@ class DatetimeCodec:
     base: int
     step: int = 1
     name: ClassVar[str] = "datetime"
-    host_only: ClassVar[bool] = False
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie: of all types but decimals."""
+        return not pa.types.is_decimal(type_)
 
     @property
     def _own(self) -> Any:

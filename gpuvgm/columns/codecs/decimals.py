@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import (
     as_numbers,
     decimal_floats,
     equal_rows,
+    filled,
     floats,
     missing_rows,
     power_of_ten,
@@ -23,8 +24,8 @@ from gpuvgm.columns.codecs.arrays import (
 )
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
-from gpuvgm.columns.codecs.words import NARROW, WIDEST, Integers, Words, decimal_array, whole_units, words_of
+from gpuvgm.columns.codecs.integers import difference, differences, multiples, off_multiples
+from gpuvgm.columns.codecs.words import WIDEST, Integers, Words, decimal_array, whole_units, words_of
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
@@ -50,7 +51,12 @@ class DecimalCodec:
     integer: bool = False
     step: int = 1
     name: ClassVar[str] = "decimal"
-    host_only: ClassVar[bool] = True
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie: of decimals that 64 bits hold, of the same places."""
+        given: Any = type_
+        short = pa.types.is_decimal(given) and max(given.precision, self._own.precision) <= SHORT
+        return bool(short and given.scale == self.scale)
 
     @property
     def _own(self) -> Any:
@@ -78,7 +84,7 @@ class DecimalCodec:
     def _zeros(self) -> int:
         """Zeros that the step ends in, where values may need more than 64 bits; 0 elsewhere."""
         digits = str(self.step)
-        return 0 if self._own.precision <= NARROW else len(digits) - len(digits.rstrip("0"))
+        return 0 if self._own.precision <= SHORT else len(digits) - len(digits.rstrip("0"))
 
     @property
     def spacing(self) -> float:
@@ -89,6 +95,8 @@ class DecimalCodec:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
         if self.step == 1:
             return None
+        if isinstance(column, DeviceColumn) and self.stays(column.type):
+            return off_multiples(column, filled(column.stored()), self.step)
         exact = self._rescaled(on_host(column))
         if exact is None:
             return ~np.isnan(numbers)
@@ -97,13 +105,15 @@ class DecimalCodec:
         return present(exact, lost) | off_multiples(exact, values, self.step // 10**zeros)
 
     def encode(self, column: Column) -> Floats:
-        """Numbers of a column on the host: value - base, without the decimal point.
+        """Numbers of a column: value - base, without the decimal point.
 
         Raises
         ------
         InputError
             For a column that does not hold numbers.
         """
+        if isinstance(column, DeviceColumn) and self.stays(column.type):
+            return differences(column.stored(), self.base)  # type: ignore[no-any-return]
         column = on_host(column)
         exact = self._rescaled(column)
         if exact is None:
@@ -137,12 +147,13 @@ class DecimalCodec:
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 
     def decode(self, numbers: Floats) -> Column:
-        """Values on the host, rounded half to even and kept within the precision's range."""
-        own, numbers = self._own, to_numpy(numbers)
+        """Values rounded half to even and kept within the precision's range; on the host where 64 bits are too few."""
+        own = self._own
+        if own.precision <= SHORT:
+            values, there = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
+            return column_of(self._to_whole(values), own, there)
+        numbers = to_numpy(numbers)
         missing = np.isnan(numbers)
-        if own.precision <= NARROW:
-            values, _ = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
-            return decimal_array(self._to_whole(values), own, missing)
         if self.step == 1:
             array = decimal_array(self._sum(np.rint(np.where(missing, 0.0, numbers))), own, missing)
         else:
@@ -162,9 +173,11 @@ class DecimalCodec:
         if not self.integer or self.scale <= 0 or self.limits[1] == 0:
             return values
         unit = 10**self.scale
-        wholes, rest = np.divmod(values, unit)
+        wholes = values // unit
+        rest = values - wholes * unit
         up = (rest > unit - rest) | ((rest == unit - rest) & (wholes % 2 == 1))
-        return np.asarray((wholes + up) * unit)
+        rounded: Integers = (wholes + up) * unit
+        return rounded
 
     def _sum(self, steps: Floats) -> Words:
         """Base + steps, kept within the limits."""
@@ -200,6 +213,8 @@ class DecimalCodec:
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value; for floating-point rows, the float nearest to it."""
+        if isinstance(column, DeviceColumn) and self.stays(column.type):
+            return equal_rows(column.stored(), value)
         column = on_host(column)
         if isinstance(value, float) and not value.is_integer():
             return np.zeros(len(column), np.bool_)

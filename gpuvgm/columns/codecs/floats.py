@@ -45,7 +45,10 @@ class FloatCodec:
     integer: bool = False
     step: str | None = None
     name: ClassVar[str] = "float"
-    host_only: ClassVar[bool] = False
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie: of all types but decimals."""
+        return not pa.types.is_decimal(type_)
 
     @property
     def base(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import SHORT
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled
 from gpuvgm.columns.codecs.base import Codec, Number
@@ -18,7 +19,7 @@ from gpuvgm.columns.codecs.curves import CurvedCodec, plain
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.words import NARROW, WIDEST, whole_units
+from gpuvgm.columns.codecs.words import WIDEST, whole_units
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import STRAYS
@@ -135,7 +136,7 @@ def _integers(
 
 def _zeros_of(column: pa.ChunkedArray[Any]) -> int:
     """Zeros that all decimals end in, where they may need more than 64 bits; 0 elsewhere."""
-    zeros = 0 if column.type.precision <= NARROW else column.type.precision
+    zeros = 0 if column.type.precision <= SHORT else column.type.precision
     for part in (column.slice(0, FIRST), column):
         while zeros and not _end_in(part, zeros):
             zeros -= 1

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.arrays import SHORT, Column, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import filled, missing_rows
 from gpuvgm.columns.codecs.base import Bools, Codec, Number
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.moments import DAY, SECOND
-from gpuvgm.columns.codecs.words import NARROW, words_of
+from gpuvgm.columns.codecs.words import words_of
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, is_text_type, plain_values_of, type_of
 from gpuvgm.io.files import FEW_WORDS, LEAST_SHARE
@@ -26,7 +26,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 
 Text = Any  # an Arrow array of texts
-MOST_DIGITS = NARROW  # of a number: as many as 64 bits always hold
+MOST_DIGITS = SHORT  # of a number: as many as 64 bits always hold
 MARKS = ((".", ("", ",", " ", "\u00a0", "\u202f", "'")), (",", ("", ".", " ", "\u00a0", "\u202f", "'")))
 SUFFIXES = ("", "%", " %", "\u00a0%")
 UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # by digits of a fraction of a second
@@ -365,8 +365,11 @@ class OfText:
     """What makes a codec of numbers or datetimes one of their text; it comes before the codec in the bases."""
 
     __slots__ = ()
-    host_only: ClassVar[bool] = True
     text: TextForm
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie: none, text is read on the host."""
+        return False
 
     def values_of(self, column: Column) -> Column:
         """Values of rows of text; other columns as they are.

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import SHORT, decimals
 from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.summary.grid import Floats
 
-NARROW = 18  # digits that 64 bits always hold
 WIDEST = 38  # digits of 128 bits
 WORD = 2.0**64
 
@@ -87,7 +87,7 @@ def words_of(column: pa.Array[Any]) -> Words | Integers:
     words: Integers = stored[start : start + parts * len(column)]
     if width < 128:
         return words.astype(np.int64)
-    if column.type.precision <= NARROW:
+    if column.type.precision <= SHORT:
         return words[::2]
     return Words(words[1::2].view(np.uint64), words[::2].view(np.uint64))
 
@@ -103,7 +103,7 @@ def whole_units(column: pa.Array[Any], zeros: int) -> tuple[Integers, Bools]:
         Rows that are no multiples of the unit, or too large for 64 bits.
     """
     kind = column.type
-    if zeros == 0 and kind.precision <= NARROW:
+    if zeros == 0 and kind.precision <= SHORT:
         words = words_of(column)
         assert not isinstance(words, Words)
         return words, np.zeros(len(words), np.bool_)
@@ -119,11 +119,4 @@ def whole_units(column: pa.Array[Any], zeros: int) -> tuple[Integers, Bools]:
 
 def decimal_array(values: Words | Integers, type_: pa.DataType, missing: Bools) -> pa.Array[Any]:
     """Decimal column of unscaled values, null where `missing`."""
-    if isinstance(values, Words):
-        words = np.column_stack([values.low, values.high])
-    elif type_.bit_width == 128:
-        words = np.column_stack([values, values >> 63])
-    else:
-        words = values.astype("<i4" if type_.bit_width == 32 else "<i8")
-    holds = pa.array(~missing).buffers()[1] if np.any(missing) else None
-    return pa.Array.from_buffers(type_, len(missing), [holds, pa.py_buffer(np.ascontiguousarray(words).data)])
+    return decimals(np.column_stack([values.low, values.high]) if isinstance(values, Words) else values, type_, missing)

@@ -1,0 +1,64 @@
+"""Buffers of cuDF's columns as arrays of CuPy that do not expose them: cuDF may spill them once the arrays are gone.
+
+`Series.values` gives a buffer's address away for good, and cuDF never spills such a buffer again. Here the array holds
+a lock on it, as cuDF's own code does while it works on one (`SpillableBufferOwner.spill_lock`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.arrays import Array
+
+
+class LockedMemory:
+    """Part of a buffer of cuDF, which is not spilled as long as this object lives; CuPy's arrays over it hold it.
+
+    Parameters
+    ----------
+    buffer : cudf.core.buffer.Buffer
+        The buffer.
+    first : int
+        Byte that the part starts at.
+    shape : tuple of int
+        Shape of the contiguous array that it holds.
+    dtype : numpy.dtype
+        Type of the array.
+    """
+
+    def __init__(self, buffer: Any, first: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._owner = buffer.owner
+        if hasattr(self._owner, "spill_lock"):  # spilling is on; the lock brings back what is spilled
+            self._owner.spill_lock(self)
+        self.__cuda_array_interface__ = {
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (buffer.ptr + first, False),
+            "strides": None,
+            "version": 3,
+        }
+
+
+def buffers_of(series: Any) -> Any | None:
+    """A cuDF Series as a column of pylibcudf, whose buffers can be locked; None for a cuDF that has them elsewhere."""
+    column: Any = getattr(series, "_column", None)
+    return column.plc_column if hasattr(column, "access") and hasattr(column, "plc_column") else None  # since 26.02
+
+
+def values_of(column: Any, dtype: np.dtype[Any], width: int, cupy: Any) -> Array:
+    """The values, shape (rows,), or (rows, width) for values of several words; anything where one is null."""
+    rows = column.size()
+    shape = (rows,) if width == 1 else (rows, width)
+    if not rows:
+        return cupy.empty(shape, dtype)
+    return cupy.asarray(LockedMemory(column.data(), column.offset() * width * dtype.itemsize, shape, dtype))
+
+
+def nulls_of(column: Any, cupy: Any) -> Array:
+    """Rows that are null by the column's bitmask, shape (rows,), bool."""
+    rows, (start, skip) = column.size(), divmod(column.offset(), 8)
+    size = -(-(skip + rows) // 8)
+    bits = cupy.asarray(LockedMemory(column.null_mask(), start, (size,), np.dtype(np.uint8)))
+    return cupy.unpackbits(bits, bitorder="little")[skip : skip + rows] == 0
