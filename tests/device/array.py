@@ -345,7 +345,7 @@ def array_class(hardware: Hardware) -> type:
             return roots.get(id(root_of(np.asarray(host))))
 
         made = result if isinstance(result, (tuple, list)) else [result]
-        if any(id(one) in hosts or owner_of(one) is None for one in made):  # views are no kernels
+        if any(owner_of(one) is None or any(one is to._host for to in written) for one in made):  # views are no kernels
             hardware.ledger.add(operations=1, touched=bytes_of([*map(plain, arrays), *made]))
 
         def back(host: Any) -> Any:
