@@ -26,7 +26,6 @@ import gpuvgm
 from benchmarks.inputs import amounts, clouds
 from benchmarks.stages import LEDGER
 from gpuvgm import BayesianGaussianMixture, TableTransformer
-from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.em import Loop, LoopsOnDevice
 from gpuvgm.execution import context
 from tests.device.frames import DataFrame, use_strict_cudf
@@ -37,11 +36,14 @@ from tests.kernels.counting import every_count
 BLOCK_ROWS = 1 << 18  # of a block of these runs; more than a sample has, as ESTIMATOR_ROWS
 ESTIMATOR_ROWS = 1 << 18
 COMPONENTS, FEATURES = 10, 8
+#: Frames that newer versions of Python have no more, or that go on again and again.
+IN_LINE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
+BUILTIN_TYPES = (list, dict, tuple, set, frozenset, str, bytes, int, float, bool, type)
 Numbers = dict[str, Any]
 
 
 class Calls:
-    """Calls that gpuvgm's own code makes, of whatever: what Python does for a stage."""
+    """Calls that gpuvgm's own code makes: of its functions and of libraries', not of Python's builtins."""
 
     def __init__(self) -> None:
         self.count, self._own = 0, Path(gpuvgm.__file__).parent
@@ -55,9 +57,11 @@ class Calls:
             self._known[code] = self._own in Path(code.co_filename).parents
         return self._known[code]
 
-    def _note(self, frame: FrameType, event: str, _: Any) -> None:
-        caller = frame if event == "c_call" else frame.f_back if event == "call" else None
-        self.count += self._is_own(caller)
+    def _note(self, frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and not _is_builtin(called):
+            self.count += self._is_own(frame)
+        elif event == "call" and frame.f_code.co_name not in IN_LINE:
+            self.count += self._is_own(frame.f_back)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -69,6 +73,11 @@ class Calls:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)  # type: ignore[arg-type]
+
+
+def _is_builtin(called: Any) -> bool:
+    """Whether a function is one of Python's own, as `len`, or a method of its types."""
+    return getattr(called, "__module__", None) == "builtins" or type(getattr(called, "__self__", None)) in BUILTIN_TYPES
 
 
 @dataclass
