@@ -105,13 +105,7 @@ def show_stages(found: Sequence[StagePrediction], planning: float, console: Cons
         planned = f"{planning * one.stage.columns:.2g}" if one.stage.counted == "fit" else ""
         table.add_row(one.stage.name, goal, total, f"{one.total / one.stage.goal:.2f}", *parts, planned)
     console.print(table)
-    waits, down = stages.fit_block()
-    console.print(
-        f"counted, fit of 1e9 x 1: {waits:g} synchronisations a block of a column (goal 0), "
-        f"{down / 1e6:.2g} MB to the host a column (goal 2)",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(stages.counted_of_fits(), highlight=False, soft_wrap=True)
 
 
 def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:

@@ -48,9 +48,13 @@ LEFT_OUT = (
     "compilation; waits for other streams; what Dask does (1,000 partitions over 8 GPUs are not predicted)"
 )
 ASSUMED = (
-    f"EM over cells: a block on one multiprocessor, of its dependent instructions one in {DEPENDENT_CYCLES} cycles, or "
-    f"{FP64_SHARE:.0%} of its FP64 rate if that is slower, iterations and cells as counted in a fit of 2^18 rows; of a "
-    f"table, {HOST_THREADS} columns side by side. Other units at their published rates, atomics as cards.py documents"
+    f"assumed: {BANDWIDTH_SHARE:.0%} of the bandwidth, {FP64_SHARE:.0%} of the FP64 rate, other units at their "
+    f"published rates, atomics as cards.py documents; {LAUNCH_SECONDS * 1e6:g} us a launch, "
+    f"{SYNCHRONISATION_SECONDS * 1e6:g} a synchronisation, {ALLOCATION_SECONDS * 1e6:g} an allocation, "
+    f"{PYTHON_CALL_SECONDS * 1e6:g} a call that gpuvgm makes of what is no builtin; on the bus {BUS / 1e9:g} GB/s\n"
+    "EM over cells: a block on one multiprocessor; the slowest threads' PTX instructions one in "
+    f"{DEPENDENT_CYCLES} cycles, or the FP64 rate if that is slower; iterations and cells as counted in a fit of "
+    f"2^18 rows; of a table, {HOST_THREADS} columns side by side"
 )
 Numbers = Mapping[str, Any]
 
@@ -111,7 +115,6 @@ class Counted:
     counts: Mapping[str, float]
     passes: Mapping[str, float]
     touched: float
-    blocks: int = 1
 
 
 @cache
@@ -161,7 +164,7 @@ def of_table(stage: Stage) -> Counted:
     if stage.counted == "fit":
         counts["kernels"] += KERNELS_OF_LAUNCH * columns * blocks * (-(-min(rows, stage.rows) // LAUNCH_ROWS) - 1)
     of_row = (found["block"]["touched"] + (columns - 1) * found["both"]["touched"]) / found["block_rows"]
-    return Counted(counts, dict.fromkeys(found["block"]["names"], columns), of_row * stage.rows, blocks)
+    return Counted(counts, dict.fromkeys(found["block"]["names"], columns), of_row * stage.rows)
 
 
 def block_rows(found: Numbers, stage: Stage) -> int:
@@ -169,7 +172,7 @@ def block_rows(found: Numbers, stage: Stage) -> int:
     from gpuvgm.execution.context import DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES
 
     first, more = (1 + COMPONENTS,) * 2 if stage.counted == "onehot" else found["width"]  # every component a mode
-    rows = max(1, DEVICE_BLOCK_VALUES // (first + (stage.columns - 1) * more) // CHUNK_ROWS) * CHUNK_ROWS
+    rows = -(-(DEVICE_BLOCK_VALUES // (first + (stage.columns - 1) * more)) // CHUNK_ROWS) * CHUNK_ROWS
     return min(DEVICE_BLOCK_ROWS, rows)
 
 
@@ -218,9 +221,13 @@ def em_seconds(counts: Numbers, columns: int) -> float:
     return max(longest / together, shared) / (CARD.clock * 1e9)
 
 
-def fit_block() -> tuple[float, float]:
-    """Synchronisations of a block of a column in a fit, and bytes that come to the host in the first of `STAGES`."""
-    return ledger()["stages"]["fit"]["block"]["synchronisations"], of_table(STAGES[0]).counts["bytes_down"]
+def counted_of_fits() -> str:
+    """What the ledger says of the fits among `STAGES`: synchronisations of a block, and bytes to the host."""
+    waits = ledger()["stages"]["fit"]["block"]["synchronisations"]
+    fits = [stage for stage in STAGES if stage.counted == "fit"]
+    megabytes = [of_table(stage).counts["bytes_down"] / stage.columns / 1e6 for stage in fits]
+    told = ", ".join(f"{size:.1f} in {stage.name}" for stage, size in zip(fits, megabytes, strict=True))
+    return f"counted: {waits:g} synchronisations a block of a column (goal 0); MB to the host a column (goal 2): {told}"
 
 
 @cache
