@@ -358,6 +358,15 @@ def array_class(hardware: Hardware) -> type:
             return tuple(map(back, result))
         return [*map(back, result)] if isinstance(result, list) else back(result)
 
+    def run_into(out: Any, function: Callable[..., Any], given: Any, options: Any) -> Any:
+        """The same into an array that is there: nothing is allocated."""
+        arrays = list(nested(given, ndarray))
+        hardware.touch(arrays, [out])
+        hardware.ledger.add(operations=1, touched=bytes_of(map(plain, [*arrays, out])))
+        with np.errstate(all="ignore"):
+            np.copyto(out._host, function(*mapped(given, ndarray, plain), **options), casting="same_kind")
+        return out
+
     def refuse_host(value: Any) -> None:
         """Refuse arrays of the host where arrays of the device are worked on."""
         for found in nested(value, np.ndarray):
@@ -422,6 +431,6 @@ def array_class(hardware: Hardware) -> type:
         setattr(ndarray, f"__{name}__", unary(ufunc))
     ndarray.__module__, ndarray.__qualname__ = "cupy", "ndarray"
     hardware.array_tools = SimpleNamespace(
-        ndarray=ndarray, run=run, wrap=wrap, refuse_host=refuse_host, plain=plain, adopted=adopted
+        ndarray=ndarray, run=run, run_into=run_into, wrap=wrap, refuse_host=refuse_host, plain=plain, adopted=adopted
     )
     return ndarray
