@@ -177,15 +177,15 @@ def block_rows(found: Numbers, stage: Stage) -> int:
 
 
 def of_estimator(stage: Stage) -> Counted:
-    """Counts of an estimator's fit: what comes before, and its iterations."""
+    """Counts of an estimator's fit: what comes before, which goes through the rows in parts, and its iterations."""
     found = ledger()["stages"][stage.counted]
-    first, one, more = found["first"], found["iteration"], stage.iterations - found["iterations"]
-    counts = {name: first[name] + more * one[name] for name in first if name != "names"}
+    first, block, one = (found[part] for part in ("first", "block", "iteration"))
+    more, blocks = stage.iterations - found["iterations"], stage.rows / found["block_rows"]
+    counts = {name: first[name] + (blocks - 1) * block[name] + more * one[name] for name in first if name != "names"}
     passes: Counter[str] = Counter(first["names"])
     for name, count in one["names"].items():
         passes[name] += count * more
-    touched = found["row_bytes"] + more * one["touched"] / found["rows"]
-    return Counted(counts, passes, touched * stage.rows)
+    return Counted(counts, passes, blocks * (block["touched"] + more * one["touched"]))
 
 
 # -- kernels
