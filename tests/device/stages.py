@@ -161,19 +161,24 @@ class Table:
     prepared: Callable[[int, int], Callable[[], Any]]
 
     def counts(self, cupy: Any) -> Numbers:
-        """What the first block of the first column costs, and what more of either adds."""
+        """What the first block of the first column costs, and what more of either adds.
+
+        What a block adds is taken from the third, as results of several are put together.
+        """
         widths: dict[int, int] = {}
         found = {}
         for columns in (1, 2):
-            for blocks in (1, 2):
+            for blocks in (2, 3):
                 work = self.prepared(columns, blocks)
                 with watched_widths() as width:
                     found[columns, blocks] = counted(cupy, work)
                 widths[columns] = max(width, default=columns)
-        block, both = (minus(found[columns, 2], found[columns, 1]) for columns in (1, 2))
+        added = {columns: minus(found[columns, 3], found[columns, 2]) for columns in (1, 2)}
+        one, two = (minus(found[columns, 2], added[columns]) for columns in (1, 2))
+        block, both = added.values()
         return {
-            "first": found[1, 1],
-            "column": minus(found[2, 1], found[1, 1]),
+            "first": one,
+            "column": minus(two, one),
             "block": block,
             "both": minus(both, block),
             "block_rows": BLOCK_ROWS,
@@ -204,7 +209,7 @@ def fitting(columns: int, blocks: int) -> Callable[[], Any]:
 
 
 def fit_counts(cupy: Any) -> Numbers:
-    """A fit. Two blocks of the same rows lead to a search as long as one does, so that the rest is what a block adds."""
+    """A fit. Two blocks of the same rows lead to a search as long as one does; the rest is what a block adds."""
     first, second = (counted(cupy, fitting(columns, 1)) for columns in (1, 2))
     block = minus(counted(cupy, fitting(1, 2)), first)
     if "gpuvgm_em" in block["names"]:
