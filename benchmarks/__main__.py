@@ -1,9 +1,9 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, pipeline, table, peers, import, picture,
-billion, scaling, serve, gpu, which needs one, predict, which prints what kernels would take on GPUs, and plan, what
-runs past this machine would take; these two measure nothing; pages writes docs/scaling.md and docs/peers.md; closeness
-prints how far EM on cells ends from EM on rows.
+billion, scaling, serve, gpu, which needs one, predict, which prints what kernels and whole stages would take on GPUs
+and measures the host's planning of a column, and plan, what runs past this machine would take, which measures nothing;
+pages writes docs/scaling.md and docs/peers.md; closeness prints how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def predicted(device: str) -> dict[str, float]:
     found = {
         (line["program"], line["case"]): max(line["predicted_milliseconds"].values())
         for line in lines
-        if _model(line["card"]) == _model(device)
+        if "program" in line and _model(line["card"]) == _model(device)
     }
     return {case: found[program] for case, program in PROGRAMS.items() if program in found}
 

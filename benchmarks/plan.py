@@ -103,7 +103,7 @@ def kernel_seconds(stage: str, lines: Iterable[str]) -> float:
     program, case = KERNELS[stage]
     for line in lines:
         document = json.loads(line)
-        if document["program"].startswith(program) and case in document["case"] and document["card"] == CARD:
+        if document.get("program", "").startswith(program) and case in document["case"] and document["card"] == CARD:
             return float(max(document["predicted_milliseconds"].values())) / 1e3 / document["rows"]
     raise LookupError(f"no prediction of {program} for {CARD}")
 

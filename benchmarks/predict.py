@@ -1,8 +1,13 @@
-"""Predicted times of the GPU kernels: their compiled instructions against the published speeds of devices."""
+"""Predicted times on GPUs: of the kernels from their compiled instructions, of whole stages from what they do beside.
+
+Two tables: the least times of kernels on several cards, and `benchmarks.stages`. What is measured on this machine, the
+host's planning of a column, has a column and JSON lines of its own.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +16,22 @@ from rich.console import Console
 from rich.table import Table
 
 import gpuvgm
+from benchmarks import stages
+from benchmarks.inputs import FITTED_ROWS, amounts, plan_for
 from benchmarks.kernels import prediction
+from benchmarks.kernels.cards import CARDS
 from benchmarks.kernels.compile import missing, versions
 from benchmarks.kernels.prediction import CLASSES, Prediction
+from benchmarks.machine import describe_machine
+from benchmarks.stages import StagePrediction
 
 TITLE = "predicted, not measured: the least time for 10^9 rows, every unit of the device working without a pause"
+
+
+STAGES_TITLE = (
+    "whole stages, predicted, not measured: H200, ten components, caches warm, in ms; parts are added, none overlaps"
+)
+MEASURED = "host's planning, CPU s, measured here"
 
 
 def programs() -> list[Any]:
@@ -32,10 +48,23 @@ def run(console: Console, path: Path | None) -> int:
         console.print(f"nothing is predicted: {reason}")
         return 1
     found = prediction.predictions(programs())
+    found += [prediction.predict(one, card) for card in CARDS for one in stages.executed_works(card.architecture)]
+    whole, planning = stages.predictions(), planning_seconds()
     show(found, console)
+    show_stages(whole, planning, console)
     if path is not None and path.name != "-":
-        append(path, found)
+        append(path, [*map(line, found), *map(stage_line, whole)])
+        append_measured(path, planning)
     return 0
+
+
+def planning_seconds() -> float:
+    """CPU seconds that this machine takes to plan a column: sample, grid and centres."""
+    x = amounts(FITTED_ROWS)
+    plan_for(x)
+    begun = time.process_time()
+    plan_for(x)
+    return time.process_time() - begun
 
 
 def show(found: Sequence[Prediction], console: Console) -> None:
@@ -58,14 +87,58 @@ def show(found: Sequence[Prediction], console: Console) -> None:
     console.print(table)
 
 
-def append(path: Path, found: Iterable[Prediction]) -> None:
+def show_stages(found: Sequence[StagePrediction], planning: float, console: Console) -> None:
+    """Print the table of whole stages, and what was counted of a fit."""
+    console.print(f"\n{STAGES_TITLE}", highlight=False, soft_wrap=True)
+    for text in (stages.ASSUMED, stages.LEFT_OUT):
+        console.print(text, highlight=False, soft_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("stage", no_wrap=True)
+    for heading in ("goal", "predicted", "by goal", *stages.PARTS):
+        table.add_column(heading, justify="right")
+    table.add_column(MEASURED, justify="right")
+    for one in found:
+        goal, total, *parts = (
+            f"{1e3 * seconds:,.1f}"
+            for seconds in (one.stage.goal, one.total, *(one.seconds[part] for part in stages.PARTS))
+        )
+        planned = f"{planning * one.stage.columns:.2g}" if one.stage.counted == "fit" else ""
+        table.add_row(one.stage.name, goal, total, f"{one.total / one.stage.goal:.2f}", *parts, planned)
+    console.print(table)
+    console.print(stages.counted_of_fits(), highlight=False, soft_wrap=True)
+
+
+def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """Append one JSON line a prediction."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {"gpuvgm": gpuvgm.__version__, **versions()}
     with path.open("a") as file:
-        for one in found:
-            whole = {"benchmark": "predict", "predicted": True, **line(one), "versions": known}
+        for one in lines:
+            whole = {"benchmark": "predict", "predicted": True, **one, "versions": known}
             file.write(json.dumps(whole) + "\n")
+
+
+def append_measured(path: Path, planning: float) -> None:
+    """Append the line of what was measured on this machine."""
+    measured = {"measured": MEASURED, "cpu_seconds_a_column": round(planning, 4), "machine": describe_machine()}
+    with path.open("a") as file:
+        file.write(json.dumps({"benchmark": "predict", "predicted": False, **measured}) + "\n")
+
+
+def stage_line(one: StagePrediction) -> dict[str, Any]:
+    """A stage's prediction as a dict that JSON can hold."""
+    stage = one.stage
+    return {
+        "stage": stage.name,
+        "card": stages.CARD.name,
+        "rows": stage.rows,
+        "columns": stage.columns,
+        "iterations": stage.iterations,
+        "goal_milliseconds": 1e3 * stage.goal,
+        "predicted_milliseconds": {part: round(1e3 * seconds, 4) for part, seconds in one.seconds.items()},
+        "predicted_total_milliseconds": round(1e3 * one.total, 4),
+        "counts": {name: round(count) for name, count in one.counts.items()},
+    }
 
 
 def line(one: Prediction) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +50,11 @@ def without_subnormals(values: Any) -> Any:
         if np.any(small):
             return np.where(small, np.copysign(np.float32(0), values), values)
     return values
+
+
+def bytes_of(values: Iterable[Any]) -> int:
+    """What some arrays and numbers of NumPy take."""
+    return sum(np.asarray(one).nbytes for one in values)
 
 
 def _from_host(host: np.ndarray) -> Any:
@@ -282,9 +287,10 @@ def array_class(hardware: Hardware) -> type:
             refuse_host(value)
             read = [*nested(key, ndarray), *nested(value, ndarray)]
             hardware.touch(read, [self])
-            hardware.ledger.add(operations=1)
+            place = mapped(key, ndarray, plain)
+            hardware.ledger.add(operations=1, touched=bytes_of([*map(plain, read), self._host[place]]))
             with np.errstate(all="ignore"):
-                self._host[mapped(key, ndarray, plain)] = mapped(value, ndarray, plain)
+                self._host[place] = mapped(value, ndarray, plain)
 
     class Flags:
         def __init__(self, host: np.ndarray) -> None:
@@ -351,17 +357,32 @@ def array_class(hardware: Hardware) -> type:
             result = function(*mapped(given, ndarray, plain), **mapped(options or {}, ndarray, plain))
         roots = {id(one._memory.root): one for one in arrays}
         hosts = {id(one._host): one for one in [*arrays, *written]}
-        hardware.ledger.add(operations=1)
+
+        def owner_of(host: Any) -> Any:
+            return roots.get(id(root_of(np.asarray(host))))
+
+        made = result if isinstance(result, (tuple, list)) else [result]
+        if any(owner_of(one) is None or any(one is to._host for to in written) for one in made):  # views are no kernels
+            hardware.ledger.add(operations=1, touched=bytes_of([*map(plain, arrays), *made]))
 
         def back(host: Any) -> Any:
             if id(host) in hosts:
                 return hosts[id(host)]
-            owner = roots.get(id(root_of(np.asarray(host))))
+            owner = owner_of(host)
             return wrap(host) if owner is None else adopted(host, owner._memory)
 
         if isinstance(result, tuple):
             return tuple(map(back, result))
         return [*map(back, result)] if isinstance(result, list) else back(result)
+
+    def run_into(out: Any, function: Callable[..., Any], given: Any, options: Any) -> Any:
+        """The same into an array that is there: nothing is allocated."""
+        arrays = list(nested(given, ndarray))
+        hardware.touch(arrays, [out])
+        hardware.ledger.add(operations=1, touched=bytes_of(map(plain, [*arrays, out])))
+        with np.errstate(all="ignore"):
+            np.copyto(out._host, function(*mapped(given, ndarray, plain), **options), casting="same_kind")
+        return out
 
     def refuse_host(value: Any) -> None:
         """Refuse arrays of the host where arrays of the device are worked on."""
@@ -379,6 +400,7 @@ def array_class(hardware: Hardware) -> type:
                 accepted.bind(self, *given, **options)
             if name in IN_PLACE:
                 hardware.touch(list(nested(given, ndarray)), [self])
+                hardware.ledger.add(operations=1, touched=self.nbytes)
                 getattr(self._host, name)(*mapped(given, ndarray, plain), **options)
                 return None
             out = [options["out"]] if options.get("out") is not None else []
@@ -426,6 +448,13 @@ def array_class(hardware: Hardware) -> type:
         setattr(ndarray, f"__{name}__", unary(ufunc))
     ndarray.__module__, ndarray.__qualname__ = "cupy", "ndarray"
     hardware.array_tools = SimpleNamespace(
-        ndarray=ndarray, run=run, wrap=wrap, refuse_host=refuse_host, plain=plain, adopted=adopted, over=over
+        ndarray=ndarray,
+        run=run,
+        run_into=run_into,
+        wrap=wrap,
+        refuse_host=refuse_host,
+        plain=plain,
+        adopted=adopted,
+        over=over,
     )
     return ndarray

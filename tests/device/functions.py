@@ -140,14 +140,11 @@ class Ufunc:
             result = self._numpy(*map(without_subnormals, values), **rest)
             return tuple(map(without_subnormals, result)) if isinstance(result, tuple) else without_subnormals(result)
 
-        result = tools.run(self.name, apply, inputs, options)
         if out is None:
-            return result
+            return tools.run(self.name, apply, inputs, options)
         if not isinstance(out, tools.ndarray):
             raise TypeError("return arrays must be of ArrayType")
-        self._hardware.touch([result], [out])
-        np.copyto(out._host, result._host, casting="same_kind")
-        return out
+        return tools.run_into(out, apply, inputs, options)
 
     def _check(self, options: dict[str, Any]) -> None:
         if set(options) - OF_UFUNCS:

@@ -16,6 +16,7 @@ class Entry:
 
     kernels: int = 0  # of gpuvgm
     operations: int = 0  # CuPy's own kernels: sums, comparisons, copies on the device
+    touched: int = 0  # bytes that those read and wrote
     synchronisations: int = 0  # the host waits
     allocations: int = 0
     allocated: int = 0

@@ -225,6 +225,22 @@ def test_the_ledger_counts_by_stage(strict_cupy: Any) -> None:
     assert ledger.all.bytes_up == 800 and "bytes_down 8" in str(ledger.all)
 
 
+def test_the_ledger_knows_what_cupys_own_kernels_touch(strict_cupy: Any) -> None:
+    ledger, x = strict_cupy.hardware.ledger, up(np.zeros(1000))
+    with ledger.stage("new") as new:
+        y = x + x[::2].repeat(2)
+    assert (new.operations, new.touched, new.allocations) == (2, (500 + 1000 + 3 * 1000) * 8, 2)
+    with ledger.stage("in place") as there:
+        y += x
+        y[:100] = 1.0
+        y.fill(2.0)
+    assert (there.operations, there.touched, there.allocations) == (3, (3 * 1000 + 100 + 1000) * 8, 0)
+    assert float(y[0]) == 2.0
+    with ledger.stage("views") as views:
+        assert len(x.reshape(10, 100).ravel().view(np.int64)[5:].T) == 995
+    assert (views.operations, views.touched, views.allocations) == (0, 0, 0)
+
+
 def test_memory_runs_out_and_comes_back(strict_cupy: Any) -> None:
     hardware = strict_cupy.hardware
     hardware.memory = 4096

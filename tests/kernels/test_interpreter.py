@@ -57,6 +57,22 @@ def test_sound_kernels_have_no_faults(body: str, schedule: str) -> None:
     run(kernel_of(body), schedule=SCHEDULES[schedule])
 
 
+def test_the_longest_way_takes_the_slowest_thread_between_barriers() -> None:
+    def way(body: str) -> int:
+        kernel = kernel_of(body)
+        before, executed = int(kernel.longest_way[0]), int(kernel.executed.sum())
+        run(kernel, blocks=1)
+        assert int(kernel.executed.sum()) - executed <= THREADS * (int(kernel.longest_way[0]) - before)
+        return int(kernel.longest_way[0]) - before
+
+    same, slow = "__syncthreads(); y[t] = x[t];", "for (int i = 0; i < 100; ++i) { y[t] = y[t] + x[i]; }"
+    of_all = way(f"{slow} {same}")
+    assert of_all > 300 + way(same)
+    one_each = way(f"if (t == 3) {{ {slow} }} __syncthreads(); if (t == 60) {{ {slow} }}")
+    assert one_each > 1.5 * of_all, "one thread's work on each side of the barrier"
+    assert way(f"if (t == 3 || t == 60) {{ {slow} }} {same}") < 1.2 * of_all, "side by side"
+
+
 @dataclass(frozen=True)
 class Faulty:
     """A kernel of two lines, and what is said of it where threads run forwards; the message begins with its name."""

@@ -137,6 +137,8 @@ class Kernel:
         Where in the CUDA text each instruction comes from.
     executed : ndarray of uint64
         How often each instruction was executed, in all launches.
+    longest_way : ndarray of uint64, shape (1,)
+        Instructions of the slowest threads of all blocks one after the other: those with the most between two barriers.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Kernel:
     text: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     executed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    longest_way: np.ndarray = field(default_factory=lambda: np.zeros(1, np.uint64))
 
     def barriers(self) -> list[int]:
         """Places of barriers in the code."""
@@ -159,7 +162,8 @@ class Kernel:
         """The kernel with a jump to the next instruction instead of the one at `place`."""
         code = self.code.copy()
         code[place]["rule"], code[place]["offset"] = rules()["bra"], place + 1
-        return replace(self, code=code, executed=np.zeros_like(self.executed))
+        zero = {name: np.zeros_like(getattr(self, name)) for name in ("executed", "longest_way")}
+        return replace(self, code=code, **zero)
 
 
 @dataclass(frozen=True)
@@ -259,6 +263,7 @@ def launch(
         faults,
         ctypes.c_uint32(MOST_FAULTS),
         ctypes.c_void_p(kernel.executed.ctypes.data),
+        ctypes.c_void_p(kernel.longest_way.ctypes.data),
     )
     found = [_told(kernel, fault) for fault in faults[:count] if FAULTS[fault.kind] not in allowed]
     if found:

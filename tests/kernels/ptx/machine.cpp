@@ -48,12 +48,14 @@ class Random {  // xorshift64
 
 class Machine {
   public:
-    Machine(const Launch& launch, Instruction* code, const Word* initial, Memory& memory, uint64_t* executed)
+    Machine(const Launch& launch, Instruction* code, const Word* initial, Memory& memory, uint64_t* executed,
+            uint64_t* longest_way)
         : launch_(launch),
           code_(code),
           initial_(initial),
           memory_(memory),
           executed_(executed),
+          longest_way_(longest_way),
           random_(launch.seed),
           registers_((size_t)launch.registers * launch.threads) {}
 
@@ -101,6 +103,7 @@ class Machine {
                     }
                 }
             }
+            add_longest_way(threads);
             if (std::all_of(threads.begin(), threads.end(), [](const Thread& t) { return t.state == ENDED; })) {
                 return true;
             }
@@ -138,8 +141,18 @@ class Machine {
             ++thread.pc;
         }
         total_ += before - left;
+        thread.ran += before - left;
         if (total_ == launch_.longest && thread.state == RUNNING) {
             thread.fail(ENDLESS);
+        }
+    }
+
+    // Between two barriers a block takes as long as the thread with the most instructions.
+    void add_longest_way(std::vector<Thread>& threads) {
+        const auto fewer = [](const Thread& one, const Thread& other) { return one.ran < other.ran; };
+        *longest_way_ += std::max_element(threads.begin(), threads.end(), fewer)->ran;
+        for (Thread& thread : threads) {
+            thread.ran = 0;
         }
     }
 
@@ -165,7 +178,7 @@ class Machine {
     Instruction* code_;
     const Word* initial_;
     Memory& memory_;
-    uint64_t* executed_;
+    uint64_t *executed_, *longest_way_;
     Random random_;
     std::vector<Word> registers_;
     uint64_t total_ = 0;
@@ -184,13 +197,14 @@ extern "C" uint32_t ptx_size(uint32_t which) {
 
 // Runs a kernel and returns the number of faults found, of which there is room for `room`.
 // initial: registers of a thread as it begins; allocations: by their addresses, none overlaps another; executed: how
-// often each instruction was, which is added to.
+// often each instruction was, which is added to, as is `longest_way`: the instructions of all blocks one after the other,
+// the thread with the most counting between two barriers.
 extern "C" uint32_t ptx_launch(const Launch* launch, Instruction* code, const Word* initial, const uint8_t* parameters,
                                const uint8_t* constants, const Allocation* allocations, uint32_t allocation_count,
-                               Fault* found, uint32_t room, uint64_t* executed) {
+                               Fault* found, uint32_t room, uint64_t* executed, uint64_t* longest_way) {
     Faults faults(found, room);
     Memory memory(parameters, launch->parameter_bytes, constants, launch->constant_bytes, launch->shared_bytes,
                   launch->shared_grain, allocations, allocation_count, faults);
-    Machine(*launch, code, initial, memory, executed).run();
+    Machine(*launch, code, initial, memory, executed, longest_way).run();
     return faults.count();
 }

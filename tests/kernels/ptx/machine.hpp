@@ -43,6 +43,7 @@ struct Thread {
     uint32_t index;
     int32_t pc;
     State state;
+    uint64_t ran = 0;  // instructions since the last barrier
 
     void fault(FaultKind kind) { memory->fault(kind, pc, index); }
     void fail(FaultKind kind) {
