@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, to_numpy, widened
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, on_host, to_numpy, widened
 from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.io.arrow import joined_arrays
 from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.files import FileSource, check_unchanged
 from gpuvgm.io.frames import array_column, flat, refused_column
@@ -53,6 +55,11 @@ class HeldArray:
         """Rows [start, stop)."""
         return DeviceColumn(namespace_of(self.values).ascontiguousarray(self.values[start:stop]), self.type)
 
+    def take(self, rows: NDArray[np.int64]) -> Column:
+        """Some rows by their numbers."""
+        xp = namespace_of(self.values)
+        return DeviceColumn(xp.take(self.values, xp.asarray(rows)), self.type)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldSeries:
@@ -91,6 +98,10 @@ class HeldSeries:
             return column
         rows = flat(part.to_arrow())
         return rows if rows.type == self.type else rows.cast(self.type)
+
+    def take(self, rows: NDArray[np.int64]) -> Column:
+        """Some rows by their numbers."""
+        return replace(self, series=self.series.iloc[rows]).slice(0, len(rows))
 
     def _on_device(self, part: Any) -> DeviceColumn | None:
         """Rows where they lie; None for those that only newer versions of cuDF give there."""
@@ -234,12 +245,22 @@ class DeviceSource(Source):
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
         schema = pa.schema([self.schema.field(name) for name in columns])
-        parts = [self._table(columns, start, start + length).to_arrow() for start, length in runs]
-        return pa.Table.from_batches(parts, schema)
+        rows = np.concatenate([np.empty(0, np.int64), *(np.arange(start, start + length) for start, length in runs)])
+        parts = [_sampled(self.columns[name], runs, rows) for name in columns]
+        return pa.Table.from_arrays(parts, schema=schema)
 
     def fingerprint(self) -> dict[str, Any]:
         """Kind and shape."""
         return {"kind": self.name, "rows": self.rows, "columns": len(self.columns)}
+
+
+def _sampled(column: Held, runs: Runs, rows: NDArray[np.int64]) -> pa.Array[Any]:
+    """Rows of runs in the memory of the host; those of a device are put together there, which waits once."""
+    if isinstance(column, (HeldArray, HeldSeries)):
+        return on_host(column.take(rows))
+    parts: Any = [on_host(column.slice(start, start + length)) for start, length in runs]
+    whole: pa.Array[Any] = joined_arrays(parts, column.type)
+    return whole
 
 
 class _HostSlices:

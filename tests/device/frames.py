@@ -194,7 +194,9 @@ class Series:
         owner = self
 
         class Rows:
-            def __getitem__(self, rows: slice) -> Series:
+            def __getitem__(self, rows: Any) -> Series:
+                if isinstance(rows, np.ndarray):
+                    return owner._gathered(rows)
                 if owner._values is None:
                     start, stop, _ = rows.indices(len(owner))
                     return object.__new__(Series)._set(None, None, owner._type, owner._arrow.slice(start, stop - start))
@@ -202,6 +204,14 @@ class Series:
                 return Series._of(owner._values[rows], null, owner._type, owner._words)
 
         return Rows()
+
+    @on_null_stream
+    def _gathered(self, rows: Any) -> Series:
+        if self._values is None:
+            return object.__new__(Series)._set(None, None, self._type, self._arrow.take(pa.array(rows)))
+        there = _cupy().asarray(rows)
+        null = None if self._null is None else self._null[there]
+        return Series._of(self._values[there], null, self._type, self._words)
 
     @property
     @on_null_stream

@@ -154,7 +154,7 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
     loop = em.ascent([start.reference, start.counts, start.first, start.second])
     em.run([loop], 2, 0.0)
     made = len(loop.bounds)
-    counts = executed(device, em_program(), lambda: em.run([loop], 8, 0.0))
+    counts = executed(device, em_program(12), lambda: em.run([loop], 8, 0.0))
     return counts.each(len(loop.bounds) - made), len(cells.mean)
 
 
