@@ -197,8 +197,8 @@ extern "C" uint32_t ptx_size(uint32_t which) {
 
 // Runs a kernel and returns the number of faults found, of which there is room for `room`.
 // initial: registers of a thread as it begins; allocations: by their addresses, none overlaps another; executed: how
-// often each instruction was, which is added to, as is `longest_way`: the instructions of all blocks one after the other,
-// the thread with the most counting between two barriers.
+// often each instruction was, which is added to, as is `longest_way`: the instructions of all blocks one after the
+// other, the thread with the most counting between two barriers.
 extern "C" uint32_t ptx_launch(const Launch* launch, Instruction* code, const Word* initial, const uint8_t* parameters,
                                const uint8_t* constants, const Allocation* allocations, uint32_t allocation_count,
                                Fault* found, uint32_t room, uint64_t* executed, uint64_t* longest_way) {
