@@ -14,6 +14,7 @@ from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, o
 from gpuvgm.columns.codecs import CodecRules, codec_for, ends_of, rows_for, with_log, with_value
 from gpuvgm.columns.continuous import within_bounds
 from gpuvgm.errors import InputError
+from tests.device.frames import decimal_type
 from tests.device.module import is_strict, up
 
 pytestmark = pytest.mark.usefixtures("strict_cupy")
@@ -97,7 +98,7 @@ def test_infinite_values_as_missing_ones() -> None:
     assert not codec.equals(resident(array), np.inf).any()
 
 
-SHORT_DECIMALS = [pa.decimal32(7, 2), pa.decimal64(18, 3), pa.decimal128(10, 0), pa.decimal128(12, -2)]
+SHORT_DECIMALS = [decimal_type(32, 7, 2), decimal_type(64, 18, 3), pa.decimal128(10, 0), pa.decimal128(12, -2)]
 
 
 def decimals_of(type_: Any, unscaled: np.ndarray) -> tuple[pa.Array, DeviceColumn]:
@@ -138,8 +139,8 @@ def test_short_decimals_are_worked_on_where_they_lie(type_: Any, step: int) -> N
 
 
 def test_decimals_that_another_codec_or_type_was_fitted_to_come_to_the_host() -> None:
-    array, given = decimals_of(pa.decimal64(9, 2), np.arange(-300, 300) * 100)
-    scaled = pa.decimal64(9, 3)
+    array, given = decimals_of(decimal_type(64, 9, 2), np.arange(-300, 300) * 100)
+    scaled = decimal_type(64, 9, 3)
     for type_ in (pa.int64(), pa.float64(), scaled, pa.decimal128(30, 2)):
         codec = codec_for("x", type_, pa.chunked_array([array.cast(type_)]), CodecRules())
         assert isinstance(rows_for(codec, given), pa.Array)

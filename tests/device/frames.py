@@ -383,10 +383,15 @@ def read_parquet(path: str, columns: Any, row_groups: Any, use_pandas_metadata: 
     return DataFrame({name: Series.from_arrow(_as_stored(table[name].combine_chunks())) for name in columns})
 
 
+def decimal_type(bits: int, precision: int, scale: int) -> Any:
+    """Decimals of so many bits; of 128 where pyarrow has no shorter ones, which is before version 18."""
+    return getattr(pa, f"decimal{bits}", pa.decimal128)(precision, scale)
+
+
 def _as_stored(array: Any) -> Any:
     type_ = array.type
     if pa.types.is_decimal(type_) and type_.precision <= 18:
-        return array.cast((pa.decimal32 if type_.precision <= 9 else pa.decimal64)(type_.precision, type_.scale))
+        return array.cast(decimal_type(32 if type_.precision <= 9 else 64, type_.precision, type_.scale))
     return array.cast(pa.int64()) if pa.types.is_duration(type_) else array
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.errors import InputError
-from tests.device.frames import DataFrame, Series, dask_frame, use_strict_cudf
+from tests.device.frames import DataFrame, Series, dask_frame, decimal_type, use_strict_cudf
 from tests.device.module import is_strict, up
 from tests.estimator.cases import blobs
 from tests.estimator.closeness import assert_same_parameters
@@ -143,7 +143,7 @@ def test_frames_that_hold_no_numbers(cudf: Any) -> None:
             BayesianGaussianMixture().fit(frame)
 
 
-@pytest.mark.parametrize("type_", [pa.dictionary(pa.int8(), pa.string()), pa.decimal64(9, 2)], ids=str)
+@pytest.mark.parametrize("type_", [pa.dictionary(pa.int8(), pa.string()), decimal_type(64, 9, 2)], ids=str)
 def test_what_stands_for_words_or_decimals_is_no_number(cudf: Any, type_: Any) -> None:
     column = pa.array(["1", "2", "1"])
     held = column.dictionary_encode() if pa.types.is_dictionary(type_) else column.cast(type_)

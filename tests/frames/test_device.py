@@ -21,7 +21,7 @@ from gpuvgm.io import device as device_frames
 from gpuvgm.io.block import DeviceTable, host_table, joined
 from gpuvgm.io.device import device_files, grouped, lies_on_device
 from tests.device import real
-from tests.device.frames import Column, DataFrame, Series, use_strict_cudf
+from tests.device.frames import Column, DataFrame, Series, decimal_type, use_strict_cudf
 from tests.device.module import is_strict, up
 
 pytestmark = pytest.mark.usefixtures("strict_cupy")
@@ -271,8 +271,8 @@ def digits(type_: Any, values: Any) -> pa.Array:
 
 
 LATER = {
-    "d32": digits(pa.decimal32(9, 2), [D("1.25"), None, D("-7")] * 8),
-    "d64": digits(pa.decimal64(12, 3), [None, D("1.125"), D("-7")] * 8),
+    "d32": digits(decimal_type(32, 9, 2), [D("1.25"), None, D("-7")] * 8),
+    "d64": digits(decimal_type(64, 12, 3), [None, D("1.125"), D("-7")] * 8),
     "d128": digits(pa.decimal128(10, 2), [D("1.25"), D("-0.5"), D("99.99")] * 8),
     "wide": digits(pa.decimal128(30, 2), [D("1.25"), None, D(10) ** 25] * 8),
     "n": pa.array([1, None, 2**62] * 8),
@@ -284,7 +284,8 @@ LATER = {
     "many": pa.array([str(i) for i in range(300)])[276:].dictionary_encode(),
 }
 HOSTED = ["wide"]
-COPIED = ["d128", "word", "many"]  # the lower halves, and codes with the sign that pandas has
+SHORT = [name for name, column in LATER.items() if pa.types.is_decimal128(column.type) and name not in HOSTED]
+COPIED = [*SHORT, "word", "many"]  # the lower halves, and codes with the sign that pandas has
 
 
 def later() -> dict[str, pa.Array]:

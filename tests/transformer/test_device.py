@@ -18,7 +18,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import sampling
 from gpuvgm.io import DeviceSource
 from tests.conftest import needs, needs_gpu
-from tests.device.frames import DataFrame, use_strict_cudf
+from tests.device.frames import DataFrame, decimal_type, use_strict_cudf
 from tests.device.module import is_strict, up
 from tests.kernels.building import needs_compiler
 
@@ -458,8 +458,8 @@ def test_decimals_and_categories_are_fitted_on_the_device(device: Any, monkeypat
     cents = random.normal(5000, 900, rows).astype(np.int64)
     gaps = np.arange(rows) % 7 == 0
     columns = {
-        "price": decimals(cents, pa.decimal64(12, 2), None),
-        "gaps": decimals(5 * cents, pa.decimal32(9, 2), gaps),
+        "price": decimals(cents, decimal_type(64, 12, 2), None),
+        "gaps": decimals(5 * cents, decimal_type(32, 9, 2), gaps),
         "wide": decimals(cents, pa.decimal128(10, 1), None),
         "kind": pa.array(random.choice(["x", "yy", " "], rows)).dictionary_encode().cast(WORDS),
         "some": pa.array(random.choice(["x", "yy", "z"], rows), mask=gaps).dictionary_encode().cast(WORDS),
@@ -529,7 +529,7 @@ def test_cudf_on_a_gpu(tmp_path: Any) -> None:
 
     rows = frame().assign(many=pd.Categorical([f"word {i % 300}" for i in range(ROWS)]))
     given = cudf.DataFrame.from_pandas(rows)
-    cents = cudf.Series.from_arrow(decimals(np.arange(ROWS) ** 2, pa.decimal64(12, 2), np.arange(ROWS) % 9 == 0))
+    cents = cudf.Series.from_arrow(decimals(np.arange(ROWS) ** 2, decimal_type(64, 12, 2), np.arange(ROWS) % 9 == 0))
     cents.index = given.index
     given["cents"] = cents
     table = given.to_arrow(preserve_index=False)
