@@ -239,8 +239,8 @@ class Tasks:
 
     def _await(self, future: Future, rows: int) -> None:
         settled(self._client, [future])
-        if future.status != "finished":
-            future.result()
+        if future.status != "finished":  # it failed, or was lost with its worker since
+            result_of(self._client, future)
         self._report(rows)
 
     def _report(self, rows: int) -> None:
