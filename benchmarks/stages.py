@@ -236,7 +236,7 @@ def works() -> dict[str, list[Work]]:
     from gpuvgm.engines.cuda import every_program
 
     wanted = {
-        name for stage in ledger()["stages"].values() for part in ("first", "block") for name in _names(stage, part)
+        name for stage in ledger()["stages"].values() for part in ("first", "block") for name in stage[part]["names"]
     }
     found = {work.program.name: [work] for work in executed_works(CARD.architecture)}
     for program in every_program():
@@ -244,11 +244,6 @@ def works() -> dict[str, list[Work]]:
             code = compiled(program, CARD.architecture)
             found[program.name] = [prediction.work_of(code, case) for case in prediction.cases_of(program)]
     return found
-
-
-def _names(stage: Numbers, part: str) -> Mapping[str, float]:
-    names: Mapping[str, float] = stage[part]["names"] if part in stage else {}
-    return names
 
 
 def executed_works(architecture: str = CARD.architecture) -> list[Work]:

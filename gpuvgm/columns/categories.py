@@ -164,12 +164,12 @@ class CategoryCounts:
         missing = column.missing
         rows = None if missing is None else namespace_of(missing).flatnonzero(~missing)
         values, counts, first = _distinct(column, rows)
-        if missing is not None and rows is not None and len(rows) < len(column):
+        nulls = len(column) - int(counts.sum())
+        if missing is not None and nulls:
             values = pa.concat_arrays([values, pa.nulls(1, values.type)])
-            counts = np.append(counts, len(column) - len(rows))
+            counts = np.append(counts, nulls)
             first = np.append(first, int(missing.argmax()))
-        first = first + first_row
-        return cls._grouped(values, len(column), counts, first)
+        return cls._grouped(values, len(column), counts, first + first_row)
 
     @classmethod
     def _of_codes(cls, category_values: Array, codes: NDArray[Any], first_row: int) -> CategoryCounts:

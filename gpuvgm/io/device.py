@@ -107,12 +107,10 @@ class HeldSeries:
         """Rows where they lie; None for those that only newer versions of cuDF give there."""
         stored = part if self.words is None else part.cat.codes
         column, nulls = buffers_of(stored), part.null_count
-        if column is None and pa.types.is_decimal(self.type):
-            return None
+        if column is None:
+            return None if pa.types.is_decimal(self.type) else self._exposed(part, stored)
         cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
         cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
-        if column is None:
-            return self._exposed(part, stored)
         dtype, width = _words_of(self.type, stored)
         values = values_of(column, dtype, width, cupy)
         missing = nulls_of(column, cupy) if nulls else None
