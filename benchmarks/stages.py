@@ -40,6 +40,7 @@ DEPENDENT_CYCLES = 4
 #: Threads of the host that fit columns side by side, so that their loops of EM share launches; assumed.
 HOST_THREADS = 16
 CARD, COMPONENTS = H200, 10
+MEMORY = 139 << 30  # bytes that the card has, as its driver says
 #: Rows of a launch of the summary after which there is another, and the kernels that come with each.
 LAUNCH_ROWS, KERNELS_OF_LAUNCH = 5 * ((1 << 22) - 4096), 2
 PARTS = ("rows", "checks", "EM", "launches", "waits", "allocations", "bus", "Python")
@@ -156,23 +157,27 @@ def of_table(stage: Stage) -> Counted:
     blocks, columns = -(-stage.rows // rows), stage.columns
 
     def at(name: str) -> float:
-        first, column, block, both = (found[part][name] for part in ("first", "column", "block", "both"))
         more, other = columns - 1, blocks - 1
+        if "lone" in found and not other:
+            return float(found["lone"][name] + more * found["lone column"][name])
+        first, column, block, both = (found[part][name] for part in ("first", "column", "block", "both"))
         return max(0.0, first + more * column + other * block + more * other * both)
 
     counts = {name: at(name) for name in found["first"] if name != "names"}
     if stage.counted == "fit":
         counts["kernels"] += KERNELS_OF_LAUNCH * columns * blocks * (-(-min(rows, stage.rows) // LAUNCH_ROWS) - 1)
-    of_row = (found["block"]["touched"] + (columns - 1) * found["both"]["touched"]) / found["block_rows"]
+    one, more = ("lone", "lone column") if "lone" in found and blocks == 1 else ("block", "both")
+    of_row = (found[one]["touched"] + (columns - 1) * found[more]["touched"]) / found["block_rows"]
     return Counted(counts, dict.fromkeys(found["block"]["names"], columns), of_row * stage.rows)
 
 
 def block_rows(found: Numbers, stage: Stage) -> int:
     """Rows of a block, as `gpuvgm.execution.context` makes them for rows of a device."""
-    from gpuvgm.execution.context import DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES
+    from gpuvgm.execution.context import DEVICE_BLOCK_ROWS, DEVICE_BYTES_A_VALUE
 
-    first, more = (1 + COMPONENTS,) * 2 if stage.counted == "onehot" else found["width"]  # every component a mode
-    rows = -(-(DEVICE_BLOCK_VALUES // (first + (stage.columns - 1) * more)) // CHUNK_ROWS) * CHUNK_ROWS
+    first, more = found["width"]
+    values = MEMORY // DEVICE_BYTES_A_VALUE
+    rows = -(-(values // (first + (stage.columns - 1) * more)) // CHUNK_ROWS) * CHUNK_ROWS
     return min(DEVICE_BLOCK_ROWS, rows)
 
 
@@ -251,7 +256,7 @@ def executed_works(architecture: str = CARD.architecture) -> list[Work]:
     from gpuvgm.engines.cuda import every_program
 
     onehot = 4 * (COMPONENTS + 1) + 5  # of a column: scalar and cells out, scalar and cell in
-    sizes = {"gpuvgm_features_8_f8": 8.0 * 8, "gpuvgm_fill_onehot_f4": float(onehot)}
+    sizes = {"gpuvgm_features_8_f8": 8.0 * 8, "gpuvgm_fill_onehot_f4": float(onehot), "gpuvgm_hold_f8_f4_u1": 8.0 + 4}
     return [
         _executed(program, architecture, sizes[program.name]) for program in every_program() if program.name in sizes
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
 
@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, host_rows
+from gpuvgm.arrays import Array, Column, host_rows
 from gpuvgm.columns.documents import Record, optional
 from gpuvgm.columns.rules import boolean, number, one_of, whole
 from gpuvgm.columns.schema import ColumnSpec
-from gpuvgm.columns.unseen import Unseen
+from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -130,14 +130,26 @@ class Coded:
     """An encoded part of a column: what its kind has of scalar and cell, or the values of a passthrough column.
 
     Scalars and cells lie where the column's numbers do: on the device for floats, integers, datetimes, short decimals
-    and codes that came from there, on the host for text and logarithms. `unseen` counts values that the fit
-    had not seen, by their sort.
+    and codes that came from there, on the host for text and logarithms. `unseen` counts values that the fit had not
+    seen, by their sort; of rows on a device that may be `pending`, and so may a complaint.
     """
 
     scalar: Floats | None = None
     cell: Cells | None = None
     passthrough: Column | None = None
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
+    pending: Pending | None = None
+
+    def settled(self, counts: Array) -> Coded:
+        """The same once the counts that are pending have come to the host.
+
+        Raises
+        ------
+        InputError
+            For a value that the model has no place for.
+        """
+        assert self.pending is not None
+        return replace(self, unseen=self.pending.unseen(counts), pending=None)
 
 
 class Encoder(Protocol):
@@ -149,7 +161,8 @@ class Encoder(Protocol):
         Raises
         ------
         InputError
-            For a value that the model has no place for: the message names column and row.
+            For a value that the model has no place for: the message names column and row. What the result has pending
+            may raise it later.
         """
 
 

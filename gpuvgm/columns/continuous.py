@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.arrays import Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
     FIT,
     MISSING,
@@ -28,7 +28,7 @@ from gpuvgm.columns.base import (
 )
 from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, rows_for, step_text, with_value
 from gpuvgm.columns.codecs.base import Bools
-from gpuvgm.columns.coverage import Coverage, modes_of_tails
+from gpuvgm.columns.coverage import modes_of_tails
 from gpuvgm.columns.documents import Record, anything, listed, optional, text
 from gpuvgm.columns.landmarks import DOCUMENT as LANDMARKS
 from gpuvgm.columns.landmarks import Landmarks
@@ -45,13 +45,14 @@ from gpuvgm.columns.numbers import (
 )
 from gpuvgm.columns.rules import boolean, finite, not_negative, one_of, positive, share, whole
 from gpuvgm.columns.text import modal_text
-from gpuvgm.columns.unseen import Unseen
+from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines.hold import SORTS, Coverage, FloatStep, HoldTable
 from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary.grid import Floats, Frame, Ints
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
 SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
@@ -367,6 +368,12 @@ class MixtureColumn(NumericColumn):
         table = self.mixture.posterior.kernel_table(self.mixture.frame).take(self.active_components)
         return Coverage(table, *self._means_and_widths(), self.rules.scalar_limit)
 
+    @cached_property
+    def hold_table(self) -> HoldTable:
+        """Which rows the modes hold, and which ones the fit had not seen."""
+        cells = self.cell_positions()[len(self.modal_values) :]
+        return HoldTable(self.coverage, cells, self.rules.scalar_limit, *self.bounds)
+
     def inverse_table(self) -> InverseTable:
         """Table for the inverse, one row a cell; modal cells have mean NaN and width 0."""
         return self._inverse_table
@@ -397,17 +404,25 @@ class MixtureColumn(NumericColumn):
         except ValueError:
             return False
 
-    def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
-        """Rows whose number lies in the training range of ordinary values, with the tolerance of `within_bounds`."""
+    @cached_property
+    def bounds(self) -> tuple[float, float]:
+        """Ends of the training range of ordinary values as numbers, with the tolerance of `within_bounds`.
+
+        The lower one is above the other where there was no ordinary value.
+        """
         if self.minimum is None or self.maximum is None:
-            nowhere: NDArray[np.bool_] = namespace_of(numbers).zeros(len(numbers), np.bool_)
-            return nowhere
+            return np.inf, -np.inf
         low, high = self.codec.number(self.minimum), self.codec.number(self.maximum)
         base = self.codec.base
         tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
         tolerance += SCALAR_STEP * max(high - low, self.scalar_step / SCALAR_STEP)
+        return low - tolerance, high + tolerance
+
+    def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
+        """Rows whose number lies within `bounds`."""
         numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
-        inside: NDArray[np.bool_] = (numbers >= low - tolerance) & (numbers <= high + tolerance)
+        low, high = self.bounds
+        inside: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
         return inside
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
@@ -560,55 +575,51 @@ class MixtureEncoder:
         column, options = self._column, self._options
         values = rows_for(column.codec, part.values)
         numbers, which = ordinary_numbers(column.codec, column.modal_values, values)
-        self._check(numbers, which, part.first_row)
         xp = namespace_of(numbers)
         scalar, cell = (
-            xp.zeros(len(numbers), column.scalar_dtype or options.dtype),
-            xp.zeros(len(numbers), column.cell_dtype),
+            xp.empty(len(numbers), column.scalar_dtype or options.dtype),
+            xp.empty(len(numbers), column.cell_dtype),
         )
-        unseen: dict[str, Unseen] = {}
+        counts: Ints | None = None
         if self._table is None:
-            cell[:] = max(column.missing_cell, 0)
+            self._check(numbers, which, part.first_row)
+            scalar.fill(0)
+            cell.fill(max(column.missing_cell, 0))
         else:
             first_row = options.first_row + part.first_row
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, cell)
-            outside = self._outside(numbers)
-            clipped = self._hold(numbers, scalar, cell, outside)
-            off_step = off_step_rows(column.codec, values, numbers)
-            unseen = Unseen.of(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
+            counts = self._hold(values, numbers, (scalar, cell))
+            if which is not None and column.missing_cell < 0:  # rows without a number may all hold modal values
+                modal = (which != ORDINARY).sum(keepdims=True).astype(counts.dtype)
+                counts = xp.concatenate((counts, modal))
         if which is not None:
             cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
-        return Coded(scalar, cell, unseen=unseen)
+        coded = Coded(scalar, cell)
+        if counts is None:
+            return coded
+        coded = replace(coded, pending=Pending(counts, partial(self._unseen, part)))
+        return coded if is_on_device(counts) else coded.settled(counts)
 
-    def _outside(self, numbers: Floats) -> Bools | None:
-        """Rows beyond the training range; None where the least and the largest lie within it."""
-        column, xp = self._column, namespace_of(numbers)
-        if xp is np and len(numbers):
-            ends = np.array([np.fmin.reduce(numbers), np.fmax.reduce(numbers)])
-            if column.in_range(ends).all():
-                return None
-        outside: Bools = ~(column.in_range(numbers) | xp.isnan(numbers))
-        return outside
+    def _hold(self, values: Column, numbers: Floats, coded: tuple[Floats, Cells]) -> Ints:
+        """Give rows that their modes cannot hold to others, and count those that the fit had not seen."""
+        codec = self._column.codec
+        off_step: Bools | FloatStep | None
+        if is_on_device(numbers):
+            off_step = getattr(codec, "float_step", None) or codec.off_step(values, numbers)
+        else:
+            off_step = off_step_rows(codec, values, numbers)
+        return self._engine.hold(numbers, *coded, self._column.hold_table, off_step)
 
-    def _hold(self, numbers: Floats, scalar: Floats, cell: Cells, outside: Bools | None) -> Bools:
-        """Give rows that their modes cannot hold to others, see `Coverage`; says which ones are clipped."""
-        coverage, xp = self._column.coverage, namespace_of(numbers)
-        clipped: Bools = xp.abs(scalar) >= scalar.dtype.type(self._column.rules.scalar_limit)
-        rows = xp.flatnonzero(clipped)
-        if coverage is None or not len(rows):
-            return clipped
-        cells = self._column.cell_positions()[len(self._column.modal_values) :]
-        modes = np.zeros(self._column.width, np.int64)
-        modes[cells] = np.arange(len(cells))
-        drawn = beside(modes, cell)[cell[rows]]
-        mode, held = coverage.hold(widened(numbers[rows]), drawn)
-        moved = mode != drawn
-        scalar[rows[moved]] = held[moved].astype(scalar.dtype)
-        cell[rows[moved]] = beside(cells, cell)[mode[moved]].astype(cell.dtype)
-        clipped[rows] = False if outside is None else (xp.abs(held) >= coverage.limit) & outside[rows]
-        return clipped
+    def _unseen(self, part: Slice, counts: Ints) -> dict[str, Unseen]:
+        """What the counts of `Engine.hold` say of a part; refuses what the column has no place for."""
+        column, sorts = self._column, 2 * len(SORTS)
+        (infinite, missing, outside, clipped, off_step), modal = counts[:sorts].reshape(-1, 2), counts[sorts:].sum()
+        if infinite[0] or column.missing_cell < 0 and missing[0] > modal:
+            numbers, which = ordinary_numbers(column.codec, column.modal_values, rows_for(column.codec, part.values))
+            self._check(numbers, which, part.first_row)
+        return Unseen.counted(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
         """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""
@@ -657,10 +668,10 @@ class MixtureDecoder:
         assert part.scalar is not None and part.cell is not None
         column = self._column
         numbers = self._room(part.cell)
-        wrong = self._engine.inverse_transform(part.scalar, part.cell, self._table, numbers)
+        wrong, complete = self._engine.inverse_transform(part.scalar, part.cell, self._table, numbers)
         if wrong >= 0:
             refuse_cell(column, first_row + wrong, int(part.cell[wrong]))
-        array = column.codec.decode(numbers)
+        array = column.codec.decode(numbers, complete=complete)
         cells = part.cell if isinstance(array, DeviceColumn) else to_numpy(part.cell)
         valid = within_bounds(column, column.codec.encode(array), cells) if self._check else None
         for cell, value in self._modal:

@@ -1,4 +1,4 @@
-"""Which modes hold which rows, so that every training row comes back: kept components, and tail modes for the rest."""
+"""Modes that hold every training row: the active components, others that are needed, and tail modes for the rest."""
 
 from __future__ import annotations
 
@@ -7,72 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, beside, namespace_of
-from gpuvgm.engines.tables import KernelTable
-from gpuvgm.summary.grid import Floats, Ints, Masses, values_of
+from gpuvgm.summary.grid import Floats, Masses, values_of
 
 MOST_TAILS = 3  # on either side of the modes
 MARGIN = 2.0**-20  # of a tail mode's width: its ends have scalars just within the limit, as float32 too
-ROWS = 1 << 16  # that are looked at together
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """The active components and tail modes of a column, and the rows that each can hold.
-
-    A mode holds a row if its scalar lies within ±limit. A row keeps the mode that was drawn for it if that holds it.
-    Otherwise it takes, of the components that do, the one with the highest posterior; if none does, the narrowest tail
-    mode that holds it; and the mode that ends nearest to it where no mode holds it, as rows beyond the training range.
-    Of equal ones the lower index is taken.
-
-    Parameters
-    ----------
-    components : KernelTable
-        The active components.
-    means, widths : ndarray of shape (A + T,)
-        Of the active components, then of the tail modes: scalar = (y - mean) / width.
-    limit : float
-        Largest scalar.
-    """
-
-    components: KernelTable
-    means: Floats
-    widths: Floats
-    limit: float
-
-    def hold(self, rows: Floats, drawn: Ints) -> tuple[Ints, Floats]:
-        """The modes of rows, and their scalars.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (rows,), float64
-            Ordinary numbers of the column, not yet in the frame's coordinates.
-        drawn : ndarray of shape (rows,), int64
-            The mode that was drawn for each, an index of `means`.
-        """
-        xp, frame = namespace_of(rows), self.components.frame
-        y = rows * frame.scale - frame.centre
-        parts = [self._modes(y[at : at + ROWS], drawn[at : at + ROWS]) for at in range(0, len(y), ROWS)]
-        mode = xp.concatenate([drawn[:0], *parts])
-        means, widths = beside(self.means, y), beside(self.widths, y)
-        return mode, xp.clip((y - means[mode]) / widths[mode], -self.limit, self.limit)
-
-    def _modes(self, y: Floats, drawn: Ints) -> Ints:
-        xp, active = namespace_of(y), len(self.components.means)
-        means, widths = (beside(part, y)[:, None] for part in (self.means, self.widths))
-        distance, reach = xp.abs(y - means), self.limit * widths
-        holds = distance <= reach
-        shape: list[Array] = [
-            beside(part, y)[:, None] for part in (self.components.coefficients, self.components.half_precisions)
-        ]
-        density = xp.where(holds[:active], shape[0] - shape[1] * (distance[:active] * distance[:active]), -np.inf)
-        other = xp.argmin(distance - reach, 0)
-        if len(means) > active:
-            narrowest = active + xp.argmin(xp.where(holds[active:], reach[active:], np.inf), 0)
-            other = xp.where(holds[active:].any(0), narrowest, other)
-        other = xp.where(holds[:active].any(0), xp.argmax(density, 0), other)
-        found: Ints = xp.where(holds[drawn, xp.arange(len(y))], drawn, other)
-        return found
 
 
 @dataclass(frozen=True, slots=True)

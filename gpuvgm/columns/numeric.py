@@ -34,7 +34,7 @@ from gpuvgm.columns.codecs import (
     without_step,
 )
 from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
-from gpuvgm.columns.coverage import Coverage, Stretches, modes_of_tails, tail_modes, with_needed
+from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.landmarks import Landmarks
@@ -42,6 +42,7 @@ from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
+from gpuvgm.engines.hold import Coverage
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start
 from gpuvgm.mixture.em import Stopping

@@ -38,9 +38,30 @@ class Unseen:
                 found[sort] = cls(int(held.sum()), first_row + int(held.argmax()))
         return found
 
+    @classmethod
+    def counted(cls, first_row: int, **sorts: Array) -> dict[str, Unseen]:
+        """The same where each sort is counted: how many rows of the part there are, and the first of them."""
+        return {sort: cls(int(rows), first_row + int(first)) for sort, (rows, first) in sorts.items() if rows}
+
     def merge(self, other: Unseen) -> Unseen:
         """Both together."""
         return Unseen(self.rows + other.rows, min(self.first_row, other.first_row))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """Counts of rows that lie on a device, for which nobody has waited.
+
+    Parameters
+    ----------
+    counts : array
+        The counts, integers of 64 bits.
+    unseen : callable
+        What they say, given the counts on the host; raises for values that the model has no place for.
+    """
+
+    counts: Array
+    unseen: Callable[[Array], Mapping[str, Unseen]]
 
 
 UnseenRows = Mapping[str, Mapping[str, Unseen]]  # of a block, by column and sort

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
+from gpuvgm.engines.hold import FloatStep, HoldTable
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
 from gpuvgm.summary.grid import Floats, Grid, Ints
@@ -183,15 +184,48 @@ class Engine(Protocol):
         that of `Float32Table`, all engines give the same bits.
         """
 
+    def hold(
+        self,
+        numbers: Floats,
+        scalar: Floats,
+        cell: NDArray[np.unsignedinteger],
+        table: HoldTable,
+        off_step: NDArray[np.bool_] | FloatStep | None,
+    ) -> Ints:
+        """Give rows that their modes cannot hold to others, see `Coverage`, and count those that the fit had not seen.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (rows,), float32 or float64
+            The rows; NaN is missing.
+        scalar, cell : ndarray of shape (rows,)
+            What `transform` gave for them; changed in place.
+        table : HoldTable
+            Modes and training range.
+        off_step : ndarray of shape (rows,), bool, or FloatStep, or None
+            Which rows are off their step; on a device a step to find them by is enough, and missing rows may be among
+            them.
+
+        Returns
+        -------
+        ndarray of shape (10,), int64 or uint64
+            For each sort of `gpuvgm.engines.hold.SORTS` how many rows there are, and the first (anything where there is
+            none): infinite ones, missing ones, those outside the training range, those at the end of the mode that was
+            drawn where no mode holds them (all at the end of their mode where the table has no coverage), those off
+            their step. On the device where the rows lie there, and nobody has waited for it.
+        """
+
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
-    ) -> int:
+    ) -> tuple[int, bool]:
         """Write the number of every row; NaN for missing cells.
 
         Returns
         -------
-        int
+        wrong : int
             The first row whose cell does not exist, or -1.
+        complete : bool
+            Whether every number is known to be one; False where none was looked at.
         """
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:

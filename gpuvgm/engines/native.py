@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from gpuvgm import _native
 from gpuvgm.arrays import Array
 from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.hold import FloatStep, HoldTable, hold
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, KernelTable, PriorTable, float32_uniforms
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary, check_range
 
 
@@ -92,12 +93,23 @@ class NativeEngine:
         else:
             self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, cell)
 
+    def hold(
+        self,
+        numbers: Floats,
+        scalar: Floats,
+        cell: NDArray[np.unsignedinteger],
+        table: HoldTable,
+        off_step: NDArray[np.bool_] | FloatStep | None,
+    ) -> Ints:
+        """Modes that hold their rows; see `Engine.hold`."""
+        return hold(numbers, scalar, cell, table, off_step)
+
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
-    ) -> int:
+    ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         frame = (table.frame.scale, table.frame.centre, table.limit)
-        return self._kernels.inverse_transform(scalar, cell, frame, table.means, table.widths, out)
+        return self._kernels.inverse_transform(scalar, cell, frame, table.means, table.widths, out), False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""

@@ -11,6 +11,7 @@ from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, OnehotPart, ReadPart
+from gpuvgm.engines.hold import FloatStep, HoldTable, hold
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.philox import philox_uniforms, philox_words
 from gpuvgm.engines.reference32 import transform_float32
@@ -24,7 +25,7 @@ from gpuvgm.engines.tables import (
     PriorTable,
     float32_uniforms,
 )
-from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
 LN_2 = np.log(2.0)
@@ -103,16 +104,27 @@ class ReferenceEngine:
         uniforms = philox_uniforms(draw, len(y)) if draw.uniforms is None else draw.uniforms
         return np.asarray(np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0))
 
+    def hold(
+        self,
+        numbers: Floats,
+        scalar: Floats,
+        cell: NDArray[np.unsignedinteger],
+        table: HoldTable,
+        off_step: NDArray[np.bool_] | FloatStep | None,
+    ) -> Ints:
+        """Modes that hold their rows; see `Engine.hold`."""
+        return hold(numbers, scalar, cell, table, off_step)
+
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
-    ) -> int:
+    ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         unknown = np.flatnonzero(cell >= len(table.means))
         if len(unknown):
-            return int(unknown[0])
+            return int(unknown[0]), False
         kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
         out[:] = table.frame.invert(kept * table.widths[cell] + table.means[cell])
-        return -1
+        return -1, False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""

@@ -277,3 +277,8 @@ class InverseTable:
     means: Floats
     widths: Floats
     limit: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell has a number."""
+        return not np.isnan(self.means).any()

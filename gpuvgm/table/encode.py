@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
@@ -77,18 +78,26 @@ class TableEncoder:
         """
         columns = {}
         for name, encoder in self._encoders.items():
-            part = Slice(block.column(name), block.first_row, self._drawn(name, block))
-            try:
-                columns[name] = encoder(part)
-            except UnreadText as problem:
-                place = self._place(block.first_row + problem.row)
-                raise problem.at(name, place, "correct them, or fit again with rows like these") from None
-            except InputError as problem:
-                named = naming(name, problem)
-                if named is not problem:  # of a codec, which knows no rows
-                    named = InputError(f"{named} (in the rows from {self._place(block.first_row)} on)")
-                raise named from None
+            with self._named(name, block):
+                columns[name] = encoder(Slice(block.column(name), block.first_row, self._drawn(name, block)))
+        for name, counts in _waited_for(columns):
+            with self._named(name, block):
+                columns[name] = columns[name].settled(counts)
         return Encoded(block.first_row, block.rows, columns)
+
+    @contextmanager
+    def _named(self, name: str, block: Block) -> Iterator[None]:
+        """Complaints of a column say which one it is, and where."""
+        try:
+            yield
+        except UnreadText as problem:
+            place = self._place(block.first_row + problem.row)
+            raise problem.at(name, place, "correct them, or fit again with rows like these") from None
+        except InputError as problem:
+            named = naming(name, problem)
+            if named is not problem:  # of a codec, which knows no rows
+                named = InputError(f"{named} (in the rows from {self._place(block.first_row)} on)")
+            raise named from None
 
     def _drawn(self, name: str, block: Block) -> Floats | None:
         """The caller's uniforms for a block of a column."""
@@ -98,6 +107,16 @@ class TableEncoder:
         if len(uniforms) != block.rows:
             raise InputError(f'column "{name}": uniforms has fewer values than the source has rows')
         return uniforms
+
+
+def _waited_for(columns: Mapping[str, Coded]) -> list[tuple[str, NDArray[Any]]]:
+    """Columns whose counts are pending, and the counts: the device is waited for once."""
+    pending = {name: part.pending.counts for name, part in columns.items() if part.pending is not None}
+    if not pending:
+        return []
+    first, *others = counts = list(pending.values())
+    whole = to_numpy(namespace_of(first).concatenate(counts) if others else first)
+    return list(zip(pending, np.split(whole, np.cumsum([len(one) for one in counts])[:-1]), strict=True))
 
 
 def checked_uniforms(

@@ -522,9 +522,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
 
         A matrix is filled where it is, if the rows come to this process.
         """
-        blocks = run.blocks(table, self._fitted().names, len(coding.schema))
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
+        width = 0 if run.on_device else len(coding.schema)  # what becomes of rows there is no larger than they are
+        blocks = run.blocks(table, self._fitted().names, width)
         found: list[Any] = []
         unseen = UnseenCounts()
 

@@ -163,12 +163,12 @@ class Table:
     def counts(self, cupy: Any) -> Numbers:
         """What the first block of the first column costs, and what more of either adds.
 
-        What a block adds is taken from the third, as results of several are put together.
+        What a block adds is taken from the third, as results of several are put together; those of one are not.
         """
         widths: dict[int, int] = {}
         found = {}
         for columns in (1, 2):
-            for blocks in (2, 3):
+            for blocks in (1, 2, 3):
                 work = self.prepared(columns, blocks)
                 with watched_widths() as width:
                     found[columns, blocks] = counted(cupy, work)
@@ -177,6 +177,8 @@ class Table:
         one, two = (minus(found[columns, 2], added[columns]) for columns in (1, 2))
         block, both = added.values()
         return {
+            "lone": found[1, 1],
+            "lone column": minus(found[2, 1], found[1, 1]),
             "first": one,
             "column": minus(two, one),
             "block": block,
@@ -302,7 +304,7 @@ def device_of_small_blocks() -> Iterator[Any]:
         cupy = use_strict_device(patch)
         use_strict_cudf(patch)
         patch.setattr(context, "DEVICE_BLOCK_ROWS", BLOCK_ROWS)
-        patch.setattr(context, "DEVICE_BLOCK_VALUES", 1 << 40)
+        patch.setattr(context, "DEVICE_BYTES_A_VALUE", 1)
         gpuvgm.engines.get_engine("cuda")
         try:
             yield cupy

@@ -15,8 +15,10 @@ from benchmarks.kernels.prediction import CLASSES
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
 from gpuvgm.engines.cuda.features import features_partials, features_program
+from gpuvgm.engines.cuda.hold import hold, hold_program
 from gpuvgm.engines.cuda.programs import Program
-from gpuvgm.engines.cuda.rows import TILE_ROWS, fill_onehot, fill_program
+from gpuvgm.engines.cuda.rows import BLOCKS_EACH, QUAD, TILE_ROWS, fill_onehot, fill_program
+from gpuvgm.engines.hold import FloatStep, HoldTable
 from tests.engines.test_em import column, starts
 from tests.kernels.emulated import Resident
 from tests.kernels.executed import ExecutedDevice
@@ -128,6 +130,21 @@ def onehot_row() -> dict[str, float]:
     return run(2 * TILE_ROWS).minus(run(TILE_ROWS)).each(TILE_ROWS)
 
 
+def hold_row() -> dict[str, float]:
+    """An ordinary row on a step of cents, as `Engine.hold` looks at it after a transform."""
+    device, program = ExecutedDevice(architecture="75"), hold_program("float64", "float32", "uint8")
+    table = HoldTable(None, np.zeros(1, np.int64), 0.99, -1e6, 1e6)
+    each = BLOCKS_EACH * device.multiprocessors * program.threads * QUAD
+
+    def run(rows: int) -> Counts:
+        x, scalar, cell = (np.zeros(rows, kind).view(Resident) for kind in (np.float64, np.float32, np.uint8))
+        return executed(
+            device, program, lambda: hold(device, x, (scalar, cell), table, FloatStep(1, 100, single=False))
+        )
+
+    return run(2 * each).minus(run(each)).each(each)
+
+
 def em_steps() -> dict[str, dict[str, float]]:
     """A cell's part in an iteration of accelerated EM, a component; and an iteration's without its cells, a component.
 
@@ -163,5 +180,6 @@ def every_count() -> dict[str, Any]:
     return {
         "gpuvgm_features_8_f8": features_row(),
         "gpuvgm_fill_onehot_f4": onehot_row(),
+        "gpuvgm_hold_f8_f4_u1": hold_row(),
         "gpuvgm_em": em_steps(),
     }

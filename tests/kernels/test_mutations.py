@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.config import CHUNK_ROWS, FitConfig
-from gpuvgm.engines.cuda import e_step, features, programs, rows
+from gpuvgm.engines.cuda import e_step, features, hold, programs, rows
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
@@ -26,6 +26,7 @@ from gpuvgm.summary.grid import Frame
 from gpuvgm.summary.summary import Cells
 from tests.engines.test_engines import draw_table, mixture
 from tests.engines.test_onehot import parts, room
+from tests.kernels import test_hold
 from tests.kernels.compiled import PROGRAMS
 from tests.kernels.emulated import Resident
 from tests.kernels.executed import ARCHITECTURE, ExecutedDevice
@@ -125,19 +126,26 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
     em.run([loop], 6, 0.0)
 
 
+def run_hold(device: ExecutedDevice, program: Program) -> None:
+    types = [parameter.type for parameter in program.parameters if parameter.name in ("x", "scalar", "cell")]
+    x, scalar, cell = (array.view(Resident) for array in test_hold.rows(ROWS, *types))
+    hold.hold(device, x, (scalar, cell), test_hold.TABLE, None)
+
+
 RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
     "gpuvgm_e_step": run_e_step,
     "gpuvgm_most_probable": run_most_probable,
     "gpuvgm_chunk_totals": run_totals,
     "gpuvgm_features": run_features,
     "gpuvgm_summarise": run_summarise,
+    "gpuvgm_hold": run_hold,
     "gpuvgm_em": run_em,
     "gpuvgm_transform": run_transform,
     "gpuvgm_inverse": run_inverse,
     "gpuvgm_fill": run_fill,
     "gpuvgm_read": run_read,
 }
-HAVE_BARRIERS = tuple(RUN)[:5]
+HAVE_BARRIERS = tuple(RUN)[:6]
 
 
 def run(device: ExecutedDevice, program: Program) -> None:
@@ -286,7 +294,14 @@ MUTATIONS = [
         "if (cells[j] > cell_count)",
         "outside of every array",
     ),
-    Mutation("gpuvgm_inverse_f4_u1_f4", "cuda/inverse.cuh", "atomicMin(wrong, ", "*wrong = (", "race"),
+    Mutation("gpuvgm_inverse_f4_u1_f4", "cuda/inverse.cuh", "atomicMin(found, ", "*found = (", "race"),
+    Mutation(
+        "gpuvgm_hold_f8_f4_u1",
+        "cuda/hold.cuh",
+        "atomicAdd(found + 2 * thread, together[2 * thread]);",
+        "found[2 * thread] += together[2 * thread];",
+        "race",
+    ),
     Mutation(
         "gpuvgm_fill_onehot_f4",
         "cuda/onehot.cuh",

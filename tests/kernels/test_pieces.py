@@ -70,9 +70,9 @@ def test_pieces_change_nothing(device: EmulatedDevice, first_row: int) -> None:
 def test_the_first_unknown_cell_of_all_pieces_is_named(device: EmulatedDevice) -> None:
     engine, table = CudaEngine(ORACLE, device), InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0)
     cell = np.zeros(2000, np.uint8)
-    assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000)) == -1
+    assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000))[0] == -1
     cell[[700, 1900]] = 3
-    assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000)) == 700
+    assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000))[0] == 700
 
 
 @pytest.mark.usefixtures("short_pieces")
@@ -99,7 +99,7 @@ def test_a_device_without_room_leaves_the_work_to_the_host(caplog: pytest.LogCap
     for one, other in zip(found, encode(ORACLE, x, table, Draw(1, 2)), strict=True):
         np.testing.assert_array_equal(one, other)
     inverse, out = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0), np.zeros(3000)
-    assert engine.inverse_transform(np.zeros(3000, np.float32), np.full(3000, 2, np.uint8), inverse, out) == -1
+    assert engine.inverse_transform(np.zeros(3000, np.float32), np.full(3000, 2, np.uint8), inverse, out)[0] == -1
     assert np.all(out == 2.0)
     assert caplog.text.count("the device has no room for rows: the host does the work") == 2
 
@@ -127,7 +127,7 @@ def test_forked_processes_work_on_the_host() -> None:
     grid, _ = grid_of(x[np.isfinite(x)])
     assert same(engine.summarise(x, grid), ORACLE.summarise(x, grid))
     inverse, out = InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0), np.empty(5)
-    assert engine.inverse_transform(np.zeros(5, np.float32), np.zeros(5, np.uint8), inverse, out) == -1
+    assert engine.inverse_transform(np.zeros(5, np.float32), np.zeros(5, np.uint8), inverse, out)[0] == -1
     assert not device.launches and not device.uploads
 
 

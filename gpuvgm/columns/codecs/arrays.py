@@ -29,6 +29,12 @@ def missing_rows(column: Column) -> Bools | None:
     return np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False)) if column.null_count else None
 
 
+def missing_numbers(numbers: Array) -> Bools | None:
+    """Rows that are NaN; None where none is."""
+    missing: Bools = namespace_of(numbers).isnan(numbers)
+    return missing if missing.any() else None
+
+
 def filled(column: Column) -> Array:
     """Values of an integer column with 0 for null, in its own type."""
     if isinstance(column, DeviceColumn):

@@ -74,8 +74,11 @@ class Codec(Protocol):
             For a column of another sort; the message reads on from the column's name.
         """
 
-    def decode(self, numbers: Floats) -> Column:
-        """Values of the numbers in the column's own type, where `encode` gives numbers; missing where one is NaN."""
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
+        """Values of the numbers in the column's own type, where `encode` gives numbers; missing where one is NaN.
+
+        That none is may be known before (`complete`), so that they need not be looked at.
+        """
 
     def value(self, number: float) -> Number:
         """One number as a value in the column's own unit."""

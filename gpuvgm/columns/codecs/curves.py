@@ -107,7 +107,7 @@ class CurvedCodec:
         """Numbers of numbers of the inner codec."""
         return self.curve((numbers + float(self.inner.base - self.origin)) / self.unit)
 
-    def decode(self, numbers: Floats) -> Column:
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values of numbers on the host, rounded and kept within the type's range."""
         return self.shifted.decode(in_parts(self._values, to_numpy(numbers)))
 

@@ -143,11 +143,11 @@ class DatetimeCodec:
             )
         return converted
 
-    def decode(self, numbers: Floats) -> Column:
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
         own = self._own
         dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
-        values, missing = multiples(numbers, self.base, self._multiple, self.limits, dtype)
+        values, missing = multiples(numbers, self.base, self._multiple, self.limits, dtype, complete=complete)
         return column_of(values, own, missing)
 
     def value(self, number: float) -> Number:

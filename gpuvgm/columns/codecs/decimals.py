@@ -146,12 +146,14 @@ class DecimalCodec:
         with np.errstate(over="ignore"):
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 
-    def decode(self, numbers: Floats) -> Column:
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even and kept within the precision's range; on the host where 64 bits are too few."""
         own = self._own
         if own.precision <= SHORT:
-            values, there = multiples(numbers, self.base, self.step, self.limits, np.dtype(np.int64))
-            return column_of(self._to_whole(values), own, there)
+            values, missing = multiples(
+                numbers, self.base, self.step, self.limits, np.dtype(np.int64), complete=complete
+            )
+            return column_of(self._to_whole(values), own, missing)
         numbers = to_numpy(numbers)
         missing = np.isnan(numbers)
         if self.step == 1:

@@ -13,8 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy, widened
-from gpuvgm.columns.codecs.arrays import as_numbers, cached_parts, equal_rows, floats, in_parts, no_rows
+from gpuvgm.columns.codecs.arrays import (
+    as_numbers,
+    cached_parts,
+    equal_rows,
+    floats,
+    in_parts,
+    missing_numbers,
+    no_rows,
+)
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.engines.hold import FloatStep
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
@@ -114,7 +123,7 @@ class FloatCodec:
         xp = namespace_of(numbers)
         if self.infinite_is_missing:
             infinite = xp.isinf(numbers)
-            if infinite.any():
+            if xp is not np or infinite.any():  # which would wait for a device
                 numbers = xp.where(infinite, numbers.dtype.type(np.nan), numbers)
         contiguous: Floats = xp.ascontiguousarray(numbers)
         return contiguous
@@ -126,18 +135,24 @@ class FloatCodec:
         return column.to_numpy(zero_copy_only=False)
 
     @property
+    def float_step(self) -> FloatStep | None:
+        """The step as engines of a device look for rows off it; None where they must be told the rows."""
+        if self.step is None or self._step is None or self.type not in ("double", "float"):
+            return None
+        return FloatStep(*self._step, single=self.type == "float")
+
+    @property
     def decoded(self) -> np.dtype[Any]:
         """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
         return np.dtype(np.float32 if self.type == "float" and self._step is None else np.float64)
 
-    def decode(self, numbers: Floats) -> Column:
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
         if self._step is not None:
             numbers = in_parts(self._on_step, numbers)
         if is_on_device(numbers) and self.type in ("double", "float"):
-            missing = namespace_of(numbers).isnan(numbers)
             values = narrowed(numbers) if self.type == "float" else numbers
-            return DeviceColumn(values, type_of(self.type), missing if missing.any() else None)
+            return DeviceColumn(values, type_of(self.type), None if complete else missing_numbers(numbers))
         numbers = to_numpy(numbers)
         # without a NaN the array is taken as it is, without a copy
         array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))

@@ -16,6 +16,7 @@ from gpuvgm.columns.codecs.arrays import (
     filled,
     floats,
     in_parts,
+    missing_numbers,
     missing_rows,
     present,
 )
@@ -44,7 +45,7 @@ def _difference(whole: Array, base: int) -> Array:
         steps = whole - base_
     overflow = ((whole ^ base_) & (whole ^ steps)) < 0
     numbers = steps.astype(np.float64)
-    if overflow.any():
+    if xp is not np or overflow.any():  # which would wait for a device
         numbers = xp.where(overflow, whole.astype(np.float64) - float(base_), numbers)
     return numbers
 
@@ -78,22 +79,18 @@ def differences(column: Column, base: int) -> Array:
     return numbers
 
 
-def whole_numbers(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Array, Bools | None]:
-    """Base + steps in integers as `total` gives them, and the rows whose steps are NaN (None: no row's)."""
-    xp = namespace_of(steps)
-    missing = xp.isnan(steps)
-    if not missing.any():
-        return total(steps, base, limits, dtype), None
-    return total(xp.where(missing, 0.0, steps), base, limits, dtype), missing
-
-
 def multiples(
-    numbers: Array, base: int, step: int, limits: tuple[int, int], dtype: np.dtype[Any]
+    numbers: Array, base: int, step: int, limits: tuple[int, int], dtype: np.dtype[Any], *, complete: bool = False
 ) -> tuple[Array, Bools | None]:
-    """Multiples of a step nearest to base + numbers, within the limits, in integers; and the rows that are missing."""
+    """Multiples of a step nearest to base + numbers, within the limits, in integers; and the rows that are missing.
+
+    That none is may be known before (`complete`).
+    """
     low, high = limits
+    missing = None if complete else missing_numbers(numbers)
+    numbers = numbers if missing is None else namespace_of(numbers).where(missing, 0.0, numbers)
     parts = numbers if step == 1 else (numbers + base % step) / step
-    wholes, missing = whole_numbers(parts, base // step, (-(-low // step), high // step), dtype)
+    wholes = total(parts, base // step, (-(-low // step), high // step), dtype)
     return (wholes if step == 1 else wholes * dtype.type(step)), missing
 
 
@@ -158,9 +155,9 @@ class IntegerCodec:
         numbers: Floats = differences(as_numbers(column, self.type), self.base)
         return numbers
 
-    def decode(self, numbers: Floats) -> Column:
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even and kept within the type's range."""
-        values, missing = multiples(numbers, self.base, self.step, self.limits, np.dtype(self.type))
+        values, missing = multiples(numbers, self.base, self.step, self.limits, np.dtype(self.type), complete=complete)
         return column_of(values, type_of(self.type), missing)
 
     def value(self, number: float) -> Number:

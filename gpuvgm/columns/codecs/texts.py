@@ -423,7 +423,7 @@ class OfText:
         own: Any = super()
         return own.equals(self.values_of(column), value)  # type: ignore[no-any-return]
 
-    def decode(self, numbers: Floats) -> Column:
+    def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Text of the values that numbers stand for."""
         own: Any = super()
         return self.written(own.decode(to_numpy(numbers)))

@@ -21,13 +21,15 @@ from gpuvgm.arrays import Array
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart
 from gpuvgm.engines.cuda import e_step, em, features, rows, summary
+from gpuvgm.engines.cuda import hold as holds
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.hold import FloatStep, HoldTable
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
-from gpuvgm.summary.grid import Floats, Frame, Grid
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 def every_program() -> list[Program]:
     """All programs that compile tests look at."""
-    return [*rows.programs(), *summary.programs(), *e_step.programs(), *features.programs(), *em.programs()]
+    return [program for part in (rows, holds, summary, e_step, features, em) for program in part.programs()]
 
 
 class CudaEngine:
@@ -157,27 +159,42 @@ class CudaEngine:
 
         self._or_on_host("rows", lambda: in_pieces(device, len(x), work), on_host)
 
+    def hold(
+        self,
+        numbers: Floats,
+        scalar: Floats,
+        cell: NDArray[np.unsignedinteger],
+        table: HoldTable,
+        off_step: NDArray[np.bool_] | FloatStep | None,
+    ) -> Ints:
+        """Modes that hold their rows; see `Engine.hold`."""
+        if not self.device.is_resident(numbers):
+            return self._host.hold(numbers, scalar, cell, table, off_step)
+        found: Ints = holds.hold(self.device, numbers, (scalar, cell), table, off_step)
+        return found
+
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
-    ) -> int:
+    ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         device = self.device
         if device.is_resident(scalar):
-            return _first(device.to_host(rows.inverse_transform(device, scalar, cell, table, out))[0])
+            cell_less, scalar_less = device.to_host(rows.inverse_transform(device, scalar, cell, table, out))
+            return _first(cell_less), bool(scalar_less == rows.NO_ROW and table.complete)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
-            value, found = self._like(out[piece]), np.zeros(1, np.uint64)
+            value, found = self._like(out[piece]), np.zeros(2, np.uint64)
             first = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(cell[piece]), table, value)
             lane.download(value, out[piece])
             lane.download(first, found)
             wrong.append((piece.start, found))
 
-        def on_device() -> int:
+        def on_device() -> tuple[int, bool]:
             in_pieces(device, len(cell), work)
-            return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1)
+            return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1), False
 
-        def on_host() -> int:
+        def on_host() -> tuple[int, bool]:
             return self._host.inverse_transform(scalar, cell, table, out)
 
         return self._or_on_host("rows", on_device, on_host)

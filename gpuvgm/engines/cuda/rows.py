@@ -75,9 +75,9 @@ def inverse_program(scalar: str, cell: str, number: str) -> Program:
             Parameter("float64", "parameters"),
             value("uint32", "cells"),
             written(number, "value"),
-            written("uint64", "wrong"),
+            written("uint64", "found"),
         ),
-        operation="gpuvgm::inverse_quad(i, &scalar[0], &cell[0], rows, &parameters[0], cells, &value[0], &wrong[0])",
+        operation="gpuvgm::inverse_quad(i, &scalar[0], &cell[0], rows, &parameters[0], cells, &value[0], &found[0])",
     )
 
 
@@ -218,20 +218,20 @@ def inverse_transform(device: Device, scalar: Any, cell: Any, table: InverseTabl
 
     Returns
     -------
-    array of shape (1,), uint64
-        On the device: the first row whose cell does not exist, or `NO_ROW`.
+    array of shape (2,), uint64
+        On the device: the first row whose cell does not exist, and the first whose scalar is NaN, or `NO_ROW`.
     """
     frame = table.frame
     cells = np.stack((table.means, table.widths), axis=1).ravel()
     rules = np.array([frame.centre, 1.0 / frame.scale, table.limit])
     parameters = device.xp.asarray(np.concatenate((rules, cells)))
-    wrong = device.xp.asarray(np.array([NO_ROW], np.uint64))
+    found = device.xp.asarray(np.full(2, NO_ROW, np.uint64))
     device.run_rows(
         inverse_program(scalar.dtype.name, cell.dtype.name, out.dtype.name),
-        [scalar, cell, len(cell), parameters, len(table.means), out, wrong],
+        [scalar, cell, len(cell), parameters, len(table.means), out, found],
         -(-len(cell) // QUAD),
     )
-    return wrong
+    return found
 
 
 def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:

@@ -6,10 +6,10 @@ namespace gpuvgm {
 namespace {
 
 // Rows 4 i ... 4 i + 3. parameters: centre, factor = 1 / scale, limit, then mean and width of each cell. The first row
-// whose cell does not exist goes into `wrong`, which starts as the largest number.
+// whose cell does not exist, and the first without a scalar go into `found`, which starts as the largest numbers.
 template <class Scalar, class CellIndex, class Value>
 GPUVGM_FN void inverse_quad(i64 i, const Scalar* scalar, const CellIndex* cell, i64 rows, const double* parameters,
-                            u32 cell_count, Value* value, u64* wrong) {
+                            u32 cell_count, Value* value, u64* found) {
     const double centre = parameters[0], factor = parameters[1], limit = parameters[2];
     const double* table = parameters + 3;
     const i64 first = QUAD * i;
@@ -20,8 +20,11 @@ GPUVGM_FN void inverse_quad(i64 i, const Scalar* scalar, const CellIndex* cell, 
 #pragma unroll
     for (int j = 0; j < QUAD; ++j) {
         if (cells[j] >= cell_count) {
-            atomicMin(wrong, (u64)(first + j));
+            atomicMin(found, (u64)(first + j));
             cells[j] = 0;
+        }
+        if (scalars[j] != scalars[j]) {
+            atomicMin(found + 1, (u64)(first + j));
         }
         const double y = value_of_position(scalars[j], table[2 * cells[j]], table[2 * cells[j] + 1], limit);
         values[j] = (y + centre) * factor;

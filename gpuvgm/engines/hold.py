@@ -1,0 +1,157 @@
+"""Which modes hold which rows, and what rows there are that the fit had not seen: what follows a transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Array, beside, namespace_of, widened
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Floats, Ints
+
+ROWS = 1 << 16  # that are looked at together
+#: Sorts of rows that `hold` counts.
+SORTS = INFINITE, MISSING, OUTSIDE, CLIPPED, OFF_STEP = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The active components and tail modes of a column, and the rows that each can hold.
+
+    A mode holds a row if its scalar lies within ±limit. A row keeps the mode that was drawn for it if that holds it.
+    Otherwise it takes, of the components that do, the one with the highest posterior; if none does, the narrowest tail
+    mode that holds it; and the mode that ends nearest to it where no mode holds it, as rows beyond the training range.
+    Of equal ones the lower index is taken.
+
+    Parameters
+    ----------
+    components : KernelTable
+        The active components.
+    means, widths : ndarray of shape (A + T,)
+        Of the active components, then of the tail modes: scalar = (y - mean) / width.
+    limit : float
+        Largest scalar.
+    """
+
+    components: KernelTable
+    means: Floats
+    widths: Floats
+    limit: float
+
+    def hold(self, rows: Floats, drawn: Ints) -> tuple[Ints, Floats]:
+        """The modes of rows, and their scalars.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (rows,), float64
+            Ordinary numbers of the column, not yet in the frame's coordinates.
+        drawn : ndarray of shape (rows,), int64
+            The mode that was drawn for each, an index of `means`.
+        """
+        xp, frame = namespace_of(rows), self.components.frame
+        y = rows * frame.scale - frame.centre
+        parts = [self._modes(y[at : at + ROWS], drawn[at : at + ROWS]) for at in range(0, len(y), ROWS)]
+        mode = xp.concatenate([drawn[:0], *parts])
+        means, widths = beside(self.means, y), beside(self.widths, y)
+        return mode, xp.clip((y - means[mode]) / widths[mode], -self.limit, self.limit)
+
+    def _modes(self, y: Floats, drawn: Ints) -> Ints:
+        xp, active = namespace_of(y), len(self.components.means)
+        means, widths = (beside(part, y)[:, None] for part in (self.means, self.widths))
+        distance, reach = xp.abs(y - means), self.limit * widths
+        holds = distance <= reach
+        shape: list[Array] = [
+            beside(part, y)[:, None] for part in (self.components.coefficients, self.components.half_precisions)
+        ]
+        density = xp.where(holds[:active], shape[0] - shape[1] * (distance[:active] * distance[:active]), -np.inf)
+        other = xp.argmin(distance - reach, 0)
+        if len(means) > active:
+            narrowest = active + xp.argmin(xp.where(holds[active:], reach[active:], np.inf), 0)
+            other = xp.where(holds[active:].any(0), narrowest, other)
+        other = xp.where(holds[:active].any(0), xp.argmax(density, 0), other)
+        found: Ints = xp.where(holds[drawn, xp.arange(len(y))], drawn, other)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class FloatStep:
+    """A step of floating-point rows: all lie on ``whole * numerator / denominator``, rounded to their precision.
+
+    Parameters
+    ----------
+    numerator, denominator : int
+        Both exact as floats.
+    single : bool
+        Whether the precision is that of float32.
+    """
+
+    numerator: int
+    denominator: int
+    single: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTable:
+    """What `Engine.hold` needs.
+
+    Parameters
+    ----------
+    coverage : Coverage or None
+        Which modes hold which rows; None where every row keeps the mode that was drawn for it.
+    cells : ndarray of shape (A + T,), int64
+        Cell of each mode.
+    limit : float
+        Scalars that are as large are at the end of their mode.
+    low, high : float
+        Ends of the training range, and what they allow for; the lower one is above the other where there was none.
+    """
+
+    coverage: Coverage | None
+    cells: Ints
+    limit: float
+    low: float
+    high: float
+
+
+def hold(
+    numbers: Floats,
+    scalar: Floats,
+    cell: NDArray[np.unsignedinteger],
+    table: HoldTable,
+    off_step: NDArray[np.bool_] | FloatStep | None,
+) -> Ints:
+    """Array code of `Engine.hold`, for rows of the host."""
+    assert not isinstance(off_step, FloatStep)  # codecs look at rows of the host
+    counts = np.zeros(2 * len(SORTS), np.int64)
+    found = counts.reshape(-1, 2)
+    outside = None
+    missing = np.isnan(numbers)
+    if len(numbers):
+        least, most = float(np.fmin.reduce(numbers)), float(np.fmax.reduce(numbers))
+        if np.isinf(least) or np.isinf(most):
+            _count(found[INFINITE], np.isinf(numbers))
+        if not (least >= table.low and most <= table.high):
+            wide = widened(numbers)  # bounds must not be rounded to the rows' precision
+            outside = ~((wide >= table.low) & (wide <= table.high) | missing)
+    clipped = np.abs(scalar) >= scalar.dtype.type(table.limit)
+    rows = np.flatnonzero(clipped)
+    if table.coverage is not None and len(rows):
+        modes = np.zeros(int(table.cells.max()) + 1, np.int64)
+        modes[table.cells] = np.arange(len(table.cells))
+        drawn = modes[cell[rows]]
+        mode, held = table.coverage.hold(widened(numbers[rows]), drawn)
+        moved = mode != drawn
+        scalar[rows[moved]] = held[moved].astype(scalar.dtype)
+        cell[rows[moved]] = table.cells[mode[moved]].astype(cell.dtype)
+        clipped[rows] = False if outside is None else (np.abs(held) >= table.coverage.limit) & outside[rows]
+    for sort, mask in ((MISSING, missing), (OUTSIDE, outside), (CLIPPED, clipped), (OFF_STEP, off_step)):
+        _count(found[sort], mask)
+    return counts
+
+
+def _count(found: Ints, rows: NDArray[np.bool_] | None) -> None:
+    """Note how many rows there are, and the first of them."""
+    if rows is not None and (count := int(np.count_nonzero(rows))):
+        found[:] = count, int(rows.argmax())
