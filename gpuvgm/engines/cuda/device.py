@@ -84,6 +84,9 @@ class Device(Protocol):
         They belong to the engine's device, or to the one that is current `here`.
         """
 
+    def lane(self) -> Lane:
+        """A lane to keep, for work whose memory belongs to no other stream: it comes after nothing else."""
+
     def release_memory(self) -> None:
         """Give back memory that is kept for later."""
 
@@ -175,6 +178,10 @@ class CupyDevice:
             yield pair
         finally:
             free.put(pair)
+
+    def lane(self) -> Lane:
+        """A lane to keep; see `Device.lane`."""
+        return CupyLane(self.xp, self.number)
 
     def _lanes_of(self, number: int) -> LifoQueue[tuple[CupyLane, CupyLane] | None]:
         with self._lock:
