@@ -257,6 +257,10 @@ class Ascent(Protocol[M, P]):
         """The highest point reached; after an E-step of its own."""
 
     @property
+    def statistics(self) -> M:
+        """The statistics of that point."""
+
+    @property
     def bound(self) -> float:
         """Its bound."""
 
@@ -355,6 +359,11 @@ class AcceleratedEM(Generic[M, P]):
         self._length = 1.0
         self._quiet = 0
         self._trial: M | None = None
+
+    @property
+    def statistics(self) -> M:
+        """The statistics of the highest point."""
+        return self.best.statistics
 
     @property
     def bound(self) -> float:
