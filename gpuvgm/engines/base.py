@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -89,7 +89,7 @@ class Engine(Protocol):
 
     name: str
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows.
 
         Parameters
@@ -98,6 +98,8 @@ class Engine(Protocol):
             Numbers; NaN is missing.
         grid : Grid
             Cells to sum over.
+        step : Step, optional
+            Count the rows that are no multiples of it, in `Summary.off_step`.
         """
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:

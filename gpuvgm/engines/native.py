@@ -12,7 +12,16 @@ from gpuvgm import _native
 from gpuvgm.arrays import Array
 from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, KernelTable, PriorTable, float32_uniforms
+from gpuvgm.engines.tables import (
+    Draw,
+    DrawTable,
+    Float32Table,
+    InverseTable,
+    KernelTable,
+    PriorTable,
+    Step,
+    float32_uniforms,
+)
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -45,7 +54,7 @@ class NativeEngine:
     def __reduce__(self) -> tuple[type[NativeEngine], tuple[str | None]]:
         return type(self), (None,)
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
         summary = Summary(
@@ -53,6 +62,7 @@ class NativeEngine:
             *self._kernels.summarise(
                 x, frame, grid.directory.view(np.uint8), grid.splits.midpoint, grid.splits.parent, grid.inner_cells
             ),
+            off_step=0 if step is None else step.count_off(x),
         )
         check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)
         return summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from gpuvgm.engines.tables import (
     InverseTable,
     KernelTable,
     PriorTable,
+    Step,
     float32_uniforms,
 )
 from gpuvgm.summary.grid import Floats, Grid
@@ -36,9 +38,9 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
-        return Summary.from_array(x, grid)
+        return replace(Summary.from_array(x, grid), off_step=0 if step is None else step.count_off(x))
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""

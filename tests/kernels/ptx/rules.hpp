@@ -264,6 +264,7 @@ const Rule RULES[] = {
     RULE("cvt.ftz.f64.f32", D.f64 = FA)
     RULE("cvt.rn.f32.f64", D.f32 = canonical((float)A.f64))
     RULE("cvt.rn.ftz.f32.f64", FLOAT((float)A.f64))
+    RULE("cvt.rni.f64.f64", D.f64 = std::nearbyint(A.f64))
     RULE("cvt.rn.f32.s32", D.f32 = (float)A.s32)
     RULE("cvt.rn.f32.u32", D.f32 = (float)A.u32)
     RULE("cvt.rn.f64.s32", D.f64 = A.s32)
