@@ -71,10 +71,11 @@ class _EngineObjective(Objective[ComponentStatistics, Posterior]):
         """Ascents from sums of assignments of the rows."""
         return [_CellAscent(self, self.loops.ascent([s.reference, s.counts, s.first, s.second])) for s in starts]
 
-    def run(self, ascents: CellAscents, iterations: int, tolerance: float) -> None:
+    def run(self, ascents: CellAscents, iterations: int, tolerance: float) -> list[float]:
         """Go on with ascents, as one batch; see `Objective.run`."""
         batch = [ascent.loop for ascent in ascents if isinstance(ascent, _CellAscent)]
         self.loops.run(batch, iterations, tolerance * self.rows)
+        return [loop.bound for loop in batch]
 
 
 @dataclass(frozen=True, slots=True)

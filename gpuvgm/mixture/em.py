@@ -307,8 +307,8 @@ class Objective(Generic[M, P]):
         """Ascents from sums of assignments of the rows."""
         return [AcceleratedEM(self, start) for start in starts]
 
-    def run(self, ascents: Sequence[Ascent[M, P]], iterations: int, tolerance: float) -> None:
-        """Go on with ascents.
+    def run(self, ascents: Sequence[Ascent[M, P]], iterations: int, tolerance: float) -> list[float]:
+        """Go on with ascents, and give their bounds.
 
         Parameters
         ----------
@@ -322,6 +322,7 @@ class Objective(Generic[M, P]):
         for ascent in ascents:
             assert isinstance(ascent, AcceleratedEM)
             ascent.run(iterations, tolerance)
+        return [ascent.bound for ascent in ascents]
 
     def after(self, point: Point[M, P]) -> Point[M, P]:
         """One iteration of variational EM from a point; the point itself where there is no going on."""

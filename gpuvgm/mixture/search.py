@@ -248,8 +248,7 @@ class _Level(Generic[S, P]):
     def compared(self, starts: Iterable[S], iterations: int) -> list[Ascent[S, P]]:
         """Runs of a few iterations, the highest first; of equal ones the first."""
         ascents = self.begun(list(starts))
-        self.objective.run(ascents, iterations, self.effort.rough_tolerance)
-        falls = [-ascent.bound for ascent in ascents]
+        falls = [-bound for bound in self.objective.run(ascents, iterations, self.effort.rough_tolerance)]
         return [ascents[i] for i in sorted(range(len(ascents)), key=falls.__getitem__)]
 
     def best(self, ascents: Sequence[Ascent[S, P]]) -> Ascent[S, P]:

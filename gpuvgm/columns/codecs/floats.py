@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -22,6 +23,11 @@ from gpuvgm.summary.grid import Floats
 Precision = type[np.floating[Any]]
 
 _PRECISIONS: dict[str, Precision] = {"halffloat": np.float16, "float": np.float32}
+
+
+@cache
+def _step_of(text: str, precision: str) -> Step:
+    return Step(*Fraction(text).as_integer_ratio(), precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,8 @@ class FloatCodec:
 
     @property
     def _step(self) -> Step | None:
-        if self.step is not None:
-            return Step(*Fraction(self.step).as_integer_ratio(), np.dtype(self.precision).name)
-        return Step(1, 1, np.dtype(self.precision).name) if self.integer else None
+        step = "1" if self.step is None and self.integer else self.step
+        return None if step is None else _step_of(step, self.precision.__name__)
 
     @property
     def spacing(self) -> float:
