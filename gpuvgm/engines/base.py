@@ -64,8 +64,8 @@ class Ascent(EMLoop, Protocol):
 class CellEM(Protocol):
     """EM for mixtures of one feature over the cells of a summary, a batch of problems at a time."""
 
-    def ascent(self, start: Sequence[Floats]) -> Ascent:
-        """Accelerated EM from sums of any assignment of the rows: reference, counts, first and second moments."""
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
+        """Accelerated EM from sums of assignments of the rows: reference, counts, first and second moments each."""
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM from a posterior, as `EMLoop.posterior`; the last `remembered` posteriors are kept."""

@@ -146,9 +146,9 @@ class NativeEM:
         )
         self._threads = threads
 
-    def ascent(self, start: Sequence[Floats]) -> Ascent:
-        """Accelerated EM; see `CellEM.ascent`."""
-        return _native.Ascent(self._problem, list(map(np.ascontiguousarray, start)))
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
+        """Accelerated EM from several starts; see `CellEM.ascents`."""
+        return [_native.Ascent(self._problem, list(map(np.ascontiguousarray, start))) for start in starts]
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM; see `CellEM.plain`."""

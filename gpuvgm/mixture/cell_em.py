@@ -69,7 +69,8 @@ class _EngineObjective(Objective[ComponentStatistics, Posterior]):
 
     def begun(self, starts: Sequence[ComponentStatistics]) -> list[Ascent[ComponentStatistics, Posterior]]:
         """Ascents from sums of assignments of the rows."""
-        return [_CellAscent(self, self.loops.ascent([s.reference, s.counts, s.first, s.second])) for s in starts]
+        loops = self.loops.ascents([[s.reference, s.counts, s.first, s.second] for s in starts])
+        return [_CellAscent(self, loop) for loop in loops]
 
     def run(self, ascents: CellAscents, iterations: int, tolerance: float) -> list[float]:
         """Go on with ascents, as one batch; see `Objective.run`."""

@@ -118,7 +118,7 @@ def test_a_batch_of_em_is_a_kernel_and_a_wait_whatever_its_loops(strict_cupy: An
     loops = engine.em(cells, prior.table(), sound=False)
     assert loops is not None
     start = starts(cells, 3)[0]
-    batch: list[Any] = [loops.ascent([start.reference, start.counts, start.first, start.second]) for _ in range(7)]
+    batch: list[Any] = loops.ascents([[start.reference, start.counts, start.first, start.second]] * 7)
     batch.append(loops.plain(prior.update(start).arrays(), 4))
     for name in ("first", "second"):
         with ledger.stage(name):

@@ -171,7 +171,7 @@ def test_arrays_of_the_wrong_length_are_refused() -> None:
     three, two = np.ones(3), np.ones(2)
     for start in ([three] * 3, [three, three, two, three], [np.ones(0)] * 4):
         with pytest.raises(ValueError, match="one value a component"):
-            loops.ascent(start)
+            loops.ascents([start])
     with pytest.raises(ValueError, match="one value a component"):
         loops.plain([three] * 4, 1)
     with pytest.raises(ValueError, match="at least one posterior"):

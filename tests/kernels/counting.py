@@ -151,7 +151,7 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
     start, device = starts(cells, COMPONENTS)[0], ExecutedDevice(architecture="75")
     loops: Any = LoopsOnDevice(device)
     em = DeviceEM(loops, None, Problem.of(cells, prior.table(), sound=False))  # type: ignore[arg-type]
-    loop = em.ascent([start.reference, start.counts, start.first, start.second])
+    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
     em.run([loop], 2, 0.0)
     made = len(loop.bounds)
     counts = executed(device, em_program(12), lambda: em.run([loop], 8, 0.0))

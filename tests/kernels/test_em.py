@@ -63,7 +63,7 @@ def test_empty_components_are_the_same(device: EmulatedDevice) -> None:
     found = []
     for engine in engines(device):
         loops: Any = engine.em(wide, prior.table(), sound=True)
-        ascent = loops.ascent([start.reference, start.counts, start.first, start.second])
+        (ascent,) = loops.ascents([[start.reference, start.counts, start.first, start.second]])
         loops.run([ascent], 30, 0.0)
         assert np.any(ascent.statistics[0][1] == 0)
         found.append([np.array(ascent.bounds).tobytes(), *(array.tobytes() for array in ascent.posterior)])

@@ -127,7 +127,7 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
     start = quantile_start(cells, components)
     host: Any = None  # mixtures of many components alone go there
     em = DeviceEM(LoopsOnDevice(device), host, Problem.of(cells, prior.table(), sound=False))
-    loop = em.ascent([start.reference, start.counts, start.first, start.second])
+    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
     em.run([loop], 6, 0.0)
 
 

@@ -245,7 +245,7 @@ class CupyLane:
     def upload(self, array: NDArray[Any]) -> Any:
         """Begin to copy to the device, through pinned memory."""
         pinned = self._pinned(array)
-        np.copyto(pinned, array)
+        pinned[...] = array
         resident = self._xp.empty(array.shape, array.dtype)
         resident.set(pinned, stream=self._stream)
         self._held.append(resident)
@@ -272,7 +272,7 @@ class CupyLane:
         self._stream.synchronize()
         self._held.clear()
         for pinned, out in arriving:
-            np.copyto(out, pinned)
+            out[...] = pinned
 
     def _memory(self, size: int) -> NDArray[np.uint8]:
         """Pinned memory, or plain memory where the system gives no more of it."""
@@ -287,9 +287,8 @@ class CupyLane:
             self._buffers.append(np.empty(0, np.uint8))
         if self._buffers[self._used].nbytes < like.nbytes:
             self._buffers[self._used] = self._memory(like.nbytes)
-        buffer = self._buffers[self._used][: like.nbytes]
         self._used += 1
-        return buffer.view(like.dtype).reshape(like.shape)
+        return np.ndarray(like.shape, like.dtype, self._buffers[self._used - 1])
 
 
 def address_of(array: Any) -> int:

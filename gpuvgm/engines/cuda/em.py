@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -25,7 +24,6 @@ MOST_COMPONENTS = 16  # with more the host runs the loops
 _SIZES = {12: 128, MOST_COMPONENTS: 96}
 _PLACES, _NUMBERS, _STEP_MEMORY, _SCALARS = 10, 13, 12, 11  # as in the kernel
 _HEAD = 3  # bound, whether it has converged, and how many iterations were made: what results begin with
-_NOTHING = np.empty(0)
 Work = TypeVar("Work")
 
 
@@ -78,7 +76,7 @@ class Gathered(Generic[Work]):
 
     def __init__(self, do: Callable[[Sequence[Work]], None]) -> None:
         self._do, self._doing = do, Lock()
-        self._waiting: deque[_Piece[Work]] = deque()
+        self._waiting: list[_Piece[Work]] = []
 
     def do(self, work: Work) -> None:
         """Return when it is done, by whomever."""
@@ -91,9 +89,8 @@ class Gathered(Generic[Work]):
             raise piece.problem
 
     def _do_all(self) -> None:
-        together = []
-        while self._waiting:
-            together.append(self._waiting.popleft())
+        together = self._waiting[:]
+        del self._waiting[: len(together)]  # others may have come meanwhile
         problem = None
         try:
             self._do([piece.work for piece in together])
@@ -165,43 +162,48 @@ class Loop:
         The bound after the last.
     converged : bool
         Whether the last run ended by its tolerance.
+    stride : int
+        Numbers of what a run has come to before the bounds of its iterations.
+    results : list of ndarray
+        What each run has come to; see the kernel.
     """
 
     __slots__ = (
-        *("_gained", "_numbers", "_oldest", "_start", "bound", "components", "converged", "em", "made", "memory"),
-        *("most", "places", "remembered", "room"),
+        *("bound", "components", "converged", "em", "made", "memory", "most", "places", "remembered", "results"),
+        *("room", "start", "stride"),
     )
 
     def __init__(self, em: DeviceEM, start: Sequence[Floats], remembered: int = 0) -> None:
-        self.em, self._start, self.remembered = em, start, remembered
+        self.em, self.start, self.remembered = em, start, remembered
         self.components = k = len(start[0])
         self.most = next(most for most in _SIZES if most >= k)
         own = (
             3 * (4 * k + 1) + 12 * k + 2 * k + 3 * k + 1 + 31 * k + 2 * _STEP_MEMORY + _SCALARS + 12 * _STEP_MEMORY * k
         )
         self.room = (own, 6 * k * remembered)
+        self.stride = _HEAD + (16 if remembered else 10) * k + 1
         self.memory: Any = None
         self.places = (0, 0)
         self.made, self.bound, self.converged = 0, -np.inf, False
-        self._numbers = self._oldest = _NOTHING
-        self._gained: list[Floats] = []
+        self.results: list[Floats] = []
 
     @property
     def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
         """What the posterior was updated from; see `EMLoop.statistics`."""
-        k = self.components
-        reference, counts, first, second = self._numbers[: 4 * k].reshape(4, k)
-        return (reference, counts, first, second), float(self._numbers[4 * k])
+        k, row = self.components, self.results[-1]
+        reference, counts, first, second = row[_HEAD : _HEAD + 4 * k].reshape(4, k)
+        return (reference, counts, first, second), float(row[_HEAD + 4 * k])
 
     @property
     def posterior(self) -> tuple[Floats, ...]:
         """Parameters; see `EMLoop.posterior`."""
-        return tuple(self._numbers[4 * self.components + 1 :].reshape(6, -1)) if self.made else tuple(self._start)
+        return self._posterior_at(_HEAD + 4 * self.components + 1) if self.made else tuple(self.start)
 
     @property
     def bounds(self) -> list[float]:
         """The lower bound after each iteration."""
-        return [bound for gained in self._gained for bound in gained.tolist()]
+        start = self.stride
+        return [bound for row in self.results for bound in row[start : start + int(row[2])].tolist()]
 
     @property
     def last(self) -> int:
@@ -211,37 +213,15 @@ class Loop:
     @property
     def oldest(self) -> tuple[Floats, ...]:
         """The oldest of them."""
-        return tuple(self._oldest.reshape(6, -1))
+        return self._posterior_at(_HEAD + 10 * self.components + 1)
+
+    def _posterior_at(self, start: int) -> tuple[Floats, ...]:
+        return tuple(self.results[-1][start : start + 6 * self.components].reshape(6, -1))
 
     def begin(self) -> None:
         """Make the first iteration, if it is not made."""
         if not self.made:
             self.em.run([self], 0, 0.0)
-
-    def write(self, places: NDArray[np.int64], numbers: Floats) -> None:
-        """Say where its arrays lie, and where it starts.
-
-        Parameters
-        ----------
-        places : ndarray of shape (9,)
-            What the kernel is to know of it, but for the number of iterations.
-        numbers : ndarray of shape (6 * most,)
-            Where it starts.
-        """
-        problem, k = self.em.problem, self.components
-        places[:] = (*problem.places, *self.places, problem.cells.shape[1], k, self.remembered, self.made)
-        if not self.made:
-            for i, array in enumerate(self._start):
-                numbers[i * k : (i + 1) * k] = array
-
-    def take(self, results: Floats, head: Sequence[float]) -> None:
-        """What a run has come to; see the kernel."""
-        made, end = int(head[2]), _HEAD + 10 * self.components + 1
-        self.bound, self.converged, self._numbers = head[0], bool(head[1]), results[_HEAD:end]
-        if self.remembered:
-            self._oldest, end = results[end : end + 6 * self.components], end + 6 * self.components
-        self._gained.append(results[end : end + made])
-        self.made += made
 
 
 Run = tuple[Loop, int, float]  # with most iterations, and the gain of the bound below which it ends
@@ -277,10 +257,7 @@ class LoopsOnDevice:
                 self._launch(runs, most)
 
     def _launch(self, runs: Sequence[Run], most: int) -> None:
-        most_iterations = 1 + max(iterations for _, iterations, _ in runs)
-        stride = (
-            _HEAD + max((16 if loop.remembered else 10) * loop.components for loop, _, _ in runs) + 1 + most_iterations
-        )
+        stride = max(loop.stride for loop, _, _ in runs) + 1 + max(iterations for _, iterations, _ in runs)
         results = np.empty((len(runs), stride))
         with self._lane as lane:
             self._make_ready([loop for loop, _, _ in runs])
@@ -289,8 +266,10 @@ class LoopsOnDevice:
             self._device.run_blocks(em_program(most), len(runs), [problems, stride, written_])
             lane.download(written_, results)
             lane.wait()
-        for (loop, _, _), result, head in zip(runs, results, results[:, :_HEAD].tolist(), strict=True):
-            loop.take(result, head)
+        heads = results[:, :_HEAD].tolist()
+        for (loop, _, _), row, (bound, converged, made) in zip(runs, results, heads, strict=True):
+            loop.bound, loop.converged, loop.made = bound, bool(converged), loop.made + int(made)
+            loop.results.append(row)
 
     def _make_ready(self, loops: Iterable[Loop]) -> None:
         """Copy cells to the device, and give memory to the loops that have none: an array for all of them."""
@@ -309,12 +288,17 @@ class LoopsOnDevice:
 
 def _records(runs: Sequence[Run], most: int) -> NDArray[np.int64]:
     """What the kernel reads of each loop, shape (loops, ...): places, and the bits of numbers."""
-    records = np.zeros((len(runs), _PLACES + _NUMBERS + 6 * most), np.int64)
+    start = _PLACES + _NUMBERS
+    records = np.zeros((len(runs), start + 6 * most), np.int64)
     numbers = records.view(np.float64)
     for i, (loop, iterations, tolerance) in enumerate(runs):
-        loop.write(records[i, : _PLACES - 1], numbers[i, _PLACES + _NUMBERS :])
-        records[i, _PLACES - 1] = iterations
-        numbers[i, _PLACES : _PLACES + _NUMBERS] = (*loop.em.problem.prior, tolerance)
+        problem, k = loop.em.problem, loop.components
+        counts = (problem.cells.shape[1], k, loop.remembered, loop.made, iterations)
+        records[i, :_PLACES] = (*problem.places, *loop.places, *counts)
+        numbers[i, _PLACES:start] = (*problem.prior, tolerance)
+        if not loop.made:
+            for j, array in enumerate(loop.start):
+                numbers[i, start + j * k : start + (j + 1) * k] = array
     return records
 
 
@@ -334,9 +318,15 @@ class DeviceEM:
     def __init__(self, loops: LoopsOnDevice, host: CellEM, problem: Problem) -> None:
         self.loops, self._host, self.problem = loops, host, problem
 
-    def ascent(self, start: Sequence[Floats]) -> Any:
-        """Accelerated EM; see `CellEM.ascent`."""
-        return Loop(self, list(start)) if len(start[0]) <= MOST_COMPONENTS else self._host.ascent(start)
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Any]:
+        """Accelerated EM from several starts; see `CellEM.ascents`."""
+        found: list[Any] = []
+        for start in starts:
+            if len(start[0]) <= MOST_COMPONENTS:
+                found.append(Loop(self, start))
+            else:
+                found += self._host.ascents([start])
+        return found
 
     def plain(self, start: Sequence[Floats], remembered: int) -> EnginePlainEM:
         """Variational EM; see `CellEM.plain`."""
