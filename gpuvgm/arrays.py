@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 SHORT = 18  # digits of decimals that 64 bits always hold
+CACHED_ROWS = 1 << 15  # of one step of several, whose arrays a processor's cache holds
 
 Array = Any  # an array of any namespace; mypy knows no protocol of the array API standard
 

@@ -16,13 +16,13 @@ from gpuvgm.engines.cuda.programs import OPTIONS, Program
 #: Programs that give the host's bits, by the beginning of their names.
 EXACT = ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar")
 #: Those of them that must leave room for many threads; so must transform in float32.
-LIGHT = ("gpuvgm_inverse", "gpuvgm_summar")
+LIGHT = ("gpuvgm_inverse", "gpuvgm_summar", "gpuvgm_off_step")
 FEW_REGISTERS, MANY_REGISTERS = 64, 168
 #: Programs whose threads do so much at a time that few of them are enough; they may have all registers.
 HEAVY = ("gpuvgm_em", *(f"gpuvgm_features_{features}_f" for features in range(9, 17)))
 ALL_REGISTERS = 255
 #: Divisions of real numbers for each row, by the beginning of a program's name.
-DIVISIONS = {"gpuvgm_transform": 1}
+DIVISIONS = {"gpuvgm_transform": 1, "gpuvgm_off_step": 2}
 #: Rows that a thread takes at a time, where the constant GPUVGM_ROWS does not tell.
 ROWS_AT_A_TIME = {"gpuvgm_summarise": 4}
 _ROUNDED, _DIRECTED = ("DADD", "DMUL", "DFMA", "FADD", "FMUL", "FFMA"), {"RM", "RP", "RZ"}

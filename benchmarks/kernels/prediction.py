@@ -29,7 +29,10 @@ CASES: dict[str, dict[str, tuple[str, ...]]] = {
     }
 }
 #: What is predicted, by the beginning of names, and for how many components.
-PREDICTED, COMPONENTS = ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar", "gpuvgm_e_step"), 10
+PREDICTED, COMPONENTS = (
+    ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar", "gpuvgm_off_step", "gpuvgm_e_step"),
+    10,
+)
 SIZES = {"float64": 8, "float32": 4, "int64": 8, "uint64": 8, "int32": 4, "uint32": 4, "uint16": 2, "uint8": 1}
 LEAST_INSTRUCTIONS = 60
 SEEDS = ("MUFU.RCP", "MUFU.RCP64H")

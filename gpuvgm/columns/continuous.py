@@ -48,8 +48,8 @@ from gpuvgm.columns.text import modal_text
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.engines.hold import SORTS, Coverage, FloatStep, HoldTable
-from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable
+from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
+from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, Step
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame, Ints
@@ -605,9 +605,9 @@ class MixtureEncoder:
     def _hold(self, values: Column, numbers: Floats, coded: tuple[Floats, Cells]) -> Ints:
         """Give rows that their modes cannot hold to others, and count those that the fit had not seen."""
         codec = self._column.codec
-        off_step: Bools | FloatStep | None
+        off_step: Bools | Step | None
         if is_on_device(numbers):
-            off_step = getattr(codec, "float_step", None) or codec.off_step(values, numbers)
+            off_step = getattr(codec, "counted_step", None) or codec.off_step(values, numbers)
         else:
             off_step = off_step_rows(codec, values, numbers)
         return self._engine.hold(numbers, *coded, self._column.hold_table, off_step)

@@ -18,6 +18,7 @@ from gpuvgm.columns.codecs import (
     CodecRules,
     CurvedCodec,
     DatetimeCodec,
+    FloatCodec,
     Number,
     UnreadText,
     codec_for,
@@ -125,10 +126,11 @@ class NumberPlan(ColumnPlan):
         except UnreadText as problem:
             raise problem.at(self.name, f"row {first_row + problem.row}", CORRECT) from problem
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
-        summary = engine.summarise(numbers, self.grid)
+        step = self.codec.counted_step if isinstance(self.codec, FloatCodec) else None
+        summary = engine.summarise(numbers, self.grid, step)
         ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
         summary = replace(summary, ends=ends)
-        off = off_step_rows(self.codec, values, numbers)
+        off = off_step_rows(self.codec, values, numbers) if step is None or summary.off_step else None
         if off is not None and off.any():
             strays = _least(plain(self.codec).encode(values)[off], STRAYS)
             summary = replace(summary, off_step=int(off.sum()), strays=strays)

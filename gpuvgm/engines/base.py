@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
-from gpuvgm.engines.hold import FloatStep, HoldTable
+from gpuvgm.engines.hold import HoldTable
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -65,8 +65,8 @@ class Ascent(EMLoop, Protocol):
 class CellEM(Protocol):
     """EM for mixtures of one feature over the cells of a summary, a batch of problems at a time."""
 
-    def ascent(self, start: Sequence[Floats]) -> Ascent:
-        """Accelerated EM from sums of any assignment of the rows: reference, counts, first and second moments."""
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
+        """Accelerated EM from sums of assignments of the rows: reference, counts, first and second moments each."""
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM from a posterior, as `EMLoop.posterior`; the last `remembered` posteriors are kept."""
@@ -90,7 +90,7 @@ class Engine(Protocol):
 
     name: str
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows.
 
         Parameters
@@ -99,6 +99,8 @@ class Engine(Protocol):
             Numbers; NaN is missing.
         grid : Grid
             Cells to sum over.
+        step : Step, optional
+            Count the rows that are no multiples of it, in `Summary.off_step`.
         """
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
@@ -190,7 +192,7 @@ class Engine(Protocol):
         scalar: Floats,
         cell: NDArray[np.unsignedinteger],
         table: HoldTable,
-        off_step: NDArray[np.bool_] | FloatStep | None,
+        off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
         """Give rows that their modes cannot hold to others, see `Coverage`, and count those that the fit had not seen.
 
@@ -202,7 +204,7 @@ class Engine(Protocol):
             What `transform` gave for them; changed in place.
         table : HoldTable
             Modes and training range.
-        off_step : ndarray of shape (rows,), bool, or FloatStep, or None
+        off_step : ndarray of shape (rows,), bool, or Step, or None
             Which rows are off their step; on a device a step to find them by is enough, and missing rows may be among
             them.
 

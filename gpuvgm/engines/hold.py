@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, beside, namespace_of, widened
-from gpuvgm.engines.tables import KernelTable
+from gpuvgm.engines.tables import KernelTable, Step
 from gpuvgm.summary.grid import Floats, Ints
 
 ROWS = 1 << 16  # that are looked at together
@@ -76,23 +76,6 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class FloatStep:
-    """A step of floating-point rows: all lie on ``whole * numerator / denominator``, rounded to their precision.
-
-    Parameters
-    ----------
-    numerator, denominator : int
-        Both exact as floats.
-    single : bool
-        Whether the precision is that of float32.
-    """
-
-    numerator: int
-    denominator: int
-    single: bool
-
-
-@dataclass(frozen=True, slots=True)
 class HoldTable:
     """What `Engine.hold` needs.
 
@@ -120,10 +103,10 @@ def hold(
     scalar: Floats,
     cell: NDArray[np.unsignedinteger],
     table: HoldTable,
-    off_step: NDArray[np.bool_] | FloatStep | None,
+    off_step: NDArray[np.bool_] | Step | None,
 ) -> Ints:
     """Array code of `Engine.hold`, for rows of the host."""
-    assert not isinstance(off_step, FloatStep)  # codecs look at rows of the host
+    assert not isinstance(off_step, Step)  # codecs look at rows of the host
     counts = np.zeros(2 * len(SORTS), np.int64)
     found = counts.reshape(-1, 2)
     outside = None

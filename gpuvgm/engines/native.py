@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 from gpuvgm import _native
 from gpuvgm.arrays import Array
 from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart
-from gpuvgm.engines.hold import FloatStep, HoldTable, hold
+from gpuvgm.engines.hold import HoldTable, hold
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, KernelTable, PriorTable, float32_uniforms
+from gpuvgm.engines.tables import (
+    Draw,
+    DrawTable,
+    Float32Table,
+    InverseTable,
+    KernelTable,
+    PriorTable,
+    Step,
+    float32_uniforms,
+)
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -46,7 +55,7 @@ class NativeEngine:
     def __reduce__(self) -> tuple[type[NativeEngine], tuple[str | None]]:
         return type(self), (None,)
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
         summary = Summary(
@@ -54,6 +63,7 @@ class NativeEngine:
             *self._kernels.summarise(
                 x, frame, grid.directory.view(np.uint8), grid.splits.midpoint, grid.splits.parent, grid.inner_cells
             ),
+            off_step=0 if step is None else step.count_off(x),
         )
         check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)
         return summary
@@ -99,7 +109,7 @@ class NativeEngine:
         scalar: Floats,
         cell: NDArray[np.unsignedinteger],
         table: HoldTable,
-        off_step: NDArray[np.bool_] | FloatStep | None,
+        off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
         """Modes that hold their rows; see `Engine.hold`."""
         return hold(numbers, scalar, cell, table, off_step)
@@ -148,9 +158,9 @@ class NativeEM:
         )
         self._threads = threads
 
-    def ascent(self, start: Sequence[Floats]) -> Ascent:
-        """Accelerated EM; see `CellEM.ascent`."""
-        return _native.Ascent(self._problem, list(map(np.ascontiguousarray, start)))
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
+        """Accelerated EM from several starts; see `CellEM.ascents`."""
+        return [_native.Ascent(self._problem, list(map(np.ascontiguousarray, start))) for start in starts]
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM; see `CellEM.plain`."""

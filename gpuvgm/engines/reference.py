@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, OnehotPart, ReadPart
-from gpuvgm.engines.hold import FloatStep, HoldTable, hold
+from gpuvgm.engines.hold import HoldTable, hold
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.philox import philox_uniforms, philox_words
 from gpuvgm.engines.reference32 import transform_float32
@@ -23,6 +24,7 @@ from gpuvgm.engines.tables import (
     InverseTable,
     KernelTable,
     PriorTable,
+    Step,
     float32_uniforms,
 )
 from gpuvgm.summary.grid import Floats, Grid, Ints
@@ -37,9 +39,9 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
-        return Summary.from_array(x, grid)
+        return replace(Summary.from_array(x, grid), off_step=0 if step is None else step.count_off(x))
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
@@ -110,7 +112,7 @@ class ReferenceEngine:
         scalar: Floats,
         cell: NDArray[np.unsignedinteger],
         table: HoldTable,
-        off_step: NDArray[np.bool_] | FloatStep | None,
+        off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
         """Modes that hold their rows; see `Engine.hold`."""
         return hold(numbers, scalar, cell, table, off_step)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import CACHED_ROWS, namespace_of, widened
 from gpuvgm.config import Precision
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Frame
@@ -24,6 +25,45 @@ MOST_COEFFICIENT, LEAST_COEFFICIENT = -(2.0**-60), -(2.0**100)
 LEAST_FLOOR = 2.0**-60
 MOST_ROUNDING = 1e-2  # of a scalar, from numbers that lie far from zero for the width of their mode
 UNIFORM_BITS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that a column's numbers lie on.
+
+    Parameters
+    ----------
+    numerator, denominator : int
+        Of the step, both exact as floats.
+    precision : {"float64", "float32", "float16"}
+        Of the column: a number is a multiple of the step if both are the same there.
+    """
+
+    numerator: int
+    denominator: int
+    precision: str
+
+    def nearest(self, numbers: Floats) -> Floats:
+        """Multiples of the step nearest to numbers, each the float nearest to the exact product; where these lie."""
+        step, parts = self.numerator, self.denominator
+        with np.errstate(over="ignore"):  # of rows so large that they are on no step
+            numbers = numbers if parts == 1 else numbers * parts
+            whole = namespace_of(numbers).rint(numbers if step == 1 else numbers / step)
+            snapped: Floats = whole if step == 1 else whole * step
+            return (snapped if parts == 1 else snapped / parts) + 0.0  # no minus zero
+
+    def is_off(self, numbers: Floats) -> NDArray[np.bool_]:
+        """Which numbers are no multiples of the step, where they lie; NaN is one."""
+        with np.errstate(over="ignore"):
+            snapped = self.nearest(widened(numbers)).astype(self.precision, copy=False)
+            own = numbers.astype(self.precision, copy=False)
+        off: NDArray[np.bool_] = (snapped != own) & (own == own)
+        return off
+
+    def count_off(self, numbers: Floats) -> int:
+        """How many numbers of the host are no multiples of the step."""
+        parts = (numbers[start : start + CACHED_ROWS] for start in range(0, len(numbers), CACHED_ROWS))
+        return sum(int(np.count_nonzero(self.is_off(part))) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

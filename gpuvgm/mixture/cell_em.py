@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuvgm.engines import Engine
 from gpuvgm.engines.base import Ascent as EngineAscent
-from gpuvgm.engines.base import CellEM
+from gpuvgm.engines.base import CellEM, PlainEM
 from gpuvgm.mixture.accumulate import Accumulate, over_cells
 from gpuvgm.mixture.em import Ascent, MixtureFit, Narrator, Objective, Point, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, Prior
@@ -69,12 +69,14 @@ class _EngineObjective(Objective[ComponentStatistics, Posterior]):
 
     def begun(self, starts: Sequence[ComponentStatistics]) -> list[Ascent[ComponentStatistics, Posterior]]:
         """Ascents from sums of assignments of the rows."""
-        return [_CellAscent(self, self.loops.ascent([s.reference, s.counts, s.first, s.second])) for s in starts]
+        loops = self.loops.ascents([[s.reference, s.counts, s.first, s.second] for s in starts])
+        return [_CellAscent(self, loop) for loop in loops]
 
-    def run(self, ascents: CellAscents, iterations: int, tolerance: float) -> None:
+    def run(self, ascents: CellAscents, iterations: int, tolerance: float) -> list[float]:
         """Go on with ascents, as one batch; see `Objective.run`."""
         batch = [ascent.loop for ascent in ascents if isinstance(ascent, _CellAscent)]
         self.loops.run(batch, iterations, tolerance * self.rows)
+        return [loop.bound for loop in batch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,14 @@ class _CellAscent:
 
     @property
     def best(self) -> Point[ComponentStatistics, Posterior]:
+        prior: Any = self.objective.prior
+        return Point(self.statistics, prior.posterior(self.loop.posterior), self.loop.bound)
+
+    @property
+    def statistics(self) -> ComponentStatistics:
         self.loop.begin()
         arrays, entropy = self.loop.statistics
-        prior: Any = self.objective.prior
-        return Point(ComponentStatistics(*arrays, entropy), prior.posterior(self.loop.posterior), self.loop.bound)
+        return ComponentStatistics(*arrays, entropy)
 
     @property
     def bound(self) -> float:
@@ -125,51 +131,68 @@ class CellFit:
     iterations: int
 
 
-def fit_plainly(  # noqa: PLR0913 - the public signature
-    engine: Engine,
-    cells: Cells,
-    prior: Prior,
-    start: Posterior,
-    stopping: Stopping,
-    remembered: int = 1,
-    observe: Callable[[int, float], None] | None = None,
-) -> CellFit:
-    """Variational EM over cells.
+def fit_plainly(
+    engine: Engine, begins: Sequence[tuple[Cells, Posterior]], prior: Prior, stopping: Stopping, remembered: int = 1
+) -> list[CellFit]:
+    """Variational EM over cells, several sets of them as one batch.
 
     Parameters
     ----------
     engine : Engine
         Compute engine.
-    cells : Cells
-        The cells, at least one.
+    begins : sequence of (Cells, Posterior)
+        Cells, at least one of each set, and where to start on them.
     prior : Prior
         Prior of the mixture.
-    start : Posterior
-        Where to start from.
     stopping : Stopping
         When to end.
     remembered : int
         How many iterations before the end `CellFit.earlier` is taken.
+    """
+    loops = [engine.em(cells, prior.table(), sound=False) for cells, _ in begins]
+    batch = [one.plain(start.arrays(), remembered) for one, (_, start) in zip(loops, begins, strict=True) if one]
+    if loops[0] is None or len(batch) < len(begins):
+        return [fit_observed(engine, cells, prior, start, stopping, remembered) for cells, start in begins]
+    left = batch
+    for done in range(0, stopping.max_iter, _UNINTERRUPTED):
+        loops[0].run(left, min(_UNINTERRUPTED, stopping.max_iter - done), stopping.tolerance)
+        left = [loop for loop in left if not loop.converged]
+        if not left:
+            break
+    return [_come_to(prior, start, loop) for (_, start), loop in zip(begins, batch, strict=True)]
+
+
+def _come_to(prior: Prior, start: Posterior, loop: PlainEM) -> CellFit:
+    fit = MixtureFit(prior.posterior(loop.posterior), tuple(loop.bounds), loop.converged)
+    return CellFit(fit, prior.posterior(loop.oldest) if loop.last else start, loop.last)
+
+
+def fit_observed(  # noqa: PLR0913 - as fit_plainly
+    engine: Engine,
+    cells: Cells,
+    prior: Prior,
+    start: Posterior,
+    stopping: Stopping,
+    remembered: int,
+    observe: Callable[[int, float], None] | None = None,
+) -> CellFit:
+    """The same over one set of cells in Python's loop, whose iterations can be observed.
+
+    Parameters
+    ----------
+    engine, cells, prior, start, stopping, remembered
+        As in `fit_plainly`.
     observe : callable, optional
         Called after each iteration with its number, from 1, and the change of the bound.
     """
-    loops = None if observe is not None else engine.em(cells, prior.table(), sound=False)
-    if loops is None:
-        accumulate, history = over_cells(engine, cells), deque[Posterior](maxlen=remembered)
+    accumulate, history = over_cells(engine, cells), deque[Posterior](maxlen=remembered)
 
-        def remembering(posterior: Posterior) -> ComponentStatistics:
-            history.append(posterior)
-            return accumulate(posterior)
+    def remembering(posterior: Posterior) -> ComponentStatistics:
+        history.append(posterior)
+        return accumulate(posterior)
 
-        fit = fit_mixture(remembering, prior, start, stopping, observe)
-        return CellFit(fit, history[0] if history else start, len(history))
-    loop = loops.plain(start.arrays(), remembered)
-    for done in range(0, stopping.max_iter, _UNINTERRUPTED):
-        loops.run([loop], min(_UNINTERRUPTED, stopping.max_iter - done), stopping.tolerance)
-        if loop.converged:
-            break
-    fit = MixtureFit(prior.posterior(loop.posterior), tuple(loop.bounds), loop.converged)
-    return CellFit(fit, prior.posterior(loop.oldest) if loop.last else start, loop.last)
+    fit = fit_mixture(remembering, prior, start, stopping, observe)
+    return CellFit(fit, history[0] if history else start, len(history))
 
 
 def best_plain_fit(  # noqa: PLR0913 - as fit_plainly
@@ -197,8 +220,10 @@ def best_plain_fit(  # noqa: PLR0913 - as fit_plainly
     for number, begin in enumerate(begins):
         if telling is not None:
             telling.begin(number)
-        observe = None if telling is None else telling.iteration
-        done = fit_plainly(engine, cells, prior, begin(), stopping, remembered, observe)
+        if telling is None:
+            (done,) = fit_plainly(engine, [(cells, begin())], prior, stopping, remembered)
+        else:
+            done = fit_observed(engine, cells, prior, begin(), stopping, remembered, telling.iteration)
         bounds = done.fit.bounds
         if telling is not None and bounds:
             telling.end(bounds[-1], converged=done.fit.converged)

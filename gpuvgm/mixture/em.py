@@ -257,6 +257,10 @@ class Ascent(Protocol[M, P]):
         """The highest point reached; after an E-step of its own."""
 
     @property
+    def statistics(self) -> M:
+        """The statistics of that point."""
+
+    @property
     def bound(self) -> float:
         """Its bound."""
 
@@ -303,8 +307,8 @@ class Objective(Generic[M, P]):
         """Ascents from sums of assignments of the rows."""
         return [AcceleratedEM(self, start) for start in starts]
 
-    def run(self, ascents: Sequence[Ascent[M, P]], iterations: int, tolerance: float) -> None:
-        """Go on with ascents.
+    def run(self, ascents: Sequence[Ascent[M, P]], iterations: int, tolerance: float) -> list[float]:
+        """Go on with ascents, and give their bounds.
 
         Parameters
         ----------
@@ -318,6 +322,7 @@ class Objective(Generic[M, P]):
         for ascent in ascents:
             assert isinstance(ascent, AcceleratedEM)
             ascent.run(iterations, tolerance)
+        return [ascent.bound for ascent in ascents]
 
     def after(self, point: Point[M, P]) -> Point[M, P]:
         """One iteration of variational EM from a point; the point itself where there is no going on."""
@@ -355,6 +360,11 @@ class AcceleratedEM(Generic[M, P]):
         self._length = 1.0
         self._quiet = 0
         self._trial: M | None = None
+
+    @property
+    def statistics(self) -> M:
+        """The statistics of the highest point."""
+        return self.best.statistics
 
     @property
     def bound(self) -> float:

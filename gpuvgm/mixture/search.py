@@ -56,6 +56,9 @@ class Mixed(Movable, Protocol):
     def take(self, components: Ints) -> Self:
         """The sums of some components, in the order given."""
 
+    def without_each(self) -> list[Self]:
+        """The sums without one component, for each in turn."""
+
     def split(self, component: int) -> Self:
         """A component cut in two, one half in its place and one behind all others; mass and moments are kept."""
 
@@ -181,10 +184,10 @@ def search(
     everyone = [*starts, *given]
     start_bounds, winners = _screening(coarse, everyone)
     ascent, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
-    for level in objectives:
-        (ascent,) = level.settled(level.begun([ascent.best.statistics]))
+    for level in objectives[:-1]:
+        (ascent,) = level.settled(level.begun([ascent.statistics]))
     others = [*given, *known]
-    ascent = max([ascent, *fine.settled(fine.begun(others))], key=_height)
+    ascent = max(fine.settled(fine.begun([ascent.statistics, *others])), key=_height)
     bounds, best = _not_below(ascent, [fine.objective.point(start) for start in others])
     while True:
         modes = _modes(best.posterior, weight_threshold)
@@ -236,8 +239,8 @@ class _Level(Generic[S, P]):
 
     def _reordered(self, ascent: Ascent[S, P]) -> S | None:
         """Its statistics with components in descending order, where the bound is higher then."""
-        statistics = ascent.best.statistics
-        if np.all(statistics.counts[:-1] >= statistics.counts[1:]):
+        statistics = ascent.statistics
+        if (statistics.counts[:-1] >= statistics.counts[1:]).all():
             return None
         reordered = self.objective.point(_descending(statistics))
         return reordered.statistics if reordered.bound > ascent.bound else None
@@ -245,8 +248,8 @@ class _Level(Generic[S, P]):
     def compared(self, starts: Iterable[S], iterations: int) -> list[Ascent[S, P]]:
         """Runs of a few iterations, the highest first; of equal ones the first."""
         ascents = self.begun(list(starts))
-        self.objective.run(ascents, iterations, self.effort.rough_tolerance)
-        return sorted(ascents, key=lambda ascent: -ascent.bound)
+        falls = [-bound for bound in self.objective.run(ascents, iterations, self.effort.rough_tolerance)]
+        return [ascents[i] for i in sorted(range(len(ascents)), key=falls.__getitem__)]
 
     def best(self, ascents: Sequence[Ascent[S, P]]) -> Ascent[S, P]:
         """The highest of the first few, roughly settled."""
@@ -255,7 +258,7 @@ class _Level(Generic[S, P]):
     def further(self, ascent: Ascent[S, P]) -> S:
         """Where an ascent is after some more iterations."""
         self.objective.run([ascent], self.effort.screening, 0.0)
-        return ascent.best.statistics
+        return ascent.statistics
 
     def grown(self, statistics: S) -> S:
         """The most promising fit with one component more."""
@@ -265,19 +268,17 @@ class _Level(Generic[S, P]):
     def pruned(self, statistics: S, components: int) -> Ascent[S, P]:
         """The best fit found when components are taken away one by one; the first ones after a short look."""
         while True:
-            every = np.arange(len(statistics.counts))
-            is_last = len(every) - 1 <= components
-            fewer = (statistics.take(np.delete(every, k)) for k in every)
-            ascents = self.compared(fewer, self.effort.trial if is_last else _SHORT_TRIAL)
+            is_last = len(statistics.counts) - 1 <= components
+            ascents = self.compared(statistics.without_each(), self.effort.trial if is_last else _SHORT_TRIAL)
             if is_last:
                 return self.best(ascents)
-            statistics = ascents[0].best.statistics
+            statistics = ascents[0].statistics
 
     def improved(self, ascent: Ascent[S, P]) -> Ascent[S, P]:
         """One component more and one fewer, for as long as that raises the bound."""
-        components = len(ascent.best.statistics.counts)
+        components = len(ascent.statistics.counts)
         for _ in range(self.effort.rounds):
-            more = self.grown(ascent.best.statistics)
+            more = self.grown(ascent.statistics)
             changed = self.pruned(more, components)
             gain = changed.bound - ascent.bound
             if gain > 0:
@@ -290,13 +291,13 @@ class _Level(Generic[S, P]):
         """The best fit found with one component fewer; None where there is but one with rows."""
         held = statistics.take(np.flatnonzero(statistics.counts >= _LEAST_ROWS))
         components = len(held.counts)
-        return self.pruned(held, components - 1).best.statistics if components > 1 else None
+        return self.pruned(held, components - 1).statistics if components > 1 else None
 
     def simplified(self, ascent: Ascent[S, P]) -> tuple[Ascent[S, P], S | None]:
         """An ascent with components left empty for as long as that raises the bound, and the first that does not."""
-        components = len(ascent.best.statistics.counts)
+        components = len(ascent.statistics.counts)
         for _ in range(components):
-            fewer = self.one_fewer(ascent.best.statistics)
+            fewer = self.one_fewer(ascent.statistics)
             if fewer is None or not self.objective.point(fewer.padded(components)).bound > ascent.bound:
                 break
             (ascent,) = self.begun([fewer.padded(components)])
@@ -327,7 +328,7 @@ def _with_fewer(
     coarse, fine = levels
     while fewer is not None:
         if _modes(coarse.objective.point(fewer).posterior, weight_threshold) < modes:
-            return fine.settled(fine.begun([fewer]), rough=True)[0].best.statistics
+            return fine.settled(fine.begun([fewer]), rough=True)[0].statistics
         fewer = coarse.one_fewer(fewer)
     return None
 
@@ -456,9 +457,9 @@ def _lloyd_start(cells: Cells, components: int) -> ComponentStatistics:
     rows = np.append(0.0, np.add.accumulate(cells.weight[order]))
     sums = np.append(0.0, np.add.accumulate(cells.weight[order] * value))
     for _ in range(_LLOYD_STEPS):
-        ends = np.concatenate(([0], np.searchsorted(value, midpoints(centres)), [len(value)]))
-        held = np.diff(ends) > 0
-        before, centres = centres, (np.diff(sums[ends])[held] / np.diff(rows[ends])[held])
+        ends = np.concatenate(([0], value.searchsorted(midpoints(centres)), [len(value)]))
+        held, total, count = ends[1:] > ends[:-1], sums[ends], rows[ends]
+        before, centres = centres, (total[1:] - total[:-1])[held] / (count[1:] - count[:-1])[held]
         if np.array_equal(before, centres):
             break
     return _hard(cells, np.searchsorted(midpoints(centres), cells.mean), centres)

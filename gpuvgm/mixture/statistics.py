@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -31,13 +31,22 @@ class _ByComponent:
     counts: Floats
     first: Floats
     second: Floats
+    entropy: float
 
     def take(self, components: NDArray[np.int64]) -> Self:
         """The sums of some components, in the order given."""
-        every: Any = self
-        names = ("reference", "counts", "first", "second")
-        taken: Self = replace(every, **{name: getattr(self, name)[components] for name in names})
+        kind: Any = type(self)
+        sums = (self.reference, self.counts, self.first, self.second)
+        taken: Self = kind(*(array[components] for array in sums), self.entropy)
         return taken
+
+    def without_each(self) -> list[Self]:
+        """The sums without one component, for each in turn."""
+        kind: Any = type(self)
+        kept = np.arange(len(self.counts) - 1)
+        others = kept + (kept >= np.arange(len(self.counts))[:, None])
+        sums = (self.reference[others], self.counts[others], self.first[others], self.second[others])
+        return [kind(*arrays, self.entropy) for arrays in zip(*sums, strict=True)]
 
     def padded(self, components: int) -> Self:
         """The same with empty components behind, so many in all."""

@@ -5,7 +5,7 @@ The callers hand in what reads rows: the table for many columns, which share eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -268,7 +268,7 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
     elif config.checked == "history":
         error = history_error(engine, prior, done, cells)
     else:
-        error = estimate_error(cells, fit.posterior, partial(_refit, engine, chosen, prior))
+        error = estimate_error(cells, fit.posterior, partial(_refits, engine, chosen, prior))
     return replace(chosen, outcome=Outcome(fit, error))
 
 
@@ -279,10 +279,11 @@ def _is_split(column: ColumnFit, number: int) -> bool:
     return np.array_equal(column.grid.midpoints, midpoint_keys(centres_of(column.starts[0])))
 
 
-def _refit(engine: Engine, column: ColumnFit, prior: Prior, cells: Cells) -> MixtureFit[Posterior]:
+def _refits(engine: Engine, column: ColumnFit, prior: Prior, every: Sequence[Cells]) -> list[Posterior]:
     """The same fit on other cells of the same rows."""
-    start = first_posterior(prior, column.grid, column.starts[0], cells)
-    return fit_plainly(engine, cells, prior, start, column.config.stopping(cells.rows)).fit
+    begins = [(cells, first_posterior(prior, column.grid, column.starts[0], cells)) for cells in every]
+    stopping = column.config.stopping(every[0].rows)
+    return [done.fit.posterior for done in fit_plainly(engine, begins, prior, stopping)]
 
 
 def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentStatistics | None = None) -> ColumnFit:
@@ -332,7 +333,7 @@ def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:
     return seeds.nearest(lowest)[cells.label]
 
 
-def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
+def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Sequence[Cells]], Sequence[Posterior]]) -> float:
     """Estimated distance of a fit on cells from the fit on their rows, in units of sigma.
 
     The largest of three: the distance to a fit on cells twice as wide; that to a fit in which the rows of each cell are
@@ -345,15 +346,19 @@ def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], Mixt
     fine : Posterior
         The fit on them.
     fit_on : callable
-        The same fit on other cells.
+        The same fits on other cells.
     """
-    return _with_blur(_cell_error(cells, fine, fit_on), cells, fine)
+    return _with_blur(_cell_error(fine, *fit_on(_others(cells))), cells, fine)
 
 
-def _cell_error(cells: Cells, fine: Posterior, fit_on: Callable[[Cells], MixtureFit[Posterior]]) -> float:
+def _others(cells: Cells) -> tuple[Cells, Cells]:
+    """Cells twice as wide, and cells whose rows are spread unevenly."""
+    return cells.coarsen(), cells.uneven()
+
+
+def _cell_error(fine: Posterior, coarse: Posterior, uneven: Posterior) -> float:
     """What wider cells, and rows spread unevenly in them, change."""
-    coarse = distance(fine, fit_on(cells.coarsen()).posterior) / COARSE_TO_FINE
-    return max(coarse, distance(fine, fit_on(cells.uneven()).posterior))
+    return max(distance(fine, coarse) / COARSE_TO_FINE, distance(fine, uneven))
 
 
 def history_error(engine: Engine, prior: Prior, done: CellFit, cells: Cells) -> float:
@@ -362,13 +367,11 @@ def history_error(engine: Engine, prior: Prior, done: CellFit, cells: Cells) -> 
     The fit went through more iterations, whose differences add up, but shrink on the way to the end: a third of the
     number of times that the last ones fit in is what they are multiplied by.
     """
-    fit = done.fit
-
-    def fit_on(others: Cells) -> MixtureFit[Posterior]:
-        return fit_plainly(engine, others, prior, done.earlier, Stopping(done.iterations, 0.0)).fit
-
+    fit, begins = done.fit, [(others, done.earlier) for others in _others(cells)]
+    coarse, uneven = fit_plainly(engine, begins, prior, Stopping(done.iterations, 0.0))
     factor = max(1.0, len(fit.bounds) / (3 * done.iterations))
-    return _with_blur(factor * _cell_error(cells, fit.posterior, fit_on), cells, fit.posterior)
+    error = factor * _cell_error(fit.posterior, coarse.fit.posterior, uneven.fit.posterior)
+    return _with_blur(error, cells, fit.posterior)
 
 
 def distance(one: Posterior, other: Posterior) -> float:
@@ -421,8 +424,7 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
 
     From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
     """
-
-    def fit_on(others: Cells) -> MixtureFit[Posterior]:
-        return fit_plainly(engine, others, prior, posterior, Stopping(CHECKED_ITERATIONS, 0.0)).fit
-
-    return estimate_error(cells, fit_on(cells).posterior, fit_on)
+    begins = [(one, posterior) for one in (cells, *_others(cells))]
+    fits = fit_plainly(engine, begins, prior, Stopping(CHECKED_ITERATIONS, 0.0))
+    fine, coarse, uneven = (done.fit.posterior for done in fits)
+    return _with_blur(_cell_error(fine, coarse, uneven), cells, fine)

@@ -131,9 +131,9 @@ class Splits:
     rank: Ints
 
 
-def middle_of_unit(drop: int) -> float:
+def middle_of_unit(drop: int | Ints) -> Floats:
     """Keys from the start of a unit of 2^drop keys to its middle."""
-    return 0.5 * (2.0**drop - 1)
+    return np.asarray(0.5 * (np.ldexp(1.0, drop) - 1))
 
 
 @dataclass(frozen=True)
@@ -325,7 +325,7 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
 
 def midpoints(ordered: Floats) -> Floats:
     """Midpoints between neighbours of ascending centres."""
-    return np.asarray(ordered[:-1] + 0.5 * np.diff(ordered))
+    return np.asarray(ordered[:-1] + 0.5 * (ordered[1:] - ordered[:-1]))
 
 
 def midpoint_keys(centres: Floats) -> Keys:
@@ -394,8 +394,7 @@ class _Parts:
             (masses.low == masses.high) & (inside == self.per_mass(inside[self.starts])), self.starts
         )
         same &= self.ends - self.starts > 1
-        middles = np.array([middle_of_unit(each) for each in drop.tolist()])
-        return np.where(same, inside[self.starts].astype(np.float64), middles)
+        return np.where(same, inside[self.starts].astype(np.float64), middle_of_unit(drop))
 
 
 def _within_budget(bits: Ints) -> Ints:

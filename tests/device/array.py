@@ -363,7 +363,8 @@ def array_class(hardware: Hardware) -> type:
 
         made = result if isinstance(result, (tuple, list)) else [result]
         if any(owner_of(one) is None or any(one is to._host for to in written) for one in made):  # views are no kernels
-            hardware.ledger.add(operations=1, touched=bytes_of([*map(plain, arrays), *made]))
+            read = made if name in ("take", "getitem") else []  # the rows that are taken, and no others
+            hardware.ledger.add(operations=1, touched=bytes_of([*map(plain, arrays[len(read) :]), *read, *made]))
 
         def back(host: Any) -> Any:
             if id(host) in hosts:

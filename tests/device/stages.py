@@ -26,7 +26,7 @@ import gpuvgm
 from benchmarks.inputs import amounts, clouds
 from benchmarks.stages import LEDGER
 from gpuvgm import BayesianGaussianMixture, TableTransformer
-from gpuvgm.engines.cuda.em import Loop, LoopsOnDevice
+from gpuvgm.engines.cuda.em import Loop, LoopsOnDevice, Run
 from gpuvgm.execution import context
 from tests.device.frames import DataFrame, use_strict_cudf
 from tests.device.ledger import Entry
@@ -98,7 +98,7 @@ class Loops:
 
     def note(self, loops: Sequence[tuple[Loop, int]]) -> None:
         """A launch: its loops, and how many iterations each made."""
-        steps = [(made * len(loop.em.problem.mean), made) for loop, made in loops]
+        steps = [(made * loop.em.problem.cells.shape[1], made) for loop, made in loops]
         sizes = [loop.components for loop, _ in loops]
         work = [cells * k for (cells, _), k in zip(steps, sizes, strict=True)]
         self.longest += max(work)
@@ -111,10 +111,10 @@ def watched_loops() -> Iterator[Loops]:
     """Note what launches of EM do."""
     noted, launch = Loops(), LoopsOnDevice._launch
 
-    def watched(self: LoopsOnDevice, loops: Sequence[tuple[Loop, float]], most: int, iterations: int) -> None:
-        before = [len(loop.bounds) for loop, _ in loops]
-        launch(self, loops, most, iterations)
-        noted.note([(loop, len(loop.bounds) - b) for (loop, _), b in zip(loops, before, strict=True)])
+    def watched(self: LoopsOnDevice, runs: Sequence[Run], most: int) -> None:
+        before = [loop.made for loop, _, _ in runs]
+        launch(self, runs, most)
+        noted.note([(loop, loop.made - made) for (loop, _, _), made in zip(runs, before, strict=True)])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LoopsOnDevice, "_launch", watched)

@@ -230,6 +230,10 @@ def test_the_ledger_knows_what_cupys_own_kernels_touch(strict_cupy: Any) -> None
     with ledger.stage("new") as new:
         y = x + x[::2].repeat(2)
     assert (new.operations, new.touched, new.allocations) == (2, (500 + 1000 + 3 * 1000) * 8, 2)
+    places = up(np.arange(10))
+    with ledger.stage("taken") as taken:
+        strict_cupy.take(x, places)
+    assert (taken.operations, taken.touched) == (1, 3 * 10 * 8)
     with ledger.stage("in place") as there:
         y += x
         y[:100] = 1.0

@@ -102,12 +102,12 @@ def test_plain_em_has_the_bits_of_the_loop_in_python(prior: str, iterations: int
         return over_cells(engine, cells)(posterior)
 
     expected = fit_mixture(accumulate, own, start, Stopping(iterations, 0.0))
-    found = fit_plainly(engine, cells, own, start, Stopping(iterations, 0.0), 20)
+    found = fit_plainly(engine, [(cells, start)], own, Stopping(iterations, 0.0), 20)[0]
     assert found.fit.bounds == expected.bounds
     assert found.iterations == min(iterations, 20)
     for one, other in ((found.fit.posterior, expected.posterior), (found.earlier, seen[-found.iterations])):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
-    ended = fit_plainly(engine, cells, own, start, Stopping(10**12, 1e-2 * cells.rows))
+    ended = fit_plainly(engine, [(cells, start)], own, Stopping(10**12, 1e-2 * cells.rows))[0]
     assert ended.fit.converged and len(ended.fit.bounds) < 1000
 
 
@@ -115,9 +115,9 @@ def test_a_fit_that_pauses_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch)
     engine = make_engine(native_names()[0])
     cells, prior = column("cents")
     start = prior.update(starts(cells)[0])
-    whole = fit_plainly(engine, cells, prior, start, Stopping(40, 0.0), 20)
+    whole = fit_plainly(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
     monkeypatch.setattr(cell_em, "_UNINTERRUPTED", 7)
-    parts = fit_plainly(engine, cells, prior, start, Stopping(40, 0.0), 20)
+    parts = fit_plainly(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
     assert (parts.fit.bounds, parts.iterations) == (whole.fit.bounds, whole.iterations)
     for one, other in zip(parts.earlier.arrays(), whole.earlier.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -128,7 +128,7 @@ def test_fits_are_those_of_the_reference_engine(name: str) -> None:
     cells, prior = column(name, 5_000)
     start = prior.update(starts(cells)[0])
     ours, theirs = (
-        fit_plainly(engine, cells, prior, start, Stopping(100, 0.0)).fit
+        fit_plainly(engine, [(cells, start)], prior, Stopping(100, 0.0))[0].fit
         for engine in (make_engine(native_names()[0]), REFERENCE)
     )
     np.testing.assert_allclose(ours.bounds, theirs.bounds, rtol=1e-12)
@@ -171,7 +171,7 @@ def test_arrays_of_the_wrong_length_are_refused() -> None:
     three, two = np.ones(3), np.ones(2)
     for start in ([three] * 3, [three, three, two, three], [np.ones(0)] * 4):
         with pytest.raises(ValueError, match="one value a component"):
-            loops.ascent(start)
+            loops.ascents([start])
     with pytest.raises(ValueError, match="one value a component"):
         loops.plain([three] * 4, 1)
     with pytest.raises(ValueError, match="at least one posterior"):

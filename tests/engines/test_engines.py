@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.philox import philox_uniforms
 from gpuvgm.engines.reference import ReferenceEngine
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, Step
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
@@ -217,6 +218,41 @@ def test_summaries_of_odd_sizes(candidate: Engine, size: int) -> None:
     x = shape("70 % zeros", 5_000)
     grid, _ = grid_of(x)
     assert same(candidate.summarise(x[:size], grid), REFERENCE.summarise(x[:size], grid))
+
+
+STEPS = {
+    "cents": Step(1, 100, "float64"),
+    "quarters": Step(25, 1, "float64"),
+    "sixteenths": Step(3, 16, "float64"),
+    "tiny": Step(1, 10**22, "float64"),
+    "cents in float32": Step(1, 100, "float32"),
+}
+
+
+def stepped(step: Step, rows: int) -> np.ndarray:
+    """Multiples of a step in its precision, most of them; their neighbours; and numbers that are never or always."""
+    random = np.random.default_rng(3)
+    x = step.nearest(random.integers(-(10**6), 10**6, rows) * (step.numerator / step.denominator))
+    x = x.astype(step.precision).astype(np.float64)
+    x[5::9] = np.nextafter(x[5::9], np.inf)
+    x[7::9] *= 1.37
+    x[:9] = [np.nan, np.inf, -np.inf, -0.0, 5e-324, 1e-40, 1e308, -1e300, 1e22]
+    return x
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_rows_off_a_step_are_counted(candidate: Engine, name: str) -> None:
+    step = STEPS[name]
+    x = stepped(step, 70_001)
+    grid, _ = grid_of(np.clip(np.nan_to_num(x), -1e9, 1e9))
+    found = candidate.summarise(x, grid, step)
+    with np.errstate(all="ignore"):
+        own = x.astype(step.precision)
+        nearest = np.rint(x * step.denominator / step.numerator) * step.numerator / step.denominator
+        expected = np.count_nonzero((nearest.astype(step.precision) != own) & ~np.isnan(x))
+    assert found.off_step == expected > 7_000
+    assert same(found, replace(REFERENCE.summarise(x, grid), off_step=expected))
+    assert candidate.summarise(x[np.isin(np.arange(len(x)) % 9, (5, 7), invert=True)][9:], grid, step).off_step == 0
 
 
 @pytest.mark.slow

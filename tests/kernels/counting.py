@@ -18,7 +18,8 @@ from gpuvgm.engines.cuda.features import features_partials, features_program
 from gpuvgm.engines.cuda.hold import hold, hold_program
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.cuda.rows import BLOCKS_EACH, QUAD, TILE_ROWS, fill_onehot, fill_program
-from gpuvgm.engines.hold import FloatStep, HoldTable
+from gpuvgm.engines.hold import HoldTable
+from gpuvgm.engines.tables import Step
 from tests.engines.test_em import column, starts
 from tests.kernels.emulated import Resident
 from tests.kernels.executed import ExecutedDevice
@@ -138,9 +139,7 @@ def hold_row() -> dict[str, float]:
 
     def run(rows: int) -> Counts:
         x, scalar, cell = (np.zeros(rows, kind).view(Resident) for kind in (np.float64, np.float32, np.uint8))
-        return executed(
-            device, program, lambda: hold(device, x, (scalar, cell), table, FloatStep(1, 100, single=False))
-        )
+        return executed(device, program, lambda: hold(device, x, (scalar, cell), table, Step(1, 100, "float64")))
 
     return run(2 * each).minus(run(each)).each(each)
 
@@ -168,7 +167,7 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
     start, device = starts(cells, COMPONENTS)[0], ExecutedDevice(architecture="75")
     loops: Any = LoopsOnDevice(device)
     em = DeviceEM(loops, None, Problem.of(cells, prior.table(), sound=False))  # type: ignore[arg-type]
-    loop = em.ascent([start.reference, start.counts, start.first, start.second])
+    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
     em.run([loop], 2, 0.0)
     made = len(loop.bounds)
     counts = executed(device, em_program(12), lambda: em.run([loop], 8, 0.0))

@@ -129,6 +129,9 @@ class EmulatedDevice:
         with self._busy:
             yield self._lanes
 
+    def lane(self) -> EmulatedLane:
+        return EmulatedLane(self.memory, self.uploads, self.xp)
+
     def release_memory(self) -> None:
         pass
 

@@ -75,16 +75,20 @@ def _memory(given: list[tuple[Parameter, Any]]) -> list[Memory]:
     named = {parameter.name: value for parameter, value in given}
     if "parts" in named:  # a table of the onehot layout, which holds addresses
         memory += [Memory(array, "matrix" in named) for array in _told(named["parts"])]
-    if "places" in named:  # those of the problems of EM: cells, which are read, and what loops keep
-        memory += [Memory(array, writable=False) for array in _told(named["places"][:, :3])]
-        memory += [Memory(array, writable=True) for array in _told(named["places"][:, 3:5])]
+    if "problems" in named:  # those of EM: cells, which are read, and what loops keep
+        memory += [Memory(array, writable=False) for array in _told(named["problems"][:, :3])]
+        memory += [Memory(array, writable=True) for array in _told(named["problems"][:, 3:5])]
     return memory
 
 
 def _told(addresses: np.ndarray) -> list[Resident]:
-    """The arrays that lie at addresses of a table."""
-    wanted = set(np.ravel(addresses).tolist())
-    return [array for array in list(Resident.living.values()) if array.ctypes.data in wanted and array.size]
+    """The arrays that addresses of a table lie in; of views of one memory the widest."""
+    wanted, widest = np.ravel(addresses), dict[int, Resident]()
+    for array in list(Resident.living.values()):
+        first = array.ctypes.data
+        if np.any((wanted >= first) & (wanted < first + array.nbytes)):
+            widest[first] = max(widest.get(first, array), array, key=lambda one: one.nbytes)
+    return list(widest.values())
 
 
 def _plain(parameter: Parameter, value: Any) -> bytes:

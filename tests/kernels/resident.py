@@ -26,8 +26,8 @@ class ResidentEngine:
         if out is not None:
             out[...] = self.device.to_host(resident)
 
-    def summarise(self, x, grid):  # type: ignore[no-untyped-def]
-        return self.engine.summarise(self.up(x), grid)
+    def summarise(self, x, grid, step=None):  # type: ignore[no-untyped-def]
+        return self.engine.summarise(self.up(x), grid, step)
 
     def e_step(self, x, weight, scatter, table):  # type: ignore[no-untyped-def]
         return self.device.to_host(self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table))

@@ -43,14 +43,14 @@ def test_ascents_have_the_bits_of_the_native_engine(device: EmulatedDevice, name
 @pytest.mark.parametrize("iterations", [1, 33])
 def test_plain_em_has_the_bits_of_the_native_engine(device: EmulatedDevice, iterations: int) -> None:
     cells, prior = column("cents", 4_000)
-    start = prior.update(starts(cells)[0])
-    fits = [fit_plainly(engine, cells, prior, start, Stopping(iterations, 0.0), 20) for engine in engines(device)]
+    begins = [(cells, prior.update(starts(cells)[0]))]
+    fits = [fit_plainly(engine, begins, prior, Stopping(iterations, 0.0), 20)[0] for engine in engines(device)]
     assert fits[0].fit.bounds == fits[1].fit.bounds
     assert fits[0].iterations == fits[1].iterations == min(iterations, 20)
     for one, other in ((fits[0].fit.posterior, fits[1].fit.posterior), (fits[0].earlier, fits[1].earlier)):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
     ended = [
-        fit_plainly(engine, cells, prior, start, Stopping(10**12, 1e-1 * cells.rows)).fit for engine in engines(device)
+        fit_plainly(engine, begins, prior, Stopping(10**12, 1e-1 * cells.rows))[0].fit for engine in engines(device)
     ]
     assert ended[0].converged and ended[0].bounds == ended[1].bounds
 
@@ -63,7 +63,7 @@ def test_empty_components_are_the_same(device: EmulatedDevice) -> None:
     found = []
     for engine in engines(device):
         loops: Any = engine.em(wide, prior.table(), sound=True)
-        ascent = loops.ascent([start.reference, start.counts, start.first, start.second])
+        (ascent,) = loops.ascents([[start.reference, start.counts, start.first, start.second]])
         loops.run([ascent], 30, 0.0)
         assert np.any(ascent.statistics[0][1] == 0)
         found.append([np.array(ascent.bounds).tobytes(), *(array.tobytes() for array in ascent.posterior)])

@@ -16,11 +16,10 @@ from gpuvgm.engines.hold import (
     OUTSIDE,
     SORTS,
     Coverage,
-    FloatStep,
     HoldTable,
     hold,
 )
-from gpuvgm.engines.tables import KernelTable
+from gpuvgm.engines.tables import KernelTable, Step
 from gpuvgm.summary.grid import Frame
 from tests.kernels.building import needs_compiler
 from tests.kernels.emulated import EmulatedDevice
@@ -82,9 +81,7 @@ def test_rows_off_a_step(device: EmulatedDevice, step: tuple[int, int], single: 
     numbers = (whole * step[0] / step[1]).astype(x)
     numbers[[5, 77, 4098]] = np.array([0.123, 1e-42, np.nan], x)
     _, scalar, cell = rows(len(numbers), x, "float32", "uint8")
-    found = hold_on_device(
-        device, shifted(numbers, 0), (shifted(scalar, 0), shifted(cell, 0)), TABLE, FloatStep(*step, single=single)
-    )
+    found = hold_on_device(device, shifted(numbers, 0), (shifted(scalar, 0), shifted(cell, 0)), TABLE, Step(*step, x))
     counts = device.to_host(found).reshape(len(SORTS), 2)
     assert counts[OFF_STEP].tolist() == [2, 5] and counts[MISSING].tolist() == [1, 4098]
 

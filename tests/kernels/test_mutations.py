@@ -17,8 +17,9 @@ from gpuvgm.config import CHUNK_ROWS, FitConfig
 from gpuvgm.engines.cuda import e_step, features, hold, programs, rows
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.cuda.summary import CellTables
 from gpuvgm.engines.kernels import source
-from gpuvgm.engines.tables import Draw, InverseTable
+from gpuvgm.engines.tables import Draw, InverseTable, Step
 from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.mixture.posterior import prior_of
 from gpuvgm.mixture.search import quantile_start
@@ -91,6 +92,11 @@ def run_summarise(device: ExecutedDevice, program: Program) -> None:
     table_of(device, grid_with_centres(x), 2000, 1000).add(resident(x, program.parameters[0].type))
 
 
+def run_off_step(device: ExecutedDevice, program: Program) -> None:
+    x = np.random.default_rng(1).lognormal(2, 1, 101)
+    CellTables(device).summarise(resident(x, program.parameters[0].type), grid_with_centres(x), Step(1, 100, "float64"))
+
+
 def run_transform(device: ExecutedDevice, program: Program) -> None:
     table = replace(draw_table(), precision="float32" if "transform32" in program.name else "float64")
     transformed(device, numbers(program)[:1001], table, Draw(7, 9), shift=1)
@@ -122,7 +128,7 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
     start = quantile_start(cells, components)
     host: Any = None  # mixtures of many components alone go there
     em = DeviceEM(LoopsOnDevice(device), host, Problem.of(cells, prior.table(), sound=False))
-    loop = em.ascent([start.reference, start.counts, start.first, start.second])
+    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
     em.run([loop], 6, 0.0)
 
 
@@ -140,6 +146,7 @@ RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
     "gpuvgm_summarise": run_summarise,
     "gpuvgm_hold": run_hold,
     "gpuvgm_em": run_em,
+    "gpuvgm_off_step": run_off_step,
     "gpuvgm_transform": run_transform,
     "gpuvgm_inverse": run_inverse,
     "gpuvgm_fill": run_fill,

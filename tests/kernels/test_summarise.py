@@ -10,6 +10,7 @@ import pytest
 from gpuvgm.engines.cuda import summary
 from gpuvgm.engines.cuda.summary import CellTable, CellTables, GridOnDevice, Room
 from gpuvgm.engines.reference import ReferenceEngine
+from gpuvgm.engines.tables import Step
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
 from gpuvgm.summary.summary import Summary
@@ -127,7 +128,7 @@ def test_most_rows_in_one_cell(device: EmulatedDevice, place: float, inner: bool
     table = table_of(device, grid, 40_000, 16_384)
     table.add(resident(x))
     assert same(table.summary(), expected)
-    frequent = np.asarray(table._frequent)
+    frequent = np.asarray(table.room.frequent)
     assert int(frequent[crowd % summary.SLOTS]) & (2**32 - 1) == crowd
     assert np.count_nonzero(frequent) < summary.SLOTS / 2
 
@@ -176,6 +177,29 @@ def test_subnormal_floats_are_not_flushed(device: EmulatedDevice) -> None:
     x = (np.arange(1, 600, dtype=np.float32) * np.float32(1e-45)).astype(np.float32)
     grid = grid_of(x.astype(np.float64))[0]
     assert same(summarise(device, resident(x), grid), ORACLE.summarise(x.astype(np.float64), grid))
+    for precision in ("float32", "float64"):
+        step = Step(1, 4, precision)
+        counted = CellTables(device).summarise(resident(x), grid, step)
+        assert same(counted, ORACLE.summarise(x.astype(np.float64), grid, step)) and counted.off_step == len(x)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 4097])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_off_a_step_are_counted_in_every_quad(device: EmulatedDevice, dtype: str, size: int) -> None:
+    """Wherever the rows begin, and over several pieces; what is found goes to the next column of the room by no way."""
+    x, step, tables = np.round(shape("lognormal", 9000), 2), Step(1, 100, dtype), CellTables(device)
+    x[::3] += 0.001
+    x[::7] = np.nan
+    grid, there = grid_of(x)[0], resident(x.astype(dtype))
+    for first in range(4):
+        part = there[first : first + size]
+        assert same(tables.summarise(part, grid, step), ORACLE.summarise(np.array(part, float), grid, step))
+    table = tables.lend(grid, step)
+    table.add(there[:size])
+    table.add(there[size : 3 * size + 1])
+    count = ORACLE.summarise(np.array(there[: 3 * size + 1], float), grid, step).off_step
+    assert tables.summary(table, len(there[: 3 * size + 1])).off_step == count
+    assert tables.summarise(there[:size], grid).off_step == 0
 
 
 @pytest.mark.parametrize("trial", [summary.WINDOW_ROWS, summary.TRIAL_ROWS])
@@ -244,7 +268,7 @@ def test_outer_cells_carry_whoever_adds_to_them(device: EmulatedDevice, dtype: s
             expected = [count + int(sums[0]), first + int(sums[1]), second + int(sums[2])]
             assert cell < OUTER_CELLS and words(table.room.totals[cell]) == expected
         done += rows
-    assert np.count_nonzero(table._frequent)
+    assert np.count_nonzero(table.room.frequent)
 
 
 def test_values_that_overflow_in_the_frame_are_refused(device: EmulatedDevice) -> None:
@@ -280,7 +304,7 @@ def test_cells_are_taken_out_as_there_is_room(
         grid = grid_with_centres(x[:size])
         assert same(tables.summarise(resident(x), grid), ORACLE.summarise(x, grid))
         (kept,) = tables._rooms[0]
-        assert not any(np.any(part) for part in (kept.tables, kept.totals, kept.touched))
+        assert not any(np.any(part) for part in (kept.tables, kept.totals))
 
 
 def test_a_refused_column_leaves_its_room_empty(device: EmulatedDevice) -> None:

@@ -175,6 +175,6 @@ def test_the_bound_never_falls_where_components_are_held_up(on_steps: tuple[np.n
     component = (x.astype(int) + np.random.default_rng(5).integers(0, 2, len(x))) % 10
     start = held.update(hard_start(x, ones, 0 * ones, component, np.linspace(1, 7, 10)))
     cells = Cells(x, ones, 0 * ones, ones.astype(int), ones.astype(int), 0 * ones)
-    bounds = fit_plainly(ReferenceEngine(), cells, held, start, Stopping(60, 0.0)).fit.bounds
+    bounds = fit_plainly(ReferenceEngine(), [(cells, start)], held, Stopping(60, 0.0))[0].fit.bounds
     assert np.min(np.diff(bounds)) > -1e-9 * abs(bounds[-1])
     assert bounds[-1] - bounds[0] > 1e-3 * len(x)

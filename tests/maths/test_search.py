@@ -87,6 +87,16 @@ def test_splitting_padding_and_reordering_keep_mass_and_moments(s: ComponentStat
 
 
 @given(statistics())
+def test_every_component_is_left_out_once(s: ComponentStatistics) -> None:
+    every = np.arange(len(s.counts))
+    for k, without in enumerate(s.without_each()):
+        taken = s.take(np.delete(every, k))
+        for name in ("reference", "counts", "first", "second"):
+            np.testing.assert_array_equal(getattr(without, name), getattr(taken, name))
+        assert without.entropy == s.entropy
+
+
+@given(statistics())
 def test_moving_reaches_the_coordinates_asked_for(s: ComponentStatistics) -> None:
     step = 0.01 * np.concatenate((np.sqrt(s.counts), np.full(2 * len(s.counts), 0.1)))
     np.testing.assert_allclose(s.moved(step).coordinates(), s.coordinates() + step, rtol=1e-9, atol=1e-9)

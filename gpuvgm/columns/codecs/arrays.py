@@ -13,13 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
+from gpuvgm.arrays import CACHED_ROWS, Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
 from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.columns.codecs.words import Words, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
-
-CACHED_ROWS = 1 << 15
 
 
 def missing_rows(column: Column) -> Bools | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -12,24 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy, widened
-from gpuvgm.columns.codecs.arrays import (
-    as_numbers,
-    cached_parts,
-    equal_rows,
-    floats,
-    in_parts,
-    missing_numbers,
-    no_rows,
-)
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
+from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_parts, missing_numbers, no_rows
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
-from gpuvgm.engines.hold import FloatStep
+from gpuvgm.engines.tables import Step
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 Precision = type[np.floating[Any]]
 
 _PRECISIONS: dict[str, Precision] = {"halffloat": np.float16, "float": np.float32}
+
+
+@cache
+def _step_of(text: str, precision: str) -> Step:
+    return Step(*Fraction(text).as_integer_ratio(), precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +74,26 @@ class FloatCodec:
         return _PRECISIONS.get(self.type, np.float64)
 
     @property
-    def _step(self) -> tuple[int, int] | None:
-        """The step as numerator and denominator, both exact as floats."""
-        if self.step is not None:
-            return Fraction(self.step).as_integer_ratio()
-        return (1, 1) if self.integer else None
+    def _step(self) -> Step | None:
+        step = "1" if self.step is None and self.integer else self.step
+        return None if step is None else _step_of(step, self.precision.__name__)
 
     @property
     def spacing(self) -> float:
         """The step; 0 where there is none."""
-        return 0.0 if self._step is None else self._step[0] / self._step[1]
+        return 0.0 if self._step is None else self._step.numerator / self._step.denominator
 
-    def _on_step(self, numbers: Floats) -> Floats:
-        """Multiples of the step nearest to numbers, each the float nearest to the exact product."""
-        assert self._step is not None
-        step, parts = self._step
-        with np.errstate(over="ignore"):  # of rows so large that they are on no step
-            numbers = numbers if parts == 1 else numbers * parts
-            whole = namespace_of(numbers).rint(numbers if step == 1 else numbers / step)
-            snapped: Floats = whole if step == 1 else whole * step
-            return (snapped if parts == 1 else snapped / parts) + 0.0  # no minus zero
+    @property
+    def counted_step(self) -> Step | None:
+        """The step that engines count the rows off, as `off_step` finds them; None for those of 16 bits."""
+        return self._step if self.step is not None and self.type != "halffloat" else None
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step in the column's precision; see `Codec.off_step`."""
-        if self.step is None:
+        if self.step is None or self._step is None:
             return None
-        xp = namespace_of(numbers)
-        off: Bools = xp.empty(len(numbers), np.bool_)
-        with np.errstate(over="ignore"):
-            for part in cached_parts(numbers):
-                snapped = self._on_step(widened(numbers[part])).astype(self.precision, copy=False)
-                off[part] = snapped != numbers[part].astype(self.precision, copy=False)
-        return off & ~xp.isnan(numbers) if off.any() else off
+        off: Bools = in_parts(self._step.is_off, numbers, np.bool_)
+        return off
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.
@@ -135,13 +121,6 @@ class FloatCodec:
         return column.to_numpy(zero_copy_only=False)
 
     @property
-    def float_step(self) -> FloatStep | None:
-        """The step as engines of a device look for rows off it; None where they must be told the rows."""
-        if self.step is None or self._step is None or self.type not in ("double", "float"):
-            return None
-        return FloatStep(*self._step, single=self.type == "float")
-
-    @property
     def decoded(self) -> np.dtype[Any]:
         """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
         return np.dtype(np.float32 if self.type == "float" and self._step is None else np.float64)
@@ -149,7 +128,7 @@ class FloatCodec:
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
         if self._step is not None:
-            numbers = in_parts(self._on_step, numbers)
+            numbers = in_parts(self._step.nearest, numbers)
         if is_on_device(numbers) and self.type in ("double", "float"):
             values = narrowed(numbers) if self.type == "float" else numbers
             return DeviceColumn(values, type_of(self.type), None if complete else missing_numbers(numbers))

@@ -26,9 +26,9 @@ from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.cuda.programs import Program
-from gpuvgm.engines.hold import FloatStep, HoldTable
+from gpuvgm.engines.hold import HoldTable
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -70,21 +70,21 @@ class CudaEngine:
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), cells_on_device=self.cells_on_device), (self._host,)
 
-    def summarise(self, x: Floats, grid: Grid) -> Summary:
+    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         if self.device.is_resident(x):
-            return self._tables.summarise(x, grid)
+            return self._tables.summarise(x, grid, step)
 
         def on_device() -> Summary:
             with self.device.lanes() as lanes:
-                return self._summarise_pieces(x, grid, lanes)
+                return self._summarise_pieces(x, grid, step, lanes)
 
-        return self._or_on_host("the cells of a summary", on_device, lambda: self._host.summarise(x, grid))
+        return self._or_on_host("the cells of a summary", on_device, lambda: self._host.summarise(x, grid, step))
 
-    def _summarise_pieces(self, x: Floats, grid: Grid, lanes: tuple[Lane, Lane]) -> Summary:
+    def _summarise_pieces(self, x: Floats, grid: Grid, step: Step | None, lanes: tuple[Lane, Lane]) -> Summary:
         first, second = lanes
         with first:
-            table = self._tables.lend(grid)
+            table = self._tables.lend(grid, step)
 
         def work(lane: Lane, piece: slice) -> None:
             part = lane.upload(x[piece])
@@ -165,7 +165,7 @@ class CudaEngine:
         scalar: Floats,
         cell: NDArray[np.unsignedinteger],
         table: HoldTable,
-        off_step: NDArray[np.bool_] | FloatStep | None,
+        off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
         """Modes that hold their rows; see `Engine.hold`."""
         if not self.device.is_resident(numbers):

@@ -84,6 +84,9 @@ class Device(Protocol):
         They belong to the engine's device, or to the one that is current `here`.
         """
 
+    def lane(self) -> Lane:
+        """A lane to keep, for work whose memory belongs to no other stream: it comes after nothing else."""
+
     def release_memory(self) -> None:
         """Give back memory that is kept for later."""
 
@@ -176,6 +179,10 @@ class CupyDevice:
         finally:
             free.put(pair)
 
+    def lane(self) -> Lane:
+        """A lane to keep; see `Device.lane`."""
+        return CupyLane(self.xp, self.number)
+
     def _lanes_of(self, number: int) -> LifoQueue[tuple[CupyLane, CupyLane] | None]:
         with self._lock:
             if number not in self._free:
@@ -238,7 +245,7 @@ class CupyLane:
     def upload(self, array: NDArray[Any]) -> Any:
         """Begin to copy to the device, through pinned memory."""
         pinned = self._pinned(array)
-        np.copyto(pinned, array)
+        pinned[...] = array
         resident = self._xp.empty(array.shape, array.dtype)
         resident.set(pinned, stream=self._stream)
         self._held.append(resident)
@@ -265,7 +272,7 @@ class CupyLane:
         self._stream.synchronize()
         self._held.clear()
         for pinned, out in arriving:
-            np.copyto(out, pinned)
+            out[...] = pinned
 
     def _memory(self, size: int) -> NDArray[np.uint8]:
         """Pinned memory, or plain memory where the system gives no more of it."""
@@ -280,9 +287,8 @@ class CupyLane:
             self._buffers.append(np.empty(0, np.uint8))
         if self._buffers[self._used].nbytes < like.nbytes:
             self._buffers[self._used] = self._memory(like.nbytes)
-        buffer = self._buffers[self._used][: like.nbytes]
         self._used += 1
-        return buffer.view(like.dtype).reshape(like.shape)
+        return np.ndarray(like.shape, like.dtype, self._buffers[self._used - 1])
 
 
 def address_of(array: Any) -> int:

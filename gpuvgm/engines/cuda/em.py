@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.engines.base import CellEM, EMLoop
 from gpuvgm.engines.base import PlainEM as EnginePlainEM
@@ -22,7 +22,8 @@ from gpuvgm.summary.summary import Cells
 MOST_COMPONENTS = 16  # with more the host runs the loops
 #: Components whose sums and steps fit into a block's shared memory, and the threads of the block.
 _SIZES = {12: 128, MOST_COMPONENTS: 96}
-_STEP_MEMORY, _SCALARS = 12, 11  # as in the kernel
+_PLACES, _NUMBERS, _STEP_MEMORY, _SCALARS = 10, 13, 12, 11  # as in the kernel
+_HEAD = 3  # bound, whether it has converged, and how many iterations were made: what results begin with
 Work = TypeVar("Work")
 
 
@@ -40,11 +41,8 @@ def em_program(most: int) -> Program:
         sources=("vgm_math.cuh", "vgm_special.cuh", "vgm_em.cuh", "cuda/block.cuh", "cuda/em.cuh"),
         constants=(("GPUVGM_COMPONENTS", str(most)), ("GPUVGM_THREADS", str(_SIZES[most]))),
         parameters=(
-            Parameter("int64", "places"),
-            Parameter("float64", "numbers"),
-            value("int32", "iterations"),
-            value("int32", "width"),
-            written("float64", "bounds"),
+            Parameter("int64", "problems"),
+            value("int32", "stride"),
             written("float64", "results"),
         ),
         threads=_SIZES[most],
@@ -54,6 +52,17 @@ def em_program(most: int) -> Program:
 def programs() -> list[Program]:
     """For mixtures of few components, and of more."""
     return [em_program(most) for most in _SIZES]
+
+
+class _Piece(Generic[Work]):
+    """Work that waits, and what became of it."""
+
+    __slots__ = ("is_done", "problem", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.is_done = False
+        self.problem: BaseException | None = None
 
 
 class Gathered(Generic[Work]):
@@ -66,60 +75,63 @@ class Gathered(Generic[Work]):
     """
 
     def __init__(self, do: Callable[[Sequence[Work]], None]) -> None:
-        self._do, self._adding, self._doing = do, Lock(), Lock()
-        self._waiting: list[tuple[Work, Future[None]]] = []
+        self._do, self._doing = do, Lock()
+        self._waiting: list[_Piece[Work]] = []
 
     def do(self, work: Work) -> None:
         """Return when it is done, by whomever."""
-        done: Future[None] = Future()
-        with self._adding:
-            self._waiting.append((work, done))
+        piece = _Piece(work)
+        self._waiting.append(piece)
         with self._doing:
-            if not done.done():
-                with self._adding:
-                    together, self._waiting = self._waiting, []
-                self._do_all(together)
-        done.result()
+            if not piece.is_done:
+                self._do_all()
+        if piece.problem is not None:
+            raise piece.problem
 
-    def _do_all(self, together: Sequence[tuple[Work, Future[None]]]) -> None:
+    def _do_all(self) -> None:
+        together = self._waiting[:]
+        del self._waiting[: len(together)]  # others may have come meanwhile
+        problem = None
         try:
-            self._do([work for work, _ in together])
-        except BaseException as problem:
-            for _, done in together:
-                done.set_exception(problem)
-            return
-        for _, done in together:
-            done.set_result(None)
+            self._do([piece.work for piece in together])
+        except BaseException as raised:
+            problem = raised
+        for piece in together:
+            piece.problem, piece.is_done = problem, True
 
 
 @dataclass(slots=True)
 class Problem:
-    """Cells, on the device from the first run on, and the prior of their mixture."""
+    """Cells, on the device from the first run on, and the prior of their mixture.
 
-    mean: Floats
-    weight: Floats
-    scatter: Floats | None
+    Parameters
+    ----------
+    cells : ndarray of shape (2 or 3, cells)
+        Means and weights, and scatters where there are any.
+    prior : list of float
+        The prior, and whether components of negative counts are empty, as the kernel reads them.
+    """
+
+    cells: Floats
     prior: list[float]
-    resident: list[Any] = field(default_factory=list)
+    resident: Any = None
+    places: tuple[int, int, int] = (0, 0, 0)
 
     @classmethod
     def of(cls, cells: Cells, prior: PriorTable, *, sound: bool) -> Problem:
         """The problem with the numbers as the kernel reads them."""
         numbers = [getattr(prior, part.name) for part in fields(prior)[:7]]
         origin = (prior.origin or 0.0, prior.origin is not None)
-        scatter = np.ascontiguousarray(cells.scatter) if np.any(cells.scatter) else None
-        mean, weight = np.ascontiguousarray(cells.mean), np.ascontiguousarray(cells.weight)
-        return cls(mean, weight, scatter, [*numbers, *origin, prior.dirichlet, prior.tied, sound])
+        arrays = (cells.mean, cells.weight, cells.scatter) if np.any(cells.scatter) else (cells.mean, cells.weight)
+        return cls(np.array(arrays, np.float64), [*numbers, *origin, prior.dirichlet, prior.tied, sound])
 
-    def addresses(self, lane: Lane) -> list[int]:
-        """Where the cells lie on the device."""
-        if not self.resident:
-            arrays = (self.mean, self.weight, self.scatter)
-            self.resident = [None if array is None else lane.upload(array) for array in arrays]
-        return [address_of(array) for array in self.resident]
+    def upload(self, lane: Lane) -> None:
+        """Begin to copy the cells to the device."""
+        self.resident = lane.upload(self.cells)
+        first, size = address_of(self.resident), self.cells.itemsize * self.cells.shape[1]
+        self.places = (first, first + size, first + 2 * size if len(self.cells) > 2 else 0)
 
 
-@dataclass(slots=True)
 class Loop:
     """EM over the cells of one problem; see `EMLoop`. What it has come to lies in this process's memory after a run.
 
@@ -131,81 +143,92 @@ class Loop:
         Four statistics, for accelerated EM, or the six parameters of a posterior.
     remembered : int
         Posteriors that plain EM remembers; 0 for accelerated EM.
+
+    Attributes
+    ----------
+    components : int
+        Components of the mixture.
+    most : int
+        Components that its program is for.
+    room : tuple of int
+        Numbers of its memory, and of the posteriors that it remembers.
+    memory : array or None
+        What both are parts of, on the device from the first run on.
+    places : tuple of int
+        Where they begin; 0 where no posterior is remembered.
+    made : int
+        Iterations that were made.
+    bound : float
+        The bound after the last.
+    converged : bool
+        Whether the last run ended by its tolerance.
+    stride : int
+        Numbers of what a run has come to before the bounds of its iterations.
+    results : list of ndarray
+        What each run has come to; see the kernel.
     """
 
-    em: DeviceEM
-    start: Sequence[Floats]
-    remembered: int = 0
-    bounds: list[float] = field(default_factory=list)
-    bound: float = -np.inf
-    converged: bool = False
-    numbers: Floats = field(default_factory=lambda: np.empty(0))  # statistics and posterior
-    state: Any = None  # on the device, as the posteriors that are remembered
-    history: Any = None
+    __slots__ = (
+        *("bound", "components", "converged", "em", "made", "memory", "most", "places", "remembered", "results"),
+        *("room", "start", "stride"),
+    )
 
-    @property
-    def components(self) -> int:
-        """Components of the mixture."""
-        return len(self.start[0])
-
-    @property
-    def most(self) -> int:
-        """Components that its program is for."""
-        return min(most for most in _SIZES if most >= self.components)
+    def __init__(self, em: DeviceEM, start: Sequence[Floats], remembered: int = 0) -> None:
+        self.em, self.start, self.remembered = em, start, remembered
+        self.components = k = len(start[0])
+        self.most = next(most for most in _SIZES if most >= k)
+        own = (
+            3 * (4 * k + 1) + 12 * k + 2 * k + 3 * k + 1 + 31 * k + 2 * _STEP_MEMORY + _SCALARS + 12 * _STEP_MEMORY * k
+        )
+        self.room = (own, 6 * k * remembered)
+        self.stride = _HEAD + (16 if remembered else 10) * k + 1
+        self.memory: Any = None
+        self.places = (0, 0)
+        self.made, self.bound, self.converged = 0, -np.inf, False
+        self.results: list[Floats] = []
 
     @property
     def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
         """What the posterior was updated from; see `EMLoop.statistics`."""
-        k = self.components
-        reference, counts, first, second = self.numbers[: 4 * k].reshape(4, k)
-        return (reference, counts, first, second), float(self.numbers[4 * k])
+        k, row = self.components, self.results[-1]
+        reference, counts, first, second = row[_HEAD : _HEAD + 4 * k].reshape(4, k)
+        return (reference, counts, first, second), float(row[_HEAD + 4 * k])
 
     @property
     def posterior(self) -> tuple[Floats, ...]:
         """Parameters; see `EMLoop.posterior`."""
-        k = self.components
-        return tuple(self.numbers[4 * k + 1 :].reshape(6, k)) if self.bounds else tuple(self.start)
+        return self._posterior_at(_HEAD + 4 * self.components + 1) if self.made else tuple(self.start)
+
+    @property
+    def bounds(self) -> list[float]:
+        """The lower bound after each iteration."""
+        start = self.stride
+        return [bound for row in self.results for bound in row[start : start + int(row[2])].tolist()]
 
     @property
     def last(self) -> int:
         """How many posteriors are remembered."""
-        return min(len(self.bounds), self.remembered)
+        return min(self.made, self.remembered)
 
     @property
     def oldest(self) -> tuple[Floats, ...]:
         """The oldest of them."""
-        place = len(self.bounds) % self.remembered if len(self.bounds) > self.remembered else 0
-        history = self.em.loops.to_host(self.history)
-        return tuple(history.reshape(self.remembered, 6, self.components)[place])
+        return self._posterior_at(_HEAD + 10 * self.components + 1)
+
+    def _posterior_at(self, start: int) -> tuple[Floats, ...]:
+        return tuple(self.results[-1][start : start + 6 * self.components].reshape(6, -1))
 
     def begin(self) -> None:
         """Make the first iteration, if it is not made."""
-        if not self.bounds:
+        if not self.made:
             self.em.run([self], 0, 0.0)
 
-    def first_state(self) -> Floats:
-        """The memory of a loop that has not run, as the kernel lays it out."""
-        k, start = self.components, np.concatenate(self.start)
-        point = 4 * k + 1 + 6 * k
-        size = 3 * (4 * k + 1) + 12 * k + 2 * k + 3 * k + 1 + 31 * k + 2 * _STEP_MEMORY
-        state = np.zeros(size + _SCALARS + 12 * _STEP_MEMORY * k)
-        first = 4 * k + 1 if self.remembered else 2 * point  # the best posterior, or the trial's statistics
-        state[first : first + len(start)] = start
-        state[size + 7], state[size + 9] = 1.0, -np.inf  # the length of a step, and the best bound
-        return state
 
-    def take(self, results: Floats, bounds: Floats) -> None:
-        """What a run has come to."""
-        self.bound, self.converged = float(results[-3]), bool(results[-2])
-        self.bounds += bounds[: int(results[-1])].tolist()
-        self.numbers = results[: 10 * self.components + 1].copy()
-
-
-Batch = tuple[Sequence[Loop], int, float]
+Run = tuple[Loop, int, float]  # with most iterations, and the gain of the bound below which it ends
 
 
 class LoopsOnDevice:
-    """Runs loops on a device; batches of several threads are one launch.
+    """Runs loops on a device, on a stream of its own; batches of several threads are one launch.
 
     Parameters
     ----------
@@ -217,46 +240,66 @@ class LoopsOnDevice:
         self._device = device
         self._gathered = Gathered(self._run_all)
 
+    @cached_property
+    def _lane(self) -> Lane:
+        return self._device.lane()
+
     def run(self, batch: Sequence[Loop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
         if batch:
-            self._gathered.do((batch, iterations, tolerance))
+            self._gathered.do([(loop, iterations, tolerance) for loop in batch])
 
-    def to_host(self, array: Any) -> Floats:
-        """Copy of an array of the device."""
-        return self._device.to_host(array)
+    def _run_all(self, batches: Sequence[Sequence[Run]]) -> None:
+        """All that need the same program at a time."""
+        for most in _SIZES:
+            runs = [run for batch in batches for run in batch if run[0].most == most]
+            if runs:
+                self._launch(runs, most)
 
-    def _run_all(self, batches: Sequence[Batch]) -> None:
-        """Batches of the same number of iterations at a time, and of the same program."""
-        every = [(iterations, loop, tolerance) for batch, iterations, tolerance in batches for loop in batch]
-        for kind in sorted({(loop.most, iterations) for iterations, loop, _ in every}):
-            same = [(loop, tolerance) for iterations, loop, tolerance in every if (loop.most, iterations) == kind]
-            self._launch(same, *kind)
-
-    def _launch(self, loops: Sequence[tuple[Loop, float]], most: int, iterations: int) -> None:
-        width = 10 * max(loop.components for loop, _ in loops) + 4
-        bounds, results = np.empty((len(loops), iterations + 1)), np.empty((len(loops), width))
-        with self._device.lanes() as (lane, _), lane:
-            places = np.array([self._place(lane, loop) for loop, _ in loops], np.int64)
-            numbers = np.array([[*loop.em.problem.prior, tolerance] for loop, tolerance in loops], np.float64)
-            written_ = [self._device.xp.empty(array.shape, array.dtype) for array in (bounds, results)]
-            arguments = [lane.upload(places), lane.upload(numbers), iterations, width, *written_]
-            self._device.run_blocks(em_program(most), len(loops), arguments)
-            lane.download(written_[0], bounds)
-            lane.download(written_[1], results)
+    def _launch(self, runs: Sequence[Run], most: int) -> None:
+        stride = max(loop.stride for loop, _, _ in runs) + 1 + max(iterations for _, iterations, _ in runs)
+        results = np.empty((len(runs), stride))
+        with self._lane as lane:
+            self._make_ready([loop for loop, _, _ in runs])
+            written_ = self._device.xp.empty(results.shape)
+            problems = lane.upload(_records(runs, most))
+            self._device.run_blocks(em_program(most), len(runs), [problems, stride, written_])
+            lane.download(written_, results)
             lane.wait()
-        for (loop, _), found, gained in zip(loops, results, bounds, strict=True):
-            loop.take(found, gained)
+        heads = results[:, :_HEAD].tolist()
+        for (loop, _, _), row, (bound, converged, made) in zip(runs, results, heads, strict=True):
+            loop.bound, loop.converged, loop.made = bound, bool(converged), loop.made + int(made)
+            loop.results.append(row)
 
-    def _place(self, lane: Lane, loop: Loop) -> list[int]:
-        """Where a loop's arrays lie, and what the kernel is to know of it."""
-        if loop.state is None:
-            loop.state = lane.upload(loop.first_state())
-            if loop.remembered:
-                loop.history = self._device.xp.empty(6 * loop.components * loop.remembered, np.float64)
-        addresses = [*loop.em.problem.addresses(lane), address_of(loop.state), address_of(loop.history)]
-        cells = len(loop.em.problem.mean)
-        return [*addresses, cells, loop.components, loop.remembered, len(loop.bounds)]
+    def _make_ready(self, loops: Iterable[Loop]) -> None:
+        """Copy cells to the device, and give memory to the loops that have none: an array for all of them."""
+        new = [loop for loop in loops if loop.memory is None]
+        if not new:
+            return
+        memory = self._device.xp.empty(sum(sum(loop.room) for loop in new))
+        address = address_of(memory)
+        for loop in new:
+            problem, (own, kept) = loop.em.problem, loop.room
+            if problem.resident is None:
+                problem.upload(self._lane)
+            loop.memory, loop.places = memory, (address, address + 8 * own if kept else 0)
+            address += 8 * (own + kept)
+
+
+def _records(runs: Sequence[Run], most: int) -> NDArray[np.int64]:
+    """What the kernel reads of each loop, shape (loops, ...): places, and the bits of numbers."""
+    start = _PLACES + _NUMBERS
+    records = np.zeros((len(runs), start + 6 * most), np.int64)
+    numbers = records.view(np.float64)
+    for i, (loop, iterations, tolerance) in enumerate(runs):
+        problem, k = loop.em.problem, loop.components
+        counts = (problem.cells.shape[1], k, loop.remembered, loop.made, iterations)
+        records[i, :_PLACES] = (*problem.places, *loop.places, *counts)
+        numbers[i, _PLACES:start] = (*problem.prior, tolerance)
+        if not loop.made:
+            for j, array in enumerate(loop.start):
+                numbers[i, start + j * k : start + (j + 1) * k] = array
+    return records
 
 
 class DeviceEM:
@@ -275,9 +318,15 @@ class DeviceEM:
     def __init__(self, loops: LoopsOnDevice, host: CellEM, problem: Problem) -> None:
         self.loops, self._host, self.problem = loops, host, problem
 
-    def ascent(self, start: Sequence[Floats]) -> Any:
-        """Accelerated EM; see `CellEM.ascent`."""
-        return Loop(self, list(start)) if len(start[0]) <= MOST_COMPONENTS else self._host.ascent(start)
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Any]:
+        """Accelerated EM from several starts; see `CellEM.ascents`."""
+        found: list[Any] = []
+        for start in starts:
+            if len(start[0]) <= MOST_COMPONENTS:
+                found.append(Loop(self, start))
+            else:
+                found += self._host.ascents([start])
+        return found
 
     def plain(self, start: Sequence[Floats], remembered: int) -> EnginePlainEM:
         """Variational EM; see `CellEM.plain`."""

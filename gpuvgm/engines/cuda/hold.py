@@ -10,7 +10,8 @@ import numpy as np
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.cuda.rows import BLOCKS_EACH, NO_ROW, QUAD
-from gpuvgm.engines.hold import SORTS, FloatStep, HoldTable
+from gpuvgm.engines.hold import SORTS, HoldTable
+from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import Floats
 
 
@@ -20,7 +21,7 @@ def hold_program(x: str, scalar: str, cell: str) -> Program:
     types = {"X": x, "SCALAR": scalar, "CELL": cell}
     return Program(
         name="_".join(["gpuvgm_hold", *map(SHORT.__getitem__, types.values())]),
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/hold.cuh"),
+        sources=("vgm_math.cuh", "vgm_step.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/hold.cuh"),
         constants=tuple((f"GPUVGM_{name}", C_TYPES[one]) for name, one in types.items()),
         parameters=(
             Parameter(x, "x"),
@@ -54,11 +55,11 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
         What the transform gave for them; changed in place.
     table : HoldTable
         What there is to hold, and what is noted.
-    off_step : array of shape (rows,), bool, or FloatStep, or None
+    off_step : array of shape (rows,), bool, or Step, or None
         The rows off the step, or how to find them.
     """
     scalar, cell = coded
-    step = off_step if isinstance(off_step, FloatStep) else None
+    step = off_step if isinstance(off_step, Step) else None
     mask = None if step is not None or off_step is None else off_step.view(np.uint8)
     found = np.array([0, NO_ROW] * len(SORTS), np.uint64)
     parameters = device.xp.asarray(np.concatenate((_parameters(table, scalar.dtype, step), found.view(np.float64))))
@@ -75,9 +76,9 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
     return counts
 
 
-def _parameters(table: HoldTable, dtype: np.dtype[Any], step: FloatStep | None) -> Floats:
+def _parameters(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Floats:
     """The rules, then what each mode has; see cuda/hold.cuh."""
-    steps = (0, 1, 0) if step is None else (step.numerator, step.denominator, step.single)
+    steps = (0, 1, 0) if step is None else (step.numerator, step.denominator, step.precision == "float32")
     limit, coverage = float(dtype.type(table.limit)), table.coverage
     if coverage is None:
         return np.array([limit, 0, 0, table.low, table.high, 1, 0, 0, 0, *steps], np.float64)

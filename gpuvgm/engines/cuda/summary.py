@@ -11,6 +11,8 @@ import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
+from gpuvgm.engines.cuda.rows import QUAD
+from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
 from gpuvgm.summary.summary import Summary, check_range
 
@@ -23,7 +25,9 @@ SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
 SEGMENT = 1024  # cells that a block of a walk over them takes at a time
 GATHERED = 1 << 16  # occupied cells that are taken out of a table at a time
-OCCUPIED = 4  # where the number of occupied cells stands, after what is counted apart from cells
+OCCUPIED, OFF_STEP = 4, 5  # where these numbers stand, after what else is counted apart from cells
+APART = 8  # numbers that are
+FIRST_GUESS = 1 << 14  # occupied cells that come to the host with what is counted apart, and no wait of their own
 LEAST_INNER = 1 << 16  # inner cells that there is room for, so that most columns share what one had
 GRIDS = 64  # grids that are kept, of 1 MiB each
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
@@ -113,13 +117,33 @@ def gather_program() -> Program:
     )
 
 
+@cache
+def off_step_program(x: str) -> Program:
+    """Program that counts the rows of this type that are no multiples of a step, four of them a thread."""
+    return Program(
+        name=f"gpuvgm_off_step_{SHORT[x]}",
+        sources=("vgm_math.cuh", "vgm_step.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/off_step.cuh"),
+        constants=(("GPUVGM_ROWS", str(QUAD)),),
+        parameters=(
+            Parameter(x, "x"),
+            value("int64", "rows"),
+            value("float64", "step"),
+            value("float64", "parts"),
+            value("int32", "narrow"),
+            written("uint64", "off"),
+        ),
+        operation="gpuvgm::count_off_step(i, &x[0], rows, step, parts, narrow != 0, &off[0])",
+    )
+
+
 def programs() -> list[Program]:
     """The variants that compile tests look at."""
-    return [rows_program("float64"), rows_program("float32"), carry_program(), frequent_program(), gather_program()]
+    by_type = [program(x) for program in (rows_program, off_step_program) for x in ("float64", "float32")]
+    return [*by_type, carry_program(), frequent_program(), gather_program()]
 
 
 class Room:
-    """Memory for the cells of a table: zero, but while rows are added to them.
+    """Memory for the cells of a table. Their sums are zero but while rows are added to them.
 
     Parameters
     ----------
@@ -134,18 +158,32 @@ class Room:
         Sums of the inner cells, a window of rows each.
     totals : array of shape (OUTER_CELLS + inner, 4), uint64
         Sums of all cells.
+    frequent : array of shape (SLOTS,), uint64
+        The frequent cells.
     touched : array of shape (OUTER_CELLS / SEGMENT,), uint32
         1 for every segment of the outer cells that a row fell into.
-    gathered : array of shape (GATHERED, 5), uint64
-        What was taken out of the totals last.
+    results : array of shape (APART + 5 * GATHERED,), uint64
+        What is counted apart from cells, and what was taken out of the totals last.
+    apart, occupied, off_step, gathered : array
+        Parts of them.
     """
 
     def __init__(self, xp: Any, inner: int) -> None:
         self.inner = inner
         self.tables = xp.zeros((WINDOWS * inner, 2), np.uint64)
         self.totals = xp.zeros((OUTER_CELLS + inner, 4), np.uint64)
-        self.touched = xp.zeros(OUTER_CELLS // SEGMENT, np.uint32)
-        self.gathered = xp.empty((GATHERED, 5), np.uint64)
+        touched = OUTER_CELLS // SEGMENT // 2
+        fresh = np.zeros(SLOTS + touched + APART, np.uint64)
+        fresh[SLOTS + touched + 2] = NO_HOT_KEY  # above the key of every row
+        words = xp.empty(len(fresh) + 5 * GATHERED, np.uint64)
+        self._fresh, self._begun = xp.asarray(fresh), words[: len(fresh)]
+        self.frequent, self.touched = words[:SLOTS], words[SLOTS : SLOTS + touched].view(np.uint32)
+        self.results, self.gathered = words[SLOTS + touched :], words[len(fresh) :]
+        self.occupied, self.off_step = self.results[OCCUPIED:OFF_STEP], self.results[OFF_STEP:APART]
+
+    def begin(self) -> None:
+        """Make it ready for rows."""
+        self._begun[...] = self._fresh
 
 
 class GridOnDevice:
@@ -162,6 +200,8 @@ class GridOnDevice:
     ----------
     inner, cells : int
         Inner cells and parts; all cells.
+    guess : int
+        About how many cells rows occupy.
     arguments : list
         For the parameters `scale` to `hot_position` of the program.
     """
@@ -169,7 +209,7 @@ class GridOnDevice:
     def __init__(self, xp: Any, grid: Grid) -> None:
         splits = grid.splits
         self.grid, self.inner = grid, grid.inner_cells + len(splits.parent)
-        self.cells = OUTER_CELLS + self.inner
+        self.cells, self.guess = OUTER_CELLS + self.inner, FIRST_GUESS
         self.arguments = [
             grid.frame.scale,
             grid.frame.centre,
@@ -200,7 +240,7 @@ class CellTables:
         self._rooms: dict[int, list[Room]] = {}  # by device
         self._grids: OrderedDict[tuple[int, str], GridOnDevice] = OrderedDict()
 
-    def summarise(self, x: Any, grid: Grid) -> Summary:
+    def summarise(self, x: Any, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows on the device; see `Engine.summarise`.
 
         Parameters
@@ -209,18 +249,22 @@ class CellTables:
             The rows.
         grid : Grid
             Cells to sum over.
+        step : Step, optional
+            Count the rows that are no multiples of it.
         """
-        table = self.lend(grid)
+        table = self.lend(grid, step)
         table.add(x)
         return self.summary(table, len(x))
 
-    def lend(self, grid: Grid) -> CellTable:
+    def lend(self, grid: Grid, step: Step | None = None) -> CellTable:
         """An empty table on the device that is current here.
 
         Parameters
         ----------
         grid : Grid
             Cells to sum over.
+        step : Step, optional
+            Count the rows that are no multiples of it.
         """
         number, xp = self._device.current, self._device.xp
         with self._lock:
@@ -230,7 +274,7 @@ class CellTables:
         if room is None or room.inner < there.inner:
             room = None  # its memory first
             room = Room(xp, max(there.inner, LEAST_INNER))
-        return CellTable(self._device, there, room)
+        return CellTable(self._device, there, room, step)
 
     def summary(self, table: CellTable, rows: int) -> Summary:
         """Summary of all rows added to a table, of which there must be `rows`; the table is taken back.
@@ -266,7 +310,9 @@ class CellTable:
     grid : GridOnDevice
         Cells to sum over.
     room : Room
-        Where; zero.
+        Where.
+    step : Step, optional
+        Count the rows that are no multiples of it, which must be one of float64 or float32.
     window_rows : int
         Rows of a window, at most `WINDOW_ROWS`.
     trial_rows : int
@@ -278,15 +324,15 @@ class CellTable:
         device: Device,
         grid: GridOnDevice,
         room: Room,
+        step: Step | None = None,
         *,
         window_rows: int = WINDOW_ROWS,
         trial_rows: int = TRIAL_ROWS,
     ) -> None:
-        self._device, self.grid, self.room = device, grid, room
+        self._device, self.grid, self.room, self._step = device, grid, room, step
         self._window_rows, self._trial_rows = window_rows, trial_rows
-        self._frequent = device.xp.zeros(SLOTS, np.uint64)
-        self._apart = device.xp.asarray(np.array([0, 0, NO_HOT_KEY, 0, 0], np.uint64))
         self._added = 0
+        room.begin()
 
     def add(self, x: Any) -> None:
         """Add rows of the device, float32 or float64; nothing is waited for."""
@@ -298,6 +344,12 @@ class CellTable:
             start += rows
             if trial > 0 and rows == trial:
                 self._find_frequent()
+        if self._step is not None:
+            self._count_off_step(x, self._step)
+
+    def _count_off_step(self, x: Any, step: Step) -> None:
+        arguments = [x, len(x), step.numerator, step.denominator, step.precision == "float32", self.room.off_step]
+        self._device.run_rows(off_step_program(x.dtype.name), arguments, -(-len(x) // QUAD))
 
     def add_rows(self, x: Any, first: int, rows: int) -> None:
         """Add `rows` rows of `x` from row `first` on, at most `WINDOWS` windows."""
@@ -307,7 +359,7 @@ class CellTable:
         window_blocks = max(1, min(blocks, window_rows // LEAST_ROWS_EACH))
         windows = -(-rows // window_rows)
         room, launch = self.room, [x, first, rows, window_rows, window_blocks]
-        sums = [self._frequent, room.tables, room.totals, room.touched, self._apart]
+        sums = [room.frequent, room.tables, room.totals, room.touched, room.results]
         arguments = [*launch, *self.grid.arguments, *sums]
         self._device.run_blocks(rows_program(x.dtype.name), windows * window_blocks, arguments)
         self._carry(windows)
@@ -320,7 +372,7 @@ class CellTable:
 
     def _find_frequent(self) -> None:
         least_rows = max(2, self._added // FREQUENT_SHARE)
-        arguments = [self.grid.cells, least_rows, self.room.touched, self.room.totals, self._frequent]
+        arguments = [self.grid.cells, least_rows, self.room.touched, self.room.totals, self.room.frequent]
         self._walk(frequent_program(), arguments)
 
     def _walk(self, program: Program, arguments: list[Any]) -> None:
@@ -330,26 +382,31 @@ class CellTable:
 
     def summary(self) -> Summary:
         """Summary of all rows added, which are taken out of the room; all work on it is done then."""
-        parts, left = [], True
-        while left:
-            apart = self._gather()
-            left = int(apart[OCCUPIED]) > GATHERED
-            if not left:
-                self.room.touched.fill(0)
-            gathered = self.room.gathered[: int(apart[OCCUPIED])]
-            parts.append(self._device.to_host(gathered))  # which waits for all of this
+        apart, cells = self._gather()
+        parts, occupied = [cells], int(apart[OCCUPIED])
+        while int(apart[OCCUPIED]) > GATHERED:
+            self.room.occupied.fill(0)
+            apart, cells = self._gather()
+            parts.append(cells)
+        self.grid.guess = occupied + occupied // 8
         cells = np.concatenate(parts)
         cell, count, first, second, high = np.ascontiguousarray(cells[np.argsort(cells[:, 0])].T)
         missing, infinite, ends = int(apart[0]), int(apart[1]), _ends(apart[2:OCCUPIED])
-        return Summary(self.grid.grid, cell.astype(np.int64), count, first, second, high, missing, infinite, *ends)
+        sums = (cell.astype(np.int64), count, first, second, high)
+        return Summary(self.grid.grid, *sums, missing, infinite, *ends, off_step=int(apart[OFF_STEP]))
 
-    def _gather(self) -> Keys:
-        """Take occupied cells out of the totals, as many as there is room for; all that is apart from them."""
-        room, occupied = self.room, self._apart[OCCUPIED:]
-        occupied.fill(0)
-        arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, occupied]
+    def _gather(self) -> tuple[Keys, Keys]:
+        """Take occupied cells out of the totals, as many as there is room for; and all that is apart from them."""
+        room, most = self.room, min(self.grid.guess, GATHERED)
+        arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, room.occupied]
         self._walk(gather_program(), arguments)
-        return np.asarray(self._device.to_host(self._apart))
+        found = self._device.to_host(room.results[: APART + 5 * most])  # which waits for all of this
+        apart, cells = found[:APART], found[APART:].reshape(-1, 5)
+        occupied = min(int(apart[OCCUPIED]), GATHERED)
+        if occupied > most:
+            others = self._device.to_host(room.results[APART + 5 * most : APART + 5 * occupied])
+            cells = np.concatenate((cells, others.reshape(-1, 5)))
+        return apart, cells[:occupied]
 
 
 def _ends(keys: Keys) -> tuple[float, float]:

@@ -16,7 +16,8 @@ constexpr int THREADS = GPUVGM_THREADS, TILE = THREADS, CHUNK_CELLS = 4096, LANE
 constexpr int MOST_COMPONENTS = GPUVGM_COMPONENTS;
 constexpr int STRIDE = TILE + LANES;  // of a sum's values in a tile, so that neighbours lie in different banks
 constexpr int PARTS = (LANES * (3 * MOST_COMPONENTS + 1) + THREADS - 1) / THREADS;  // parts of sums that a thread adds
-constexpr int PLACES = 9, NUMBERS = 13, SCALARS = 11;
+constexpr int PLACES = 10, NUMBERS = 13, SCALARS = 11;
+constexpr int RECORD = PLACES + NUMBERS + Posterior::size(MOST_COMPONENTS);
 static_assert(TILE % LANES == 0, "a tile begins with the first part of the sums");
 constexpr double TWO_LN_2 = 2.0 * 0.6931471805599453;
 
@@ -176,33 +177,40 @@ GPUVGM_CALL void write_scalars(const EM<Block>& em, double* out) {
 }  // namespace
 }  // namespace gpuvgm
 
-// One block a problem. places: (problems, 9): addresses of means, weights, scatters (0: none), of the problem's memory
-// and of the posteriors that plain EM remembers (0: accelerated EM); how many cells, components, remembered posteriors
-// and iterations before. numbers: (problems, 13): the prior, `sound` and the tolerance. bounds: (problems,
-// iterations + 1). results: (problems, width): statistics, posterior, bound, whether it has converged, and how many
-// bounds were added.
+// One block a problem. problems: (problems, RECORD): addresses of means, weights, scatters (0: none), of the problem's
+// memory and of the posteriors that plain EM remembers (0: accelerated EM); how many cells, components, remembered
+// posteriors, iterations before and iterations to make; as float64 the prior, `sound`, the tolerance, and where a loop
+// without iterations before starts. results: (problems, stride): bound, whether it has converged, how many iterations
+// were made, statistics, posterior, of plain EM the oldest posterior remembered, and the bounds of the iterations.
 extern "C" GPUVGM_KERNEL_TOGETHER(GPUVGM_THREADS, 2)
-    GPUVGM_NAME(const long long* places, const double* numbers, int iterations, int width, double* bounds,
-                double* results) {
+    GPUVGM_NAME(const long long* problems, int stride, double* results) {
     using namespace gpuvgm;
     GPUVGM_SHARED double memory[EM<Block>::size(MOST_COMPONENTS)];
     GPUVGM_SHARED double room[(3 * MOST_COMPONENTS + 1) * STRIDE];
-    const i64* place = places + PLACES * blockIdx.x;
-    const double* n = numbers + NUMBERS * blockIdx.x;
+    const long long* place = problems + (i64)RECORD * blockIdx.x;
+    const double* n = (const double*)(place + PLACES);
+    const double* start = n + NUMBERS;
     double *state = (double*)place[3], *history = (double*)place[4];
-    const int k = (int)place[6], remembered = (int)place[7], before = (int)place[8], t = (int)threadIdx.x;
-    const int size = EM<Block>::size(k);
+    const int k = (int)place[6], remembered = (int)place[7], before = (int)place[8], iterations = (int)place[9];
+    const int size = EM<Block>::size(k), statistics = Statistics::size(k), posterior = Posterior::size(k);
+    const int t = (int)threadIdx.x;
+    const bool plain = history != nullptr;
     const PriorTable prior{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8] != 0, n[9] != 0, n[10] != 0};
     const double tolerance = n[12];
     const Block team;
     EM<Block> em(team, prior, n[11] != 0, k, memory, state + size + SCALARS);
     const CellSums e_step{(const double*)place[0], (const double*)place[1], (const double*)place[2], place[5], room};
-    bounds += (i64)(iterations + 1) * blockIdx.x;
-    results += (i64)width * blockIdx.x;
-    team.each(size, [&](int i) { memory[i] = state[i]; });
-    read_scalars(state + size, em);
+    double* out = results + (i64)stride * blockIdx.x;
+    double *oldest = out + 3 + statistics + posterior, *bounds = plain ? oldest + posterior : oldest;
+    team.each(size, [&](int i) { memory[i] = before ? state[i] : 0.0; });
+    if (before) {
+        read_scalars(state + size, em);
+    } else {
+        double* first = plain ? em.best.posterior.values : em.trial.values;
+        team.each(plain ? posterior : 4 * k, [&](int i) { first[i] = start[i]; });
+        em.best.bound = from_bits((i64)0xFFF0000000000000ull);  // -inf
+    }
     int made = 0;
-    const bool plain = history != nullptr;
     em.converged = em.converged && plain;
     for (int i = plain || before ? 1 : 0; i <= iterations && !em.converged;
          ++i) {  // one step in the text, for its size
@@ -232,14 +240,18 @@ extern "C" GPUVGM_KERNEL_TOGETHER(GPUVGM_THREADS, 2)
         }
         ++made;
     }
-    const int statistics = Statistics::size(k), posterior = Posterior::size(k);
     team.each(size, [&](int i) { state[i] = memory[i]; });
-    team.each(statistics, [&](int i) { results[i] = em.best.statistics.values[i]; });
-    team.each(posterior, [&](int i) { results[statistics + i] = em.best.posterior.values[i]; });
+    team.each(statistics, [&](int i) { out[3 + i] = em.best.statistics.values[i]; });
+    team.each(posterior, [&](int i) { out[3 + statistics + i] = em.best.posterior.values[i]; });
+    const int every = before + made;
+    if (plain && every > 0) {
+        const double* kept = history + (i64)(every > remembered ? every % remembered : 0) * posterior;
+        team.each(posterior, [&](int i) { oldest[i] = kept[i]; });
+    }
     if (t == 0) {
         write_scalars(em, state + size);
-        results[width - 3] = em.best.bound;
-        results[width - 2] = em.converged;
-        results[width - 1] = made;
+        out[0] = em.best.bound;
+        out[1] = em.converged;
+        out[2] = made;
     }
 }

@@ -1,6 +1,7 @@
 // Rows that the mode drawn for them cannot hold are given to another, and rows that the fit had not seen are counted;
 // the steps of engines/hold.py.
 #pragma once
+#include "../vgm_step.cuh"
 #include "quad.cuh"
 
 namespace gpuvgm {
@@ -56,13 +57,6 @@ struct Modes {
         return likeliest >= 0 ? likeliest : narrowest >= 0 ? narrowest : nearest;
     }
 };
-
-// Whether a number is none of the multiples of the step, rounded to the precision of the rows.
-GPUVGM_FN bool is_off_step(const double* rules, double number) {
-    const double parts = rules[DENOMINATOR], step = rules[NUMERATOR];
-    const double snapped = rint(number * parts / step) * step / parts;
-    return rules[SINGLE] != 0 ? widened(narrowed(snapped)) != widened(narrowed(number)) : snapped != number;
-}
 
 // Rows of a thread by sort, and the first of each.
 struct Noted {
@@ -143,7 +137,7 @@ extern "C" GPUVGM_KERNEL(256)
             noted.note(INFINITE, number - number != 0, row);
             hold_row(modes, number, positions[j], row, scalar, cell, noted);
             if (parameters[NUMERATOR] != 0) {
-                off[j] = is_off_step(parameters, number);
+                off[j] = is_off_step(number, parameters[NUMERATOR], parameters[DENOMINATOR], parameters[SINGLE] != 0);
             }
             noted.note(OFF_STEP, off[j] != 0, row);
         }
