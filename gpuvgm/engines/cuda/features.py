@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
-from gpuvgm.engines.cuda.e_step import by_chunk
+from gpuvgm.engines.cuda.e_step import by_chunk, e_step_partials
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Floats, Frame
 
 MOST_FEATURES = 16
 _THREADS, _ROOM = 128, 6144  # rows of a tile, and doubles of shared memory, as in the kernel
-_LOG2_E = float(np.log2(np.e))
+_LOG2_E, _LN_2 = float(np.log2(np.e)), float(np.log(2.0))
 
 
 @cache
@@ -71,7 +72,9 @@ def programs() -> list[Program]:
 def fits(table: GaussianTable) -> bool:
     """Whether there is a kernel for so many features, and its shared memory holds what a tile needs of it."""
     features = table.features
-    if not 1 < features <= MOST_FEATURES:
+    if features == 1:
+        return True
+    if features > MOST_FEATURES:
         return False
     groups = -(-features // 4)
     rows = groups * -(-features // groups) * (_THREADS + (15 + features) // features)
@@ -92,6 +95,8 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
     table : GaussianTable
         A mixture that `fits`.
     """
+    if table.features == 1:
+        return _one_feature_partials(device, x, weight, table)
     xp = device.xp
     program = features_program(table.features, x.dtype.name, diagonal=table.diagonal, weighted=weight is not None)
     rows = [xp.ascontiguousarray(x)]
@@ -99,6 +104,18 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
         rows.append(xp.ascontiguousarray(weight, dtype=np.float64))
     arguments = [*rows, xp.asarray(packed(table)), table.components]
     return by_chunk(device, program, arguments, x.shape[0], table.width)
+
+
+def _one_feature_partials(device: Device, x: Any, weight: Any | None, table: GaussianTable) -> Any:
+    """The same by the kernel of one feature, whose sums of log densities are to base 2."""
+    xp, (centre,) = device.xp, table.centre
+    half_precisions = 0.5 * _LOG2_E * table.precisions.reshape(-1) ** 2
+    flat = KernelTable(Frame(1.0, centre), table.means[:, 0], half_precisions, _LOG2_E * table.coefficients)
+    rows = xp.ascontiguousarray(x[:, 0])
+    weight = None if weight is None else xp.ascontiguousarray(weight, dtype=np.float64)
+    partials = e_step_partials(device, rows, weight, None, flat)
+    xp.multiply(partials[:, -1], _LN_2, out=partials[:, -1])
+    return partials
 
 
 def packed(table: GaussianTable) -> Floats:
