@@ -129,9 +129,10 @@ def ordered_total(device: Device, partials: Any) -> Any:
     The bits are those of `numpy.add.accumulate`; without a chunk the sums are 0.
     """
     chunks, width = partials.shape
-    total = device.xp.zeros((1, width))
-    if chunks:
-        device.run_blocks(totals_program(), -(-width // TOTAL_COLUMNS), [partials, chunks, width, total])
+    if not chunks:
+        return device.xp.zeros((1, width))
+    total = device.xp.empty((1, width))
+    device.run_blocks(totals_program(), -(-width // TOTAL_COLUMNS), [partials, chunks, width, total])
     return total
 
 
