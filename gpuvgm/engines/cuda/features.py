@@ -12,7 +12,7 @@ from gpuvgm.engines.cuda.e_step import by_chunk, e_step_partials
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary.grid import Floats, Frame, Ints
 
 MOST_FEATURES = 16
 _THREADS, _ROOM = 128, 6144  # rows of a tile, and doubles of shared memory, as in the kernel
@@ -124,15 +124,20 @@ def packed(table: GaussianTable) -> Floats:
     A row holds a component's coefficient, then feature by feature its mean and the row of the upper triangle of P_k, or
     its mean and half the precision; factors hold the unit of the logarithm. The means of the first row are the centre.
     """
-    means = np.concatenate((table.centre[None], table.means))
-    if table.diagonal:
-        factors = 0.5 * _LOG2_E * table.precisions**2
-        rows = [factors[:, i : i + 1] for i in range(table.features)]
-    else:
-        factors = np.sqrt(0.5 * _LOG2_E) * table.precisions
-        rows = [factors[:, i, i:] for i in range(table.features)]
-    columns = [np.concatenate(([0.0], _LOG2_E * table.coefficients))[:, None]]
-    for i, row in enumerate(rows):
-        columns += [means[:, i : i + 1], np.concatenate((np.zeros_like(row[:1]), row))]
-    numbers = np.concatenate(columns, axis=1)
-    return np.pad(numbers, ((0, 0), (0, numbers.shape[1] % 2)))
+    width, of_means, of_factors, taken = _places(table.features, diagonal=table.diagonal)
+    precisions = table.precisions.reshape(table.components, -1)[:, taken]
+    numbers = np.zeros((1 + table.components, width))
+    numbers[1:, 0] = _LOG2_E * table.coefficients
+    numbers[0, of_means], numbers[1:, of_means] = table.centre, table.means
+    numbers[1:, of_factors] = 0.5 * _LOG2_E * precisions**2 if table.diagonal else np.sqrt(0.5 * _LOG2_E) * precisions
+    return numbers
+
+
+@cache
+def _places(features: int, *, diagonal: bool) -> tuple[int, Ints, Ints, Ints]:
+    """Width of a row of `packed`, where in it means and factors are, and which of the D x D or D factors they are."""
+    lengths = np.ones(features, np.int64) if diagonal else np.arange(features, 0, -1)
+    ends = 1 + np.cumsum(1 + lengths)
+    means = ends - 1 - lengths
+    taken = np.arange(features) if diagonal else np.flatnonzero(np.triu(np.ones((features, features))))
+    return int(ends[-1] + ends[-1] % 2), means, np.setdiff1d(np.arange(1, ends[-1]), means), taken
