@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import Engine, copied_to, get_engine, runs_on_device
+from gpuvgm.engines import Engine, copied_to, get_engine, in_row_order, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
@@ -141,7 +141,12 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
 
 
 def _where_it_works(engine: Engine, rows: Rows) -> Rows:
-    """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit."""
+    """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit.
+
+    Those that lie there are brought in row order once, not in every E-step.
+    """
+    if _stay(engine, rows):
+        return replace(rows, array=in_row_order(engine, rows.array))
     if not runs_on_device(engine) or not rows.on_host or not rows.whole:
         return rows
     array = copied_to(engine, rows.array)

@@ -11,8 +11,10 @@ import gpuvgm
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.arrays import to_numpy
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.execution import context
-from gpuvgm.mixture.rows import SEED_ROWS
+from gpuvgm.mixture import accumulate
+from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from tests.device.module import up
 from tests.kernels.building import needs_compiler
 from tests.maths.test_grid import grid_of
@@ -67,6 +69,34 @@ def test_an_iteration_over_two_features_is_two_kernels_and_one_wait(
     assert many.bytes_up - few.bytes_up == 10 * 8 * 4 * 6
     assert many.operations == few.operations and many.allocations - few.allocations == 10 * 3
     assert many.names[f"gpuvgm_features_2_f8{'' if moments == 3 else '_diagonal'}"] >= 15
+
+
+@pytest.mark.parametrize("features", [1, 2])
+def test_rows_in_column_order_are_put_in_row_order_once(strict_cupy: Any, features: int) -> None:
+    """As cuDF's own `to_cupy` gives them; a column may be one of a matrix."""
+    gpuvgm.engines.get_engine("cuda")
+    host = np.random.default_rng(0).normal(size=(2 * CHUNK_ROWS, 3))
+    x, ledger = up(host)[:, 1:2] if features == 1 else up(host.T.copy()).T, strict_cupy.hardware.ledger
+    assert not x.flags.c_contiguous
+    centres = host[:3, : x.shape[1]]
+    for iterations in (2, 7):
+        with ledger.stage(str(iterations)):
+            BayesianGaussianMixture(
+                n_components=3, tol=0.0, algorithm="exact", init_params=centres, max_iter=iterations
+            ).fit(x)
+    assert ledger.stages["7"].operations == ledger.stages["2"].operations
+
+
+def test_rows_in_column_order_without_room_for_a_copy(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = gpuvgm.engines.get_engine("cuda")
+    host = np.random.default_rng(0).normal(size=(16 * CHUNK_ROWS, 2))
+    there = up(host.T.copy()).T
+    monkeypatch.setattr(accumulate, "DEVICE_BLOCK_VALUES", 2 * CHUNK_ROWS)
+    strict_cupy.hardware.memory = strict_cupy.hardware.used[0] + host.nbytes // 2
+    table = GaussianTable(np.zeros(2), np.zeros((1, 2)), np.ones((1, 2)), np.zeros(1))
+    rows = accumulate._where_it_works(engine, Rows(there, None, lazy=False, whole=False))
+    assert not rows.array.flags.c_contiguous
+    assert accumulate.sums_over(engine, rows, table).counts == len(host)
 
 
 @pytest.mark.parametrize("features", [1, 2])
