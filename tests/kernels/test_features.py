@@ -24,6 +24,7 @@ CASES = [
     (10, 4, False, False, "float32"),
     (11, 5, False, True, "float32"),
     (11, 8, False, False, "float64"),
+    (1, 8, False, True, "float64"),
     (5, 9, True, True, "float64"),
     (2, 13, False, False, "float32"),
     (26, 16, False, True, "float64"),

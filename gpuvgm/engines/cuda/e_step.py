@@ -88,6 +88,7 @@ def programs() -> list[Program]:
     """The variants that compile tests look at."""
     return [
         e_step_program(1, "float64", weighted=False),
+        e_step_program(1, "float64", weighted=True),
         e_step_program(10, "float64", weighted=False),
         e_step_program(10, "float32", weighted=False),
         e_step_program(10, "float64", weighted=True),

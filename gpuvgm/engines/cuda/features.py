@@ -63,6 +63,7 @@ def programs() -> list[Program]:
         features_program(2, "float64", diagonal=False, weighted=False),
         features_program(5, "float32", diagonal=False, weighted=True),
         features_program(8, "float64", diagonal=False, weighted=False),
+        features_program(8, "float64", diagonal=False, weighted=True),
         features_program(MOST_FEATURES, "float64", diagonal=False, weighted=True),
         features_program(3, "float32", diagonal=True, weighted=False),
         features_program(MOST_FEATURES, "float64", diagonal=True, weighted=True),
