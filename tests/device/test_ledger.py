@@ -109,6 +109,21 @@ def test_only_a_sample_of_the_rows_comes_to_the_host(strict_cupy: Any, features:
     assert fit.bytes_down < 8 * features * (SEED_ROWS + 3 * CHUNK_ROWS) < x.nbytes / 3
 
 
+@pytest.mark.parametrize("features", [1, 2])
+def test_more_rows_cost_predict_no_more_operations(strict_cupy: Any, features: int) -> None:
+    gpuvgm.engines.get_engine("cuda")
+    host = np.random.default_rng(0).normal(size=(9 << 16, features))
+    mixture = BayesianGaussianMixture(n_components=2, max_iter=3, random_state=0).fit(host[:1000])
+    ledger = strict_cupy.hardware.ledger
+    for rows in (1 << 16, len(host)):
+        x = up(host[:rows])
+        with ledger.stage(str(rows)):
+            labels = mixture.predict(x)
+        np.testing.assert_array_equal(labels.get(), mixture.predict(host[:rows]))
+    few, many = (ledger.stages[str(rows)] for rows in (1 << 16, len(host)))
+    assert (few.operations, few.allocations) == (many.operations, many.allocations) and many.operations < 30
+
+
 def test_rows_that_lie_there_are_not_uploaded(strict_cupy: Any, x: Any) -> None:
     ledger = strict_cupy.hardware.ledger
     with ledger.stage("fit"):
