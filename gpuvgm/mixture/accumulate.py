@@ -27,7 +27,7 @@ from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, v
 from gpuvgm.summary.summary import Cells, Summary
 
 DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
-START_VALUES = 1 << 24  # of a part that a start goes through there: its distances and labels take some 1 GiB
+START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
 Chosen = slice | NDArray[np.bool_]
@@ -278,7 +278,7 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
 
 def _chunk_sums(numbers: Array, sums: Callable[[Array], Array], width: int) -> Floats:
     """What a function of numbers gives for each chunk of a partition where it lies, shape (chunks, width)."""
-    parts = Rows.of(numbers).parts(DEVICE_BLOCK_VALUES if is_on_device(numbers) else BLOCK_VALUES)
+    parts = Rows.of(numbers).parts(START_VALUES if is_on_device(numbers) else BLOCK_VALUES)
     return np.concatenate([np.empty((0, width)), *(to_numpy(sums(numbers[part])) for part in parts)])
 
 
@@ -346,16 +346,21 @@ def moments_over(scan: Scan, frame: Frame) -> ColumnMoments:
 
 def _sums(frame: Frame, centre: float, numbers: Array) -> Array:
     """Count, and sums of the distance to a centre and of its square, of each chunk, where the numbers lie."""
-    xp, y = namespace_of(numbers), frame.apply(numbers)
-    there = xp.isfinite(y)
+    xp, y = namespace_of(numbers), _chunks(frame.apply(numbers))
+    return xp.stack(_sums_where(xp.isfinite(y), y, centre), axis=1)
+
+
+def _sums_where(there: Array, y: Array, centre: float) -> list[Array]:
+    """Count, and sums of the distance to a centre and of its square, of some rows of each chunk; shape (chunks,)."""
+    xp = namespace_of(y)
     d = xp.where(there, y - centre, 0.0)
-    return xp.stack([xp.sum(_chunks(part), axis=1) for part in (there.astype(np.float64), d, d * d)], axis=1)
+    return [xp.sum(part, axis=1) for part in (there.astype(np.float64), d, d * d)]
 
 
 def _chunks(x: Array) -> Array:
-    """Rows by chunks, the last one filled up with zeros."""
+    """Rows by chunks, shape (chunks, 4096), the last one filled up with NaN."""
     chunks = -(-len(x) // CHUNK_ROWS)
-    full = namespace_of(x).zeros(chunks * CHUNK_ROWS)
+    full = namespace_of(x).full(chunks * CHUNK_ROWS, np.nan)
     full[: len(x)] = x
     return full.reshape(chunks, CHUNK_ROWS)
 
@@ -422,13 +427,12 @@ def _starts(frame: Frame, seeds: Seeds, numbers: Array) -> Array:
 def _starts_on_device(y: Array, seeds: Seeds) -> Array:
     """The same one component after the other, in sums whose order is fixed."""
     xp, ordered = namespace_of(y), np.unique(seeds.centres, return_index=True)
-    place = xp.searchsorted(xp.asarray(midpoints(ordered[0])), y, side="right")
-    counts, first, second = ([xp.zeros(-(-len(y) // CHUNK_ROWS))] * len(seeds.centres) for _ in range(3))
+    y = _chunks(y)
+    place = xp.searchsorted(xp.asarray(midpoints(ordered[0])), y.ravel(), side="right").reshape(y.shape)
+    place = xp.where(xp.isfinite(y), place, -1)
+    counts, first, second = ([xp.zeros(len(y))] * len(seeds.centres) for _ in range(3))
     for position, (centre, k) in enumerate(zip(*map(np.ndarray.tolist, ordered), strict=True)):
-        here = xp.isfinite(y) & (place == position)
-        d = xp.where(here, y - centre, 0.0)
-        parts = (here.astype(np.float64), d, d * d)
-        counts[k], first[k], second[k] = (xp.sum(_chunks(part), axis=1) for part in parts)
+        counts[k], first[k], second[k] = _sums_where(place == position, y, centre)
     return xp.stack([*counts, *first, *second], axis=1)
 
 
