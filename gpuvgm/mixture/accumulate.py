@@ -1,4 +1,4 @@
-"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, hard starts, summaries."""
+"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, starts, summaries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics, g
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
-DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
+DEVICE_BLOCK_VALUES = 1 << 27  # numbers of a block on a device: an E-step over it outlasts launch and wait by far
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
