@@ -256,10 +256,14 @@ def executed_works(architecture: str = CARD.architecture) -> list[Work]:
     from gpuvgm.engines.cuda import every_program
 
     onehot = 4 * (COMPONENTS + 1) + 5  # of a column: scalar and cells out, scalar and cell in
-    sizes = {"gpuvgm_features_8_f8": 8.0 * 8, "gpuvgm_fill_onehot_f4": float(onehot), "gpuvgm_hold_f8_f4_u1": 8.0 + 4}
-    return [
-        _executed(program, architecture, sizes[program.name]) for program in every_program() if program.name in sizes
-    ]
+    sizes = {
+        "gpuvgm_features_8_f8": 8.0 * 8,
+        "gpuvgm_features_8_f8_weighted": 8.0 * 8 + 8,
+        "gpuvgm_fill_onehot_f4": float(onehot),
+        "gpuvgm_hold_f8_f4_u1": 8.0 + 4,
+    }
+    counted = {program.name: program for program in every_program() if program.name in ledger()["programs"]}
+    return [_executed(counted[name], architecture, size) for name, size in sizes.items() if name in counted]
 
 
 def _executed(program: Program, architecture: str, size: float) -> Work:

@@ -115,6 +115,16 @@ def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
     return copy
 
 
+def in_row_order(engine: Engine, array: Any) -> Any:
+    """An array on the device that an engine works on, its rows one after the other; as it is if no copy has room."""
+    device: Any = getattr(engine, "device", None)
+    try:
+        return device.xp.ascontiguousarray(array)
+    except device.out_of_memory:
+        device.release_memory()
+        return array
+
+
 def device_memory(engine: Engine) -> int | None:
     """Bytes of memory of the device that an engine works on; None where it works on the host."""
     device = getattr(engine, "device", None)

@@ -17,7 +17,8 @@ from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.summary.grid import Floats
 
-#: Rows whose sums are taken together where launching an operation costs more than a row: on devices.
+#: Rows whose sums are taken together where launching an operation costs more than a row: on devices. Log densities of
+#: rows there are computed at once.
 DEVICE_CHUNK_ROWS = 1 << 16
 #: Log densities below are raised to it, so that a row far from every component still has responsibilities.
 LEAST_LOG_DENSITY = -1e300 * float(np.log(2.0))
@@ -115,6 +116,8 @@ def log_prob(x: Array, table: GaussianTable) -> Array:
     """
     xp = namespace_of(x)
     device_table = _Table.of(xp, table)
+    if xp is not np:
+        return device_table.log_density(device_table.about_centre(x), axis=1)
     out = xp.zeros((x.shape[0], table.components), dtype=xp.float64)
     for part in _chunks(xp, x.shape[0]):
         out[part, :] = device_table.log_density(device_table.about_centre(x[part, :])).T
@@ -150,9 +153,9 @@ class _Table:
     def about_centre(self, x: Array) -> Array:
         return self.xp.asarray(x, dtype=self.xp.float64) - self.centre
 
-    def log_density(self, y: Array) -> Array:
-        """Ln of weight times density, shape (K, rows)."""
-        return self.xp.stack([self._component(y, k) for k in range(self.means.shape[0])])
+    def log_density(self, y: Array, axis: int = 0) -> Array:
+        """Ln of weight times density, shape (K, rows), or with the components along the other axis."""
+        return self.xp.stack([self._component(y, k) for k in range(self.means.shape[0])], axis=axis)
 
     def _component(self, y: Array, k: int) -> Array:
         d = y - self.means[k, :]

@@ -1,4 +1,4 @@
-"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, hard starts, summaries."""
+"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, starts, summaries."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import Engine, copied_to, get_engine, runs_on_device
+from gpuvgm.engines import Engine, copied_to, get_engine, in_row_order, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
 from gpuvgm.execution.worker_rows import WorkerRows
-from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.initialization import PointStart, RandomStart, Seeds, Start, is_far_from_zero
 from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.posterior_nd import GaussianPosterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, in_order
+from gpuvgm.mixture.posterior_nd import Form, GaussianPosterior
+from gpuvgm.mixture.rows import BLOCK_VALUES, Coordinates, Moments, Rows, are_whole, in_order
 from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics, gaussian_statistics, statistics_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
-DEVICE_BLOCK_VALUES = 1 << 26  # numbers of a block on a device: an E-step over it outlasts its launch by far
+DEVICE_BLOCK_VALUES = 1 << 27  # numbers of a block on a device: an E-step over it outlasts launch and wait by far
+START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
 Chosen = slice | NDArray[np.bool_]
@@ -140,7 +141,12 @@ def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor
 
 
 def _where_it_works(engine: Engine, rows: Rows) -> Rows:
-    """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit."""
+    """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit.
+
+    Those that lie there are brought in row order once, not in every E-step.
+    """
+    if _stay(engine, rows):
+        return replace(rows, array=in_row_order(engine, rows.array))
     if not runs_on_device(engine) or not rows.on_host or not rows.whole:
         return rows
     array = copied_to(engine, rows.array)
@@ -272,7 +278,7 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
 
 def _chunk_sums(numbers: Array, sums: Callable[[Array], Array], width: int) -> Floats:
     """What a function of numbers gives for each chunk of a partition where it lies, shape (chunks, width)."""
-    parts = Rows.of(numbers).parts(DEVICE_BLOCK_VALUES if is_on_device(numbers) else BLOCK_VALUES)
+    parts = Rows.of(numbers).parts(START_VALUES if is_on_device(numbers) else BLOCK_VALUES)
     return np.concatenate([np.empty((0, width)), *(to_numpy(sums(numbers[part])) for part in parts)])
 
 
@@ -340,22 +346,26 @@ def moments_over(scan: Scan, frame: Frame) -> ColumnMoments:
 
 def _sums(frame: Frame, centre: float, numbers: Array) -> Array:
     """Count, and sums of the distance to a centre and of its square, of each chunk, where the numbers lie."""
-    xp, y = namespace_of(numbers), frame.apply(numbers)
-    there = xp.isfinite(y)
+    xp, y = namespace_of(numbers), _chunks(frame.apply(numbers))
+    return xp.stack(_sums_where(xp.isfinite(y), y, centre), axis=1)
+
+
+def _sums_where(there: Array, y: Array, centre: float) -> list[Array]:
+    """Count, and sums of the distance to a centre and of its square, of some rows of each chunk; shape (chunks,)."""
+    xp = namespace_of(y)
     d = xp.where(there, y - centre, 0.0)
-    return xp.stack([xp.sum(_chunks(part), axis=1) for part in (there.astype(np.float64), d, d * d)], axis=1)
+    return [xp.sum(part, axis=1) for part in (there.astype(np.float64), d, d * d)]
 
 
 def _chunks(x: Array) -> Array:
-    """Rows by chunks, the last one filled up with zeros."""
+    """Rows by chunks, shape (chunks, 4096), the last one filled up with NaN."""
     chunks = -(-len(x) // CHUNK_ROWS)
-    full = namespace_of(x).zeros(chunks * CHUNK_ROWS)
+    full = namespace_of(x).full(chunks * CHUNK_ROWS, np.nan)
     full[: len(x)] = x
     return full.reshape(chunks, CHUNK_ROWS)
 
 
-# -- hard starts of one feature, at once or chunk by chunk. Those of several features, and soft ones, are
-# `initialization.start_statistics`, component by component.
+# -- hard starts of one feature, at once or chunk by chunk.
 
 
 def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, centres: Floats) -> ComponentStatistics:
@@ -417,14 +427,116 @@ def _starts(frame: Frame, seeds: Seeds, numbers: Array) -> Array:
 def _starts_on_device(y: Array, seeds: Seeds) -> Array:
     """The same one component after the other, in sums whose order is fixed."""
     xp, ordered = namespace_of(y), np.unique(seeds.centres, return_index=True)
-    place = xp.searchsorted(xp.asarray(midpoints(ordered[0])), y, side="right")
-    counts, first, second = ([xp.zeros(-(-len(y) // CHUNK_ROWS))] * len(seeds.centres) for _ in range(3))
+    y = _chunks(y)
+    place = xp.searchsorted(xp.asarray(midpoints(ordered[0])), y.ravel(), side="right").reshape(y.shape)
+    place = xp.where(xp.isfinite(y), place, -1)
+    counts, first, second = ([xp.zeros(len(y))] * len(seeds.centres) for _ in range(3))
     for position, (centre, k) in enumerate(zip(*map(np.ndarray.tolist, ordered), strict=True)):
-        here = xp.isfinite(y) & (place == position)
-        d = xp.where(here, y - centre, 0.0)
-        parts = (here.astype(np.float64), d, d * d)
-        counts[k], first[k], second[k] = (xp.sum(_chunks(part), axis=1) for part in parts)
+        counts[k], first[k], second[k] = _sums_where(place == position, y, centre)
     return xp.stack([*counts, *first, *second], axis=1)
+
+
+# -- starts of an estimator: hard or soft, of any number of features
+
+
+def start_statistics(
+    engine: Engine, rows: Rows, start: Start, coordinates: Coordinates, form: Form, moments: Moments
+) -> GaussianStatistics:
+    """Sums over the rows of a start's responsibilities, in the fit's coordinates.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who adds up rows that lie elsewhere than in the host's memory.
+    rows : Rows
+        The rows.
+    start : Start
+        The responsibilities.
+    coordinates : Coordinates
+        Where the fit works.
+    form : Form
+        Form of the covariances.
+    moments : Moments
+        Moments of all rows.
+    """
+    k, d = start.reference.shape
+    second_shape = (k, d) if form.diagonal else (k, d, d)
+    if isinstance(start, PointStart):
+        second = _shared_squares(start, moments, coordinates) if form.tied else np.zeros(second_shape)
+        return GaussianStatistics(start.reference, np.ones(k), np.zeros((k, d)), second, 0.0)
+    if not rows.on_host:
+        return _start_where_rows_lie(engine, rows, start, coordinates, form)
+    counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros(second_shape)
+    for part in rows.parts():
+        y = coordinates.apply(rows.read(part))
+        given = start.responsibilities(part, y)
+        for component in range(k):
+            share = _share(given, component, rows.weights(part))
+            sums = _component_sums(y, share, start.reference[component], hard=given.ndim == 1, diagonal=form.diagonal)
+            counts[component] += sums[0]
+            first[component] += sums[1]
+            second[component] += sums[2]
+    return GaussianStatistics(start.reference, counts, first, second, 0.0)
+
+
+def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinates) -> Floats:
+    """What a start from points makes of a shared covariance, shape (K, D, D): squares of all rows, less the points'.
+
+    scikit-learn takes the rows' squares whole, though only the points have a component; about 0, so that an offset
+    counts, and here about the mean where the offset would cost digits.
+    """
+    k = len(start.reference)
+    mean, total = moments.mean, moments.total
+    far = is_far_from_zero(mean, moments.deviations)
+    points = start.reference + coordinates.centre
+    offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
+    squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points
+    return np.repeat(squares[None] / k, k, axis=0)
+
+
+def _share(given: Array, component: int, weight: Array | None) -> Array:
+    """What a component has of each row, by labels or responsibilities, times the row's weight."""
+    xp = namespace_of(given)
+    share = xp.astype(given == component, xp.float64) if given.ndim == 1 else given[:, component]
+    return share if weight is None else share * weight
+
+
+def _component_sums(
+    y: Floats, share: Floats, reference: Floats, *, hard: bool, diagonal: bool
+) -> tuple[float, Floats, Floats]:
+    if hard:  # only the component's rows are touched
+        kept = np.flatnonzero(share)
+        y, share = y[kept], share[kept]
+    d = y - reference
+    scaled = share[:, None] * d
+    second = np.sum(scaled * d, axis=0) if diagonal else scaled.T @ d
+    return float(np.sum(share)), np.asarray(np.sum(scaled, axis=0)), np.asarray(second)
+
+
+def _start_where_rows_lie(
+    engine: Engine, rows: Rows, start: Start, coordinates: Coordinates, form: Form
+) -> GaussianStatistics:
+    """The same by E-steps: a component that is alone has all of each row, which weighs what the start gave it.
+
+    Chunk by chunk, so that bits do not depend on the parts; only the total comes to the host.
+    """
+    k, d = start.reference.shape
+    flat = np.zeros((1, d) if form.diagonal else (1, d, d))
+    tables = [GaussianTable(coordinates.centre, point[None], flat, np.zeros(1)) for point in start.reference]
+
+    def sums(part: slice) -> Array:
+        x, weight = rows.read(part), rows.weights(part)
+        given = start.responsibilities(part, coordinates.apply(x))
+        alone = [engine.e_step_features(x, _share(given, c, weight), table) for c, table in enumerate(tables)]
+        xp = namespace_of(x)
+        together = xp.reshape(xp.stack(alone, axis=1), (alone[0].shape[0], -1))
+        return together if _stay(engine, rows) else to_numpy(together)
+
+    parts = rows.parts(BLOCK_VALUES if isinstance(start, RandomStart) else START_VALUES)
+    total = added_chunks(engine, map(sums, parts), k * tables[0].width).reshape(k, 1, -1)
+    each = [gaussian_statistics(own, table) for own, table in zip(total, tables, strict=True)]
+    counts, first, second = (np.concatenate([getattr(one, n) for one in each]) for n in ("counts", "first", "second"))
+    return GaussianStatistics(start.reference, counts, first, second, 0.0)
 
 
 # -- summaries of rows with weights or without

@@ -25,6 +25,7 @@ from gpuvgm.mixture.accumulate import (
     log_density_sum,
     over_features,
     over_rows,
+    start_statistics,
     summarise_rows,
 )
 from gpuvgm.mixture.cell_em import cell_objective
@@ -37,7 +38,6 @@ from gpuvgm.mixture.initialization import (
     draw_start,
     k_means,
     quiet_k_means,
-    start_statistics,
 )
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.posterior_nd import (
@@ -202,11 +202,16 @@ def _exact_fit(problem: Problem, frame: Frame) -> MixtureFit[Posterior]:
         if problem.warm is not None:
             return one_posterior(problem.warm.within(coordinates))
         start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
-        sums = start_statistics(problem.rows, start, coordinates, problem.prior.form, problem.moments)
+        sums = _sums_of(start, problem, problem.rows, coordinates)
         return prior.update(flat_statistics(sums))
 
     accumulate = over_rows(problem.engine, problem.rows, frame, problem.pool)
     return best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)[1]
+
+
+def _sums_of(start: Start, problem: Problem, rows: Rows, coordinates: Coordinates) -> GaussianStatistics:
+    """Sums over rows of the problem's of a start's responsibilities."""
+    return start_statistics(problem.engine, rows, start, coordinates, problem.prior.form, problem.moments)
 
 
 def fit_on_summary(problem: Problem) -> Estimate:
@@ -357,7 +362,7 @@ def _draw_starts(problem: Problem, sample: Rows, frame: Frame) -> list[ColumnSta
         if isinstance(start, (LabelStart, CentreStart)):
             starts.append(Seeds(start.reference[:, 0], np.empty(0, np.int64)))
             continue
-        sums = flat_statistics(start_statistics(chosen, start, coordinates, problem.prior.form, problem.moments))
+        sums = flat_statistics(_sums_of(start, problem, chosen, coordinates))
         scaled = ComponentStatistics(sums.reference, sums.counts * share, sums.first * share, sums.second * share, 0.0)
         starts.append(prior.update(scaled if _is(problem, "random") else sums))
     return starts
@@ -403,7 +408,7 @@ def fit_several(problem: Problem) -> Estimate:
         if problem.warm is not None:
             return problem.warm.within(coordinates)
         start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
-        return prior.update(start_statistics(problem.rows, start, coordinates, prior.form, problem.moments))
+        return prior.update(_sums_of(start, problem, problem.rows, coordinates))
 
     accumulate = over_features(problem.engine, problem.rows, problem.moments.mean, problem.pool)
     _, fit = best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)
@@ -463,5 +468,5 @@ def _sample_starts(problem: Problem, sample: Rows, coordinates: Coordinates) -> 
         starts += [LabelStart(*k_means(y, components, random)) for _ in range(times)]
     few = min(problem.components, len(y))
     starts += [CentreStart(y[random.choice(len(y), few, replace=False)]) for _ in range(POINT_STARTS)]
-    sums = [start_statistics(sample, start, coordinates, problem.prior.form, problem.moments) for start in starts]
+    sums = [_sums_of(start, problem, sample, coordinates) for start in starts]
     return [one.padded(max(len(one.counts), problem.components)) for one in sums]

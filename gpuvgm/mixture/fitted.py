@@ -24,8 +24,10 @@ from gpuvgm.execution.sources import lazy_frame
 from gpuvgm.io import lies_on_device
 from gpuvgm.mixture.posterior import Dirichlet, StickBreaking
 from gpuvgm.mixture.posterior_nd import GaussianPosterior
-from gpuvgm.mixture.rows import Rows, in_order, read_rows
+from gpuvgm.mixture.rows import BLOCK_VALUES, Rows, in_order, read_rows
 from gpuvgm.summary.grid import Floats, Ints
+
+DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
 
 
 def labels(densities: Array) -> Array:
@@ -76,7 +78,9 @@ def of_rows(
         One of `labels`, `log_densities`, `probabilities`.
     """
     table: GaussianTable = posterior.table(np.zeros(rows.features))
-    blocks = list(in_order(lambda part: function(engine.log_prob(rows.read(part), table)), rows.parts(), pool))
+    wide = max(table.components, rows.features)
+    most = BLOCK_VALUES if rows.on_host else max(1, DENSITY_VALUES // wide) * rows.features
+    blocks = list(in_order(lambda part: function(engine.log_prob(rows.read(part), table)), rows.parts(most), pool))
     return namespace_of(blocks[0]).concat(blocks, axis=0)
 
 

@@ -1,4 +1,4 @@
-"""Where fits start: scikit-learn's ways to initialise, or the centres given, as sums over the rows.
+"""Where fits start: scikit-learn's ways to initialise, or the centres given.
 
 k-means is scikit-learn's, on one thread so that its bits do not change; over one feature, lloyd.py has the same bits.
 """
@@ -18,9 +18,7 @@ import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.mixture.lloyd import IS_HERE, k_means_of_one
-from gpuvgm.mixture.posterior_nd import Form
 from gpuvgm.mixture.rows import Coordinates, Moments, Rows
-from gpuvgm.mixture.statistics import GaussianStatistics
 from gpuvgm.summary.grid import Floats, Ints, midpoints
 
 OFFSET_DEVIATIONS = 1e3  # rows further from 0 than this many sd are centred before k-means
@@ -97,10 +95,13 @@ class Seeds:
     centres: Floats
     labels: Ints
 
-    def nearest(self, y: Floats) -> Ints:
+    def nearest(self, y: Array) -> Ints:
         """Component whose centre is nearest to each value; at a midpoint the upper one, of equal centres the first."""
+        xp = namespace_of(y)
         ordered, component = np.unique(self.centres, return_index=True)
-        return np.asarray(component[np.searchsorted(midpoints(ordered), y, side="right")].astype(np.int64))
+        place = xp.searchsorted(xp.asarray(midpoints(ordered)), y, side="right")
+        found: Ints = xp.take(xp.asarray(component.astype(np.int64)), place)
+        return found
 
 
 def is_far_from_zero(mean: Floats, deviation: Floats) -> bool:
@@ -222,18 +223,25 @@ class PointStart:
 
 
 def nearest(y: Array, centres: Floats) -> Array:
-    """Component whose centre is nearest to each row; for one feature as a column's fit has it."""
-    xp = namespace_of(y)
-    if centres.shape[1] == 1 and xp is np:
+    """Component whose centre is nearest to each row, the first of several; for one feature as a column's fit has it."""
+    if centres.shape[1] == 1:
         return Seeds(centres[:, 0], np.empty(0, np.int64)).nearest(y[:, 0])
+    xp = namespace_of(y)
     moved = xp.asarray(centres)
     best = xp.zeros(y.shape[0], dtype=xp.int64)
-    least = xp.sum((y - moved[0, :]) ** 2, axis=1)
+    least = _square_distance(y, moved[0, :])
     for k in range(1, centres.shape[0]):
-        distance = xp.sum((y - moved[k, :]) ** 2, axis=1)
+        distance = _square_distance(y, moved[k, :])
         closer = distance < least
         best, least = xp.where(closer, xp.asarray(k), best), xp.where(closer, distance, least)
     return best
+
+
+def _square_distance(y: Array, centre: Array) -> Array:
+    """From each row to a centre; a power of CuPy would be slower and round otherwise."""
+    d = y - centre
+    d *= d
+    return namespace_of(y).sum(d, axis=1)
 
 
 def draw_start(
@@ -295,70 +303,3 @@ def _points(
 
         _, index = kmeans_plusplus(x, components, random_state=random, sample_weight=weight)
     return PointStart(coordinates.apply(x[index]))
-
-
-def start_statistics(
-    rows: Rows, start: Start, coordinates: Coordinates, form: Form, moments: Moments
-) -> GaussianStatistics:
-    """Sums over the rows of a start's responsibilities, in the fit's coordinates.
-
-    Parameters
-    ----------
-    rows : Rows
-        The rows.
-    start : Start
-        The responsibilities.
-    coordinates : Coordinates
-        Where the fit works.
-    form : Form
-        Form of the covariances.
-    moments : Moments
-        Moments of all rows.
-    """
-    k, d = start.reference.shape
-    second_shape = (k, d) if form.diagonal else (k, d, d)
-    if isinstance(start, PointStart):
-        second = _shared_squares(start, moments, coordinates) if form.tied else np.zeros(second_shape)
-        return GaussianStatistics(start.reference, np.ones(k), np.zeros((k, d)), second, 0.0)
-    counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros(second_shape)
-    for part in rows.parts():
-        y = coordinates.apply(rows.read(part))
-        given = start.responsibilities(part, y)
-        for component in range(k):
-            sums = _component_sums(
-                y, given, rows.weights(part), component, start.reference[component], diagonal=form.diagonal
-            )
-            counts[component] += sums[0]
-            first[component] += sums[1]
-            second[component] += sums[2]
-    return GaussianStatistics(start.reference, counts, first, second, 0.0)
-
-
-def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinates) -> Floats:
-    """What a start from points makes of a shared covariance, shape (K, D, D): squares of all rows, less the points'.
-
-    scikit-learn takes the rows' squares whole, though only the points have a component; about 0, so that an offset
-    counts, and here about the mean where the offset would cost digits.
-    """
-    k = len(start.reference)
-    mean, total = moments.mean, moments.total
-    far = is_far_from_zero(mean, moments.deviations)
-    points = start.reference + coordinates.centre
-    offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
-    squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points
-    return np.repeat(squares[None] / k, k, axis=0)
-
-
-def _component_sums(
-    y: Array, given: Array, weight: Array | None, component: int, reference: Floats, *, diagonal: bool
-) -> tuple[float, Floats, Floats]:
-    xp = namespace_of(y)
-    share = xp.astype(given == component, xp.float64) if given.ndim == 1 else given[:, component]
-    share = share if weight is None else share * weight
-    if given.ndim == 1 and xp is np:  # only the component's rows are touched
-        kept = np.flatnonzero(share)
-        y, share = y[kept], share[kept]
-    d = y - xp.asarray(reference)
-    scaled = share[:, None] * d
-    second = xp.sum(scaled * d, axis=0) if diagonal else scaled.T @ d
-    return float(xp.sum(share)), to_numpy(xp.sum(scaled, axis=0)), to_numpy(second)

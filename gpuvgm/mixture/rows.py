@@ -160,7 +160,7 @@ class Rows:
         places = places[places < total]
         chosen = places.astype(np.int64) if weight is None else np.searchsorted(_ends(weight), places, side="right")
         blocks = []
-        for part in self.parts():
+        for part in self.parts() if self.on_host else [slice(0, self.count)]:  # a device is waited for once
             inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
             if len(inside):
                 blocks.append(self._picked(part, inside - part.start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -304,11 +305,17 @@ def gaussian_statistics(partials: Floats, table: GaussianTable) -> GaussianStati
 
 def _symmetric(packed: Floats, features: int) -> Floats:
     """Symmetric matrices from the rows of their upper triangles, shape (K, D, D)."""
-    i, j = np.triu_indices(features)
+    i, j = _upper_triangle(features)
     matrices = np.empty((len(packed), features, features))
     matrices[:, i, j] = packed
     matrices[:, j, i] = packed
     return matrices
+
+
+@cache
+def _upper_triangle(features: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the upper triangle of a matrix, row by row."""
+    return np.triu_indices(features)
 
 
 def _precisions(table: GaussianTable) -> Floats:

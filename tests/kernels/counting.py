@@ -107,14 +107,15 @@ def executed(device: ExecutedDevice, program: Program, work: Callable[[], Any]) 
     return Counts.of(kernel).minus(before)
 
 
-def features_row() -> dict[str, float]:
+def features_row(components: int, *, weighted: bool) -> dict[str, float]:
     """A row of the E-step over several features."""
-    device, table = ExecutedDevice(architecture="75"), gaussian_table(COMPONENTS, FEATURES)
-    program = features_program(FEATURES, "float64", diagonal=False, weighted=False)
+    device, table = ExecutedDevice(architecture="75"), gaussian_table(components, FEATURES)
+    program = features_program(FEATURES, "float64", diagonal=False, weighted=weighted)
 
     def run(rows: int) -> Counts:
         x = np.ascontiguousarray(gaussian_rows(rows, table)).view(Resident)
-        return executed(device, program, lambda: features_partials(device, x, None, table))
+        weight = np.ones(rows).view(Resident) if weighted else None
+        return executed(device, program, lambda: features_partials(device, x, weight, table))
 
     return run(2 * CHUNK_ROWS).minus(run(CHUNK_ROWS)).each(CHUNK_ROWS)
 
@@ -177,7 +178,8 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
 def every_count() -> dict[str, Any]:
     """What `benchmarks.stages` reads of programs whose loops the reader of machine code does not know."""
     return {
-        "gpuvgm_features_8_f8": features_row(),
+        "gpuvgm_features_8_f8": features_row(COMPONENTS, weighted=False),
+        "gpuvgm_features_8_f8_weighted": features_row(1, weighted=True),  # as starts use it
         "gpuvgm_fill_onehot_f4": onehot_row(),
         "gpuvgm_hold_f8_f4_u1": hold_row(),
         "gpuvgm_em": em_steps(),

@@ -24,6 +24,7 @@ CASES = [
     (10, 4, False, False, "float32"),
     (11, 5, False, True, "float32"),
     (11, 8, False, False, "float64"),
+    (1, 8, False, True, "float64"),
     (5, 9, True, True, "float64"),
     (2, 13, False, False, "float32"),
     (26, 16, False, True, "float64"),
@@ -198,7 +199,9 @@ def test_rows_with_gaps_between_them(device: EmulatedDevice) -> None:
 
 def test_the_engine_takes_the_kernel_where_there_is_one(device: EmulatedDevice) -> None:
     engine = CudaEngine(ReferenceEngine(), device)
-    for components, features, chosen in [(3, 2, True), (3, MOST_FEATURES, True), (3, 17, False), (50, 3, False)]:
+    shapes = [(3, 2, True), (3, MOST_FEATURES, True), (3, 17, False), (50, 3, False)]
+    of_one = [(1, 1, True), (3, 1, True), (50, 1, True)]
+    for components, features, chosen in [*shapes, *of_one]:
         table = gaussian_table(components, features)
         x = gaussian_rows(CHUNK_ROWS + 9, table)
         device.launches.clear()
@@ -206,11 +209,21 @@ def test_the_engine_takes_the_kernel_where_there_is_one(device: EmulatedDevice) 
             partials = engine.e_step_features(resident(x), weight if chosen else resident(weight), table)
             found = engine.add_chunks(np.zeros((1, table.width)), partials)
             check(found, multivariate.e_step(x, weight, table).sum(axis=0, keepdims=True))
-        assert any("features" in name for name, _ in device.launches) == chosen
+        kernel = "gpuvgm_e_step" if features == 1 else "gpuvgm_features"
+        assert any(name.startswith(kernel) for name, _ in device.launches) == chosen
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_one_feature_by_its_own_kernel(device: EmulatedDevice, diagonal: bool, dtype: str) -> None:
+    table = gaussian_table(4, 1, diagonal, offset=3.0)
+    both = np.repeat(gaussian_rows(9000, table).astype(dtype), 2, axis=1)
+    for weight in (None, weights(9000)):
+        check(e_step(device, both[:, :1], weight, table), multivariate.e_step(both[:, :1], weight, table))
 
 
 def test_what_fits_is_what_the_kernel_has_room_for() -> None:
     """Of the mixtures of a shape, the largest one that fits is among those that other tests run."""
     most = {d: max(k for k in range(1, 100) if fits(gaussian_table(k, d))) for d in (3, 16)}
     assert most == {3: 43, 16: 30}
-    assert not fits(gaussian_table(1, 1)) and not fits(gaussian_table(1, 17))
+    assert fits(gaussian_table(100, 1)) and not fits(gaussian_table(1, 17))

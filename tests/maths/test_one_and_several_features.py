@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import moments_of, over_features, over_rows
-from gpuvgm.mixture.initialization import CentreStart, start_statistics
+from gpuvgm.mixture.accumulate import moments_of, over_features, over_rows, start_statistics
+from gpuvgm.mixture.initialization import CentreStart
 from gpuvgm.mixture.posterior_nd import (
     FORMS,
     Array,
@@ -49,7 +49,7 @@ def test_one_feature_is_the_same_in_both_forms(covariance_type: CovarianceType, 
     moments = moments_of(engine, rows)
     several = prior_of(covariance_type, concentration_type, moments.scatter / (moments.total - 1))
     one = one_prior(several)
-    start = start_statistics(rows, CentreStart(CENTRES), coordinates_of(frame), several.form, moments)
+    start = start_statistics(engine, rows, CentreStart(CENTRES), coordinates_of(frame), several.form, moments)
     theirs, ours = several.update(start), one.update(flat_statistics(start))
     e_step, e_step_of_one = over_features(engine, rows, np.zeros(1)), over_rows(engine, rows, frame)
     for _ in range(5):

@@ -113,8 +113,9 @@ class CudaEngine:
         """A total with chunks added; see `Engine.add_chunks`."""
         if not self.device.is_resident(partials):
             return self._host.add_chunks(total, partials)
-        both = self.device.xp.concatenate((self._up(total), partials))
-        return self.device.to_host(e_step.ordered_total(self.device, both))
+        if np.any(total):
+            partials = self.device.xp.concatenate((self._up(total), partials))
+        return np.asarray(0.0 + self.device.to_host(e_step.ordered_total(self.device, partials)))  # -0.0 is 0.0 too
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""

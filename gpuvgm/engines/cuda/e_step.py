@@ -88,6 +88,7 @@ def programs() -> list[Program]:
     """The variants that compile tests look at."""
     return [
         e_step_program(1, "float64", weighted=False),
+        e_step_program(1, "float64", weighted=True),
         e_step_program(10, "float64", weighted=False),
         e_step_program(10, "float32", weighted=False),
         e_step_program(10, "float64", weighted=True),
@@ -129,9 +130,10 @@ def ordered_total(device: Device, partials: Any) -> Any:
     The bits are those of `numpy.add.accumulate`; without a chunk the sums are 0.
     """
     chunks, width = partials.shape
-    total = device.xp.zeros((1, width))
-    if chunks:
-        device.run_blocks(totals_program(), -(-width // TOTAL_COLUMNS), [partials, chunks, width, total])
+    if not chunks:
+        return device.xp.zeros((1, width))
+    total = device.xp.empty((1, width))
+    device.run_blocks(totals_program(), -(-width // TOTAL_COLUMNS), [partials, chunks, width, total])
     return total
 
 

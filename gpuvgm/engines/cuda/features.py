@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
-from gpuvgm.engines.cuda.e_step import by_chunk
+from gpuvgm.engines.cuda.e_step import by_chunk, e_step_partials
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines.tables import KernelTable
+from gpuvgm.summary.grid import Floats, Frame, Ints
 
 MOST_FEATURES = 16
 _THREADS, _ROOM = 128, 6144  # rows of a tile, and doubles of shared memory, as in the kernel
-_LOG2_E = float(np.log2(np.e))
+_LOG2_E, _LN_2 = float(np.log2(np.e)), float(np.log(2.0))
 
 
 @cache
@@ -62,6 +63,7 @@ def programs() -> list[Program]:
         features_program(2, "float64", diagonal=False, weighted=False),
         features_program(5, "float32", diagonal=False, weighted=True),
         features_program(8, "float64", diagonal=False, weighted=False),
+        features_program(8, "float64", diagonal=False, weighted=True),
         features_program(MOST_FEATURES, "float64", diagonal=False, weighted=True),
         features_program(3, "float32", diagonal=True, weighted=False),
         features_program(MOST_FEATURES, "float64", diagonal=True, weighted=True),
@@ -71,7 +73,9 @@ def programs() -> list[Program]:
 def fits(table: GaussianTable) -> bool:
     """Whether there is a kernel for so many features, and its shared memory holds what a tile needs of it."""
     features = table.features
-    if not 1 < features <= MOST_FEATURES:
+    if features == 1:
+        return True
+    if features > MOST_FEATURES:
         return False
     groups = -(-features // 4)
     rows = groups * -(-features // groups) * (_THREADS + (15 + features) // features)
@@ -92,6 +96,8 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
     table : GaussianTable
         A mixture that `fits`.
     """
+    if table.features == 1:
+        return _one_feature_partials(device, x, weight, table)
     xp = device.xp
     program = features_program(table.features, x.dtype.name, diagonal=table.diagonal, weighted=weight is not None)
     rows = [xp.ascontiguousarray(x)]
@@ -101,21 +107,38 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
     return by_chunk(device, program, arguments, x.shape[0], table.width)
 
 
+def _one_feature_partials(device: Device, x: Any, weight: Any | None, table: GaussianTable) -> Any:
+    """The same by the kernel of one feature, whose sums of log densities are to base 2."""
+    xp, (centre,) = device.xp, table.centre
+    half_precisions = 0.5 * _LOG2_E * table.precisions.reshape(-1) ** 2
+    flat = KernelTable(Frame(1.0, centre), table.means[:, 0], half_precisions, _LOG2_E * table.coefficients)
+    rows = xp.ascontiguousarray(x[:, 0])
+    weight = None if weight is None else xp.ascontiguousarray(weight, dtype=np.float64)
+    partials = e_step_partials(device, rows, weight, None, flat)
+    xp.multiply(partials[:, -1], _LN_2, out=partials[:, -1])
+    return partials
+
+
 def packed(table: GaussianTable) -> Floats:
     """The mixture as the kernel reads it, to base 2, shape (1 + K, W) with W even.
 
     A row holds a component's coefficient, then feature by feature its mean and the row of the upper triangle of P_k, or
     its mean and half the precision; factors hold the unit of the logarithm. The means of the first row are the centre.
     """
-    means = np.concatenate((table.centre[None], table.means))
-    if table.diagonal:
-        factors = 0.5 * _LOG2_E * table.precisions**2
-        rows = [factors[:, i : i + 1] for i in range(table.features)]
-    else:
-        factors = np.sqrt(0.5 * _LOG2_E) * table.precisions
-        rows = [factors[:, i, i:] for i in range(table.features)]
-    columns = [np.concatenate(([0.0], _LOG2_E * table.coefficients))[:, None]]
-    for i, row in enumerate(rows):
-        columns += [means[:, i : i + 1], np.concatenate((np.zeros_like(row[:1]), row))]
-    numbers = np.concatenate(columns, axis=1)
-    return np.pad(numbers, ((0, 0), (0, numbers.shape[1] % 2)))
+    width, of_means, of_factors, taken = _places(table.features, diagonal=table.diagonal)
+    precisions = table.precisions.reshape(table.components, -1)[:, taken]
+    numbers = np.zeros((1 + table.components, width))
+    numbers[1:, 0] = _LOG2_E * table.coefficients
+    numbers[0, of_means], numbers[1:, of_means] = table.centre, table.means
+    numbers[1:, of_factors] = 0.5 * _LOG2_E * precisions**2 if table.diagonal else np.sqrt(0.5 * _LOG2_E) * precisions
+    return numbers
+
+
+@cache
+def _places(features: int, *, diagonal: bool) -> tuple[int, Ints, Ints, Ints]:
+    """Width of a row of `packed`, where in it means and factors are, and which of the D x D or D factors they are."""
+    lengths = np.ones(features, np.int64) if diagonal else np.arange(features, 0, -1)
+    ends = 1 + np.cumsum(1 + lengths)
+    means = ends - 1 - lengths
+    taken = np.arange(features) if diagonal else np.flatnonzero(np.triu(np.ones((features, features))))
+    return int(ends[-1] + ends[-1] % 2), means, np.setdiff1d(np.arange(1, ends[-1]), means), taken
