@@ -243,7 +243,8 @@ class DeviceSource(Source):
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
         schema = pa.schema([self.schema.field(name) for name in columns])
-        rows = np.concatenate([np.empty(0, np.int64), *(np.arange(start, start + length) for start, length in runs)])
+        starts, lengths = np.array(runs, np.int64).reshape(-1, 2).T
+        rows = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
         parts = [_sampled(self.columns[name], runs, rows) for name in columns]
         return pa.Table.from_arrays(parts, schema=schema)
 

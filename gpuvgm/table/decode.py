@@ -135,7 +135,8 @@ class CompactReader:
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
-        return run.blocks(table, self.names, len(self._columns) if run.on_device else 0)
+        one_by_one = run.on_device and not table.paths
+        return run.blocks(table, self.names, 1 if one_by_one else 0)
 
     def __call__(self, block: Block) -> Encoded:
         """Encoded rows of a block.

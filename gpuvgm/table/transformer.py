@@ -524,7 +524,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
-        width = 0 if run.on_device else len(coding.schema)  # what becomes of rows there is no larger than they are
+        width = len(coding.schema)
+        if run.on_device:  # columns follow each other; what becomes of them lies beside a matrix until that is filled
+            width = 0 if whole is not None or table.paths else 1
         blocks = run.blocks(table, self._fitted().names, width)
         found: list[Any] = []
         unseen = UnseenCounts()
