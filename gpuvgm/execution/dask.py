@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -69,6 +69,11 @@ def travels(partition: Any) -> bool:
     return isinstance(partition, (Block, HeldRows))
 
 
+def is_lazy(partition: Any) -> bool:
+    """Whether the rows of a partition are computed by tasks of their own."""
+    return getattr(partition, "delayed", None) is not None
+
+
 def opened(partition: Any) -> tuple[LocalExecutor, Any]:
     """What runs the blocks of a partition, and these blocks; a block is a partition of one."""
     if isinstance(partition, Block):
@@ -88,6 +93,11 @@ def merged_pair(merge: Callable[[R, R], R], one: R | None, other: R | None) -> R
     if one is None or other is None:
         return other if one is None else one
     return merge(one, other)
+
+
+def all_merged(merge: Callable[[R, R], R], results: Sequence[R | None]) -> R | None:
+    """Results of several partitions, in row order."""
+    return reduce(partial(merged_pair, merge), results)
 
 
 def blocks_mapped(function: Callable[[Any], R], partition: Any) -> list[R]:
@@ -114,6 +124,7 @@ def sums_of_held(function: Callable[..., R], arguments: Sequence[Any], values: S
 
 WINDOW = 4  # tasks on their way for each thread of the workers
 TOGETHER = 1 << 10  # partitions of a Dask frame that are sent in one graph, where their results are small
+BRANCHES = 8  # results that one task of such a graph merges
 STEP = 2.0  # seconds of waiting before the workers are looked at
 WITHOUT_WORKERS = 60.0  # seconds that a cluster may be without a worker
 QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # rows in the client's memory travel on purpose
@@ -163,6 +174,23 @@ class Tasks:
         while under_way:
             self._await(*under_way.popleft())
 
+    def merged(self, partitions: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
+        """The results of a Dask frame's partitions as one: their tasks and a tree of merges go in one graph.
+
+        The client hears of the single partitions only where somebody wants to know of the progress.
+        """
+        import dask
+
+        merging = dask.delayed(merge, pure=False)
+        level = parts = self._delayed(partitions)
+        while len(level) > 1 or level is parts:
+            level = [merging(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
+        watched = parts if self._progress is not None else []
+        futures = deque(self._computed([*watched, *level]))
+        for partition, _ in zip(partitions, watched, strict=False):
+            self._await(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
+        return self.result(futures.popleft())
+
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
         """The results of partitions, in order."""
         ahead: deque[tuple[Future, int]] = deque()
@@ -208,11 +236,11 @@ class Tasks:
         """Each partition with its task; so many of a Dask frame at a time, whose graph is gone through each time."""
         left = iter(partitions)
         for partition in left:
-            if getattr(partition, "delayed", None) is None:
+            if not is_lazy(partition):
                 yield partition, self._submitted(partition)
                 continue
             batch = [partition, *islice(left, together - 1)]
-            yield from zip(batch, self._computed(batch), strict=True)
+            yield from zip(batch, self._computed(self._delayed(batch)), strict=True)
 
     def _submitted(self, partition: Any) -> Future:
         """The task of a partition of files, or of rows that go with it."""
@@ -221,14 +249,19 @@ class Tasks:
         with dask.config.set(QUIET):
             return self.submit(_run, self._function, partition)
 
-    def _computed(self, partitions: Sequence[Any]) -> list[Future]:
-        """The tasks of partitions of a Dask frame, in one graph with what computes their rows."""
+    def _delayed(self, partitions: Sequence[Any]) -> list[Any]:
+        """The tasks of partitions of a Dask frame, after those that compute their rows."""
         import dask
 
-        task = dask.delayed(_run_on, pure=False)
-        tasks = [task(self._function, one.alone, one.delayed) for one in partitions]
+        tasks = [dask.delayed(partial(_run_on, one.alone), pure=False) for one in partitions]
+        return [task(self._function, one.delayed) for task, one in zip(tasks, partitions, strict=True)]
+
+    def _computed(self, delayed: Sequence[Any]) -> list[Future]:
+        """Tasks that are sent in one graph."""
+        import dask
+
         with dask.config.set(QUIET):
-            futures: list[Future] = self._client.compute(tasks)
+            futures: list[Future] = self._client.compute(delayed)
         self._futures.update(futures)
         return futures
 
@@ -238,7 +271,8 @@ class Tasks:
         return result
 
     def _await(self, future: Future, rows: int) -> None:
-        settled(self._client, [future])
+        if not future.done():
+            settled(self._client, [future])
         if future.status != "finished":  # it failed, or was lost with its worker since
             result_of(self._client, future)
         self._report(rows)
@@ -253,7 +287,7 @@ def _run(task: Task, partition: Any) -> Any:
     return task(partition)
 
 
-def _run_on(task: Task, partition: Any, rows: Any) -> Any:
+def _run_on(partition: Any, task: Task, rows: Any) -> Any:
     return task(partition.of(rows))
 
 
@@ -505,6 +539,8 @@ class DaskExecutor:
                 for result in tasks.in_order(chain([first], left)):
                     tree.add(result)
                 return cast("R | None", tree.root())
+            if is_lazy(first):
+                return cast("R | None", tasks.merged([first, *left], partial(all_merged, merge)))
             tree = Tree(partial(tasks.submit, two))
             for future in tasks.each(chain([first], left)):
                 tree.add(future)

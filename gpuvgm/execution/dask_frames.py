@@ -71,7 +71,8 @@ class DaskFrame(Source):
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)
         wanted = [label for label in self.frame.columns if str(label) in reading.columns]
-        parts = self.frame[wanted].to_delayed()
+        frame = self.frame if len(wanted) == len(self.frame.columns) else self.frame[wanted]  # else a task more each
+        parts = frame.to_delayed()
         for number, (delayed, first, rows) in enumerate(zip(parts, offsets, self.lengths, strict=False)):
             if rows:
                 yield DaskPartition(number, first, rows, reading, self.schema, self.open, delayed)
@@ -89,16 +90,11 @@ class DaskFrame(Source):
         check_runs(self.name, self.rows, runs)
         import dask
 
-        reading = Reading("reference", tuple(columns), 1)
-        found = []
-        for partition in self.partitions(reading):
-            wanted = [
-                (order, max(start, partition.first_row), min(start + length, partition.first_row + partition.rows))
-                for order, (start, length) in enumerate(runs)
-            ]
-            wanted = [(order, low, high) for order, low, high in wanted if low < high]
+        found, ends = [], np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
+        for partition in self.partitions(Reading("reference", tuple(columns), 1)):
+            wanted = _overlaps(ends, partition.first_row, partition.rows)
             if wanted:
-                found.append(dask.delayed(_picked)(partition.alone, partition.delayed, wanted))
+                found.append(dask.delayed(partial(_picked, partition.alone, wanted), pure=False)(partition.delayed))
         picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
@@ -251,8 +247,14 @@ def _is_silent(schema: pa.Schema, name: str) -> bool:
     return name in schema.names and pa.types.is_null(schema.field(name).type)
 
 
+def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[tuple[int, int, int]]:
+    """What consecutive rows hold of runs, shape (runs, 2), start and stop: (run, low, high) of those they meet."""
+    low, high = np.maximum(runs[:, 0], first_row), np.minimum(runs[:, 1], first_row + rows)
+    return [(int(order), int(low[order]), int(high[order])) for order in np.flatnonzero(low < high)]
+
+
 def _picked(
-    partition: DaskPartition, frame: Any, wanted: list[tuple[int, int, int]]
+    partition: DaskPartition, wanted: list[tuple[int, int, int]], frame: Any
 ) -> list[tuple[int, int, pa.Table]]:
     """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
     source = partition.of(frame).source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from decimal import Decimal
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.kinds import tables
 
 dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")
 ROWS = 2003
 CUTS = [1, 7, pytest.param(100, marks=pytest.mark.exhaustive), "gaps"]
@@ -77,17 +79,42 @@ def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
     assert fitted.schema_ == one.schema_
 
 
-def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch):
-    """Dask goes through all of a frame's graph for each submission."""
-    sent = []
-    compute = type(client).compute
-    monkeypatch.setattr(type(client), "compute", lambda self, *a, **o: sent.append(len(a[0])) or compute(self, *a, **o))
+@pytest.mark.parametrize("listened", [True, False])
+def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
+    """Dask goes through all of a frame's graph for each submission; a client is told of every task that it asks for."""
+    sent, kept = [], []
+    monkeypatch.setattr(type(client), "submit", counting(type(client).submit, kept))
+    monkeypatch.setattr(type(client), "compute", counting(type(client).compute, sent))
     done = []
-    given = {"progress": lambda stage, rows, total: done.append((stage, rows)), "executor": DaskExecutor(client)}
-    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", **given).fit(split(frame, 40))
+    progress = {"progress": lambda stage, rows, total: done.append((stage, rows))} if listened else {}
+    lazy = split(frame, 40)
+    with distributed.get_task_stream(client) as ran:
+        fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", executor=client, **progress).fit(lazy)
     assert model_of(fitted) == model_of(one)
-    assert set(sent) == {40}
-    assert len(done) == 40 * len(sent) and done[-1] == ("fit", ROWS)
+    assert {len(args[1]) for args in sent} == {41 if listened else 1}
+    assert len(done) == (40 * len(sent) if listened else 0) and (not listened or done[-1] == ("fit", ROWS))
+    assert len(kept) <= 2 * len(sent) + 1  # the function of a scan, and what the fit asks a worker
+    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
+    assert (tasks["_run_on"], tasks["all_merged"]) == (40 * len(sent), 6 * len(sent)), tasks
+
+
+def counting(method, calls):
+    """A method that notes what it is called with."""
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return method(*arguments, **options)
+
+    return counted
+
+
+def test_a_frame_of_many_partitions_is_sampled_where_its_runs_lie(client, frame):
+    lazy = split(frame, 7)
+    runs = [(1900, 50), (3, 4), (250, 900), (0, 0), (5, 2)]  # in any order, over partitions and within
+    found = open_source(lazy).sample(["price", "age"], runs)
+    rows = np.concatenate([np.arange(start, start + length) for start, length in runs])
+    np.testing.assert_array_equal(found.column("price").to_numpy(), frame["price"].to_numpy()[rows])
+    np.testing.assert_array_equal(found.column("age").to_numpy(), frame["age"].to_numpy()[rows])
 
 
 @pytest.mark.parametrize("cut", CUTS)
