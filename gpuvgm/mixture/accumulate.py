@@ -264,10 +264,15 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
     """
 
     def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        return np.asarray(added_chunks(rows.here, rows.held.map(_chunk_sums, sums, width), width)[0])
+        return np.asarray(added_chunks(rows.here, _as_one(rows.held.map(_chunk_sums, sums, width)), width)[0])
 
-    accumulate = _accumulated(rows.here, frame, lambda table: rows.held.map(_e_step_sums, rows.engine, table))
+    accumulate = _accumulated(rows.here, frame, lambda table: _as_one(rows.held.map(_e_step_sums, rows.engine, table)))
     return RowSums.over(scan, frame, accumulate)
+
+
+def _as_one(partitions: list[Floats]) -> list[Floats]:
+    """Sums of many partitions in one array, which are added in one call."""
+    return [np.concatenate(partitions)] if partitions else []
 
 
 def _chunk_sums(numbers: Array, sums: Callable[[Array], Array], width: int) -> Floats:
