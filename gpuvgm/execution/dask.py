@@ -287,7 +287,7 @@ class Tasks:
         import dask
 
         tasks = [dask.delayed(partial(_run_on, one.alone), pure=False) for one in partitions]
-        return [task(self._function, one.delayed) for task, one in zip(tasks, partitions, strict=True)]
+        return [task(self._function, one.computed) for task, one in zip(tasks, partitions, strict=True)]
 
     def _taken(self, future: Future, rows: int) -> Any:
         result = self.result(future)

@@ -71,7 +71,8 @@ class DaskFrame(Source):
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)
         wanted = [label for label in self.frame.columns if str(label) in reading.columns]
-        frame = self.frame if len(wanted) == len(self.frame.columns) else self.frame[wanted]  # else a task more each
+        whole = len(wanted) == len(self.frame.columns) or type(self.frame.expr).__name__ == "FromGraph"
+        frame = self.frame if whole else self.frame[wanted]  # of what is in memory columns are picked by who reads it
         parts = frame.to_delayed()
         for number, (delayed, first, rows) in enumerate(zip(parts, offsets, self.lengths, strict=False)):
             if rows:
@@ -94,7 +95,7 @@ class DaskFrame(Source):
         for partition in self.partitions(Reading("reference", tuple(columns), 1)):
             wanted = _overlaps(ends, partition.first_row, partition.rows)
             if wanted:
-                found.append(dask.delayed(partial(_picked, partition.alone, wanted), pure=False)(partition.delayed))
+                found.append(dask.delayed(partial(_picked, partition.alone, wanted), pure=False)(partition.computed))
         picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
@@ -204,6 +205,13 @@ class DaskPartition:
     schema: pa.Schema
     open: Opener
     delayed: Any = None
+
+    @property
+    def computed(self) -> Any:
+        """What a task gets for the rows: the future of a persisted partition, whose name in the frame costs a task."""
+        graph = self.delayed.dask
+        there = graph.get(getattr(graph[self.delayed.key], "target", None))
+        return there if type(there).__module__.partition(".")[0] == "distributed" else self.delayed
 
     @property
     def alone(self) -> DaskPartition:

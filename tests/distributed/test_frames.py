@@ -98,6 +98,20 @@ def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
     assert (tasks["_run_on"], tasks["all_merged"]) == (40 * len(sent), 6 * len(sent)), tasks
 
 
+def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
+    lazy = split(frame, 40).persist()
+    distributed.wait(lazy)
+    given = {"effort": "research", "executor": client}
+    gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)  # counts the rows
+    with distributed.get_task_stream(client) as ran:
+        fitted = gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)
+    assert model_of(fitted) == model_of(one)
+    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
+    scans = tasks["_run_on"] // 40
+    assert tasks.keys() <= {"choose_engine", "Task", "_picked", "_run_on", "all_merged"}
+    assert tasks["_picked"] <= 40 and tasks["all_merged"] == 6 * scans and tasks["Task"] == scans >= 1
+
+
 def counting(method, calls):
     """A method that notes what it is called with."""
 
