@@ -131,6 +131,7 @@ def shares_of_client(partitions: int, engine: str, gpus: int | None) -> Iterator
             assert held is not None
             accumulate = over_workers(held, mixture.frame).accumulate
             iterate = partial(accumulate, mixture.posterior)
+            iterate()  # the workers hold the rows then
             yield _client_share(client, "iteration of exact EM", partitions, iterate, ITERATIONS)
 
 
