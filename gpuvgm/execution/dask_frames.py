@@ -227,6 +227,8 @@ class DaskPartition:
             Where it has other columns, types or rows than the frame said.
         """
         wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
+        labels = [label for label in frame.columns if str(label) in self.reading.columns]
+        frame = frame if len(labels) == len(frame.columns) else frame[labels]
         source = self.open(_typed(frame, self.open(frame).schema, wanted))
         held = pa.schema([field for field in source.schema if field.name in self.reading.columns])
         check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -16,6 +17,7 @@ import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import open_source
 from gpuvgm.table.model_file import fingerprint
 from tests.kinds import tables
@@ -110,6 +112,15 @@ def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
     scans = tasks["_run_on"] // 40
     assert tasks.keys() <= {"choose_engine", "Task", "_picked", "_run_on", "all_merged"}
     assert tasks["_picked"] <= 40 and tasks["all_merged"] == 6 * scans and tasks["Task"] == scans >= 1
+
+
+def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):
+    """A persisted one comes whole, and types of Python objects are found by going through them."""
+    source, opened = open_source(split(frame, 1)), []
+    (partition,) = source.partitions(Reading("reference", ("price", "city"), 10))
+    partition = replace(partition, open=lambda part: opened.append(list(part.columns)) or source.open(part))
+    assert partition.of(frame).rows == ROWS
+    assert opened == [["price", "city"]] * 2
 
 
 def counting(method, calls):
