@@ -65,7 +65,7 @@ OPTIONS = {
     "table": ("columns", "effort"),
     "peers": ("flights",),
     "billion": ("engine", "gpus"),
-    "scaling": ("engine", "gpus"),
+    "scaling": ("engine", "gpus", "partitions"),
 }
 #: How a benchmark shows its measurements, where not in the table of all others.
 SHOWN = {"table": table.show, "peers": peers_show.show}
@@ -100,7 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = describe_machine()
     chosen = {name: getattr(options, name) for name in OPTIONS.get(options.benchmark, ())}
     measurements = measure(options.rows or rows, **{name: value for name, value in chosen.items() if value is not None})
-    title = ", ".join(filter(None, (options.benchmark, options.engine)))  # the pages take those of the default alone
+    many = None if options.partitions is None else f"{options.partitions} partitions"
+    title = ", ".join(
+        filter(None, (options.benchmark, options.engine, many))
+    )  # the pages take those of the default alone
     if options.json == STANDARD_OUTPUT:
         print(json.dumps(documents(title, machine, measurements)))
         return 0
@@ -120,11 +123,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--flights", type=lambda text: int(float(text)), help="rows that CTGAN is fitted on (peers)")
     parser.add_argument("--engine", choices=ENGINES, help="compute engine (billion: of the fit; scaling)")
     parser.add_argument("--gpus", type=int, help="GPUs, a worker each (billion, scaling; with --engine cuda)")
+    parser.add_argument("--partitions", type=int, help="of a Dask frame, for what they cost the client (scaling)")
     told = "append JSON lines to this file, or print one JSON document instead of a table"
     parser.add_argument("--json", type=Path, metavar="FILE", nargs="?", const=STANDARD_OUTPUT, help=told)
     options = parser.parse_args(arguments)
     if options.engine is not None and "engine" not in OPTIONS.get(options.benchmark, ()):
         parser.error(f"{options.benchmark} has no --engine")
+    if options.partitions is not None and "partitions" not in OPTIONS.get(options.benchmark, ()):
+        parser.error(f"{options.benchmark} has no --partitions")
     if options.gpus is not None and options.engine != "cuda":
         parser.error("--gpus is for --engine cuda")
     return options

@@ -2,6 +2,9 @@
 
 The model is t = fixed + rows / workers * (read + compute [+ write]): the costs of a row are measured alone, in one
 thread; what a run takes beyond them is shown as its excess.
+
+``--partitions 1000`` measures another thing: the processor time of the client and the scheduler, which share a process
+then, for a Dask frame of so many small partitions on two workers, in a fit and in an iteration of exact EM.
 """
 
 from __future__ import annotations
@@ -22,9 +25,14 @@ import pyarrow.parquet as pq
 from scipy.optimize import nnls
 
 import gpuvgm
+from benchmarks.inputs import fitted_column
 from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.worker_rows import rows_on_workers
 from gpuvgm.io.sink import ParquetSink
+from gpuvgm.mixture.accumulate import over_workers
 
 LEAST_ROWS = 1_000_000
 WORKERS = (1, 2)
@@ -33,6 +41,8 @@ LARGEST_OVERHEAD = 0.1
 OVERHEAD_ROWS = 100_000_000  # where the aim holds
 BUSY = "the workers' busy time"
 PORTION = "_run"  # what the keys of tasks over partitions begin with
+ROWS_EACH, WIDTH = 5000, 5  # of a partition of a frame whose partitions are many and small
+ITERATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,15 @@ class Watched:
         return 1 - self.busy / (self.workers * self.span)
 
 
-def measure(rows: int, engine: str = "auto", gpus: int | None = None) -> list[Measurement]:
-    """All sizes up to `rows`, by factors of ten; with `engine="cuda"` on 1, 2, 4 and more GPUs, a worker each."""
+def measure(
+    rows: int, engine: str = "auto", gpus: int | None = None, partitions: int | None = None
+) -> list[Measurement]:
+    """All sizes up to `rows`, by factors of ten; with `engine="cuda"` on 1, 2, 4 and more GPUs, a worker each.
+
+    With `partitions` instead what so many partitions cost the client and the scheduler.
+    """
+    if partitions is not None:
+        return list(shares_of_client(partitions, engine, gpus))
     workers = numbers_of_workers(engine, gpus)
     sizes = [size for size in (LEAST_ROWS * 10**power for power in range(12)) if size <= rows] or [rows]
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as name:
@@ -94,6 +111,61 @@ def runs_of(rows: int, folder: Path, engine: str, numbers: Sequence[int]) -> Ite
                 repeats = 3 if rows < OVERHEAD_ROWS else 1
                 yield stage, min((watch(client, workers, rows, work) for _ in range(repeats)), key=lambda run: run.wall)
     source.unlink()
+
+
+def shares_of_client(partitions: int, engine: str, gpus: int | None) -> Iterator[Measurement]:
+    """What a fit of a Dask frame, and an iteration of exact EM over it, cost the client and the scheduler."""
+    dataframe, distributed = import_module("dask.dataframe"), import_module("distributed")
+    with gpuvgm.cluster(workers=gpus or max(WORKERS), threads=1, gpus=engine == "cuda") as client:
+        client.run(lambda: __import__("gpuvgm.execution.context"))
+        frame = dataframe.from_map(_many_amounts, range(partitions), meta=_many_amounts(0)).persist()
+        distributed.wait(frame)
+        transformer = gpuvgm.TableTransformer(dict.fromkeys(frame.columns, "continuous"), engine=engine)
+        transformer.fit(frame.partitions[:2])  # imports, here and there
+        yield _client_share(client, f"fit of {WIDTH} columns", partitions, partial(transformer.fit, frame))
+        mixture = fitted_column(LEAST_ROWS).mixture
+        assert mixture is not None
+        source = open_source(frame[["0"]])
+        run = Run.spread_over(gpuvgm.DaskExecutor(client), source, engine)
+        with rows_on_workers(_numbers, lambda: run.blocks(source, ["0"]), run) as held:
+            assert held is not None
+            accumulate = over_workers(held, mixture.frame).accumulate
+            iterate = partial(accumulate, mixture.posterior)
+            iterate()  # the workers hold the rows then
+            yield _client_share(client, "iteration of exact EM", partitions, iterate, ITERATIONS)
+
+
+def _client_share(
+    client: Any, case: str, partitions: int, function: Callable[[], object], times: int = 1
+) -> Measurement:
+    """Seconds of this process's processor beside the time on the clock, and how many tasks ran."""
+    before = time.process_time()
+    with _task_stream(client) as tasks:
+        wall = sum(seconds_of(function) for _ in range(times))
+        taken = (time.process_time() - before) / times
+        time.sleep(0.5)  # the scheduler hears of the last tasks
+    return Measurement(
+        f"client and scheduler: {case}, {partitions:,} partitions",
+        partitions * ROWS_EACH,
+        taken,
+        {"the time it took": wall / times},
+        details={"partitions": partitions, "tasks": len(tasks) / times},
+        notes={"tasks": f"{len(tasks) / times:,.0f}"},
+        shown_as_time=True,
+    )
+
+
+def _many_amounts(number: int) -> Any:
+    """A partition of amounts."""
+    random = np.random.default_rng(number)
+    return import_module("pandas").DataFrame(
+        {str(column): np.round(random.lognormal(3, 1, ROWS_EACH), 2) for column in range(WIDTH)}
+    )
+
+
+def _numbers(blocks: Iterator[Any]) -> np.ndarray:
+    """The column of a partition."""
+    return np.concatenate([block.column("0").to_numpy() for block in blocks])
 
 
 def _fit(source: Path, encoded: Path, **settings: Any) -> None:

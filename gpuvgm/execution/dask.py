@@ -6,12 +6,14 @@ import sys
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
 
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
@@ -69,6 +71,11 @@ def travels(partition: Any) -> bool:
     return isinstance(partition, (Block, HeldRows))
 
 
+def is_lazy(partition: Any) -> bool:
+    """Whether the rows of a partition are computed by tasks of their own."""
+    return getattr(partition, "delayed", None) is not None
+
+
 def opened(partition: Any) -> tuple[LocalExecutor, Any]:
     """What runs the blocks of a partition, and these blocks; a block is a partition of one."""
     if isinstance(partition, Block):
@@ -90,6 +97,11 @@ def merged_pair(merge: Callable[[R, R], R], one: R | None, other: R | None) -> R
     return merge(one, other)
 
 
+def all_merged(merge: Callable[[R, R], R], results: Sequence[R | None]) -> R | None:
+    """Results of several partitions, in row order."""
+    return reduce(partial(merged_pair, merge), results)
+
+
 def blocks_mapped(function: Callable[[Any], R], partition: Any) -> list[R]:
     """The blocks' results."""
     executor, blocks = opened(partition)
@@ -107,13 +119,31 @@ def held(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
     return function(blocks)
 
 
-def sums_of_held(function: Callable[..., R], arguments: Sequence[Any], values: Sequence[Any]) -> list[R]:
-    """What a function gives for each of the values that this worker holds."""
-    return [function(value, *arguments) for value in values]
+def answers_of_held(function: Callable[..., Any], arguments: Sequence[Any], values: Sequence[Any]) -> Any:
+    """What a function gives for each of the values that this worker holds; arrays as one, and the length of each."""
+    answers = [function(value, *arguments) for value in values]
+    if not all(isinstance(answer, np.ndarray) for answer in answers):
+        return answers
+    return np.concatenate(answers), [len(answer) for answer in answers]
+
+
+def apart(answers: Any) -> list[Any]:
+    """What `answers_of_held` made one of, one by one."""
+    if not isinstance(answers, tuple):
+        return list(answers)
+    rows, lengths = answers
+    return np.split(rows, np.cumsum(lengths)[:-1])
+
+
+def in_row_order(function: Callable[..., R], numbers: Sequence[int], shares: Sequence[Any], *arguments: Any) -> R:
+    """What a function gives for all values of several shares; the numbers are those of the values, one by one."""
+    values = dict(zip(numbers, chain.from_iterable(shares), strict=True))
+    return function([values[number] for number in sorted(values)], *arguments)
 
 
 WINDOW = 4  # tasks on their way for each thread of the workers
 TOGETHER = 1 << 10  # partitions of a Dask frame that are sent in one graph, where their results are small
+BRANCHES = 8  # results that one task of such a graph merges
 STEP = 2.0  # seconds of waiting before the workers are looked at
 WITHOUT_WORKERS = 60.0  # seconds that a cluster may be without a worker
 QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # rows in the client's memory travel on purpose
@@ -163,6 +193,23 @@ class Tasks:
         while under_way:
             self._await(*under_way.popleft())
 
+    def merged(self, partitions: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
+        """The results of a Dask frame's partitions as one: their tasks and a tree of merges go in one graph.
+
+        The client hears of the single partitions only where somebody wants to know of the progress.
+        """
+        import dask
+
+        merging = dask.delayed(merge, pure=False)
+        level = parts = self._delayed(partitions)
+        while len(level) > 1 or level is parts:
+            level = [merging(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
+        watched = parts if self._progress is not None else []
+        futures = deque(self.computed([*watched, *level]))
+        for partition, _ in zip(partitions, watched, strict=False):
+            self._await(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
+        return self.result(futures.popleft())
+
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
         """The results of partitions, in order."""
         ahead: deque[tuple[Future, int]] = deque()
@@ -187,6 +234,20 @@ class Tasks:
                 partition = known.pop(future)
                 yield partition, self._taken(future, partition.rows)
 
+    def computed(self, delayed: Sequence[Any]) -> list[Future]:
+        """Tasks that are sent in one graph."""
+        import dask
+
+        with dask.config.set(QUIET):
+            futures: list[Future] = self._client.compute(delayed)
+        self._futures.update(futures)
+        return futures
+
+    def settle(self, future: Future) -> None:
+        """Wait until a task is done, or has failed."""
+        if not future.done():
+            settled(self._client, [future])
+
     def result(self, future: Future) -> Any:
         """The result of a task, which its worker may forget."""
         result = result_of(self._client, future)
@@ -208,11 +269,11 @@ class Tasks:
         """Each partition with its task; so many of a Dask frame at a time, whose graph is gone through each time."""
         left = iter(partitions)
         for partition in left:
-            if getattr(partition, "delayed", None) is None:
+            if not is_lazy(partition):
                 yield partition, self._submitted(partition)
                 continue
             batch = [partition, *islice(left, together - 1)]
-            yield from zip(batch, self._computed(batch), strict=True)
+            yield from zip(batch, self.computed(self._delayed(batch)), strict=True)
 
     def _submitted(self, partition: Any) -> Future:
         """The task of a partition of files, or of rows that go with it."""
@@ -221,16 +282,12 @@ class Tasks:
         with dask.config.set(QUIET):
             return self.submit(_run, self._function, partition)
 
-    def _computed(self, partitions: Sequence[Any]) -> list[Future]:
-        """The tasks of partitions of a Dask frame, in one graph with what computes their rows."""
+    def _delayed(self, partitions: Sequence[Any]) -> list[Any]:
+        """The tasks of partitions of a Dask frame, after those that compute their rows."""
         import dask
 
-        task = dask.delayed(_run_on, pure=False)
-        tasks = [task(self._function, one.alone, one.delayed) for one in partitions]
-        with dask.config.set(QUIET):
-            futures: list[Future] = self._client.compute(tasks)
-        self._futures.update(futures)
-        return futures
+        tasks = [dask.delayed(partial(_run_on, one.alone), pure=False) for one in partitions]
+        return [task(self._function, one.computed) for task, one in zip(tasks, partitions, strict=True)]
 
     def _taken(self, future: Future, rows: int) -> Any:
         result = self.result(future)
@@ -238,7 +295,7 @@ class Tasks:
         return result
 
     def _await(self, future: Future, rows: int) -> None:
-        settled(self._client, [future])
+        self.settle(future)
         if future.status != "finished":  # it failed, or was lost with its worker since
             result_of(self._client, future)
         self._report(rows)
@@ -253,7 +310,7 @@ def _run(task: Task, partition: Any) -> Any:
     return task(partition)
 
 
-def _run_on(task: Task, partition: Any, rows: Any) -> Any:
+def _run_on(partition: Any, task: Task, rows: Any) -> Any:
     return task(partition.of(rows))
 
 
@@ -505,6 +562,8 @@ class DaskExecutor:
                 for result in tasks.in_order(chain([first], left)):
                     tree.add(result)
                 return cast("R | None", tree.root())
+            if is_lazy(first):
+                return cast("R | None", tasks.merged([first, *left], partial(all_merged, merge)))
             tree = Tree(partial(tasks.submit, two))
             for future in tasks.each(chain([first], left)):
                 tree.add(future)
@@ -643,6 +702,25 @@ class Passing:
     takes_from: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Values that one task works on.
+
+    Parameters
+    ----------
+    numbers : list of int
+        Which they are, in row order.
+    values : list of Future, or Future of a list
+        Where they are.
+    where : mapping
+        Which worker should run the task: one that holds them; for `Client.submit`.
+    """
+
+    numbers: list[int]
+    values: Any
+    where: Mapping[str, Any]
+
+
 class Held:
     """Values in the workers' memory, one for each partition; a lost one is made again from its rows."""
 
@@ -666,37 +744,37 @@ class Held:
         taken : callable
             `taken(value, gives, [what it gets, …])` is held in the place of a value that gives or gets anything.
         """
+        import dask
+
+        giving, taking = dask.delayed(given, pure=False), dask.delayed(taken, pure=False)
         pairs = list(zip(self._futures, passings, strict=True))
-        gifts = [self._tasks.submit(given, value, one.gives) if one.gives else None for value, one in pairs]
-        futures = [
-            self._tasks.submit(taken, value, one.gives, [gifts[i] for i in one.takes_from])
+        gifts = [giving(value, one.gives) if one.gives else None for value, one in pairs]
+        changed = [
+            (i, taking(value, one.gives, [gifts[j] for j in one.takes_from]))
+            for i, (value, one) in enumerate(pairs)
             if one.gives or one.takes_from
-            else value
-            for value, one in pairs
         ]
+        futures = list(self._futures)
+        for (i, _), future in zip(changed, self._tasks.computed([delayed for _, delayed in changed]), strict=True):
+            futures[i] = future
         return Held(self._executor, self._tasks, futures, self._bytes)
 
-    def together(self, function: Callable[..., R], *arguments: Any) -> R:
-        """What `function([value, …], *arguments)` gives on the one worker that all values are brought to."""
-        result: R = self._tasks.result(self._tasks.submit(function, self._futures, *arguments))
-        return result
+    def by_worker(self) -> HeldShares:
+        """The same values, those of a worker as one: a call then costs no more for more partitions."""
+        for future in self._futures:
+            self._tasks.settle(future)  # its worker is known then
+        shares = [replace(one, values=self._tasks.submit(list, one.values, **one.where)) for one in self._shares()]
+        return HeldShares(self._tasks, shares)
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
-        """What `function(value, *arguments)` gives for each value, in row order.
+        """What `function(value, *arguments)` gives for each value, in row order; see `HeldShares.map`."""
+        return HeldShares(self._tasks, list(self._shares())).map(function, *arguments)
 
-        One task for each worker, or several where its values are more than a fifth of its memory: they may lie on disk.
+    def _shares(self) -> Iterator[Share]:
+        """The values of each worker: one share, or several where they are more than a fifth of its memory.
+
+        They may lie on disk.
         """
-        sent = [
-            (mine, self._tasks.submit(sums_of_held, function, arguments, [self._futures[i] for i in mine], **where))
-            for mine, where in self._shares()
-        ]
-        found: dict[int, R] = {}
-        for mine, future in sent:
-            found.update(zip(mine, self._tasks.result(future), strict=True))
-        return [found[i] for i in range(len(self._futures))]
-
-    def _shares(self) -> Iterator[tuple[list[int], dict[str, Any]]]:
-        """The values that one task works on, and which worker should run it: one that holds them."""
         client = self._executor.client
         holders = client.who_has(self._futures)
         limits = {
@@ -709,7 +787,33 @@ class Held:
         for place, mine in places.items():
             where = {"workers": [place], "allow_other_workers": True} if place in limits else {}
             for share in in_shares(mine, self._bytes, limits.get(place) or min(limits.values(), default=float("inf"))):
-                yield share, where
+                yield Share(share, [self._futures[i] for i in share], where)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShares:
+    """Values in the workers' memory, in shares that one task works on each; a lost share is made again."""
+
+    tasks: Tasks
+    shares: list[Share]
+
+    def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
+        """What `function(value, *arguments)` gives for each value, in row order; arrays come as one from each share."""
+        sent = [
+            (share, self.tasks.submit(answers_of_held, function, arguments, share.values, **share.where))
+            for share in self.shares
+        ]
+        found: dict[int, R] = {}
+        for share, future in sent:
+            found.update(zip(share.numbers, apart(self.tasks.result(future)), strict=True))
+        return [found[number] for number in sorted(found)]
+
+    def together(self, function: Callable[..., R], *arguments: Any) -> R:
+        """What `function([value, …], *arguments)` gives on the one worker that all values are brought to."""
+        numbers = [number for share in self.shares for number in share.numbers]
+        shares = [share.values for share in self.shares]
+        result: R = self.tasks.result(self.tasks.submit(in_row_order, function, numbers, shares, *arguments))
+        return result
 
 
 def in_shares(numbers: Sequence[int], sizes: Sequence[int], limit: float) -> Iterator[list[int]]:

@@ -71,7 +71,9 @@ class DaskFrame(Source):
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)
         wanted = [label for label in self.frame.columns if str(label) in reading.columns]
-        parts = self.frame[wanted].to_delayed()
+        whole = len(wanted) == len(self.frame.columns) or type(self.frame.expr).__name__ == "FromGraph"
+        frame = self.frame if whole else self.frame[wanted]  # of what is in memory columns are picked by who reads it
+        parts = frame.to_delayed()
         for number, (delayed, first, rows) in enumerate(zip(parts, offsets, self.lengths, strict=False)):
             if rows:
                 yield DaskPartition(number, first, rows, reading, self.schema, self.open, delayed)
@@ -89,16 +91,11 @@ class DaskFrame(Source):
         check_runs(self.name, self.rows, runs)
         import dask
 
-        reading = Reading("reference", tuple(columns), 1)
-        found = []
-        for partition in self.partitions(reading):
-            wanted = [
-                (order, max(start, partition.first_row), min(start + length, partition.first_row + partition.rows))
-                for order, (start, length) in enumerate(runs)
-            ]
-            wanted = [(order, low, high) for order, low, high in wanted if low < high]
+        found, ends = [], np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
+        for partition in self.partitions(Reading("reference", tuple(columns), 1)):
+            wanted = _overlaps(ends, partition.first_row, partition.rows)
             if wanted:
-                found.append(dask.delayed(_picked)(partition.alone, partition.delayed, wanted))
+                found.append(dask.delayed(partial(_picked, partition.alone, wanted), pure=False)(partition.computed))
         picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
@@ -210,6 +207,13 @@ class DaskPartition:
     delayed: Any = None
 
     @property
+    def computed(self) -> Any:
+        """What a task gets for the rows: the future of a persisted partition, whose name in the frame costs a task."""
+        graph = self.delayed.dask
+        there = graph.get(getattr(graph[self.delayed.key], "target", None))
+        return there if type(there).__module__.partition(".")[0] == "distributed" else self.delayed
+
+    @property
     def alone(self) -> DaskPartition:
         """What a task needs beside the computed rows."""
         return replace(self, delayed=None)
@@ -223,6 +227,8 @@ class DaskPartition:
             Where it has other columns, types or rows than the frame said.
         """
         wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
+        labels = [label for label in frame.columns if str(label) in self.reading.columns]
+        frame = frame if len(labels) == len(frame.columns) else frame[labels]
         source = self.open(_typed(frame, self.open(frame).schema, wanted))
         held = pa.schema([field for field in source.schema if field.name in self.reading.columns])
         check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)
@@ -251,8 +257,14 @@ def _is_silent(schema: pa.Schema, name: str) -> bool:
     return name in schema.names and pa.types.is_null(schema.field(name).type)
 
 
+def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[tuple[int, int, int]]:
+    """What consecutive rows hold of runs, shape (runs, 2), start and stop: (run, low, high) of those they meet."""
+    low, high = np.maximum(runs[:, 0], first_row), np.minimum(runs[:, 1], first_row + rows)
+    return [(int(order), int(low[order]), int(high[order])) for order in np.flatnonzero(low < high)]
+
+
 def _picked(
-    partition: DaskPartition, frame: Any, wanted: list[tuple[int, int, int]]
+    partition: DaskPartition, wanted: list[tuple[int, int, int]], frame: Any
 ) -> list[tuple[int, int, pa.Table]]:
     """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
     source = partition.of(frame).source

@@ -14,7 +14,7 @@ from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor, Held, Passing
+from gpuvgm.execution.dask import DaskExecutor, Held, HeldShares, Passing
 
 Floats = NDArray[np.float64]
 
@@ -28,15 +28,16 @@ class WorkerRows:
 
     Parameters
     ----------
-    held : Held
-        Numbers by partition, NaN for rows without one; a partition holds whole chunks, but for the table's last one.
+    held : HeldShares
+        Numbers by partition, those of a worker together, NaN for rows without one; a partition holds whole chunks, but
+        for the table's last one.
     engine : str
         Name of the workers' engine.
     here : Engine
         Who adds the chunks up.
     """
 
-    held: Held
+    held: HeldShares
     engine: str
     here: Engine
 
@@ -60,8 +61,9 @@ def rows_on_workers(
         yield None
         return
     with run.executor.hold(function, partitions()) as held:
-        held = in_whole_chunks(held)  # the workers drop the partitions of before
-        yield WorkerRows(held, run.engine, get_engine(run.here.engine))
+        shares = in_whole_chunks(held).by_worker()
+        del held  # the workers drop the partitions of before
+        yield WorkerRows(shares, run.engine, get_engine(run.here.engine))
 
 
 def in_whole_chunks(held: Held) -> Held:

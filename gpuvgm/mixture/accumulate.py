@@ -28,6 +28,7 @@ from gpuvgm.summary.summary import Cells, Summary
 
 DEVICE_BLOCK_VALUES = 1 << 27  # numbers of a block on a device: an E-step over it outlasts launch and wait by far
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
+ADDED_CHUNKS = 1 << 8  # chunks from workers that are added in one call at least, where there are as many
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
 Chosen = slice | NDArray[np.bool_]
@@ -269,11 +270,27 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
         Coordinates of the posterior.
     """
 
-    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        return np.asarray(added_chunks(rows.here, rows.held.map(_chunk_sums, sums, width), width)[0])
+    def from_workers(*call: Any) -> Iterator[Floats]:
+        return _in_batches(rows.held.map(*call))
 
-    accumulate = _accumulated(rows.here, frame, lambda table: rows.held.map(_e_step_sums, rows.engine, table))
+    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
+        return np.asarray(added_chunks(rows.here, from_workers(_chunk_sums, sums, width), width)[0])
+
+    accumulate = _accumulated(rows.here, frame, lambda table: from_workers(_e_step_sums, rows.engine, table))
     return RowSums.over(scan, frame, accumulate)
+
+
+def _in_batches(partitions: Iterable[Floats]) -> Iterator[Floats]:
+    """Sums of partitions, many small ones in one array: each call that adds some costs more than a few of them do."""
+    batch, chunks = list[Floats](), 0
+    for sums in partitions:
+        batch.append(sums)
+        chunks += len(sums)
+        if chunks >= ADDED_CHUNKS:
+            yield np.concatenate(batch)
+            batch, chunks = [], 0
+    if batch:
+        yield np.concatenate(batch)
 
 
 def _chunk_sums(numbers: Array, sums: Callable[[Array], Array], width: int) -> Floats:

@@ -82,12 +82,23 @@ def test_scaling_on_gpus(
     assert all(given == {"executor": "executor", "engine": engine} for given in settings)
 
 
+@pytest.mark.exhaustive
+def test_what_partitions_cost_the_client(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    assert main(["scaling", "--partitions", "12", "--json", str(lines)]) == 0
+    fit, iteration = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {fit["benchmark"], iteration["benchmark"]} == {"scaling, 12 partitions"}
+    assert fit["details"]["tasks"] > 12 and iteration["details"]["tasks"] == 2  # one a worker
+    assert iteration["seconds"] < fit["seconds"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [
         (["billion", "--engine", "cuda"], 1, "nothing is measured: no GPU"),
         (["scaling", "--engine", "cuda", "--gpus", "2"], 1, "nothing is measured: no GPU"),
         (["scaling", "--gpus", "2"], 2, "--gpus is for --engine cuda"),
+        (["fit", "--partitions", "2"], 2, "fit has no --partitions"),
         (["fit", "--engine", "cuda"], 2, "fit has no --engine"),
     ],
 )

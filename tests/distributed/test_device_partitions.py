@@ -53,7 +53,9 @@ def scheduler(request: pytest.FixtureRequest, cudf: Any, clusters: Clusters) -> 
         with dask.config.set(scheduler="threads"):
             yield request.param
         return
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    )
     with cluster, distributed.Client(cluster) as client, client.as_current():
         yield request.param
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -15,12 +17,14 @@ import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import open_source
 from gpuvgm.table.model_file import fingerprint
 from tests.kinds import tables
 
 dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")
 ROWS = 2003
 CUTS = [1, 7, pytest.param(100, marks=pytest.mark.exhaustive), "gaps"]
@@ -77,17 +81,65 @@ def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
     assert fitted.schema_ == one.schema_
 
 
-def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch):
-    """Dask goes through all of a frame's graph for each submission."""
-    sent = []
-    compute = type(client).compute
-    monkeypatch.setattr(type(client), "compute", lambda self, *a, **o: sent.append(len(a[0])) or compute(self, *a, **o))
+@pytest.mark.parametrize("listened", [True, False])
+def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
+    """Dask goes through all of a frame's graph for each submission; a client is told of every task that it asks for."""
+    sent, kept = [], []
+    monkeypatch.setattr(type(client), "submit", counting(type(client).submit, kept))
+    monkeypatch.setattr(type(client), "compute", counting(type(client).compute, sent))
     done = []
-    given = {"progress": lambda stage, rows, total: done.append((stage, rows)), "executor": DaskExecutor(client)}
-    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", **given).fit(split(frame, 40))
+    progress = {"progress": lambda stage, rows, total: done.append((stage, rows))} if listened else {}
+    lazy = split(frame, 40)
+    with distributed.get_task_stream(client) as ran:
+        fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", executor=client, **progress).fit(lazy)
     assert model_of(fitted) == model_of(one)
-    assert set(sent) == {40}
-    assert len(done) == 40 * len(sent) and done[-1] == ("fit", ROWS)
+    assert {len(args[1]) for args in sent} == {41 if listened else 1}
+    assert len(done) == (40 * len(sent) if listened else 0) and (not listened or done[-1] == ("fit", ROWS))
+    assert len(kept) <= 2 * len(sent) + 1  # the function of a scan, and what the fit asks a worker
+    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
+    assert (tasks["_run_on"], tasks["all_merged"]) == (40 * len(sent), 6 * len(sent)), tasks
+
+
+def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
+    lazy = split(frame, 40).persist()
+    distributed.wait(lazy)
+    given = {"effort": "research", "executor": client}
+    gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)  # counts the rows
+    with distributed.get_task_stream(client) as ran:
+        fitted = gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)
+    assert model_of(fitted) == model_of(one)
+    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
+    scans = tasks["_run_on"] // 40
+    assert tasks.keys() <= {"choose_engine", "Task", "_picked", "_run_on", "all_merged"}
+    assert tasks["_picked"] <= 40 and tasks["all_merged"] == 6 * scans and tasks["Task"] == scans >= 1
+
+
+def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):
+    """A persisted one comes whole, and types of Python objects are found by going through them."""
+    source, opened = open_source(split(frame, 1)), []
+    (partition,) = source.partitions(Reading("reference", ("price", "city"), 10))
+    partition = replace(partition, open=lambda part: opened.append(list(part.columns)) or source.open(part))
+    assert partition.of(frame).rows == ROWS
+    assert opened == [["price", "city"]] * 2
+
+
+def counting(method, calls):
+    """A method that notes what it is called with."""
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return method(*arguments, **options)
+
+    return counted
+
+
+def test_a_frame_of_many_partitions_is_sampled_where_its_runs_lie(client, frame):
+    lazy = split(frame, 7)
+    runs = [(1900, 50), (3, 4), (250, 900), (0, 0), (5, 2)]  # in any order, over partitions and within
+    found = open_source(lazy).sample(["price", "age"], runs)
+    rows = np.concatenate([np.arange(start, start + length) for start, length in runs])
+    np.testing.assert_array_equal(found.column("price").to_numpy(), frame["price"].to_numpy()[rows])
+    np.testing.assert_array_equal(found.column("age").to_numpy(), frame["age"].to_numpy()[rows])
 
 
 @pytest.mark.parametrize("cut", CUTS)

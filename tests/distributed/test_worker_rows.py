@@ -16,6 +16,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
 from gpuvgm.execution.dask import Passing
 from gpuvgm.execution.worker_rows import WorkerRows, completed, completions, in_whole_chunks
+from gpuvgm.mixture import accumulate
 from gpuvgm.table import fit as table_fit
 
 ROWS = 9000
@@ -148,6 +149,24 @@ def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(table_fit, "fit_over_workers", fewer)
     with pytest.raises(SourceChangedError, match='column "x" changed while it was read'):
         fitted_over(monkeypatch, two_modes(np.random.default_rng(0)), [5000], "best")
+
+
+def test_sums_of_many_small_partitions_are_added_in_few_calls() -> None:
+    class Counting:
+        calls = 0
+
+        def add_chunks(self, total: np.ndarray, partials: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            return get_engine("reference").add_chunks(total, partials)
+
+    chunks = np.random.default_rng(3).gamma(2, 1000, (3000, 4))
+    counting: Any = Counting()
+    expected = get_engine("reference").add_chunks(np.zeros((1, 4)), chunks)
+    for cuts in (range(1, 3000), range(200, 3000, 200), [0, 0, 2999], []):
+        counting.calls = 0
+        total = accumulate.added_chunks(counting, accumulate._in_batches(np.split(chunks, list(cuts))), 4)
+        assert total.tobytes() == expected.tobytes()
+        assert counting.calls <= -(-3000 // accumulate.ADDED_CHUNKS)
 
 
 def cuttings() -> Iterator[list[int]]:

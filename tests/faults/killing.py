@@ -49,7 +49,7 @@ class Dying(DaskExecutor):
 
 
 def dying_at(calls: Sequence[int], client: Any, original: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of `Held` in the place of `map` that kills a worker right before some of its calls."""
+    """A method of `HeldShares` in the place of `map` that kills a worker right before some of its calls."""
     count = 0
 
     def map_(self: Any, function: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.execution.dask import DaskExecutor, Held
+from gpuvgm.execution.dask import DaskExecutor, HeldShares
 from gpuvgm.table.model_file import fingerprint
 from tests.faults.killing import Dying, dying_at
 from tests.kinds.tables import DECLARED, table
@@ -71,7 +71,7 @@ def test_workers_die_in_exact_em(cluster, rows, monkeypatch):
     settings = {"columns": ["price"], "algorithm": "exact", "effort": "research", "max_iter": 20}
     one = gpuvgm.TableTransformer(**settings).fit(rows)
     client = cluster()
-    monkeypatch.setattr(Held, "map", dying_at((2, 9, 15), client, Held.map))
+    monkeypatch.setattr(HeldShares, "map", dying_at((2, 9, 15), client, HeldShares.map))
     many = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=PORTION)).fit(rows)
     assert fingerprint(many.model_) == fingerprint(one.model_)
 
@@ -158,12 +158,12 @@ def test_held_rows_that_are_more_than_a_workers_memory_go_to_disk(cluster, tmp_p
     client = cluster(workers=1, memory="450MiB")
     spilled = []
 
-    def look(self, function, *arguments, original=Held.map):
+    def look(self, function, *arguments, original=HeldShares.map):
         spilled.append(client.run(on_disk))
         return original(self, function, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Held, "map", look)
+        patch.setattr(HeldShares, "map", look)
         again = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=10**6)).fit(path)
     assert max(max(seen.values()) for seen in spilled) > 0
     assert fingerprint(again.model_) == fingerprint(one.model_)

@@ -116,7 +116,9 @@ def test_workers_count_alike(fitted, strange, tmp_path):
     distributed = pytest.importorskip("distributed")
     pq.write_table(strange, tmp_path / "rows.parquet")
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         there = gpuvgm.TableTransformer(**{**fitted.get_params(deep=False), "executor": client})

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.cuda.programs import OPTIONS, Parameter, Program
+from gpuvgm.engines.cuda.programs import OPTIONS, SCALARS, Parameter, Program
 from gpuvgm.errors import EnvironmentProblem, InputError
 
 MOST_BLOCKS = (1 << 31) - 1
@@ -309,7 +309,7 @@ def _cupy() -> ModuleType:
 def _values(program: Program, arguments: Sequence[Any]) -> list[Any]:
     """Arguments with values in the type that the kernel reads them in."""
     return [
-        value if parameter.pointer else np.dtype(parameter.type).type(value)
+        value if parameter.pointer else SCALARS[parameter.type](value)
         for parameter, value in zip(program.parameters, arguments, strict=True)
     ]
 

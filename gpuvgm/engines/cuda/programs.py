@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from gpuvgm.engines.kernels import source
 
 #: Options of the compiler beside CuPy's own: products and sums are contracted nowhere but where the source says fma.
@@ -25,6 +27,8 @@ C_TYPES = {
     "uint16": "unsigned short",
     "uint8": "unsigned char",
 }
+#: NumPy's types of single values.
+SCALARS = {name: np.dtype(name).type for name in C_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
