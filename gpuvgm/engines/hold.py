@@ -75,7 +75,7 @@ class Coverage:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HoldTable:
     """What `Engine.hold` needs.
 

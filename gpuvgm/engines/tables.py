@@ -120,7 +120,7 @@ class PriorTable:
     tied: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DrawTable:
     """What transform needs: the mixture with the components that may be drawn first, and their cells.
 

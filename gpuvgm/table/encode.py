@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
@@ -78,18 +77,16 @@ class TableEncoder:
         """
         columns = {}
         for name, encoder in self._encoders.items():
-            with self._named(name, block):
-                columns[name] = encoder(Slice(block.column(name), block.first_row, self._drawn(name, block)))
+            part = Slice(block.column(name), block.first_row, self._drawn(name, block))
+            columns[name] = self._named(name, block, encoder, part)
         for name, counts in _waited_for(columns):
-            with self._named(name, block):
-                columns[name] = columns[name].settled(counts)
+            columns[name] = self._named(name, block, columns[name].settled, counts)
         return Encoded(block.first_row, block.rows, columns)
 
-    @contextmanager
-    def _named(self, name: str, block: Block) -> Iterator[None]:
-        """Complaints of a column say which one it is, and where."""
+    def _named(self, name: str, block: Block, work: Callable[[Any], Coded], given: Any) -> Coded:
+        """What work on a column of a block gives; complaints say which column it is, and where."""
         try:
-            yield
+            return work(given)
         except UnreadText as problem:
             place = self._place(block.first_row + problem.row)
             raise problem.at(name, place, "correct them, or fit again with rows like these") from None

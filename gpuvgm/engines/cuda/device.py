@@ -198,7 +198,7 @@ class CupyDevice:
 
     def _check(self, program: Program, arguments: Sequence[Any]) -> None:
         program.check(arguments)
-        if self.is_forked:
+        if os.getpid() != self._process:  # as `is_forked`, which launches need not call
             raise EnvironmentProblem(
                 "a process that was forked cannot use the GPU of the one it came from: start workers with "
                 'multiprocessing.set_start_method("spawn"), or give them rows in the memory of the host'

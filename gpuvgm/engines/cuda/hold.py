@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,7 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
     return counts
 
 
+@lru_cache(1024)
 def _parameters(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Floats:
     """The rules, then what each mode has; see cuda/hold.cuh."""
     steps = (0, 1, 0) if step is None else (step.numerator, step.denominator, step.precision == "float32")

@@ -91,6 +91,9 @@ class Program:
     operation: str = ""
     threads: int = 256
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def is_block(self) -> bool:
         """Whether the kernel knows its blocks and threads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -189,6 +189,7 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     )
 
 
+@lru_cache(1024)
 def _draw_parameters(table: DrawTable) -> NDArray[Any]:
     mixture = table.mixture
     shapes = (mixture.means, mixture.half_precisions, mixture.coefficients)
