@@ -208,10 +208,8 @@ class DaskPartition:
 
     @property
     def computed(self) -> Any:
-        """What a task gets for the rows: the future of a persisted partition, whose name in the frame costs a task."""
-        graph = self.delayed.dask
-        there = graph.get(getattr(graph[self.delayed.key], "target", None))
-        return there if type(there).__module__.partition(".")[0] == "distributed" else self.delayed
+        """What a task gets for the rows."""
+        return as_argument(self.delayed)
 
     @property
     def alone(self) -> DaskPartition:
@@ -255,6 +253,12 @@ def _typed(frame: Any, held: pa.Schema, wanted: pa.Schema) -> Any:
 
 def _is_silent(schema: pa.Schema, name: str) -> bool:
     return name in schema.names and pa.types.is_null(schema.field(name).type)
+
+
+def as_argument(partition: Any) -> Any:
+    """What a task gets for a delayed partition: the future of a persisted one, whose name in the frame costs a task."""
+    there = partition.dask.get(getattr(partition.dask[partition.key], "target", None))
+    return there if type(there).__module__.partition(".")[0] == "distributed" else partition
 
 
 def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[tuple[int, int, int]]:
@@ -301,18 +305,14 @@ def lengths_of(frame: Any) -> tuple[int, ...]:
     if token not in _COUNTED:
         known = _from_metadata(frame)
         if known is None:
-            counted = frame.map_partitions(_count, meta=("rows", "int64"), enforce_metadata=False).compute()
-            known = tuple(int(rows) for rows in counted)
+            import dask
+
+            counted = [dask.delayed(len, pure=False)(as_argument(part)) for part in frame.to_delayed()]
+            known = dask.compute(*counted)
         while len(_COUNTED) >= MOST_COUNTED:
             _COUNTED.pop(next(iter(_COUNTED)))
         _COUNTED[token] = known
     return _COUNTED[token]
-
-
-def _count(frame: Any) -> Any:
-    import pandas
-
-    return pandas.Series([len(frame)], name="rows")
 
 
 def _from_metadata(frame: Any) -> tuple[int, ...] | None:

@@ -232,7 +232,7 @@ def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, m
     def refuse(*_, **__):
         raise AssertionError("a partition was read")
 
-    monkeypatch.setattr("gpuvgm.execution.dask_frames._count", refuse)
+    monkeypatch.setattr("gpuvgm.execution.dask_frames.as_argument", refuse)
     assert open_source(lazy).rows == ROWS
     encoded = one.transform(lazy)
     with dask.config.set(scheduler="threads"):
