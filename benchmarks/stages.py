@@ -173,12 +173,12 @@ def of_table(stage: Stage) -> Counted:
 
 def block_rows(found: Numbers, stage: Stage) -> int:
     """Rows of a block, as `gpuvgm.execution.context` makes them for rows of a device."""
-    from gpuvgm.execution.context import DEVICE_BLOCK_ROWS, DEVICE_BYTES_A_VALUE
+    from gpuvgm.execution.context import RESIDENT_BLOCK_ROWS, RESIDENT_BYTES_A_VALUE
 
     first, more = found["width"]
-    values = MEMORY // DEVICE_BYTES_A_VALUE
+    values = MEMORY // RESIDENT_BYTES_A_VALUE
     rows = -(-(values // (first + (stage.columns - 1) * more)) // CHUNK_ROWS) * CHUNK_ROWS
-    return min(DEVICE_BLOCK_ROWS, rows)
+    return min(RESIDENT_BLOCK_ROWS, rows)
 
 
 def of_estimator(stage: Stage) -> Counted:

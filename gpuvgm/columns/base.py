@@ -265,6 +265,10 @@ class ColumnPlan:
         def name(self) -> str:
             """The column."""
 
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are worked on there; see `Codec.stays`."""
+        return False
+
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Any:
         """Statistics of rows, which can be merged."""
         raise NotImplementedError
@@ -319,6 +323,10 @@ class FittedColumn:
         @property
         def width(self) -> int:
             """One-hot columns."""
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are encoded and decoded there."""
+        return False
 
     def __repr__(self) -> str:
         cells = f", {self.width:,} one-hot cells" if self.has_cells else ""

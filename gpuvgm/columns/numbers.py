@@ -84,6 +84,10 @@ class NumericColumn(FittedColumn):
         """Arrow type of the values, as `str` gives it."""
         return self.codec.type
 
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are encoded and decoded there; see `Codec.stays`."""
+        return self.codec.stays(type_) and self.type != "halffloat"
+
     @property
     def row_type(self) -> str:
         """Arrow type of rows: that of the values, or of the text that these are read from."""

@@ -119,6 +119,10 @@ class NumberPlan(ColumnPlan):
         """Whether the column needs its range only."""
         return self.kind == "general"
 
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are summarised there; see `Codec.stays`."""
+        return self.codec.stays(type_)
+
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         try:
@@ -176,6 +180,10 @@ class LowestPlan:
     name: str
     codec: Codec
     modal: tuple[Number | None, ...]
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are looked at there; see `Codec.stays`."""
+        return self.codec.stays(type_)
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""

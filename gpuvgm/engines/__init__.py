@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module, util
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.config import environment
@@ -116,10 +117,18 @@ def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
 
 
 def in_row_order(engine: Engine, array: Any) -> Any:
-    """An array on the device that an engine works on, its rows one after the other; as it is if no copy has room."""
+    """An array on the device that an engine works on, its rows one after the other; as it is if no copy has room.
+
+    Room for half as much must be left beside the copy, for what is made of the rows.
+    """
     device: Any = getattr(engine, "device", None)
+    if array.flags.c_contiguous:
+        return array
     try:
-        return device.xp.ascontiguousarray(array)
+        left = device.xp.empty(array.nbytes // 2, np.uint8)
+        copy = device.xp.ascontiguousarray(array)
+        del left
+        return copy
     except device.out_of_memory:
         device.release_memory()
         return array

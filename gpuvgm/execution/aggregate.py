@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+import pyarrow as pa
+
 from gpuvgm.arrays import Column
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import naming
@@ -40,6 +42,9 @@ class Plan(Protocol):
     @property
     def name(self) -> str:
         """The column."""
+
+    def stays(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are worked on there."""
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> ColumnStatistics:
         """Statistics of consecutive rows; `first_row` is the global index of the first.
@@ -140,7 +145,8 @@ def _column_by_column(plans: Sequence[Plan], source: Source, run: Run) -> dict[s
     merged: dict[str, Any] = {}
     for done, plan in enumerate(plans, start=1):
         count = partial(summarise_block, run.engine, (plan,))
-        counted = executor.map_merge(count, run.blocks(source, [plan.name]), _merge_columns)
+        resident = int(plan.stays(source.schema.field(plan.name).type))
+        counted = executor.map_merge(count, run.blocks(source, [plan.name], resident=resident), _merge_columns)
         merged |= counted or {}
         if run.executor.progress is not None and source.rows is not None:
             run.executor.progress(source.rows * done // len(plans))

@@ -30,9 +30,11 @@ from gpuvgm.io import Block, FileSource, Location, Source, lies_in_process
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
-#: Blocks of rows that lie on a device: each costs launches and merges, not memory of the host. A value of a block goes
-#: with so many bytes of the device's memory: a block is a sixteenth of it in float64.
-DEVICE_BLOCK_ROWS, DEVICE_BYTES_A_VALUE = 1 << 30, 128
+#: Blocks of rows that lie on a device: each costs launches and merges.
+DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
+#: The same where none of the rows comes to the host: a value of a block goes with so many bytes of the device's memory,
+#: so that a block is a sixteenth of it in float64.
+RESIDENT_BLOCK_ROWS, RESIDENT_BYTES_A_VALUE = 1 << 30, 128
 #: Blocks of the host that go through a device: several pieces, so that copies and kernels overlap.
 STREAMED_BLOCK_ROWS = 1 << 22
 #: Rows that go to a worker with their partition: 8 MiB, which the scheduler keeps until they are worked on.
@@ -111,7 +113,7 @@ class Run:
         What runs blocks.
     block_rows : int, optional
         Rows of a block, rounded up to whole chunks of 4,096; by default 2^20, 2^22 where they go through a device, and
-        2^30 where they lie on one.
+        2^26 where they lie on one, or 2^30 if they stay there.
     room : int, optional
         Bytes that the user's limit of memory leaves beside the blocks.
     """
@@ -226,6 +228,7 @@ class Run:
         columns: Sequence[str],
         width: int = 0,
         slices: Callable[[int], Iterator[Any]] | None = None,
+        resident: int = 0,
     ) -> Iterator[Any]:
         """Blocks, or partitions, of some columns of a source.
 
@@ -236,11 +239,15 @@ class Run:
         columns : sequence of str
             Columns to read.
         width : int
-            How many columns what becomes of them has; of rows on a device, which one counts in their place.
+            How many columns what becomes of them has.
         slices : callable, optional
             Gives blocks of so many rows in the place of the source's, where this process works on them.
+        resident : int
+            Of rows that lie on a device, how many columns are worked on together; 0 where some may come to the host.
         """
-        rows = self.rows_of(source, width if self.on_device and width else max(len(columns), width))
+        rows = self.rows_of(source, max(len(columns), width))
+        if resident and self.on_device and not source.paths and not self.block_rows:
+            rows = max(rows, self._resident_rows(resident))
         if self.spread:
             return self.partitions(source, columns, width, most=rows if width else None)
         return as_read_by(self.engine, source).blocks(columns, rows) if slices is None else slices(rows)
@@ -282,8 +289,7 @@ class Run:
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
-        memory = device_memory(get_engine(self.engine)) if self.on_device else None
-        values = BLOCK_VALUES if memory is None else memory // DEVICE_BYTES_A_VALUE
+        values = DEVICE_BLOCK_VALUES if self.on_device else BLOCK_VALUES
         rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
         if self.on_device:
             numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
@@ -291,6 +297,10 @@ class Run:
         if source.rows is None or self.spread:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
+
+    def _resident_rows(self, width: int) -> int:
+        memory = device_memory(get_engine(self.engine)) or 0
+        return min(RESIDENT_BLOCK_ROWS, max(CHUNK_ROWS, _in_chunks(memory // RESIDENT_BYTES_A_VALUE // width)))
 
 
 def _values_of(source: Source) -> int | None:

@@ -224,9 +224,9 @@ class PointStart:
 
 def nearest(y: Array, centres: Floats) -> Array:
     """Component whose centre is nearest to each row, the first of several; for one feature as a column's fit has it."""
-    if centres.shape[1] == 1:
-        return Seeds(centres[:, 0], np.empty(0, np.int64)).nearest(y[:, 0])
     xp = namespace_of(y)
+    if centres.shape[1] == 1 and (xp is np or hasattr(y, "get")):  # others may have no searchsorted
+        return Seeds(centres[:, 0], np.empty(0, np.int64)).nearest(y[:, 0])
     moved = xp.asarray(centres)
     best = xp.zeros(y.shape[0], dtype=xp.int64)
     least = _square_distance(y, moved[0, :])

@@ -135,8 +135,8 @@ class CompactReader:
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
-        one_by_one = run.on_device and not table.paths
-        return run.blocks(table, self.names, 1 if one_by_one else 0)
+        stay = all(column.is_encoded and column.stays(column.decoded_type) for column in self._columns)
+        return run.blocks(table, self.names, resident=int(stay))
 
     def __call__(self, block: Block) -> Encoded:
         """Encoded rows of a block.

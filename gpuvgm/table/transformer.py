@@ -524,10 +524,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
-        width = len(coding.schema)
-        if run.on_device:  # columns follow each other; what becomes of them lies beside a matrix until that is filled
-            width = 0 if whole is not None or table.paths else 1
-        blocks = run.blocks(table, self._fitted().names, width)
+        model, resident = self._fitted(), 0
+        if all(column.stays(table.schema.field(column.name).type) for column in model.columns):
+            # columns follow each other; what becomes of them lies beside a matrix until that is filled
+            resident = 1 if whole is None else len(model.names)
+        blocks = run.blocks(table, model.names, len(coding.schema), resident=resident)
         found: list[Any] = []
         unseen = UnseenCounts()
 

@@ -191,14 +191,14 @@ class Table:
 @contextmanager
 def watched_widths() -> Iterator[list[int]]:
     """Note how wide the blocks are taken to be."""
-    noted, rows_of = [], context.Run.rows_of
+    noted, rows_of = [], context.Run._resident_rows
 
-    def watched(self: context.Run, source: Any, width: int) -> int:
+    def watched(self: context.Run, width: int) -> int:
         noted.append(width)
-        return rows_of(self, source, width)
+        return rows_of(self, width)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context.Run, "rows_of", watched)
+        patch.setattr(context.Run, "_resident_rows", watched)
         yield noted
 
 
@@ -304,7 +304,9 @@ def device_of_small_blocks() -> Iterator[Any]:
         cupy = use_strict_device(patch)
         use_strict_cudf(patch)
         patch.setattr(context, "DEVICE_BLOCK_ROWS", BLOCK_ROWS)
-        patch.setattr(context, "DEVICE_BYTES_A_VALUE", 1)
+        patch.setattr(context, "DEVICE_BLOCK_VALUES", 1 << 40)
+        patch.setattr(context, "RESIDENT_BLOCK_ROWS", BLOCK_ROWS)
+        patch.setattr(context, "RESIDENT_BYTES_A_VALUE", 1)
         gpuvgm.engines.get_engine("cuda")
         try:
             yield cupy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from gpuvgm.engines import device_memory
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Step
 from gpuvgm.execution import context
+from gpuvgm.io.device import DeviceSource
 from gpuvgm.mixture import accumulate
 from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from tests.device.module import up
@@ -88,6 +90,16 @@ def test_rows_in_column_order_are_put_in_row_order_once(strict_cupy: Any, featur
                 n_components=3, tol=0.0, algorithm="exact", init_params=centres, max_iter=iterations
             ).fit(x)
     assert ledger.stages["7"].operations == ledger.stages["2"].operations
+
+
+def test_a_copy_in_row_order_leaves_room_for_the_fit(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpuvgm.engines.get_engine("cuda")
+    host = np.random.default_rng(0).normal(size=(64 * CHUNK_ROWS, 2))
+    there = up(host.T.copy()).T
+    for part in ("DEVICE_BLOCK_VALUES", "START_VALUES"):
+        monkeypatch.setattr(accumulate, part, 8 * CHUNK_ROWS)
+    strict_cupy.hardware.memory = strict_cupy.hardware.used[0] + host.nbytes + (1 << 17)
+    BayesianGaussianMixture(n_components=3, max_iter=3, init_params=host[:3]).fit(there)
 
 
 def test_rows_in_column_order_without_room_for_a_copy(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,13 +221,42 @@ def test_a_batch_of_em_is_a_kernel_and_a_wait_whatever_its_loops(strict_cupy: An
     assert second.bytes_up < 1024 * len(batch) and second.bytes_down < 1024 * len(batch), second
 
 
+def test_rows_that_come_to_the_host_come_in_shorter_blocks(
+    strict_cupy: Any, x: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device's memory says how long the others are: logarithms, and what is evaluated, are the host's."""
+    monkeypatch.setattr(context, "DEVICE_BLOCK_ROWS", 2 * CHUNK_ROWS)
+    noted, blocks = dict[tuple[str, ...], int](), DeviceSource.blocks
+
+    def watched(self: DeviceSource, columns: Sequence[str], block_rows: int) -> Any:
+        noted[tuple(columns)] = block_rows
+        return blocks(self, columns, block_rows)
+
+    monkeypatch.setattr(DeviceSource, "blocks", watched)
+    table = {"plain": x, "log": strict_cupy.exp(x)}
+    specs: dict[str, Any] = {"plain": "continuous", "log": {"kind": "continuous", "log": True}}
+    both = gpuvgm.TableTransformer(specs, effort="research", max_iter=5).fit(table)
+    assert noted[("log",)] == 2 * CHUNK_ROWS and noted[("plain",)] > 64 * ROWS
+    both.transform(table)
+    assert noted[("plain", "log")] == 2 * CHUNK_ROWS
+    model = gpuvgm.TableTransformer({"plain": "continuous"}, effort="research", max_iter=5).fit({"plain": x})
+    noted.clear()
+    model.evaluate({"plain": x})
+    assert noted[("plain",)] == 2 * CHUNK_ROWS
+    encoded = model.transform({"plain": x})
+    assert noted[("plain",)] > 64 * ROWS
+    model.inverse_transform(encoded)
+    assert noted[("plain.scalar", "plain.mode")] > 64 * ROWS
+
+
 def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(
     strict_cupy: Any, x: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks of several columns are shorter, but columns that lie there are summarised one by one."""
     memory = device_memory(gpuvgm.engines.get_engine("cuda"))
     assert memory is not None
-    monkeypatch.setattr(context, "DEVICE_BYTES_A_VALUE", memory // (4 * CHUNK_ROWS))
+    monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 4 * CHUNK_ROWS)
+    monkeypatch.setattr(context, "RESIDENT_BYTES_A_VALUE", memory // (4 * CHUNK_ROWS))
     table, done = {name: x for name in "abcdef"}, []
     with strict_cupy.hardware.ledger.stage("fit") as fit:
         gpuvgm.TableTransformer(
