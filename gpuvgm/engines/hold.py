@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, beside, namespace_of, widened
+from gpuvgm.arrays import widened
 from gpuvgm.engines.tables import KernelTable, Step
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -50,28 +50,25 @@ class Coverage:
         drawn : ndarray of shape (rows,), int64
             The mode that was drawn for each, an index of `means`.
         """
-        xp, frame = namespace_of(rows), self.components.frame
+        frame = self.components.frame
         y = rows * frame.scale - frame.centre
         parts = [self._modes(y[at : at + ROWS], drawn[at : at + ROWS]) for at in range(0, len(y), ROWS)]
-        mode = xp.concatenate([drawn[:0], *parts])
-        means, widths = beside(self.means, y), beside(self.widths, y)
-        return mode, xp.clip((y - means[mode]) / widths[mode], -self.limit, self.limit)
+        mode = np.concatenate([drawn[:0], *parts])
+        return mode, np.clip((y - self.means[mode]) / self.widths[mode], -self.limit, self.limit)
 
     def _modes(self, y: Floats, drawn: Ints) -> Ints:
-        xp, active = namespace_of(y), len(self.components.means)
-        means, widths = (beside(part, y)[:, None] for part in (self.means, self.widths))
-        distance, reach = xp.abs(y - means), self.limit * widths
+        active = len(self.components.means)
+        distance, reach = np.abs(y - self.means[:, None]), self.limit * self.widths[:, None]
         holds = distance <= reach
-        shape: list[Array] = [
-            beside(part, y)[:, None] for part in (self.components.coefficients, self.components.half_precisions)
-        ]
-        density = xp.where(holds[:active], shape[0] - shape[1] * (distance[:active] * distance[:active]), -np.inf)
-        other = xp.argmin(distance - reach, 0)
-        if len(means) > active:
-            narrowest = active + xp.argmin(xp.where(holds[active:], reach[active:], np.inf), 0)
-            other = xp.where(holds[active:].any(0), narrowest, other)
-        other = xp.where(holds[:active].any(0), xp.argmax(density, 0), other)
-        found: Ints = xp.where(holds[drawn, xp.arange(len(y))], drawn, other)
+        coefficients, half_precisions = self.components.coefficients[:, None], self.components.half_precisions[:, None]
+        squares = distance[:active] * distance[:active]
+        density = np.where(holds[:active], coefficients - half_precisions * squares, -np.inf)
+        other = np.argmin(distance - reach, 0)
+        if len(self.means) > active:
+            narrowest = active + np.argmin(np.where(holds[active:], reach[active:], np.inf), 0)
+            other = np.where(holds[active:].any(0), narrowest, other)
+        other = np.where(holds[:active].any(0), np.argmax(density, 0), other)
+        found: Ints = np.where(holds[drawn, np.arange(len(y))], drawn, other)
         return found
 
 
