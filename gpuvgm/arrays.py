@@ -30,6 +30,27 @@ def to_numpy(x: Array) -> Any:
     return x if isinstance(x, np.ndarray) else np.from_dlpack(x)
 
 
+def ascending(values: NDArray[Any]) -> NDArray[Any]:
+    """Values of the host in ascending order: themselves where they are so already, as most samples of columns are."""
+    return values if _ascend(values) else np.sort(values)
+
+
+def _ascend(values: NDArray[Any]) -> bool:
+    return bool(np.all(values[1:] >= values[:-1]))
+
+
+def at_rank(values: NDArray[Any], rank: int) -> Any:
+    """The value of the host that so many others precede in ascending order."""
+    return (values if _ascend(values) else np.partition(values, rank))[rank]
+
+
+def distinct_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Different values of the host in ascending order, none of them NaN, and how often each occurs."""
+    ordered = ascending(values)
+    first = np.flatnonzero(np.append(len(ordered) > 0, ordered[1:] != ordered[:-1]))
+    return ordered[first], np.diff(first, append=len(ordered))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceColumn:
     """Consecutive rows of a column of numbers, datetimes, booleans, decimals or words of a dictionary on a device.

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import distinct_values
 from gpuvgm.columns.codecs.texts import TextForm, are_like_values, form_of, read_text
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import (
@@ -290,7 +291,7 @@ def _present(column: Column) -> NDArray[Any]:
 
 def _by_frequency(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Different numbers and their counts, the most frequent first; among equals the smaller number."""
-    values, counts = np.unique(numbers, return_counts=True)
+    values, counts = distinct_values(numbers)
     order = np.argsort(-counts, kind="stable")
     zero = values.dtype.type(0)
     return np.where(values == 0, zero, values)[order], counts[order]

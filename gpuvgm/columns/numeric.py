@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, namespace_of, to_numpy
+from gpuvgm.arrays import Column, ascending, namespace_of, to_numpy
 from gpuvgm.columns.base import MISSING, ColumnPlan, ColumnRequest, FitRecord
 from gpuvgm.columns.codecs import (
     Codec,
@@ -261,7 +261,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     y = frame.apply(numbers[np.isfinite(numbers)])
     seeds = None
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
-        ordered = y if request.config.effort == "research" else np.sort(y)  # the order of rows decides nothing
+        ordered = y if request.config.effort == "research" else ascending(y)  # the order of rows decides nothing
         seeding = Rows.of(ordered).sample(SEEDING_ROWS).column(slice(None))
         seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)

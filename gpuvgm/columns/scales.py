@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import logsumexp, ndtr
 
+from gpuvgm.arrays import ascending, distinct_values
 from gpuvgm.columns.codecs import (
     AsinhCodec,
     Codec,
@@ -93,7 +94,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     numbers = _numbers_of(codec, sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     first = Shape(None, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
-    numbers = np.sort(numbers[~off])
+    numbers = ascending(numbers[~off])
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
         return first
@@ -167,7 +168,7 @@ class _Trial:
         """Mixture on the scale of a codec; the numbers are those of the plain one, ascending."""
         placed = _on_scale(codec, numbers)
         frame, config = Frame.around(placed), FitConfig(n_components=components)
-        y, counts = np.unique(frame.apply(placed), return_counts=True)
+        y, counts = distinct_values(frame.apply(placed))
         weight, none = counts.astype(np.float64), np.zeros(len(y))
         cells = Cells(y, weight, none, none.astype(np.int64), none.astype(np.int64), none)
         least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, none[:1])[0])
@@ -233,17 +234,17 @@ def _sizes(codec: Codec, numbers: Floats) -> list[float]:
 
 def _spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
-    distinct, counts = np.unique(numbers, return_counts=True)
+    values, counts = distinct_values(numbers)
     shares = counts / len(numbers)
     found = np.argsort(-shares, kind="stable")[:most]
     found = found[shares[found] >= LEAST_SPIKE]
-    if len(distinct) < 2 or not len(found):
+    if len(values) < 2 or not len(found):
         return np.empty(0)
-    between = (distinct[1:] + distinct[:-1]) / 2
-    low, high = np.append(2 * distinct[0] - between[0], between), np.append(between, 2 * distinct[-1] - between[-1])
+    between = (values[1:] + values[:-1]) / 2
+    low, high = np.append(2 * values[0] - between[0], between), np.append(between, 2 * values[-1] - between[-1])
     if codec.spacing:
-        low, high = distinct - codec.spacing / 2, distinct + codec.spacing / 2
+        low, high = values - codec.spacing / 2, values + codec.spacing / 2
     p = shares[found]
     q = np.clip(trial.below(high[found]) - trial.below(low[found]), 1e-12, 1 - 1e-12)
     gain = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-    return np.asarray(distinct[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > LEAST_SPIKE_GAIN)])
+    return np.asarray(values[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > LEAST_SPIKE_GAIN)])

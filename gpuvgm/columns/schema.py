@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -286,6 +287,7 @@ class TableSchema:
         source_name: str,
         explain: Explain | None = None,
         recognised: Callable[[ColumnSpec], Recognised] = lambda _: Recognised(),
+        threads: int = 1,
     ) -> TableSchema:
         """The same columns, each with a kind and the reason for it, checked against the types.
 
@@ -299,20 +301,25 @@ class TableSchema:
             Called with the name of a text column; says where text stands among numbers, if it does.
         recognised : callable, optional
             What is told apart beside the types, for each column; by default nothing.
+        threads : int
+            Threads that look for scales and modal values.
 
         Raises
         ------
         InputError
             For columns whose values do not fit the declared kind or options, and for number columns with stray text.
         """
-        return TableSchema(
-            tuple(
-                spec
-                if spec.kind in UNREAD
-                else _settled(spec, sample.column(spec.name), source_name, explain, recognised(spec))
-                for spec in self.columns
-            )
-        )
+
+        def settled(spec: ColumnSpec) -> ColumnSpec:
+            return _settled(spec, sample.column(spec.name), source_name, explain, recognised(spec))
+
+        def shaped(declared: ColumnSpec, spec: ColumnSpec) -> ColumnSpec:
+            is_open = declared.kind == INFER and not SHAPES & spec.options.keys()
+            return _shaped(spec, sample.column(spec.name), recognised(spec)) if is_open else spec
+
+        found = [spec if spec.kind in UNREAD else settled(spec) for spec in self.columns]
+        with ThreadPoolExecutor(threads) as pool:
+            return TableSchema(tuple(pool.map(shaped, self.columns, found)))
 
     def with_column(self, spec: ColumnSpec) -> TableSchema:
         """The schema with another spec of a column."""
@@ -363,8 +370,7 @@ def _settled(
     where = f'{source_name}: column "{spec.name}"'
     stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else _no_stray
     if spec.kind == INFER:
-        found = _inferred(spec, column, where, stray, recognised)
-        spec = found if SHAPES & spec.options.keys() else _shaped(found, column, recognised)
+        spec = _inferred(spec, column, where, stray, recognised)
     elif spec.kind in NUMBERS and not _holds_numbers(column, recognised):
         raise InputError(_no_number(spec, column.type, where) + _told(stray()))
     elif spec.kind == "categorical" and not is_category_type(column.type):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -13,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import ascending
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, SampleSource, Source
-from gpuvgm.io.arrow import joined_arrays, plain_column, row_bytes, taken
+from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
 from gpuvgm.io.block import trimmed
 
 SAMPLE_RUNS = 32
@@ -64,7 +66,8 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
     """
     if source.rows is not None and source.repeatable:
         runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
-        return Sampled(source, _whole(source.sample(names, runs)) if fine else source.sample(names, runs))
+        rows = source.sample(names, runs)
+        return Sampled(source, _whole(rows, run.executor.threads) if fine else rows)
     stream = run.first_blocks(source, names)
     head: list[Block] = []
     for block in stream:
@@ -84,10 +87,22 @@ def fine_runs(rows: int) -> int:
     return next(runs for most, runs in FINE_RUNS if rows <= most)
 
 
-def _whole(table: pa.Table) -> pa.Table:
-    """The table with one chunk a column: work on many short ones takes longer than the copy."""
-    columns = [joined_arrays(column.chunks, column.type) for column in table.columns]
+def _whole(table: pa.Table, threads: int) -> pa.Table:
+    """The table with one chunk a column, numbers in ascending order, without which most that is learnt would sort them.
+
+    Work on many short chunks takes longer than the copy.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        columns = list(pool.map(lambda column: _ascending(joined_arrays(column.chunks, column.type)), table.columns))
     return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _ascending(array: pa.Array[Any]) -> pa.Array[Any]:
+    """The same values, those of numbers ascending, NaN and missing ones last."""
+    if not is_plain_number_type(array.type):
+        return array
+    values = pa.array(ascending(array.drop_null().to_numpy()), array.type)
+    return pa.concat_arrays([values, pa.nulls(array.null_count, array.type)]) if array.null_count else values
 
 
 def sample_runs(rows: int, seed: int, count: int | None = None, *, runs: int = SAMPLE_RUNS) -> list[tuple[int, int]]:

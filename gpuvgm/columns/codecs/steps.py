@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import SHORT
+from gpuvgm.arrays import SHORT, distinct_values
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled
 from gpuvgm.columns.codecs.base import Codec, Number
@@ -96,8 +96,7 @@ class _Values:
     @classmethod
     def of(cls, values: NDArray[Any], most: int) -> _Values:
         """Those of rows."""
-        distinct, counts = np.unique(values, return_counts=True)
-        return cls(distinct, counts, most)
+        return cls(*distinct_values(values), most)
 
     @property
     def none(self) -> NDArray[np.bool_]:
