@@ -135,9 +135,9 @@ def in_row_order(engine: Engine, array: Any) -> Any:
 
 
 def device_memory(engine: Engine) -> int | None:
-    """Bytes of memory of the device that an engine works on; None where it works on the host."""
+    """Bytes that are free on the device that an engine works on; None where it works on the host."""
     device = getattr(engine, "device", None)
-    return None if device is None else int(device.total_memory)
+    return None if device is None else int(device.free_memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
 #: Blocks of rows that lie on a device: each costs launches and merges.
 DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
-#: The same where none of the rows comes to the host: a value of a block goes with so many bytes of the device's memory,
-#: so that a block is a sixteenth of it in float64.
+#: The same where none of the rows comes to the host: a value of a block goes with so many bytes of the memory that is
+#: free on the device, so that a block is a sixteenth of it in float64.
 RESIDENT_BLOCK_ROWS, RESIDENT_BYTES_A_VALUE = 1 << 30, 128
 #: Blocks of the host that go through a device: several pieces, so that copies and kernels overlap.
 STREAMED_BLOCK_ROWS = 1 << 22

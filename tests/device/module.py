@@ -54,7 +54,7 @@ class MemoryPool:
     """CuPy's own pool, as far as it can be asked."""
 
     def __init__(self, hardware: Hardware) -> None:
-        self._hardware = hardware
+        self._hardware, self.limit = hardware, 0
 
     def malloc(self, size: int) -> Any:
         """Memory that belongs to no array."""
@@ -71,6 +71,9 @@ class MemoryPool:
 
     def free_bytes(self) -> int:
         return 0
+
+    def get_limit(self) -> int:
+        return self.limit
 
 
 def _cuda(hardware: Hardware) -> ModuleType:

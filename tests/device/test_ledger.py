@@ -16,6 +16,9 @@ from gpuvgm.engines import device_memory
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Step
 from gpuvgm.execution import context
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import CallerExecutor
+from gpuvgm.io import open_source
 from gpuvgm.io.device import DeviceSource
 from gpuvgm.mixture import accumulate
 from gpuvgm.mixture.rows import SEED_ROWS, Rows
@@ -247,6 +250,20 @@ def test_rows_that_come_to_the_host_come_in_shorter_blocks(
     assert noted[("plain",)] > 64 * ROWS
     model.inverse_transform(encoded)
     assert noted[("plain.scalar", "plain.mode")] > 64 * ROWS
+
+
+def test_what_others_hold_of_a_device_makes_blocks_shorter(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that trains beside the transform, or a limit of the pool."""
+    device, pool = gpuvgm.engines.get_engine("cuda").device, strict_cupy.get_default_memory_pool()
+    free = device.free_memory
+    held = strict_cupy.empty(1 << 20, np.uint8)
+    assert device.free_memory == free - held.nbytes
+    pool.limit = 3 << 20
+    assert device.free_memory == (3 << 20) - pool.used_bytes()
+    monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 1)
+    source, run = open_source({"x": strict_cupy.empty(1 << 18)}), Run("cuda", CallerExecutor(1))
+    pool.limit = pool.used_bytes() + (1 << 20)
+    assert next(run.blocks(source, ["x"], resident=1)).rows == (1 << 20) // context.RESIDENT_BYTES_A_VALUE
 
 
 def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(

@@ -58,8 +58,8 @@ class Device(Protocol):
         """Which device is the current one of this thread."""
 
     @property
-    def total_memory(self) -> int:
-        """Bytes of memory that the device has in all."""
+    def free_memory(self) -> int:
+        """Bytes of memory that new arrays may take."""
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program for i = 0 ... size - 1."""
@@ -134,9 +134,11 @@ class CupyDevice:
         return int(self.cuda.Device().id)
 
     @property
-    def total_memory(self) -> int:
-        """Bytes of memory that the current device has in all."""
-        return int(self.cuda.Device().mem_info[1])
+    def free_memory(self) -> int:
+        """Bytes that new arrays may take: free on the current device or in CuPy's pool, within the pool's limit."""
+        pool = self.xp.get_default_memory_pool()
+        free = int(self.cuda.Device().mem_info[0]) + int(pool.free_bytes())
+        return min(free, int(pool.get_limit() - pool.used_bytes())) if pool.get_limit() else free
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
         """Run a row program; see `Device.run_rows`."""
