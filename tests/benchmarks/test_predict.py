@@ -65,4 +65,4 @@ def test_every_stage_is_in_the_table_and_what_was_measured_is_apart(tmp_path: Pa
         assert line["predicted"] and line["predicted_total_milliseconds"] == pytest.approx(
             sum(line["predicted_milliseconds"].values()), abs=1e-2
         )
-    assert not measured["predicted"] and measured["cpu_seconds_a_column"] == 0.125
+    assert not measured["predicted"] and measured["seconds_a_column"] == 0.125
