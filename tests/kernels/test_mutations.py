@@ -221,7 +221,7 @@ MUTATIONS = [
         "cuda/chunk_totals.cuh",
         "if (column < width) {",
         "if (column <= width) {",
-        "outside of every array",
+        "(race|outside of every array)",
     ),
     Mutation(
         "gpuvgm_most_probable_f4",

@@ -47,12 +47,12 @@ extern "C" GPUVGM_KERNEL(256)
     using namespace gpuvgm;
     GPUVGM_SHARED double room[THREADS];
     const int t = (int)threadIdx.x, groups = (width + COLUMNS - 1) / COLUMNS;
-    const i64 tiles = 1 + (chunks - head + TILE_CHUNKS - 1) / TILE_CHUNKS;  // the head is one too
-    for (i64 task = blockIdx.x; task < tiles * groups; task += gridDim.x) {
+    const int tiles = 1 + (int)((chunks - head + TILE_CHUNKS - 1) / TILE_CHUNKS);  // the head is one too
+    for (int task = (int)blockIdx.x; task < tiles * groups; task += (int)gridDim.x) {
         const i64 tile = task / groups, start = tile == 0 ? 0 : head + (tile - 1) * TILE_CHUNKS;
         const i64 next = head + tile * TILE_CHUNKS, end = next < chunks ? next : chunks;
         const i64 node = tile == 0 ? 0 : head + tile - 1;
-        const int column = (int)(task % groups) * COLUMNS + t % COLUMNS;
+        const int column = task % groups * COLUMNS + t % COLUMNS;
         if (end - start < TILE_CHUNKS) {
             for (i64 chunk = start + t / COLUMNS; chunk < end; chunk += GROUPS) {
                 if (column < width) {
