@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.measure import Measurement, seconds_of
 from gpuvgm import TableTransformer
-from gpuvgm.engines import get_engine, multivariate
+from gpuvgm.engines import ChunkSums, add_chunks, get_engine, multivariate
 from gpuvgm.engines.cuda import CudaEngine, every_program
 from gpuvgm.engines.cuda.device import CupyDevice, Device
 from gpuvgm.engines.cuda.programs import OPTIONS
@@ -277,13 +277,20 @@ def _summaries(device: Device, rows: int) -> Mapping[str, Case]:
 
 def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
     engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows).mixture
-    x, total = amounts(min(rows, DIFFERENT)), np.zeros((1, 3 * len(table.means) + 1))
+    x = amounts(min(rows, DIFFERENT))
 
     def case(dtype: str) -> Case:
         values = tiled(device, x, rows, dtype)
-        return Case(lambda: engine.add_chunks(total, engine.e_step(values, None, None, table)), values.dtype.itemsize)
+        return Case(lambda: _added(engine, engine.e_step(values, None, None, table)), values.dtype.itemsize)
 
     return {"exact E-step, float64 rows": case("float64"), "exact E-step, float32 rows": case("float32")}
+
+
+def _added(engine: CudaEngine, partials: Any) -> ChunkSums:
+    """The sums of chunks, on the host."""
+    total = ChunkSums(partials.shape[1])
+    add_chunks(engine, total, partials)
+    return total
 
 
 def _several_features(device: Device, rows: int) -> Mapping[str, Case]:
@@ -294,10 +301,10 @@ def _several_features(device: Device, rows: int) -> Mapping[str, Case]:
     table = GaussianTable(np.zeros(features), means, factors, np.full(10, np.log(0.1)))
     different = random.normal(0, 3, features * min(some, DIFFERENT // features))
     x = tiled(device, different, features * some, "float64").reshape(some, features)
-    engine, total = CudaEngine(get_engine("reference"), device), np.zeros((1, table.width))
+    engine = CudaEngine(get_engine("reference"), device)
 
     def case(e_step: Callable[..., Any]) -> Case:
-        return Case(lambda: engine.add_chunks(total, e_step(x, None, table)), 8 * features * some / rows)
+        return Case(lambda: _added(engine, e_step(x, None, table)), 8 * features * some / rows)
 
     return {
         "E-step, 8 features, one row in eight": case(engine.e_step_features),

@@ -199,9 +199,9 @@ def of_estimator(stage: Stage) -> Counted:
 def rows_seconds(counted: Counted, stage: Stage) -> float:
     """Seconds of gpuvgm's kernels over rows, one after the other."""
     kernels = sum(kernel_seconds(name) * times for name, times in counted.passes.items() if name in works())
-    chunks = -(-stage.rows // CHUNK_ROWS)  # which are added one after the other
-    sums = counted.passes.get("gpuvgm_chunk_totals", 0) * chunks * DEPENDENT_CYCLES / (CARD.clock * 1e9)
-    return stage.rows * kernels + sums
+    moments = 1 + 8 + 36 if stage.counted == "features" else 3  # of a component
+    sums = 8 * (COMPONENTS * moments + 1) / CHUNK_ROWS * counted.passes.get("gpuvgm_chunk_totals", 0)  # bytes a row
+    return stage.rows * (kernels + sums / (BANDWIDTH_SHARE * CARD.bandwidth * 1e9))
 
 
 def kernel_seconds(name: str) -> float:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from gpuvgm.config import environment
 from gpuvgm.engines.base import Engine
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.errors import EnvironmentProblem
 
 __all__ = [
     "DEVICE_VALUES",
     "ENGINES",
+    "ChunkSums",
     "Engine",
     "Hindrance",
+    "add_chunks",
     "choose_engine",
     "copied_to",
     "cuda_problem",
@@ -114,6 +117,15 @@ def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
         return None
     copy: Any | None = import_module("gpuvgm.engines.cuda.pieces").uploaded(device, array)
     return copy
+
+
+def add_chunks(engine: Engine, total: ChunkSums, partials: Any) -> None:
+    """Add the sums of the next chunks, which lie where an engine left them, to a total in the host's memory."""
+    device: Any = getattr(engine, "device", None)
+    if device is None or not device.is_resident(partials):
+        total.add(partials)
+    else:
+        import_module("gpuvgm.engines.cuda.e_step").add_chunks(device, total, partials)
 
 
 def in_row_order(engine: Engine, array: Any) -> Any:

@@ -137,21 +137,6 @@ class Engine(Protocol):
             Components of negative counts are empty: the expansion within cells far wider than a component.
         """
 
-    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
-        """Add what `e_step` gives to a total, one chunk after the other in row order.
-
-        Parameters
-        ----------
-        total : ndarray of shape (1, width)
-            What the sums begin with.
-        partials : ndarray of shape (chunks, width)
-            Sums of chunks, where the engine left them.
-
-        Returns
-        -------
-        ndarray of shape (1, width)
-        """
-
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight of the rows whose most probable component is k, shape (K,); ties go to the lower index."""
 

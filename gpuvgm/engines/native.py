@@ -76,10 +76,6 @@ class NativeEngine:
         """EM over cells; see `Engine.em`."""
         return NativeEM(self._kernels, cells, prior, sound=sound)
 
-    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
-        """A total with chunks added; see `Engine.add_chunks`."""
-        return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
-
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         return self._kernels.count_most_probable(x, weight, _mixture(table))

@@ -59,10 +59,6 @@ class ReferenceEngine:
         """None: Python's loop over E-steps is the reference; see `Engine.em`."""
         return None
 
-    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
-        """A total with chunks added; see `Engine.add_chunks`."""
-        return np.asarray(np.add.accumulate(np.concatenate((total, partials)), axis=0)[-1:])
-
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         ordinary = np.isfinite(x)

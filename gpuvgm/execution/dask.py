@@ -119,6 +119,11 @@ def held(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
     return function(blocks)
 
 
+def held_of(function: Callable[[Any, Any], Any], firsts: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """What a worker holds in the place of its values; see `Held.by_worker`."""
+    return list(map(function, firsts, values))
+
+
 def answers_of_held(function: Callable[..., Any], arguments: Sequence[Any], values: Sequence[Any]) -> Any:
     """What a function gives for each of the values that this worker holds; arrays as one, and the length of each."""
     answers = [function(value, *arguments) for value in values]
@@ -759,11 +764,22 @@ class Held:
             futures[i] = future
         return Held(self._executor, self._tasks, futures, self._bytes)
 
-    def by_worker(self) -> HeldShares:
-        """The same values, those of a worker as one: a call then costs no more for more partitions."""
+    def by_worker(self, function: Callable[[Any, Any], Any], firsts: Sequence[Any]) -> HeldShares:
+        """Values held in the place of these, those of a worker as one: a call then costs no more for more partitions.
+
+        Parameters
+        ----------
+        function : callable
+            `function(first, value)` is held in the place of a value.
+        firsts : sequence
+            One for each value.
+        """
         for future in self._futures:
             self._tasks.settle(future)  # its worker is known then
-        shares = [replace(one, values=self._tasks.submit(list, one.values, **one.where)) for one in self._shares()]
+        shares = []
+        for one in self._shares():
+            mine = [firsts[number] for number in one.numbers]
+            shares.append(replace(one, values=self._tasks.submit(held_of, function, mine, one.values, **one.where)))
         return HeldShares(self._tasks, shares)
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:

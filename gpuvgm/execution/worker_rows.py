@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +19,33 @@ from gpuvgm.execution.dask import DaskExecutor, Held, HeldShares, Passing
 Floats = NDArray[np.float64]
 
 
+class HeldChunks(NamedTuple):
+    """A partition's numbers, and the number of its first chunk of 4,096 rows in the table; Dask knows a tuple's size.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first chunk.
+    numbers : array of shape (rows,), float64
+        Whole chunks, but for the table's last one; NaN for rows without a number.
+    """
+
+    first: int
+    numbers: Array
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerRows:
     """A column's numbers in the workers' memory, float64, and on their devices where they lie there.
 
-    Sums of each 4,096 rows of the table come up, and are added here in row order: the result has the bits of one
-    process that has all rows.
-
     Parameters
     ----------
     held : HeldShares
-        Numbers by partition, those of a worker together, NaN for rows without one; a partition holds whole chunks, but
-        for the table's last one.
+        `HeldChunks` of each partition, those of a worker together.
     engine : str
         Name of the workers' engine.
     here : Engine
-        Who adds the chunks up.
+        The engine of this process.
     """
 
     held: HeldShares
@@ -61,20 +72,22 @@ def rows_on_workers(
         yield None
         return
     with run.executor.hold(function, partitions()) as held:
-        shares = in_whole_chunks(held).by_worker()
+        shares = in_whole_chunks(held)
         del held  # the workers drop the partitions of before
         yield WorkerRows(shares, run.engine, get_engine(run.here.engine))
 
 
-def in_whole_chunks(held: Held) -> Held:
-    """The same rows, with all rows of a chunk in the partition that holds its first row.
+def in_whole_chunks(held: Held) -> HeldShares:
+    """`HeldChunks` of the same rows, with all rows of a chunk in the partition that holds its first row.
 
     Parameters
     ----------
     held : Held
         A column's numbers, by partition, in row order.
     """
-    return held.passing(completions(held.map(len)), first_rows, completed)
+    counts = held.map(len)
+    firsts = -(-np.cumsum([0, *counts])[:-1] // CHUNK_ROWS)
+    return held.passing(completions(counts), first_rows, completed).by_worker(HeldChunks, firsts.tolist())
 
 
 def completions(counts: Sequence[int]) -> list[Passing]:
@@ -112,7 +125,7 @@ def completed(numbers: Array, surplus: int, arriving: Sequence[Floats]) -> Array
     return xp.concatenate([numbers[surplus:], *map(xp.asarray, arriving)])
 
 
-def ordinary_of(partitions: Sequence[Array]) -> Floats:
+def ordinary_of(partitions: Sequence[HeldChunks]) -> Floats:
     """The ordinary numbers of partitions, on the host."""
-    there = np.concatenate([np.empty(0), *map(to_numpy, partitions)])
+    there = np.concatenate([np.empty(0), *(to_numpy(chunks.numbers) for chunks in partitions)])
     return np.asarray(there[np.isfinite(there)])

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import Engine, copied_to, get_engine, in_row_order, runs_on_device
+from gpuvgm.engines import ChunkSums, Engine, add_chunks, copied_to, get_engine, in_row_order, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
-from gpuvgm.execution.worker_rows import WorkerRows
+from gpuvgm.execution.worker_rows import HeldChunks, WorkerRows
 from gpuvgm.mixture.initialization import PointStart, RandomStart, Seeds, Start, is_far_from_zero
 from gpuvgm.mixture.posterior import Posterior
 from gpuvgm.mixture.posterior_nd import Form, GaussianPosterior
@@ -28,7 +28,6 @@ from gpuvgm.summary.summary import Cells, Summary
 
 DEVICE_BLOCK_VALUES = 1 << 27  # numbers of a block on a device: an E-step over it outlasts launch and wait by far
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
-ADDED_CHUNKS = 1 << 8  # chunks from workers that are added in one call at least, where there are as many
 CELL_FRAME = Frame(1.0, 0.0)
 Accumulate = Callable[[Posterior], ComponentStatistics]
 Chosen = slice | NDArray[np.bool_]
@@ -68,15 +67,15 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
         Threads to share the blocks out to.
     """
     placed = _where_it_works(engine, rows)
-    return _accumulated(engine, frame, lambda table: sums_of_chunks(engine, placed, table, pool))
+    return _accumulated(frame, lambda table: _column_sums(engine, placed, table, pool).total)
 
 
-def _accumulated(engine: Engine, frame: Frame, sums: Callable[[KernelTable], Iterable[Floats]]) -> Accumulate:
-    """E-step over rows from its sums, which are added in the order of the rows wherever these lie."""
+def _accumulated(frame: Frame, total: Callable[[KernelTable], Floats]) -> Accumulate:
+    """E-step over rows from its sums, shape (1, 3 K + 1)."""
 
     def accumulate(posterior: Posterior) -> ComponentStatistics:
         table = posterior.kernel_table(frame)
-        return statistics_of(added_chunks(engine, sums(table), _width(table)), table)
+        return statistics_of(total(table), table)
 
     return accumulate
 
@@ -86,15 +85,17 @@ def _width(table: KernelTable) -> int:
     return 3 * len(table.means) + 1
 
 
-def sums_of_chunks(engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None) -> Iterator[Floats]:
-    """Sums of an E-step over the rows of one feature where they lie, per chunk, block by block in row order."""
+def _column_sums(
+    engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None, first_chunk: int = 0
+) -> ChunkSums:
+    """Sums of an E-step over the rows of one feature where they lie."""
 
     def sums(part: slice) -> Floats:
         if _stay(engine, rows):
             return engine.e_step(rows.resident_column(part), rows.weights(part), None, table)
         return engine.e_step(rows.column(part), rows.column_weights(part), None, table)
 
-    return _in_parts(engine, sums, rows, pool)
+    return _added(engine, _in_parts(engine, sums, rows, pool), ChunkSums(_width(table), first_chunk))
 
 
 def over_features(
@@ -132,13 +133,13 @@ def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable, pool: Exec
 
 
 def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None) -> Floats:
-    """Sums of an E-step over all rows, added in row order whatever the blocks and threads were; shape (1, width)."""
+    """Sums of an E-step over all rows, shape (1, width), with the same bits for all blocks and threads."""
 
     def sums(part: slice) -> Floats:
         found: Floats = engine.e_step_features(rows.read(part), rows.weights(part), table)
         return found if _stay(engine, rows) else np.asarray(to_numpy(found))
 
-    return added_chunks(engine, _in_parts(engine, sums, rows, pool), table.width)
+    return _added(engine, _in_parts(engine, sums, rows, pool), ChunkSums(table.width)).total
 
 
 def _where_it_works(engine: Engine, rows: Rows) -> Rows:
@@ -168,25 +169,10 @@ def _in_parts(engine: Engine, sums: Callable[[slice], Floats], rows: Rows, pool:
     return in_order(sums, rows.parts(), pool)
 
 
-def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats:
-    """Sum of the chunks of all blocks, one after the other: no grouping that blocks or threads could change.
-
-    Parameters
-    ----------
-    engine : Engine
-        Who adds.
-    blocks : iterable of ndarray of shape (chunks, width)
-        Sums of the chunks of each block, in row order.
-    width : int
-        Number of sums.
-
-    Returns
-    -------
-    ndarray of shape (1, width)
-    """
-    total = np.zeros((1, width))
+def _added(engine: Engine, blocks: Iterable[Floats], total: ChunkSums) -> ChunkSums:
+    """The sums with the chunks of all blocks, in row order, which lie where the engine left them."""
     for partials in blocks:
-        total = engine.add_chunks(total, partials)
+        add_chunks(engine, total, partials)
     return total
 
 
@@ -195,13 +181,11 @@ def added_chunks(engine: Engine, blocks: Iterable[Floats], width: int) -> Floats
 Scan = Callable[[Callable[[Floats], Floats], int], Floats]
 
 
-def over_array(engine: Engine, numbers: Floats, pool: Executor | None = None) -> Scan:
+def over_array(numbers: Floats, pool: Executor | None = None) -> Scan:
     """Scans over an array in memory; NaN counts for nothing.
 
     Parameters
     ----------
-    engine : Engine
-        Who adds the chunks up.
     numbers : ndarray of shape (rows,), float64
         The column's numbers.
     pool : Executor, optional
@@ -210,8 +194,10 @@ def over_array(engine: Engine, numbers: Floats, pool: Executor | None = None) ->
     rows = Rows.of(numbers)
 
     def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        blocks = in_order(lambda part: sums(numbers[part]), rows.parts(), pool)
-        return np.asarray(added_chunks(engine, blocks, width)[0])
+        total = ChunkSums(width)
+        for partials in in_order(lambda part: sums(numbers[part]), rows.parts(), pool):
+            total.add(partials)
+        return np.asarray(total.total[0])
 
     return scan
 
@@ -229,10 +215,10 @@ def over_scan(engine: Engine, scan: Scan, frame: Frame) -> Accumulate:
         Coordinates of the posterior.
     """
 
-    def sums(table: KernelTable) -> list[Floats]:
-        return [scan(lambda numbers: engine.e_step(numbers, None, None, table), _width(table))[None]]
+    def total(table: KernelTable) -> Floats:
+        return scan(lambda numbers: engine.e_step(numbers, None, None, table), _width(table))[None]
 
-    return _accumulated(engine, frame, sums)
+    return _accumulated(frame, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +246,7 @@ class RowSums:
 
 
 def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
-    """Sums over rows in the memory of a cluster's workers; parameters go down, sums of chunks come up.
+    """Sums over rows in the memory of a cluster's workers; parameters go down, few nodes of the tree of sums come up.
 
     Parameters
     ----------
@@ -270,39 +256,32 @@ def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
         Coordinates of the posterior.
     """
 
-    def from_workers(*call: Any) -> Iterator[Floats]:
-        return _in_batches(rows.held.map(*call))
+    def from_workers(width: int, *call: Any) -> Floats:
+        total = ChunkSums(width)
+        for nodes in rows.held.map(*call):
+            total.add_nodes(nodes)
+        return total.total
 
     def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        return np.asarray(added_chunks(rows.here, from_workers(_chunk_sums, sums, width), width)[0])
+        return np.asarray(from_workers(width, _chunk_nodes, sums, width)[0])
 
-    accumulate = _accumulated(rows.here, frame, lambda table: from_workers(_e_step_sums, rows.engine, table))
-    return RowSums.over(scan, frame, accumulate)
+    def e_step(table: KernelTable) -> Floats:
+        return from_workers(_width(table), _e_step_nodes, rows.engine, table)
 
-
-def _in_batches(partitions: Iterable[Floats]) -> Iterator[Floats]:
-    """Sums of partitions, many small ones in one array: each call that adds some costs more than a few of them do."""
-    batch, chunks = list[Floats](), 0
-    for sums in partitions:
-        batch.append(sums)
-        chunks += len(sums)
-        if chunks >= ADDED_CHUNKS:
-            yield np.concatenate(batch)
-            batch, chunks = [], 0
-    if batch:
-        yield np.concatenate(batch)
+    return RowSums.over(scan, frame, _accumulated(frame, e_step))
 
 
-def _chunk_sums(numbers: Array, sums: Callable[[Array], Array], width: int) -> Floats:
-    """What a function of numbers gives for each chunk of a partition where it lies, shape (chunks, width)."""
-    parts = Rows.of(numbers).parts(START_VALUES if is_on_device(numbers) else BLOCK_VALUES)
-    return np.concatenate([np.empty((0, width)), *(to_numpy(sums(numbers[part])) for part in parts)])
+def _chunk_nodes(chunks: HeldChunks, sums: Callable[[Array], Array], width: int) -> Floats:
+    """Nodes of the sums that a function of numbers gives for each chunk of a partition where it lies."""
+    numbers, total = chunks.numbers, ChunkSums(width, chunks.first)
+    for part in Rows.of(numbers).parts(START_VALUES if is_on_device(numbers) else BLOCK_VALUES):
+        total.add(to_numpy(sums(numbers[part])))
+    return total.nodes
 
 
-def _e_step_sums(numbers: Array, engine: str, table: KernelTable) -> Floats:
-    """Sums of an E-step over each chunk of a partition, shape (chunks, 3 K + 1), on the host."""
-    blocks = sums_of_chunks(get_engine(engine), Rows.of(numbers), table)
-    return np.concatenate([np.empty((0, _width(table))), *map(to_numpy, blocks)])
+def _e_step_nodes(chunks: HeldChunks, engine: str, table: KernelTable) -> Floats:
+    """Nodes of the sums of an E-step over a partition."""
+    return _column_sums(get_engine(engine), Rows.of(chunks.numbers), table, first_chunk=chunks.first).nodes
 
 
 # -- mean and variance, three ways. Each adds in an order of its own, so that last bits differ.
@@ -535,7 +514,7 @@ def _start_where_rows_lie(
 ) -> GaussianStatistics:
     """The same by E-steps: a component that is alone has all of each row, which weighs what the start gave it.
 
-    Chunk by chunk, so that bits do not depend on the parts; only the total comes to the host.
+    Chunk by chunk, so that bits do not depend on the parts; few sums come to the host.
     """
     k, d = start.reference.shape
     flat = np.zeros((1, d) if form.diagonal else (1, d, d))
@@ -550,7 +529,7 @@ def _start_where_rows_lie(
         return together if _stay(engine, rows) else to_numpy(together)
 
     parts = rows.parts(BLOCK_VALUES if isinstance(start, RandomStart) else START_VALUES)
-    total = added_chunks(engine, map(sums, parts), k * tables[0].width).reshape(k, 1, -1)
+    total = _added(engine, map(sums, parts), ChunkSums(k * tables[0].width)).total.reshape(k, 1, -1)
     each = [gaussian_statistics(own, table) for own, table in zip(total, tables, strict=True)]
     counts, first, second = (np.concatenate([getattr(one, n) for one in each]) for n in ("counts", "first", "second"))
     return GaussianStatistics(start.reference, counts, first, second, 0.0)

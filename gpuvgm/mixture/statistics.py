@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.mixture.special import LOG_2
@@ -282,7 +283,7 @@ def _cholesky(matrices: Floats) -> Floats:
 
 
 def gaussian_statistics(partials: Floats, table: GaussianTable) -> GaussianStatistics:
-    """Statistics from the chunks' sums, added in row order whatever the blocks and threads were.
+    """Statistics from the chunks' sums; see `ChunkSums`.
 
     The entropy of the responsibilities follows from the sums:
     sum of ln density - sum_k (c_k N_k - 1/2 <P_k P_k^T, S_k>).
@@ -295,7 +296,9 @@ def gaussian_statistics(partials: Floats, table: GaussianTable) -> GaussianStati
         The mixture of that E-step.
     """
     k, d = table.means.shape
-    total = np.add.accumulate(partials, axis=0)[-1] if len(partials) else np.zeros(table.width)
+    sums = ChunkSums(table.width)
+    sums.add(partials)
+    total = sums.total[0]
     counts, first, packed = total[:k], total[k : k + k * d].reshape(k, d), total[k + k * d : -1].reshape(k, -1)
     second = packed if table.diagonal else _symmetric(packed, d)
     squares = np.add.accumulate((_precisions(table) * second).reshape(k, -1), axis=1)[:, -1]

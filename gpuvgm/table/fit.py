@@ -36,12 +36,12 @@ from gpuvgm.columns.numeric import (
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
 from gpuvgm.columns.schema import ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import SUMMARY_ROWS, FitConfig
-from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines import ChunkSums, get_engine
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
-from gpuvgm.execution.worker_rows import WorkerRows, ordinary_of, rows_on_workers
+from gpuvgm.execution.worker_rows import HeldChunks, WorkerRows, ordinary_of, rows_on_workers
 from gpuvgm.io import Block, Source, place_of_text, stray_text
 from gpuvgm.mixture.accumulate import ColumnMoments, RowSums, Scan, over_array, over_rows, over_scan, over_workers
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
@@ -627,7 +627,7 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     frame = plan.grid.frame
     with ThreadPoolExecutor(run.executor.threads) as pool:
         accumulate = over_rows(engine, Rows.of(rows), frame, None if run.on_device else pool)
-        sums = RowSums.over(over_array(engine, numbers, pool), frame, accumulate)
+        sums = RowSums.over(over_array(numbers, pool), frame, accumulate)
         return fit_rows(engine, column, _unchanged(plan, column, sums), start)
 
 
@@ -660,12 +660,12 @@ def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: R
     engine, frame = get_engine(run.engine), plan.grid.frame
     if _starts_from_rows(plan):
         _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
-    scan = over_source(source, plan, run, engine)
+    scan = over_source(source, plan, run)
     sums = RowSums.over(scan, frame, over_scan(engine, scan, frame))
     return fit_rows(engine, column, _unchanged(plan, column, sums))
 
 
-def over_source(source: Source, plan: NumberPlan, run: Run, engine: Engine) -> Scan:
+def over_source(source: Source, plan: NumberPlan, run: Run) -> Scan:
     """Scans over a source that is read again every time; memory holds a few blocks only.
 
     Parameters
@@ -676,22 +676,17 @@ def over_source(source: Source, plan: NumberPlan, run: Run, engine: Engine) -> S
         Which column, and how its values become numbers.
     run : Run
         How blocks are read; they are whole chunks.
-    engine : Engine
-        Who adds the chunks up.
     """
 
     def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        totals = [np.zeros((1, width))]
-
-        def add(partials: Floats) -> None:
-            totals[0] = engine.add_chunks(totals[0], partials)
+        total = ChunkSums(width)
 
         def sums_of(block: Block) -> Floats:
             numbers = to_numpy(ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0])
             return sums(np.ascontiguousarray(numbers, dtype=np.float64))
 
-        run.executor.map_blocks(sums_of, run.blocks(source, [plan.name]), add)
-        return np.asarray(totals[0][0])
+        run.executor.map_blocks(sums_of, run.blocks(source, [plan.name]), total.add)
+        return np.asarray(total.total[0])
 
     return scan
 
@@ -725,7 +720,9 @@ def _started(numbers: Floats, plan: NumberPlan, counted: int) -> tuple[Seeds, Co
     return Seeds(seeds.centres, np.empty(0, np.int64)), numeric.row_start(replace(plan, seeds=seeds), y)
 
 
-def _started_over(partitions: Sequence[Array], plan: NumberPlan, counted: int) -> tuple[Seeds, ComponentStatistics]:
+def _started_over(
+    partitions: Sequence[HeldChunks], plan: NumberPlan, counted: int
+) -> tuple[Seeds, ComponentStatistics]:
     """The same over all partitions of a column, on one worker."""
     return _started(ordinary_of(partitions), plan, counted)
 

@@ -115,7 +115,7 @@ def test_rows_outside_the_range_are_told_or_dropped_lazily(scheduler: str) -> No
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
     """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
     from gpuvgm.engines import get_engine
-    from gpuvgm.execution.worker_rows import WorkerRows
+    from gpuvgm.execution.worker_rows import WorkerRows, in_whole_chunks
     from gpuvgm.mixture.accumulate import over_workers
     from gpuvgm.mixture.initialization import Seeds
     from gpuvgm.summary.grid import Frame
@@ -126,7 +126,10 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
     cuts = [8192, 12_288]
     here, there = (
         over_workers(
-            WorkerRows(InThisProcess(list(map(place, np.split(numbers, cuts)))), name, get_engine(name)), frame
+            WorkerRows(
+                in_whole_chunks(InThisProcess(list(map(place, np.split(numbers, cuts))))), name, get_engine(name)
+            ),
+            frame,
         )
         for place, name in ((np.asarray, "reference"), (up, "cuda"))
     )

@@ -214,19 +214,24 @@ def test_held_values_stay_on_their_workers(executor):
 
 def test_a_call_over_what_workers_hold_is_one_task_a_worker(executor, monkeypatch):
     with executor.hold(numbers_of, pieces(40)) as held:
-        shares = held.by_worker()
+        shares = held.by_worker(added_first, [1000 * n for n in range(40)])
         del held
         sent = []
         submit = tasks.Tasks.submit
         monkeypatch.setattr(tasks.Tasks, "submit", lambda self, *a, **o: sent.append(a) or submit(self, *a, **o))
-        assert shares.map(added, 100) == [n + 100 for n in range(40)]
+        assert shares.map(added, 100) == [1001 * n + 100 for n in range(40)]
         found = shares.map(first_of, 3)
-        assert [list(one) for one in found] == [[n] * (n % 3) for n in range(40)]
+        assert [list(one) for one in found] == [[1001 * n] * (1001 * n % 3) for n in range(40)]
         assert len(sent) == 2 * 2
         assert all(not isinstance(one.values, list) for one in shares.shares)
         assert sorted(number for one in shares.shares for number in one.numbers) == list(range(40))
-        assert shares.together(joined_numbers, 7) == [*range(40), 7]
+        assert shares.together(joined_numbers, 7) == [*range(0, 40 * 1001, 1001), 7]
         wait_until(lambda: sum(map(len, executor.client.has_what().values())) <= 2 + 2)  # shares, and the function
+
+
+def added_first(first, numbers):
+    """What is held in the place of the numbers."""
+    return [first + number for number in numbers]
 
 
 def first_of(numbers, most):

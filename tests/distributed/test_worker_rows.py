@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gpuvgm
-from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.config import CHUNK_ROWS, FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
 from gpuvgm.execution.dask import Passing
 from gpuvgm.execution.worker_rows import WorkerRows, completed, completions, in_whole_chunks
-from gpuvgm.mixture import accumulate
+from gpuvgm.mixture.accumulate import RowSums, over_array, over_rows, over_workers
+from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.rows import Rows
+from gpuvgm.summary.grid import Frame
 from gpuvgm.table import fit as table_fit
 
 ROWS = 9000
@@ -38,20 +42,23 @@ class InThisProcess:
         """Values in the place of these, after parts went from one to the other."""
         pairs = list(zip(self.values, passings, strict=True))
         gifts = [given(value, one.gives) for value, one in pairs]
-        return InThisProcess(
-            [
-                taken(value, one.gives, [gifts[i] for i in one.takes_from]) if one != Passing(0, ()) else value
-                for value, one in pairs
-            ]
-        )
+        values = [
+            taken(value, one.gives, [gifts[i] for i in one.takes_from]) if one != Passing(0, ()) else value
+            for value, one in pairs
+        ]
+        return replace(self, values=values)
+
+    def by_worker(self, function: Callable[..., Any], firsts: Sequence[Any]) -> InThisProcess:
+        """Values in the place of these."""
+        return replace(self, values=list(map(function, firsts, self.values)))
 
     def together(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function gives for all values."""
         return function(self.values, *arguments)
 
 
-def two_modes(random: np.random.Generator) -> np.ndarray:
-    return np.concatenate([random.normal(-1, 0.2, ROWS // 2), random.normal(1, 0.3, ROWS - ROWS // 2)])
+def two_modes(random: np.random.Generator, rows: int = ROWS) -> np.ndarray:
+    return np.concatenate([random.normal(-1, 0.2, rows // 2), random.normal(1, 0.3, rows - rows // 2)])
 
 
 def spikes(random: np.random.Generator) -> np.ndarray:
@@ -151,24 +158,6 @@ def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
         fitted_over(monkeypatch, two_modes(np.random.default_rng(0)), [5000], "best")
 
 
-def test_sums_of_many_small_partitions_are_added_in_few_calls() -> None:
-    class Counting:
-        calls = 0
-
-        def add_chunks(self, total: np.ndarray, partials: np.ndarray) -> np.ndarray:
-            self.calls += 1
-            return get_engine("reference").add_chunks(total, partials)
-
-    chunks = np.random.default_rng(3).gamma(2, 1000, (3000, 4))
-    counting: Any = Counting()
-    expected = get_engine("reference").add_chunks(np.zeros((1, 4)), chunks)
-    for cuts in (range(1, 3000), range(200, 3000, 200), [0, 0, 2999], []):
-        counting.calls = 0
-        total = accumulate.added_chunks(counting, accumulate._in_batches(np.split(chunks, list(cuts))), 4)
-        assert total.tobytes() == expected.tobytes()
-        assert counting.calls <= -(-3000 // accumulate.ADDED_CHUNKS)
-
-
 def cuttings() -> Iterator[list[int]]:
     """Rows of partitions: empty, tiny, longer than a chunk, and of whole chunks."""
     random = np.random.default_rng(4)
@@ -182,10 +171,35 @@ def test_partitions_come_to_hold_whole_chunks() -> None:
     for counts in cuttings():
         rows = np.arange(float(sum(counts)))
         partitions = np.split(rows, np.cumsum(counts)[:-1])
-        held = in_whole_chunks(InThisProcess(partitions)).values  # type: ignore[arg-type]
-        np.testing.assert_array_equal(np.concatenate(held), rows)
-        filled = [partition for partition in held if len(partition)]
-        assert all(len(partition) % CHUNK_ROWS == 0 for partition in filled[:-1])
+        held: Any = in_whole_chunks(InThisProcess(partitions))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.concatenate([chunks.numbers for chunks in held.values]), rows)
+        filled = [chunks for chunks in held.values if len(chunks.numbers)]
+        assert all(len(chunks.numbers) % CHUNK_ROWS == 0 for chunks in filled[:-1])
+        assert all(chunks.numbers[0] == chunks.first * CHUNK_ROWS for chunks in filled)
+
+
+def test_a_worker_sends_few_nodes_of_the_tree_and_the_bits_are_those_of_one_process() -> None:
+    """By the logarithm of a partition's chunks, in every iteration, whatever the partitions are."""
+    count, frame = 1000, Frame(1.0, 0.5)
+    x = two_modes(np.random.default_rng(0), count * CHUNK_ROWS - 5)
+    x[::7] = np.nan
+    engine, seeds = get_engine("auto"), Seeds(np.array([-1.0, 1.0]), np.empty(0, np.int64))
+    one = RowSums.over(over_array(x), frame, over_rows(engine, Rows.of(x), frame))
+    posterior = prior_of(0.0, 1.0, frame, FitConfig(n_components=2)).update(one.start(seeds))
+    expected = [pickle.dumps(what) for what in (one.moments(), one.start(seeds), one.accumulate(posterior))]
+    size = 8 * (1 + 3 * len(seeds.centres) + 1)  # of a node: its level and its sums
+    for cuts in ([], [300 * CHUNK_ROWS], [5000, 5001, 20_000, 3 * 10**6], range(0, len(x), 10**5)):
+        came: list[int] = []
+        held: Any = in_whole_chunks(Watched(np.split(x, list(cuts)), came))  # type: ignore[arg-type]
+        sums = over_workers(WorkerRows(held, engine.name, engine), frame)
+        found = [pickle.dumps(what) for what in (sums.moments(), sums.start(seeds))]
+        came.clear()
+        found.append(pickle.dumps(sums.accumulate(posterior)))
+        assert found == expected
+        chunks = [-(-len(partition.numbers) // CHUNK_ROWS) for partition in held.values]
+        nodes = [2 * np.log2(max(1, n)) + 1 for n in chunks]
+        assert sum(chunks) == count and len(came) == len(chunks)
+        assert all(bytes_ <= size * most + 300 for bytes_, most in zip(came, nodes, strict=True))
 
 
 @dataclass(frozen=True)
@@ -193,10 +207,6 @@ class Watched(InThisProcess):
     """Nothing as long as the rows of a partition may come to this process."""
 
     came: list[int]
-
-    def passing(self, *arguments: Any) -> Watched:
-        """The same values, after parts went from one to the other."""
-        return Watched(super().passing(*arguments).values, self.came)
 
     def map(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """What a function gives for each value."""
@@ -229,6 +239,7 @@ def test_no_rows_come_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_partitions_of_whole_chunks_stay_where_they_are() -> None:
     partitions = [np.zeros(CHUNK_ROWS), np.zeros(2 * CHUNK_ROWS), np.zeros(7)]
     held: Any = InThisProcess(partitions)
-    assert all(one is other for one, other in zip(in_whole_chunks(held).values, partitions, strict=True))
+    shares: Any = in_whole_chunks(held)
+    assert all(chunks.numbers is other for chunks, other in zip(shares.values, partitions, strict=True))
     assert completions([len(part) for part in partitions]) == [Passing(0, ())] * 3
     assert completed(partitions[2], 2, [np.ones(1), 2 * np.ones(1)]).tolist() == [0.0] * 5 + [1.0, 2.0]

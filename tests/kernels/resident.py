@@ -32,9 +32,6 @@ class ResidentEngine:
     def e_step(self, x, weight, scatter, table):  # type: ignore[no-untyped-def]
         return self.device.to_host(self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table))
 
-    def add_chunks(self, total, partials):  # type: ignore[no-untyped-def]
-        return self.engine.add_chunks(total, self.up(partials))
-
     def count_most_probable(self, x, weight, table):  # type: ignore[no-untyped-def]
         return self.engine.count_most_probable(self.up(x), self.up(weight), table)
 

@@ -52,5 +52,5 @@ def test_programs_that_no_test_runs_count(kernels: dict[coverage.Key, Kernel], m
     monkeypatch.undo()
     text, enough = coverage.report({("none", "75", False): Kernel("none", executed=np.zeros(0, np.uint64))})
     assert (
-        re.search(r"compute_75: 0 of \d\d,", text) and "cuda/chunk_totals.cuh:47: 1 not executed" in text and not enough
+        re.search(r"compute_75: 0 of \d\d,", text) and "cuda/chunk_totals.cuh:74: 1 not executed" in text and not enough
     )

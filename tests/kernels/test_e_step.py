@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.cuda.e_step import (
     MOST_IN_REGISTERS,
+    add_chunks,
     count_most_probable,
     e_step_partials,
     e_step_program,
     most_probable_program,
-    ordered_total,
 )
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.tables import KernelTable
@@ -108,14 +109,34 @@ def test_sums_do_not_depend_on_the_launch(device: EmulatedDevice, monkeypatch: p
     np.testing.assert_array_equal(e_step_partials(device, x, None, None, table), whole)
 
 
-@pytest.mark.parametrize("chunks", [0, 1, 2, 255, 256, 257, 1000])
+@pytest.mark.parametrize("first", [0, 1, 255, 256, 700])
+@pytest.mark.parametrize("chunks", [0, 1, 255, 256, 257, 1000])
 @pytest.mark.parametrize("width", [1, 8, 31])
-def test_totals_have_the_bits_of_numpy(device: EmulatedDevice, chunks: int, width: int) -> None:
+@pytest.mark.covering(2)
+def test_sums_of_chunks_have_the_bits_of_numpy(device: EmulatedDevice, first: int, chunks: int, width: int) -> None:
     partials = np.random.default_rng(chunks).normal(size=(chunks, width)) * 10.0 ** np.arange(width)
-    partials[0:1, 0] = -0.0
-    total = ordered_total(device, resident(partials))
-    expected = np.add.accumulate(partials, axis=0)[-1:] if chunks else np.zeros((1, width))
-    np.testing.assert_array_equal(np.asarray(total).view(np.int64), expected.view(np.int64))
+    partials[:, 0] = -0.0
+    found, expected = ChunkSums(width, first), ChunkSums(width, first)
+    add_chunks(device, found, resident(partials))
+    expected.add(partials)
+    assert found.next == expected.next
+    np.testing.assert_array_equal(found.nodes.view(np.int64), expected.nodes.view(np.int64))
+    np.testing.assert_array_equal(found.total.view(np.int64), expected.total.view(np.int64))
+
+
+def test_few_sums_come_to_the_host(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node of each tile of 256 chunks, and the chunks of tiles that others have a part of, in one copy."""
+    came, to_host = [], device.to_host
+    monkeypatch.setattr(device, "to_host", lambda array: came.append(len(array)) or to_host(array))
+    add_chunks(device, ChunkSums(2, 250), resident(np.ones((6 + 20 * 256 + 3, 2))))
+    assert came == [6 + 20 + 3]
+
+
+def test_fractional_weights_are_counted_over_many_tiles(device: EmulatedDevice) -> None:
+    x, weight = rows(300 * CHUNK_ROWS), np.random.default_rng(1).uniform(0, 3, 300 * CHUNK_ROWS)
+    expected = REFERENCE.count_most_probable(x, weight, mixture(2, FRAME))
+    found = count_most_probable(device, resident(x), resident(weight), mixture(2, FRAME))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("size", SIZES)

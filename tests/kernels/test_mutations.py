@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.config import CHUNK_ROWS, FitConfig
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.cuda import e_step, features, hold, programs, rows
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
@@ -73,7 +74,8 @@ def run_most_probable(device: ExecutedDevice, program: Program) -> None:
 
 
 def run_totals(device: ExecutedDevice, program: Program) -> None:
-    e_step.ordered_total(device, resident(np.random.default_rng(1).normal(size=(600, 5))))
+    """Two whole tiles, with a part of one before them and one after."""
+    e_step.add_chunks(device, ChunkSums(5, 200), resident(np.random.default_rng(1).normal(size=(600, 5))))
 
 
 def run_features(device: ExecutedDevice, program: Program) -> None:
@@ -217,9 +219,9 @@ MUTATIONS = [
     Mutation(
         "gpuvgm_chunk_totals",
         "cuda/chunk_totals.cuh",
-        "chunk < chunks && column < width ?",
-        "chunk < chunks ?",
-        "outside of every array",
+        "if (column < width) {",
+        "if (column <= width) {",
+        "(race|outside of every array)",
     ),
     Mutation(
         "gpuvgm_most_probable_f4",

@@ -109,14 +109,6 @@ class CudaEngine:
             return host
         return DeviceEM(self._loops, host, Problem.of(cells, prior, sound=sound))
 
-    def add_chunks(self, total: Floats, partials: Floats) -> Floats:
-        """A total with chunks added; see `Engine.add_chunks`."""
-        if not self.device.is_resident(partials):
-            return self._host.add_chunks(total, partials)
-        if np.any(total):
-            partials = self.device.xp.concatenate((self._up(total), partials))
-        return np.asarray(0.0 + self.device.to_host(e_step.ordered_total(self.device, partials)))  # -0.0 is 0.0 too
-
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         if self._on_host(x):

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.summary.grid import Floats
 
 MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
-TOTAL_COLUMNS = 8  # of a block of chunk_totals.cuh
+TILE_LEVEL, TILE_COLUMNS = 8, 8  # 2^8 chunks, and of how many sums, go to a block of chunk_totals.cuh
 BLOCKS_EACH = 24  # blocks per multiprocessor, which take chunks in turn
 _SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
 _CHUNKS = (value("int64", "rows"), value("int64", "first_chunk"), written("float64", "partials"))
@@ -70,7 +71,7 @@ def most_probable_program(x: str, *, weighted: bool) -> Program:
 
 @cache
 def totals_program() -> Program:
-    """Program that adds chunks up in row order."""
+    """Program that brings tiles of chunks to a node each."""
     return Program(
         name="gpuvgm_chunk_totals",
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/chunk_totals.cuh"),
@@ -78,8 +79,9 @@ def totals_program() -> Program:
         parameters=(
             Parameter("float64", "partials"),
             value("int64", "chunks"),
+            value("int64", "head"),
             value("int32", "width"),
-            written("float64", "total"),
+            written("float64", "nodes"),
         ),
     )
 
@@ -124,24 +126,39 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
     return _in_frame(device, program, (x, weight, scatter), table, 3 * components + 1)
 
 
-def ordered_total(device: Device, partials: Any) -> Any:
-    """Chunks added one after the other in row order, shape (1, width), on the device.
+def add_chunks(device: Device, total: ChunkSums, partials: Any) -> None:
+    """Add sums of chunks that lie on the device; whole tiles come to the host as one node each, in one copy.
 
-    The bits are those of `numpy.add.accumulate`; without a chunk the sums are 0.
+    Parameters
+    ----------
+    device : Device
+        Where they lie.
+    total : ChunkSums
+        Where they are added; bits as those of `ChunkSums.add`.
+    partials : array of shape (chunks, width)
+        The next chunks.
     """
     chunks, width = partials.shape
-    if not chunks:
-        return device.xp.zeros((1, width))
-    total = device.xp.empty((1, width))
-    device.run_blocks(totals_program(), -(-width // TOTAL_COLUMNS), [partials, chunks, width, total])
-    return total
+    size = 1 << TILE_LEVEL
+    head = min(-total.next % size, chunks)
+    tiles, rest = divmod(chunks - head, size)
+    nodes = device.xp.empty((head + tiles + rest, width))
+    blocks = (1 + tiles + (rest > 0)) * -(-width // TILE_COLUMNS)
+    if chunks:
+        device.run_blocks(totals_program(), blocks, [partials, chunks, head, width, nodes])
+    here = device.to_host(nodes)
+    total.add(here[:head])
+    total.add(here[head : head + tiles], TILE_LEVEL)
+    total.add(here[head + tiles :])
 
 
 def count_most_probable(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Floats:
     """Weight by most probable component, on the host; see `Engine.count_most_probable`."""
     program = most_probable_program(x.dtype.name, weighted=weight is not None)
     counts = _in_frame(device, program, (x, weight), table, len(table.means))
-    return np.asarray(device.to_host(ordered_total(device, counts))[0])
+    total = ChunkSums(len(table.means))
+    add_chunks(device, total, counts)
+    return np.asarray(total.total[0])
 
 
 def _in_frame(device: Device, program: Program, given: tuple[Any, ...], table: KernelTable, width: int) -> Any:
