@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, DeviceColumn, namespace_of, to_numpy
-from gpuvgm.columns.codecs import FloatCodec, are_rounded
+from gpuvgm.columns.codecs import FloatCodec, are_rounded, without_step
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats, Grid, values_of
@@ -37,7 +37,9 @@ class RunningNumbers:
     def __init__(self, plan: NumberPlan, engine: Engine) -> None:
         self._plan = plan
         self._type: pa.DataType | None = None
-        self._cells = engine.running_summary(plan.grid, plan.counted_step)
+        step = plan.counted_step
+        self._cells = engine.running_summary(plan.grid, step)
+        self._is_counted = bool(plan.modal) or (step is None and plan.codec != without_step(plan.codec))
         self._is_far = not isinstance(plan.codec, FloatCodec) and _reach(plan.grid) >= FAR
         self._counts: list[Array] = []  # of each block: rows of the modal values, rows off the step
         self._ends: list[Array] = []  # of each block: least and largest value in the column's unit
@@ -46,7 +48,8 @@ class RunningNumbers:
         """Add a block of rows; see `RunningStatistics.add`."""
         plan = self._plan
         numbers, which = ordinary_numbers(plan.codec, plan.modal, values)
-        counts, ends = self._counted(values, numbers, which), self._ends_of(values, numbers)
+        counts = self._counted(values, numbers, which) if self._is_counted else []
+        ends = _ends_of(values, numbers) if self._is_far and str(values.type) == plan.codec.type else []
         self._cells.add(numbers)
         self._type = values.type
         self._counts += counts
@@ -55,8 +58,11 @@ class RunningNumbers:
     def statistics(self) -> Summary | None:
         """Summary of all rows; None where rows off the step are to be named, or values are rounded unexpectedly."""
         plan, summary = self._plan, self._cells.summary()
-        *modal, off = _on_host(self._counts).reshape(-1, len(plan.modal) + 1).sum(axis=0).tolist()
-        if summary.off_step or off:
+        modal, off = [], summary.off_step
+        if self._is_counted:
+            *modal, own = _on_host(self._counts).reshape(-1, len(plan.modal) + 1).sum(axis=0).tolist()
+            off += own
+        if off:
             return None
         low, high, ends = summary.minimum, summary.maximum, None
         if low <= high and not are_rounded(plan.codec, self._type, low, high):
@@ -69,22 +75,19 @@ class RunningNumbers:
         return replace(summary, ends=ends, missing=summary.missing - sum(modal), modal=tuple(modal))
 
     def _counted(self, values: DeviceColumn, numbers: Floats, which: Array | None) -> list[Array]:
-        """Rows of each modal value, and ordinary rows off a step that the engine does not count; none without both."""
-        codec, xp = self._plan.codec, namespace_of(numbers)
-        off = None if self._plan.counted_step else codec.off_step(values, numbers)
-        if off is None and not self._plan.modal:
-            return []
+        """Rows of each modal value, and ordinary rows off a step that the engine does not count."""
+        plan, xp = self._plan, namespace_of(numbers)
+        off = None if plan.counted_step else plan.codec.off_step(values, numbers)
         none = xp.zeros((), np.int64)
-        modal = [none if which is None else (which == index).sum() for index in range(len(self._plan.modal))]
+        modal = [none if which is None else (which == index).sum() for index in range(len(plan.modal))]
         return [*modal, none if off is None else (off & ~xp.isnan(numbers)).sum()]
 
-    def _ends_of(self, values: DeviceColumn, numbers: Floats) -> list[Array]:
-        """Least and largest ordinary value, or the wrong end of the type where there is none; nothing where near 0."""
-        if not self._is_far or str(values.type) != self._plan.codec.type:
-            return []
-        xp, own = namespace_of(numbers), values.values
-        ordinary, limits = ~xp.isnan(numbers), np.iinfo(own.dtype)
-        return [xp.where(ordinary, own, limits.max).min(), xp.where(ordinary, own, limits.min).max()]
+
+def _ends_of(values: DeviceColumn, numbers: Floats) -> list[Array]:
+    """Least and largest ordinary value, or the wrong end of the type where there is none."""
+    xp, own = namespace_of(numbers), values.values
+    ordinary, limits = ~xp.isnan(numbers), np.iinfo(own.dtype)
+    return [xp.where(ordinary, own, limits.max).min(), xp.where(ordinary, own, limits.min).max()]
 
 
 def _reach(grid: Grid) -> float:
@@ -95,4 +98,5 @@ def _reach(grid: Grid) -> float:
 
 def _on_host(numbers: Sequence[Array]) -> NDArray[Any]:
     """Single numbers, which come to the host together."""
-    return np.zeros(0, np.int64) if not numbers else to_numpy(namespace_of(numbers[0]).stack(numbers))
+    there: NDArray[Any] = to_numpy(namespace_of(numbers[0]).stack(numbers))
+    return there

@@ -26,12 +26,15 @@ class MergedSummary:
 
     def __init__(self, summarise: Summarise, grid: Grid, step: Step | None) -> None:
         self._summarise, self._grid, self._step = summarise, grid, step
-        self._merged = Summary.empty(grid)
+        self._merged: Summary | None = None
 
     def add(self, x: Floats) -> None:
         """Add rows; see `RunningSummary.add`."""
-        self._merged = self._merged.merge(self._summarise(x, self._grid, self._step))
+        self._merge(self._summarise(x, self._grid, self._step))
 
     def summary(self) -> Summary:
         """Summary of all rows added."""
-        return self._merged
+        return Summary.empty(self._grid) if self._merged is None else self._merged
+
+    def _merge(self, summary: Summary) -> None:
+        self._merged = summary if self._merged is None else self._merged.merge(summary)

@@ -289,9 +289,8 @@ class CellTables:
     @property
     def are_many(self) -> bool:
         """Whether the tables that are lent take more of the current device than their share; one alone never does."""
-        number = self.device.current
         with self._lock:
-            sizes = [room.nbytes for room in self._lent[number]]
+            sizes = [room.nbytes for room in self._lent[self.device.current]]
         return len(sizes) > 1 and sum(sizes) > LENT_SHARE * self.device.total_memory
 
     def summary(self, table: CellTable, rows: int) -> Summary:
@@ -364,7 +363,7 @@ class DeviceSummary(MergedSummary):
         """Take the cells to the host, and give the table back."""
         table, rows, self._table, self._rows = self._table, self._rows, None, 0
         if table is not None:
-            self._merged = self._merged.merge(self._tables.summary(table, rows))
+            self._merge(self._tables.summary(table, rows))
 
 
 class CellTable:
