@@ -273,6 +273,10 @@ class ColumnPlan:
         """Statistics of rows, which can be merged."""
         raise NotImplementedError
 
+    def running(self, engine: Engine, type_: pa.DataType) -> Any | None:
+        """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at."""
+        return None
+
     def fit(self, statistics: Any) -> ColumnModel:
         """The fitted column from the statistics of all rows."""
         raise NotImplementedError

@@ -40,10 +40,12 @@ from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.landmarks import Landmarks
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
+from gpuvgm.columns.running import RunningNumbers
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.hold import Coverage
+from gpuvgm.engines.tables import Step
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start
 from gpuvgm.mixture.em import Stopping
@@ -123,6 +125,15 @@ class NumberPlan(ColumnPlan):
         """Whether rows of a type that lie on a device are summarised there; see `Codec.stays`."""
         return self.codec.stays(type_)
 
+    @property
+    def counted_step(self) -> Step | None:
+        """The step that engines count the rows off."""
+        return self.codec.counted_step if isinstance(self.codec, FloatCodec) else None
+
+    def running(self, engine: Engine, type_: pa.DataType) -> RunningNumbers | None:
+        """The summary of rows of a device that stay there; see `ColumnPlan.running`."""
+        return RunningNumbers(self, engine) if self.stays(type_) else None
+
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         try:
@@ -130,7 +141,7 @@ class NumberPlan(ColumnPlan):
         except UnreadText as problem:
             raise problem.at(self.name, f"row {first_row + problem.row}", CORRECT) from problem
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
-        step = self.codec.counted_step if isinstance(self.codec, FloatCodec) else None
+        step = self.counted_step
         summary = engine.summarise(numbers, self.grid, step)
         ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
         summary = replace(summary, ends=ends)
@@ -184,6 +195,9 @@ class LowestPlan:
     def stays(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are looked at there; see `Codec.stays`."""
         return self.codec.stays(type_)
+
+    def running(self, engine: Engine, type_: pa.DataType) -> None:
+        """None: each block is looked at."""
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""

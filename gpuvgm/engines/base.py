@@ -85,6 +85,16 @@ class CellEM(Protocol):
         """
 
 
+class RunningSummary(Protocol):
+    """The summary of rows that come one block after the other."""
+
+    def add(self, x: Floats) -> None:
+        """Add rows, as for `Engine.summarise`; nobody waits for those of a device."""
+
+    def summary(self) -> Summary:
+        """Summary of all rows added, which is asked for once."""
+
+
 class Engine(Protocol):
     """Row loops. Every engine equals the reference engine."""
 
@@ -102,6 +112,9 @@ class Engine(Protocol):
         step : Step, optional
             Count the rows that are no multiples of it, in `Summary.off_step`.
         """
+
+    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
+        """The summary of no rows, to add blocks of rows to; parameters as for `summarise`."""
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities, 4,096 rows at a time.

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart, RunningSummary
 from gpuvgm.engines.hold import HoldTable, hold
 from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines.running import MergedSummary
 from gpuvgm.engines.tables import (
     Draw,
     DrawTable,
@@ -67,6 +68,10 @@ class NativeEngine:
         )
         check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)
         return summary
+
+    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
+        """The summary of no rows yet; see `Engine.running_summary`."""
+        return MergedSummary(self.summarise, grid, step)
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import CellEM, OnehotPart, ReadPart
+from gpuvgm.engines.base import CellEM, OnehotPart, ReadPart, RunningSummary
 from gpuvgm.engines.hold import HoldTable, hold
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.philox import philox_uniforms, philox_words
 from gpuvgm.engines.reference32 import transform_float32
+from gpuvgm.engines.running import MergedSummary
 from gpuvgm.engines.tables import (
     Draw,
     DrawTable,
@@ -42,6 +43,10 @@ class ReferenceEngine:
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         return replace(Summary.from_array(x, grid), off_step=0 if step is None else step.count_off(x))
+
+    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
+        """The summary of no rows yet; see `Engine.running_summary`."""
+        return MergedSummary(self.summarise, grid, step)
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
-from gpuvgm.arrays import Column
+from gpuvgm.arrays import Column, DeviceColumn
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import naming
 from gpuvgm.execution.context import Run
@@ -36,6 +36,16 @@ class ColumnStatistics(Protocol):
         """Statistics of both sets of rows."""
 
 
+class RunningStatistics(Protocol):
+    """Statistics of a column whose rows come one block after the other and stay on their device."""
+
+    def add(self, values: Any) -> None:
+        """Add a block of rows, a `DeviceColumn`; where this fails, none of them is added."""
+
+    def statistics(self) -> Any | None:
+        """Statistics of all rows added; None where these are only known from another look at each block."""
+
+
 class Plan(Protocol):
     """What is settled about a column before its rows are read."""
 
@@ -51,6 +61,9 @@ class Plan(Protocol):
 
         Rows on a device are given only to engines that run there.
         """
+
+    def running(self, engine: Engine, type_: pa.DataType) -> RunningStatistics | None:
+        """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +146,102 @@ def summarise_columns(
     of_known_length = source.rows is not None or run.spread  # workers count the rows of files
     if checkpoint is not None and blocks is None and source.paths and of_known_length:
         return Results.of(_through_checkpoint(checkpoint.scan(plans), count, run.partitions(source, names), run))
-    if blocks is None and run.on_device and not source.paths:
-        return Results.of(_column_by_column(plans, source, run))
+    if blocks is None and run.on_device:
+        return Results.of(_on_device(plans, source, run))
     merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, _merge_columns)
     return Results.of(merged or {})
 
 
-def _column_by_column(plans: Sequence[Plan], source: Source, run: Run) -> dict[str, Any]:
-    """Statistics of columns that lie on a device, one after the other: in longer blocks, so that few are merged."""
-    executor = CallerExecutor(run.executor.threads)
-    merged: dict[str, Any] = {}
+def _on_device(plans: Sequence[Plan], source: Source, run: Run) -> dict[str, Any]:
+    """Statistics of rows that lie on a device: of files for all columns together, as each is read once.
+
+    Columns in memory come one after the other: in longer blocks, and with memory for the cells of one.
+    """
+    if source.paths:
+        blocks = partial(run.blocks, source)
+        return _scanned(plans, source.schema, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress))
+    counted: dict[str, Any] = {}
     for done, plan in enumerate(plans, start=1):
-        count = partial(summarise_block, run.engine, (plan,))
         resident = int(plan.stays(source.schema.field(plan.name).type))
-        counted = executor.map_merge(count, run.blocks(source, [plan.name], resident=resident), _merge_columns)
-        merged |= counted or {}
+        blocks = partial(run.blocks, source, resident=resident)
+        counted |= _scanned([plan], source.schema, run, blocks, CallerExecutor(run.executor.threads))
         if run.executor.progress is not None and source.rows is not None:
             run.executor.progress(source.rows * done // len(plans))
-    return merged
+    return counted
+
+
+def _scanned(
+    plans: Sequence[Plan],
+    schema: pa.Schema,
+    run: Run,
+    blocks: Callable[[Sequence[str]], Iterable[Block]],
+    executor: CallerExecutor,
+) -> dict[str, Any]:
+    """Statistics of rows on a device; blocks are looked at again for columns that this takes after all."""
+    engine = get_engine(run.engine)
+    columns = [_DeviceColumn(plan, engine, schema.field(plan.name).type) for plan in plans]
+
+    def add(block: Block) -> None:
+        for column in columns:
+            column.add(block)
+
+    executor.map_blocks(add, blocks([plan.name for plan in plans]), lambda none: none)
+    counted: dict[str, Any] = {column.plan.name: column.statistics() for column in columns}
+    again = [plan for plan in plans if counted[plan.name] is None]
+    if again:
+        count, rows = partial(summarise_block, run.engine, again), blocks([plan.name for plan in again])
+        merged = CallerExecutor(executor.threads).map_merge(count, rows, _merge_columns)
+        counted.update(merged or {})
+    return {name: statistics for name, statistics in counted.items() if statistics is not None}
+
+
+class _DeviceColumn:
+    """A scan over a column whose rows lie on a device.
+
+    Parameters
+    ----------
+    plan : Plan
+        The column.
+    engine : Engine
+        Who counts.
+    type_ : pyarrow.DataType
+        Of the rows.
+    """
+
+    def __init__(self, plan: Plan, engine: Engine, type_: pa.DataType) -> None:
+        self.plan, self._engine = plan, engine
+        self._running = plan.running(engine, type_)
+        self._merged: Any = None  # of blocks that are looked at
+        self._failed, self._end = False, 0
+        self._rows = 0  # of blocks that stay
+
+    def add(self, block: Block) -> None:
+        """Add a block; its parts come again where another column of it had no memory."""
+        if block.first_row < self._end or self._failed:
+            return
+        values = block.column(self.plan.name)
+        if self._running is None or not isinstance(values, DeviceColumn):
+            statistics = _statistics(self.plan, self._engine, block)
+            self._merged = statistics if self._merged is None else _merged(self.plan.name, self._merged, statistics)
+        else:
+            try:
+                self._running.add(values)
+                self._rows += block.rows
+            except COLUMN_PROBLEMS:  # it is said with its row where each block is looked at
+                self._failed = True
+        self._end = block.first_row + block.rows
+
+    def statistics(self) -> Any | None:
+        """Statistics of all rows, or a failure; None where each block must be looked at, or there was none."""
+        if self._failed or self._running is None or not self._rows:
+            return None if self._failed else self._merged
+        try:
+            found = self._running.statistics()
+        except COLUMN_PROBLEMS:
+            return None
+        if found is None or found.rows != self._rows:  # memory ran out as rows were added
+            return None
+        return found if self._merged is None else _merged(self.plan.name, found, self._merged)
 
 
 def _through_checkpoint(
@@ -192,13 +283,15 @@ def _is_whole(all_statistics: dict[str, Any]) -> bool:
 def summarise_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
     """Statistics, or failures, of one block."""
     rows = get_engine(engine)
-    all_statistics: dict[str, Any] = {}
-    for plan in plans:
-        try:
-            all_statistics[plan.name] = plan.statistics(rows, block.column(plan.name), block.first_row)
-        except COLUMN_PROBLEMS as problem:
-            all_statistics[plan.name] = Failure.of(plan.name, problem)
-    return all_statistics
+    return {plan.name: _statistics(plan, rows, block) for plan in plans}
+
+
+def _statistics(plan: Plan, engine: Engine, block: Block) -> Any:
+    """Statistics of a column in a block, or its failure."""
+    try:
+        return plan.statistics(engine, block.column(plan.name), block.first_row)
+    except COLUMN_PROBLEMS as problem:
+        return Failure.of(plan.name, problem)
 
 
 def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

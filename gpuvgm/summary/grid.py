@@ -47,13 +47,15 @@ DIRECTORY_DTYPE = np.dtype([("start", "<u8"), ("first", "<u4"), ("last", "<u2"),
 def keys_of(y: Floats) -> Keys:
     """Bits of `y` as unsigned numbers whose order is the order of the values; -0.0 counts as 0.0."""
     bits = (np.ascontiguousarray(y, dtype=np.float64) + 0.0).view(np.int64)
-    return np.asarray((bits ^ ((bits >> 63) | np.int64(-(2**63)))).view(np.uint64))
+    keys: Keys = (bits ^ ((bits >> 63) | np.int64(-(2**63)))).view(np.uint64)
+    return keys
 
 
 def values_of(keys: Keys) -> Floats:
     """The values that have these keys; the inverse of `keys_of`."""
     bits = np.ascontiguousarray(keys, dtype=np.uint64).view(np.int64)
-    return np.asarray((bits ^ (~(bits >> 63) | np.int64(-(2**63)))).view(np.float64))
+    values: Floats = (bits ^ (~(bits >> 63) | np.int64(-(2**63)))).view(np.float64)
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +328,8 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
 
 def midpoints(ordered: Floats) -> Floats:
     """Midpoints between neighbours of ascending centres."""
-    return np.asarray(ordered[:-1] + 0.5 * (ordered[1:] - ordered[:-1]))
+    middle: Floats = ordered[:-1] + 0.5 * (ordered[1:] - ordered[:-1])
+    return middle
 
 
 def midpoint_keys(centres: Floats) -> Keys:
@@ -409,7 +412,8 @@ def _within_budget(bits: Ints) -> Ints:
 def _cell_width(low: Keys, high: Keys, bits: Ints) -> Ints:
     """log2 of the keys in a cell when 2^bits cells must cover low ... high, which lie in one entry."""
     length = np.frexp((high - low).astype(np.float64))[1]
-    return np.asarray(np.maximum(length - bits, 0))
+    width: Ints = np.maximum(length - bits, 0)
+    return width
 
 
 def _lone_values(grid: Grid, masses: Masses) -> Keys:

@@ -190,6 +190,43 @@ def test_a_block_of_a_transform_waits_once_whatever_its_columns(strict_cupy: Any
         np.testing.assert_array_equal(to_numpy(encoded[name]), host[name])
 
 
+def test_a_block_of_a_fit_waits_for_nothing(strict_cupy: Any) -> None:
+    """A column's cells, modal values, rows off a step and ends stay on the device until the last block."""
+    random = np.random.default_rng(1)
+    cents = random.normal(500, 90, ROWS).round(2)
+    given = {
+        "plain": random.normal(size=ROWS),
+        "cents": cents,
+        "zeros": np.where(random.uniform(size=ROWS) < 0.3, 0.0, cents),
+        "whole": random.integers(-(10**9), 10**9, ROWS),
+        "fives": 5 * random.integers(0, 10**6, ROWS),
+        "large": random.integers(2**60, 2**60 + 10**17, ROWS),
+    }
+    table = {name: up(values) for name, values in given.items()}
+    specs: dict[str, Any] = dict.fromkeys(given, "continuous") | {"zeros": {"kind": "mixed", "modal": [0.0]}}
+    options: dict[str, Any] = {"effort": "research", "max_iter": 5}
+    options["threads"] = 1  # columns of several threads share launches of EM by chance
+    expected = gpuvgm.TableTransformer(specs, engine="native", **options).fit(given)
+    ledger = strict_cupy.hardware.ledger
+
+    def fit(blocks: int) -> Any:
+        block_rows = -(-ROWS // blocks // CHUNK_ROWS) * CHUNK_ROWS
+        return gpuvgm.TableTransformer(specs, block_rows=block_rows, **options).fit(table)
+
+    fit(1)  # grids, and memory for cells
+    for blocks in (1, 2, 5):
+        with ledger.stage(str(blocks)):
+            found = fit(blocks)
+        assert [repr(column.to_json()) for column in found.columns_.values()] == [
+            repr(column.to_json()) for column in expected.columns_.values()
+        ]
+        one, entry = ledger.stages["1"], ledger.stages[str(blocks)]
+        added = entry.names["gpuvgm_summarise_f8"] - one.names["gpuvgm_summarise_f8"]
+        assert entry.names["gpuvgm_gather"] == len(given) and added == (blocks - 1) * len(given), entry
+        assert entry.synchronisations == one.synchronisations, entry
+        assert entry.bytes_down - one.bytes_down <= 8 * (blocks - 1) * (2 + 1 + 2), entry
+
+
 def test_another_block_of_a_column_allocates_and_uploads_little(strict_cupy: Any, x: Any) -> None:
     """The grid and the memory for its cells are there; the occupied cells and the rest come to the host together."""
     engine, grid = gpuvgm.engines.get_engine("cuda"), grid_of(to_numpy(x)[::4])[0]
@@ -284,4 +321,5 @@ def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(
             progress=lambda stage, rows, total: done.append((stage, rows)),
         ).fit(table)
     assert done == [("fit", ROWS * column // len(table)) for column in range(1, len(table) + 1)]
-    assert fit.names["gpuvgm_gather"] == len(table) * -(-ROWS // (4 * CHUNK_ROWS)), fit
+    assert fit.names["gpuvgm_summarise_f8"] == len(table) * -(-ROWS // (4 * CHUNK_ROWS)), fit
+    assert fit.names["gpuvgm_gather"] == len(table), fit

@@ -255,6 +255,18 @@ def test_rows_off_a_step_are_counted(candidate: Engine, name: str) -> None:
     assert candidate.summarise(x[np.isin(np.arange(len(x)) % 9, (5, 7), invert=True)][9:], grid, step).off_step == 0
 
 
+@pytest.mark.parametrize("blocks", [0, 1, 2, 7])
+def test_a_running_summary_is_that_of_all_blocks(candidate: Engine, blocks: int) -> None:
+    step = STEPS["cents"]
+    x = stepped(step, 90_001)[: 90_001 * min(blocks, 1)]
+    grid, _ = grid_of(np.clip(np.nan_to_num(stepped(step, 9_000)), -1e9, 1e9))
+    for given in (step, None):
+        running = candidate.running_summary(grid, given)
+        for block in np.array_split(x, blocks) if blocks else []:
+            running.add(block)
+        assert same(running.summary(), REFERENCE.summarise(x, grid, given))
+
+
 @pytest.mark.slow
 def test_summary_of_several_windows(candidate: Engine) -> None:
     x = np.tile(shape("lognormal", 1 << 20), 5)[: (1 << 22) + 12_345]

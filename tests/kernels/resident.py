@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ class ResidentEngine:
 
     def summarise(self, x, grid, step=None):  # type: ignore[no-untyped-def]
         return self.engine.summarise(self.up(x), grid, step)
+
+    def running_summary(self, grid, step=None):  # type: ignore[no-untyped-def]
+        running = self.engine.running_summary(grid, step)
+        return SimpleNamespace(add=lambda x: running.add(self.up(x)), summary=running.summary)
 
     def e_step(self, x, weight, scatter, table):  # type: ignore[no-untyped-def]
         return self.device.to_host(self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.engines.cuda import summary
-from gpuvgm.engines.cuda.summary import CellTable, CellTables, GridOnDevice, Room
+from gpuvgm.engines.cuda.summary import CellTable, CellTables, DeviceSummary, GridOnDevice, Room
 from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.tables import Step
 from gpuvgm.errors import InputError
@@ -313,6 +313,46 @@ def test_a_refused_column_leaves_its_room_empty(device: EmulatedDevice) -> None:
     with pytest.raises(InputError, match="1 values are more than"):
         tables.summarise(resident(np.append(x, 1e300)), grid)
     assert same(tables.summarise(resident(x), grid), ORACLE.summarise(x, grid)) and len(tables._rooms[0]) == 1
+
+
+def test_tables_of_many_columns_take_a_share_of_the_device(
+    device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of five columns keep their tables for the scan; cells of the others come to the host with each block."""
+    monkeypatch.setattr(summary, "LEAST_INNER", 1 << 10)
+    x = shape("uniform", 4_000)
+    grid, tables = grid_of(x)[0], CellTables(device)
+    table = tables.lend(grid)
+    monkeypatch.setattr(summary, "LENT_SHARE", 3.5 * table.room.nbytes / device.total_memory)
+    columns = [DeviceSummary(ORACLE.summarise, tables, grid, None) for _ in range(5)]
+    assert len(tables._lent[0]) == 1
+    del table
+    assert not tables._lent[0]
+    for block in np.array_split(x, 3):
+        for column in columns:
+            column.add(resident(block))
+        assert len(tables._lent[0]) == 3
+    gathered = [name for name, _ in device.launches].count("gpuvgm_gather")
+    assert gathered == 2 * 3
+    for column in columns:
+        assert same(column.summary(), ORACLE.summarise(x, grid))
+    assert not tables._lent[0] and len(tables._rooms[0]) == 4 == summary.ROOMS
+    monkeypatch.setattr(summary, "ROOMS", 2)
+    several = [tables.lend(grid) for _ in range(3)]
+    for table in several:
+        tables.summary(table, 0)
+    assert len(tables._rooms[0]) == 2
+
+
+def test_a_running_summary_takes_rows_of_the_host_too(device: EmulatedDevice) -> None:
+    x = shape("uniform", 4_000)
+    grid = grid_of(x)[0]
+    column = DeviceSummary(ORACLE.summarise, CellTables(device), grid, None)
+    column.add(resident(x[:1_000]))
+    column.add(x[1_000:3_000])
+    column.add(resident(x[3_000:]))
+    assert same(column.summary(), ORACLE.summarise(x, grid))
+    assert [name for name, _ in device.launches].count("gpuvgm_gather") == 1
 
 
 def test_what_is_kept_is_bounded(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) -> None:

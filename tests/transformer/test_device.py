@@ -14,8 +14,9 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, decimals
+from gpuvgm.engines.cuda import summary
 from gpuvgm.errors import InputError
-from gpuvgm.execution import sampling
+from gpuvgm.execution import local, sampling
 from gpuvgm.io import DeviceSource
 from tests.conftest import needs, needs_gpu
 from tests.device.frames import DataFrame, decimal_type, use_strict_cudf
@@ -519,6 +520,85 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
     batches = list(found.iter_batches(tmp_path / "rows.parquet", 700))
     whole = expected.transform(tmp_path / "rows.parquet", layout="onehot")
     np.testing.assert_array_equal(np.concatenate([host(batch) for batch in batches]), whole)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_columns_of_files_share_the_memory_for_cells(
+    device: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, share: float
+) -> None:
+    """With room for all, each is read at the end; without, each but one with every block."""
+    names = ["nullable", "moment", "price", "single", "whole"]
+    frame()[names].to_parquet(tmp_path / "rows.parquet", index=False)
+    kinds = dict.fromkeys(names, "continuous")
+    expected = TableTransformer(kinds, **SETTINGS).fit(tmp_path / "rows.parquet")
+    use_strict_cudf(monkeypatch)
+    monkeypatch.setattr(summary, "LENT_SHARE", share)
+    found = TableTransformer(kinds, engine="cuda", **SETTINGS).fit(tmp_path / "rows.parquet")
+    assert columns_of(found) == columns_of(expected)
+    blocks = -(-ROWS // 4096)
+    gathered = [name for name, _ in device.launches].count("gpuvgm_gather")
+    assert gathered == (len(names) if share else 1 + (len(names) - 1) * blocks)
+
+
+@pytest.mark.parametrize("when", ["before", "between", "after"])
+def test_memory_that_runs_out_in_the_scan_of_a_file(
+    device: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: Any, when: str
+) -> None:
+    """A block comes again in halves; columns that had it whole do not count it twice, nor one that had some of it."""
+    names = ["price", "whole", "single"]
+    frame()[names].to_parquet(tmp_path / "rows.parquet", index=False)
+    kinds = dict.fromkeys(names, "continuous")
+    expected = TableTransformer(kinds, **SETTINGS).fit(tmp_path / "rows.parquet")
+    use_strict_cudf(monkeypatch)
+    add, added = summary.CellTable.add, list[int]()
+
+    def short(self: Any, x: Any) -> None:
+        added.append(len(x))
+        runs_out = len(added) == 2  # the second column of the first block
+        if not runs_out or when == "after":
+            add(self, x)
+        elif when == "between":
+            add(self, x[: len(x) // 3])
+        if runs_out:
+            raise MemoryError
+
+    monkeypatch.setattr(summary.CellTable, "add", short)
+    monkeypatch.setattr(local, "LEAST_ROWS", 1024)
+    found = TableTransformer(kinds, engine="cuda", **SETTINGS).fit(tmp_path / "rows.parquet")
+    assert columns_of(found) == columns_of(expected)
+    assert "going on with blocks of 2048 rows" in caplog.text
+    whole, halves = [4096, 4096], [2048] * 4
+    rest = [2048] * 6 + [ROWS - 8192] * 3
+    again = [] if when == "before" else [4096, 4096, ROWS - 8192]
+    assert added == whole + halves + rest + again
+
+
+ODD = {"off the step": 0.125, "off an inferred step": 0.125, "rounded": 2**60 + 1, "overflow": 1e308}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_later_row_that_the_sample_has_not_seen(
+    device: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any, odd: str
+) -> None:
+    """Such columns are looked at block by block, and come out as on the host."""
+    monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
+    monkeypatch.setattr(sampling, "RUN_ROWS", 512)
+    values = arrays()["category" if odd == "rounded" else "amount"]
+    values = 1e-300 * values if odd == "overflow" else values
+    values[-3] = ODD[odd]
+    kinds = None if odd == "off an inferred step" else {"x": "continuous"}
+    settings, told = SETTINGS | {"effort": "auto"}, []  # which learns steps
+    for engine, rows in (("native", values), ("cuda", up(values))):
+        caplog.clear()
+        try:
+            found = columns_of(TableTransformer(kinds, engine=engine, **settings).fit({"x": rows}))
+        except InputError as problem:
+            found = [str(problem)]
+        told.append((found, caplog.text))
+    assert told[0] == told[1]
+    blocks = -(-ROWS // 4096)
+    gathered = [name for name, _ in device.launches].count("gpuvgm_gather")
+    assert gathered == 1 + blocks + 2 * (kinds is None), "other plans are scanned at once"
 
 
 @pytest.mark.gpu

@@ -40,6 +40,7 @@ __all__ = [
     "Number",
     "OfText",
     "UnreadText",
+    "are_rounded",
     "codec_document",
     "codec_for",
     "codec_of",
@@ -206,10 +207,15 @@ def ends_of(codec: Codec, values: Column, numbers: Floats, low: float, high: flo
     """
     if low > high:
         return None
-    rounded = isinstance(codec, CurvedCodec) or max(-low, high) >= 2.0**53
-    if not rounded or isinstance(codec, FloatCodec) or str(values.type) != codec.type:
+    if not are_rounded(codec, values.type, low, high):
         return codec.value(low), codec.value(high)
     return min(_own_values(values, numbers == low)), max(_own_values(values, numbers == high))
+
+
+def are_rounded(codec: Codec, type_: pa.DataType | None, low: float, high: float) -> bool:
+    """Whether the values of a type are not known from their least and largest number."""
+    rounded = isinstance(codec, CurvedCodec) or max(-low, high) >= 2.0**53
+    return rounded and not isinstance(codec, FloatCodec) and str(type_) == codec.type
 
 
 def _own_values(values: Column, rows: NDArray[np.bool_]) -> list[Number]:

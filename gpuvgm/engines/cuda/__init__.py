@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart
+from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart, RunningSummary
 from gpuvgm.engines.cuda import e_step, em, features, rows, summary
 from gpuvgm.engines.cuda import hold as holds
 from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
@@ -80,6 +80,10 @@ class CudaEngine:
                 return self._summarise_pieces(x, grid, step, lanes)
 
         return self._or_on_host("the cells of a summary", on_device, lambda: self._host.summarise(x, grid, step))
+
+    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
+        """The summary of no rows yet; see `Engine.running_summary`."""
+        return summary.DeviceSummary(self.summarise, self._tables, grid, step)
 
     def _summarise_pieces(self, x: Floats, grid: Grid, step: Step | None, lanes: tuple[Lane, Lane]) -> Summary:
         first, second = lanes

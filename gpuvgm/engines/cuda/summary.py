@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from functools import cache
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.cuda.rows import QUAD
+from gpuvgm.engines.running import MergedSummary, Summarise
 from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
 from gpuvgm.summary.summary import Summary, check_range
@@ -30,6 +32,8 @@ APART = 8  # numbers that are
 FIRST_GUESS = 1 << 14  # occupied cells that come to the host with what is counted apart, and no wait of their own
 LEAST_INNER = 1 << 16  # inner cells that there is room for, so that most columns share what one had
 GRIDS = 64  # grids that are kept, of 1 MiB each
+ROOMS = 4  # rooms that are kept, of 140 MB and more each
+LENT_SHARE = 1 / 16  # of the device's memory: rooms that rows of several blocks are added to at a time
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
 
 
@@ -166,6 +170,8 @@ class Room:
         What is counted apart from cells, and what was taken out of the totals last.
     apart, occupied, off_step, gathered : array
         Parts of them.
+    nbytes : int
+        About its memory.
     """
 
     def __init__(self, xp: Any, inner: int) -> None:
@@ -179,6 +185,7 @@ class Room:
         self._fresh, self._begun = xp.asarray(fresh), words[: len(fresh)]
         self.frequent, self.touched = words[:SLOTS], words[SLOTS : SLOTS + touched].view(np.uint32)
         self.results, self.gathered = words[SLOTS + touched :], words[len(fresh) :]
+        self.nbytes = self.tables.nbytes + self.totals.nbytes
         self.occupied, self.off_step = self.results[OCCUPIED:OFF_STEP], self.results[OFF_STEP:APART]
 
     def begin(self) -> None:
@@ -236,8 +243,9 @@ class CellTables:
     """
 
     def __init__(self, device: Device) -> None:
-        self._device, self._lock = device, Lock()
+        self.device, self._lock = device, Lock()
         self._rooms: dict[int, list[Room]] = {}  # by device
+        self._lent: defaultdict[int, WeakSet[Room]] = defaultdict(WeakSet)  # by device; whoever fails drops its room
         self._grids: OrderedDict[tuple[int, str], GridOnDevice] = OrderedDict()
 
     def summarise(self, x: Any, grid: Grid, step: Step | None = None) -> Summary:
@@ -266,7 +274,7 @@ class CellTables:
         step : Step, optional
             Count the rows that are no multiples of it.
         """
-        number, xp = self._device.current, self._device.xp
+        number, xp = self.device.current, self.device.xp
         with self._lock:
             there = self._grids.pop((number, grid.fingerprint), None)
             room = self._rooms[number].pop() if self._rooms.get(number) else None
@@ -274,7 +282,16 @@ class CellTables:
         if room is None or room.inner < there.inner:
             room = None  # its memory first
             room = Room(xp, max(there.inner, LEAST_INNER))
-        return CellTable(self._device, there, room, step)
+        with self._lock:
+            self._lent[number].add(room)
+        return CellTable(self.device, there, room, step)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether the tables that are lent take more of the current device than their share; one alone never does."""
+        with self._lock:
+            sizes = [room.nbytes for room in self._lent[self.device.current]]
+        return len(sizes) > 1 and sum(sizes) > LENT_SHARE * self.device.total_memory
 
     def summary(self, table: CellTable, rows: int) -> Summary:
         """Summary of all rows added to a table, of which there must be `rows`; the table is taken back.
@@ -284,9 +301,12 @@ class CellTables:
         InputError
             For finite rows that overflow in the grid's frame.
         """
-        number, summary = self._device.current, table.summary()
+        number, summary = self.device.current, table.summary()
         with self._lock:  # all work on it is done, so that it may go to any thread and stream
-            self._rooms.setdefault(number, []).append(table.room)
+            self._lent[number].discard(table.room)
+            kept = self._rooms.setdefault(number, [])
+            if len(kept) < ROOMS:
+                kept.append(table.room)
             self._grids[number, table.grid.grid.fingerprint] = table.grid
             if len(self._grids) > GRIDS:
                 self._grids.popitem(last=False)
@@ -298,6 +318,52 @@ class CellTables:
         with self._lock:
             self._rooms.clear()
             self._grids.clear()
+
+
+class DeviceSummary(MergedSummary):
+    """Adds rows of the device to one table of cells, which stays there until the summary is asked for.
+
+    Where many tables are lent, a block's cells come to the host at once, as do those of rows of the host.
+
+    Parameters
+    ----------
+    summarise : callable
+        `Engine.summarise` of the engine.
+    tables : CellTables
+        The tables of the device.
+    grid : Grid
+        Cells to sum over.
+    step : Step, optional
+        Count the rows that are no multiples of it.
+    """
+
+    def __init__(self, summarise: Summarise, tables: CellTables, grid: Grid, step: Step | None) -> None:
+        super().__init__(summarise, grid, step)
+        self._tables, self._rows = tables, 0
+        self._table: CellTable | None = None
+
+    def add(self, x: Any) -> None:
+        """Add rows; see `RunningSummary.add`."""
+        if not self._tables.device.is_resident(x):
+            super().add(x)
+            return
+        if self._table is None:
+            self._table = self._tables.lend(self._grid, self._step)
+        self._table.add(x)
+        self._rows += len(x)
+        if self._tables.are_many:
+            self._take()
+
+    def summary(self) -> Summary:
+        """Summary of all rows added."""
+        self._take()
+        return super().summary()
+
+    def _take(self) -> None:
+        """Take the cells to the host, and give the table back."""
+        table, rows, self._table, self._rows = self._table, self._rows, None, 0
+        if table is not None:
+            self._merge(self._tables.summary(table, rows))
 
 
 class CellTable:
