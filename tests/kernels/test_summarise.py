@@ -323,7 +323,7 @@ def test_tables_of_many_columns_take_a_share_of_the_device(
     x = shape("uniform", 4_000)
     grid, tables = grid_of(x)[0], CellTables(device)
     table = tables.lend(grid)
-    monkeypatch.setattr(summary, "LENT_SHARE", 3.5 * table.room.nbytes / device.total_memory)
+    monkeypatch.setattr(summary, "LENT_SHARE", 3.5 * table.room.nbytes / device.free_memory)
     columns = [DeviceSummary(ORACLE.summarise, tables, grid, None) for _ in range(5)]
     assert len(tables._lent[0]) == 1
     del table

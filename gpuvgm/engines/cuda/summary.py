@@ -33,7 +33,7 @@ FIRST_GUESS = 1 << 14  # occupied cells that come to the host with what is count
 LEAST_INNER = 1 << 16  # inner cells that there is room for, so that most columns share what one had
 GRIDS = 64  # grids that are kept, of 1 MiB each
 ROOMS = 4  # rooms that are kept, of 140 MB and more each
-LENT_SHARE = 1 / 16  # of the device's memory: rooms that rows of several blocks are added to at a time
+LENT_SHARE = 1 / 16  # of the memory that is free: rooms that rows of several blocks are added to at a time
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
 
 
@@ -288,10 +288,10 @@ class CellTables:
 
     @property
     def are_many(self) -> bool:
-        """Whether the tables that are lent take more of the current device than their share; one alone never does."""
+        """Whether the tables that are lent take more than their share of what was free; one alone never does."""
         with self._lock:
             sizes = [room.nbytes for room in self._lent[self.device.current]]
-        return len(sizes) > 1 and sum(sizes) > LENT_SHARE * self.device.total_memory
+        return len(sizes) > 1 and sum(sizes) > LENT_SHARE * (self.device.free_memory + sum(sizes))
 
     def summary(self, table: CellTable, rows: int) -> Summary:
         """Summary of all rows added to a table, of which there must be `rows`; the table is taken back.
