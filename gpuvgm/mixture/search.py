@@ -170,7 +170,8 @@ def search(
         Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
         components say how many the fit may have; those with more lose the least useful ones one by one.
     given : sequence of Statistics, optional
-        Fits from elsewhere, sums of an E-step on the finest level: the result is never below any of them.
+        Further starts, or fits from elsewhere: sums on the finest level. Each takes part in the search, and goes on
+        from there to its end on the finest level; the result is never below that.
     known : sequence of Statistics, optional
         Others that take no part in the search, but go on from where they are; the result is not below them either.
     weight_threshold : float
@@ -387,7 +388,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
     random : numpy.random.RandomState
         What starts are drawn with.
     given : sequence of Posterior or ComponentStatistics, optional
-        Fits from elsewhere on these cells; the result is never below any of them.
+        Starts on these cells, or fits from elsewhere; the result is never below where EM leads from any of them.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort, optional
