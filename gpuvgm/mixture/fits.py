@@ -201,7 +201,9 @@ def _exact_fit(problem: Problem, frame: Frame) -> MixtureFit[Posterior]:
     def begin() -> Posterior:
         if problem.warm is not None:
             return one_posterior(problem.warm.within(coordinates))
-        return prior.update(flat_statistics(_drawn_sums(problem, coordinates)))
+        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
+        sums = _sums_of(start, problem, problem.rows, coordinates)
+        return prior.update(flat_statistics(sums))
 
     accumulate = over_rows(problem.engine, problem.rows, frame, problem.pool)
     return best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)[1]
@@ -401,21 +403,18 @@ def fit_several(problem: Problem) -> Estimate:
     """
     coordinates = Coordinates(problem.moments.mean)
     prior = problem.prior.within(coordinates)
-
-    def begin() -> GaussianPosterior:
-        if problem.warm is not None:
-            return problem.warm.within(coordinates)
-        return prior.update(_drawn_sums(problem, coordinates))
-
+    begin = partial(_first_posterior, problem, prior, coordinates)
     accumulate = over_features(problem.engine, problem.rows, problem.moments.mean, problem.pool)
     _, fit = best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)
     return Estimate(fit.posterior.outside(coordinates), fit.bounds, fit.converged, "exact", 0.0)
 
 
-def _drawn_sums(problem: Problem, coordinates: Coordinates) -> GaussianStatistics:
-    """Sums over the rows of a start that is drawn."""
+def _first_posterior(problem: Problem, prior: GaussianPrior, coordinates: Coordinates) -> GaussianPosterior:
+    """Where a fit begins: where an earlier one ended, or at a start that is drawn."""
+    if problem.warm is not None:
+        return problem.warm.within(coordinates)
     start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
-    return _sums_of(start, problem, problem.rows, coordinates)
+    return prior.update(_sums_of(start, problem, problem.rows, coordinates))
 
 
 def best_of_several(problem: Problem) -> Estimate:
@@ -435,10 +434,7 @@ def _best_of_several(problem: Problem) -> Estimate:
     coordinates = Coordinates(centre)
     prior = problem.prior.within(coordinates)
     fine = over_features(engine, rows, centre, problem.pool)
-    if problem.warm is None:
-        given = [_drawn_sums(problem, coordinates) for _ in range(problem.starts)]
-    else:
-        given = [fine(problem.warm.within(coordinates))]
+    given = [fine(_first_posterior(problem, prior, coordinates)) for _ in range(problem.tries)]
     sample = rows.sample(COARSE_ROWS)
     coarse = Rows.of(sample.array, np.full(sample.count, rows.total / sample.count))
     level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)

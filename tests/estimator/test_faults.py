@@ -221,6 +221,16 @@ def test_a_search_goes_to_the_end_of_every_start_that_is_asked_for(features: int
     assert usual.explanation_.starts == one.explanation_.starts + 1
 
 
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("features", [1, 2])
+def test_the_bound_of_a_search_is_that_of_its_mixture(features: int, init_params: str) -> None:
+    """Not that of a start, whose sums may be those of a few rows."""
+    model = BayesianGaussianMixture(n_components=3, random_state=0, init_params=init_params, effort="best")
+    best = model.fit(X[:, :features]).lower_bound_
+    model.set_params(effort="research", warm_start=True, max_iter=1).fit(X[:, :features])
+    assert model.lower_bound_ == pytest.approx(best, abs=1e-6 * len(X))
+
+
 def test_weights_that_decay_are_searched() -> None:
     x = np.sort(np.random.default_rng(0).normal(size=(300, 1)), axis=0)
     settings = {"n_components": 5, "random_state": 0}
