@@ -94,10 +94,10 @@ class BayesianGaussianMixture(FittedMixture):
         `random_state` is promised for "exact" only.
     effort : {"research", "best"}
         "research": `max_iter` iterations from `n_init` starts. "best": these starts and many more, accelerated, to
-        convergence, whatever `max_iter` and `tol`; the highest bound is kept, which for few rows need not be the best
-        density. Takes seconds for several features, and is not used by `max_iter=0` nor by `partial_fit` of several
-        features. Where `reg_covar` is of the size of variances, plain EM may lead down again from the bound that is
-        kept.
+        convergence, those of several features after the iterations of "research"; the highest bound is kept, which for
+        few rows need not be the best density. Takes seconds for several features, and is not used by `max_iter=0` nor
+        by `partial_fit` of several features. Where `reg_covar` is of the size of variances, plain EM may lead down
+        again from the bound that is kept.
     engine : {"auto", "native", "cuda", "reference"}
         Compute engine; "auto" is the GPU for arrays that lie there, if it is usable.
         Compute engine.

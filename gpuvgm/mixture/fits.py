@@ -403,18 +403,16 @@ def fit_several(problem: Problem) -> Estimate:
     """
     coordinates = Coordinates(problem.moments.mean)
     prior = problem.prior.within(coordinates)
-    begin = partial(_first_posterior, problem, prior, coordinates)
+
+    def begin() -> GaussianPosterior:
+        if problem.warm is not None:
+            return problem.warm.within(coordinates)
+        start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
+        return prior.update(_sums_of(start, problem, problem.rows, coordinates))
+
     accumulate = over_features(problem.engine, problem.rows, problem.moments.mean, problem.pool)
     _, fit = best_of([begin] * problem.tries, accumulate, prior, problem.stopping, problem.narrator)
     return Estimate(fit.posterior.outside(coordinates), fit.bounds, fit.converged, "exact", 0.0)
-
-
-def _first_posterior(problem: Problem, prior: GaussianPrior, coordinates: Coordinates) -> GaussianPosterior:
-    """Where a fit begins: where an earlier one ended, or at a start that is drawn."""
-    if problem.warm is not None:
-        return problem.warm.within(coordinates)
-    start = draw_start(problem.rows, problem.init, problem.components, problem.random, coordinates, problem.moments)
-    return prior.update(_sums_of(start, problem, problem.rows, coordinates))
 
 
 def best_of_several(problem: Problem) -> Estimate:
@@ -433,14 +431,14 @@ def _best_of_several(problem: Problem) -> Estimate:
     rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
     coordinates = Coordinates(centre)
     prior = problem.prior.within(coordinates)
+    research = fit_several(problem).posterior.within(coordinates)
     fine = over_features(engine, rows, centre, problem.pool)
-    given = [fine(_first_posterior(problem, prior, coordinates)) for _ in range(problem.tries)]
     sample = rows.sample(COARSE_ROWS)
     coarse = Rows.of(sample.array, np.full(sample.count, rows.total / sample.count))
     level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
     starts = _sample_starts(problem, coarse, coordinates)
     levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
-    result = search(levels, starts, given=given)
+    result = search(levels, starts, given=[fine(research)])
     posterior = result.fit.posterior
     score = np.nan
     others, held = _weighted(rows, learnt), _weighted(rows, held_out)
