@@ -95,7 +95,7 @@ class Effort:
         A search that is made before, on the cells of a summary; the result is never below that of it.
     """
 
-    tolerance: float = 1e-9
+    tolerance: float = 1e-11
     max_iter: int = 500
     rough_tolerance: float = 1e-7
     rough_iter: int = 60
