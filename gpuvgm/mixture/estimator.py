@@ -93,10 +93,11 @@ class BayesianGaussianMixture(FittedMixture):
         estimate is larger). "auto": the summary for one feature from 200,000 rows on. Equality with scikit-learn for a
         `random_state` is promised for "exact" only.
     effort : {"research", "best"}
-        "research": `max_iter` iterations from `n_init` starts. "best": that, and then many more starts, accelerated, to
-        convergence; the highest bound is kept, which for few rows need not be the best density. Takes seconds for
-        several features, and is not used by `max_iter=0` nor by `partial_fit` of several features. Where `reg_covar`
-        is of the size of variances, plain EM may lead down again from the bound that is kept.
+        "research": `max_iter` iterations from `n_init` starts. "best": these starts and many more, accelerated, to
+        convergence, those of several features after the iterations of "research"; the highest bound is kept, which for
+        few rows need not be the best density. Takes seconds for several features, and is not used by `max_iter=0` nor
+        by `partial_fit` of several features. Where `reg_covar` is of the size of variances, plain EM may lead down
+        again from the bound that is kept.
     engine : {"auto", "native", "cuda", "reference"}
         Compute engine; "auto" is the GPU for arrays that lie there, if it is usable.
         Compute engine.

@@ -95,7 +95,7 @@ class Effort:
         A search that is made before, on the cells of a summary; the result is never below that of it.
     """
 
-    tolerance: float = 1e-9
+    tolerance: float = 1e-11
     max_iter: int = 500
     rough_tolerance: float = 1e-7
     rough_iter: int = 60
@@ -170,7 +170,8 @@ def search(
         Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
         components say how many the fit may have; those with more lose the least useful ones one by one.
     given : sequence of Statistics, optional
-        Fits from elsewhere, sums of an E-step on the finest level: the result is never below any of them.
+        Further starts or fits from elsewhere, as sums over all rows. Each takes part in the search, and goes on to its
+        end from level to level; the result is never below that.
     known : sequence of Statistics, optional
         Others that take no part in the search, but go on from where they are; the result is not below them either.
     weight_threshold : float
@@ -184,11 +185,11 @@ def search(
     everyone = [*starts, *given]
     start_bounds, winners = _screening(coarse, everyone)
     ascent, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
+    begin = [ascent.statistics, *given]
     for level in objectives[:-1]:
-        (ascent,) = level.settled(level.begun([ascent.statistics]))
-    others = [*given, *known]
-    ascent = max(fine.settled(fine.begun([ascent.statistics, *others])), key=_height)
-    bounds, best = _not_below(ascent, [fine.objective.point(start) for start in others])
+        begin = [one.statistics for one in level.settled(level.begun(begin))]
+    ascent = max(fine.settled(fine.begun([*begin, *known])), key=_height)
+    bounds, best = _not_below(ascent, [fine.objective.point(start) for start in (*given, *known)])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
@@ -229,6 +230,8 @@ class _Level(Generic[S, P]):
             iterations, tolerance = effort.rough_iter, effort.rough_tolerance
         settled, moving = list(ascents), list(range(len(ascents)))
         for _ in range(_REORDERINGS):
+            if not moving:
+                break
             self.objective.run([settled[i] for i in moving], iterations, tolerance)
             better = {i: self._reordered(settled[i]) for i in moving}
             moving = [i for i, statistics in better.items() if statistics is not None]
@@ -387,7 +390,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
     random : numpy.random.RandomState
         What starts are drawn with.
     given : sequence of Posterior or ComponentStatistics, optional
-        Fits from elsewhere on these cells; the result is never below any of them.
+        Starts on these cells, or fits from elsewhere; the result is never below where EM leads from any of them.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort, optional

@@ -57,7 +57,7 @@ class SummaryConfig:
     prior : callable
         The prior, from mean and variance of the rows in the grid's frame.
     search : Effort, optional
-        How far the search that follows the plain fit goes; None for no search.
+        How far a search goes; None for plain fits.
     continued : bool
         Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
     checked : {"history", "refit", "end"}
@@ -108,7 +108,7 @@ class ColumnFit:
     sums : Summary or WeightedSums
         Its rows on this grid.
     starts : tuple of Seeds or Posterior
-        Where to start: centres that every row goes to the nearest of, or posteriors. After the first fit only the best.
+        Where to start: centres that every row goes to the nearest of, or posteriors. After a plain fit only the best.
     config : SummaryConfig
         How to fit.
     refinements : int
@@ -163,7 +163,7 @@ class Accumulators:
     exact : callable, optional
         Exact EM for columns; None where rows cannot be read again.
     narrator : Narrator, optional
-        Who tells how the first fits go.
+        Who tells how plain fits go before the grid is refined.
     """
 
     engine: Engine
@@ -235,7 +235,7 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
     column : ColumnFit
         The column.
     narrator : Narrator, optional
-        Who tells how it goes.
+        Who tells how a plain fit goes.
     """
     cells, config = column.sums.cells(), column.config
     prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
@@ -243,11 +243,6 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
         fit = accelerated(cell_objective(engine, cells, prior), column.outcome.fit.posterior, config.search)
         error = search_error(engine, prior, fit.posterior, cells)
         return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
-    begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
-    stopping = config.stopping(cells.rows)
-    number, done = best_plain_fit(engine, cells, prior, begins, stopping, CHECKED_ITERATIONS, narrator)
-    fit = done.fit
-    chosen = replace(column, starts=(column.starts[number],))
     if config.search is not None:
         search = search_cells(
             engine,
@@ -255,12 +250,17 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
             prior,
             config.components,
             config.random(),
-            [fit.posterior],
+            [first_sums(column.grid, start, cells) for start in column.starts],
             weight_threshold=config.weight_threshold,
             effort=config.search,
         )
         error = search_error(engine, prior, search.fit.posterior, cells) if column.trusted else np.inf
-        return replace(chosen, outcome=Outcome(search.fit, error, search=search))
+        return replace(column, outcome=Outcome(search.fit, error, search=search))
+    begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
+    stopping = config.stopping(cells.rows)
+    number, done = best_plain_fit(engine, cells, prior, begins, stopping, CHECKED_ITERATIONS, narrator)
+    fit = done.fit
+    chosen = replace(column, starts=(column.starts[number],))
     if config.checked == "end":
         error = end_error(engine, prior, fit.posterior, cells)
     elif not _is_split(chosen, number):
@@ -317,11 +317,17 @@ def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentS
 
 
 def first_posterior(prior: Prior, grid: Grid, start: Start, cells: Cells) -> Posterior:
-    """Where EM over cells starts."""
+    """Where plain EM over cells starts."""
+    sums = first_sums(grid, start, cells)
+    return sums if isinstance(sums, Posterior) else prior.update(sums)
+
+
+def first_sums(grid: Grid, start: Start, cells: Cells) -> Posterior | ComponentStatistics:
+    """Sums over cells whose rows go to the nearest centre each; a posterior is itself where EM starts."""
     if isinstance(start, Posterior):
         return start
     component = start_components(grid, start, cells)
-    return prior.update(hard_start(cells.mean, cells.weight, cells.scatter, component, start.centres))
+    return hard_start(cells.mean, cells.weight, cells.scatter, component, start.centres)
 
 
 def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:

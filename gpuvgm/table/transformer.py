@@ -104,8 +104,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         "auto": a few starts, k-means as in "research" among them, each fitted until little gain is expected, and
         components added and removed until that gains less than 1e-4 of log-likelihood a row; the highest lower bound is
         kept. "best": many starts, each fitted to convergence. "research": what the research code does, `max_iter`
-        iterations from one k-means start. The other two go on from there on the sorted values; apart from that,
-        `max_iter` and `tol` do not matter to them.
+        iterations from one k-means start. To the other two, which take k-means of the sorted values, `max_iter` and
+        `tol` do not matter.
     engine : {"auto", "native", "cuda", "reference"}
         Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
         usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.

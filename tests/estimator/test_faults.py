@@ -210,6 +210,26 @@ def test_a_search_is_not_below_what_was_asked_for() -> None:
     assert BayesianGaussianMixture(**settings, effort="best").fit(x).lower_bound_ >= research.lower_bound_
 
 
+def test_a_search_goes_to_the_end_of_every_start_that_is_asked_for() -> None:
+    """Whatever the iterations and the tolerance of plain fits."""
+    settings = {"n_components": 3, "random_state": 0, "effort": "best", "n_init": 2}
+    usual, short = (BayesianGaussianMixture(**settings, **own).fit(X[:, :1]) for own in ({}, {"max_iter": 1}))
+    assert short.lower_bounds_ == usual.lower_bounds_
+    np.testing.assert_array_equal(short.means_, usual.means_)
+    one = BayesianGaussianMixture(**settings | {"n_init": 1}).fit(X[:, :1])
+    assert usual.explanation_.starts == one.explanation_.starts + 1
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("features", [1, 2])
+def test_the_bound_of_a_search_is_that_of_its_mixture(features: int, init_params: str) -> None:
+    """Not that of a start, whose sums may be those of a few rows."""
+    model = BayesianGaussianMixture(n_components=3, random_state=0, init_params=init_params, effort="best")
+    best = model.fit(X[:, :features]).lower_bound_
+    model.set_params(effort="research", warm_start=True, max_iter=1).fit(X[:, :features])
+    assert model.lower_bound_ == pytest.approx(best, abs=1e-6 * len(X))
+
+
 def test_weights_that_decay_are_searched() -> None:
     x = np.sort(np.random.default_rng(0).normal(size=(300, 1)), axis=0)
     settings = {"n_components": 5, "random_state": 0}

@@ -205,6 +205,14 @@ def test_result_is_never_below_what_is_given(column: tuple[Cells, Prior], found:
     assert again.fit.bounds[-1] >= found.fit.bounds[-1]
 
 
+def test_result_is_not_below_the_end_of_a_start_that_is_given(column: tuple[Cells, Prior]) -> None:
+    cells, _ = column
+    for seed in range(3):
+        start = cell_starts(cells, COMPONENTS, np.random.RandomState(seed), Effort())[0]
+        end = AcceleratedEM(ground_of(column), start).run(QUICK.max_iter, QUICK.tolerance)
+        assert searched(column, given=(start,)).fit.bounds[-1] >= end.bound
+
+
 def test_the_same_seed_gives_the_same_bits(column: tuple[Cells, Prior], found: Result) -> None:
     again = searched(column)
     assert again.fit.bounds == found.fit.bounds
