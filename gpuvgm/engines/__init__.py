@@ -147,7 +147,13 @@ def in_row_order(engine: Engine, array: Any) -> Any:
 
 
 def device_memory(engine: Engine) -> int | None:
-    """Bytes that are free on the device that an engine works on; None where it works on the host."""
+    """Bytes of memory of the device that an engine works on; None where it works on the host."""
+    device = getattr(engine, "device", None)
+    return None if device is None else int(device.total_memory)
+
+
+def free_device_memory(engine: Engine) -> int | None:
+    """Those of them that new arrays may take."""
     device = getattr(engine, "device", None)
     return None if device is None else int(device.free_memory)
 

@@ -118,6 +118,7 @@ class EmulatedDevice:
 
     is_forked: bool = False
     current: int = 0
+    total_memory: int = 1 << 40
     free_memory: int = 1 << 40
 
     def __post_init__(self) -> None:

@@ -58,6 +58,10 @@ class Device(Protocol):
         """Which device is the current one of this thread."""
 
     @property
+    def total_memory(self) -> int:
+        """Bytes of memory that the device has in all."""
+
+    @property
     def free_memory(self) -> int:
         """Bytes of memory that new arrays may take."""
 
@@ -132,6 +136,11 @@ class CupyDevice:
     def current(self) -> int:
         """Which device is the current one of this thread."""
         return int(self.cuda.Device().id)
+
+    @property
+    def total_memory(self) -> int:
+        """Bytes of memory that the current device has in all."""
+        return int(self.cuda.Device().mem_info[1])
 
     @property
     def free_memory(self) -> int:
