@@ -438,7 +438,8 @@ def _best_of_several(problem: Problem) -> Estimate:
     level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
     starts = _sample_starts(problem, coarse, coordinates)
     levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
-    result = search(levels, starts, given=[fine(research)])
+    known = [fine(research)]
+    result = search(levels, starts, given=known, known=known)
     posterior = result.fit.posterior
     score = np.nan
     others, held = _weighted(rows, learnt), _weighted(rows, held_out)

@@ -170,10 +170,11 @@ def search(
         Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
         components say how many the fit may have; those with more lose the least useful ones one by one.
     given : sequence of Statistics, optional
-        Further starts or fits from elsewhere, as sums over all rows. Each takes part in the search, and goes on to its
-        end from level to level; the result is never below that.
+        Further starts, as sums over all rows. Each takes part in the search, and goes on to its end from level to
+        level; the result is never below that.
     known : sequence of Statistics, optional
-        Others that take no part in the search, but go on from where they are; the result is not below them either.
+        Fits from elsewhere, sums of an E-step over all rows. They take no part in the search, but go on from where they
+        are; the result is never below them.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort, optional
@@ -189,7 +190,7 @@ def search(
     for level in objectives[:-1]:
         begin = [one.statistics for one in level.settled(level.begun(begin))]
     ascent = max(fine.settled(fine.begun([*begin, *known])), key=_height)
-    bounds, best = _not_below(ascent, [fine.objective.point(start) for start in (*given, *known)])
+    bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in known])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
@@ -197,7 +198,7 @@ def search(
         if with_fewer is None or not with_fewer.bound > best.bound:
             break
         (ascent,) = fine.settled(fine.begun([with_fewer.statistics]))  # fewer modes are better: they are the fit
-        bounds, best = tuple(ascent.bounds), ascent.best
+        bounds, best = _not_below(ascent, [with_fewer])
         fewer = coarse.one_fewer(best.statistics)
     if best.posterior is None:
         raise ValueError(ILL_DEFINED)
@@ -390,7 +391,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
     random : numpy.random.RandomState
         What starts are drawn with.
     given : sequence of Posterior or ComponentStatistics, optional
-        Starts on these cells, or fits from elsewhere; the result is never below where EM leads from any of them.
+        Starts on these cells, and fits from elsewhere, which the result is never below.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort, optional
@@ -401,11 +402,13 @@ def search_cells(  # noqa: PLR0913 - the public signature
     levels = [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
     fine = objectives[-1].accumulate
-    begin = [(fine(fit) if isinstance(fit, Posterior) else fit).padded(components) for fit in given]
+    fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
+    begin = [*fits, *(start.padded(components) for start in given if isinstance(start, ComponentStatistics))]
 
     def searched(effort: Effort, known: Sequence[ComponentStatistics]) -> SearchResult[ComponentStatistics, Posterior]:
         starts = cell_starts(coarse, components, random, effort)
-        return search(objectives, starts, given=begin, known=known, weight_threshold=weight_threshold, effort=effort)
+        best = [*fits, *known]
+        return search(objectives, starts, given=begin, known=best, weight_threshold=weight_threshold, effort=effort)
 
     known = [] if effort.lesser is None else [searched(effort.lesser, []).statistics.padded(components)]
     return searched(effort, known)

@@ -17,6 +17,7 @@ from gpuvgm.summary.grid import Floats
 
 Vector = NDArray[np.float64]
 LEAST_COUNT = 10 * float(np.finfo(np.float64).eps)  # scikit-learn's guard against empty components
+LEAST_DEVIATION = float(np.sqrt(np.finfo(np.float64).tiny))
 _NO_VARIANCE = 1e-280  # all rows are equal
 _LEAST_VARIANCE = 1e-13  # of the variance of all rows: a component of equal rows has a Cholesky factor too
 _LEAST_WIDTH = 1e-12
@@ -260,7 +261,9 @@ class GaussianStatistics(_ByComponent):
         return means, scale[:, None] * _cholesky(at_means / scale / scale[:, None]), overall
 
     def _deviations(self, factors: Floats) -> Floats:
-        return factors if self.diagonal else np.asarray(np.sqrt(np.sum(factors**2, axis=2)))
+        """Standard deviations, none of them so small that its square is 0."""
+        deviations = factors if self.diagonal else np.sqrt(np.sum(factors**2, axis=2))
+        return np.asarray(np.maximum(deviations, LEAST_DEVIATION))
 
     def _longest_axis(self, factor: Floats, overall: Floats) -> Floats:
         """Half an axis of one component, the longest in units of the features' deviations over all rows."""
