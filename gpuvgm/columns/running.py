@@ -70,8 +70,8 @@ class RunningNumbers:
         elif low <= high and not self._is_far:
             return None
         elif low <= high:
-            own = _on_host(self._ends)
-            ends = own.min().item(), own.max().item()
+            least, largest = _on_host(self._ends).reshape(-1, 2).T
+            ends = least.min().item(), largest.max().item()
         return replace(summary, ends=ends, missing=summary.missing - sum(modal), modal=tuple(modal))
 
     def _counted(self, values: DeviceColumn, numbers: Floats, which: Array | None) -> list[Array]:

@@ -314,7 +314,7 @@ class TableSchema:
             return _settled(spec, sample.column(spec.name), source_name, explain, recognised(spec))
 
         def shaped(declared: ColumnSpec, spec: ColumnSpec) -> ColumnSpec:
-            is_open = declared.kind == INFER and not SHAPES & spec.options.keys()
+            is_open = declared.kind == INFER and not SHAPES & declared.options.keys()
             return _shaped(spec, sample.column(spec.name), recognised(spec)) if is_open else spec
 
         found = [spec if spec.kind in UNREAD else settled(spec) for spec in self.columns]

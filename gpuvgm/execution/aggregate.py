@@ -228,16 +228,17 @@ class _DeviceColumn:
                 self._running.add(values)
                 self._rows += block.rows
             except COLUMN_PROBLEMS:  # it is said with its row where each block is looked at
-                self._failed = True
+                self._failed, self._running = True, None
         self._end = block.first_row + block.rows
 
     def statistics(self) -> Any | None:
         """Statistics of all rows, or a failure; None where each block must be looked at, or there was none."""
-        if self._failed or self._running is None or not self._rows:
+        running, self._running = self._running, None
+        if self._failed or running is None or not self._rows:
             return None if self._failed else self._merged
         try:
-            found = self._running.statistics()
-        except COLUMN_PROBLEMS:
+            found = running.statistics()
+        except (*COLUMN_PROBLEMS, MemoryError):
             return None
         if found is None or found.rows != self._rows:  # memory ran out as rows were added
             return None

@@ -573,6 +573,34 @@ def test_memory_that_runs_out_in_the_scan_of_a_file(
     assert added == whole + halves + rest + again
 
 
+def test_memory_that_runs_out_at_the_end_of_a_scan(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even the cells find room, blocks are looked at one by one."""
+    values, settings = arrays()["amount"], SETTINGS | {"block_rows": 4096}
+    expected = TableTransformer({"x": "continuous"}, **settings).fit({"x": values})
+    whole, asked = summary.CellTable.summary, list[int]()
+
+    def short(self: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 1:
+            raise MemoryError
+        return whole(self)
+
+    monkeypatch.setattr(summary.CellTable, "summary", short)
+    found = TableTransformer({"x": "continuous"}, engine="cuda", **settings).fit({"x": up(values)})
+    assert columns_of(found) == columns_of(expected)
+    assert len(asked) == 1 + -(-ROWS // 4096)
+
+
+@pytest.mark.parametrize("rows", [1, 4096])
+def test_ends_of_large_integers_where_blocks_have_none(device: Any, rows: int) -> None:
+    values = np.random.default_rng(2).integers(-(2**61), 2**61, ROWS)
+    values[:rows] = values[-rows:] = 5
+    kinds, settings = {"x": {"kind": "mixed", "modal": [5]}}, SETTINGS | {"block_rows": 4096}
+    expected = TableTransformer(kinds, **settings).fit({"x": values})
+    assert columns_of(TableTransformer(kinds, engine="cuda", **settings).fit({"x": up(values)})) == columns_of(expected)
+    assert expected.columns_["x"].minimum == min(values)
+
+
 ODD = {"off the step": 0.125, "off an inferred step": 0.125, "rounded": 2**60 + 1, "overflow": 1e308}
 
 

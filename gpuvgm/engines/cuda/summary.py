@@ -305,7 +305,7 @@ class CellTables:
         with self._lock:  # all work on it is done, so that it may go to any thread and stream
             self._lent[number].discard(table.room)
             kept = self._rooms.setdefault(number, [])
-            if len(kept) < ROOMS:
+            if table.is_reusable and len(kept) < ROOMS:
                 kept.append(table.room)
             self._grids[number, table.grid.grid.fingerprint] = table.grid
             if len(self._grids) > GRIDS:
@@ -349,7 +349,11 @@ class DeviceSummary(MergedSummary):
             return
         if self._table is None:
             self._table = self._tables.lend(self._grid, self._step)
-        self._table.add(x)
+        try:
+            self._table.add(x)
+        except BaseException:  # its sums may be anything: `rows` tells whether they are right, and no one has it next
+            self._table.is_reusable = False
+            raise
         self._rows += len(x)
         if self._tables.are_many:
             self._take()
@@ -383,6 +387,11 @@ class CellTable:
         Rows of a window, at most `WINDOW_ROWS`.
     trial_rows : int
         Rows that are added first, to see which cells are frequent.
+
+    Attributes
+    ----------
+    is_reusable : bool
+        Whether another table may have its room next.
     """
 
     def __init__(
@@ -397,7 +406,7 @@ class CellTable:
     ) -> None:
         self._device, self.grid, self.room, self._step = device, grid, room, step
         self._window_rows, self._trial_rows = window_rows, trial_rows
-        self._added = 0
+        self._added, self.is_reusable = 0, True
         room.begin()
 
     def add(self, x: Any) -> None:
