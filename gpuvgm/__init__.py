@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gpuvgm.mixture.estimator import BayesianGaussianMixture
     from gpuvgm.summary.summary import Summary
     from gpuvgm.table.conditions import Conditions
+    from gpuvgm.table.training import TrainingRows
     from gpuvgm.table.transformer import TableTransformer, load
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "DaskExecutor",
     "Summary",
     "TableTransformer",
+    "TrainingRows",
     "__version__",
     "cluster",
     "doctor",
@@ -39,6 +41,7 @@ _HOMES = {
     "DaskExecutor": "gpuvgm.execution.dask",
     "Summary": "gpuvgm.summary.summary",
     "TableTransformer": "gpuvgm.table.transformer",
+    "TrainingRows": "gpuvgm.table.training",
     "cluster": "gpuvgm.execution.cluster",
     "doctor": "gpuvgm.cli.doctor",
     "generate": "gpuvgm.datasets",

@@ -79,6 +79,10 @@ class Conditions:
         self.spans = {name: (int(ends[i]), int(ends[i + 1])) for i, name in enumerate(self.names)}
         matrix = model.spans()
         self.matrix_spans = {name: matrix[name][-1][:2] for name in self.names}
+        self._cumulative = {
+            logarithmic: [np.cumsum(self.probabilities(name, logarithmic=logarithmic)) for name in self.names]
+            for logarithmic in (False, True)
+        }
 
     def probabilities(self, name: str, *, logarithmic: bool = True) -> Floats:
         """Probability of each cell of a column, shape (cells,).
@@ -121,12 +125,11 @@ class Conditions:
         random = np.random.Generator(np.random.PCG64(seed))
         column = random.integers(0, len(self.names), rows)
         uniform, cell = random.random(rows), np.zeros(rows, np.int64)
-        for i, name in enumerate(self.names):
+        for i, cumulative in enumerate(self._cumulative[logarithmic]):
             chosen = column == i
-            cumulative = np.cumsum(self.probabilities(name, logarithmic=logarithmic))
             drawn = np.searchsorted(cumulative, uniform[chosen] * cumulative[-1], side="right")
             cell[chosen] = np.minimum(drawn, len(cumulative) - 1)
-        return self._drawn(column, cell)
+        return self.drawn(column, cell)
 
     def given(self, name: str, value: object, rows: int) -> Drawn:
         """The same condition for all rows: a column holds a value.
@@ -177,7 +180,7 @@ class Conditions:
         position = self._position(name)
         if not 0 <= cell < self._columns[position].width:
             raise InputError(f'column "{name}" has {self._columns[position].width} cells, not a cell {cell}')
-        return self._drawn(np.full(rows, position), np.full(rows, cell))
+        return self.drawn(np.full(rows, position), np.full(rows, cell))
 
     def _cell(self, name: str, value: object) -> int:
         """Cell of a category or of a modal value."""
@@ -191,15 +194,25 @@ class Conditions:
             raise InputError(f'column "{name}" is not conditioned on; these are: {", ".join(self.names)}')
         return self.names.index(name)
 
-    def _drawn(self, column: Ints, cell: Ints) -> Drawn:
-        rows = np.arange(len(column))
-        starts = np.array([start for start, _ in self.spans.values()])
-        vectors, mask = (
-            np.zeros((len(rows), self.width), np.float32),
-            np.zeros((len(rows), len(self.names)), np.float32),
-        )
-        vectors[rows, starts[column] + cell] = 1
-        mask[rows, column] = 1
+    def drawn(self, column: Ints, cell: Ints) -> Drawn:
+        """The conditions with these columns and cells.
+
+        Parameters
+        ----------
+        column, cell : ndarray of shape (rows,), int64
+            Position among the columns, and cell; one past the last of the column for no condition.
+
+        Returns
+        -------
+        Drawn
+            Conditional vectors and masks, those of no condition all zero.
+        """
+        starts, ends = np.array(list(self.spans.values()), np.int64).reshape(-1, 2).T
+        rows = np.flatnonzero(cell < (ends - starts)[column])
+        vectors = np.zeros((len(column), self.width), np.float32)
+        mask = np.zeros((len(column), len(self.names)), np.float32)
+        vectors[rows, starts[column[rows]] + cell[rows]] = 1
+        mask[rows, column[rows]] = 1
         return Drawn(vectors, mask, column, cell)
 
     def _refuse_none(self) -> None:

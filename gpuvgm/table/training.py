@@ -1,0 +1,353 @@
+"""Rows to train on: encoded once, kept compact, and turned into matrices a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Literal, NamedTuple
+from weakref import finalize
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns.base import MODE, SCALAR
+from gpuvgm.columns.model import TableModel
+from gpuvgm.config import check_choice, checked_seed
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError
+from gpuvgm.execution.sources import open_source
+from gpuvgm.summary.grid import Ints
+from gpuvgm.table.conditions import Conditions, Drawn, RowIndex
+from gpuvgm.table.shuffling import mixed, permuted
+
+PLACES = ("memory", "disk")
+BLOCK_BYTES = 1 << 25  # of rows that are encoded or sorted together
+BLOCK_ROWS = 1 << 14  # that are permuted together
+Matrix = NDArray[np.float32]
+Records = NDArray[np.void]
+
+
+class TrainingBatch(NamedTuple):
+    """Training rows with the conditions that they answer.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (rows, width), float32
+        As `TableTransformer.transform(layout="onehot")` gives them.
+    vectors : ndarray of shape (rows, width of the conditions), float32
+        One-hot over all cells of the columns that are conditioned on; zeros where a row has none.
+    mask : ndarray of shape (rows, columns), float32
+        One-hot over these columns.
+    """
+
+    rows: Matrix
+    vectors: Matrix
+    mask: Matrix
+
+
+class TrainingRows:
+    """Encoded rows of a table, a few bytes each, from which batches are made for a training.
+
+    Every row is encoded once. In memory, or in a file that is mapped, it takes the bytes of its scalars (float32) and
+    modes, and 4 bytes for each column that is conditioned on, by which the rows that hold a category are found. The
+    matrix of scalars and one-hot columns is made of a batch alone.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        The fitted table.
+    source : object
+        The rows, as for `TableTransformer.fit`.
+    place : {"memory", "disk"}
+        Where the rows are kept; on the disk in a folder that is removed with this object, unless one is given.
+    seed : int
+        Seed of all that is drawn: conditions, the rows that answer them, and the order of rows.
+    columns : sequence of str, optional
+        Columns to condition on, as for `Conditions`; by default all one-hot encoded categorical ones. An empty list
+        for none.
+    folder : path, optional
+        Folder for place="disk".
+
+    Attributes
+    ----------
+    conditions : Conditions
+        The conditional vectors; its width and spans.
+    width : int
+        Columns of the matrix.
+    nbytes : int
+        Bytes of the rows and of what finds them, wherever they are kept.
+
+    Raises
+    ------
+    InputError
+        For values that the fitted table has no place for, and for columns that have no cells.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        source: Any,
+        *,
+        place: Literal["memory", "disk"] = "memory",
+        seed: int = 0,
+        columns: Sequence[str] | None = None,
+        folder: str | Path | None = None,
+    ) -> None:
+        check_choice("place", place, PLACES)
+        if folder is not None and place != "disk":
+            raise InputError('a folder is for rows on the disk: give place="disk" too')
+        self._seed = checked_seed(seed)
+        self.conditions = Conditions(transformer, columns)
+        self._model: TableModel = transformer.model_
+        self._engine = get_engine("auto" if transformer.engine == "cuda" else transformer.engine)
+        self._store = _Store(place, folder)
+        self.width = len(self._model.onehot_names)
+        self._records = self._encoded(transformer, source)
+        if len(self._records) == 0:
+            raise InputError("there are no rows to train on")
+        self._index = self._indexed()
+        self._made = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows and of what finds them."""
+        return int(self._records.nbytes + sum(rows.nbytes for rows in self._index.rows))
+
+    def batch(self, rows: int, *, step: int | None = None, logarithmic: bool = True) -> TrainingBatch:
+        """Training by sampling: conditions are drawn, then for each a row that answers it (Xu et al. 2019, 4.3).
+
+        Parameters
+        ----------
+        rows : int
+            Number of rows.
+        step : int, optional
+            Number of the batch: the same one has the same rows. By default one more in each call, from 0 on.
+        logarithmic : bool
+            Draw categories by the logarithm of their frequency, which gives rare ones a share; else by their frequency.
+            Without columns to condition on all rows are as likely.
+
+        Returns
+        -------
+        TrainingBatch
+            Rows, conditional vectors and masks.
+        """
+        number = self._made if step is None else step
+        self._made = number + 1
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1, np.uint64)[0])
+        if not self.conditions.names:
+            return self._batch(np.random.Generator(np.random.PCG64(seed)).integers(0, len(self), rows), None)
+        drawn = self.conditions.draw(rows, seed, logarithmic=logarithmic)
+        return self._batch(self._index.pick(drawn, seed), drawn)
+
+    def batches(
+        self,
+        rows: int,
+        *,
+        epoch: int = 0,
+        shuffle: bool = True,
+        rank: tuple[int, int] = (0, 1),
+        worker: tuple[int, int] = (0, 1),
+        drop_last: bool = False,
+    ) -> Iterator[TrainingBatch]:
+        """Every row once, in batches, each with a condition that it answers: one of its own categories.
+
+        Batches have the same rows whoever makes them: of R processes number r makes batches r, r + R, and so on. Of
+        these worker w of W makes every W-th from the w-th on: a loader that asks its workers in turn has them in order.
+
+        Parameters
+        ----------
+        rows : int
+            Rows of a batch.
+        epoch : int
+            Number of the epoch, which has an order of its own.
+        shuffle : bool
+            Take the rows in random order; else in that of the source.
+        rank : (int, int)
+            Which process of a distributed training this is, from 0 on, and how many there are. All get as many batches:
+            a shorter one, and batches that not all can have, are left out.
+        worker : (int, int)
+            Which worker of a process's loader this is, and how many there are.
+        drop_last : bool
+            Leave out a last batch that is shorter.
+
+        Yields
+        ------
+        TrainingBatch
+            Rows, conditional vectors and masks.
+        """
+        for name, (own, of) in (("rank", rank), ("worker", worker)):
+            if not 0 <= own < of:
+                raise InputError(f"{name}=({own}, {of}): the first number is at least 0 and less than the second")
+        if rows < 1:
+            raise InputError(f"a batch has at least 1 row, not {rows}")
+        (process, processes), (own, workers) = rank, worker
+        count = len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)
+        numbers = np.arange(process + processes * own, count // processes * processes, processes * workers)
+        together = max(1, BLOCK_ROWS // rows)  # batches whose rows are found together
+        for start in range(0, len(numbers), together):
+            places = (numbers[start : start + together, None] * rows + np.arange(rows)).ravel()
+            places = places[places < len(self)]
+            chosen = permuted(places.astype(np.uint64), len(self), self._seed, epoch) if shuffle else places
+            for first in range(0, len(chosen), rows):
+                part = chosen[first : first + rows]
+                yield self._batch(part, self._own_conditions(part, epoch))
+
+    def matrix(self, rows: Ints) -> Matrix:
+        """Some rows as a matrix, shape (rows, width).
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Numbers of the rows.
+
+        Returns
+        -------
+        ndarray of shape (rows, width), float32
+            As `TableTransformer.transform(layout="onehot")` gives it.
+        """
+        records = self._records[rows]
+        out: Any = np.empty((len(rows), self.width), np.float32)
+        parts: list[Any] = [
+            (*(_field(records, column.name + part) for part in (SCALAR, MODE)), column.width)
+            for column in self._model.encoded
+        ]
+        self._engine.fill_onehot(parts, out)
+        matrix: Matrix = out
+        return matrix
+
+    def _batch(self, rows: Ints, drawn: Drawn | None) -> TrainingBatch:
+        none = np.zeros((len(rows), 0), np.float32)
+        vectors, mask = (none, none) if drawn is None else (drawn.vectors, drawn.mask)
+        return TrainingBatch(self.matrix(rows), vectors, mask)
+
+    def _own_conditions(self, rows: Ints, epoch: int) -> Drawn | None:
+        """For each row the cell that it has of a column at random; it depends on the row and the epoch alone."""
+        names = self.conditions.names
+        if not names:
+            return None
+        column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
+        records, cell = self._records[rows], np.empty(len(rows), np.int64)
+        for number, name in enumerate(names):
+            chosen = column == number
+            cell[chosen] = records[name + MODE][chosen]
+        return self.conditions.drawn(column, cell)
+
+    def _encoded(self, transformer: Any, source: Any) -> Records:
+        """All rows, encoded block by block and kept where they shall be."""
+        dtype = self._dtype()
+        names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
+        there = open_source(source)
+        with self._store.growing("rows", dtype, there.rows) as add:
+            for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
+                for block in open_source(part).blocks(names, rows):
+                    records = np.empty(block.rows, dtype)
+                    for name in names:
+                        records[name] = self._numbers(name, block.column(name), dtype[name])
+                    add(records)
+        whole: Records = self._store.whole("rows", dtype)
+        return whole
+
+    def _dtype(self) -> np.dtype[Any]:
+        """A row: its scalars and cells, without gaps."""
+        fields: list[tuple[str, Any]] = []
+        for column in self._model.encoded:
+            fields += [(column.name + SCALAR, np.float32)] * column.has_scalar
+            fields += [(column.name + MODE, column.cell_dtype)] * (column.width > 0)
+        return np.dtype(fields)
+
+    def _numbers(self, name: str, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Scalars or cells of a block; no category, which is null or NaN, is one past the last cell."""
+        numbers: NDArray[Any] = np.asarray(values.to_numpy(zero_copy_only=False))
+        if dtype.kind == "f" or numbers.dtype.kind != "f":
+            return numbers
+        return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)
+
+    def _indexed(self) -> RowIndex:
+        """Which rows have each cell of the columns that are conditioned on: sorted by counting, block by block."""
+        kind = np.uint32 if len(self) < 2**32 else np.uint64
+        rows: list[Any] = []
+        starts: list[Ints] = []
+        for number, name in enumerate(self.conditions.names):
+            cells, width = self._records[name + MODE], self._model[name].width
+            counts = sum((np.bincount(cells[part], minlength=width + 1) for part in self._parts()), np.zeros(width + 1))
+            ends = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+            order, following = self._store.empty(f"column-{number}", len(self), kind), ends[:-1].copy()
+            for part in self._parts():
+                by_cell = np.argsort(cells[part], kind="stable")
+                here = np.bincount(cells[part], minlength=width + 1)
+                before = np.cumsum(here) - here
+                place = np.arange(len(by_cell)) + np.repeat(following - before, here)
+                order[place] = by_cell + part.start
+                following += here
+            rows.append(order)
+            starts.append(ends[: width + 1])
+        return RowIndex(rows, starts)
+
+    def _parts(self) -> list[slice]:
+        """Blocks of the rows."""
+        rows = BLOCK_BYTES // 8
+        return [slice(start, min(start + rows, len(self))) for start in range(0, len(self), rows)]
+
+
+def _field(records: Records, name: str) -> NDArray[Any] | None:
+    """A field of some rows, in memory of its own; None for one that they do not have."""
+    return np.ascontiguousarray(records[name]) if name in (records.dtype.names or ()) else None
+
+
+class _Store:
+    """Arrays in memory, or in the files of a folder, which are mapped.
+
+    Parameters
+    ----------
+    place : str
+        See `TrainingRows`.
+    folder : path, optional
+        The folder; by default one that is removed with this object.
+    """
+
+    def __init__(self, place: str, folder: str | Path | None) -> None:
+        self.folder = None if folder is None else Path(folder)
+        if place == "disk" and folder is None:
+            self.folder = Path(mkdtemp(prefix="gpuvgm-rows-"))
+            finalize(self, rmtree, self.folder, ignore_errors=True)
+        self._array: Any = None
+
+    @contextmanager
+    def growing(self, name: str, dtype: np.dtype[Any], rows: int | None) -> Iterator[Callable[[NDArray[Any]], None]]:
+        """Add parts to an array, of so many rows if that is known; see `whole`."""
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / name).open("wb") as file:
+                yield lambda part: part.tofile(file)
+            return
+        array, filled = np.empty(rows or 0, dtype), 0
+
+        def add(part: NDArray[Any]) -> None:
+            nonlocal filled
+            if filled + len(part) > len(array):
+                array.resize(max(filled + len(part), 3 * filled // 2), refcheck=False)
+            array[filled : filled + len(part)] = part
+            filled += len(part)
+
+        yield add
+        array.resize(filled, refcheck=False)
+        self._array = array
+
+    def whole(self, name: str, dtype: np.dtype[Any]) -> Any:
+        """All parts that were added, one after the other."""
+        if self.folder is None:
+            return self._array
+        path = self.folder / name
+        return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
+
+    def empty(self, name: str, rows: int, dtype: Any) -> Any:
+        """An array to be filled."""
+        if self.folder is None:
+            return np.empty(rows, dtype)
+        return np.asarray(np.memmap(self.folder / name, dtype, "w+", shape=(rows,)))

@@ -1,0 +1,228 @@
+"""Rows to train on: the matrix of a transform, a batch at a time, whoever asks and wherever the rows are kept."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm import Conditions, TableTransformer, TrainingRows
+from gpuvgm.errors import InputError
+from gpuvgm.table import training
+from gpuvgm.table.shuffling import mixed, permuted
+
+ROWS = 3000
+PLACES = ("memory", "disk")
+
+
+def table(rows: int = ROWS) -> pa.Table:
+    random = np.random.default_rng(4)
+    word = random.choice(np.array(["a", "b", "c", "d"]), rows, p=[0.6, 0.3, 0.09, 0.01])
+    return pa.table(
+        {
+            "amount": pa.array(random.lognormal(3, 1, rows)),
+            "word": pa.array(word, mask=random.random(rows) < 0.1),
+            "sure": pa.array(random.random(rows) < 0.7),
+            "wide": pa.array([f"w{n}" for n in random.integers(0, 300, rows)]),
+            "range": pa.array(random.uniform(size=rows)),
+            "note": pa.array([f"row {n}" for n in range(rows)]),
+        }
+    )
+
+
+KINDS = {"range": {"kind": "general"}, "wide": {"kind": "categorical", "max_categories": 20}, "note": "pass"}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TableTransformer:
+    return TableTransformer(
+        {"amount": "continuous", "word": "categorical", "sure": "categorical", **KINDS}, effort="research", max_iter=10
+    ).fit(table())
+
+
+@pytest.fixture(scope="module")
+def matrix(fitted: TableTransformer) -> Any:
+    return fitted.transform(table(), layout="onehot")
+
+
+def numbers_of(batch: Any, matrix: Any) -> list[int]:
+    """Which rows of the matrix a batch holds; `amount` tells them apart."""
+    place = {row.tobytes(): number for number, row in enumerate(matrix)}
+    return [place[row.tobytes()] for row in batch]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_matrix_of_a_transform(fitted: TableTransformer, matrix: Any, place: Any) -> None:
+    rows = TrainingRows(fitted, table(), place=place)
+    assert len(rows) == ROWS and rows.width == matrix.shape[1]
+    np.testing.assert_array_equal(rows.matrix(np.arange(ROWS)), matrix, strict=True)
+    together = np.concatenate([batch.rows for batch in rows.batches(700, shuffle=False)])
+    np.testing.assert_array_equal(together, matrix, strict=True)
+    assert rows.nbytes == ROWS * (2 * 4 + 4 * 1 + 3 * 4), "scalars, cells and the index of three columns"
+
+
+@pytest.mark.parametrize("size", [64, 1 << 25])
+def test_sources_of_every_sort(
+    fitted: TableTransformer, matrix: Any, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where blocks are short and the number of rows is not known before."""
+    monkeypatch.setattr(training, "BLOCK_BYTES", size * 8)
+    pq.write_table(table(), tmp_path / "rows.parquet")
+    parts = (table().slice(start, 500) for start in range(0, ROWS, 500))
+    expected = TrainingRows(fitted, table()).batch(400)
+    for source in (tmp_path / "rows.parquet", table().to_pandas(), parts):
+        rows = TrainingRows(fitted, source)
+        np.testing.assert_array_equal(rows.matrix(np.arange(ROWS)), matrix)
+        for one, other in zip(rows.batch(400), expected, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+
+
+def test_drawn_rows_answer_their_conditions(fitted: TableTransformer, matrix: Any) -> None:
+    rows, conditions = TrainingRows(fitted, table(), seed=3), Conditions(fitted)
+    batch = rows.batch(2000)
+    assert rows.conditions.names == conditions.names == ("word", "sure", "wide")
+    assert batch.vectors.shape == (2000, conditions.width) and np.all(batch.vectors.sum(axis=1) == 1)
+    for number, (name, (start, stop)) in enumerate(conditions.matrix_spans.items()):
+        asked, first = batch.mask[:, number] == 1, conditions.spans[name][0]
+        assert np.count_nonzero(asked) > 500
+        np.testing.assert_array_equal(batch.rows[asked, start:stop], batch.vectors[asked, first : first + stop - start])
+    numbers_of(batch.rows, matrix)  # all are rows of the table
+
+
+def test_rare_categories_have_a_share_or_their_own(fitted: TableTransformer) -> None:
+    rows = TrainingRows(fitted, table(), columns=["word"])
+    (start, stop), drawn = rows.conditions.matrix_spans["word"], []
+    for logarithmic in (True, False):
+        share = rows.batch(20_000, logarithmic=logarithmic).rows[:, start:stop].mean(axis=0)
+        np.testing.assert_allclose(share, rows.conditions.probabilities("word", logarithmic=logarithmic), atol=0.015)
+        drawn.append(share.min())
+    assert drawn[0] > 5 * drawn[1]
+
+
+def test_steps_and_seeds(fitted: TableTransformer) -> None:
+    rows, others = TrainingRows(fitted, table(), seed=1), TrainingRows(fitted, table(), seed=2)
+    first, second = rows.batch(50), rows.batch(50)
+    assert not np.array_equal(first.rows, second.rows) and not np.array_equal(first.rows, others.batch(50).rows)
+    np.testing.assert_array_equal(rows.batch(50, step=0).rows, first.rows)
+    np.testing.assert_array_equal(rows.batch(50).rows, second.rows, err_msg="it goes on from there")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_every_row_once_whoever_makes_the_batches(
+    fitted: TableTransformer, matrix: Any, workers: int, place: Any
+) -> None:
+    rows = TrainingRows(fitted, table(), place=place, seed=5)
+    alone = list(TrainingRows(fitted, table(), seed=5).batches(128, epoch=2))
+    made = [list(rows.batches(128, epoch=2, worker=(number, workers))) for number in range(workers)]
+    together = [made[number % workers][number // workers] for number in range(len(alone))]
+    for one, other in zip(together, alone, strict=True):
+        for array, expected in zip(one, other, strict=True):
+            np.testing.assert_array_equal(array, expected, strict=True)
+    found = numbers_of(np.concatenate([batch.rows for batch in alone]), matrix)
+    assert sorted(found) == list(range(ROWS)) and found != sorted(found)
+    assert [len(batch.rows) for batch in alone] == [128] * (ROWS // 128) + [ROWS % 128]
+
+
+def test_processes_have_as_many_batches_and_no_row_twice(fitted: TableTransformer, matrix: Any) -> None:
+    rows = TrainingRows(fitted, table())
+    shares = [list(rows.batches(100, rank=(number, 7), worker=(0, 1))) for number in range(7)]
+    assert {len(share) for share in shares} == {30 // 7}
+    found = [n for share in shares for batch in share for n in numbers_of(batch.rows, matrix)]
+    assert len(set(found)) == len(found) == 28 * 100
+    assert len(list(rows.batches(700, drop_last=True))) == 4 and len(list(rows.batches(700))) == 5
+
+
+def test_shuffled_rows_have_conditions_of_their_own(fitted: TableTransformer) -> None:
+    rows = TrainingRows(fitted, table())
+    epochs = [np.concatenate([batch.vectors for batch in rows.batches(500, epoch=epoch)]) for epoch in range(2)]
+    assert not np.array_equal(epochs[0], epochs[1])
+    for batch in rows.batches(500):
+        for number, (name, (start, stop)) in enumerate(rows.conditions.matrix_spans.items()):
+            asked, first = batch.mask[:, number] == 1, rows.conditions.spans[name][0]
+            own = batch.vectors[asked, first : first + stop - start]
+            np.testing.assert_array_equal(own, batch.rows[asked, start:stop])
+            assert np.all(own.sum(axis=1) == 1)
+
+
+def test_values_that_are_no_category_have_no_condition() -> None:
+    known = {"word": np.repeat(["a", "b"], 50), "x": np.arange(100.0)}
+    kinds: dict[str, Any] = {"word": {"kind": "categorical", "unknown": "ignore"}, "x": "continuous"}
+    model = TableTransformer(kinds, effort="research", max_iter=3).fit(known)
+    rows = TrainingRows(model, known | {"word": np.repeat(["a", "new"], 50)})
+    batches = list(rows.batches(10, shuffle=False))
+    assert [batch.mask.sum() for batch in batches] == [10] * 5 + [0] * 5
+    with pytest.raises(InputError, match="no row holds cell 1"):
+        rows.batch(500)
+
+
+def test_without_conditions(fitted: TableTransformer, matrix: Any) -> None:
+    rows = TrainingRows(fitted, table(), columns=[])
+    batch = rows.batch(300)
+    assert batch.vectors.shape == batch.mask.shape == (300, 0)
+    assert len(set(numbers_of(batch.rows, matrix))) > 200
+    assert sum(len(batch.rows) for batch in rows.batches(1000)) == ROWS
+
+
+def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_path: Path) -> None:
+    rows = TrainingRows(fitted, table(), place="disk", folder=tmp_path / "kept")
+    names = sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert names == ["column-0", "column-1", "column-2", "rows"]
+    del rows
+    gc.collect()
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
+    own = TrainingRows(fitted, table(), place="disk")
+    folder = own._store.folder
+    assert folder is not None and folder.exists()
+    del own
+    gc.collect()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"place": "tape"}, "place"),
+        ({"folder": "x"}, 'place="disk"'),
+        ({"columns": ["range"]}, "no cells to condition on"),
+        ({"columns": ["none"]}, "was not fitted"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_is_refused(fitted: TableTransformer, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        TrainingRows(fitted, table(), **options)
+
+
+def test_shares_and_sizes_that_are_refused(fitted: TableTransformer) -> None:
+    rows = TrainingRows(fitted, table())
+    for options in ({"rank": (2, 2)}, {"worker": (-1, 2)}):
+        with pytest.raises(InputError, match="less than the second"):
+            next(rows.batches(10, **options))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at least 1 row"):
+        next(rows.batches(0))
+    with pytest.raises(InputError, match="no rows to train on"):
+        TrainingRows(fitted, table().slice(0, 0))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 16, 17, 1000, 4097])
+def test_places_are_permuted(rows: int) -> None:
+    places = np.arange(rows, dtype=np.uint64)
+    first = permuted(places, rows, 1, 0)
+    assert sorted(first) == list(range(rows))
+    if rows > 16:
+        assert any(first != permuted(places, rows, 1, 1)) and any(first != permuted(places, rows, 2, 0))
+        apart = np.abs(np.diff(first)).mean()
+        assert apart == pytest.approx(rows / 3, rel=0.3)  # of random neighbours
+
+
+def test_mixed_bits_are_as_often_set_as_not() -> None:
+    bits = np.unpackbits(mixed(np.arange(4096, dtype=np.uint64), 7, 1).view(np.uint8)).reshape(4096, 64)
+    assert np.all(np.abs(bits.mean(axis=0) - 0.5) < 0.04)
+    assert "TrainingRows" in gpuvgm.__all__
