@@ -24,13 +24,14 @@ from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import OnehotPart, ReadPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
+from gpuvgm.integrations.ctgan_rows import CompactMatrix, DataSampler
 from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
 from gpuvgm.table.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
-STOCK = "ctgan.data_transformer"
+STOCK, STOCK_SAMPLER = "ctgan.data_transformer", "ctgan.data_sampler"
 
 Fitted = MixtureColumn | CategoricalColumn
 
@@ -62,6 +63,8 @@ class DataTransformer:
         Compute engine.
     threads : int, optional
         Threads; by default all cores.
+    compact : bool
+        `transform` gives a `CompactMatrix`, a few bytes a row, which `DataSampler` takes rows from.
 
     Attributes
     ----------
@@ -88,8 +91,10 @@ class DataTransformer:
         algorithm: str = "summary",
         engine: str = "auto",
         threads: int | None = None,
+        compact: bool = False,
     ) -> None:
         _ctgan()
+        self._compact = compact
         self._settings: dict[str, Any] = {
             "n_components": max_clusters,
             "weight_threshold": weight_threshold,
@@ -132,7 +137,7 @@ class DataTransformer:
         self.output_dimensions = sum(column.output_dimensions for column in self._column_transform_info_list)
         self.dataframe = source.flavour == "pandas"
 
-    def transform(self, raw_data: Any) -> NDArray[np.float64]:
+    def transform(self, raw_data: Any) -> NDArray[np.float64] | CompactMatrix:
         """Encode rows as the matrix that CTGAN trains on.
 
         Parameters
@@ -142,7 +147,7 @@ class DataTransformer:
 
         Returns
         -------
-        ndarray of shape (rows, output_dimensions)
+        ndarray of shape (rows, output_dimensions), or CompactMatrix
             Scalars within ±0.99 and one-hot cells.
 
         Raises
@@ -159,6 +164,8 @@ class DataTransformer:
             scalar = np.asarray(encoded[column.name + SCALAR]) if column.has_scalar else None
             cell = _places(column).astype(column.cell_dtype)[np.asarray(encoded[column.name + MODE])]
             parts.append((scalar, cell, column.width))
+        if self._compact:
+            return CompactMatrix(parts, self._table.engine)
         matrix = np.empty((len(raw_data), self.output_dimensions))
         get_engine(self._table.engine).fill_onehot(parts, matrix)
         return matrix
@@ -261,12 +268,14 @@ class _ByWeight(TableTransformer):
 
 @contextmanager
 def installed(**options: Any) -> Iterator[None]:
-    """Let CTGAN and TVAE use this `DataTransformer`.
+    """Let CTGAN and TVAE use this `DataTransformer`, and CTGAN the `DataSampler` that goes with it.
 
-    ``with installed(): CTGAN().fit(rows)``. What was fitted within goes on working afterwards: it can be sampled from,
-    saved and loaded. Contexts may be nested; the innermost decides. The names belong to the process: other threads
-    that fit a synthesizer meanwhile use this transformer too. `ctgan.data_transformer` itself keeps its class, so that
-    synthesizers that were fitted without this one are saved and loaded as ever.
+    ``with installed(): CTGAN().fit(rows)``. CTGAN's rows are kept compact: they take a few bytes each beside the frame
+    that is given, and losses are those with the whole matrix, to the last bit. What was fitted within goes on working
+    afterwards: it can be sampled from, saved and loaded. Contexts may be nested; the innermost decides. The names
+    belong to the process: other threads that fit a synthesizer meanwhile use these classes too. The modules
+    `ctgan.data_transformer` and `ctgan.data_sampler` keep their own, so that synthesizers that were fitted without
+    these ones are saved and loaded as ever.
 
     Parameters
     ----------
@@ -292,14 +301,22 @@ def installed(**options: Any) -> Iterator[None]:
 
 
 def _name_newest() -> None:
-    """Give every module of ctgan that uses a DataTransformer the newest one, or its own again."""
-    stock = _ctgan().DataTransformer
-    newest = _ENTERED[-1] if _ENTERED else stock
+    """Give every module of ctgan that uses a DataTransformer the newest one, or its own again.
+
+    One that has a DataSampler too gets ours, which takes compact rows.
+    """
+    stock, samplers = _ctgan().DataTransformer, import_module(STOCK_SAMPLER)
     for name, module in list(sys.modules.items()):
-        if name.startswith("ctgan.") and name != STOCK:
-            held: Any = vars(module).get("DataTransformer")
-            if held is stock or getattr(held, "func", None) is DataTransformer:
-                module.DataTransformer = newest  # type: ignore[attr-defined]
+        if not name.startswith("ctgan.") or name in (STOCK, STOCK_SAMPLER):
+            continue
+        held: Any = vars(module).get("DataTransformer")
+        if held is not stock and getattr(held, "func", None) is not DataTransformer:
+            continue
+        newest = _ENTERED[-1] if _ENTERED else stock
+        if hasattr(module, "DataSampler"):
+            module.DataSampler = DataSampler if _ENTERED else samplers.DataSampler  # type: ignore[attr-defined]
+            newest = partial(newest, **{"compact": True, **newest.keywords}) if _ENTERED else stock
+        module.DataTransformer = newest  # type: ignore[attr-defined]
 
 
 def _ctgan() -> Any:

@@ -1,0 +1,225 @@
+"""Rows for CTGAN's training loop: kept as scalars and cells, filled where the loop asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.engines import get_engine
+from gpuvgm.engines.base import OnehotPart
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.table.conditions import RowIndex
+
+Conditional = tuple[NDArray[np.float32], NDArray[np.float32], Ints, Ints]
+
+
+class CompactMatrix:
+    """The matrix that CTGAN trains on, of which rows are filled when they are asked for: ``matrix[rows]``.
+
+    A row takes the bytes of its scalars (float32) and cells. CTGAN trains in float32, so that nothing is lost.
+
+    Parameters
+    ----------
+    parts : sequence of (scalar, cell, cells)
+        For each column its scalars, or None, its cells, and how many of them there are.
+    engine : str
+        Name of the engine.
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __init__(self, parts: Sequence[OnehotPart], engine: str) -> None:
+        self._engine = engine
+        self._parts: list[tuple[Any, Any, int]] = []
+        self._starts: list[int] = []
+        width = 0
+        for scalar, cell, cells in parts:
+            self._starts.append(width)
+            self._parts.append((None if scalar is None else scalar.astype(np.float32), cell, cells))
+            width += (scalar is not None) + cells
+        self.shape = (len(self._parts[0][1]), width)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        parts = [(None if scalar is None else scalar[rows], cell[rows], cells) for scalar, cell, cells in self._parts]
+        out: Any = np.empty((len(parts[0][1]), self.shape[1]), np.float32)
+        get_engine(self._engine).fill_onehot(parts, out)
+        return out  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: object = None) -> NDArray[Any]:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def cells(self, start: int) -> NDArray[Any]:
+        """Cells of the discrete column whose one-hot columns begin there."""
+        cells: NDArray[Any] = self._parts[self._starts.index(start)][1]
+        return cells
+
+
+class Span(NamedTuple):
+    """A discrete column: where its one-hot columns begin in the matrix and in the conditional vector, and how many."""
+
+    start: int
+    first: int
+    cells: int
+
+
+class DataSampler:
+    """Conditional vectors and training rows that answer them: CTGAN's `DataSampler`.
+
+    It draws what that draws, number for number, from NumPy's global generator, a batch at once instead of row by row.
+    Conditions of all columns but the first one stand in their own places, where that writes them into the first one's.
+    When it is pickled, the rows stay behind: a stored synthesizer samples, and is fitted anew to be trained.
+
+    Parameters
+    ----------
+    data : CompactMatrix or ndarray of shape (rows, width)
+        The training rows.
+    output_info : list of list of SpanInfo
+        For each column the width and the activation of its parts.
+    log_frequency : bool
+        Draw categories by the logarithm of their frequency.
+    """
+
+    def __init__(self, data: Any, output_info: Sequence[Sequence[Any]], log_frequency: bool) -> None:  # noqa: FBT001
+        self._spans = list(_discrete(output_info))
+        cells = [
+            data.cells(span.start)
+            if isinstance(data, CompactMatrix)
+            else np.argmax(data[:, span.start : span.start + span.cells], axis=1)
+            for span in self._spans
+        ]
+        index = RowIndex.of(cells, [span.cells for span in self._spans])
+        counts = [np.diff(starts).astype(np.float64) for starts in index.starts]
+        weights = [np.log(count + 1) if log_frequency else count for count in counts]
+        self._probabilities: list[Floats] = [weight / np.sum(weight) for weight in weights]
+        small = np.uint32 if len(data) < 2**32 else np.uint64
+        self._index: RowIndex | None = RowIndex([rows.astype(small) for rows in index.rows], index.starts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_index": None}
+
+    def dim_cond_vec(self) -> int:
+        """Length of a conditional vector."""
+        return sum(span.cells for span in self._spans)
+
+    def sample_condvec(self, batch: int) -> Conditional | None:
+        """Conditions of a batch for training; None without a discrete column.
+
+        Parameters
+        ----------
+        batch : int
+            Number of rows.
+
+        Returns
+        -------
+        vectors : ndarray of shape (batch, dim_cond_vec()), float32
+            One-hot over all categories.
+        mask : ndarray of shape (batch, discrete columns), float32
+            One-hot over the discrete columns.
+        column, category : ndarray of shape (batch,)
+            The same as numbers.
+        """
+        if not self._spans:
+            return None
+        column = np.random.choice(np.arange(len(self._spans)), batch)
+        uniform, category = np.random.rand(batch), np.zeros(batch, np.int64)
+        for number, probabilities in enumerate(self._probabilities):
+            chosen = np.flatnonzero(column == number)
+            found = np.searchsorted(np.cumsum(probabilities), uniform[chosen], side="right")
+            category[chosen] = np.where(found < len(probabilities), found, 0)  # as the first largest of none
+        mask = np.zeros((batch, len(self._spans)), np.float32)
+        mask[np.arange(batch), column] = 1
+        firsts = np.array([span.first for span in self._spans])
+        return self._vectors(firsts[column] + category), mask, column, category
+
+    def sample_original_condvec(self, batch: int) -> NDArray[np.float32] | None:
+        """Conditions to generate rows with; None without a discrete column.
+
+        Parameters
+        ----------
+        batch : int
+            Number of rows.
+
+        Returns
+        -------
+        ndarray of shape (batch, dim_cond_vec()), float32
+            One-hot over all categories.
+        """
+        if not self._spans:
+            return None
+        every = np.concatenate(self._probabilities)
+        held = np.flatnonzero(every)
+        chosen = np.random.choice(np.arange(len(held)), batch, p=every[held] / np.sum(every[held]))
+        return self._vectors(held[chosen])
+
+    def sample_data(self, data: Any, n: int, col: Ints | None, opt: Ints | None) -> Any:
+        """Training rows that answer conditions, or any.
+
+        Parameters
+        ----------
+        data : CompactMatrix or ndarray of shape (rows, width)
+            The training rows.
+        n : int
+            Number of rows, where there are no conditions.
+        col, opt : ndarray of shape (rows,), optional
+            Discrete column, and category of it, of each condition.
+
+        Returns
+        -------
+        ndarray of shape (rows, width)
+            The rows.
+        """
+        if col is None or opt is None:
+            return data[np.random.randint(len(data), size=n)]
+        if self._index is None:
+            raise RuntimeError("a synthesizer that was stored holds no training rows: fit it anew to train it further")
+        starts = [self._index.starts[number] for number in range(len(self._spans))]
+        first, held = np.empty(len(col), np.int64), np.empty(len(col), np.int64)
+        for number, start in enumerate(starts):
+            chosen = np.flatnonzero(col == number)
+            first[chosen], held[chosen] = start[opt[chosen]], np.diff(start)[opt[chosen]]
+        place, rows = first + np.random.randint(0, held), np.empty(len(col), np.int64)
+        for number, order in enumerate(self._index.rows):
+            chosen = np.flatnonzero(col == number)
+            rows[chosen] = order[place[chosen]]
+        return data[rows]
+
+    def generate_cond_from_condition_column_info(self, condition_info: dict[str, int], batch: int) -> Any:
+        """The same condition for all rows.
+
+        Parameters
+        ----------
+        condition_info : dict
+            What `DataTransformer.convert_column_name_value_to_id` gave.
+        batch : int
+            Number of rows.
+
+        Returns
+        -------
+        ndarray of shape (batch, dim_cond_vec()), float32
+            One-hot over all categories.
+        """
+        first = self._spans[condition_info["discrete_column_id"]].first
+        return self._vectors(np.full(batch, first + condition_info["value_id"]))
+
+    def _vectors(self, places: Ints) -> NDArray[np.float32]:
+        vectors = np.zeros((len(places), self.dim_cond_vec()), np.float32)
+        vectors[np.arange(len(places)), places] = 1
+        return vectors
+
+
+def _discrete(output_info: Sequence[Sequence[Any]]) -> Iterator[Span]:
+    """The discrete columns: those of one part, which a softmax activates."""
+    start = first = 0
+    for spans in output_info:
+        if len(spans) == 1 and spans[0].activation_fn == "softmax":
+            yield Span(start, first, spans[0].dim)
+            first += spans[0].dim
+        start += sum(span.dim for span in spans)
