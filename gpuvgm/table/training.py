@@ -13,6 +13,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.config import check_choice, checked_seed
@@ -102,6 +103,8 @@ class TrainingRows:
         self._seed = checked_seed(seed)
         self.conditions = Conditions(transformer, columns)
         self._model: TableModel = transformer.model_
+        if not self._model.encoded:
+            raise InputError("the table has no column that is encoded: there is nothing to train on")
         self._engine = get_engine("auto" if transformer.engine == "cuda" else transformer.engine)
         self._store = _Store(place, folder)
         self.width = len(self._model.onehot_names)
@@ -263,7 +266,7 @@ class TrainingRows:
 
     def _numbers(self, name: str, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Scalars or cells of a block; no category, which is null or NaN, is one past the last cell."""
-        numbers: NDArray[Any] = np.asarray(values.to_numpy(zero_copy_only=False))
+        numbers: NDArray[Any] = np.asarray(on_host(values).to_numpy(zero_copy_only=False))
         if dtype.kind == "f" or numbers.dtype.kind != "f":
             return numbers
         return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)

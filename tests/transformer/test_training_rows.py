@@ -16,6 +16,8 @@ from gpuvgm import Conditions, TableTransformer, TrainingRows
 from gpuvgm.errors import InputError
 from gpuvgm.table import training
 from gpuvgm.table.shuffling import mixed, permuted
+from tests.device.module import up
+from tests.kernels.building import needs_compiler
 
 ROWS = 3000
 PLACES = ("memory", "disk")
@@ -170,6 +172,16 @@ def test_without_conditions(fitted: TableTransformer, matrix: Any) -> None:
     assert sum(len(batch.rows) for batch in rows.batches(1000)) == ROWS
 
 
+@needs_compiler
+def test_rows_of_a_device(strict_cupy: Any) -> None:
+    values = np.random.default_rng(1).lognormal(size=500)
+    settings: dict[str, Any] = {"effort": "research", "max_iter": 5}
+    here = TableTransformer({"x": "continuous"}, **settings).fit({"x": values})
+    there = TableTransformer({"x": "continuous"}, engine="cuda", **settings).fit({"x": up(values)})
+    one, other = (TrainingRows(*given) for given in ((here, {"x": values}), (there, {"x": up(values)})))
+    np.testing.assert_array_equal(one.batch(50).rows, other.batch(50).rows)
+
+
 def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_path: Path) -> None:
     rows = TrainingRows(fitted, table(), place="disk", folder=tmp_path / "kept")
     names = sorted(path.name for path in (tmp_path / "kept").iterdir())
@@ -209,6 +221,9 @@ def test_shares_and_sizes_that_are_refused(fitted: TableTransformer) -> None:
         next(rows.batches(0))
     with pytest.raises(InputError, match="no rows to train on"):
         TrainingRows(fitted, table().slice(0, 0))
+    notes = table().select(["note"])
+    with pytest.raises(InputError, match="no column that is encoded"):
+        TrainingRows(TableTransformer({"note": "pass"}).fit(notes), notes)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 16, 17, 1000, 4097])
