@@ -50,7 +50,8 @@ class CompactMatrix:
         parts = [(None if scalar is None else scalar[rows], cell[rows], cells) for scalar, cell, cells in self._parts]
         out: Any = np.empty((len(parts[0][1]), self.shape[1]), np.float32)
         get_engine(self._engine).fill_onehot(parts, out)
-        return out  # type: ignore[no-any-return]
+        matrix: NDArray[np.float32] = out
+        return matrix
 
     def __array__(self, dtype: Any = None, copy: object = None) -> NDArray[Any]:
         whole = self[:]
@@ -96,11 +97,10 @@ class DataSampler:
             for span in self._spans
         ]
         index = RowIndex.of(cells, [span.cells for span in self._spans])
+        self._index: RowIndex | None = index  # left behind where this is pickled
         counts = [np.diff(starts).astype(np.float64) for starts in index.starts]
         weights = [np.log(count + 1) if log_frequency else count for count in counts]
         self._probabilities: list[Floats] = [weight / np.sum(weight) for weight in weights]
-        small = np.uint32 if len(data) < 2**32 else np.uint64
-        self._index: RowIndex | None = RowIndex([rows.astype(small) for rows in index.rows], index.starts)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_index": None}
@@ -180,16 +180,7 @@ class DataSampler:
             return data[np.random.randint(len(data), size=n)]
         if self._index is None:
             raise RuntimeError("a synthesizer that was stored holds no training rows: fit it anew to train it further")
-        starts = [self._index.starts[number] for number in range(len(self._spans))]
-        first, held = np.empty(len(col), np.int64), np.empty(len(col), np.int64)
-        for number, start in enumerate(starts):
-            chosen = np.flatnonzero(col == number)
-            first[chosen], held[chosen] = start[opt[chosen]], np.diff(start)[opt[chosen]]
-        place, rows = first + np.random.randint(0, held), np.empty(len(col), np.int64)
-        for number, order in enumerate(self._index.rows):
-            chosen = np.flatnonzero(col == number)
-            rows[chosen] = order[place[chosen]]
-        return data[rows]
+        return data[self._index.answers(col, opt, lambda held: np.random.randint(0, held))]
 
     def generate_cond_from_condition_column_info(self, condition_info: dict[str, int], batch: int) -> Any:
         """The same condition for all rows.

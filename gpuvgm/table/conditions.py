@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io import device_array, lies_on_device
 from gpuvgm.summary.grid import Floats, Ints
+
+INDEX_ROWS = 1 << 22  # sorted together
+Room = Callable[[int, int, type[np.unsignedinteger]], NDArray[np.unsignedinteger]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,29 +243,51 @@ class Conditions:
         return RowIndex.of(cells, [column.width for column in self._columns])
 
 
+def _in_memory(_number: int, rows: int, dtype: type[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    return np.empty(rows, dtype)
+
+
 @dataclass(frozen=True, slots=True)
 class RowIndex:
     """Rows sorted by the cell that they hold, per column.
 
     Parameters
     ----------
-    rows : list of ndarray of shape (rows,)
+    rows : list of ndarray of shape (rows,), uint32, or uint64 from 2^32 rows on
         For each column all rows, by cell.
     starts : list of ndarray of shape (cells + 1,)
         For each column where each cell's rows begin.
     """
 
-    rows: list[Ints]
+    rows: list[NDArray[np.unsignedinteger]]
     starts: list[Ints]
 
     @classmethod
-    def of(cls, cells: Sequence[Ints], widths: Sequence[int]) -> RowIndex:
-        """Index of the cells of several columns; a cell past the last stands for none."""
-        rows = [np.argsort(cell, kind="stable") for cell in cells]
-        starts = [
-            np.concatenate(([0], np.cumsum(np.bincount(cell, minlength=width)[:width])))
-            for cell, width in zip(cells, widths, strict=True)
-        ]
+    def of(cls, cells: Sequence[NDArray[Any]], widths: Sequence[int], room: Room = _in_memory) -> RowIndex:
+        """Index of the cells of several columns, sorted by counting, block by block.
+
+        Parameters
+        ----------
+        cells : sequence of ndarray of shape (rows,)
+            The cells of each column; one past its last stands for none.
+        widths : sequence of int
+            How many cells each column has.
+        room : callable
+            Gives an array to be filled, of a column by its number.
+        """
+        rows, starts = [], []
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+            parts = [slice(start, start + INDEX_ROWS) for start in range(0, len(cell), INDEX_ROWS)]
+            counts = [np.bincount(cell[part], minlength=width + 1) for part in parts]
+            ends = np.cumsum([0, *sum(counts, np.zeros(width + 1, np.int64))])
+            order, following = room(number, len(cell), np.uint32 if len(cell) < 2**32 else np.uint64), ends[:-1].copy()
+            for part, held in zip(parts, counts, strict=True):
+                by_cell = np.argsort(cell[part], kind="stable")
+                moved = np.repeat(following - (np.cumsum(held) - held), held)
+                order[np.arange(len(by_cell)) + moved] = by_cell + part.start
+                following += held
+            rows.append(order)
+            starts.append(ends[: width + 1])
         return cls(rows, starts)
 
     def pick(self, drawn: Drawn, seed: int) -> Ints:
@@ -274,15 +299,39 @@ class RowIndex:
             For a condition that no row answers.
         """
         random = np.random.Generator(np.random.PCG64(seed))
-        uniform, picked = random.random(len(drawn.cell)), np.zeros(len(drawn.cell), np.int64)
-        for i, (rows, starts) in enumerate(zip(self.rows, self.starts, strict=True)):
-            chosen = np.flatnonzero(drawn.column == i)
-            cell = drawn.cell[chosen]
-            count = starts[cell + 1] - starts[cell]
-            if np.any(count == 0):
-                raise InputError(f"no row holds cell {cell[np.argmax(count == 0)]} of column {i} of the conditions")
-            picked[chosen] = rows[starts[cell] + np.minimum((uniform[chosen] * count).astype(np.int64), count - 1)]
-        return picked
+        uniform = random.random(len(drawn.cell))
+        return self.answers(
+            drawn.column, drawn.cell, lambda held: np.minimum((uniform * held).astype(np.int64), held - 1)
+        )
+
+    def answers(self, column: Ints, cell: Ints, choose: Callable[[Ints], Ints]) -> Ints:
+        """A row that holds each cell, shape (rows,).
+
+        Parameters
+        ----------
+        column, cell : ndarray of shape (rows,), int64
+            Column, by its number, and cell of each.
+        choose : callable
+            From how many rows hold each cell to which of them is taken.
+
+        Raises
+        ------
+        InputError
+            For a cell that no row holds.
+        """
+        chosen = [np.flatnonzero(column == number) for number in range(len(self.rows))]
+        first, held, found = (np.zeros(len(cell), np.int64) for _ in range(3))
+        for number, (places, starts) in enumerate(zip(chosen, self.starts, strict=True)):
+            own = cell[places]
+            first[places], held[places] = starts[own], starts[own + 1] - starts[own]
+            if not held[places].all():
+                raise InputError(
+                    f"no row holds cell {own[np.argmin(held[places])]} of column {number} of the conditions"
+                )
+        taken = first + choose(held)
+        for places, rows in zip(chosen, self.rows, strict=True):
+            found[places] = rows[taken[places]]
+        return found
 
 
 def _with_cells(model: TableModel, name: str) -> ColumnModel:

@@ -25,7 +25,7 @@ from gpuvgm.table.conditions import Conditions, Drawn, RowIndex
 from gpuvgm.table.shuffling import mixed, permuted
 
 PLACES = ("memory", "disk")
-BLOCK_BYTES = 1 << 25  # of rows that are encoded or sorted together
+BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
 Records = NDArray[np.void]
@@ -111,7 +111,9 @@ class TrainingRows:
         self._records = self._encoded(transformer, source)
         if len(self._records) == 0:
             raise InputError("there are no rows to train on")
-        self._index = self._indexed()
+        names = self.conditions.names
+        cells, widths = [self._records[name + MODE] for name in names], [self._model[name].width for name in names]
+        self._index = RowIndex.of(cells, widths, self._store.index)
         self._made = 0
 
     def __len__(self) -> int:
@@ -144,9 +146,10 @@ class TrainingRows:
         self._made = number + 1
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1, np.uint64)[0])
         if not self.conditions.names:
-            return self._batch(np.random.Generator(np.random.PCG64(seed)).integers(0, len(self), rows), None)
+            any_rows = np.random.Generator(np.random.PCG64(seed)).integers(0, len(self), rows)
+            return self._batch(self._records[any_rows], None)
         drawn = self.conditions.draw(rows, seed, logarithmic=logarithmic)
-        return self._batch(self._index.pick(drawn, seed), drawn)
+        return self._batch(self._records[self._index.pick(drawn, seed)], drawn)
 
     def batches(
         self,
@@ -199,7 +202,8 @@ class TrainingRows:
             chosen = permuted(places.astype(np.uint64), len(self), self._seed, epoch) if shuffle else places
             for first in range(0, len(chosen), rows):
                 part = chosen[first : first + rows]
-                yield self._batch(part, self._own_conditions(part, epoch))
+                records = self._records[part]
+                yield self._batch(records, self._own_conditions(part, records, epoch))
 
     def matrix(self, rows: Ints) -> Matrix:
         """Some rows as a matrix, shape (rows, width).
@@ -214,8 +218,10 @@ class TrainingRows:
         ndarray of shape (rows, width), float32
             As `TableTransformer.transform(layout="onehot")` gives it.
         """
-        records = self._records[rows]
-        out: Any = np.empty((len(rows), self.width), np.float32)
+        return self._filled(self._records[rows])
+
+    def _filled(self, records: Records) -> Matrix:
+        out: Any = np.empty((len(records), self.width), np.float32)
         parts: list[Any] = [
             (*(_field(records, column.name + part) for part in (SCALAR, MODE)), column.width)
             for column in self._model.encoded
@@ -224,18 +230,18 @@ class TrainingRows:
         matrix: Matrix = out
         return matrix
 
-    def _batch(self, rows: Ints, drawn: Drawn | None) -> TrainingBatch:
-        none = np.zeros((len(rows), 0), np.float32)
+    def _batch(self, records: Records, drawn: Drawn | None) -> TrainingBatch:
+        none = np.zeros((len(records), 0), np.float32)
         vectors, mask = (none, none) if drawn is None else (drawn.vectors, drawn.mask)
-        return TrainingBatch(self.matrix(rows), vectors, mask)
+        return TrainingBatch(self._filled(records), vectors, mask)
 
-    def _own_conditions(self, rows: Ints, epoch: int) -> Drawn | None:
+    def _own_conditions(self, rows: Ints, records: Records, epoch: int) -> Drawn | None:
         """For each row the cell that it has of a column at random; it depends on the row and the epoch alone."""
         names = self.conditions.names
         if not names:
             return None
         column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
-        records, cell = self._records[rows], np.empty(len(rows), np.int64)
+        cell = np.empty(len(rows), np.int64)
         for number, name in enumerate(names):
             chosen = column == number
             cell[chosen] = records[name + MODE][chosen]
@@ -270,32 +276,6 @@ class TrainingRows:
         if dtype.kind == "f" or numbers.dtype.kind != "f":
             return numbers
         return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)
-
-    def _indexed(self) -> RowIndex:
-        """Which rows have each cell of the columns that are conditioned on: sorted by counting, block by block."""
-        kind = np.uint32 if len(self) < 2**32 else np.uint64
-        rows: list[Any] = []
-        starts: list[Ints] = []
-        for number, name in enumerate(self.conditions.names):
-            cells, width = self._records[name + MODE], self._model[name].width
-            counts = sum((np.bincount(cells[part], minlength=width + 1) for part in self._parts()), np.zeros(width + 1))
-            ends = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-            order, following = self._store.empty(f"column-{number}", len(self), kind), ends[:-1].copy()
-            for part in self._parts():
-                by_cell = np.argsort(cells[part], kind="stable")
-                here = np.bincount(cells[part], minlength=width + 1)
-                before = np.cumsum(here) - here
-                place = np.arange(len(by_cell)) + np.repeat(following - before, here)
-                order[place] = by_cell + part.start
-                following += here
-            rows.append(order)
-            starts.append(ends[: width + 1])
-        return RowIndex(rows, starts)
-
-    def _parts(self) -> list[slice]:
-        """Blocks of the rows."""
-        rows = BLOCK_BYTES // 8
-        return [slice(start, min(start + rows, len(self))) for start in range(0, len(self), rows)]
 
 
 def _field(records: Records, name: str) -> NDArray[Any] | None:
@@ -349,8 +329,8 @@ class _Store:
         path = self.folder / name
         return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
 
-    def empty(self, name: str, rows: int, dtype: Any) -> Any:
-        """An array to be filled."""
+    def index(self, column: int, rows: int, dtype: Any) -> Any:
+        """An array to be filled with the rows by the cell of a column; see `RowIndex.of`."""
         if self.folder is None:
             return np.empty(rows, dtype)
-        return np.asarray(np.memmap(self.folder / name, dtype, "w+", shape=(rows,)))
+        return np.asarray(np.memmap(self.folder / f"column-{column}", dtype, "w+", shape=(rows,)))

@@ -14,7 +14,7 @@ import pytest
 import gpuvgm
 from gpuvgm import Conditions, TableTransformer, TrainingRows
 from gpuvgm.errors import InputError
-from gpuvgm.table import training
+from gpuvgm.table import conditions, training
 from gpuvgm.table.shuffling import mixed, permuted
 from tests.device.module import up
 from tests.kernels.building import needs_compiler
@@ -74,10 +74,11 @@ def test_sources_of_every_sort(
     fitted: TableTransformer, matrix: Any, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where blocks are short and the number of rows is not known before."""
+    expected = TrainingRows(fitted, table()).batch(400)
     monkeypatch.setattr(training, "BLOCK_BYTES", size * 8)
+    monkeypatch.setattr(conditions, "INDEX_ROWS", size)
     pq.write_table(table(), tmp_path / "rows.parquet")
     parts = (table().slice(start, 500) for start in range(0, ROWS, 500))
-    expected = TrainingRows(fitted, table()).batch(400)
     for source in (tmp_path / "rows.parquet", table().to_pandas(), parts):
         rows = TrainingRows(fitted, source)
         np.testing.assert_array_equal(rows.matrix(np.arange(ROWS)), matrix)
