@@ -306,17 +306,19 @@ def _name_newest() -> None:
     One that has a DataSampler too gets ours, which takes compact rows.
     """
     stock, samplers = _ctgan().DataTransformer, import_module(STOCK_SAMPLER)
-    for name, module in list(sys.modules.items()):
+    newest = _ENTERED[-1] if _ENTERED else None
+    modules: list[tuple[str, Any]] = list(sys.modules.items())
+    for name, module in modules:
         if not name.startswith("ctgan.") or name in (STOCK, STOCK_SAMPLER):
             continue
         held: Any = vars(module).get("DataTransformer")
         if held is not stock and getattr(held, "func", None) is not DataTransformer:
             continue
-        newest = _ENTERED[-1] if _ENTERED else stock
+        module.DataTransformer = newest or stock
         if hasattr(module, "DataSampler"):
-            module.DataSampler = DataSampler if _ENTERED else samplers.DataSampler  # type: ignore[attr-defined]
-            newest = partial(newest, **{"compact": True, **newest.keywords}) if _ENTERED else stock
-        module.DataTransformer = newest  # type: ignore[attr-defined]
+            module.DataSampler = DataSampler if newest else samplers.DataSampler
+            if newest:
+                module.DataTransformer = partial(newest, **{"compact": True, **newest.keywords})
 
 
 def _ctgan() -> Any:
