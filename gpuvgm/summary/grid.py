@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import at_rank
+from gpuvgm.arrays import at_rank, distinct_values
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
@@ -262,7 +262,7 @@ class Grid:
 
 def _distinct_in_numpy(keys: Keys) -> tuple[Keys, Floats]:
     """The distinct keys, ascending, and how often each occurs."""
-    distinct, counts = np.unique(keys, return_counts=True)
+    distinct, counts = distinct_values(keys)
     return distinct, counts.astype(np.float64)
 
 

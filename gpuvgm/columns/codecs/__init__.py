@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, on_host, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, at_rank, on_host, to_numpy
 from gpuvgm.columns.codecs.asinh import AsinhCodec
 from gpuvgm.columns.codecs.base import Codec, CodecRules, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec, plain, rounding_variance, unit_of
@@ -293,4 +293,4 @@ def _middle_of_decimals(sample: pa.ChunkedArray[Any]) -> int:
         high = values.high.view(np.int64)
         middle = np.lexsort((values.low, high))[half]
         return int(high[middle]) * 2**64 + int(values.low[middle])
-    return int(np.sort(values)[half])
+    return int(at_rank(values, half))
