@@ -31,8 +31,9 @@ LARGEST_FLOAT32 = 3.4028234663852886e38
 class FitConfig:
     """How a mixture is fitted; names and defaults as in `TableTransformer`.
 
-    `active_by="weight"` takes every component above the weight threshold for a mode, as RDT and CTGAN do; "rows" also
-    asks for one training row whose most probable component it is.
+    `active_by="weight"` takes every component above the weight threshold for a mode, in the order of the components, as
+    RDT and CTGAN do; "rows" also asks for one training row whose most probable component it is, and puts the most
+    frequent mode first.
     """
 
     n_components: int = 10

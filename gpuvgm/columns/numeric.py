@@ -529,6 +529,7 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
     if MISSING in modal:
         counts[modal.index(MISSING)] = summary.missing
     minimum, maximum = range_of(plan, summary)
+    rows = [*counts, *([] if mixture is None else [*mixture.active_counts, *mixture.tail_counts])]
     column = MixtureColumn(
         name=plan.name,
         kind="mixed" if modal else "continuous",
@@ -537,7 +538,7 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         mixture=mixture,
         modal_values=modal,
         modal_counts=tuple(counts),
-        order=falling([*counts, *([] if mixture is None else [*mixture.active_counts, *mixture.tail_counts])]),
+        order=falling(rows) if plan.config.active_by == "rows" else tuple(range(len(rows))),
         minimum=minimum,
         maximum=maximum,
         fit=record,

@@ -74,8 +74,12 @@ class TrainingRows:
 
     Attributes
     ----------
+    transformer : TableTransformer
+        The fitted table.
     conditions : Conditions
         The conditional vectors; its width and spans.
+    index : RowIndex
+        Rows by the cell that they hold, for each column that is conditioned on.
     width : int
         Columns of the matrix.
     nbytes : int
@@ -101,6 +105,7 @@ class TrainingRows:
         if folder is not None and place != "disk":
             raise InputError('a folder is for rows on the disk: give place="disk" too')
         self._seed = checked_seed(seed)
+        self.transformer = transformer
         self.conditions = Conditions(transformer, columns)
         self._model: TableModel = transformer.model_
         if not self._model.encoded:
@@ -113,7 +118,7 @@ class TrainingRows:
             raise InputError("there are no rows to train on")
         names = self.conditions.names
         cells, widths = [self._records[name + MODE] for name in names], [self._model[name].width for name in names]
-        self._index = RowIndex.of(cells, widths, self._store.index)
+        self.index = RowIndex.of(cells, widths, self._store.index)
         self._made = 0
 
     def __len__(self) -> int:
@@ -122,7 +127,7 @@ class TrainingRows:
     @property
     def nbytes(self) -> int:
         """Bytes of the rows and of what finds them."""
-        return int(self._records.nbytes + sum(rows.nbytes for rows in self._index.rows))
+        return int(self._records.nbytes + sum(rows.nbytes for rows in self.index.rows))
 
     def batch(self, rows: int, *, step: int | None = None, logarithmic: bool = True) -> TrainingBatch:
         """Training by sampling: conditions are drawn, then for each a row that answers it (Xu et al. 2019, 4.3).
@@ -149,7 +154,7 @@ class TrainingRows:
             any_rows = np.random.Generator(np.random.PCG64(seed)).integers(0, len(self), rows)
             return self._batch(self._records[any_rows], None)
         drawn = self.conditions.draw(rows, seed, logarithmic=logarithmic)
-        return self._batch(self._records[self._index.pick(drawn, seed)], drawn)
+        return self._batch(self._records[self.index.pick(drawn, seed)], drawn)
 
     def batches(
         self,
@@ -219,6 +224,8 @@ class TrainingRows:
             As `TableTransformer.transform(layout="onehot")` gives it.
         """
         return self._filled(self._records[rows])
+
+    __getitem__ = matrix
 
     def _filled(self, records: Records) -> Matrix:
         out: Any = np.empty((len(records), self.width), np.float32)

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 from sklearn.exceptions import NotFittedError
 
@@ -326,19 +327,94 @@ def test_refuses_what_it_cannot_fit(ctgan, flights):
         fitted(flights, ["carier"])
     with pytest.raises(InputError, match="give a list"):
         fitted(flights, "carrier")
-    with pytest.raises(InputError, match="DataFrame"):
-        fitted({"x": np.arange(3.0)})
+    with pytest.raises(InputError, match="column \"late\" is discrete, and columns says that it is 'continuous'"):
+        fitted(flights, DISCRETE, columns={"late": "continuous"})
+    with pytest.raises(InputError, match="column \"delay\" can be .continuous.*columns says that it is 'id'"):
+        fitted(flights, DISCRETE, columns={"delay": "id"})
+    with pytest.raises(InputError, match='no column "dely"; did you mean "delay"'):
+        fitted(flights, DISCRETE, columns={"dely": {"log": True}})
+    with pytest.raises(InputError, match='"delay": option "logs" is unknown; did you mean "log"'):
+        fitted(flights, DISCRETE, columns={"delay": {"logs": True}})
 
 
 def test_refuses_what_it_cannot_transform(summarised, flights):
     with pytest.raises(InputError, match="delay.*missing"):
         summarised.transform(flights.assign(delay=np.nan))
-    with pytest.raises(InputError, match="DataFrame"):
+    with pytest.raises(InputError, match="carrier"):
         summarised.transform({"delay": np.zeros(3)})
     with pytest.raises(InputError, match="carrier.*ZZ"):
         summarised.transform(flights.assign(carrier="ZZ"))
     with pytest.raises(InputError, match=f"give {summarised.output_dimensions} columns"):
         summarised.inverse_transform(np.zeros((3, 2)))
+
+
+def test_columns_say_what_is_known(ctgan):
+    random = np.random.default_rng(4)
+    amount = np.where(random.random(2_000) < 0.4, 0.0, random.lognormal(3, 2, 2_000))
+    rows = pd.DataFrame(
+        {
+            "amount": amount,
+            "count": random.poisson(40, 2_000).astype(float),
+            "share": random.random(2_000),
+            "shop": random.integers(0, 300, 2_000).astype(str),
+            "town": random.integers(0, 300, 2_000).astype(str),
+            "gap": np.where(random.random(2_000) < 0.1, np.nan, amount),
+        }
+    )
+    columns = {
+        "amount": {"modal": [0], "log": True},
+        "count": {"integer": True},
+        "share": "general",
+        "shop": {"encoding": "interval"},
+        "town": {"max_categories": 20},
+        "gap": {"modal": [None, 0]},
+    }
+    transformer = fitted(rows, ["shop", "town"], columns=columns)
+    shapes = {
+        one.column_name: [(span.dim, span.activation_fn) for span in one.output_info]
+        for one in transformer._column_transform_info_list
+    }
+    assert shapes["share"] == shapes["shop"] == [(1, "tanh")] and shapes["town"] == [(20, "softmax")]
+    assert shapes["amount"][0] == shapes["gap"][0] == (1, "tanh")
+    matrix = transformer.transform(rows)
+    assert (
+        matrix.shape[1] == transformer.output_dimensions == sum(sum(dim for dim, _ in one) for one in shapes.values())
+    )
+    zeros = matrix[:, 1][amount == 0]
+    assert (zeros == 1).all() and (matrix[:, 0][amount == 0] == 0).all()
+    back = transformer.inverse_transform(matrix)
+    assert (back["amount"][amount == 0] == 0).all() and (back["count"] == rows["count"]).all()
+    np.testing.assert_allclose(back["share"], rows["share"], atol=1e-6)
+    assert (back["shop"] == rows["shop"]).all() and (back["gap"].isna() == rows["gap"].isna()).all()
+    assert transformer.convert_column_name_value_to_id("town", rows["town"].mode()[0])["discrete_column_id"] == 0
+    with pytest.raises(InputError, match='"shop" is continuous; discrete columns: town'):
+        transformer.convert_column_name_value_to_id("shop", "1")
+    plain = fitted(rows[["amount"]])
+    held = amount > 0
+    errors = [np.abs(one.inverse_transform(one.transform(rows))["amount"] / amount - 1) for one in (transformer, plain)]
+    assert errors[0][held].mean() < 0.5 * errors[1][held].mean()
+
+
+@pytest.mark.parametrize("kind", ["path", "pyarrow", "polars", "dict"])
+def test_tables_of_other_kinds(ctgan, flights, tmp_path, kind, summarised):
+    path = tmp_path / "flights.parquet"
+    flights.to_parquet(path, index=False)
+    source = {
+        "path": lambda: path,
+        "pyarrow": lambda: pyarrow.parquet.read_table(path),
+        "polars": lambda: pytest.importorskip("polars").read_parquet(path),
+        "dict": lambda: {name: flights[name].to_numpy() for name in flights},
+    }[kind]()
+    transformer = fitted(source, DISCRETE)
+    np.random.seed(2)
+    matrix = transformer.transform(source)
+    np.random.seed(2)
+    np.testing.assert_array_equal(matrix, summarised.transform(flights))
+    back = transformer.inverse_transform(matrix)
+    expected = summarised.inverse_transform(matrix)
+    assert type(back).__module__.startswith("polars" if kind == "polars" else "pandas")
+    for name in flights:
+        assert (back[name].to_numpy() == expected[name].to_numpy()).all()
 
 
 def test_says_that_it_is_not_fitted(ctgan, flights):

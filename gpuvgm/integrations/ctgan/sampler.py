@@ -1,4 +1,4 @@
-"""Rows for CTGAN's training loop: kept as scalars and cells, filled where the loop asks for them."""
+"""CTGAN's DataSampler: conditional vectors, and training rows that answer them, a batch at a time."""
 
 from __future__ import annotations
 
@@ -8,59 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines import get_engine
-from gpuvgm.engines.base import OnehotPart
+from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.table.conditions import RowIndex
+from gpuvgm.table.training import TrainingRows
 
 Conditional = tuple[NDArray[np.float32], NDArray[np.float32], Ints, Ints]
-
-
-class CompactMatrix:
-    """The matrix that CTGAN trains on, of which rows are filled when they are asked for: ``matrix[rows]``.
-
-    A row takes the bytes of its scalars (float32) and cells. CTGAN trains in float32, so that nothing is lost.
-
-    Parameters
-    ----------
-    parts : sequence of (scalar, cell, cells)
-        For each column its scalars, or None, its cells, and how many of them there are.
-    engine : str
-        Name of the engine.
-    """
-
-    dtype = np.dtype(np.float32)
-    ndim = 2
-
-    def __init__(self, parts: Sequence[OnehotPart], engine: str) -> None:
-        self._engine = engine
-        self._parts: list[tuple[Any, Any, int]] = []
-        self._starts: list[int] = []
-        width = 0
-        for scalar, cell, cells in parts:
-            self._starts.append(width)
-            self._parts.append((None if scalar is None else scalar.astype(np.float32), cell, cells))
-            width += (scalar is not None) + cells
-        self.shape = (len(self._parts[0][1]), width)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
-        parts = [(None if scalar is None else scalar[rows], cell[rows], cells) for scalar, cell, cells in self._parts]
-        out: Any = np.empty((len(parts[0][1]), self.shape[1]), np.float32)
-        get_engine(self._engine).fill_onehot(parts, out)
-        matrix: NDArray[np.float32] = out
-        return matrix
-
-    def __array__(self, dtype: Any = None, copy: object = None) -> NDArray[Any]:
-        whole = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
-
-    def cells(self, start: int) -> NDArray[Any]:
-        """Cells of the discrete column whose one-hot columns begin there."""
-        cells: NDArray[Any] = self._parts[self._starts.index(start)][1]
-        return cells
 
 
 class Span(NamedTuple):
@@ -80,7 +33,7 @@ class DataSampler:
 
     Parameters
     ----------
-    data : CompactMatrix or ndarray of shape (rows, width)
+    data : TrainingRows or ndarray of shape (rows, width)
         The training rows.
     output_info : list of list of SpanInfo
         For each column the width and the activation of its parts.
@@ -90,13 +43,7 @@ class DataSampler:
 
     def __init__(self, data: Any, output_info: Sequence[Sequence[Any]], log_frequency: bool) -> None:  # noqa: FBT001
         self._spans = list(_discrete(output_info))
-        cells = [
-            data.cells(span.start)
-            if isinstance(data, CompactMatrix)
-            else np.argmax(data[:, span.start : span.start + span.cells], axis=1)
-            for span in self._spans
-        ]
-        index = RowIndex.of(cells, [span.cells for span in self._spans])
+        index = _index(data, self._spans)
         self._index: RowIndex | None = index  # left behind where this is pickled
         counts = [np.diff(starts).astype(np.float64) for starts in index.starts]
         weights = [np.log(count + 1) if log_frequency else count for count in counts]
@@ -204,6 +151,16 @@ class DataSampler:
         vectors = np.zeros((len(places), self.dim_cond_vec()), np.float32)
         vectors[np.arange(len(places)), places] = 1
         return vectors
+
+
+def _index(data: Any, spans: Sequence[Span]) -> RowIndex:
+    """Rows by the category that they hold, for each discrete column."""
+    if isinstance(data, TrainingRows):
+        if data.conditions.names != tuple(c.name for c in data.transformer.model_.categorical if c.has_cells):
+            raise InputError("CTGAN conditions on all discrete columns: leave out the argument columns of TrainingRows")
+        return data.index
+    cells = [np.argmax(data[:, span.start : span.start + span.cells], axis=1) for span in spans]
+    return RowIndex.of(cells, [span.cells for span in spans])
 
 
 def _discrete(output_info: Sequence[Sequence[Any]]) -> Iterator[Span]:

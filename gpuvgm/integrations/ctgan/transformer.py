@@ -1,42 +1,33 @@
-"""CTGAN's DataTransformer on gpuvgm's engines, and a context in which CTGAN and TVAE use it."""
+"""CTGAN's DataTransformer on gpuvgm's engines."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable, Mapping
+from copy import copy
 from importlib import import_module
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
 from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR
-from gpuvgm.engines import get_engine
-from gpuvgm.engines.base import OnehotPart, ReadPart
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, listed
 from gpuvgm.execution.sources import open_source
-from gpuvgm.integrations.ctgan_rows import CompactMatrix, DataSampler
 from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
+from gpuvgm.table.training import TrainingRows
 from gpuvgm.table.transformer import TableTransformer
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
-STOCK, STOCK_SAMPLER = "ctgan.data_transformer", "ctgan.data_sampler"
-
-Fitted = MixtureColumn | CategoricalColumn
-
-_LOCK = Lock()
-_ENTERED: list[partial[DataTransformer]] = []  # by the contexts that are open, the newest last
+STOCK = "ctgan.data_transformer"
+KINDS = ("continuous", "mixed", "general", "categorical")
+Options = Mapping[str, Any]
 
 
 class DataTransformer:
@@ -53,6 +44,11 @@ class DataTransformer:
         Upper limit of modes per column.
     weight_threshold : float
         Components need more than this weight to become a mode.
+    columns : mapping of str to str or dict, optional
+        What is known of single columns: a kind ("continuous", "mixed", "general", "categorical"), or a dict of kind and
+        options, as in `TableTransformer`: ``{"amount": {"log": True, "modal": [0]}, "age": {"integer": True}}``. Modal
+        values, None for missing ones among them, have cells beside those of the modes. An interval of a categorical
+        column (``{"encoding": "interval"}``) is a scalar, which nothing is conditioned on.
     effort : {"research", "auto", "best"}
         "research" fits as CTGAN does; "auto" and "best" search from several starts.
     standardize : {"auto", True, False}
@@ -64,7 +60,7 @@ class DataTransformer:
     threads : int, optional
         Threads; by default all cores.
     compact : bool
-        `transform` gives a `CompactMatrix`, a few bytes a row, which `DataSampler` takes rows from.
+        `transform` gives `gpuvgm.TrainingRows`, a few bytes a row, which `DataSampler` takes rows from.
 
     Attributes
     ----------
@@ -86,6 +82,7 @@ class DataTransformer:
         max_clusters: int = 10,
         weight_threshold: float = 0.005,
         *,
+        columns: Mapping[str, Any] | None = None,
         effort: str = "research",
         standardize: bool | str = False,
         algorithm: str = "summary",
@@ -93,8 +90,11 @@ class DataTransformer:
         threads: int | None = None,
         compact: bool = False,
     ) -> None:
-        _ctgan()
+        stock_transformers()
         self._compact = compact
+        self._columns = {
+            str(name): {"kind": said} if isinstance(said, str) else said for name, said in (columns or {}).items()
+        }
         self._settings: dict[str, Any] = {
             "n_components": max_clusters,
             "weight_threshold": weight_threshold,
@@ -113,7 +113,7 @@ class DataTransformer:
 
         Parameters
         ----------
-        raw_data : pandas.DataFrame or ndarray of shape (rows, columns)
+        raw_data : pandas.DataFrame, ndarray of shape (rows, columns), path, or what `TableTransformer.fit` takes
             The training rows; columns of an array are named by position.
         discrete_columns : iterable of str or int
             Names of the columns that hold values to tell apart; all others hold numbers.
@@ -123,31 +123,42 @@ class DataTransformer:
         InputError
             For a column that cannot be fitted, and for missing values in a continuous one.
         """
-        source = _source(raw_data)
-        discrete = _names(source, discrete_columns)
-        continuous = [name for name in source.schema.names if name not in discrete]
-        onehot = {"kind": "categorical", "encoding": "onehot"}
-        kinds = {**dict.fromkeys(continuous, "continuous"), **dict.fromkeys(discrete, onehot)}
-        table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, continuous))
+        source = open_source(raw_data)
+        kinds = self._kinds(source, _names(source, discrete_columns))
+        numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
+        table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, numbers))
         _refuse_missing(source, table)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
-        self._table, self._continuous, self._empty = table, continuous, raw_data[:0].copy()
-        self._column_transform_info_list = [_described(column) for column in table.columns_.values()]
-        self.output_info_list = [column.output_info for column in self._column_transform_info_list]
-        self.output_dimensions = sum(column.output_dimensions for column in self._column_transform_info_list)
-        self.dataframe = source.flavour == "pandas"
+        self._take(table, raw_data[:0].copy() if source.flavour in ("pandas", "matrix") else None, source.flavour)
 
-    def transform(self, raw_data: Any) -> NDArray[np.float64] | CompactMatrix:
+    def take(self, table: TableTransformer) -> None:
+        """Be fitted with a table that is.
+
+        Parameters
+        ----------
+        table : TableTransformer
+            Columns of any kind. Those that are not encoded are no part of the matrix.
+        """
+        self._take(table, None, table.frame_)
+
+    def _take(self, table: TableTransformer, empty: Any, flavour: str) -> None:
+        self._table, self._empty, self._flavour = table, empty, flavour
+        self._column_transform_info_list = [_described(column) for column in table.model_.encoded]
+        self.output_info_list = [column.output_info for column in self._column_transform_info_list]
+        self.output_dimensions = table.model_.onehot_width
+        self.dataframe = flavour != "matrix"
+
+    def transform(self, raw_data: Any) -> NDArray[np.float64] | TrainingRows:
         """Encode rows as the matrix that CTGAN trains on.
 
         Parameters
         ----------
-        raw_data : pandas.DataFrame or ndarray of shape (rows, columns)
+        raw_data : pandas.DataFrame, ndarray of shape (rows, columns), path, or what `TableTransformer.transform` takes
             Rows with the fitted columns.
 
         Returns
         -------
-        ndarray of shape (rows, output_dimensions), or CompactMatrix
+        ndarray of shape (rows, output_dimensions), or TrainingRows
             Scalars within ±0.99 and one-hot cells.
 
         Raises
@@ -155,20 +166,30 @@ class DataTransformer:
         InputError
             For values that have no place: missing in a continuous column, or not seen before in a discrete one.
         """
-        columns = self._fitted()
-        _source(raw_data)
-        seed = int.from_bytes(np.random.bytes(8), "little")
-        encoded = self._table.transform(_fittable(raw_data, self._continuous), dtype="float64", seed=seed)
-        parts: list[OnehotPart] = []
-        for column, _ in columns:
-            scalar = np.asarray(encoded[column.name + SCALAR]) if column.has_scalar else None
-            cell = _places(column).astype(column.cell_dtype)[np.asarray(encoded[column.name + MODE])]
-            parts.append((scalar, cell, column.width))
         if self._compact:
-            return CompactMatrix(parts, self._table.engine)
-        matrix = np.empty((len(raw_data), self.output_dimensions))
-        get_engine(self._table.engine).fill_onehot(parts, matrix)
-        return matrix
+            return self.rows(raw_data)
+        table, seed = self._fitted(), _drawn_seed()
+        matrix = table.transform(_fittable(raw_data, self._numbers()), layout="onehot", dtype="float64", seed=seed)
+        return np.ascontiguousarray(matrix)
+
+    def rows(self, raw_data: Any, **options: Any) -> TrainingRows:
+        """Encode rows and keep them compact.
+
+        Parameters
+        ----------
+        raw_data : object
+            As for `transform`.
+        **options
+            Arguments of `TrainingRows`.
+
+        Returns
+        -------
+        TrainingRows
+            The rows.
+        """
+        table, seed = copy(self._fitted()), _drawn_seed()
+        table.seed = seed  # of the modes
+        return TrainingRows(table, _fittable(raw_data, self._numbers()), seed=seed, **options)
 
     def inverse_transform(self, data: Any, sigmas: Any = None) -> Any:
         """Decode rows to the type and the dtypes that were fitted.
@@ -183,25 +204,40 @@ class DataTransformer:
         Returns
         -------
         pandas.DataFrame or ndarray
-            The rows.
+            The rows; of a polars DataFrame such a one.
         """
-        columns = self._fitted()
+        table, matrix = self._fitted(), self.noisy(data, sigmas)
+        rows = table.inverse_transform(matrix)
+        if not self.dataframe:
+            whole = np.empty((len(matrix), len(rows)), self._empty.dtype)
+            for position, values in enumerate(rows.values()):
+                whole[:, position] = values
+            return whole
+        if self._flavour == "polars":
+            return rows
+        if self._flavour != "pandas":
+            import pandas
+
+            return rows.to_pandas() if hasattr(rows, "to_pandas") else pandas.DataFrame(rows)
+        if self._empty is None:
+            return rows
+        rows.columns = self._empty.columns
+        truths = _truths(self._empty)
+        return rows.astype(dict.fromkeys(truths, "bool")) if truths else rows
+
+    def noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
+        """What a network gave, with noise on its scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dimensions} columns")
         matrix = real_scalars(matrix)
-        engine = get_engine(self._table.engine)
-        encoded: dict[str, NDArray[Any]] = {}
-        parts: list[ReadPart] = []
-        for column, _ in columns:
-            scalar = np.empty(len(matrix), matrix.dtype) if column.has_scalar else None
-            parts.append((scalar, np.empty(len(matrix), column.cell_dtype), np.arange(column.width), False))
-        engine.read_onehot(matrix, parts)
-        for (column, start), (scalar, place, _, _) in zip(columns, parts, strict=True):
-            if scalar is not None:
-                encoded[column.name + SCALAR] = scalar if sigmas is None else np.random.normal(scalar, sigmas[start])
-            encoded[column.name + MODE] = np.argsort(_places(column)).astype(column.cell_dtype)[place]
-        return self._as_given(encoded)
+        if sigmas is not None:
+            matrix = matrix.copy()
+            for spans in self._fitted().layout_.values():
+                start, _, activation = spans[0]
+                if activation == "tanh":
+                    matrix[:, start] = np.random.normal(matrix[:, start], sigmas[start])
+        return matrix
 
     def convert_column_name_value_to_id(self, column_name: Any, value: Any) -> dict[str, int]:
         """Where a value of a discrete column stands, for conditional sampling.
@@ -223,105 +259,53 @@ class DataTransformer:
         InputError
             For a column that was not fitted or is not discrete, and for a value that it does not hold.
         """
-        columns = [column.name for column, _ in self._fitted()]
-        discrete = [name for name in columns if name not in self._continuous]
-        column = {column.name: column for column in self._table.model_.categorical}.get(str(column_name))
-        if column is None:
+        model = self._fitted().model_
+        columns = [column.name for column in model.encoded]
+        discrete = [column.name for column in model.categorical if column.has_cells]
+        if str(column_name) not in discrete:
             problem = "is continuous" if str(column_name) in columns else "was not fitted"
             raise InputError(f'column "{column_name}" {problem}; discrete columns: {", ".join(discrete) or "none"}')
+        column = model[str(column_name)]
+        assert isinstance(column, CategoricalColumn)
         return {
             "discrete_column_id": discrete.index(column.name),
             "column_id": columns.index(column.name),
             "value_id": _value_id(column, value),
         }
 
-    def _fitted(self) -> list[tuple[Fitted, int]]:
-        """The columns, each with its first place in the matrix."""
+    def _fitted(self) -> TableTransformer:
         if not hasattr(self, "_table"):
             raise NotFittedError("this DataTransformer is not fitted yet: call fit")
-        columns = [one.transform for one in self._column_transform_info_list]
-        ends = np.cumsum([0, *(one.output_dimensions for one in self._column_transform_info_list)])
-        return [(column, int(end)) for column, end in zip(columns, ends[:-1], strict=True)]
+        return self._table
 
-    def _as_given(self, encoded: dict[str, NDArray[Any]]) -> Any:
-        """Decoded rows as what was fitted."""
-        if self.dataframe:
-            import pandas
+    def _numbers(self) -> list[str]:
+        return [column.name for column in self._fitted().model_.encoded if not isinstance(column, CategoricalColumn)]
 
-            frame = self._table.inverse_transform(pandas.DataFrame(encoded))
-            frame.columns = self._empty.columns
-            truths = _truths(self._empty)
-            return frame.astype(dict.fromkeys(truths, "bool")) if truths else frame
-        arrays = self._table.inverse_transform(encoded)
-        rows = np.empty((len(encoded[next(iter(encoded))]), len(arrays)), self._empty.dtype)
-        for position, array in enumerate(arrays.values()):
-            rows[:, position] = array
-        return rows
+    def _kinds(self, source: Source, discrete: list[str]) -> dict[str, Options]:
+        """Kind and options of every column."""
+        check_request(source.name, source.schema, list(self._columns))
+        kinds: dict[str, Options] = {}
+        for name in source.schema.names:
+            said, is_discrete = self._columns.get(name, {}), name in discrete
+            options: dict[str, Any] = {"kind": said} if isinstance(said, str) else dict(said)
+            kind = options.setdefault("kind", "categorical" if is_discrete else "continuous")
+            if kind not in KINDS or (is_discrete and kind != "categorical"):
+                problem = "is discrete" if kind in KINDS else f"can be {listed(KINDS)}"
+                raise InputError(f'column "{name}" {problem}, and columns says that it is {kind!r}')
+            if kind == "categorical" and not {"encoding", "max_categories"} & set(options):
+                options["encoding"] = "onehot"
+            kinds[name] = options
+        return kinds
 
 
 class _ByWeight(TableTransformer):
-    """Takes every component above the weight threshold for a mode."""
+    """Takes every component above the weight threshold for a mode, in the order of the components."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002  # scikit-learn's signature
         return {**super().get_params(deep), "active_by": "weight"}
 
 
-@contextmanager
-def installed(**options: Any) -> Iterator[None]:
-    """Let CTGAN and TVAE use this `DataTransformer`, and CTGAN the `DataSampler` that goes with it.
-
-    ``with installed(): CTGAN().fit(rows)``. CTGAN's rows are kept compact: they take a few bytes each beside the frame
-    that is given, and losses are those with the whole matrix, to the last bit. What was fitted within goes on working
-    afterwards: it can be sampled from, saved and loaded. Contexts may be nested; the innermost decides. The names
-    belong to the process: other threads that fit a synthesizer meanwhile use these classes too. The modules
-    `ctgan.data_transformer` and `ctgan.data_sampler` keep their own, so that synthesizers that were fitted without
-    these ones are saved and loaded as ever.
-
-    Parameters
-    ----------
-    **options
-        Keyword arguments of `DataTransformer`.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        Where ctgan is not installed.
-    """
-    maker = partial(DataTransformer, **options)
-    maker()
-    with _LOCK:
-        _ENTERED.append(maker)
-        _name_newest()
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _ENTERED.remove(maker)
-            _name_newest()
-
-
-def _name_newest() -> None:
-    """Give every module of ctgan that uses a DataTransformer the newest one, or its own again.
-
-    One that has a DataSampler too gets ours, which takes compact rows.
-    """
-    stock, samplers = _ctgan().DataTransformer, import_module(STOCK_SAMPLER)
-    newest = _ENTERED[-1] if _ENTERED else None
-    modules: list[tuple[str, Any]] = list(sys.modules.items())
-    for name, module in modules:
-        if not name.startswith("ctgan.") or name in (STOCK, STOCK_SAMPLER):
-            continue
-        held: Any = vars(module).get("DataTransformer")
-        if held is not stock and getattr(held, "func", None) is not DataTransformer:
-            continue
-        module.DataTransformer = newest or stock
-        if hasattr(module, "DataSampler"):
-            module.DataSampler = DataSampler if newest else samplers.DataSampler
-            if newest:
-                module.DataTransformer = partial(newest, **{"compact": True, **newest.keywords})
-
-
-def _ctgan() -> Any:
+def stock_transformers() -> Any:
     """The module with CTGAN's own transformer."""
     try:
         return import_module(STOCK)
@@ -332,11 +316,9 @@ def _ctgan() -> Any:
         raise ModuleNotFoundError(message, name="ctgan") from error
 
 
-def _source(rows: Any) -> Source:
-    source = open_source(rows)
-    if source.flavour not in ("pandas", "matrix"):
-        raise InputError(f"give a pandas DataFrame or a two-dimensional NumPy array, not {source.name}")
-    return source
+def _drawn_seed() -> int:
+    """A seed from NumPy's global generator, which `CTGAN.set_random_state` makes repeatable."""
+    return int.from_bytes(np.random.bytes(8), "little")
 
 
 def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
@@ -350,12 +332,12 @@ def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
 
 def _fittable(rows: Any, continuous: Iterable[str]) -> Any:
     """The rows with booleans in continuous columns as 0 and 1, and text of NumPy's as objects."""
-    if hasattr(rows, "iloc"):
+    if open_source(rows).flavour == "pandas":
         truths = [label for label in _truths(rows) if str(label) in continuous]
         return rows.astype(dict.fromkeys(truths, "int8")) if truths else rows
-    if rows.dtype.kind == "b":
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "b":
         return rows.astype(np.int8)
-    return rows.astype(object) if rows.dtype.kind in "US" else rows
+    return rows.astype(object) if isinstance(rows, np.ndarray) and rows.dtype.kind in "US" else rows
 
 
 def _truths(frame: Any) -> list[Any]:
@@ -364,13 +346,15 @@ def _truths(frame: Any) -> list[Any]:
 
 
 def _refuse_missing(source: Source, table: TableTransformer) -> None:
-    """Refuse continuous columns with missing rows, for which CTGAN has no place."""
+    """Refuse continuous columns with missing rows, for which CTGAN has no place unless they are given one."""
+    given: dict[str, Any] = {spec.name: spec.options.get("modal", ()) for spec in table.schema_.columns}
     for column in table.model_.mixtures:
-        if column.fit.missing:
+        if column.fit.missing and None not in given[column.name]:
             raise InputError(
                 f'column "{column.name}": {column.fit.missing} values are missing '
                 f"(first at {_first_missing(source, column)}),"
-                " and CTGAN has no place for them in a continuous column; fill them in, or leave the rows out"
+                " and CTGAN has no place for them in a continuous column; fill them in, leave the rows out, or give"
+                f' them a cell: columns={{"{column.name}": {{"modal": [None]}}}}'
             )
 
 
@@ -384,16 +368,11 @@ def _first_missing(source: Source, column: MixtureColumn) -> str:
 
 def _described(column: ColumnModel) -> Any:
     """A fitted column as CTGAN's transformer describes its own."""
-    ctgan = _ctgan()
+    ctgan = stock_transformers()
     spans = [ctgan.SpanInfo(1, "tanh")] if column.has_scalar else []
-    spans.append(ctgan.SpanInfo(column.width, "softmax"))
+    spans += [ctgan.SpanInfo(column.width, "softmax")] if column.width else []
     kind = "continuous" if column.has_scalar else "discrete"
     return ctgan.ColumnTransformInfo(column.name, kind, column, spans, column.has_scalar + column.width)
-
-
-def _places(column: Fitted) -> NDArray[np.int64]:
-    """Place in CTGAN's matrix of every cell: components in index order, categories as they are."""
-    return np.array(column.order, np.int64)
 
 
 def _value_id(column: CategoricalColumn, value: Any) -> int:

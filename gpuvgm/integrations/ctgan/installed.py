@@ -1,0 +1,74 @@
+"""A context in which CTGAN and TVAE use gpuvgm's DataTransformer and DataSampler."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from threading import Lock
+from typing import Any
+
+from gpuvgm.integrations.ctgan.sampler import DataSampler
+from gpuvgm.integrations.ctgan.transformer import STOCK, DataTransformer, stock_transformers
+
+STOCK_SAMPLER = "ctgan.data_sampler"
+
+_LOCK = Lock()
+_ENTERED: list[partial[DataTransformer]] = []  # by the contexts that are open, the newest last
+
+
+@contextmanager
+def installed(**options: Any) -> Iterator[None]:
+    """Let CTGAN and TVAE use this `DataTransformer`, and CTGAN the `DataSampler` that goes with it.
+
+    ``with installed(): CTGAN().fit(rows)``. CTGAN's rows are kept compact: they take a few bytes each beside the frame
+    that is given, and losses are those with the whole matrix, to the last bit. What was fitted within goes on working
+    afterwards: it can be sampled from, saved and loaded. Contexts may be nested; the innermost decides. The names
+    belong to the process: other threads that fit a synthesizer meanwhile use these classes too. The modules
+    `ctgan.data_transformer` and `ctgan.data_sampler` keep their own, so that synthesizers that were fitted without
+    these ones are saved and loaded as ever.
+
+    Parameters
+    ----------
+    **options
+        Keyword arguments of `DataTransformer`.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Where ctgan is not installed.
+    """
+    maker = partial(DataTransformer, **options)
+    maker()
+    with _LOCK:
+        _ENTERED.append(maker)
+        _name_newest()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _ENTERED.remove(maker)
+            _name_newest()
+
+
+def _name_newest() -> None:
+    """Give every module of ctgan that uses a DataTransformer the newest one, or its own again.
+
+    One that has a DataSampler too gets ours, which takes compact rows.
+    """
+    stock, samplers = stock_transformers().DataTransformer, import_module(STOCK_SAMPLER)
+    newest = _ENTERED[-1] if _ENTERED else None
+    modules: list[tuple[str, Any]] = list(sys.modules.items())
+    for name, module in modules:
+        if not name.startswith("ctgan.") or name in (STOCK, STOCK_SAMPLER):
+            continue
+        held: Any = vars(module).get("DataTransformer")
+        if held is not stock and getattr(held, "func", None) is not DataTransformer:
+            continue
+        module.DataTransformer = newest or stock
+        if hasattr(module, "DataSampler"):
+            module.DataSampler = DataSampler if newest else samplers.DataSampler
+            if newest:
+                module.DataTransformer = partial(newest, **{"compact": True, **newest.keywords})
