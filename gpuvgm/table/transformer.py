@@ -39,7 +39,15 @@ from gpuvgm.report import ModelDistance, Report, Validation, evaluate_table, mod
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
-from gpuvgm.table.decode import Decoded, Decoding, EncodedTable, check_origin, decoded_schema, joined_valid
+from gpuvgm.table.decode import (
+    Decoded,
+    Decoding,
+    EncodedTable,
+    check_origin,
+    decoded_schema,
+    holds_matrices,
+    joined_valid,
+)
 from gpuvgm.table.description import WIDE, width_line
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.fit import add_rows, fit_source, requests_of
@@ -674,7 +682,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         check_origin(table, model)
         if table.lazy and out is None:
             return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
-        given = EncodedTable(table.name, table.flavour, table.schema)
+        given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
         decoding = Decoding("reference", model, given, check=return_valid, drop=invalid == "drop")
 
         def need() -> Need:
