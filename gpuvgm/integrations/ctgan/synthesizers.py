@@ -56,7 +56,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
-    """ctgan's CTGAN on any number of rows: a few bytes of each are kept, in memory or in a file.
+    """CTGAN on any number of rows: a few bytes of each are kept, in memory or in a file.
 
     Hyperparameters, losses and samples are those of `ctgan.CTGAN`, of which this is a subclass. With the same random
     state and the same encoded rows the losses are equal: its batches are drawn number for number, and only gradients
@@ -275,7 +275,7 @@ class _Pair:
 
 
 class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
-    """ctgan's TVAE on any number of rows: a few bytes of each are kept, in memory or in a file.
+    """TVAE on any number of rows: a few bytes of each are kept, in memory or in a file.
 
     Hyperparameters, losses and samples are those of `ctgan.TVAE`, of which this is a subclass; an epoch has every row
     once, in an order that is computed and not kept (`TrainingRows.batches`).

@@ -211,7 +211,7 @@ class DataTransformer:
         pandas.DataFrame or ndarray
             The rows; of a polars DataFrame such a one.
         """
-        table, matrix = self._fitted(), self.noisy(data, sigmas)
+        table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
         if not self.dataframe:
             whole = np.empty((len(matrix), len(rows)), self._empty.dtype)
@@ -247,10 +247,10 @@ class DataTransformer:
         RunSummary
             What was written.
         """
-        written: RunSummary = self._fitted().inverse_transform((self.noisy(one, sigmas) for one in matrices), out=out)
+        written: RunSummary = self._fitted().inverse_transform((self._noisy(one, sigmas) for one in matrices), out=out)
         return written
 
-    def noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
+    def _noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
         """What a network gave, with noise on its scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
