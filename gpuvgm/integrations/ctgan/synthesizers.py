@@ -64,10 +64,12 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
 
     Parameters
     ----------
-    *hyperparameters, **named
+    *hyperparameters
         As for `ctgan.CTGAN`.
     encoding : mapping of str to object, optional
         Arguments of `DataTransformer`, for example ``{"effort": "auto", "columns": {"amount": {"log": True}}}``.
+    **named
+        Hyperparameters by their names.
     """
 
     def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
@@ -282,10 +284,12 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
     Parameters
     ----------
-    *hyperparameters, **named
+    *hyperparameters
         As for `ctgan.TVAE`.
     encoding : mapping of str to object, optional
         Arguments of `DataTransformer`.
+    **named
+        Hyperparameters by their names.
     """
 
     def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:

@@ -197,24 +197,26 @@ def test_missing_numbers_with_a_place(flights):
     assert 0 < synthesizer.sample(500)["delay"].isna().sum() < 500
 
 
-def one_of_two(rank, kind, folder, results):
+def one_of_two(rank, folder):
     """A process of a distributed training."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     torch.set_num_threads(1)
-    synthesizer = made(getattr(ours, kind), epochs=2, seed=rank)
-    synthesizer.fit(f"{folder}/flights.parquet", DISCRETE)
-    network = synthesizer._generator if kind == "CTGAN" else synthesizer.decoder
-    weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
-    np.savez(f"{folder}/{rank}.npz", weights=weights, losses=synthesizer.loss_values.to_numpy(float))
+    for kind in KINDS:
+        synthesizer = fitted(OURS[kind], f"{folder}/flights.parquet", epochs=2, seed=rank)
+        network = synthesizer._generator if kind is ctgan.CTGAN else synthesizer.decoder
+        weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
+        np.savez(
+            f"{folder}/{kind.__name__}-{rank}.npz", weights=weights, losses=synthesizer.loss_values.to_numpy(float)
+        )
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["CTGAN", "TVAE"])
-def test_two_processes_train_one_model(kind, flights, tmp_path):
+def test_two_processes_train_one_model(flights, tmp_path):
     flights.to_parquet(tmp_path / "flights.parquet", index=False)
-    torch.multiprocessing.spawn(one_of_two, (kind, str(tmp_path), None), nprocs=2)
-    first, second = (np.load(tmp_path / f"{rank}.npz") for rank in range(2))
-    np.testing.assert_array_equal(first["weights"], second["weights"])
-    assert not np.array_equal(first["losses"], second["losses"])  # of batches of their own
-    assert len(first["losses"]) == (2 if kind == "CTGAN" else 2 * (len(flights) // 400))
+    torch.multiprocessing.spawn(one_of_two, (str(tmp_path),), nprocs=2)
+    for kind, losses in (("CTGAN", 2), ("TVAE", 2 * (len(flights) // 400))):
+        first, second = (np.load(tmp_path / f"{kind}-{rank}.npz") for rank in range(2))
+        np.testing.assert_array_equal(first["weights"], second["weights"])
+        assert len(first["losses"]) == losses
+        assert not np.array_equal(first["losses"], second["losses"])  # of batches of their own
