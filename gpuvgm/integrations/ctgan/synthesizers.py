@@ -161,6 +161,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         condition_column: Any = None,
         condition_value: Any = None,
         *,
+        log_frequency: bool | None = None,
         out: str | Path | None = None,
     ) -> Any:
         """Generate rows.
@@ -171,6 +172,9 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             Number of rows.
         condition_column, condition_value : optional
             A discrete column, and one of its values, which becomes likelier.
+        log_frequency : bool, optional
+            Condition rows on categories drawn by the logarithm of their frequency, or by their frequency, which brings
+            shares nearer to those of the table. By default as in the training, which is what ctgan does.
         out : path, optional
             Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
 
@@ -179,9 +183,10 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         pandas.DataFrame or ndarray, or RunSummary with `out`
             The rows, those of the file the same.
         """
-        if out is None:
-            return super().sample(n, condition_column, condition_value)
-        return self._written(n, condition_column, condition_value, out)
+        with self._data_sampler.drawing(log_frequency=log_frequency):
+            if out is None:
+                return super().sample(n, condition_column, condition_value)
+            return self._written(n, condition_column, condition_value, out)
 
     @random_state  # type: ignore[untyped-decorator]
     def _written(self, n: int, condition_column: Any, condition_value: Any, out: str | Path) -> Any:

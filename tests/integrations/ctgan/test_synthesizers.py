@@ -177,6 +177,23 @@ def test_conditions_of_a_file(flights, tmp_path):
         assert (pd.read_parquet(tmp_path / "rows.parquet")["delay"].to_numpy() == expected["delay"].to_numpy()).all()
 
 
+def test_categories_by_their_frequency(flights, tmp_path):
+    synthesizer = fitted(ours.CTGAN, flights, epochs=30)
+    shares, held = {}, flights["carrier"].value_counts(normalize=True)
+    for logarithmic in (None, True, False):
+        synthesizer.set_random_state(8)
+        found = synthesizer.sample(3_000, log_frequency=logarithmic)
+        shares[logarithmic] = found["carrier"].value_counts(normalize=True)
+    assert shares[None].equals(shares[True])
+    distances = {one: np.abs(shares[one].reindex(held.index, fill_value=0) - held).sum() for one in (True, False)}
+    assert distances[False] < distances[True]
+    assert synthesizer.sample(200).shape == (200, flights.shape[1])
+    synthesizer.set_random_state(8)
+    synthesizer.sample(3_000, log_frequency=False, out=tmp_path / "rows.parquet")
+    written = pd.read_parquet(tmp_path / "rows.parquet")["carrier"].value_counts(normalize=True)
+    assert written.to_dict() == shares[False].to_dict()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_is_stored_without_rows(kind, flights, tmp_path):
     few, many = fitted(OURS[kind], flights[:300], epochs=1), fitted(OURS[kind], pd.concat([flights] * 10), epochs=1)
