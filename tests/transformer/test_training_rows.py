@@ -165,6 +165,35 @@ def test_values_that_are_no_category_have_no_condition() -> None:
         rows.batch(500)
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_cells_of_one_byte_and_of_two(place: Any) -> None:
+    random = np.random.default_rng(1)
+    words = [f"w{n}" for n in random.permutation(np.arange(900) % 300)]
+    source = pa.table({"few": pa.array(words[:3] * 300), "many": pa.array(words), "x": random.normal(size=900)})
+    kinds: dict[str, Any] = {"few": "categorical", "many": {"kind": "categorical", "max_categories": 300}}
+    model = TableTransformer(kinds | {"x": "continuous"}, effort="research", max_iter=3).fit(source)
+    rows = TrainingRows(model, source, place=place)
+    assert model.columns_["many"].cell_dtype == np.uint16 and rows.nbytes == 900 * (4 + 2 + 1 + 1 + 2 * 4)
+    matrix = model.transform(source, layout="onehot")
+    np.testing.assert_array_equal(rows.matrix(np.arange(900)), matrix, strict=True)
+    batch = rows.batch(300)
+    asked = batch.mask[:, 1] == 1
+    np.testing.assert_array_equal(batch.rows[asked, 3:303], batch.vectors[asked, 3:])
+
+
+def test_rows_do_not_follow_from_the_draw_of_their_conditions(fitted: TableTransformer, matrix: Any) -> None:
+    """The frequent category is drawn by the smallest uniforms: all its rows must be as likely all the same."""
+    conditions = Conditions(fitted, ["word"])
+    drawn = conditions.draw(4000, seed=1)
+    own = np.flatnonzero(drawn.cell == 0)
+    picked = conditions.index(matrix).pick(drawn, seed=1)[own]
+    trained = TrainingRows(fitted, table(), columns=["word"], seed=1).batch(4000)
+    batch = np.array(numbers_of(trained.rows[trained.vectors[:, 0] == 1], matrix))
+    held = np.flatnonzero(matrix[:, conditions.matrix_spans["word"][0]] == 1)
+    for rows in (picked, batch):
+        assert np.mean(np.searchsorted(held, rows) / len(held)) == pytest.approx(0.5, abs=0.03)
+
+
 def test_without_conditions(fitted: TableTransformer, matrix: Any) -> None:
     rows = TrainingRows(fitted, table(), columns=[])
     batch = rows.batch(300)
@@ -186,7 +215,7 @@ def test_rows_of_a_device(strict_cupy: Any) -> None:
 def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_path: Path) -> None:
     rows = TrainingRows(fitted, table(), place="disk", folder=tmp_path / "kept")
     names = sorted(path.name for path in (tmp_path / "kept").iterdir())
-    assert names == ["column-0", "column-1", "column-2", "rows"]
+    assert names == ["index", "rows"]
     del rows
     gc.collect()
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
