@@ -131,7 +131,22 @@ class Conditions:
         return self.drawn(*self.drawn_cells(random, rows, logarithmic=logarithmic))
 
     def drawn_cells(self, random: np.random.Generator, rows: int, *, logarithmic: bool) -> tuple[Ints, Ints]:
-        """Draw conditions as numbers: a position among the columns and a cell each; see `draw`."""
+        """Draw conditions as numbers alone; see `draw`.
+
+        Parameters
+        ----------
+        random : Generator
+            What draws.
+        rows : int
+            Number of conditions.
+        logarithmic : bool
+            As for `probabilities`.
+
+        Returns
+        -------
+        column, cell : ndarray of shape (rows,), int64
+            As for `drawn`.
+        """
         if not self.names:
             raise InputError("the table has no categorical column with cells to condition on; name other columns")
         cumulative = self._cumulative[logarithmic]
@@ -224,7 +239,18 @@ class Conditions:
         return Drawn(vectors, mask, column, cell)
 
     def places(self, column: Ints, cell: Ints) -> tuple[Ints, Ints]:
-        """Where the ones of vectors and masks lie; one past the last for no condition. Parameters as for `drawn`."""
+        """Where the ones of conditional vectors and masks lie.
+
+        Parameters
+        ----------
+        column, cell : ndarray of shape (rows,), int64
+            As for `drawn`.
+
+        Returns
+        -------
+        place, column : ndarray of shape (rows,), int64
+            Position in the vector and in the mask; one past the last for no condition.
+        """
         holds = cell < self._widths[column]
         return (
             np.where(holds, self._starts[column] + cell, self.width),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from os import getpid
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -114,7 +116,8 @@ class TrainingRows:
         if not self._model.encoded:
             raise InputError("the table has no column that is encoded: there is nothing to train on")
         self._parts = [(column.name + SCALAR, column.name + MODE, column.width) for column in self._model.encoded]
-        self._engine = get_engine("auto" if transformer.engine == "cuda" else transformer.engine)
+        self._engine = "auto" if transformer.engine == "cuda" else transformer.engine
+        get_engine(self._engine)
         self._store = _Store(place, folder)
         self.width = len(self._model.onehot_names)
         self._dtype = self._row_dtype()
@@ -128,6 +131,20 @@ class TrainingRows:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Rows on the disk stay where they are, and their files are mapped again."""
+        if self._store.folder is None:
+            return self.__dict__
+        index = self.index.rows
+        found = replace(self.index, rows=(index.dtype, index.shape))
+        return {**self.__dict__, "_rows": self._rows.shape, "index": found}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        if self._store.folder is not None:
+            self._rows = self._store.mapped("rows", np.uint8, state["_rows"])
+            self.index = replace(self.index, rows=self._store.mapped("index", *self.index.rows))
 
     @property
     def nbytes(self) -> int:
@@ -200,11 +217,9 @@ class TrainingRows:
         for name, (own, of) in (("rank", rank), ("worker", worker)):
             if not 0 <= own < of:
                 raise InputError(f"{name}=({own}, {of}): the first number is at least 0 and less than the second")
-        if rows < 1:
-            raise InputError(f"a batch has at least 1 row, not {rows}")
         (process, processes), (own, workers) = rank, worker
-        count = len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)
-        numbers = np.arange(process + processes * own, count // processes * processes, processes * workers)
+        count = self.batch_count(rows, processes, drop_last=drop_last)
+        numbers = np.arange(process + processes * own, count * processes, processes * workers)
         together = max(1, BLOCK_ROWS // rows)  # batches whose rows are found together
         for start in range(0, len(numbers), together):
             places = (numbers[start : start + together, None] * rows + np.arange(rows)).ravel()
@@ -214,6 +229,27 @@ class TrainingRows:
                 part = chosen[first : first + rows]
                 columns = self._columns(part)
                 yield self._batch(columns, *self._own_conditions(part, columns, epoch))
+
+    def batch_count(self, rows: int, processes: int = 1, *, drop_last: bool = False) -> int:
+        """How many batches `batches` makes for each of some processes.
+
+        Parameters
+        ----------
+        rows : int
+            Rows of a batch.
+        processes : int
+            How many there are.
+        drop_last : bool
+            Leave out a last batch that is shorter.
+
+        Returns
+        -------
+        int
+            Number of batches of a process, all its workers together.
+        """
+        if rows < 1:
+            raise InputError(f"a batch has at least 1 row, not {rows}")
+        return (len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)) // processes
 
     def matrix(self, rows: Ints) -> Matrix:
         """Some rows as a matrix, shape (rows, width).
@@ -261,7 +297,7 @@ class TrainingRows:
 
     def _filled(self, parts: Sequence[OnehotPart], rows: int, width: int) -> Matrix:
         out: Any = np.empty((rows, width), np.float32)
-        self._engine.fill_onehot(parts, out)
+        get_engine(self._engine).fill_onehot(parts, out)
         matrix: Matrix = out
         return matrix
 
@@ -282,12 +318,11 @@ class TrainingRows:
         with self._store.growing("rows", dtype, there.rows) as add:
             for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
                 for block in open_source(part).blocks(names, rows):
-                    records = np.empty(block.rows, dtype)
+                    records = np.zeros(block.rows, dtype)
                     for name in names:
                         records[name] = self._numbers(name, block.column(name), dtype[name])
                     add(records)
-        whole: NDArray[np.void] = self._store.whole("rows", dtype)
-        return whole.view(np.uint8).reshape(-1, dtype.itemsize)
+        return self._store.whole("rows", dtype.itemsize)
 
     def _row_dtype(self) -> np.dtype[Any]:
         """A row: its scalars and cells, the largest first; a multiple of 4 bytes, so that every type steps over it."""
@@ -311,6 +346,12 @@ class TrainingRows:
         return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)
 
 
+def _remove(folder: Path, process: int) -> None:
+    """Remove a folder in the process that made it; those that it forked read on."""
+    if getpid() == process:
+        rmtree(folder, ignore_errors=True)
+
+
 class _Store:
     """Arrays in memory, or in the files of a folder, which are mapped.
 
@@ -323,10 +364,10 @@ class _Store:
     """
 
     def __init__(self, place: str, folder: str | Path | None) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else Path(folder).absolute()
         if place == "disk" and folder is None:
             self.folder = Path(mkdtemp(prefix="gpuvgm-rows-"))
-            finalize(self, rmtree, self.folder, ignore_errors=True)
+            finalize(self, _remove, self.folder, getpid())
         self._array: Any = None
 
     @contextmanager
@@ -350,12 +391,20 @@ class _Store:
         array.resize(filled, refcheck=False)
         self._array = array
 
-    def whole(self, name: str, dtype: np.dtype[Any]) -> Any:
-        """All parts that were added, one after the other."""
-        if self.folder is None:
-            return self._array
-        path = self.folder / name
-        return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
+    def whole(self, name: str, width: int) -> Bytes:
+        """All parts that were added, one after the other, shape (rows, width)."""
+        if self.folder is not None:
+            whole: Bytes = self.mapped(name, np.uint8, ((self.folder / name).stat().st_size // width, width))
+            return whole
+        array, self._array = self._array, None
+        whole = array.view(np.uint8).reshape(-1, width)
+        return whole
+
+    def mapped(self, name: str, dtype: Any, shape: tuple[int, int]) -> Any:
+        """An array that lies in a file, to be read."""
+        if self.folder is None or 0 in shape:
+            return np.empty(shape, dtype)
+        return np.asarray(np.memmap(self.folder / name, dtype, "r", shape=shape))
 
     def index(self, shape: tuple[int, int], dtype: Any) -> Any:
         """An array to be filled with the rows by the cells of columns; see `RowIndex.of`."""

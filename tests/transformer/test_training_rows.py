@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,21 @@ def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_pa
     del own
     gc.collect()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("columns", [None, []])
+def test_pickled_rows_of_the_disk_are_mapped_again(fitted: TableTransformer, columns: Any) -> None:
+    sizes = {}
+    for place in PLACES:
+        rows = TrainingRows(fitted, table(), place=place, columns=columns)
+        stored = pickle.dumps(rows)
+        sizes[place], again = len(stored), pickle.loads(stored)
+        for one, other in zip(again.batch(50), rows.batch(50), strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+        del again
+        gc.collect()
+        rows.batch(50)  # the copy did not remove the folder
+    assert sizes["memory"] - sizes["disk"] > 0.9 * rows.nbytes
 
 
 @pytest.mark.parametrize(
