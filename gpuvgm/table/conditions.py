@@ -144,8 +144,10 @@ class Conditions:
 
         Returns
         -------
-        column, cell : ndarray of shape (rows,), int64
-            As for `drawn`.
+        column : ndarray of shape (rows,), int64
+            Position among the columns.
+        cell : ndarray of shape (rows,), int64
+            The cell.
         """
         if not self.names:
             raise InputError("the table has no categorical column with cells to condition on; name other columns")
@@ -248,8 +250,10 @@ class Conditions:
 
         Returns
         -------
-        place, column : ndarray of shape (rows,), int64
-            Position in the vector and in the mask; one past the last for no condition.
+        place : ndarray of shape (rows,), int64
+            Position in the vector; one past the last for no condition.
+        column : ndarray of shape (rows,), int64
+            Position in the mask; one past the last for no condition.
         """
         holds = cell < self._widths[column]
         return (
