@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gpuvgm.errors import InputError
 from gpuvgm.table.training import TrainingBatch, TrainingRows
 
 try:
@@ -25,7 +26,7 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
     of the matrices that are made; only what a worker makes is sent to its process, as PyTorch sends tensors.
 
     Workers that are forked share the rows. Those that are spawned get a copy of rows in memory each; rows on the disk
-    are mapped by all of them.
+    are mapped by all of them. Rows with place="cuda" give tensors on the device, and take no workers.
 
     Parameters
     ----------
@@ -77,6 +78,8 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         worker = get_worker_info()
+        if worker is not None and self._rows.place == "cuda":
+            raise InputError("rows on the device are batched there, by no workers: give the DataLoader num_workers=0")
         for batch in self._batches((0, 1) if worker is None else (worker.id, worker.num_workers)):
             tensors: Any = TrainingBatch(*(torch.from_dlpack(array) for array in batch))
             yield tensors

@@ -17,11 +17,11 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.config import check_choice, checked_seed
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
@@ -29,7 +29,7 @@ from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, one_of
 from gpuvgm.table.shuffling import mixed, permuted
 
-PLACES = ("memory", "disk")
+PLACES = ("memory", "disk", "cuda")
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
@@ -67,8 +67,9 @@ class TrainingRows:
         The fitted table.
     source : object
         The rows, as for `TableTransformer.fit`.
-    place : {"memory", "disk"}
-        Where the rows are kept; on the disk in a folder that is removed with this object, unless one is given.
+    place : {"memory", "disk", "cuda"}
+        Where the rows are kept; on the disk in a folder that is removed with this object, unless one is given. With
+        "cuda" they lie on the device, and so do the batches, which are made there; rows are the same as elsewhere.
     seed : int
         Seed of all that is drawn: conditions, the rows that answer them, and the order of rows.
     columns : sequence of str, optional
@@ -101,7 +102,7 @@ class TrainingRows:
         transformer: Any,
         source: Any,
         *,
-        place: Literal["memory", "disk"] = "memory",
+        place: Literal["memory", "disk", "cuda"] = "memory",
         seed: int = 0,
         columns: Sequence[str] | None = None,
         folder: str | Path | None = None,
@@ -116,7 +117,8 @@ class TrainingRows:
         if not self._model.encoded:
             raise InputError("the table has no column that is encoded: there is nothing to train on")
         self._parts = [(column.name + SCALAR, column.name + MODE, column.width) for column in self._model.encoded]
-        self._engine = "auto" if transformer.engine == "cuda" else transformer.engine
+        self.place = place
+        self._engine = place if place == "cuda" else "auto" if transformer.engine == "cuda" else transformer.engine
         get_engine(self._engine)
         self._store = _Store(place, folder)
         self.width = len(self._model.onehot_names)
@@ -127,6 +129,9 @@ class TrainingRows:
         names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
         cells, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
         self.index = RowIndex.of(cells, widths, self._store.index)
+        if place == "cuda":
+            self._rows = self._on_device(self._rows)
+            self.index = replace(self.index, rows=self._on_device(self.index.rows))
         self._made = 0
 
     def __len__(self) -> int:
@@ -270,23 +275,25 @@ class TrainingRows:
 
     def _columns(self, rows: Ints) -> dict[str, Any]:
         """Scalars and cells of some rows, each in memory of its own; fields of a type are copied together."""
-        taken = self._rows.take(rows, axis=0)
+        xp = namespace_of(self._rows)
+        taken = self._rows.take(xp.asarray(rows), axis=0)
         columns: dict[str, Any] = {}
         for kind, names in groupby(self._dtype.names or (), lambda name: self._dtype[name]):
             together = list(names)
             first = self._dtype.fields[together[0]][1] // kind.itemsize  # type: ignore[index]
-            block = np.ascontiguousarray(taken.view(kind)[:, first : first + len(together)].T)
+            block = xp.ascontiguousarray(taken.view(kind)[:, first : first + len(together)].T)
             columns.update(zip(together, block, strict=True))
         return columns
 
     def _batch(self, columns: dict[str, Any], column: Ints | None = None, cell: Ints | None = None) -> TrainingBatch:
         rows = self._matrix(columns)
+        xp = namespace_of(rows)
         if column is None or cell is None:
-            return TrainingBatch(rows, *(np.zeros((len(rows), 0), np.float32) for _ in range(2)))
+            return TrainingBatch(rows, *(xp.zeros((len(rows), 0), np.float32) for _ in range(2)))
         place, column = self.conditions.places(column, cell)
         widths = self.conditions.width, len(self.conditions.names)
         vectors, mask = (
-            self._filled([(None, ones.astype(np.uint32), width)], len(rows), width)
+            self._filled([(None, xp.asarray(ones.astype(np.uint32)), width)], len(rows), width)
             for ones, width in zip((place, column), widths, strict=True)
         )
         return TrainingBatch(rows, vectors, mask)
@@ -296,7 +303,7 @@ class TrainingRows:
         return self._filled(parts, len(next(iter(columns.values()))), self.width)
 
     def _filled(self, parts: Sequence[OnehotPart], rows: int, width: int) -> Matrix:
-        out: Any = np.empty((rows, width), np.float32)
+        out: Any = namespace_of(self._rows).empty((rows, width), np.float32)
         get_engine(self._engine).fill_onehot(parts, out)
         matrix: Matrix = out
         return matrix
@@ -307,8 +314,17 @@ class TrainingRows:
         if not names:
             return None, None
         column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
-        cells = np.stack([columns[name + MODE] for name in names])
-        return column, cells[column, np.arange(len(rows))].astype(np.int64)
+        xp = namespace_of(self._rows)
+        cells = xp.stack([columns[name + MODE] for name in names])
+        return column, to_numpy(cells[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
+
+    def _on_device(self, array: NDArray[Any]) -> Any:
+        copy = copied_to(get_engine(self._engine), array)
+        if copy is None:
+            raise InputError(
+                f'the device has no room for {array.nbytes} bytes of rows: keep them with place="memory" or "disk"'
+            )
+        return copy
 
     def _encoded(self, transformer: Any, source: Any) -> Bytes:
         """All rows, encoded block by block and kept where they shall be, shape (rows, bytes of one)."""

@@ -213,6 +213,30 @@ def test_rows_of_a_device(strict_cupy: Any) -> None:
     np.testing.assert_array_equal(one.batch(50).rows, other.batch(50).rows)
 
 
+@needs_compiler
+@pytest.mark.parametrize("columns", [None, []])
+def test_rows_that_lie_on_the_device(fitted: TableTransformer, strict_cupy: Any, columns: Any) -> None:
+    here, there = (TrainingRows(fitted, table(), place=place, seed=6, columns=columns) for place in ("memory", "cuda"))
+    assert here.nbytes == there.nbytes and len(here) == len(there)
+    uploads = strict_cupy.hardware.uploads
+    uploads.clear()
+    batches = [there.batch(300), there.batch(20, step=7), *there.batches(1024, epoch=3), there.matrix(np.array([5, 2]))]
+    assert max(uploads, default=0) <= 1024, "what goes up are numbers of a batch"
+    expected = [here.batch(300), here.batch(20, step=7), *here.batches(1024, epoch=3), here.matrix(np.array([5, 2]))]
+    for batch, other in zip(batches, expected, strict=True):
+        for one, array in zip(batch, other, strict=True):
+            assert isinstance(one, strict_cupy.ndarray)
+            np.testing.assert_array_equal(one.get(), array, strict=True)
+
+
+@needs_compiler
+def test_rows_that_do_not_fit_the_device(fitted: TableTransformer, strict_cupy: Any) -> None:
+    gpuvgm.engines.get_engine("cuda")
+    strict_cupy.hardware.memory = strict_cupy.hardware.used[0] + 1000
+    with pytest.raises(InputError, match='place="memory" or "disk"'):
+        TrainingRows(fitted, table(), place="cuda")
+
+
 def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_path: Path) -> None:
     rows = TrainingRows(fitted, table(), place="disk", folder=tmp_path / "kept")
     names = sorted(path.name for path in (tmp_path / "kept").iterdir())

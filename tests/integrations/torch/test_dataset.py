@@ -10,6 +10,7 @@ import pytest
 
 from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.errors import InputError
+from tests.conftest import needs_gpu
 from tests.docs.pages import BESIDE, python_blocks, run_python
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -109,6 +110,24 @@ def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (block,) = python_blocks(BESIDE)
     assert run_python(block)["batch"].rows.shape[1] > 3
+
+
+def test_rows_of_the_device_take_no_workers(fitted: TableTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = TrainingRows(fitted, table())
+    monkeypatch.setattr(rows, "place", "cuda")
+    assert len(loaded(rows, 0)) == 15
+    with pytest.raises(InputError, match="num_workers=0"):
+        loaded(rows, 1, how="fork")
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU")
+def test_tensors_of_the_device(fitted: TableTransformer) -> None:
+    here, there = (TrainingRows(fitted, table(), place=place) for place in ("memory", "cuda"))
+    batches = list(TrainingDataset(there, 100))
+    assert all(tensor.is_cuda for batch in batches for tensor in batch)
+    assert_equal([type(batch)(*(tensor.cpu() for tensor in batch)) for batch in batches], list(here.batches(100)))
 
 
 def test_what_is_refused_is_refused_at_once(rows: TrainingRows) -> None:
