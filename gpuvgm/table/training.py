@@ -256,12 +256,12 @@ class TrainingRows:
             raise InputError(f"a batch has at least 1 row, not {rows}")
         return (len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)) // processes
 
-    def matrix(self, rows: Ints) -> Matrix:
+    def matrix(self, rows: Ints | slice) -> Matrix:
         """Some rows as a matrix, shape (rows, width).
 
         Parameters
         ----------
-        rows : ndarray of int
+        rows : ndarray of int, or slice
             Numbers of the rows.
 
         Returns
@@ -269,7 +269,9 @@ class TrainingRows:
         ndarray of shape (rows, width), float32
             As `TableTransformer.transform(layout="onehot")` gives it.
         """
-        return self._matrix(self._columns(rows))
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        return self._matrix(self._columns(np.asarray(rows, np.int64)))
 
     __getitem__ = matrix
 

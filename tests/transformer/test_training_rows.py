@@ -65,6 +65,8 @@ def test_the_matrix_of_a_transform(fitted: TableTransformer, matrix: Any, place:
     rows = TrainingRows(fitted, table(), place=place)
     assert len(rows) == ROWS and rows.width == matrix.shape[1]
     np.testing.assert_array_equal(rows.matrix(np.arange(ROWS)), matrix, strict=True)
+    for some in ([5, 5, -1], slice(10, 20), slice(None, None, -7)):
+        np.testing.assert_array_equal(rows[some], matrix[some], strict=True)  # type: ignore[index]
     together = np.concatenate([batch.rows for batch in rows.batches(700, shuffle=False)])
     np.testing.assert_array_equal(together, matrix, strict=True)
     assert rows.nbytes == ROWS * (2 * 4 + 4 * 1 + 3 * 4), "scalars, cells and the index of three columns"
