@@ -20,6 +20,7 @@ DROP_INS = {
     "ctgan.CTGAN": "ctgan",
     "ctgan.TVAE": "ctgan",
     "ctabgan.DataTransformer": None,
+    "torch.TrainingDataset": "torch",
 }
 
 
