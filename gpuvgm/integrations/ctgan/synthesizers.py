@@ -84,7 +84,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         epochs: int | None = None,
         *,
         steps: int | None = None,
-        place: Literal["memory", "disk"] = "memory",
+        place: Literal["memory", "disk", "cuda"] = "memory",
         folder: str | Path | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_steps: int = 1000,
@@ -239,7 +239,7 @@ class _Pair:
             np.random.shuffle(order)
             column, category = drawn
             real = sampler.sample_data(self._rows, model._batch_size, column[order], category[order])
-        real = torch.from_numpy(real).to(self._device)
+        real = torch.from_dlpack(real).to(self._device)
         with torch.no_grad():
             made = model._apply_activate(self._generator(noise))
         if vectors is not None:
@@ -308,7 +308,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         discrete_columns: Iterable[Any] = (),
         *,
         steps: int | None = None,
-        place: Literal["memory", "disk"] = "memory",
+        place: Literal["memory", "disk", "cuda"] = "memory",
         folder: str | Path | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_steps: int = 1000,
@@ -348,7 +348,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self.verbose)
         try:
             for number in shown:
-                real = torch.from_numpy(next(batches)).to(device)
+                real = torch.from_dlpack(next(batches)).to(device)
                 optimizer.zero_grad()
                 mean, deviation, logarithm = encoder(real)
                 made, sigmas = self.decoder(torch.randn_like(deviation) * deviation + mean)
