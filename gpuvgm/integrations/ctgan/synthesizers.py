@@ -340,7 +340,11 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
         training = self._training(kept, parts, rows, seed)
         rank = processes()
-        per_epoch = len(rows) // (self.batch_size * rank[1]) if rank[1] > 1 else -(-len(rows) // self.batch_size)
+        per_epoch = rows.batch_count(self.batch_size, rank[1])
+        if per_epoch == 0:
+            raise InputError(
+                f"{len(rows)} rows are less than a batch of {self.batch_size} for each of {rank[1]} processes"
+            )
         total = per_epoch * self.epochs if steps is None else steps
         batches = islice(
             _batches(rows, self.batch_size, rank, training.done // per_epoch), training.done % per_epoch, None
