@@ -15,7 +15,7 @@ from benchmarks.samples_tables import CTGAN, NO_MODEL, TABLES, TRAINING_ROWS, TV
 #: Headings of the measures.
 MEASURES = {
     "ks": "KS",
-    "ks_on_step": "KS on steps",
+    "ks_rounded": "KS, rounded",
     "wasserstein": "Wasserstein, sd",
     "tv": "TV",
     "above": "above, ‰",

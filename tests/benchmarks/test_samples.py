@@ -28,19 +28,21 @@ from benchmarks.samples_tables import (
     options_of,
 )
 
-FIGURES = ("ks", "ks_on_step", "wasserstein", "tv", "above", "below", "tails", "pairs", "utility")
+FIGURES = ("ks", "ks_rounded", "wasserstein", "tv", "above", "below", "tails", "pairs", "utility")
 QUICK = ["--rows", "300", "--epochs", "1"]
 
 
 def test_distances_of_known_numbers() -> None:
     found = of_numbers(np.arange(4.0), np.arange(2.0, 6.0))
-    assert found["ks"] == found["ks_on_step"] == 0.5
+    assert found["ks"] == found["ks_rounded"] == 0.5
     assert found["wasserstein"] == pytest.approx(2 / np.std(np.arange(4)))
 
 
-def test_distance_on_the_step_is_that_of_rounded_samples() -> None:
-    found = of_numbers(np.array([0.25, 1.0]), np.array([0.251, 1.001]))
-    assert (found["ks"], found["ks_on_step"]) == (0.5, 0.0)
+def test_samples_are_rounded_to_the_places_of_the_real_numbers() -> None:
+    found = of_numbers(np.array([0.25, 1.0]), np.array([0.249, 1.001]))
+    assert (found["ks"], found["ks_rounded"]) == (0.5, 0.0)
+    on_cents = np.repeat([0.2, 0.25, 7.0], [1, 1999, 1000])
+    assert of_numbers(on_cents, on_cents - 0.001)["below"] == pytest.approx(1 / 3)
     assert samples_measures.decimal_places(np.array([0.25, 1.0])) == 2
     assert samples_measures.decimal_places(np.array([1 / 3])) is None
 
