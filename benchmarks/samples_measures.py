@@ -149,6 +149,7 @@ def utility(real: Any, sample: Any, discrete: Iterable[str], target: str) -> flo
     settings: dict[str, Any] = {
         "categorical_features": [name in categories for name in real.columns if name != target],
         "early_stopping": False,
+        "l2_regularization": 1.0,  # without any, boosting of many classes diverges on rare ones
         "random_state": 0,
     }
     if target not in categories:

@@ -143,7 +143,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
     """The trainings that were asked for; none is done."""
     asked: list[Training] = []
     monkeypatch.setattr(samples, "find_spec", lambda name: True)
-    monkeypatch.setattr(samples, "train", lambda training: asked.append(training) or result(training))
+    monkeypatch.setattr(samples, "train", lambda training, folder: asked.append(training) or result(training))
     return asked
 
 
@@ -169,7 +169,7 @@ def test_what_the_file_holds_is_not_trained_again(
 def test_a_training_that_fails_is_told_and_the_others_go_on(
     trained: list[Training], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(training: Training) -> dict[str, Any]:
+    def fail(training: Training, folder: Path | None) -> dict[str, Any]:
         if training.variant == "auto":
             raise RuntimeError("failed:\nno memory")
         return result(training)
@@ -209,6 +209,20 @@ def test_encodings_are_arguments_of_the_transformer() -> None:
     assert options_of("payments", "kinds") == {"effort": "auto", "columns": TABLES["payments"].kinds}
     shared = options_of("tail numbers", "max_categories")
     assert shared["columns"]["tailnum"]["max_categories"] == MOST_CELLS
+
+
+def test_sampled_rows_are_kept_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training, calls = Training("payments", "auto", TVAE, 0, 1, 60), []
+
+    def sampled(training: Training, rows: Any) -> samples_side.Sampled:
+        calls.append(training)
+        return {"fit": 2.0, "sample": 1.0}, {"measures": rows}
+
+    monkeypatch.setattr(samples_side, "sampled", sampled)
+    once, again = (samples_side.result_of(training, tmp_path / "kept") for _ in range(2))
+    assert calls == [training]
+    assert once["measures"] == again["measures"]
+    assert again["seconds"]["fit"] == 2.0
 
 
 @pytest.mark.parametrize("table", TABLES)
