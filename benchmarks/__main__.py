@@ -3,8 +3,9 @@
 NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, pipeline, table, peers, import, picture,
 billion, scaling, serve, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and whole
 stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine would
-take, which measures nothing; pages writes docs/scaling.md and docs/peers.md; closeness prints how far EM on cells ends
-from EM on rows.
+take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md and docs/explanation/samples.md;
+samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on where its file of results ends;
+closeness prints how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from benchmarks import (
     pipeline,
     plan,
     predict,
+    samples,
     scaling,
     serve,
     table,
@@ -69,12 +71,16 @@ OPTIONS = {
     "peers": ("flights",),
     "billion": ("engine", "gpus"),
     "scaling": ("engine", "gpus", "partitions"),
+    "samples": samples.OPTIONS,
 }
+#: Options that are refused where a benchmark does not take them.
+REFUSED = ("engine", "partitions", *samples.OPTIONS)
 #: How a benchmark shows its measurements, where not in the table of all others.
 SHOWN = {"table": table.show, "peers": peers_show.show}
 PICTURE_ROWS = 1_000_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
+OTHERS = ("closeness", "pages", "picture", "plan", "predict", "samples")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.benchmark == "plan":
         print(plan.text())
         return 0
+    if options.benchmark == "samples":
+        return samples.run(options, console)
     if options.benchmark == "predict":
         return predict.run(Console(width=None if Console().is_terminal else 250), options.json)
     needs_gpu = options.benchmark == "gpu" or options.engine == "cuda"
@@ -119,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=[*BENCHMARKS, "closeness", "pages", "picture", "plan", "predict"])
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, *OTHERS])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
     parser.add_argument("--columns", type=int, help="columns of the table (table)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")
@@ -127,13 +135,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=ENGINES, help="compute engine (billion: of the fit; scaling)")
     parser.add_argument("--gpus", type=int, help="GPUs, a worker each (billion, scaling; with --engine cuda)")
     parser.add_argument("--partitions", type=int, help="of a Dask frame, for what they cost the client (scaling)")
-    told = "append JSON lines to this file, or print one JSON document instead of a table"
+    told = (
+        "append JSON lines to this file, or print one JSON document instead of a table (samples: to benchmarks/results)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", nargs="?", const=STANDARD_OUTPUT, help=told)
+    samples.add_options(parser)
     options = parser.parse_args(arguments)
-    if options.engine is not None and "engine" not in OPTIONS.get(options.benchmark, ()):
-        parser.error(f"{options.benchmark} has no --engine")
-    if options.partitions is not None and "partitions" not in OPTIONS.get(options.benchmark, ()):
-        parser.error(f"{options.benchmark} has no --partitions")
+    for name in REFUSED:
+        if getattr(options, name) is not None and name not in OPTIONS.get(options.benchmark, ()):
+            parser.error(f"{options.benchmark} has no --{name}")
     if options.gpus is not None and options.engine != "cuda":
         parser.error("--gpus is for --engine cuda")
     return options

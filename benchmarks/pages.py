@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md and docs/peers.md, and the picture of the latter, from the results that are committed.
+"""The tables of pages of docs/, and the picture of docs/peers.md, from the results that are committed.
 
 ``python -m benchmarks pages`` writes them.
 """
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers_page, plan
+from benchmarks import peers_page, plan, samples_page
 from benchmarks.billion import PYARROW
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = (DOCS / "scaling.md", DOCS / "peers.md")
+PAGES = (DOCS / "scaling.md", DOCS / "peers.md", DOCS / "explanation" / "samples.md")
 PICTURE = DOCS / "peers.svg"
 
 
@@ -35,6 +35,7 @@ def with_tables(page: str) -> str:
         "scaling": scaling(lines),
         "plan": plan.text().splitlines(),
         **peers_page.sections(lines),
+        **samples_page.sections(lines),
     }
     for name, table in tables.items():
         body = "\n".join(table).rstrip()
