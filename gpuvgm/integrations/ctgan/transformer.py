@@ -94,7 +94,7 @@ class DataTransformer:
     ) -> None:
         stock_transformers()
         self._compact = compact
-        self._columns = {
+        self._columns: dict[str, Options] = {
             str(name): {"kind": said} if isinstance(said, str) else said for name, said in (columns or {}).items()
         }
         self._settings: dict[str, Any] = {
@@ -148,7 +148,7 @@ class DataTransformer:
         self._column_transform_info_list = [_described(column) for column in table.model_.encoded]
         self.output_info_list = [column.output_info for column in self._column_transform_info_list]
         self.output_dimensions = table.model_.onehot_width
-        self.dataframe = flavour != "matrix"
+        self.dataframe = flavour != "matrix" or empty is None
 
     def transform(self, raw_data: Any) -> NDArray[np.float64] | TrainingRows:
         """Encode rows as the matrix that CTGAN trains on.
@@ -312,8 +312,7 @@ class DataTransformer:
         check_request(source.name, source.schema, list(self._columns))
         kinds: dict[str, Options] = {}
         for name in source.schema.names:
-            said, is_discrete = self._columns.get(name, {}), name in discrete
-            options: dict[str, Any] = {"kind": said} if isinstance(said, str) else dict(said)
+            options, is_discrete = dict(self._columns.get(name, {})), name in discrete
             kind = options.setdefault("kind", "categorical" if is_discrete else "continuous")
             if kind not in KINDS or (is_discrete and kind != "categorical"):
                 problem = "is discrete" if kind in KINDS else f"can be {listed(KINDS)}"

@@ -145,6 +145,12 @@ def test_training_rows_of_any_table(kind, flights):
         fitted(OURS[kind], rows, [], encoding={"effort": "auto"})
 
 
+def test_training_rows_of_an_array(flights):
+    array = flights[["delay", "distance"]].to_numpy()
+    synthesizer = fitted(ours.TVAE, TrainingRows(TableTransformer().fit(array), array), [])
+    assert synthesizer.sample(30).shape == (30, 2)
+
+
 def test_rows_that_are_conditioned_otherwise(flights):
     rows = TrainingRows(TableTransformer().fit(flights), flights, columns=["carrier"])
     with pytest.raises(InputError, match="leave out the argument columns of TrainingRows"):
