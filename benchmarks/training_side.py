@@ -69,10 +69,9 @@ def epoch() -> dict[str, Any]:
     begun: list[float] = []
     generator, sampler = module.Generator, module.DataSampler
 
-    class Clocked(generator):  # type: ignore[misc, valid-type]
-        def __init__(self, *arguments: Any) -> None:
-            begun.append(time.perf_counter())
-            super().__init__(*arguments)
+    def clocked(*arguments: Any) -> Any:
+        begun.append(time.perf_counter())
+        return generator(*arguments)
 
     def trained(kind: Any) -> tuple[float, list[list[float]]]:
         model = kind(epochs=1)
@@ -83,7 +82,7 @@ def epoch() -> dict[str, Any]:
         seconds = time.perf_counter() - begun.pop()
         return seconds, model.loss_values.to_numpy(float).tolist()
 
-    module.Generator = Clocked
+    module.Generator = clocked
     turns = [[trained(kind) for kind in (CTGAN, ctgan.CTGAN)] for _ in range(2)]
     return {
         "rows": len(frame),
