@@ -1,11 +1,11 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, pipeline, table, peers, import, picture,
-billion, scaling, serve, gpu, which needs one, predict, which prints what kernels and whole stages would take on GPUs
-and measures the host's planning of a column, and plan, what runs past this machine would take, which measures nothing;
-pages writes the tables of docs/scaling.md, docs/peers.md and docs/explanation/samples.md; samples trains CTGAN and TVAE
-on several encodings, judges what they sample, and goes on where its file of results ends; closeness prints how far EM
-on cells ends from EM on rows.
+billion, scaling, serve, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and whole
+stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine would
+take, which measures nothing; samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on
+where its file of results ends; pages writes the tables of docs/scaling.md, docs/peers.md and
+docs/explanation/samples.md; closeness prints how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from benchmarks import (
     scaling,
     serve,
     table,
+    training,
     transform,
 )
 from benchmarks.machine import describe_machine, machine_line
@@ -62,6 +63,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "billion": (billion.measure, 1_000_000_000),
     "scaling": (scaling.measure, 100_000_000),
     "serve": (serve.measure, 200_000_000),
+    "training": (training.measure, 10_000_000),
 }
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {

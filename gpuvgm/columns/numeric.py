@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -40,6 +41,7 @@ from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.landmarks import Landmarks
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
+from gpuvgm.columns.options import Value
 from gpuvgm.columns.running import RunningNumbers
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
@@ -218,8 +220,8 @@ def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     return codec_for(request.name, sample.type, sample, rules)
 
 
-def modal_values(request: ColumnRequest, codec: Codec) -> tuple[Number | None, ...]:
-    """Listed modal values in the codec's unit.
+def modal_values(name: str, modal: Iterable[Value], codec: Codec) -> tuple[Number | None, ...]:
+    """Listed modal values of a column in its codec's unit.
 
     Raises
     ------
@@ -227,15 +229,16 @@ def modal_values(request: ColumnRequest, codec: Codec) -> tuple[Number | None, .
         For a value that the column's type cannot hold, or two that are the same there.
     """
     found: list[Number | None] = []
-    for given in request.spec.modal:
+    for given in modal:
         try:
             value = MISSING if given is MISSING else codec.parse(given)
         except ValueError:
             raise InputError(
-                f'column "{request.name}": the modal value {given!r} is no value of a column of type {codec.type}'
+                f'column "{name}": the modal value {given!r} is no value of a column of type {codec.type}; '
+                "list values that it can hold"
             ) from None
         if value in found:
-            raise InputError(f'column "{request.name}": the modal value {given!r} is listed twice')
+            raise InputError(f'column "{name}": the modal value {given!r} is listed twice')
         found.append(value)
     return tuple(found)
 
@@ -243,7 +246,7 @@ def modal_values(request: ColumnRequest, codec: Codec) -> tuple[Number | None, .
 def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
     """How to look for the smallest ordinary value of a column."""
     codec = plain_codec(request, sample)
-    return LowestPlan(request.name, codec, modal_values(request, codec))
+    return LowestPlan(request.name, codec, modal_values(request.name, request.spec.modal, codec))
 
 
 def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: Lowest | None) -> NumberPlan:
@@ -259,7 +262,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         For log columns: the smallest ordinary number.
     """
     codec = plain_codec(request, sample)
-    modal = modal_values(request, codec)
+    modal = modal_values(request.name, request.spec.modal, codec)
     numbers = _numbers_of(codec, modal, sample)
     plain = codec
     sample = read_column(codec, sample)

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from gpuvgm.columns.codecs import Codec, FloatCodec, with_log
+from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
+from gpuvgm.columns.numeric import modal_values
+from gpuvgm.columns.options import checked_option
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
@@ -40,6 +45,7 @@ LEAST_VARIANCE = 1e-6  # scikit-learn's reg_covar
 LARGEST_NUMBER = 1e150  # sums of squares must not overflow
 LIMIT = 0.99  # of the normalized values
 ROWS = Frame(1.0, 0.0)
+FLOATS = FloatCodec("double")
 CHOICES = {
     "effort": ("research", "best"),
     "standardize": (True, False, "auto"),
@@ -110,11 +116,20 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     algorithm : {"auto", "exact", "summary"}
         "exact": RDT's fit. "summary": k-means on a sample, one scan over the rows, and EM on its cells, within about
         1e-6 sigma of EM on the rows from the same centres. "auto": the summary from 200,000 rows on.
+    log : bool
+        Fit the mixture on logarithms: of x where the column is above 0, of x + 1 where its least value is 0, and of
+        x - least + 1 where that is below 0; modal values do not count.
+    modal : sequence of numbers
+        Values that get a component each, numbered after those of the mixture in the order listed; their normalized
+        value is 0. Those of the fitted rows come back exactly; one that these rows lack is rounded and clipped as RDT
+        was asked to. Missing values are no modal values here, but RDT's, which fills them in before.
+    integer : bool
+        Round what is transformed back to whole numbers, half to even; modal values stay as they are.
 
     Attributes
     ----------
     valid_component_indicator : ndarray of bool
-        Which components rows may be given to.
+        Which components of the mixture rows may be given to.
     null_transformer : rdt.transformers.null.NullTransformer
         What RDT knows of missing values.
 
@@ -128,6 +143,8 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     """
 
     _bgm_transformer: BayesianGaussianMixture
+    _codec: Codec = FLOATS
+    _modal: tuple[float, ...] = ()
     valid_component_indicator: NDArray[np.bool_]
 
     @_takes_settings_of(transformers.ClusterBasedNormalizer)
@@ -137,12 +154,18 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         effort: str = "research",
         standardize: bool | str = False,
         algorithm: str = "auto",
+        log: bool = False,
+        modal: Sequence[float] = (),
+        integer: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
         self.effort = effort
         self.standardize = standardize
         self.algorithm = algorithm
+        self.log = log
+        self.modal = modal
+        self.integer = integer
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(map(repr, choices))}, not {getattr(self, name)!r}")
@@ -150,9 +173,10 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _fit(self, data: Any) -> None:
         self.output_properties.pop("is_null", None)  # of an earlier fit
         transformers.FloatFormatter._fit(self, data)
-        numbers = self._numbers(np.asarray(transformers.FloatFormatter._transform(self, data)))
-        if len(numbers) == 0:
+        values = self._values(np.asarray(transformers.FloatFormatter._transform(self, data)))
+        if len(values) == 0:
             raise InputError(f'column "{self._column}" has no row to fit a mixture to')
+        numbers = self._learn_values(values)
         if np.max(np.abs(numbers)) > LARGEST_NUMBER:
             raise InputError(
                 f'column "{self._column}" has numbers beyond {LARGEST_NUMBER:g}: divide them before the fit'
@@ -175,15 +199,36 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         self._bgm_transformer = mixture
         self.valid_component_indicator = valid if np.any(valid) else heaviest
 
+    def _learn_values(self, values: Floats) -> Floats:
+        """Read the options for the column's values, and give the numbers that the mixture is fitted to."""
+        column = self._column
+        log, integer = checked_option(column, "log", self.log), checked_option(column, "integer", self.integer)
+        listed: Any = checked_option(column, "modal", self.modal)
+        precision = {"float16": "halffloat", "float32": "float"}.get(str(self._dtype).lower(), "double")
+        found: Any = modal_values(column, listed, FloatCodec(precision))
+        if None in found:
+            raise InputError(
+                f'column "{column}": modal holds the missing value; leave it out, missing_value_generation says what '
+                "becomes of missing ones"
+            )
+        self._modal = found
+        self._codec = replace(FLOATS, integer=bool(integer))
+        ordinary = values[~np.isin(values, found)]
+        fitted = ordinary if len(ordinary) else values  # of modal values alone: a component that gets no row
+        if log:
+            self._codec = with_log(self._codec, float(np.min(fitted)))
+        return self._codec.encode(pa.array(fitted))
+
     def _transform(self, data: Any) -> Floats:
         formatted = np.asarray(transformers.FloatFormatter._transform(self, data))
-        numbers = self._numbers(formatted)
+        numbers, modal = ordinary_numbers(self._codec, self._modal, pa.array(self._values(formatted)))
+        self._refuse(np.isinf(numbers), TOO_SMALL, "fit again with these rows, or clean them")
         table = self._draw_table()
         encoded = np.empty((len(numbers), 2 if formatted.ndim == 1 else 3), order="F")
-        component: NDArray[Any] = np.empty(len(numbers), np.uint8 if len(table.cells) <= 256 else np.uint16)
+        component: NDArray[Any] = np.empty(len(numbers), np.uint8 if len(table.cells) < 256 else np.uint16)
         draw = Draw(uniforms=np.random.random_sample(len(numbers)))  # RDT has set NumPy's state to this column's
         get_engine().transform(numbers, table, draw, encoded[:, 0], component)
-        encoded[:, 1] = component
+        encoded[:, 1] = component if modal is None else np.where(modal < 0, component, len(table.cells) + modal)
         if formatted.ndim == 2:
             encoded[:, 2] = formatted[:, 1]
         return encoded
@@ -191,11 +236,16 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _reverse_transform(self, data: Any) -> Any:
         encoded = np.asarray(data, dtype=np.float64)
         mixture, valid = self._bgm_transformer, self.valid_component_indicator
-        means, deviations = mixture.means_[valid, 0], np.sqrt(mixture.covariances_[valid, 0, 0])
+        none = np.zeros(len(self._modal))
+        means = np.append(mixture.means_[valid, 0], none)
+        deviations = np.append(np.sqrt(mixture.covariances_[valid, 0, 0]), none)
         drawn = np.clip(np.rint(encoded[:, 1]), 0, len(means) - 1)
         unknown = np.isnan(drawn)
         component = np.where(unknown, 0, drawn).astype(np.intp)
         numbers = np.clip(encoded[:, 0], -1, 1) * (self.STD_MULTIPLIER * deviations)[component] + means[component]
+        numbers = np.array(FLOATS.encode(self._codec.decode(numbers)))
+        for index, value in enumerate(self._modal, len(means) - len(self._modal)):
+            numbers[component == index] = value
         numbers[unknown] = np.nan
         if str(self._dtype).startswith("bool"):
             numbers = np.clip(np.rint(numbers), 0, 1)  # else all but an exact 0 would be true
@@ -214,19 +264,20 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
             cells=np.arange(len(valid), dtype=np.float64),
             floor=RESEARCH_FLOOR,
             limit=LIMIT,
-            missing_cell=-1,
+            missing_cell=len(valid) if self._modal else -1,  # modal rows are NaN
         )
 
-    def _numbers(self, formatted: NDArray[Any]) -> Floats:
-        """The column's numbers from what RDT made of it: numbers, and a column of their own for missing ones."""
-        numbers = np.ascontiguousarray(formatted if formatted.ndim == 1 else formatted[:, 0], dtype=np.float64)
-        if not np.all(np.isfinite(numbers)):
-            wrong = np.flatnonzero(~np.isfinite(numbers))
-            raise InputError(
-                f'column "{self._column}": {len(wrong)} values are infinite or missing (first at row {wrong[0]}); '
-                "replace infinite ones, and let missing_value_replacement stand for missing ones"
-            )
-        return numbers
+    def _values(self, formatted: NDArray[Any]) -> Floats:
+        """The column's values from what RDT made of it: numbers, and a column of their own for missing ones."""
+        values = np.ascontiguousarray(formatted if formatted.ndim == 1 else formatted[:, 0], dtype=np.float64)
+        remedy = "replace infinite ones, and let missing_value_replacement stand for missing ones"
+        self._refuse(~np.isfinite(values), "values are infinite or missing", remedy)
+        return values
+
+    def _refuse(self, rows: NDArray[np.bool_], problem: str, remedy: str) -> None:
+        if np.any(rows):
+            wrong = np.flatnonzero(rows)
+            raise InputError(f'column "{self._column}": {len(wrong)} {problem} (first at row {wrong[0]}); {remedy}')
 
     def _least_variance(self, numbers: Floats) -> float:
         deviation = float(np.std(numbers))

@@ -17,7 +17,7 @@ from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
 from gpuvgm.io.open import open_source
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
-from gpuvgm.io.restore import numpy_array, restore
+from gpuvgm.io.restore import frame_batches, numpy_array, restore
 from gpuvgm.io.sink import PAGE_ENDINGS, ParquetSink, check_document, check_folder_of, refuse_overwriting, rows_of_group
 from gpuvgm.io.source import Source
 
@@ -40,6 +40,7 @@ __all__ = [
     "device_array",
     "device_files",
     "device_rows",
+    "frame_batches",
     "holds_device_rows",
     "join_batches",
     "joined",

@@ -416,7 +416,7 @@ class IteratorSource(Source):
         if first is None:
             raise InputError(f"{self.name}: the iterator gave nothing; it may have been read before, give a new one")
         opened = self._opened(0, first)
-        self.schema = opened.schema
+        self.schema, self.part_flavour = opened.schema, opened.flavour
         self._parts: Iterator[Any] | None = chain([opened], parts)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:

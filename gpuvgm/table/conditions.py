@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from gpuvgm.io import device_array, lies_on_device
 from gpuvgm.summary.grid import Floats, Ints
 
 INDEX_ROWS = 1 << 22  # sorted together
-Room = Callable[[int, int, type[np.unsignedinteger]], NDArray[np.unsignedinteger]]
+Room = Callable[[tuple[int, int], type[np.unsignedinteger]], NDArray[np.unsignedinteger]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,16 @@ class Conditions:
         if columns is None:
             columns = [column.name for column in model.categorical if column.has_cells]
         self._columns = [_with_cells(model, name) for name in columns]
-        self.names = tuple(columns)
-        ends = np.cumsum([0, *(column.width for column in self._columns)])
-        self.width = int(ends[-1])
+        self.names = names = tuple(columns)
+        self._widths = np.array([column.width for column in self._columns], np.int64)
+        ends = np.cumsum([0, *self._widths])
+        self.width, self._starts = int(ends[-1]), ends[:-1]
+        self._owner = np.repeat(np.arange(len(self.names)), self._widths)  # the column of each cell of a vector
         self.spans = {name: (int(ends[i]), int(ends[i + 1])) for i, name in enumerate(self.names)}
         matrix = model.spans()
         self.matrix_spans = {name: matrix[name][-1][:2] for name in self.names}
         self._cumulative = {
-            logarithmic: [np.cumsum(self.probabilities(name, logarithmic=logarithmic)) for name in self.names]
+            logarithmic: np.cumsum([p for name in names for p in self.probabilities(name, logarithmic=logarithmic)])
             for logarithmic in (False, True)
         }
 
@@ -124,15 +127,34 @@ class Conditions:
         Drawn
             Conditional vectors and masks of the batch.
         """
-        self._refuse_none()
         random = np.random.Generator(np.random.PCG64(seed))
-        column = random.integers(0, len(self.names), rows)
-        uniform, cell = random.random(rows), np.zeros(rows, np.int64)
-        for i, cumulative in enumerate(self._cumulative[logarithmic]):
-            chosen = column == i
-            drawn = np.searchsorted(cumulative, uniform[chosen] * cumulative[-1], side="right")
-            cell[chosen] = np.minimum(drawn, len(cumulative) - 1)
-        return self.drawn(column, cell)
+        return self.drawn(*self.drawn_cells(random, rows, logarithmic=logarithmic))
+
+    def drawn_cells(self, random: np.random.Generator, rows: int, *, logarithmic: bool) -> tuple[Ints, Ints]:
+        """Draw conditions as numbers alone; see `draw`.
+
+        Parameters
+        ----------
+        random : Generator
+            What draws.
+        rows : int
+            Number of conditions.
+        logarithmic : bool
+            As for `probabilities`.
+
+        Returns
+        -------
+        column : ndarray of shape (rows,), int64
+            Position among the columns.
+        cell : ndarray of shape (rows,), int64
+            The cell.
+        """
+        if not self.names:
+            raise InputError("the table has no categorical column with cells to condition on; name other columns")
+        cumulative = self._cumulative[logarithmic]
+        place = np.searchsorted(cumulative, random.random(rows) * cumulative[-1], side="right")
+        column = self._owner[place]
+        return column, place - self._starts[column]
 
     def given(self, name: str, value: object, rows: int) -> Drawn:
         """The same condition for all rows: a column holds a value.
@@ -210,17 +232,34 @@ class Conditions:
         Drawn
             Conditional vectors and masks, those of no condition all zero.
         """
-        starts, ends = np.array(list(self.spans.values()), np.int64).reshape(-1, 2).T
-        rows = np.flatnonzero(cell < (ends - starts)[column])
         vectors = np.zeros((len(column), self.width), np.float32)
         mask = np.zeros((len(column), len(self.names)), np.float32)
-        vectors[rows, starts[column[rows]] + cell[rows]] = 1
-        mask[rows, column[rows]] = 1
+        place, column_or_none = self.places(column, cell)
+        rows = np.flatnonzero(place < self.width)
+        vectors[rows, place[rows]] = 1
+        mask[rows, column_or_none[rows]] = 1
         return Drawn(vectors, mask, column, cell)
 
-    def _refuse_none(self) -> None:
-        if not self.names:
-            raise InputError("the table has no categorical column with cells to condition on; name other columns")
+    def places(self, column: Ints, cell: Ints) -> tuple[Ints, Ints]:
+        """Where the ones of conditional vectors and masks lie.
+
+        Parameters
+        ----------
+        column, cell : ndarray of shape (rows,), int64
+            As for `drawn`.
+
+        Returns
+        -------
+        place : ndarray of shape (rows,), int64
+            Position in the vector; one past the last for no condition.
+        column : ndarray of shape (rows,), int64
+            Position in the mask; one past the last for no condition.
+        """
+        holds = cell < self._widths[column]
+        return (
+            np.where(holds, self._starts[column] + cell, self.width),
+            np.where(holds, column, len(self.names)),
+        )
 
     def index(self, matrix: Any) -> RowIndex:
         """Which rows of a onehot matrix hold each cell.
@@ -243,27 +282,31 @@ class Conditions:
         return RowIndex.of(cells, [column.width for column in self._columns])
 
 
-def _in_memory(_number: int, rows: int, dtype: type[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
-    return np.empty(rows, dtype)
-
-
 @dataclass(frozen=True, slots=True)
 class RowIndex:
     """Rows sorted by the cell that they hold, per column.
 
     Parameters
     ----------
-    rows : list of ndarray of shape (rows,), uint32, or uint64 from 2^32 rows on
+    rows : array of shape (columns, rows), uint32, or uint64 from 2^32 rows on
         For each column all rows, by cell.
-    starts : list of ndarray of shape (cells + 1,)
-        For each column where each cell's rows begin.
+    ends : ndarray of shape (cells of all columns + columns,)
+        Where each cell's rows begin, and the last one's end, one column after the other.
+    first : ndarray of shape (columns + 1,)
+        Where each column begins in these.
     """
 
-    rows: list[NDArray[np.unsignedinteger]]
-    starts: list[Ints]
+    rows: Any
+    ends: Ints
+    first: Ints
+
+    @property
+    def starts(self) -> list[Ints]:
+        """For each column where each cell's rows begin, shape (cells + 1,)."""
+        return np.split(self.ends, self.first[1:-1])[: len(self.rows)]
 
     @classmethod
-    def of(cls, cells: Sequence[NDArray[Any]], widths: Sequence[int], room: Room = _in_memory) -> RowIndex:
+    def of(cls, cells: Sequence[NDArray[Any]], widths: Sequence[int], room: Room = np.empty) -> RowIndex:
         """Index of the cells of several columns, sorted by counting, block by block.
 
         Parameters
@@ -273,22 +316,23 @@ class RowIndex:
         widths : sequence of int
             How many cells each column has.
         room : callable
-            Gives an array to be filled, of a column by its number.
+            Gives an array to be filled, of a shape and dtype.
         """
-        rows, starts = [], []
-        for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        count = len(cells[0]) if len(cells) else 0
+        rows = room((len(cells), count), np.uint32 if count < 2**32 else np.uint64)
+        starts = [np.zeros(0, np.int64)]
+        for cell, width, order in zip(cells, widths, rows, strict=True):
             parts = [slice(start, start + INDEX_ROWS) for start in range(0, len(cell), INDEX_ROWS)]
             counts = [np.bincount(cell[part], minlength=width + 1) for part in parts]
             ends = np.cumsum([0, *sum(counts, np.zeros(width + 1, np.int64))])
-            order, following = room(number, len(cell), np.uint32 if len(cell) < 2**32 else np.uint64), ends[:-1].copy()
+            following = ends[:-1].copy()
             for part, held in zip(parts, counts, strict=True):
                 by_cell = np.argsort(cell[part], kind="stable")
                 moved = np.repeat(following - (np.cumsum(held) - held), held)
                 order[np.arange(len(by_cell)) + moved] = by_cell + part.start
                 following += held
-            rows.append(order)
             starts.append(ends[: width + 1])
-        return cls(rows, starts)
+        return cls(rows, np.concatenate(starts), np.cumsum([len(start) for start in starts]))
 
     def pick(self, drawn: Drawn, seed: int) -> Ints:
         """A random row that answers each condition, shape (rows,).
@@ -298,11 +342,8 @@ class RowIndex:
         InputError
             For a condition that no row answers.
         """
-        random = np.random.Generator(np.random.PCG64(seed))
-        uniform = random.random(len(drawn.cell))
-        return self.answers(
-            drawn.column, drawn.cell, lambda held: np.minimum((uniform * held).astype(np.int64), held - 1)
-        )
+        random = np.random.Generator(np.random.PCG64([seed, 1]))  # not the numbers that drew the conditions
+        return self.answers(drawn.column, drawn.cell, partial(one_of, random))
 
     def answers(self, column: Ints, cell: Ints, choose: Callable[[Ints], Ints]) -> Ints:
         """A row that holds each cell, shape (rows,).
@@ -319,19 +360,20 @@ class RowIndex:
         InputError
             For a cell that no row holds.
         """
-        chosen = [np.flatnonzero(column == number) for number in range(len(self.rows))]
-        first, held, found = (np.zeros(len(cell), np.int64) for _ in range(3))
-        for number, (places, starts) in enumerate(zip(chosen, self.starts, strict=True)):
-            own = cell[places]
-            first[places], held[places] = starts[own], starts[own + 1] - starts[own]
-            if not held[places].all():
-                raise InputError(
-                    f"no row holds cell {own[np.argmin(held[places])]} of column {number} of the conditions"
-                )
-        taken = first + choose(held)
-        for places, rows in zip(chosen, self.rows, strict=True):
-            found[places] = rows[taken[places]]
-        return found
+        at = self.first[column] + cell
+        begin = self.ends[at]
+        held = self.ends[at + 1] - begin
+        if not held.all():
+            none = np.argmin(held)
+            raise InputError(f"no row holds cell {cell[none]} of column {column[none]} of the conditions")
+        taken = column * self.rows.shape[1] + begin + choose(held)
+        rows: Ints = self.rows.reshape(-1)[namespace_of(self.rows).asarray(taken)].astype(np.int64)
+        return rows
+
+
+def one_of(random: np.random.Generator, held: Ints) -> Ints:
+    """A random number below each of some numbers."""
+    return np.minimum((random.random(len(held)) * held).astype(np.int64), held - 1)
 
 
 def _with_cells(model: TableModel, name: str) -> ColumnModel:

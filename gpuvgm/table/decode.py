@@ -320,7 +320,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     model : TableModel
         The fitted table.
     table : Source
-        Compact columns, onehot columns, or a onehot matrix.
+        Compact columns, onehot columns, a onehot matrix, or an iterator of such.
 
     Raises
     ------
@@ -328,7 +328,7 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
         For a matrix of another width.
     """
     table = table.as_read(on_device=runs_on_device(engine))
-    is_matrix = table.flavour == "matrix"
+    is_matrix = holds_matrices(table)
     names = list(table.schema.names) if is_matrix else model.onehot_names
     compact = CompactReader(model, table.schema)
     if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
@@ -338,6 +338,11 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     if len(names) != model.onehot_width:
         raise InputError(f"{table.name}: {len(names)} columns, but the model's onehot layout has {model.onehot_width}")
     return OnehotReader(engine, model, names, getattr(table, "matrix", None))
+
+
+def holds_matrices(table: Source) -> bool:
+    """Whether encoded rows are a matrix, or matrices that come one after the other: columns without names."""
+    return "matrix" in (table.flavour, getattr(table, "part_flavour", None))
 
 
 def _check_numbers(table: Source, names: Sequence[str]) -> None:

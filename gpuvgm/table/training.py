@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from os import getpid
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -13,22 +17,23 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.config import check_choice, checked_seed
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import copied_to, get_engine
+from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.summary.grid import Ints
-from gpuvgm.table.conditions import Conditions, Drawn, RowIndex
+from gpuvgm.table.conditions import Conditions, RowIndex, one_of
 from gpuvgm.table.shuffling import mixed, permuted
 
-PLACES = ("memory", "disk")
+PLACES = ("memory", "disk", "cuda")
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
-Records = NDArray[np.void]
+Bytes = NDArray[np.uint8]
 
 
 class TrainingBatch(NamedTuple):
@@ -62,8 +67,9 @@ class TrainingRows:
         The fitted table.
     source : object
         The rows, as for `TableTransformer.fit`.
-    place : {"memory", "disk"}
-        Where the rows are kept; on the disk in a folder that is removed with this object, unless one is given.
+    place : {"memory", "disk", "cuda"}
+        Where the rows are kept; on the disk in a folder that is removed with this object, unless one is given. With
+        "cuda" they lie on the device, and so do the batches, which are made there; rows are the same as elsewhere.
     seed : int
         Seed of all that is drawn: conditions, the rows that answer them, and the order of rows.
     columns : sequence of str, optional
@@ -96,7 +102,7 @@ class TrainingRows:
         transformer: Any,
         source: Any,
         *,
-        place: Literal["memory", "disk"] = "memory",
+        place: Literal["memory", "disk", "cuda"] = "memory",
         seed: int = 0,
         columns: Sequence[str] | None = None,
         folder: str | Path | None = None,
@@ -110,24 +116,45 @@ class TrainingRows:
         self._model: TableModel = transformer.model_
         if not self._model.encoded:
             raise InputError("the table has no column that is encoded: there is nothing to train on")
-        self._engine = get_engine("auto" if transformer.engine == "cuda" else transformer.engine)
+        self._parts = [(column.name + SCALAR, column.name + MODE, column.width) for column in self._model.encoded]
+        self.place = place
+        self._engine = place if place == "cuda" else "auto" if transformer.engine == "cuda" else transformer.engine
+        get_engine(self._engine)
         self._store = _Store(place, folder)
         self.width = len(self._model.onehot_names)
-        self._records = self._encoded(transformer, source)
-        if len(self._records) == 0:
+        self._dtype = self._row_dtype()
+        self._rows = self._encoded(transformer, source)
+        if len(self) == 0:
             raise InputError("there are no rows to train on")
-        names = self.conditions.names
-        cells, widths = [self._records[name + MODE] for name in names], [self._model[name].width for name in names]
+        names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
+        cells, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
         self.index = RowIndex.of(cells, widths, self._store.index)
+        if place == "cuda":
+            self._rows = self._on_device(self._rows)
+            self.index = replace(self.index, rows=self._on_device(self.index.rows))
         self._made = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Rows on the disk stay where they are, and their files are mapped again."""
+        if self._store.folder is None:
+            return self.__dict__
+        index = self.index.rows
+        found = replace(self.index, rows=(index.dtype, index.shape))
+        return {**self.__dict__, "_rows": self._rows.shape, "index": found}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        if self._store.folder is not None:
+            self._rows = self._store.mapped("rows", np.uint8, state["_rows"])
+            self.index = replace(self.index, rows=self._store.mapped("index", *self.index.rows))
 
     @property
     def nbytes(self) -> int:
         """Bytes of the rows and of what finds them."""
-        return int(self._records.nbytes + sum(rows.nbytes for rows in self.index.rows))
+        return int(self._rows.nbytes + self.index.rows.nbytes)
 
     def batch(self, rows: int, *, step: int | None = None, logarithmic: bool = True) -> TrainingBatch:
         """Training by sampling: conditions are drawn, then for each a row that answers it (Xu et al. 2019, 4.3).
@@ -149,12 +176,12 @@ class TrainingRows:
         """
         number = self._made if step is None else step
         self._made = number + 1
-        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1, np.uint64)[0])
+        random = np.random.Generator(np.random.PCG64([self._seed, number]))
         if not self.conditions.names:
-            any_rows = np.random.Generator(np.random.PCG64(seed)).integers(0, len(self), rows)
-            return self._batch(self._records[any_rows], None)
-        drawn = self.conditions.draw(rows, seed, logarithmic=logarithmic)
-        return self._batch(self._records[self.index.pick(drawn, seed)], drawn)
+            return self._batch(self._columns(random.integers(0, len(self), rows)))
+        column, cell = self.conditions.drawn_cells(random, rows, logarithmic=logarithmic)
+        chosen = self.index.answers(column, cell, partial(one_of, random))
+        return self._batch(self._columns(chosen), column, cell)
 
     def batches(
         self,
@@ -195,11 +222,9 @@ class TrainingRows:
         for name, (own, of) in (("rank", rank), ("worker", worker)):
             if not 0 <= own < of:
                 raise InputError(f"{name}=({own}, {of}): the first number is at least 0 and less than the second")
-        if rows < 1:
-            raise InputError(f"a batch has at least 1 row, not {rows}")
         (process, processes), (own, workers) = rank, worker
-        count = len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)
-        numbers = np.arange(process + processes * own, count // processes * processes, processes * workers)
+        count = self.batch_count(rows, processes, drop_last=drop_last)
+        numbers = np.arange(process + processes * own, count * processes, processes * workers)
         together = max(1, BLOCK_ROWS // rows)  # batches whose rows are found together
         for start in range(0, len(numbers), together):
             places = (numbers[start : start + together, None] * rows + np.arange(rows)).ravel()
@@ -207,15 +232,36 @@ class TrainingRows:
             chosen = permuted(places.astype(np.uint64), len(self), self._seed, epoch) if shuffle else places
             for first in range(0, len(chosen), rows):
                 part = chosen[first : first + rows]
-                records = self._records[part]
-                yield self._batch(records, self._own_conditions(part, records, epoch))
+                columns = self._columns(part)
+                yield self._batch(columns, *self._own_conditions(part, columns, epoch))
 
-    def matrix(self, rows: Ints) -> Matrix:
+    def batch_count(self, rows: int, processes: int = 1, *, drop_last: bool = False) -> int:
+        """How many batches `batches` makes for each of some processes.
+
+        Parameters
+        ----------
+        rows : int
+            Rows of a batch.
+        processes : int
+            How many there are.
+        drop_last : bool
+            Leave out a last batch that is shorter.
+
+        Returns
+        -------
+        int
+            Number of batches of a process, all its workers together.
+        """
+        if rows < 1:
+            raise InputError(f"a batch has at least 1 row, not {rows}")
+        return (len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)) // processes
+
+    def matrix(self, rows: Ints | slice) -> Matrix:
         """Some rows as a matrix, shape (rows, width).
 
         Parameters
         ----------
-        rows : ndarray of int
+        rows : ndarray of int, or slice
             Numbers of the rows.
 
         Returns
@@ -223,59 +269,92 @@ class TrainingRows:
         ndarray of shape (rows, width), float32
             As `TableTransformer.transform(layout="onehot")` gives it.
         """
-        return self._filled(self._records[rows])
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        return self._matrix(self._columns(np.asarray(rows, np.int64)))
 
     __getitem__ = matrix
 
-    def _filled(self, records: Records) -> Matrix:
-        out: Any = np.empty((len(records), self.width), np.float32)
-        parts: list[Any] = [
-            (*(_field(records, column.name + part) for part in (SCALAR, MODE)), column.width)
-            for column in self._model.encoded
-        ]
-        self._engine.fill_onehot(parts, out)
+    def _columns(self, rows: Ints) -> dict[str, Any]:
+        """Scalars and cells of some rows, each in memory of its own; fields of a type are copied together."""
+        xp = namespace_of(self._rows)
+        taken = self._rows.take(xp.asarray(rows), axis=0)
+        columns: dict[str, Any] = {}
+        for kind, names in groupby(self._dtype.names or (), lambda name: self._dtype[name]):
+            together = list(names)
+            first = self._dtype.fields[together[0]][1] // kind.itemsize  # type: ignore[index]
+            block = xp.ascontiguousarray(taken.view(kind)[:, first : first + len(together)].T)
+            columns.update(zip(together, block, strict=True))
+        return columns
+
+    def _batch(self, columns: dict[str, Any], column: Ints | None = None, cell: Ints | None = None) -> TrainingBatch:
+        rows = self._matrix(columns)
+        xp = namespace_of(rows)
+        if column is None or cell is None:
+            return TrainingBatch(rows, *(xp.zeros((len(rows), 0), np.float32) for _ in range(2)))
+        place, column = self.conditions.places(column, cell)
+        widths = self.conditions.width, len(self.conditions.names)
+        vectors, mask = (
+            self._filled([(None, xp.asarray(ones.astype(np.uint32)), width)], len(rows), width)
+            for ones, width in zip((place, column), widths, strict=True)
+        )
+        return TrainingBatch(rows, vectors, mask)
+
+    def _matrix(self, columns: dict[str, Any]) -> Matrix:
+        parts = [(columns.get(scalar), columns.get(cell), width) for scalar, cell, width in self._parts]
+        return self._filled(parts, len(next(iter(columns.values()))), self.width)
+
+    def _filled(self, parts: Sequence[OnehotPart], rows: int, width: int) -> Matrix:
+        out: Any = namespace_of(self._rows).empty((rows, width), np.float32)
+        get_engine(self._engine).fill_onehot(parts, out)
         matrix: Matrix = out
         return matrix
 
-    def _batch(self, records: Records, drawn: Drawn | None) -> TrainingBatch:
-        none = np.zeros((len(records), 0), np.float32)
-        vectors, mask = (none, none) if drawn is None else (drawn.vectors, drawn.mask)
-        return TrainingBatch(self._filled(records), vectors, mask)
-
-    def _own_conditions(self, rows: Ints, records: Records, epoch: int) -> Drawn | None:
+    def _own_conditions(self, rows: Ints, columns: dict[str, Any], epoch: int) -> tuple[Ints | None, Ints | None]:
         """For each row the cell that it has of a column at random; it depends on the row and the epoch alone."""
         names = self.conditions.names
         if not names:
-            return None
+            return None, None
         column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
-        cell = np.empty(len(rows), np.int64)
-        for number, name in enumerate(names):
-            chosen = column == number
-            cell[chosen] = records[name + MODE][chosen]
-        return self.conditions.drawn(column, cell)
+        xp = namespace_of(self._rows)
+        cells = xp.stack([columns[name + MODE] for name in names])
+        return column, to_numpy(cells[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
 
-    def _encoded(self, transformer: Any, source: Any) -> Records:
-        """All rows, encoded block by block and kept where they shall be."""
-        dtype = self._dtype()
+    def _on_device(self, array: NDArray[Any]) -> Any:
+        copy = copied_to(get_engine(self._engine), array)
+        if copy is None:
+            raise InputError(
+                f'the device has no room for {array.nbytes} bytes of rows: keep them with place="memory" or "disk"'
+            )
+        return copy
+
+    def _encoded(self, transformer: Any, source: Any) -> Bytes:
+        """All rows, encoded block by block and kept where they shall be, shape (rows, bytes of one)."""
+        dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
         there = open_source(source)
         with self._store.growing("rows", dtype, there.rows) as add:
             for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
                 for block in open_source(part).blocks(names, rows):
-                    records = np.empty(block.rows, dtype)
+                    records = np.zeros(block.rows, dtype)
                     for name in names:
                         records[name] = self._numbers(name, block.column(name), dtype[name])
                     add(records)
-        whole: Records = self._store.whole("rows", dtype)
-        return whole
+        return self._store.whole("rows", dtype.itemsize)
 
-    def _dtype(self) -> np.dtype[Any]:
-        """A row: its scalars and cells, without gaps."""
-        fields: list[tuple[str, Any]] = []
+    def _row_dtype(self) -> np.dtype[Any]:
+        """A row: its scalars and cells, the largest first; a multiple of 4 bytes, so that every type steps over it."""
+        fields: list[tuple[str, np.dtype[Any]]] = []
         for column in self._model.encoded:
-            fields += [(column.name + SCALAR, np.float32)] * column.has_scalar
-            fields += [(column.name + MODE, column.cell_dtype)] * (column.width > 0)
-        return np.dtype(fields)
+            fields += [(column.name + SCALAR, np.dtype(np.float32))] * column.has_scalar
+            fields += [(column.name + MODE, np.dtype(column.cell_dtype))] * (column.width > 0)
+        fields.sort(key=lambda field: (-field[1].itemsize, field[1].kind))
+        packed = np.dtype(fields)
+        names, offsets = [name for name, _ in fields], [packed.fields[name][1] for name, _ in fields]  # type: ignore[index]
+        itemsize = -(-packed.itemsize // 4) * 4
+        return np.dtype(
+            {"names": names, "formats": [kind for _, kind in fields], "offsets": offsets, "itemsize": itemsize}
+        )
 
     def _numbers(self, name: str, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Scalars or cells of a block; no category, which is null or NaN, is one past the last cell."""
@@ -285,9 +364,10 @@ class TrainingRows:
         return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)
 
 
-def _field(records: Records, name: str) -> NDArray[Any] | None:
-    """A field of some rows, in memory of its own; None for one that they do not have."""
-    return np.ascontiguousarray(records[name]) if name in (records.dtype.names or ()) else None
+def _remove(folder: Path, process: int) -> None:
+    """Remove a folder in the process that made it; those that it forked read on."""
+    if getpid() == process:
+        rmtree(folder, ignore_errors=True)
 
 
 class _Store:
@@ -302,10 +382,10 @@ class _Store:
     """
 
     def __init__(self, place: str, folder: str | Path | None) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else Path(folder).absolute()
         if place == "disk" and folder is None:
             self.folder = Path(mkdtemp(prefix="gpuvgm-rows-"))
-            finalize(self, rmtree, self.folder, ignore_errors=True)
+            finalize(self, _remove, self.folder, getpid())
         self._array: Any = None
 
     @contextmanager
@@ -329,15 +409,23 @@ class _Store:
         array.resize(filled, refcheck=False)
         self._array = array
 
-    def whole(self, name: str, dtype: np.dtype[Any]) -> Any:
-        """All parts that were added, one after the other."""
-        if self.folder is None:
-            return self._array
-        path = self.folder / name
-        return np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
+    def whole(self, name: str, width: int) -> Bytes:
+        """All parts that were added, one after the other, shape (rows, width)."""
+        if self.folder is not None:
+            whole: Bytes = self.mapped(name, np.uint8, ((self.folder / name).stat().st_size // width, width))
+            return whole
+        array, self._array = self._array, None
+        whole = array.view(np.uint8).reshape(-1, width)
+        return whole
 
-    def index(self, column: int, rows: int, dtype: Any) -> Any:
-        """An array to be filled with the rows by the cell of a column; see `RowIndex.of`."""
-        if self.folder is None:
-            return np.empty(rows, dtype)
-        return np.asarray(np.memmap(self.folder / f"column-{column}", dtype, "w+", shape=(rows,)))
+    def mapped(self, name: str, dtype: Any, shape: tuple[int, int]) -> Any:
+        """An array that lies in a file, to be read."""
+        if self.folder is None or 0 in shape:
+            return np.empty(shape, dtype)
+        return np.asarray(np.memmap(self.folder / name, dtype, "r", shape=shape))
+
+    def index(self, shape: tuple[int, int], dtype: Any) -> Any:
+        """An array to be filled with the rows by the cells of columns; see `RowIndex.of`."""
+        if self.folder is None or 0 in shape:
+            return np.empty(shape, dtype)
+        return np.asarray(np.memmap(self.folder / "index", dtype, "w+", shape=shape))

@@ -34,12 +34,20 @@ from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
-from gpuvgm.io import Source, joined, restore
+from gpuvgm.io import Source, frame_batches, joined, restore
 from gpuvgm.report import ModelDistance, Report, Validation, evaluate_table, model_distance, validate_table
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
-from gpuvgm.table.decode import Decoded, Decoding, EncodedTable, check_origin, decoded_schema, joined_valid
+from gpuvgm.table.decode import (
+    Decoded,
+    Decoding,
+    EncodedTable,
+    check_origin,
+    decoded_schema,
+    holds_matrices,
+    joined_valid,
+)
 from gpuvgm.table.description import WIDE, width_line
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.fit import add_rows, fit_source, requests_of
@@ -589,12 +597,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = as_read_by(run.engine, table).blocks(self._fitted().names, rows)
+            flavour = self._flavour()
+            in_frames = (flavour or (layout == "compact" and table.flavour)) == "pandas"
             for part, found in run.executor.stream(coding.parts(form), blocks):
                 unseen.add(found)
+                part = part[: len(part) - len(part) % batch_rows] if drop_last else part
+                if in_frames:  # made once a block: pandas takes longer to make a frame than to take rows of one
+                    yield from frame_batches(form.join([part], table, flavour), batch_rows)
+                    continue
                 for start in range(0, len(part), batch_rows):
-                    rows = part[start : start + batch_rows]
-                    if len(rows) == batch_rows or not drop_last:
-                        yield form.join([rows], table, self._flavour())
+                    yield form.join([part[start : start + batch_rows]], table, flavour)
             unseen.warn(table.place)
 
     def _options(
@@ -674,7 +686,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         check_origin(table, model)
         if table.lazy and out is None:
             return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
-        given = EncodedTable(table.name, table.flavour, table.schema)
+        given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
         decoding = Decoding("reference", model, given, check=return_valid, drop=invalid == "drop")
 
         def need() -> Need:

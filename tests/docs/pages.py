@@ -18,6 +18,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 DEVICE = {"cudf", "cupy", "rmm"}
 REPLACED = {"ctgan", "rdt"}
+BESIDE = {"torch"}  # what gpuvgm works with and does not need
 FOREVER = {"serve"}  # commands that end only when they are told to
 
 _BLOCK = re.compile(r"(?P<mark><!-- not run[^\n]*-->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
@@ -77,5 +78,5 @@ def run_page(page: Path) -> Iterator[tuple[Block, dict[str, Any]]]:
         if block.language == "sh":
             for words in block.commands:
                 invoke(*words)
-        elif not block.imported & (DEVICE | REPLACED):
+        elif not block.imported & (DEVICE | REPLACED | BESIDE):
             yield block, run_python(block)

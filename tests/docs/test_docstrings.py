@@ -14,7 +14,14 @@ import gpuvgm
 
 #: Sections that not every function needs: an extended summary, "See Also" and examples.
 OPTIONAL = {"ES01", "SA01", "EX01"}
-DROP_INS = {"rdt.ClusterBasedNormalizer": "rdt", "ctgan.DataTransformer": None, "ctabgan.DataTransformer": None}
+DROP_INS = {
+    "rdt.ClusterBasedNormalizer": "rdt",
+    "ctgan.DataTransformer": None,
+    "ctgan.CTGAN": "ctgan",
+    "ctgan.TVAE": "ctgan",
+    "ctabgan.DataTransformer": None,
+    "torch.TrainingDataset": "torch",
+}
 
 
 def public_names() -> Iterator[str]:

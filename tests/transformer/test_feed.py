@@ -46,6 +46,18 @@ def test_compact_batches_keep_the_type(transformer: TableTransformer) -> None:
     pd.testing.assert_frame_equal(whole, transformer.transform(frame))
 
 
+def test_compact_batches_have_an_index_of_their_own(transformer: TableTransformer) -> None:
+    frame = table(ROWS, 0).to_pandas().set_index(np.arange(ROWS) + 7)
+    batches = list(transformer.iter_batches(frame, 500, layout="compact"))
+    (whole,) = transformer.iter_batches(frame, ROWS, layout="compact")
+    for start, batch in zip(range(0, ROWS, 500), batches, strict=True):
+        expected = whole.iloc[start : start + 500].reset_index(drop=True)
+        pd.testing.assert_frame_equal(batch, expected)
+    assert list(whole.index) == list(frame.index)
+    dropped = list(transformer.iter_batches(frame, 500, layout="compact", drop_last=True))
+    assert [len(batch) for batch in dropped] == [500] * (ROWS // 500)
+
+
 def test_the_short_last_batch_may_be_dropped(transformer: TableTransformer) -> None:
     batches = list(transformer.iter_batches(table(1050, 1), 500, drop_last=True))
     assert [len(batch) for batch in batches] == [500, 500]

@@ -429,3 +429,13 @@ def test_an_output_never_replaces_its_source(tmp_path: Path) -> None:
         transformer.inverse_transform(encoded, out=encoded)
     assert source.read_bytes() == before
     assert [path.name for path in source.parent.iterdir()] == ["a.parquet"]
+
+
+def test_matrices_one_after_the_other() -> None:
+    table = pa.table({"x": np.random.default_rng(0).normal(size=500), "c": ["a", "b"] * 250})
+    transformer = TableTransformer().fit(table)
+    matrix = transformer.transform(table, layout="onehot")
+    parts = (matrix[start : start + 130] for start in range(0, 500, 130))
+    assert transformer.inverse_transform(parts).equals(transformer.inverse_transform(matrix))
+    with pytest.raises(InputError, match=f"3 columns, but the model's onehot layout has {matrix.shape[1]}"):
+        transformer.inverse_transform(iter([matrix[:, :3]]))

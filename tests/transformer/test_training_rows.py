@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def test_the_matrix_of_a_transform(fitted: TableTransformer, matrix: Any, place:
     rows = TrainingRows(fitted, table(), place=place)
     assert len(rows) == ROWS and rows.width == matrix.shape[1]
     np.testing.assert_array_equal(rows.matrix(np.arange(ROWS)), matrix, strict=True)
+    for some in ([5, 5, -1], slice(10, 20), slice(None, None, -7)):
+        np.testing.assert_array_equal(rows[some], matrix[some], strict=True)  # type: ignore[index]
     together = np.concatenate([batch.rows for batch in rows.batches(700, shuffle=False)])
     np.testing.assert_array_equal(together, matrix, strict=True)
     assert rows.nbytes == ROWS * (2 * 4 + 4 * 1 + 3 * 4), "scalars, cells and the index of three columns"
@@ -165,6 +168,35 @@ def test_values_that_are_no_category_have_no_condition() -> None:
         rows.batch(500)
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_cells_of_one_byte_and_of_two(place: Any) -> None:
+    random = np.random.default_rng(1)
+    words = [f"w{n}" for n in random.permutation(np.arange(900) % 300)]
+    source = pa.table({"few": pa.array(words[:3] * 300), "many": pa.array(words), "x": random.normal(size=900)})
+    kinds: dict[str, Any] = {"few": "categorical", "many": {"kind": "categorical", "max_categories": 300}}
+    model = TableTransformer(kinds | {"x": "continuous"}, effort="research", max_iter=3).fit(source)
+    rows = TrainingRows(model, source, place=place)
+    assert model.columns_["many"].cell_dtype == np.uint16 and rows.nbytes == 900 * (4 + 2 + 1 + 1 + 2 * 4)
+    matrix = model.transform(source, layout="onehot")
+    np.testing.assert_array_equal(rows.matrix(np.arange(900)), matrix, strict=True)
+    batch = rows.batch(300)
+    asked = batch.mask[:, 1] == 1
+    np.testing.assert_array_equal(batch.rows[asked, 3:303], batch.vectors[asked, 3:])
+
+
+def test_rows_do_not_follow_from_the_draw_of_their_conditions(fitted: TableTransformer, matrix: Any) -> None:
+    """The frequent category is drawn by the smallest uniforms: all its rows must be as likely all the same."""
+    conditions = Conditions(fitted, ["word"])
+    drawn = conditions.draw(4000, seed=1)
+    own = np.flatnonzero(drawn.cell == 0)
+    picked = conditions.index(matrix).pick(drawn, seed=1)[own]
+    trained = TrainingRows(fitted, table(), columns=["word"], seed=1).batch(4000)
+    batch = np.array(numbers_of(trained.rows[trained.vectors[:, 0] == 1], matrix))
+    held = np.flatnonzero(matrix[:, conditions.matrix_spans["word"][0]] == 1)
+    for rows in (picked, batch):
+        assert np.mean(np.searchsorted(held, rows) / len(held)) == pytest.approx(0.5, abs=0.03)
+
+
 def test_without_conditions(fitted: TableTransformer, matrix: Any) -> None:
     rows = TrainingRows(fitted, table(), columns=[])
     batch = rows.batch(300)
@@ -183,10 +215,34 @@ def test_rows_of_a_device(strict_cupy: Any) -> None:
     np.testing.assert_array_equal(one.batch(50).rows, other.batch(50).rows)
 
 
+@needs_compiler
+@pytest.mark.parametrize("columns", [None, []])
+def test_rows_that_lie_on_the_device(fitted: TableTransformer, strict_cupy: Any, columns: Any) -> None:
+    here, there = (TrainingRows(fitted, table(), place=place, seed=6, columns=columns) for place in ("memory", "cuda"))
+    assert here.nbytes == there.nbytes and len(here) == len(there)
+    uploads = strict_cupy.hardware.uploads
+    uploads.clear()
+    batches = [there.batch(300), there.batch(20, step=7), *there.batches(1024, epoch=3), there.matrix(np.array([5, 2]))]
+    assert max(uploads, default=0) <= 1024, "what goes up are numbers of a batch"
+    expected = [here.batch(300), here.batch(20, step=7), *here.batches(1024, epoch=3), here.matrix(np.array([5, 2]))]
+    for batch, other in zip(batches, expected, strict=True):
+        for one, array in zip(batch, other, strict=True):
+            assert isinstance(one, strict_cupy.ndarray)
+            np.testing.assert_array_equal(one.get(), array, strict=True)
+
+
+@needs_compiler
+def test_rows_that_do_not_fit_the_device(fitted: TableTransformer, strict_cupy: Any) -> None:
+    gpuvgm.engines.get_engine("cuda")
+    strict_cupy.hardware.memory = strict_cupy.hardware.used[0] + 1000
+    with pytest.raises(InputError, match='place="memory" or "disk"'):
+        TrainingRows(fitted, table(), place="cuda")
+
+
 def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_path: Path) -> None:
     rows = TrainingRows(fitted, table(), place="disk", folder=tmp_path / "kept")
     names = sorted(path.name for path in (tmp_path / "kept").iterdir())
-    assert names == ["column-0", "column-1", "column-2", "rows"]
+    assert names == ["index", "rows"]
     del rows
     gc.collect()
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
@@ -196,6 +252,21 @@ def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_pa
     del own
     gc.collect()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("columns", [None, []])
+def test_pickled_rows_of_the_disk_are_mapped_again(fitted: TableTransformer, columns: Any) -> None:
+    sizes = {}
+    for place in PLACES:
+        rows = TrainingRows(fitted, table(), place=place, columns=columns)
+        stored = pickle.dumps(rows)
+        sizes[place], again = len(stored), pickle.loads(stored)
+        for one, other in zip(again.batch(50), rows.batch(50), strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+        del again
+        gc.collect()
+        rows.batch(50)  # the copy did not remove the folder
+    assert sizes["memory"] - sizes["disk"] > 0.9 * rows.nbytes
 
 
 @pytest.mark.parametrize(

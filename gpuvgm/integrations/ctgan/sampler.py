@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,12 +46,31 @@ class DataSampler:
         self._spans = list(_discrete(output_info))
         index = _index(data, self._spans)
         self._index: RowIndex | None = index  # left behind where this is pickled
+        self._logarithmic = log_frequency
         counts = [np.diff(starts).astype(np.float64) for starts in index.starts]
-        weights = [np.log(count + 1) if log_frequency else count for count in counts]
-        self._probabilities: list[Floats] = [weight / np.sum(weight) for weight in weights]
+        weights = {False: counts, True: [np.log(count + 1) for count in counts]}
+        self._probabilities: dict[bool, list[Floats]] = {
+            logarithmic: [weight / np.sum(weight) for weight in each] for logarithmic, each in weights.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_index": None}
+
+    @contextmanager
+    def drawing(self, *, log_frequency: bool | None) -> Iterator[None]:
+        """Draw categories by the logarithm of their frequency, or by their frequency; None as ever.
+
+        Parameters
+        ----------
+        log_frequency : bool, optional
+            As in the constructor.
+        """
+        before = self._logarithmic
+        self._logarithmic = before if log_frequency is None else log_frequency
+        try:
+            yield
+        finally:
+            self._logarithmic = before
 
     def dim_cond_vec(self) -> int:
         """Length of a conditional vector."""
@@ -77,7 +97,7 @@ class DataSampler:
             return None
         column = np.random.choice(np.arange(len(self._spans)), batch)
         uniform, category = np.random.rand(batch), np.zeros(batch, np.int64)
-        for number, probabilities in enumerate(self._probabilities):
+        for number, probabilities in enumerate(self._probabilities[self._logarithmic]):
             chosen = np.flatnonzero(column == number)
             found = np.searchsorted(np.cumsum(probabilities), uniform[chosen], side="right")
             category[chosen] = np.where(found < len(probabilities), found, 0)  # as the first largest of none
@@ -101,7 +121,7 @@ class DataSampler:
         """
         if not self._spans:
             return None
-        every = np.concatenate(self._probabilities)
+        every = np.concatenate(self._probabilities[self._logarithmic])
         held = np.flatnonzero(every)
         chosen = np.random.choice(np.arange(len(held)), batch, p=every[held] / np.sum(every[held]))
         return self._vectors(held[chosen])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
 from gpuvgm.table.training import TrainingRows
 from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.table.write import RunSummary
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"
@@ -168,17 +170,19 @@ class DataTransformer:
         """
         if self._compact:
             return self.rows(raw_data)
-        table, seed = self._fitted(), _drawn_seed()
+        table, seed = self._fitted(), drawn_seed()
         matrix = table.transform(_fittable(raw_data, self._numbers()), layout="onehot", dtype="float64", seed=seed)
         return np.ascontiguousarray(matrix)
 
-    def rows(self, raw_data: Any, **options: Any) -> TrainingRows:
+    def rows(self, raw_data: Any, seed: int | None = None, **options: Any) -> TrainingRows:
         """Encode rows and keep them compact.
 
         Parameters
         ----------
         raw_data : object
             As for `transform`.
+        seed : int, optional
+            Seed of the modes; by default one from NumPy's global generator.
         **options
             Arguments of `TrainingRows`.
 
@@ -187,8 +191,9 @@ class DataTransformer:
         TrainingRows
             The rows.
         """
-        table, seed = copy(self._fitted()), _drawn_seed()
-        table.seed = seed  # of the modes
+        seed = drawn_seed() if seed is None else seed
+        table = copy(self._fitted())
+        table.seed = seed
         return TrainingRows(table, _fittable(raw_data, self._numbers()), seed=seed, **options)
 
     def inverse_transform(self, data: Any, sigmas: Any = None) -> Any:
@@ -206,7 +211,7 @@ class DataTransformer:
         pandas.DataFrame or ndarray
             The rows; of a polars DataFrame such a one.
         """
-        table, matrix = self._fitted(), self.noisy(data, sigmas)
+        table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
         if not self.dataframe:
             whole = np.empty((len(matrix), len(rows)), self._empty.dtype)
@@ -225,7 +230,27 @@ class DataTransformer:
         truths = _truths(self._empty)
         return rows.astype(dict.fromkeys(truths, "bool")) if truths else rows
 
-    def noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
+    def write(self, matrices: Iterator[NDArray[Any]], out: str | Path, sigmas: Any = None) -> RunSummary:
+        """Decode rows into a Parquet file, or a folder of such, a matrix at a time.
+
+        Parameters
+        ----------
+        matrices : iterator of ndarray of shape (rows, output_dimensions)
+            As for `inverse_transform`.
+        out : path
+            The file, or a folder (a name without an ending).
+        sigmas : ndarray of shape (output_dimensions,), optional
+            As for `inverse_transform`.
+
+        Returns
+        -------
+        RunSummary
+            What was written.
+        """
+        written: RunSummary = self._fitted().inverse_transform((self._noisy(one, sigmas) for one in matrices), out=out)
+        return written
+
+    def _noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
         """What a network gave, with noise on its scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
@@ -263,8 +288,9 @@ class DataTransformer:
         columns = [column.name for column in model.encoded]
         discrete = [column.name for column in model.categorical if column.has_cells]
         if str(column_name) not in discrete:
-            problem = "is continuous" if str(column_name) in columns else "was not fitted"
-            raise InputError(f'column "{column_name}" {problem}; discrete columns: {", ".join(discrete) or "none"}')
+            there = str(column_name) in columns
+            problem = f"`{column_name}` is continuous" if there else f"`{column_name}` doesn't exist in the data"
+            raise InputError(f"The column_name {problem}. Discrete columns: {', '.join(discrete) or 'none'}")
         column = model[str(column_name)]
         assert isinstance(column, CategoricalColumn)
         return {
@@ -316,7 +342,7 @@ def stock_transformers() -> Any:
         raise ModuleNotFoundError(message, name="ctgan") from error
 
 
-def _drawn_seed() -> int:
+def drawn_seed() -> int:
     """A seed from NumPy's global generator, which `CTGAN.set_random_state` makes repeatable."""
     return int.from_bytes(np.random.bytes(8), "little")
 

@@ -216,7 +216,7 @@ def test_conditions_in_other_words(ctgan, categories, value):
         ("stops", 2.5, r"stops.*2\.5"),
         ("stops", "two", "stops.*two"),
         ("delay", 1.0, "delay.*continuous.*carrier"),
-        ("nothing", 1.0, "nothing.*was not fitted"),
+        ("nothing", 1.0, "The column_name `nothing` doesn't exist in the data.*carrier"),
     ],
 )
 def test_refuses_conditions_on_nothing(summarised, column, value, message):
@@ -387,7 +387,7 @@ def test_columns_say_what_is_known(ctgan):
     np.testing.assert_allclose(back["share"], rows["share"], atol=1e-6)
     assert (back["shop"] == rows["shop"]).all() and (back["gap"].isna() == rows["gap"].isna()).all()
     assert transformer.convert_column_name_value_to_id("town", rows["town"].mode()[0])["discrete_column_id"] == 0
-    with pytest.raises(InputError, match='"shop" is continuous; discrete columns: town'):
+    with pytest.raises(InputError, match="`shop` is continuous. Discrete columns: town"):
         transformer.convert_column_name_value_to_id("shop", "1")
     plain = fitted(rows[["amount"]])
     held = amount > 0

@@ -83,7 +83,9 @@ def test_a_second_fit_is_as_a_first(data: pd.DataFrame) -> None:
 def test_signature_is_that_of_rdt_and_the_new_settings() -> None:
     theirs, ours = inspect.signature(Original), inspect.signature(ClusterBasedNormalizer)
     assert list(ours.parameters.values())[: len(theirs.parameters)] == list(theirs.parameters.values())
-    assert list(ours.parameters)[len(theirs.parameters) :] == ["effort", "standardize", "algorithm"]
+    assert list(ours.parameters)[len(theirs.parameters) :] == [
+        *("effort", "standardize", "algorithm", "log", "modal", "integer")
+    ]
 
 
 def test_stands_where_rdt_has_its_own() -> None:

@@ -1,0 +1,427 @@
+"""CTGAN and TVAE that train on compact rows: from memory or from disk, for some steps, and on from a checkpoint."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from ctgan.synthesizers import ctgan, tvae
+from ctgan.synthesizers.base import BaseSynthesizer, random_state
+from numpy.typing import NDArray
+from torch.optim import Adam
+from tqdm import tqdm
+
+from gpuvgm.errors import InputError
+from gpuvgm.integrations.ctgan.sampler import DataSampler
+from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
+from gpuvgm.integrations.ctgan.transformer import DataTransformer, drawn_seed
+from gpuvgm.table.model_file import fingerprint
+from gpuvgm.table.training import TrainingRows
+
+SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
+NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
+Matrix = NDArray[np.float32]
+
+
+class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
+    """What the two synthesizers have in common: where rows come from, and where their training stands."""
+
+    _encoding: Mapping[str, Any] = {}
+
+    def _begin(
+        self, train_data: Any, discrete_columns: Iterable[Any], seed: int, **options: Any
+    ) -> tuple[DataTransformer, TrainingRows]:
+        """What encodes and decodes, and the rows to train on."""
+        transformer = DataTransformer(**self._encoding)
+        if not isinstance(train_data, TrainingRows):
+            transformer.fit(train_data, discrete_columns)
+            return transformer, transformer.rows(train_data, seed, **options)
+        if list(discrete_columns) or self._encoding:
+            raise InputError("TrainingRows know their columns: leave out discrete_columns and encoding")
+        transformer.take(train_data.transformer)
+        return transformer, train_data
+
+    def _training(self, checkpoint: Checkpoint, parts: dict[str, Any], rows: TrainingRows, seed: int) -> Training:
+        plain = (bool, int, float, str, list, tuple)
+        named = {name.lstrip("_"): value for name, value in vars(self).items() if isinstance(value, plain)}
+        meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
+        meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": len(rows)}
+        return Training(checkpoint, parts, meaning, seed)
+
+
+class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
+    """CTGAN on any number of rows: a few bytes of each are kept, in memory or in a file.
+
+    Hyperparameters, losses and samples are those of `ctgan.CTGAN`, of which this is a subclass. With the same random
+    state and the same encoded rows the losses are equal: its batches are drawn number for number, and only gradients
+    that nothing uses are left out.
+
+    Parameters
+    ----------
+    *hyperparameters
+        As for `ctgan.CTGAN`.
+    encoding : mapping of str to object, optional
+        Arguments of `DataTransformer`, for example ``{"effort": "auto", "columns": {"amount": {"log": True}}}``.
+    **named
+        Hyperparameters by their names.
+    """
+
+    def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
+        super().__init__(*hyperparameters, **named)
+        self._encoding = dict(encoding or {})
+
+    @random_state  # type: ignore[untyped-decorator]  # ctgan ships no types
+    def fit(  # noqa: PLR0913
+        self,
+        train_data: Any,
+        discrete_columns: Iterable[Any] = (),
+        epochs: int | None = None,
+        *,
+        steps: int | None = None,
+        place: Literal["memory", "disk", "cuda"] = "memory",
+        folder: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_steps: int = 1000,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Fit the transformer on every row, then train.
+
+        In processes that `torch.distributed` has joined every one trains on batches of its own, and gradients are
+        averaged: an epoch has as many times fewer steps. Each reads the rows; give all of them the same `TrainingRows`,
+        or a file.
+
+        Parameters
+        ----------
+        train_data : pandas.DataFrame, ndarray, path, `TrainingRows`, or what `TableTransformer.fit` takes
+            The training rows.
+        discrete_columns : iterable of str or int
+            Columns that hold values to tell apart; none for `TrainingRows`, which know theirs.
+        epochs : int, optional
+            Deprecated by ctgan: an argument of the constructor.
+        steps : int, optional
+            Steps of the generator, instead of epochs of ``rows // batch_size`` steps.
+        place, folder : optional
+            Where rows are kept, as for `TrainingRows`.
+        checkpoint : path, optional
+            File in which the training is kept while it is under way.
+        checkpoint_steps : int
+            Steps between two writes of it; it is written after the last step too.
+        resume : bool
+            Go on from the checkpoint if it is there: losses and samples are those of a training that was not cut
+            short. The arguments have to be those that it was begun with; there may be more steps.
+        progress : callable, optional
+            Called as ``progress("train", steps_done, steps)``.
+
+        Raises
+        ------
+        InputError
+            For rows that cannot be encoded, and for a checkpoint of another training.
+        """
+        if epochs is not None:
+            told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
+            warnings.warn(told, DeprecationWarning, stacklevel=3)
+        if isinstance(train_data, (pd.DataFrame, np.ndarray)):
+            self._validate_discrete_columns(train_data, discrete_columns)
+            self._validate_null_data(train_data, [*discrete_columns, *self._encoding.get("columns", ())])
+        kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
+        seed = drawn_seed() if kept.seed is None else kept.seed
+        self._transformer, rows = self._begin(train_data, discrete_columns, seed, place=place, folder=folder)
+        self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
+        conditions = self._data_sampler.dim_cond_vec()
+        width = self._transformer.output_dimensions
+        self._generator = ctgan.Generator(self._embedding_dim + conditions, self._generator_dim, width)
+        critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
+        pair = _Pair(self, rows, self._generator.to(self._device), critic.to(self._device))
+        training = self._training(kept, pair.parts, rows, seed)
+        per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
+        total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
+        shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self._verbose)
+        try:
+            for number in shown:
+                for _ in range(self._discriminator_steps):
+                    critic_loss = pair.step_of_critic()
+                loss = pair.step_of_generator()
+                if (number + 1) % per_epoch == 0 or number + 1 == total:
+                    losses = {"Generator Loss": loss.item(), "Discriminator Loss": critic_loss.item()}
+                    training.losses.append({"Epoch": number // per_epoch, **losses})
+                    shown.set_description("Gen. ({}) | Discrim. ({})".format(*map(_short, losses.values())))
+        finally:
+            self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Generator Loss", "Discriminator Loss"])
+
+    def sample(
+        self,
+        n: int,
+        condition_column: Any = None,
+        condition_value: Any = None,
+        *,
+        log_frequency: bool | None = None,
+        out: str | Path | None = None,
+    ) -> Any:
+        """Generate rows.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        condition_column, condition_value : optional
+            A discrete column, and one of its values, which becomes likelier.
+        log_frequency : bool, optional
+            Condition rows on categories drawn by the logarithm of their frequency, or by their frequency, which brings
+            shares nearer to those of the table. By default as in the training, which is what ctgan does.
+        out : path, optional
+            Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
+
+        Returns
+        -------
+        pandas.DataFrame or ndarray, or RunSummary with `out`
+            The rows, those of the file the same.
+        """
+        with self._data_sampler.drawing(log_frequency=log_frequency):
+            if out is None:
+                return super().sample(n, condition_column, condition_value)
+            return self._written(n, condition_column, condition_value, out)
+
+    @random_state  # type: ignore[untyped-decorator]
+    def _written(self, n: int, condition_column: Any, condition_value: Any, out: str | Path) -> Any:
+        sampler, batch, vectors = self._data_sampler, self._batch_size, None
+        if condition_column is not None and condition_value is not None:
+            told = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
+            vectors = sampler.generate_cond_from_condition_column_info(told, batch)
+
+        @torch.no_grad()  # type: ignore[untyped-decorator]
+        def generated(_: int) -> Matrix:
+            noise = torch.normal(torch.zeros(batch, self._embedding_dim), 1.0).to(self._device)
+            given = sampler.sample_original_condvec(batch) if vectors is None else vectors
+            if given is not None:
+                noise = torch.cat([noise, torch.from_numpy(given).to(self._device)], dim=1)
+            made: Matrix = self._apply_activate(self._generator(noise)).cpu().numpy()
+            return made
+
+        return self._transformer.write(_together(map(generated, range(n // batch + 1)), n), out)
+
+
+class _Pair:
+    """A generator and its critic, and a step of each (Xu et al. 2019, Algorithm 1).
+
+    Batches, and the random numbers of both networks, come in CTGAN's order.
+    """
+
+    def __init__(self, model: CTGAN, rows: TrainingRows, generator: Any, critic: Any) -> None:
+        self._model, self._rows, self._generator, self._critic = model, rows, generator, critic
+        self._device = model._device
+        self._weights, self._critic_weights = list(generator.parameters()), list(critic.parameters())
+        self._optimizer = _adam(self._weights, model._generator_lr, model._generator_decay)
+        self._critic_optimizer = _adam(self._critic_weights, model._discriminator_lr, model._discriminator_decay)
+        self._mean = torch.zeros(model._batch_size, model._embedding_dim, device=self._device)
+        self._deviation = self._mean + 1
+        self.parts = {
+            "generator": generator,
+            "critic": critic,
+            "optimizer": self._optimizer,
+            "critic_optimizer": self._critic_optimizer,
+        }
+
+    def step_of_critic(self) -> Any:
+        """Loss of the critic, after which it has learned from a batch; the generator's gradient is not computed."""
+        model, sampler = self._model, self._model._data_sampler
+        noise, vectors, _, drawn = self._noise()
+        if vectors is None:
+            real = sampler.sample_data(self._rows, model._batch_size, None, None)
+        else:
+            order = np.arange(model._batch_size)
+            np.random.shuffle(order)
+            column, category = drawn
+            real = sampler.sample_data(self._rows, model._batch_size, column[order], category[order])
+        real = torch.from_dlpack(real).to(self._device)
+        with torch.no_grad():
+            made = model._apply_activate(self._generator(noise))
+        if vectors is not None:
+            made, real = torch.cat([made, vectors], dim=1), torch.cat([real, vectors[order]], dim=1)
+        made.requires_grad_()  # rows between these and real ones are what the penalty differentiates by
+        score_made, score_real = self._critic(made), self._critic(real)
+        penalty = self._critic.calc_gradient_penalty(real, made, self._device, model.pac)
+        loss = -(torch.mean(score_real) - torch.mean(score_made))
+        self._critic_optimizer.zero_grad()
+        penalty.backward(inputs=self._critic_weights)
+        loss.backward(inputs=self._critic_weights)
+        average(self._critic_weights)
+        self._critic_optimizer.step()
+        return loss.detach()
+
+    def step_of_generator(self) -> Any:
+        """Loss of the generator, after which it has learned from a batch; the critic's gradient is not computed."""
+        noise, vectors, mask, _ = self._noise()
+        made = self._generator(noise)
+        shown = self._model._apply_activate(made)
+        if vectors is None:
+            loss = -torch.mean(self._critic(shown))
+        else:
+            score = self._critic(torch.cat([shown, vectors], dim=1))
+            loss = -torch.mean(score) + self._model._cond_loss(made, vectors, mask)
+        self._optimizer.zero_grad()
+        loss.backward(inputs=self._weights)
+        average(self._weights)
+        self._optimizer.step()
+        return loss.detach()
+
+    def _noise(self) -> tuple[Any, Any, Any, Any]:
+        """A batch of noise with its conditions: vectors, masks, and (column, category) as numbers."""
+        noise = torch.normal(mean=self._mean, std=self._deviation)
+        drawn = self._model._data_sampler.sample_condvec(len(noise))
+        if drawn is None:
+            return noise, None, None, None
+        vectors, mask = (torch.from_numpy(one).to(self._device) for one in drawn[:2])
+        return torch.cat([noise, vectors], dim=1), vectors, mask, drawn[2:]
+
+
+class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
+    """TVAE on any number of rows: a few bytes of each are kept, in memory or in a file.
+
+    Hyperparameters, losses and samples are those of `ctgan.TVAE`, of which this is a subclass; an epoch has every row
+    once, in an order that is computed and not kept (`TrainingRows.batches`).
+
+    Parameters
+    ----------
+    *hyperparameters
+        As for `ctgan.TVAE`.
+    encoding : mapping of str to object, optional
+        Arguments of `DataTransformer`.
+    **named
+        Hyperparameters by their names.
+    """
+
+    def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
+        super().__init__(*hyperparameters, **named)
+        self._encoding = dict(encoding or {})
+
+    @random_state  # type: ignore[untyped-decorator]
+    def fit(  # noqa: PLR0913
+        self,
+        train_data: Any,
+        discrete_columns: Iterable[Any] = (),
+        *,
+        steps: int | None = None,
+        place: Literal["memory", "disk", "cuda"] = "memory",
+        folder: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_steps: int = 1000,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Fit the transformer on every row, then train.
+
+        Parameters
+        ----------
+        train_data, discrete_columns, place, folder, checkpoint, checkpoint_steps, resume, progress
+            As for `CTGAN.fit`.
+        steps : int, optional
+            Steps, instead of epochs.
+
+        Raises
+        ------
+        InputError
+            For rows that cannot be encoded, and for a checkpoint of another training.
+        """
+        kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
+        seed = drawn_seed() if kept.seed is None else kept.seed
+        self.transformer, rows = self._begin(train_data, discrete_columns, seed, place=place, folder=folder, columns=[])
+        width, device = self.transformer.output_dimensions, self._device
+        encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
+        self.decoder = tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(device)
+        weights = [*encoder.parameters(), *self.decoder.parameters()]
+        optimizer = Adam(weights, weight_decay=self.l2scale)
+        parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
+        training = self._training(kept, parts, rows, seed)
+        rank = processes()
+        per_epoch = len(rows) // (self.batch_size * rank[1]) if rank[1] > 1 else -(-len(rows) // self.batch_size)
+        total = per_epoch * self.epochs if steps is None else steps
+        batches = islice(
+            _batches(rows, self.batch_size, rank, training.done // per_epoch), training.done % per_epoch, None
+        )
+        shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self.verbose)
+        try:
+            for number in shown:
+                real = torch.from_dlpack(next(batches)).to(device)
+                optimizer.zero_grad()
+                mean, deviation, logarithm = encoder(real)
+                made, sigmas = self.decoder(torch.randn_like(deviation) * deviation + mean)
+                info, factor = self.transformer.output_info_list, self.loss_factor
+                loss = sum(tvae._loss_function(made, real, sigmas, mean, logarithm, info, factor))
+                loss.backward()
+                average(weights)
+                optimizer.step()
+                self.decoder.sigma.data.clamp_(0.01, 1.0)
+                epoch, batch = divmod(number, per_epoch)
+                training.losses.append({"Epoch": epoch, "Batch": batch, "Loss": loss.item()})
+                if batch == per_epoch - 1:
+                    shown.set_description(f"Loss: {_short(loss.item())}")
+        finally:
+            self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
+
+    def sample(self, samples: int, *, out: str | Path | None = None) -> Any:
+        """Generate rows.
+
+        Parameters
+        ----------
+        samples : int
+            Number of rows.
+        out : path, optional
+            Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
+
+        Returns
+        -------
+        pandas.DataFrame or ndarray, or RunSummary with `out`
+            The rows.
+        """
+        return super().sample(samples) if out is None else self._written(samples, out)
+
+    @random_state  # type: ignore[untyped-decorator]
+    def _written(self, samples: int, out: str | Path) -> Any:
+        self.decoder.eval()
+
+        @torch.no_grad()  # type: ignore[untyped-decorator]
+        def generated(_: int) -> Matrix:
+            noise = torch.normal(torch.zeros(self.batch_size, self.embedding_dim), 1.0).to(self._device)
+            made: Matrix = torch.tanh(self.decoder(noise)[0]).cpu().numpy()
+            return made
+
+        sigmas = self.decoder.sigma.detach().cpu().numpy()
+        batches = map(generated, range(samples // self.batch_size + 1))
+        return self.transformer.write(_together(batches, samples), out, sigmas)
+
+
+def _short(loss: float) -> str:
+    """A loss in six characters."""
+    return f"{min(max(loss, -99.99), 99.99):+06.2f}"
+
+
+def _adam(weights: list[torch.nn.Parameter], rate: float, decay: float) -> Adam:
+    return Adam(weights, lr=rate, betas=(0.5, 0.9), weight_decay=decay)
+
+
+def _batches(rows: TrainingRows, batch: int, rank: tuple[int, int], epoch: int) -> Iterator[Matrix]:
+    """Batches of one epoch after the other."""
+    while True:
+        for one in rows.batches(batch, epoch=epoch, rank=rank):
+            yield one.rows
+        epoch += 1
+
+
+def _together(batches: Iterable[Matrix], rows: int) -> Iterator[Matrix]:
+    """So many rows of batches of networks' outputs, in blocks that are decoded together."""
+    block: list[Matrix] = []
+    for batch in batches:
+        block.append(batch[:rows])
+        rows -= len(block[-1])
+        if sum(part.nbytes for part in block) >= SAMPLED_BYTES:
+            yield np.concatenate(block)
+            block = []
+    if block:
+        yield np.concatenate(block)

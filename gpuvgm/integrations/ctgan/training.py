@@ -1,0 +1,156 @@
+"""What trainings of CTGAN and TVAE have in common: where they stand, what is kept of them, and other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from gpuvgm.errors import InputError
+from gpuvgm.files import partial_of
+
+Progress = Callable[[str, int, int], None]
+
+
+class Checkpoint:
+    """A file with a training that is under way, from which it goes on as if it had not been cut short.
+
+    Parameters
+    ----------
+    path : path, optional
+        The file; None keeps nothing. Of several processes number r, from 1 on, has a file of its own beside it.
+    every : int
+        Steps between two writes of it.
+    resume : bool
+        Go on from what the file holds, if it is there.
+
+    Raises
+    ------
+    InputError
+        To resume without a file.
+    """
+
+    def __init__(self, path: str | Path | None, every: int, *, resume: bool) -> None:
+        if path is None and resume:
+            raise InputError("resume=True goes on from a checkpoint: name its file")
+        if every < 1:
+            raise InputError(f"a checkpoint is written after at least 1 step, not {every}")
+        rank, _ = processes()
+        self.path = None if path is None else Path(path).with_name(Path(path).name + (f".{rank}" if rank else ""))
+        self.every = every
+        self.held: dict[str, Any] | None = None
+        if resume and self.path is not None and self.path.exists():
+            self.held = torch.load(self.path, weights_only=False)
+
+    @property
+    def seed(self) -> int | None:
+        """Seed that the rows of the training that goes on were encoded with."""
+        return None if self.held is None else self.held["seed"]
+
+
+class Training:
+    """Where a training stands: the steps that are done, and their losses.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Where it is kept, and what it goes on from.
+    parts : mapping of str to object
+        What has a state: networks and optimizers.
+    meaning : mapping of str to object
+        What has to be the same for a training to go on.
+    seed : int
+        Seed that the rows were encoded with.
+
+    Raises
+    ------
+    InputError
+        Where the checkpoint is of another training.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any], meaning: Mapping[str, Any], seed: int) -> None:
+        self._checkpoint, self._parts, self._meaning, self._seed = checkpoint, parts, dict(meaning), seed
+        self.done = 0
+        self.losses: list[dict[str, Any]] = []
+        held = checkpoint.held
+        if held is None:
+            begin_together([part for part in parts.values() if isinstance(part, torch.nn.Module)])
+            return
+        other = [name for name, value in self._meaning.items() if held["meaning"].get(name) != value]
+        if other:
+            raise InputError(
+                f"{checkpoint.path}: a checkpoint of another training; these differ: {', '.join(other)}; "
+                "give what it was begun with, or leave resume=True out"
+            )
+        for name, part in parts.items():
+            part.load_state_dict(held["parts"][name])
+        np.random.set_state(held["numpy"])
+        torch.set_rng_state(held["torch"])
+        if held["cuda"]:
+            torch.cuda.set_rng_state_all(held["cuda"])
+        self.done, self.losses = held["done"], held["losses"]
+
+    def steps(self, total: int, progress: Progress | None) -> Iterator[int]:
+        """Numbers of the steps that are left; when the next one is asked for, the one before is done."""
+        for number in range(self.done, total):
+            yield number
+            self.done = number + 1
+            if self._checkpoint.path is not None and (self.done % self._checkpoint.every == 0 or self.done == total):
+                self._keep(self._checkpoint.path)
+            if progress is not None:
+                progress("train", self.done, total)
+
+    def _keep(self, path: Path) -> None:
+        held = {
+            "done": self.done,
+            "losses": self.losses,
+            "meaning": self._meaning,
+            "seed": self._seed,
+            "parts": {name: part.state_dict() for name, part in self._parts.items()},
+            "numpy": np.random.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        }
+        with partial_of(path) as written:
+            torch.save(held, written)
+            written.replace(path)
+
+
+def processes() -> tuple[int, int]:
+    """Number of this process of a distributed training, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def begin_together(parts: Sequence[torch.nn.Module]) -> None:
+    """Give all processes the first one's weights, and each random numbers of its own."""
+    rank, count = processes()
+    if count == 1:
+        return
+    for part in parts:
+        for tensor in part.state_dict().values():
+            distributed.broadcast(tensor, 0)
+    seed = torch.randint(2**31, (1,))
+    distributed.broadcast(seed, 0)
+    torch.manual_seed(int(seed) + rank)
+    np.random.seed(int(seed) + rank)
+
+
+def average(parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Mean of the gradients of all processes, which makes their batches one: as DistributedDataParallel does.
+
+    That class knows gradients of one backward pass; the critic's are sums of two.
+    """
+    _, count = processes()
+    if count == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    together = parameters_to_vector(gradients)
+    distributed.all_reduce(together)
+    vector_to_parameters(together / count, gradients)

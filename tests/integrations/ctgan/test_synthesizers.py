@@ -1,0 +1,239 @@
+"""CTGAN and TVAE on compact rows beside ctgan's own: losses, samples, checkpoints, and several processes."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from gpuvgm import TableTransformer, TrainingRows
+from gpuvgm.errors import InputError
+from gpuvgm.integrations.ctgan import installed
+
+ctgan = pytest.importorskip("ctgan", reason="ctgan is not installed")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from gpuvgm.integrations import ctgan as ours  # noqa: E402
+
+DISCRETE = ["carrier", "late", "stops"]
+SMALL = {ctgan.CTGAN: {"generator_dim": (16,), "discriminator_dim": (16,), "pac": 5}, ctgan.TVAE: {}}
+OURS = {ctgan.CTGAN: ours.CTGAN, ctgan.TVAE: ours.TVAE}
+KINDS = [ctgan.CTGAN, ctgan.TVAE]
+
+pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
+
+
+def made(kind, *, epochs=3, seed=5, **options):
+    stock = next(one for one in KINDS if issubclass(kind, one))
+    synthesizer = kind(embedding_dim=8, batch_size=200, epochs=epochs, **SMALL[stock], **options)
+    synthesizer.set_random_state(seed)
+    return synthesizer
+
+
+def fitted(kind, rows, discrete=DISCRETE, *, epochs=3, seed=5, encoding=None, **options):
+    synthesizer = made(kind, epochs=epochs, seed=seed, encoding=encoding)
+    synthesizer.fit(rows, discrete, **options)
+    return synthesizer
+
+
+def in_order_of(rows, synthesizer, monkeypatch):
+    """Give ctgan's TVAE the order of rows of ours."""
+    epoch = iter(range(100))
+
+    class Loader:
+        def __init__(self, dataset, batch_size, **_):
+            self.dataset, self.batch = dataset, batch_size
+
+        def __iter__(self):
+            for one in rows.batches(self.batch, epoch=next(epoch)):
+                yield (torch.from_numpy(one.rows),)
+
+    monkeypatch.setattr(ctgan.synthesizers.tvae, "DataLoader", Loader)
+
+
+@pytest.mark.parametrize("discrete", [DISCRETE, []])
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_and_samples_are_ctgans(kind, discrete, flights, monkeypatch):
+    rows = flights[["delay", "distance", *discrete]]
+    mine, theirs = fitted(OURS[kind], rows, discrete), made(kind)
+    if kind is ctgan.TVAE:
+        np.random.seed(0)
+        state = np.random.RandomState(5)
+        seed = int.from_bytes(state.bytes(8), "little")
+        in_order_of(mine.transformer.rows(rows, seed, columns=[]), theirs, monkeypatch)
+    with installed():
+        theirs.fit(rows, discrete)
+    assert len(mine.loss_values) > 2
+    pd.testing.assert_frame_equal(mine.loss_values, theirs.loss_values, rtol=1e-6)
+    pd.testing.assert_frame_equal(mine.sample(450), theirs.sample(450), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_on_disk_trains_as_a_frame_in_memory(kind, flights, tmp_path):
+    path = tmp_path / "flights.parquet"
+    flights.to_parquet(path, index=False)
+    frame = fitted(OURS[kind], flights)
+    disk = fitted(OURS[kind], path, place="disk", folder=tmp_path / "rows")
+    assert frame.loss_values.equals(disk.loss_values)
+    one, other = frame.sample(30), disk.sample(30)
+    for name in flights:
+        assert (one[name].to_numpy() == other[name].to_numpy()).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cut", [3, 9])
+def test_a_training_goes_on_where_it_was_cut(kind, cut, flights, tmp_path):
+    def told(stage, done, total, *, last):
+        seen.append((stage, done, total))
+        if done == last:
+            raise KeyboardInterrupt
+
+    seen, path = [], tmp_path / "training.pt"
+    fit = partial(fitted, OURS[kind], flights, epochs=2)
+    whole = fit()
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=path, checkpoint_steps=3, progress=partial(told, last=cut + 1))
+    seen.clear()
+    again = fit(seed=77, checkpoint=path, resume=True, progress=partial(told, last=None))
+    assert seen[0][1] == cut + 1 and seen[-1][1:] == (seen[-1][2],) * 2
+    assert again.loss_values.equals(whole.loss_values)
+    assert again.sample(20).equals(whole.sample(20))
+
+    finished = fit(checkpoint=path, resume=True)
+    assert finished.loss_values.equals(whole.loss_values)
+    longer = fitted(OURS[kind], flights, epochs=3, checkpoint=path, resume=True)
+    assert longer.loss_values["Epoch"].max() == 2
+    with pytest.raises(InputError, match=r"another training; these differ: batch_size;"):
+        other = OURS[kind](embedding_dim=8, batch_size=100, epochs=2, **SMALL[kind])
+        other.fit(flights, DISCRETE, checkpoint=path, resume=True)
+    with pytest.raises(InputError, match=r"these differ: columns, rows;"):
+        fitted(OURS[kind], flights[:900], epochs=2, checkpoint=path, resume=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
+
+
+def test_a_checkpoint_needs_a_file(flights):
+    with pytest.raises(InputError, match="name its file"):
+        fitted(ours.CTGAN, flights, resume=True)
+    with pytest.raises(InputError, match="at least 1 step, not 0"):
+        fitted(ours.CTGAN, flights, checkpoint="x", checkpoint_steps=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_end_within_an_epoch(kind, flights):
+    synthesizer = fitted(OURS[kind], flights, steps=10, epochs=1)
+    per_epoch = 7 if kind is ctgan.CTGAN else 8
+    assert synthesizer.loss_values["Epoch"].iloc[-1] == 10 // per_epoch
+    assert len(synthesizer.loss_values) == (2 if kind is ctgan.CTGAN else 10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_rows_of_any_table(kind, flights):
+    columns = {name: "categorical" for name in DISCRETE} | {"distance": "general", "delay": {"log": False}}
+    transformer = TableTransformer(columns).fit(flights)
+    rows = TrainingRows(transformer, flights, seed=3)
+    synthesizer = fitted(OURS[kind], rows, [])
+    generated = synthesizer.sample(100)
+    assert dict(generated.dtypes) == dict(flights.dtypes) and len(generated) == 100
+    assert generated["distance"].between(flights["distance"].min() - 1, flights["distance"].max() + 1).all()
+    with pytest.raises(InputError, match="leave out discrete_columns and encoding"):
+        fitted(OURS[kind], rows)
+    with pytest.raises(InputError, match="leave out discrete_columns and encoding"):
+        fitted(OURS[kind], rows, [], encoding={"effort": "auto"})
+
+
+def test_rows_that_are_conditioned_otherwise(flights):
+    rows = TrainingRows(TableTransformer().fit(flights), flights, columns=["carrier"])
+    with pytest.raises(InputError, match="leave out the argument columns of TrainingRows"):
+        fitted(ours.CTGAN, rows, [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_go_to_a_file(kind, flights, tmp_path, monkeypatch):
+    monkeypatch.setattr("gpuvgm.integrations.ctgan.synthesizers.SAMPLED_BYTES", 1 << 15)
+    synthesizer = fitted(OURS[kind], flights, epochs=1)
+    for rows in (0, 1, 200, 1234):
+        synthesizer.set_random_state(8)
+        written = synthesizer.sample(rows, out=tmp_path / f"{rows}.parquet")
+        assert written.rows == rows == pq.read_metadata(tmp_path / f"{rows}.parquet").num_rows
+        synthesizer.set_random_state(8)
+        expected, found = synthesizer.sample(rows), pd.read_parquet(tmp_path / f"{rows}.parquet")
+        if kind is ctgan.CTGAN:  # TVAE's noise is drawn a block of rows at a time
+            for name in flights:
+                assert (found[name].to_numpy() == expected[name].to_numpy()).all()
+        assert set(found["carrier"]) <= set(flights["carrier"])
+
+
+def test_conditions_of_a_file(flights, tmp_path):
+    synthesizer = fitted(ours.CTGAN, flights)
+    for given in ({}, {"condition_column": "stops", "condition_value": 2}):
+        synthesizer.set_random_state(8)
+        expected = synthesizer.sample(300, **given)
+        synthesizer.set_random_state(8)
+        synthesizer.sample(300, **given, out=tmp_path / "rows.parquet")
+        assert (pd.read_parquet(tmp_path / "rows.parquet")["delay"].to_numpy() == expected["delay"].to_numpy()).all()
+
+
+def test_categories_by_their_frequency(flights, tmp_path):
+    synthesizer = fitted(ours.CTGAN, flights, epochs=30)
+    shares, held = {}, flights["carrier"].value_counts(normalize=True)
+    for logarithmic in (None, True, False):
+        synthesizer.set_random_state(8)
+        found = synthesizer.sample(3_000, log_frequency=logarithmic)
+        shares[logarithmic] = found["carrier"].value_counts(normalize=True)
+    assert shares[None].equals(shares[True])
+    distances = {one: np.abs(shares[one].reindex(held.index, fill_value=0) - held).sum() for one in (True, False)}
+    assert distances[False] < distances[True]
+    assert synthesizer.sample(200).shape == (200, flights.shape[1])
+    synthesizer.set_random_state(8)
+    synthesizer.sample(3_000, log_frequency=False, out=tmp_path / "rows.parquet")
+    written = pd.read_parquet(tmp_path / "rows.parquet")["carrier"].value_counts(normalize=True)
+    assert written.to_dict() == shares[False].to_dict()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_is_stored_without_rows(kind, flights, tmp_path):
+    few, many = fitted(OURS[kind], flights[:300], epochs=1), fitted(OURS[kind], pd.concat([flights] * 10), epochs=1)
+    sizes = [len(pickle.dumps(one)) for one in (few, many)]
+    assert sizes[1] < sizes[0] + 20_000
+    many.save(tmp_path / "model.pt")
+    loaded = OURS[kind].load(tmp_path / "model.pt")
+    for one in (many, loaded):
+        one.set_random_state(1)
+    assert many.sample(40).equals(loaded.sample(40))
+
+
+def test_missing_numbers_with_a_place(flights):
+    rows = flights.assign(delay=flights["delay"].where(np.arange(len(flights)) % 4 > 0))
+    with pytest.raises(ctgan.errors.InvalidDataError):
+        fitted(ours.CTGAN, rows)
+    synthesizer = fitted(ours.CTGAN, rows, encoding={"columns": {"delay": {"modal": [None]}}})
+    assert 0 < synthesizer.sample(500)["delay"].isna().sum() < 500
+
+
+def one_of_two(rank, folder):
+    """A process of a distributed training."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    for kind in KINDS:
+        synthesizer = fitted(OURS[kind], f"{folder}/flights.parquet", epochs=2, seed=rank)
+        network = synthesizer._generator if kind is ctgan.CTGAN else synthesizer.decoder
+        weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
+        np.savez(
+            f"{folder}/{kind.__name__}-{rank}.npz", weights=weights, losses=synthesizer.loss_values.to_numpy(float)
+        )
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(flights, tmp_path):
+    flights.to_parquet(tmp_path / "flights.parquet", index=False)
+    torch.multiprocessing.spawn(one_of_two, (str(tmp_path),), nprocs=2)
+    for kind, losses in (("CTGAN", 2), ("TVAE", 2 * (len(flights) // 400))):
+        first, second = (np.load(tmp_path / f"{kind}-{rank}.npz") for rank in range(2))
+        np.testing.assert_array_equal(first["weights"], second["weights"])
+        assert len(first["losses"]) == losses
+        assert not np.array_equal(first["losses"], second["losses"])  # of batches of their own
