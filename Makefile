@@ -90,7 +90,7 @@ test-integrations:
 	$(MAKE) test-one-integration VENV=$(VENV)-rdt1 EXTRA=test-rdt1
 
 test-one-integration: $(STAMP)-$(EXTRA)
-	$(PYTEST) $(SIDE_BY_SIDE) tests/integrations tests/benchmarks/test_samples.py $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/integrations tests/benchmarks/test_samples.py tests/benchmarks/test_training.py $(PYTEST_ARGS)
 
 peers:
 	$(MAKE) measure-peers VENV=$(VENV)-peers

@@ -67,11 +67,11 @@ def epoch() -> dict[str, Any]:
     frame = flights()
     module: Any = ctgan.synthesizers.ctgan
     begun: list[float] = []
-    generator, sampler = module.Generator, module.DataSampler
+    making, sampler = module.Generator.__init__, module.DataSampler
 
-    def clocked(*arguments: Any) -> Any:
+    def clocked(*arguments: Any) -> None:
         begun.append(time.perf_counter())
-        return generator(*arguments)
+        making(*arguments)
 
     def trained(kind: Any) -> tuple[float, list[list[float]]]:
         model = kind(epochs=1)
@@ -82,7 +82,7 @@ def epoch() -> dict[str, Any]:
         seconds = time.perf_counter() - begun.pop()
         return seconds, model.loss_values.to_numpy(float).tolist()
 
-    module.Generator = clocked
+    module.Generator.__init__ = clocked
     turns = [[trained(kind) for kind in (CTGAN, ctgan.CTGAN)] for _ in range(2)]
     return {
         "rows": len(frame),

@@ -18,7 +18,7 @@ from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
 ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
-TESTED_APART = ("pipeline", "table", "peers", "gpu")
+TESTED_APART = ("pipeline", "table", "peers", "gpu", "training")
 MANY_PROCESSES = dict.fromkeys(("billion", "estimator", "import", "scaling"), [pytest.mark.exhaustive])
 
 
