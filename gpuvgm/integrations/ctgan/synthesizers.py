@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,11 @@ from gpuvgm.table.training import TrainingRows
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
 Matrix = NDArray[np.float32]
+
+
+def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method with the random state of its synthesizer, if that has one; it keeps its name and docstring."""
+    return wraps(method)(random_state(method))
 
 
 class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
@@ -76,7 +82,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         super().__init__(*hyperparameters, **named)
         self._encoding = dict(encoding or {})
 
-    @random_state  # type: ignore[untyped-decorator]  # ctgan ships no types
+    @_repeatable
     def fit(  # noqa: PLR0913
         self,
         train_data: Any,
@@ -188,7 +194,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
                 return super().sample(n, condition_column, condition_value)
             return self._written(n, condition_column, condition_value, out)
 
-    @random_state  # type: ignore[untyped-decorator]
+    @_repeatable
     def _written(self, n: int, condition_column: Any, condition_value: Any, out: str | Path) -> Any:
         sampler, batch, vectors = self._data_sampler, self._batch_size, None
         if condition_column is not None and condition_value is not None:
@@ -301,7 +307,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         super().__init__(*hyperparameters, **named)
         self._encoding = dict(encoding or {})
 
-    @random_state  # type: ignore[untyped-decorator]
+    @_repeatable
     def fit(  # noqa: PLR0913
         self,
         train_data: Any,
@@ -319,10 +325,12 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
         Parameters
         ----------
-        train_data, discrete_columns, place, folder, checkpoint, checkpoint_steps, resume, progress
+        train_data, discrete_columns : object
             As for `CTGAN.fit`.
         steps : int, optional
             Steps, instead of epochs.
+        place, folder, checkpoint, checkpoint_steps, resume, progress : optional
+            As for `CTGAN.fit`.
 
         Raises
         ------
@@ -386,7 +394,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         """
         return super().sample(samples) if out is None else self._written(samples, out)
 
-    @random_state  # type: ignore[untyped-decorator]
+    @_repeatable
     def _written(self, samples: int, out: str | Path) -> Any:
         self.decoder.eval()
 
