@@ -79,17 +79,15 @@ def cluster(
     if gpus and problem is not None:
         raise EnvironmentProblem(str(problem))
     if gpus or (gpus is None and problem is None and util.find_spec("dask_cuda") is not None):
-        return _owner(_with_gpus(workers, threads, memory, options))
-    return _owner(_with_processes(workers, threads, memory, options))
+        return _client(_with_gpus(workers, threads, memory, options))
+    return _client(_with_processes(workers, threads, memory, options))
 
 
 def _connected(address: str) -> Client:
-    from distributed import Client
-
     try:
         with suppress(AssertionError):  # where the scheduler tells all clients of something before it greets this one
-            return Client(address, timeout=ANSWER)
-        return Client(address, timeout=ANSWER)
+            return _client(address, timeout=ANSWER)
+        return _client(address, timeout=ANSWER)
     except (AssertionError, OSError, ValueError, TimeoutError) as problem:
         raise EnvironmentProblem(
             f"no Dask scheduler answers at {address} ({type(problem).__name__}): start one with `dask scheduler` and "
@@ -130,12 +128,20 @@ def _with_processes(workers: int | None, threads: int | None, memory: str | int 
     return import_module("distributed").LocalCluster(**(settings | options))
 
 
-def _owner(started: Any) -> Client:
-    """A client whose end is the cluster's."""
+def _client(at: Any, **options: Any) -> Client:
+    """A client of a scheduler's address, or of a cluster that was started for it and ends with it."""
     from distributed import Client
 
-    class OwningClient(Client):  # type: ignore[misc]  # distributed ships no types
-        """The client of a cluster that was started for it."""
+    class WholeClient(Client):  # type: ignore[misc]  # distributed ships no types
+        """A client that leaves nothing behind: neither its cluster nor, where it cannot connect, itself."""
+
+        def start(self, **options: Any) -> None:
+            """Connect, or close what was started: Dask would keep this as its current client."""
+            try:
+                super().start(**options)
+            except BaseException:
+                self.close()
+                raise
 
         def close(self, *arguments: Any, **options: Any) -> Any:
             """Close the client, then the cluster."""
@@ -145,8 +151,4 @@ def _owner(started: Any) -> Client:
                 cluster.close()
             return closing
 
-    try:
-        return OwningClient(started)
-    except BaseException:
-        started.close()
-        raise
+    return WholeClient(at, **options)

@@ -81,7 +81,7 @@ def test_a_cluster_here_ends_with_its_client():
 def test_by_default_there_is_a_worker_for_each_core(monkeypatch):
     pytest.importorskip("distributed")
     seen = {}
-    monkeypatch.setattr(clusters, "_owner", lambda started: started)
+    monkeypatch.setattr(clusters, "_client", lambda started: started)
     monkeypatch.setattr(clusters, "available_threads", lambda: 6)
     monkeypatch.setattr("distributed.LocalCluster", lambda **settings: seen.update(settings))
     gpuvgm.cluster()
@@ -92,10 +92,12 @@ def test_by_default_there_is_a_worker_for_each_core(monkeypatch):
 
 
 def test_a_client_that_fails_leaves_no_cluster(monkeypatch):
-    closed = []
-    with pytest.raises(TypeError):
-        clusters._owner(types.SimpleNamespace(close=lambda: closed.append(True), scheduler_address=5))
-    assert closed == [True]
+    distributed = pytest.importorskip("distributed")
+    started = distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0")
+    monkeypatch.setattr(type(started), "scheduler_address", "nonsense://x")
+    with pytest.raises(ValueError, match="nonsense"):
+        clusters._client(started)
+    assert started.status.name == "closed"
 
 
 def test_connecting_to_a_scheduler_that_runs(scheduler, table):
@@ -115,6 +117,22 @@ def test_no_scheduler_is_there(monkeypatch):
         gpuvgm.cluster(address)
     with pytest.raises(EnvironmentProblem, match="no Dask scheduler answers at nonsense://x"):
         gpuvgm.cluster("nonsense://x")
+
+
+def test_a_client_that_cannot_connect_is_not_the_current_one():
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+
+    def current():
+        try:
+            return distributed.Client.current()
+        except ValueError:
+            return None
+
+    before, scheduler = current(), dask.config.get("scheduler", None)
+    with pytest.raises(EnvironmentProblem) as problem:
+        gpuvgm.cluster("nonsense://x")
+    assert current() is before, problem  # whose frames still hold the client
+    assert dask.config.get("scheduler", None) == scheduler
 
 
 @pytest.mark.parametrize("options", [{"workers": 2}, {"memory": "1GiB"}, {"gpus": True}])
@@ -145,7 +163,7 @@ def dask_cuda(monkeypatch):
     module.LocalCUDACluster = lambda **settings: seen.update(settings) or "a cluster"
     monkeypatch.setitem(sys.modules, "dask_cuda", module)
     monkeypatch.setattr(clusters, "cuda_problem", lambda: None)
-    monkeypatch.setattr(clusters, "_owner", lambda started: started)
+    monkeypatch.setattr(clusters, "_client", lambda started: started)
     return seen
 
 
@@ -242,16 +260,16 @@ def test_a_scheduler_and_workers_together_are_refused(table, tmp_path):
 
 def test_a_greeting_that_goes_wrong_is_tried_again(monkeypatch):
     """Dask's client asserts that the scheduler's first message comes alone, which another client's end may spoil."""
+    distributed = pytest.importorskip("distributed")
     tries = []
 
-    def client(address, timeout):
-        tries.append((address, timeout))
+    def start(client, timeout):
+        tries.append((client._start_arg, f"{timeout}s"))
         assert len(tries) > spoilt
-        return "a client"
 
-    monkeypatch.setattr("distributed.Client", client)
+    monkeypatch.setattr(distributed.Client, "start", start)
     spoilt = 1
-    assert gpuvgm.cluster("tcp://10.0.0.1:8786") == "a client"
+    assert isinstance(gpuvgm.cluster("tcp://10.0.0.1:8786"), distributed.Client)
     assert tries == [("tcp://10.0.0.1:8786", clusters.ANSWER)] * 2
     spoilt = 9
     with pytest.raises(EnvironmentProblem, match="no Dask scheduler answers"):
