@@ -43,6 +43,11 @@ class Step:
     denominator: int
     precision: str
 
+    @property
+    def bits(self) -> int:
+        """Of a number of the column."""
+        return np.dtype(self.precision).itemsize * 8
+
     def nearest(self, numbers: Floats) -> Floats:
         """Multiples of the step nearest to numbers, each the float nearest to the exact product; where these lie."""
         step, parts = self.numerator, self.denominator

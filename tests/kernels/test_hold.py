@@ -73,16 +73,28 @@ def check_counts(found: np.ndarray, wanted: np.ndarray) -> None:
     np.testing.assert_array_equal(found[wanted[:, 0] > 0], wanted[wanted[:, 0] > 0])
 
 
-@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(
+    ("x", "scalar_type", "cell_type", "precision"),
+    [
+        ("float32", "float32", "uint8", "float32"),
+        ("float64", "float32", "uint8", "float64"),
+        ("float64", "float64", "uint16", "float32"),
+        ("float64", "float64", "uint16", "float16"),
+    ],
+)
 @pytest.mark.parametrize("step", [(1, 100), (1, 8), (5, 1), (1, 1)])
-def test_rows_off_a_step(device: EmulatedDevice, step: tuple[int, int], single: bool) -> None:
-    x = "float32" if single else "float64"
+def test_rows_off_a_step(
+    device: EmulatedDevice, step: tuple[int, int], x: str, scalar_type: str, cell_type: str, precision: str
+) -> None:
     whole = np.random.default_rng(3).integers(-(10**6), 10**6, 4099)
-    numbers = (whole * step[0] / step[1]).astype(x)
-    numbers[[5, 77, 4098]] = np.array([0.123, 1e-42, np.nan], x)
-    _, scalar, cell = rows(len(numbers), x, "float32", "uint8")
-    found = hold_on_device(device, shifted(numbers, 0), (shifted(scalar, 0), shifted(cell, 0)), TABLE, Step(*step, x))
+    with np.errstate(over="ignore"):
+        numbers = (whole * step[0] / step[1]).astype(precision).astype(x)
+    numbers[[5, 77, 4098]] = np.array([0.123, 1e-7, np.nan], precision)
+    _, scalar, cell = rows(len(numbers), x, scalar_type, cell_type)
+    coded, on_step = (shifted(scalar, 0), shifted(cell, 0)), Step(*step, precision)
+    found = hold_on_device(device, shifted(numbers, 0), coded, TABLE, on_step)
     counts = device.to_host(found).reshape(len(SORTS), 2)
+    assert np.flatnonzero(on_step.is_off(numbers)).tolist() == [5, 77]
     assert counts[OFF_STEP].tolist() == [2, 5] and counts[MISSING].tolist() == [1, 4098]
 
 

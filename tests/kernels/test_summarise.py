@@ -184,13 +184,19 @@ def test_subnormal_floats_are_not_flushed(device: EmulatedDevice) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 4097])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_rows_off_a_step_are_counted_in_every_quad(device: EmulatedDevice, dtype: str, size: int) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "precision"),
+    [("float64", "float64"), ("float32", "float32"), ("float64", "float32"), ("float32", "float16")],
+)
+def test_rows_off_a_step_are_counted_in_every_quad(
+    device: EmulatedDevice, dtype: str, precision: str, size: int
+) -> None:
     """Wherever the rows begin, and over several pieces; what is found goes to the next column of the room by no way."""
-    x, step, tables = np.round(shape("lognormal", 9000), 2), Step(1, 100, dtype), CellTables(device)
+    x, step, tables = np.round(shape("lognormal", 9000), 2), Step(1, 100, precision), CellTables(device)
     x[::3] += 0.001
     x[::7] = np.nan
-    grid, there = grid_of(x)[0], resident(x.astype(dtype))
+    x = x.astype(precision)
+    grid, there = grid_of(x.astype(float))[0], resident(x.astype(dtype))
     for first in range(4):
         part = there[first : first + size]
         assert same(tables.summarise(part, grid, step), ORACLE.summarise(np.array(part, float), grid, step))

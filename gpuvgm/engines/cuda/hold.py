@@ -79,7 +79,7 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
 @lru_cache(1024)
 def _parameters(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Floats:
     """The rules, then what each mode has; see cuda/hold.cuh."""
-    steps = (0, 1, 0) if step is None else (step.numerator, step.denominator, step.precision == "float32")
+    steps = (0, 1, 64) if step is None else (step.numerator, step.denominator, step.bits)
     limit, coverage = float(dtype.type(table.limit)), table.coverage
     if coverage is None:
         return np.array([limit, 0, 0, table.low, table.high, 1, 0, 0, 0, *steps], np.float64)

@@ -133,10 +133,10 @@ def off_step_program(x: str) -> Program:
             value("int64", "rows"),
             value("float64", "step"),
             value("float64", "parts"),
-            value("int32", "narrow"),
+            value("int32", "bits"),
             written("uint64", "off"),
         ),
-        operation="gpuvgm::count_off_step(i, &x[0], rows, step, parts, narrow != 0, &off[0])",
+        operation="gpuvgm::count_off_step(i, &x[0], rows, step, parts, bits, &off[0])",
     )
 
 
@@ -423,7 +423,7 @@ class CellTable:
             self._count_off_step(x, self._step)
 
     def _count_off_step(self, x: Any, step: Step) -> None:
-        arguments = [x, len(x), step.numerator, step.denominator, step.precision == "float32", self.room.off_step]
+        arguments = [x, len(x), step.numerator, step.denominator, step.bits, self.room.off_step]
         self._device.run_rows(off_step_program(x.dtype.name), arguments, -(-len(x) // QUAD))
 
     def add_rows(self, x: Any, first: int, rows: int) -> None:

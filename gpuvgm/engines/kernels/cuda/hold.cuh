@@ -8,7 +8,7 @@ namespace gpuvgm {
 namespace {
 
 // Parameters as they lie in one array: the rules, then those of each mode, active components first.
-enum HoldRule { SCALAR_LIMIT, LIMIT, HOLDS, LOW, HIGH, SCALE, CENTRE, MODES, ACTIVE, NUMERATOR, DENOMINATOR, SINGLE };
+enum HoldRule { SCALAR_LIMIT, LIMIT, HOLDS, LOW, HIGH, SCALE, CENTRE, MODES, ACTIVE, NUMERATOR, DENOMINATOR, BITS };
 constexpr int HOLD_RULES = 12;
 enum HoldMode { MEAN, WIDTH, COEFFICIENT, HALF_PRECISION, CELL, HOLD_MODE };
 enum Sort { INFINITE, MISSING, OUTSIDE, CLIPPED, OFF_STEP, SORTS };
@@ -137,7 +137,7 @@ extern "C" GPUVGM_KERNEL(256)
             noted.note(INFINITE, number - number != 0, row);
             hold_row(modes, number, positions[j], row, scalar, cell, noted);
             if (parameters[NUMERATOR] != 0) {
-                off[j] = is_off_step(number, parameters[NUMERATOR], parameters[DENOMINATOR], parameters[SINGLE] != 0);
+                off[j] = is_off_step(number, parameters[NUMERATOR], parameters[DENOMINATOR], (int)parameters[BITS]);
             }
             noted.note(OFF_STEP, off[j] != 0, row);
         }
