@@ -29,21 +29,33 @@ def engines(device: EmulatedDevice) -> tuple[Engine, CudaEngine]:
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("name", ["cents", "two close spikes", "constant"])
-def test_ascents_have_the_bits_of_the_native_engine(device: EmulatedDevice, name: str, prior: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "most"), [("cents", MOST_COMPONENTS), ("two close spikes", MOST_COMPONENTS - 3), ("constant", 14)]
+)
+def test_ascents_have_the_bits_of_the_native_engine(device: EmulatedDevice, name: str, most: int, prior: str) -> None:
     cells, of_column = column(name, 4_000)
     own = replace(of_column, **PRIORS[prior])
     native, cuda = engines(device)
     for there in (cells, points(cells)):
-        begin = [starts(there, many)[0] for many in (MOST_COMPONENTS, 10, 3, 1)]
+        begin = [starts(there, many)[0] for many in (most, 10, 3, 1)]
         assert run(cuda, there, own, begin) == run(native, there, own, begin)
     assert {name for name, _ in device.launches} == {"gpuvgm_em_12", "gpuvgm_em_16"}
 
 
-@pytest.mark.parametrize("iterations", [1, 33])
-def test_plain_em_has_the_bits_of_the_native_engine(device: EmulatedDevice, iterations: int) -> None:
+@pytest.mark.parametrize("rows", [1e-2, 1e5])
+def test_ascents_of_few_and_of_many_rows_are_the_same(device: EmulatedDevice, rows: float) -> None:
+    """From sticks of ten million rows on, the bound takes another formula."""
     cells, prior = column("cents", 4_000)
-    begins = [(cells, prior.update(starts(cells)[0]))]
+    weighed = replace(cells, weight=cells.weight * rows, scatter=cells.scatter * rows)
+    native, cuda = engines(device)
+    begin = [starts(weighed, many)[0] for many in (MOST_COMPONENTS, 12)]
+    assert run(cuda, weighed, prior, begin) == run(native, weighed, prior, begin)
+
+
+@pytest.mark.parametrize(("iterations", "components"), [(1, 10), (33, 10), (33, MOST_COMPONENTS - 1)])
+def test_plain_em_has_the_bits_of_the_native_engine(device: EmulatedDevice, iterations: int, components: int) -> None:
+    cells, prior = column("cents", 4_000)
+    begins = [(cells, prior.update(starts(cells, components)[0]))]
     fits = [fit_plainly(engine, begins, prior, Stopping(iterations, 0.0), 20)[0] for engine in engines(device)]
     assert fits[0].fit.bounds == fits[1].fit.bounds
     assert fits[0].iterations == fits[1].iterations == min(iterations, 20)

@@ -207,7 +207,7 @@ MUTATIONS = [
             "gpuvgm_em_12", "cuda/em.cuh", text, text.replace("__syncthreads();", ""), "(race|read of shared memory)"
         )
         for text in (
-            "{\n        __syncthreads();\n        for",
+            "{\n        __syncthreads();\n        if",
             "}\n        __syncthreads();\n    }\n    template",
             "__syncthreads();\n                weigh(",
             "room + t);\n                __syncthreads();",

@@ -274,7 +274,9 @@ GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int compone
         for (int tile = 0; tile < CHUNK_ROWS; tile += TILE_ROWS) {
             const i64 start = chunk * CHUNK_ROWS + tile;
             double logs[1] = {0.0};
-            for (int i = t; i < TILE_ROWS; i += THREADS) {
+#pragma unroll 1
+            for (int turn = 0; turn < ROWS_EACH; ++turn) {
+                const int i = turn * THREADS + t;
                 logs[0] = logs[0] + weigh(table, row_at(start + i), i, shared);
             }
             const double log_sum = column_sum<THREADS>(logs, room);
@@ -284,7 +286,9 @@ GPUVGM_FN void e_step_any(const Given& given, const double* mixture, int compone
             for (int k = 0; k < components; k += PAIR) {
                 double sums[COLUMNS] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
                 const int next = k + 1 < components ? k + 1 : k;
-                for (int i = t; i < TILE_ROWS; i += THREADS) {
+#pragma unroll 2
+                for (int turn = 0; turn < ROWS_EACH; ++turn) {
+                    const int i = turn * THREADS + t;
                     const Row row = row_at(start + i);
                     add_to(table, row, i, k, shared, sums);
                     add_to(table, row, i, next, shared, sums + 3);

@@ -19,13 +19,15 @@ constexpr int PARTS = (LANES * (3 * MOST_COMPONENTS + 1) + THREADS - 1) / THREAD
 constexpr int PLACES = 10, NUMBERS = 13, SCALARS = 11;
 constexpr int RECORD = PLACES + NUMBERS + Posterior::size(MOST_COMPONENTS);
 static_assert(TILE % LANES == 0, "a tile begins with the first part of the sums");
+static_assert(Posterior::size(MOST_COMPONENTS) <= THREADS, "a thread an element of what a block works on");
 constexpr double TWO_LN_2 = 2.0 * 0.6931471805599453;
 
+// The team of a block: a thread an element, of at most 6 K.
 struct Block {
     template <class Work> GPUVGM_FN void each(int count, Work work) const {
         __syncthreads();
-        for (int i = (int)threadIdx.x; i < count; i += THREADS) {
-            work(i);
+        if ((int)threadIdx.x < count) {
+            work((int)threadIdx.x);
         }
         __syncthreads();
     }
@@ -202,7 +204,10 @@ extern "C" GPUVGM_KERNEL_TOGETHER(GPUVGM_THREADS, 2)
     const CellSums e_step{(const double*)place[0], (const double*)place[1], (const double*)place[2], place[5], room};
     double* out = results + (i64)stride * blockIdx.x;
     double *oldest = out + 3 + statistics + posterior, *bounds = plain ? oldest + posterior : oldest;
-    team.each(size, [&](int i) { memory[i] = before ? state[i] : 0.0; });
+    for (int i = t; i < size; i += THREADS) {
+        memory[i] = before ? state[i] : 0.0;
+    }
+    __syncthreads();
     if (before) {
         read_scalars(state + size, em);
     } else {
@@ -240,7 +245,9 @@ extern "C" GPUVGM_KERNEL_TOGETHER(GPUVGM_THREADS, 2)
         }
         ++made;
     }
-    team.each(size, [&](int i) { state[i] = memory[i]; });
+    for (int i = t; i < size; i += THREADS) {
+        state[i] = memory[i];
+    }
     team.each(statistics, [&](int i) { out[3 + i] = em.best.statistics.values[i]; });
     team.each(posterior, [&](int i) { out[3 + statistics + i] = em.best.posterior.values[i]; });
     const int every = before + made;

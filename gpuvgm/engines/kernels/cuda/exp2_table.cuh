@@ -81,7 +81,10 @@ GPUVGM_CONSTANT double powers_of_two[POWERS] = {0x1p0,
 
 // Fills `table`, POWERS * COPIES shared doubles; there must be a barrier before it is used.
 template <int THREADS> GPUVGM_FN void fill_powers(double* table) {
-    for (int i = (int)threadIdx.x; i < POWERS * COPIES; i += THREADS) {
+    static_assert(POWERS * COPIES % THREADS == 0, "every thread fills as many");
+#pragma unroll 1
+    for (int turn = 0; turn < POWERS * COPIES / THREADS; ++turn) {
+        const int i = turn * THREADS + (int)threadIdx.x;
         table[i] = powers_of_two[i / COPIES];
     }
 }
