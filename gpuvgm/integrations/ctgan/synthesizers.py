@@ -21,7 +21,7 @@ from tqdm import tqdm
 from gpuvgm.errors import InputError
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
-from gpuvgm.integrations.ctgan.transformer import DataTransformer, drawn_seed
+from gpuvgm.integrations.ctgan.transformer import DataTransformer
 from gpuvgm.table.model_file import fingerprint
 from gpuvgm.table.training import TrainingRows
 
@@ -38,7 +38,9 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
     """What the two synthesizers have in common: where rows come from, and where their training stands."""
 
-    _encoding: Mapping[str, Any] = {}
+    def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
+        super().__init__(*hyperparameters, **named)
+        self._encoding = dict(encoding or {})
 
     def _begin(
         self, train_data: Any, discrete_columns: Iterable[Any], seed: int, **options: Any
@@ -53,12 +55,12 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         transformer.take(train_data.transformer)
         return transformer, train_data
 
-    def _training(self, checkpoint: Checkpoint, parts: dict[str, Any], rows: TrainingRows, seed: int) -> Training:
+    def _training(self, checkpoint: Checkpoint, parts: dict[str, Any], rows: TrainingRows) -> Training:
         plain = (bool, int, float, str, list, tuple)
         named = {name.lstrip("_"): value for name, value in vars(self).items() if isinstance(value, plain)}
         meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
         meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": len(rows)}
-        return Training(checkpoint, parts, meaning, seed)
+        return Training(checkpoint, parts, meaning)
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
@@ -77,10 +79,6 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     **named
         Hyperparameters by their names.
     """
-
-    def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
-        super().__init__(*hyperparameters, **named)
-        self._encoding = dict(encoding or {})
 
     @_repeatable
     def fit(  # noqa: PLR0913
@@ -133,19 +131,19 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if epochs is not None:
             told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
             warnings.warn(told, DeprecationWarning, stacklevel=3)
+        discrete_columns = list(discrete_columns)
         if isinstance(train_data, (pd.DataFrame, np.ndarray)):
             self._validate_discrete_columns(train_data, discrete_columns)
             self._validate_null_data(train_data, [*discrete_columns, *self._encoding.get("columns", ())])
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        seed = drawn_seed() if kept.seed is None else kept.seed
-        self._transformer, rows = self._begin(train_data, discrete_columns, seed, place=place, folder=folder)
+        self._transformer, rows = self._begin(train_data, discrete_columns, kept.seed, place=place, folder=folder)
         self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
         conditions = self._data_sampler.dim_cond_vec()
         width = self._transformer.output_dimensions
         self._generator = ctgan.Generator(self._embedding_dim + conditions, self._generator_dim, width)
         critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
         pair = _Pair(self, rows, self._generator.to(self._device), critic.to(self._device))
-        training = self._training(kept, pair.parts, rows, seed)
+        training = self._training(kept, pair.parts, rows)
         per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
         total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
         shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self._verbose)
@@ -303,10 +301,6 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         Hyperparameters by their names.
     """
 
-    def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
-        super().__init__(*hyperparameters, **named)
-        self._encoding = dict(encoding or {})
-
     @_repeatable
     def fit(  # noqa: PLR0913
         self,
@@ -338,15 +332,15 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
             For rows that cannot be encoded, and for a checkpoint of another training.
         """
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        seed = drawn_seed() if kept.seed is None else kept.seed
-        self.transformer, rows = self._begin(train_data, discrete_columns, seed, place=place, folder=folder, columns=[])
+        options: dict[str, Any] = {"place": place, "folder": folder, "columns": []}
+        self.transformer, rows = self._begin(train_data, discrete_columns, kept.seed, **options)
         width, device = self.transformer.output_dimensions, self._device
         encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
         self.decoder = tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(device)
         weights = [*encoder.parameters(), *self.decoder.parameters()]
         optimizer = Adam(weights, weight_decay=self.l2scale)
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
-        training = self._training(kept, parts, rows, seed)
+        training = self._training(kept, parts, rows)
         rank = processes()
         per_epoch = rows.batch_count(self.batch_size, rank[1])
         if per_epoch == 0:

@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
+from gpuvgm.integrations.ctgan.transformer import drawn_seed
 
 Progress = Callable[[str, int, int], None]
 
@@ -28,6 +29,11 @@ class Checkpoint:
         Steps between two writes of it.
     resume : bool
         Go on from what the file holds, if it is there.
+
+    Attributes
+    ----------
+    seed : int
+        Seed to encode rows with: that of the training that goes on, else one drawn from NumPy's random state.
 
     Raises
     ------
@@ -46,11 +52,7 @@ class Checkpoint:
         self.held: dict[str, Any] | None = None
         if resume and self.path is not None and self.path.exists():
             self.held = torch.load(self.path, weights_only=False)
-
-    @property
-    def seed(self) -> int | None:
-        """Seed that the rows of the training that goes on were encoded with."""
-        return None if self.held is None else self.held["seed"]
+        self.seed: int = drawn_seed() if self.held is None else self.held["seed"]
 
 
 class Training:
@@ -64,8 +66,6 @@ class Training:
         What has a state: networks and optimizers.
     meaning : mapping of str to object
         What has to be the same for a training to go on.
-    seed : int
-        Seed that the rows were encoded with.
 
     Raises
     ------
@@ -73,8 +73,8 @@ class Training:
         Where the checkpoint is of another training.
     """
 
-    def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any], meaning: Mapping[str, Any], seed: int) -> None:
-        self._checkpoint, self._parts, self._meaning, self._seed = checkpoint, parts, dict(meaning), seed
+    def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any], meaning: Mapping[str, Any]) -> None:
+        self._checkpoint, self._parts, self._meaning = checkpoint, parts, dict(meaning)
         self.done = 0
         self.losses: list[dict[str, Any]] = []
         held = checkpoint.held
@@ -110,7 +110,7 @@ class Training:
             "done": self.done,
             "losses": self.losses,
             "meaning": self._meaning,
-            "seed": self._seed,
+            "seed": self._checkpoint.seed,
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
             "numpy": np.random.get_state(),
             "torch": torch.get_rng_state(),
