@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -17,9 +15,10 @@ from threadpoolctl import threadpool_limits
 from benchmarks.estimator_side import estimator
 from benchmarks.fit import SCIKIT_LEARN
 from benchmarks.inputs import FITTED_ROWS, amounts, clouds, columns, plan_for
-from benchmarks.machine import ROOT, aim
+from benchmarks.machine import aim
 from benchmarks.measure import FLOAT_BYTES, Measurement, best_times, seconds_of
 from benchmarks.output import mebibytes, share_text
+from benchmarks.side_process import found_by
 from gpuvgm.engines import get_engine
 
 COMPONENTS, FEATURES = 10, 8
@@ -84,10 +83,7 @@ def beside_scikit_learn(
 def run_side(side: str, source: Path, settings: Settings) -> dict[str, Any]:
     """One fit in a fresh process."""
     library = SCIKIT_LEARN if side == SCIKIT_LEARN else "gpuvgm"
-    command = [sys.executable, "-m", "benchmarks.estimator_side", library, str(source), json.dumps(settings)]
-    run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, Any] = json.loads(run.stdout)
-    return result
+    return found_by("benchmarks.estimator_side", library, str(source), json.dumps(settings))
 
 
 def fit_measurement(

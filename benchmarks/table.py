@@ -6,8 +6,6 @@ In memory and from file to file, with one thread and with all; then real tables.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 import gpuvgm
-from benchmarks.machine import ROOT
 from benchmarks.measure import Measurement
 from benchmarks.mixed_rows import mixed_table, real_tables
 from benchmarks.one_core import repeated
 from benchmarks.output import mebibytes
+from benchmarks.side_process import found_by
 from benchmarks.table_side import ONE_BY_ONE
 from gpuvgm.execution.local import available_threads
 
@@ -57,9 +55,7 @@ def generated(rows: int, columns: int, effort: str) -> list[Measurement]:
 def run_side(place: str, source: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """One place in a fresh process, with a folder of its own for files."""
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as folder:
-        command = [sys.executable, "-m", "benchmarks.table_side", place, str(source), folder, json.dumps(settings)]
-        run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, Any] = json.loads(run.stdout)
+        result = found_by("benchmarks.table_side", place, str(source), folder, json.dumps(settings))
     return result | {"columns": len(settings["columns"])}
 
 

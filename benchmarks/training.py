@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -14,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.machine import ROOT
 from benchmarks.measure import Measurement, best_times
 from benchmarks.mixed_rows import real_table
 from benchmarks.output import mebibytes
+from benchmarks.side_process import found_by
 from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 
@@ -54,10 +51,7 @@ def write_payments(rows: int, path: Path) -> None:
 
 def run_side(*arguments: str) -> dict[str, Any]:
     """What a fresh process found."""
-    command = [sys.executable, "-m", "benchmarks.training_side", *arguments]
-    run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
+    return found_by("benchmarks.training_side", *arguments)
 
 
 def trained(rows: int, source: Path, place: str) -> Iterator[Measurement]:
