@@ -1,9 +1,15 @@
-"""CSV files: read in blocks by pyarrow, and what is wrong with one said by row and column."""
+"""CSV files: read in blocks by pyarrow, and what is wrong with one said by row and column.
+
+Delimiters are those of each file's header: commas, semicolons, tabs or vertical bars.
+"""
 
 from __future__ import annotations
 
+import csv
 import gzip
+import logging
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +26,9 @@ from gpuvgm.io.locations import Location, arrow_input, open_binary
 from gpuvgm.io.source import Runs, check_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
+_LOG = logging.getLogger("gpuvgm")
+DELIMITERS = ",;\t|"
+COMMA_NUMBER, POINT_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 LEADING_ZERO = r"\A[+-]?0[0-9]"  # of codes, which numbers would lose
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
@@ -35,6 +44,35 @@ WIDER: Mapping[pa.DataType, tuple[pa.DataType, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a CSV file writes rows and numbers.
+
+    Parameters
+    ----------
+    delimiter : str
+        What stands between two fields.
+    decimal_point : str
+        A point or a comma.
+    """
+
+    delimiter: str = ","
+    decimal_point: str = "."
+
+    def cast(self, text: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
+        """Text as values of a type; fails where one has none."""
+        if self.decimal_point != "." and pa.types.is_floating(kind):
+            text = pc.replace_substring(text, self.decimal_point, ".")
+        return text.cast(kind)
+
+    def parse_options(self, **options: Any) -> pyarrow.csv.ParseOptions:
+        """Options for pyarrow."""
+        return pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, **options)
+
+
+PLAIN = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
 class CsvPart:
     """A CSV file of a source.
 
@@ -44,19 +82,23 @@ class CsvPart:
         The file.
     schema : pyarrow.Schema
         Its columns, with the types that all files agree on.
+    dialect : Dialect
+        How it is written.
     rows : int, optional
         Number of rows, where they were counted.
     """
 
     path: Location
     schema: pa.Schema
+    dialect: Dialect = PLAIN
     rows: int | None = None
     sequential: ClassVar[bool] = True
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        with damage_as(partial(csv_problem, self.path, types, NULLS)), open_csv(self.path, types) as reader:
+        problem = partial(csv_problem, self.path, types, self.dialect)
+        with damage_as(problem), open_csv(self.path, self.dialect, types) as reader:
             for batch in reader:
                 yield blank_to_missing(batch)
 
@@ -71,7 +113,7 @@ class CsvPart:
 
 
 def open_csv(
-    path: Location, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
+    path: Location, dialect: Dialect, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
 ) -> pyarrow.csv.CSVStreamingReader:
     """A streaming reader of these columns with these types; of all with inferred types by default."""
     convert = pyarrow.csv.ConvertOptions(
@@ -79,10 +121,9 @@ def open_csv(
         strings_can_be_null=as_text,
         column_types=dict(types or {}),
         include_columns=list(types or ()),
+        decimal_point=dialect.decimal_point,
     )
-    return pyarrow.csv.open_csv(
-        arrow_input(path), parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True), convert_options=convert
-    )
+    return pyarrow.csv.open_csv(arrow_input(path), parse_options=dialect.parse_options(), convert_options=convert)
 
 
 def blank_to_missing(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -104,28 +145,73 @@ def csv_parts(paths: Sequence[Location]) -> list[CsvPart]:
     InputError
         Naming the file that cannot be read as CSV, with the row where there is one.
     """
-    schemas = [first_types(path) for path in paths]
+    dialects = [dialect_of(path) for path in paths]
+    schemas = [first_types(path, dialect) for path, dialect in zip(paths, dialects, strict=True)]
     types = starting_types(schemas)
     doubtful = {name: kind for name, kind in types.items() if kind in WIDER}
-    for path, schema in zip(paths, schemas, strict=True):
+    files = list(zip(paths, dialects, schemas, strict=True))
+    for path, dialect, schema in files:
         here = {name: kind for name, kind in doubtful.items() if name in schema.names and kind in WIDER}
         if here:
-            doubtful.update(settled_types(path, here))
+            doubtful.update(settled_types(path, dialect, here))
     types.update(doubtful)
     return [
-        CsvPart(path, pa.schema([(name, types[name]) for name in schema.names]))
-        for path, schema in zip(paths, schemas, strict=True)
+        CsvPart(path, pa.schema([(name, types[name]) for name in schema.names]), dialect)
+        for path, dialect, schema in files
     ]
 
 
-def first_types(path: Location) -> pa.Schema:
-    """Columns of a file and the types of their first values."""
+def dialect_of(path: Location) -> Dialect:
+    """Delimiter and decimal point of a file, by its header and its first rows.
+
+    The delimiter is the one that splits the header and the first row into as many fields, before all a comma. Where it
+    is none, numbers have a decimal comma if some of the first rows' do, and none of them a point.
+
+    Raises
+    ------
+    InputError
+        For a file that is no text, saying what it seems to be.
+    """
     refuse_binary(path)
-    with damage_as(partial(csv_problem, path, {}, NULLS)), open_csv(path) as reader:
+    lines = re.split(r"\r\n|\r|\n", first_bytes(path).decode("utf-8", "replace").removeprefix("\ufeff"))
+    header, row = [*lines[:2], "", ""][:2]
+    counts = {delimiter: (len(fields(header, delimiter)), len(fields(row, delimiter))) for delimiter in DELIMITERS}
+    alike = [delimiter for delimiter, (names, values) in counts.items() if names == values > 1]
+    split = [delimiter for delimiter, (names, values) in counts.items() if min(names, values) > 1]
+    delimiter = next(iter([*alike, *split]), ",")
+    if path.name.lower().endswith((".tsv", ".tsv.gz")):
+        delimiter = "\t"
+    note_numbers(path, fields(header, delimiter))
+    if delimiter == ",":
+        return PLAIN
+    values = [value for line in lines[1:-1] for value in fields(line, delimiter)]
+    has_commas = any(map(COMMA_NUMBER.fullmatch, values)) and not any(map(POINT_NUMBER.fullmatch, values))
+    return Dialect(delimiter, "," if has_commas else ".")
+
+
+def fields(line: str, delimiter: str) -> list[str]:
+    """Fields of a line of text."""
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def note_numbers(path: Location, names: Sequence[str]) -> None:
+    """Log that a file seems to have no header: one of its names is a number with a fraction or a sign."""
+    number = next((name for name in names if re.fullmatch(r"[+-]?\d*[.,]\d+|[+-]\d+", name.strip())), None)
+    if number is not None:
+        _LOG.warning(
+            "%s: the first line, which names the columns, holds %s; if it is a row, put a line of names before it",
+            path,
+            number,
+        )
+
+
+def first_types(path: Location, dialect: Dialect) -> pa.Schema:
+    """Columns of a file and the types of their first values."""
+    with damage_as(partial(csv_problem, path, {}, dialect)), open_csv(path, dialect) as reader:
         schema = reader.schema
     foreign = {field.name: pa.string() for field in schema if pa.types.is_binary(field.type)}
     if foreign:  # what pyarrow makes of text that is not UTF-8
-        raise csv_problem(path, foreign, NULLS, InputError("not UTF-8 text"))
+        raise csv_problem(path, foreign, dialect, InputError("not UTF-8 text"))
     return schema
 
 
@@ -139,18 +225,19 @@ def starting_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
     return types
 
 
-def settled_types(path: Location, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+def settled_types(path: Location, dialect: Dialect, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
     """Widen the types until they hold every value of the file; memory holds one block of text."""
     settled, strings = dict(types), dict.fromkeys(types, pa.string())
-    with damage_as(partial(csv_problem, path, strings, NULLS)), open_csv(path, strings, as_text=True) as reader:
+    problem = partial(csv_problem, path, strings, dialect)
+    with damage_as(problem), open_csv(path, dialect, strings, as_text=True) as reader:
         for batch in reader:
             for name, kind in settled.items():
                 if kind in WIDER:
-                    settled[name] = widened(pc.utf8_trim_whitespace(batch.column(name)), kind)
+                    settled[name] = widened(pc.utf8_trim_whitespace(batch.column(name)), kind, dialect)
     return settled
 
 
-def widened(text: pa.Array[Any], kind: pa.DataType) -> pa.DataType:
+def widened(text: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> pa.DataType:
     """The first of the type and its wider ones that every value fits; the widest where none does."""
     if text.null_count == len(text):
         return kind
@@ -158,20 +245,21 @@ def widened(text: pa.Array[Any], kind: pa.DataType) -> pa.DataType:
         if pc.any(pc.match_substring_regex(text, LEADING_ZERO)).as_py():
             return pa.string()
     for candidate in (kind, *WIDER[kind]):
-        if fits(text, candidate):
+        if fits(text, candidate, dialect):
             return candidate
     return WIDER[kind][-1]
 
 
-def fits(text: pa.Array[Any], kind: pa.DataType) -> bool:
+def fits(text: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> bool:
     """Whether every value can be read as this type."""
     try:
-        text.cast(kind)
+        dialect.cast(text, kind)
     except ARROW_PROBLEMS:
         return False
     return True
 
 
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SHOWN = 60
 HEAD = 1 << 16
 NOT_UTF8 = "not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
@@ -180,16 +268,13 @@ _MAGIC = {
     b"ARRO": ("an Arrow file", ".arrow"),
     b"\x1f\x8b": ("a compressed file", ".csv.gz"),
 }
-_SEPARATORS = {b";": "semicolons", b"\t": "tabs", b"|": "vertical bars"}
 
 
-def csv_problem(
-    path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[str], problem: Exception
-) -> InputError:
+def csv_problem(path: Location, types: Mapping[str, pa.DataType], dialect: Dialect, problem: Exception) -> InputError:
     """The error for a CSV file that pyarrow refused, with column and row (counted from 1 after the header) if found."""
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
-    place = ragged_row(path) or bad_value(path, types, nulls)
+    place = ragged_row(path, dialect) or bad_value(path, types, dialect)
     return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
 
 
@@ -202,9 +287,9 @@ def refuse_binary(path: Location) -> None:
         Saying what it seems to be.
     """
     try:
-        found = foreign_bytes(path) or bad_header(path) or other_separator(path)
+        found = foreign_bytes(path) or bad_header(path)
     except OSError as problem:
-        raise csv_problem(path, {}, (), problem) from problem
+        raise csv_problem(path, {}, PLAIN, problem) from problem
     if found:
         raise InputError(f"{path}: {found}")
 
@@ -213,7 +298,7 @@ def foreign_bytes(path: Location) -> str | None:
     """What a file is whose first bytes are not those of text."""
     with open_binary(path) as raw:
         start = raw.read(4)
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() != ".gz":
         for magic, (kind, ending) in _MAGIC.items():
             if start.startswith(magic):
                 return f"not CSV text: is this {kind}? rename it so that it ends in {ending}"
@@ -235,20 +320,6 @@ def bad_header(path: Location) -> str | None:
     return None
 
 
-def other_separator(path: Location) -> str | None:
-    """What seems to separate the fields, where the header has no comma."""
-    header, row, *_ = [*first_bytes(path).splitlines()[:2], b"", b""]
-    if b"," in header or b'"' in header:
-        return None
-    for separator, name in _SEPARATORS.items():
-        if separator in header and separator in row:
-            return (
-                f"the header {_readable(header)!r} has no comma, but {name}: fields are separated by commas, and "
-                "numbers have a point; convert the file, or read it with pandas and pass the frame"
-            )
-    return None
-
-
 def first_bytes(path: Location) -> bytes:
     """The start of the text; empty where it cannot be read."""
     try:
@@ -259,7 +330,7 @@ def first_bytes(path: Location) -> bytes:
         return b""
 
 
-def ragged_row(path: Location) -> str | None:
+def ragged_row(path: Location, dialect: Dialect) -> str | None:
     """The first row with more or fewer values than the header, or that is longer than what is read at a time."""
     found: list[str] = []
     done = 0
@@ -269,12 +340,12 @@ def ragged_row(path: Location) -> str | None:
         text = _readable(row.text.encode("latin-1"))
         found.append(
             f"{at} has {_counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
-            "quote values that hold commas"
+            f"quote values that hold {_NAMES[dialect.delimiter]}"
         )
         return "error"
 
     try:
-        parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
+        parse = dialect.parse_options(invalid_row_handler=note)
         read = pyarrow.csv.ReadOptions(use_threads=False, encoding="latin-1")  # else text of other encodings fails
         with pyarrow.csv.open_csv(
             arrow_input(path), read, parse, pyarrow.csv.ConvertOptions(column_types={})
@@ -290,23 +361,22 @@ def ragged_row(path: Location) -> str | None:
     return found[0] if found else None
 
 
-def bad_value(path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[str]) -> str | None:
+def bad_value(path: Location, types: Mapping[str, pa.DataType], dialect: Dialect) -> str | None:
     """The first value that is not of its column's type."""
     if not types:
         return None
     convert = pyarrow.csv.ConvertOptions(
-        null_values=list(nulls),
+        null_values=NULLS,
         strings_can_be_null=True,
         include_columns=list(types),
         column_types=dict.fromkeys(types, pa.binary()),
     )
     row = 1
     try:
-        parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
-        with pyarrow.csv.open_csv(arrow_input(path), _serial(), parse, convert) as reader:
+        with pyarrow.csv.open_csv(arrow_input(path), _serial(), dialect.parse_options(), convert) as reader:
             for batch in reader:
                 for name, kind in types.items():
-                    at = first_unfit(batch.column(name), kind)
+                    at = first_unfit(batch.column(name), kind, dialect)
                     if at is not None:
                         return _described(name, row + at, batch.column(name)[at].as_py(), kind)
                 row += batch.num_rows
@@ -315,25 +385,25 @@ def bad_value(path: Location, types: Mapping[str, pa.DataType], nulls: Sequence[
     return None
 
 
-def first_unfit(values: pa.Array[Any], kind: pa.DataType) -> int | None:
+def first_unfit(values: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> int | None:
     """Position of the first value that cannot be read as the type, found by halving."""
-    if _fits(values, kind):
+    if _fits(values, kind, dialect):
         return None
     start, stop = 0, len(values)
     while stop - start > 1:
         middle = (start + stop) // 2
-        if _fits(values.slice(start, middle - start), kind):
+        if _fits(values.slice(start, middle - start), kind, dialect):
             start = middle
         else:
             stop = middle
     return start
 
 
-def _fits(values: pa.Array[Any], kind: pa.DataType) -> bool:
+def _fits(values: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> bool:
     if pa.types.is_null(kind):
         return values.null_count == len(values)
     try:
-        pc.utf8_trim_whitespace(values.cast(pa.string())).cast(kind)
+        dialect.cast(pc.utf8_trim_whitespace(values.cast(pa.string())), kind)
     except ARROW_PROBLEMS:
         return False
     return True

@@ -28,7 +28,7 @@ from gpuvgm.io.source import Runs, Source, check_names, check_request, check_run
 
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
-    **dict.fromkeys((".csv", ".csv.gz"), "csv"),
+    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
     **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "ipc"),
 }
 MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
@@ -117,7 +117,7 @@ def _is_hidden(name: PurePath) -> bool:
 def ending_of(path: PurePath | RemoteFile) -> str:
     """The ending that tells the format, in lower case."""
     name = path.name.lower()
-    return ".csv.gz" if name.endswith(".csv.gz") else path.suffix.lower()
+    return next((ending for ending in (".csv.gz", ".tsv.gz") if name.endswith(ending)), path.suffix.lower())
 
 
 def format_of(path: Location) -> str:
@@ -535,13 +535,13 @@ def stray_text(source: Source, column: str) -> str | None:
 
 def _first_stray(part: CsvPart, column: str) -> tuple[int, str] | None:
     values: list[str | None] = []
-    with open_csv(part.path, {column: pa.string()}, as_text=True) as reader:
+    with open_csv(part.path, part.dialect, {column: pa.string()}, as_text=True) as reader:
         for batch in reader:
             values += batch.column(0).slice(0, LOOKED_AT - len(values)).to_pylist()
             if len(values) >= LOOKED_AT:
                 break
     given = [(row, value) for row, value in enumerate(values, 1) if value is not None and value not in NULLS]
-    strays = [(row, value) for row, value in given if not _is_number(value)]
+    strays = [(row, value) for row, value in given if not _is_number(value.replace(part.dialect.decimal_point, "."))]
     few = len({value for _, value in strays}) <= FEW_WORDS and len(strays) <= (1 - LEAST_SHARE) * len(given)
     return strays[0] if strays and few else None
 

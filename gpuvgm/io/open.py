@@ -40,7 +40,7 @@ def open_source(source: object, open_part: Opener | None = None) -> Source:
     ----------
     source : object
         A path to a file, a glob, a folder (searched through, sorted), the URL of one in a store (s3://, gs://, abfs://,
-        memory://), or a list of these: Parquet, CSV (also .csv.gz) or Arrow IPC; a pandas DataFrame;
+        memory://), or a list of these: Parquet, CSV and TSV (also gzipped), or Arrow IPC; a pandas DataFrame;
         a pyarrow Table, RecordBatch or RecordBatchReader; anything with
         `__arrow_c_stream__` (polars, duckdb); a dict of one-dimensional arrays; a two-dimensional array (columns "0",
         "1", …); an iterator of any of those, which can be read once. A Source is returned as it is.

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from gpuvgm.io.csv import Dialect, dialect_of
 from tests.fuzz.csv_mutations import spoil_csv
 from tests.fuzz.harness import WHOLE, Target, taken_if
 from tests.fuzz.tables import unfitted
@@ -69,18 +70,24 @@ def read_at_once(path: Path, columns: Sequence[str]) -> pa.Table:
     """The rows, parsed as one block, whose types are those of all values."""
     body = path.read_bytes()
     text = gzip.decompress(body) if path.suffix == ".gz" else body
-    rows = _parsed(text, columns, {})
+    dialect = dialect_of(path)
+    rows = _parsed(text, columns, {}, dialect)
     times = {field.name: pa.string() for field in rows.schema if pa.types.is_time(field.type)}  # stay text in gpuvgm
-    rows = _parsed(text, columns, times) if times else rows
+    rows = _parsed(text, columns, times, dialect) if times else rows
     return pa.table({name: blank_to_null(rows.column(name)) for name in columns})
 
 
-def _parsed(text: bytes, columns: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+def _parsed(text: bytes, columns: Sequence[str], types: Mapping[str, pa.DataType], dialect: Dialect) -> pa.Table:
     return pyarrow.csv.read_csv(
         pa.BufferReader(text),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, 2 * len(text))),
-        pyarrow.csv.ParseOptions(newlines_in_values=True),
-        pyarrow.csv.ConvertOptions(null_values=NULLS, include_columns=list(columns), column_types=types),
+        dialect.parse_options(),
+        pyarrow.csv.ConvertOptions(
+            null_values=NULLS,
+            include_columns=list(columns),
+            column_types=types,
+            decimal_point=dialect.decimal_point,
+        ),
     )
 
 

@@ -1,0 +1,106 @@
+"""CSV files with other delimiters than commas, and with decimal commas."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.io import open_source, stray_text
+
+HEADER, ROWS = ("size", "word", "count"), (("1.5", "a", "3"), ("-2.25", "b, c", "4"), ("", '"d|e;f"', "5"))
+
+
+def written(path: Path, delimiter: str, point: str = ".") -> Path:
+    """The rows with this delimiter; text that holds it is in quotes."""
+    lines = [delimiter.join(HEADER)]
+    for size, word, count in ROWS:
+        quoted = f'"{word}"' if delimiter in word and not word.startswith('"') else word
+        lines.append(delimiter.join((size.replace(".", point), quoted, count)))
+    text = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def table(path: Path) -> pa.Table:
+    source = open_source(path)
+    batches = [block.batch for block in source.blocks(source.schema.names, 100)]
+    return pa.Table.from_batches(batches)
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "point"),
+    [
+        *[("t.csv", delimiter, ".") for delimiter in ",;\t|"],
+        *[("t.csv", delimiter, ",") for delimiter in ";\t|"],
+        ("t.tsv", "\t", "."),
+        ("t.tsv.gz", "\t", ","),
+        ("t.csv.gz", ";", ","),
+    ],
+)
+def test_every_delimiter_gives_the_same_rows(tmp_path: Path, name: str, delimiter: str, point: str) -> None:
+    expected = {"size": [1.5, -2.25, None], "word": ["a", "b, c", "d|e;f"], "count": [3, 4, 5]}
+    assert table(written(tmp_path / name, delimiter, point)).to_pydict() == expected
+
+
+def test_files_of_a_folder_have_delimiters_of_their_own(tmp_path: Path) -> None:
+    written(tmp_path / "1.csv", ",")
+    written(tmp_path / "2.csv", ";", ",")
+    written(tmp_path / "3.tsv", "\t")
+    assert table(tmp_path).column("size").to_pylist() == [1.5, -2.25, None] * 3
+
+
+def test_numbers_with_commas_and_points_are_no_decimal_commas(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;b\n1.5;1,250\n2.5;2,500\n")
+    assert table(tmp_path / "t.csv").to_pydict() == {"a": [1.5, 2.5], "b": ["1,250", "2,500"]}
+
+
+@pytest.mark.parametrize("text", ["a;b\n", "", "\n", "a\n1\n", '"a;b"\n1\n'])
+def test_files_without_rows_or_with_one_column(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    if text.strip():
+        assert len(open_source(path).schema.names) == 1
+    else:
+        with pytest.raises(InputError, match=r"t\.csv"):
+            open_source(path)
+
+
+def test_what_is_wrong_is_named_by_row_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n" + "1,5;x\n" * 300 + "n.a.;y\n" + "2,5;x\n" * 99)
+    source = open_source(path)
+    assert 'column "a", row 301' in str(stray_text(source, "a"))
+    path.write_text("a;b\n1,5;x\n2,5;x;y\n")
+    with pytest.raises(InputError, match="row 2 has 3 values, the header has 2 .* quote values that hold semicolons"):
+        table(path)
+
+
+@pytest.mark.parametrize(("first", "told"), [("1.5,x", "1.5"), ("-3,x", "-3"), ("a,b", None), ("2019,2020", None)])
+def test_a_file_without_a_header_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: str, told: str | None
+) -> None:
+    (tmp_path / "t.csv").write_text(f"{first}\n2.5,y\n3.5,z\n")
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        open_source(tmp_path / "t.csv")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (told is not None)
+    if told:
+        assert f"t.csv: the first line, which names the columns, holds {told}; if it is a row" in said[0]
+
+
+def test_a_model_of_one_dialect_encodes_the_other(tmp_path: Path) -> None:
+    numbers = [f"{i / 8}" for i in range(400)]
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{x},{i % 3}\n" for i, x in enumerate(numbers)))
+    (tmp_path / "b.csv").write_text(
+        "x;y\n" + "".join(f"{x.replace('.', ',')};{i % 3}\n" for i, x in enumerate(numbers))
+    )
+    transformer = gpuvgm.TableTransformer().fit(tmp_path / "a.csv")
+    here, there = (transformer.transform(tmp_path / name) for name in ("a.csv", "b.csv"))
+    assert here.equals(there)
+    assert transformer.evaluate(tmp_path / "b.csv").rows == 400
