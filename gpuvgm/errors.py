@@ -69,6 +69,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def counted(count: int, word: str) -> str:
+    """So many of something: "1 row", "3 rows"."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def counted_values(count: int, problem: str) -> str:
+    """So many values with a problem: "1 value is missing" of "values are missing"."""
+    if count != 1:
+        return f"{count:,} {problem}"
+    noun, _, rest = problem.partition(" ")
+    return f"1 {noun.removesuffix('s')} {f' {rest}'.replace(' are ', ' is ', 1).strip()}"
+
+
 def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     """The text, cut where it is long."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

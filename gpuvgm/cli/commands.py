@@ -359,7 +359,7 @@ def evaluate(
 
     The exit code is 1 when a bound is broken.
     """
-    from gpuvgm.columns.text import counted
+    from gpuvgm.errors import counted
     from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 
     target = None if report is None else check_document(report)
@@ -422,7 +422,7 @@ def validate(
 
     The exit code is 1 when a column breaks a limit.
     """
-    from gpuvgm.columns.text import counted
+    from gpuvgm.errors import counted
 
     limits = {
         "max_invalid_share": max_invalid_share,
@@ -449,7 +449,7 @@ def info(
 ) -> Outcome:
     """Print what a model holds."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.columns.text import counted
+    from gpuvgm.errors import counted
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import load_model
 

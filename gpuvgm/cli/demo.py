@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import Outcome, Report, speed
-from gpuvgm.columns.text import counted
+from gpuvgm.errors import counted
 from gpuvgm.table.description import model_document
 
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")

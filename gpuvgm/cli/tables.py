@@ -15,12 +15,12 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.text import (
-    counted,
     fitted_length_text,
     length_text,
     mean_text,
     value_text,
 )
+from gpuvgm.errors import counted
 
 if TYPE_CHECKING:
     from gpuvgm.columns.schema import TableSchema

@@ -18,7 +18,7 @@ from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
@@ -477,7 +477,8 @@ def refuse(column: FittedColumn, rows: NDArray[np.bool_], place: Place, problem:
     """Refuse rows of a column, naming the first; `place` takes a position within `rows`."""
     rows = host_rows(rows)
     first = place(int(np.argmax(rows)))
-    raise InputError(f'column "{column.name}": {np.count_nonzero(rows)} {problem} (first at {first}); {remedy}')
+    told = counted_values(int(np.count_nonzero(rows)), problem)
+    raise InputError(f'column "{column.name}": {told} (first at {first}); {remedy}')
 
 
 def refuse_cell(column: FittedColumn, row: int, cell: object) -> NoReturn:

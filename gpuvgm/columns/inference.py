@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
 from gpuvgm.columns.codecs.texts import TextForm, are_like_values, form_of, read_text
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import (
     is_datetime_type,
     is_number_type,
@@ -248,8 +248,8 @@ def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * len(text):
         reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text"
         return Finding("pass", reason, distinct=distinct)
-    counted = _counted(distinct, "distinct value")
-    return Finding("categorical", f"{name} with {counted}{_missing(column, text)}{blank}", distinct=distinct)
+    values = counted(distinct, "distinct value")
+    return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}", distinct=distinct)
 
 
 def _are_uuids(text: Column) -> bool:
@@ -267,7 +267,7 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool, least_share:
     values, counts = _by_frequency(numbers[np.isfinite(numbers)])
     rows, missing = len(numbers), len(column) - len(numbers)
     infinite = int(np.sum(counts)) < rows
-    distinct = _counted(len(values), "distinct value")
+    distinct = counted(len(values), "distinct value")
     few = not infinite and len(values) <= MOST_VALUES and rows >= LEAST_ROWS_PER_VALUE * len(values)
     rare = few and int(counts[-1]) < least_share * rows
     if few and categorical and not rare:
@@ -322,7 +322,3 @@ def _missing(column: Column, present: Any) -> str:
     """How many values are missing, if any."""
     missing = len(column) - len(present)
     return f", {missing:,} of {len(column):,} missing" if missing else ""
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

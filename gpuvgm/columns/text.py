@@ -41,11 +41,6 @@ def value_text(codec: Codec, value: Number | None) -> str:
     return f"{value:.0f}" if _SIX_DIGITS <= abs(value) < _LONGEST_WHOLE else f"{value:.6g}"
 
 
-def counted(count: int, word: str) -> str:
-    """So many of something."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
 def modal_text(codec: Codec, value: Number | None) -> str:
     """A modal value; None is "missing"."""
     return "missing" if value is MISSING else value_text(codec, value)

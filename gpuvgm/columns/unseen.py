@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuvgm.arrays import Array
+from gpuvgm.errors import counted
 
 _TOLD = {"outside": "outside the training range", "off_step": "off the step that all training rows lie on"}
 _LOG = logging.getLogger("gpuvgm")
@@ -107,5 +108,4 @@ class UnseenCounts:
             for sort, what in _TOLD.items():
                 if sort in sorts:
                     rows, first = sorts[sort].rows, place(sorts[sort].first_row)
-                    values = f"{rows:,} value{'s' * (rows != 1)}"
-                    _LOG.warning('column "%s": %s %s (first at %s)', column, values, what, first)
+                    _LOG.warning('column "%s": %s %s (first at %s)', column, counted(rows, "value"), what, first)

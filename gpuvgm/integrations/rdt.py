@@ -23,7 +23,7 @@ from gpuvgm.columns.options import checked_option
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted_values
 from gpuvgm.mixture.accumulate import summarise_rows
 from gpuvgm.mixture.estimator import BayesianGaussianMixture
 from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, outcome_of, plan
@@ -277,7 +277,8 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _refuse(self, rows: NDArray[np.bool_], problem: str, remedy: str) -> None:
         if np.any(rows):
             wrong = np.flatnonzero(rows)
-            raise InputError(f'column "{self._column}": {len(wrong)} {problem} (first at row {wrong[0]}); {remedy}')
+            told = counted_values(len(wrong), problem)
+            raise InputError(f'column "{self._column}": {told} (first at row {wrong[0]}); {remedy}')
 
     def _least_variance(self, numbers: Floats) -> float:
         deviation = float(np.std(numbers))

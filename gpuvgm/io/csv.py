@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from gpuvgm.errors import InputError, printable
+from gpuvgm.errors import InputError, counted, printable
 from gpuvgm.io.block import trimmed
 from gpuvgm.io.locations import Location, arrow_input, open_binary
 from gpuvgm.io.source import Runs, check_runs
@@ -339,7 +339,7 @@ def ragged_row(path: Location, dialect: Dialect) -> str | None:
         at = "a row" if row.number is None else f"row {row.number - 1}"
         text = _readable(row.text.encode("latin-1"))
         found.append(
-            f"{at} has {_counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
+            f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
             f"quote values that hold {_NAMES[dialect.delimiter]}"
         )
         return "error"
@@ -422,10 +422,6 @@ def _described(column: str, row: int, value: bytes, kind: pa.DataType) -> str:
 
 def _readable(text: bytes) -> str:
     return text[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _serial() -> pyarrow.csv.ReadOptions:

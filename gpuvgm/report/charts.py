@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.codecs import DatetimeCodec
-from gpuvgm.columns.text import counted, length_text, tick_of
+from gpuvgm.columns.text import length_text, tick_of
+from gpuvgm.errors import counted
 from gpuvgm.io.arrow import type_of
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks

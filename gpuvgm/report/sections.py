@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gpuvgm.columns.text import counted
+from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
 from gpuvgm.report.figures import SHARES, CategoryFigures, ColumnFigures, NumberFigures, PassedFigures, ValueCount

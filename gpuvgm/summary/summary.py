@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.errors import InputError, ModelFileError, counted_values
 from gpuvgm.files import partial_of
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import (
@@ -557,7 +557,8 @@ def check_range(kept: int, finite: int) -> None:
     """Refuse rows that are finite but overflow in the frame of a column whose sample was tiny."""
     if kept != finite:
         raise InputError(
-            f"{finite - kept} values are more than 1e300 times as large as the sample of the column: "
+            counted_values(finite - kept, "values are more than 1e300 times as large as the sample of the column")
+            + ": "
             "clean them, or fit with a larger sample"
         )
 

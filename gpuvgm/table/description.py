@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuvgm.columns.text import counted
+from gpuvgm.errors import counted
 
 if TYPE_CHECKING:
     from gpuvgm.columns.model import TableModel

@@ -17,7 +17,7 @@ from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
-from gpuvgm.errors import InputError, naming
+from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.io import Block, DeviceTable, Source, device_array, joined, lies_on_device, restore
 from gpuvgm.io.source import check_request
 from gpuvgm.summary.grid import Floats
@@ -207,10 +207,10 @@ def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats
 def _refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
     unknown = np.flatnonzero(np.isnan(to_numpy(scalar)))
     if len(unknown):
+        told = counted_values(len(unknown), "values are no category that was there at fit")
         raise InputError(
-            f'column "{name}": {len(unknown)} values are no category that was there at fit (first at row '
-            f'{first_row + int(unknown[0])}), for which its scalar has no place: transform with layout="compact", fit '
-            "with rows that have them, or give the column max_categories"
+            f'column "{name}": {told} (first at row {first_row + int(unknown[0])}), for which its scalar has no place: '
+            'transform with layout="compact", fit with rows that have them, or give the column max_categories'
         )
 
 

@@ -37,7 +37,7 @@ from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCo
 from gpuvgm.columns.schema import ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import SUMMARY_ROWS, FitConfig
 from gpuvgm.engines import ChunkSums, get_engine
-from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.errors import InputError, SourceChangedError, counted_values
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Checkpoint, Failure, Results, side_by_side, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
@@ -775,7 +775,7 @@ def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run
     problem, remedy = "values are infinite", 'pass inf="missing" or clean them'
     if fitted and plan.codec.name == "log":
         problem, remedy = TOO_SMALL, "fit again with all rows, or clean them"
-    raise InputError(f'column "{plan.name}": {summary.infinite} {problem}{where}; {remedy}')
+    raise InputError(f'column "{plan.name}": {counted_values(summary.infinite, problem)}{where}; {remedy}')
 
 
 def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 from gpuvgm.columns.codecs import CurvedCodec, step_text
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.schema import TableSchema
-from gpuvgm.columns.text import counted, html_table
+from gpuvgm.columns.text import html_table
+from gpuvgm.errors import counted
 from gpuvgm.report.text import aligned
 from gpuvgm.table.description import width_line
 

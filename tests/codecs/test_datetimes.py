@@ -137,10 +137,10 @@ def test_rows_in_other_units(fitted: str, column: pa.Array, number: float) -> No
 @pytest.mark.parametrize(
     ("fitted", "column", "problem"),
     [
-        ("timestamp[us]", column_of([1000, 1001, None], "timestamp[ns]"), "1 values .* cannot hold exactly"),
-        ("timestamp[ns]", column_of([2**40], "timestamp[s]"), "1 values .* cannot hold exactly"),
-        ("timestamp[ns]", column_of([-(2**63)], "timestamp[s]"), "1 values .* cannot hold exactly"),
-        ("date32[day]", column_of([5], "timestamp[s]"), "1 values .* cannot hold exactly"),
+        ("timestamp[us]", column_of([1000, 1001, None], "timestamp[ns]"), "1 value .* cannot hold exactly"),
+        ("timestamp[ns]", column_of([2**40], "timestamp[s]"), "1 value .* cannot hold exactly"),
+        ("timestamp[ns]", column_of([-(2**63)], "timestamp[s]"), "1 value .* cannot hold exactly"),
+        ("date32[day]", column_of([5], "timestamp[s]"), "1 value .* cannot hold exactly"),
         ("timestamp[us]", column_of([1], "timestamp[us, tz=UTC]"), "with a time zone, but moments without"),
         (BERLIN, column_of([1], "timestamp[us]"), "without a time zone, but moments with"),
         (BERLIN, column_of([1], "date32[day]"), "without a time zone, but moments with"),

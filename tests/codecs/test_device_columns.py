@@ -85,7 +85,7 @@ def test_values_of_another_type_than_the_fitted_one() -> None:
     seconds = codec_for("x", pa.timestamp("s"), pa.chunked_array([[3]], pa.timestamp("s")), CodecRules())
     for exact in (pa.array([5000, None], pa.timestamp("ms")), pa.array([5], pa.date32())):
         np.testing.assert_array_equal(seconds.encode(resident(exact)).get(), seconds.encode(exact))
-    with pytest.raises(InputError, match=r"1 values of timestamp\[ms\] that timestamp\[s\] cannot hold exactly"):
+    with pytest.raises(InputError, match=r"1 value of timestamp\[ms\] that timestamp\[s\] cannot hold exactly"):
         seconds.encode(resident(pa.array([5001, None], pa.timestamp("ms"))))
     with pytest.raises(InputError, match="holds timestamp"):
         double.encode(resident(pa.array([5], pa.timestamp("s"))))

@@ -281,7 +281,7 @@ def test_values_that_overflow_in_the_frame_are_refused(device: EmulatedDevice) -
     x = 1e-300 * shape("uniform", 2_000)
     grid = grid_of(x)[0]
     assert grid.frame.scale > 1
-    with pytest.raises(InputError, match="1 values are more than"):
+    with pytest.raises(InputError, match="1 value is more than"):
         summarise(device, resident(np.append(x, 1e300)), grid)
 
 
@@ -316,7 +316,7 @@ def test_cells_are_taken_out_as_there_is_room(
 def test_a_refused_column_leaves_its_room_empty(device: EmulatedDevice) -> None:
     x = 1e-300 * shape("uniform", 2_000)
     grid, tables = grid_of(x)[0], CellTables(device)
-    with pytest.raises(InputError, match="1 values are more than"):
+    with pytest.raises(InputError, match="1 value is more than"):
         tables.summarise(resident(np.append(x, 1e300)), grid)
     assert same(tables.summarise(resident(x), grid), ORACLE.summarise(x, grid)) and len(tables._rooms[0]) == 1
 

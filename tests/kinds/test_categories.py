@@ -142,7 +142,7 @@ def test_order_is_by_count_then_first_appearance() -> None:
 
 def test_a_new_level_is_refused_or_has_no_cell() -> None:
     known, new = {"x": np.array(["a", "b", "a"])}, {"x": np.array(["b", "q", "a"])}
-    with pytest.raises(InputError, match=r"column \"x\": 1 values \(such as 'q'\) are no category .* row 1"):
+    with pytest.raises(InputError, match=r"column \"x\": 1 value \(such as 'q'\) is no category .* row 1"):
         TableTransformer().fit(known).transform(new)
     lenient = TableTransformer(unknown="ignore").fit(known)
     np.testing.assert_array_equal(lenient.transform(new, layout="onehot"), [[0, 1], [0, 0], [1, 0]])
@@ -153,7 +153,7 @@ def test_a_new_level_is_refused_or_has_no_cell() -> None:
 
 
 def test_missing_is_a_level_only_if_it_was_there() -> None:
-    with pytest.raises(InputError, match='column "x": 1 values are missing in a column that had none'):
+    with pytest.raises(InputError, match='column "x": 1 value is missing in a column that had none'):
         TableTransformer().fit({"x": np.array(["a", "b"])}).transform({"x": np.array(["a", None], object)})
 
 

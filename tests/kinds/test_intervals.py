@@ -208,13 +208,13 @@ def test_other_frequencies_are_another_model(fitted: TableTransformer, table: pa
 
 def test_unknown_values_are_nan_or_an_error(table: pa.Table) -> None:
     new = pa.table({"city": ["city 1", "nowhere", "city 1"], "shop": ["s1"] * 3})
-    with pytest.raises(InputError, match=r"column \"city\": 1 values \(such as 'nowhere'\) are no category .* row 1"):
+    with pytest.raises(InputError, match=r"column \"city\": 1 value \(such as 'nowhere'\) is no category .* row 1"):
         TableTransformer().fit(table).transform(new)
     lenient = TableTransformer(unknown="ignore").fit(table)
     encoded = lenient.transform(new)
     assert np.isnan(encoded["city.scalar"].to_numpy()).tolist() == [False, True, False]
     assert lenient.inverse_transform(encoded)["city"].to_pylist() == ["city 1", None, "city 1"]
-    with pytest.raises(InputError, match=r'column "city": 1 values are no category .* row 1\).* max_categories'):
+    with pytest.raises(InputError, match=r'column "city": 1 value is no category .* row 1\).* max_categories'):
         lenient.transform(new, layout="onehot")
     figures = lenient.evaluate(new).columns["city"]
     assert (figures.unknown_rows, figures.level_agreement) == (1, 2 / 3)
@@ -223,7 +223,7 @@ def test_unknown_values_are_nan_or_an_error(table: pa.Table) -> None:
 def test_nan_where_nothing_is_unknown_is_an_error(fitted: TableTransformer, table: pa.Table) -> None:
     encoded = fitted.transform(table.slice(0, 5)).to_pandas()
     encoded.loc[3, "city.scalar"] = np.nan
-    with pytest.raises(InputError, match=r'column "city": 1 scalars are NaN \(first at row 3\)'):
+    with pytest.raises(InputError, match=r'column "city": 1 scalar is NaN \(first at row 3\)'):
         fitted.inverse_transform(encoded)
 
 

@@ -89,7 +89,7 @@ def test_only_modal_values() -> None:
     transformer = TableTransformer({"x": {"kind": "mixed", "modal": [1, 2]}}).fit({"x": np.array([1.0, 2.0, 2.0])})
     encoded = transformer.transform({"x": np.array([1.0, 2.0])})
     np.testing.assert_array_equal(transformer.inverse_transform(encoded)["x"], [1.0, 2.0])
-    with pytest.raises(InputError, match='column "x": 1 values .such as 3. are present in a column that had none'):
+    with pytest.raises(InputError, match='column "x": 1 value .such as 3. is present in a column that had none'):
         transformer.transform({"x": np.array([1.0, 3.0])})
 
 

@@ -272,9 +272,7 @@ def test_infinite_values_are_refused_with_their_place(transformer: gpuvgm.TableT
     values = table["plain"].to_numpy().copy()
     values[17_000] = np.inf
     wrong = table.set_column(0, "plain", pa.array(values))
-    with pytest.raises(
-        InputError, match=r'column "plain": 1 values are infinite \(first at pyarrow.Table, row 17000\)'
-    ):
+    with pytest.raises(InputError, match=r'column "plain": 1 value is infinite \(first at pyarrow.Table, row 17000\)'):
         transformer.evaluate(wrong)
 
 

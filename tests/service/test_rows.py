@@ -156,7 +156,7 @@ def test_errors_name_column_and_row(client):
     rows = table_of().select(["x"]).slice(0, 4)
     missing = rows.set_column(0, "x", pa.array([1.0, None, 2.0, 3.0]))
     message = error_of(client.post("one/transform", stream_of(missing)), 400)
-    assert message.startswith('column "x": 1 values are missing')
+    assert message.startswith('column "x": 1 value is missing')
     assert "the request, row 1" in message
     assert 'no column "x"' in error_of(client.post("one/transform", stream_of(rows.rename_columns(["y"]))), 400)
 

@@ -72,7 +72,7 @@ def nonsense():
     yield "but double was fitted", words
     yield "but double was fitted", pa.array([True, False])
     yield "but double was fitted", pa.array([[1.0], [2.0]])
-    yield "1 values are infinite", pa.array([1.0, np.inf])
+    yield "1 value is infinite", pa.array([1.0, np.inf])
 
 
 @pytest.mark.parametrize(("told", "column"), list(nonsense()))
@@ -120,7 +120,7 @@ def test_damaged_streams_never_end_in_a_defect(client):
         (b'{"columns": {"x": [1]}, "path": "/etc/passwd"}', "and nothing else"),
         (b'{"columns": {"x": [NaN]}}', "NaN, which JSON has not"),
         (b'{"columns": {"x": [-Infinity]}}', "-Infinity, which JSON has not"),
-        (b'{"columns": {"x": [1e999]}}', "1 values are infinite"),
+        (b'{"columns": {"x": [1e999]}}', "1 value is infinite"),
         (b"[" * 500_000, "the body nests too deeply"),
         (b'{"columns": {"x": [1], "x": [2]}}', 'the key "x", more than once'),
         (b'{"columns": {"\\ud800": [1]}}', "which is no text"),

@@ -277,9 +277,9 @@ def test_evaluate(place: Any, baseline: TableTransformer) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("amount", np.inf, 'column "amount": 1 values are infinite.*row 4500'),
-        ("amount", np.nan, 'column "amount": 1 values are missing.*row 4500'),
-        ("range", np.nan, 'column "range": 1 values are missing.*row 4500'),
+        ("amount", np.inf, 'column "amount": 1 value is infinite.*row 4500'),
+        ("amount", np.nan, 'column "amount": 1 value is missing.*row 4500'),
+        ("range", np.nan, 'column "range": 1 value is missing.*row 4500'),
         ("category", 77, 'column "category".*77.*row 4500'),
     ],
 )
@@ -297,7 +297,7 @@ def test_wrong_rows_are_named(place: Any, baseline: TableTransformer, name: str,
 def test_infinite_rows_stop_the_fit(place: Any) -> None:
     rows = {"x": arrays()["amount"]}
     rows["x"][4500] = np.inf
-    with pytest.raises(InputError, match=r'"x": 1 values are infinite \(first at dict, row 4500\)'):
+    with pytest.raises(InputError, match=r'"x": 1 value is infinite \(first at dict, row 4500\)'):
         TableTransformer(engine="cuda", **SETTINGS).fit(place.resident(rows))
     expected = TableTransformer(inf="missing", **SETTINGS).fit(rows)
     found = TableTransformer(engine="cuda", inf="missing", **SETTINGS).fit(place.resident(rows))

@@ -120,6 +120,6 @@ def test_columns_with_too_many_levels_fail_alone() -> None:
 def test_partial_fit_changes_nothing_where_it_fails(frame: pd.DataFrame) -> None:
     transformer = TableTransformer(effort="research").fit(frame[["a", "category"]])
     before = transformer.model_
-    with pytest.raises(InputError, match="1 values are infinite"):
+    with pytest.raises(InputError, match="1 value is infinite"):
         transformer.partial_fit(pd.DataFrame({"a": [1.0, np.inf], "category": ["x", "z"]}))
     assert transformer.model_ is before

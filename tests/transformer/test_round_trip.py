@@ -155,7 +155,7 @@ def test_all_missing_is_legal_and_a_value_later_is_an_error() -> None:
     encoded = transformer.transform(nothing)
     np.testing.assert_array_equal(encoded["x.scalar"], 0)
     assert np.isnan(transformer.inverse_transform(encoded)["x"]).all()
-    with pytest.raises(InputError, match=r'column "x": 1 values \(such as 4\.5\) .* \(first at dict, row 2\)'):
+    with pytest.raises(InputError, match=r'column "x": 1 value \(such as 4\.5\) .* \(first at dict, row 2\)'):
         transformer.transform({"x": np.array([np.nan, np.nan, 4.5])})
 
 
@@ -327,7 +327,7 @@ def test_rows_that_cannot_be_encoded_or_decoded_are_said_with_their_file(tmp_pat
     seconds = pa.table({"at": pa.array(np.arange(100), pa.timestamp("s"))})
     transformer = TableTransformer(effort="research").fit(seconds)
     pq.write_table(pa.table({"at": pa.array([1000, 1500], pa.timestamp("ms"))}), tmp_path / "halves.parquet")
-    with pytest.raises(InputError, match=r'column "at": holds 1 values .* from \S+halves\.parquet, row 1 on\)$'):
+    with pytest.raises(InputError, match=r'column "at": holds 1 value .* from \S+halves\.parquet, row 1 on\)$'):
         transformer.transform(tmp_path / "halves.parquet")
     encoded = transformer.transform(seconds)
     pq.write_table(encoded.set_column(1, "at.mode", [pa.array([200] * 100, pa.uint8())]), tmp_path / "modes.parquet")

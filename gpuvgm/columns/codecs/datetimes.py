@@ -15,7 +15,7 @@ from gpuvgm.columns.codecs.arrays import filled, missing_rows, no_rows, present
 from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import is_datetime_type, type_of
 from gpuvgm.summary.grid import Floats
 
@@ -138,7 +138,7 @@ class DatetimeCodec:
             wrong = rest != 0
         if wrong.any():
             raise InputError(
-                f"holds {int(wrong.sum())} values of {column.type} that {own} cannot hold exactly, the type "
+                f"holds {counted(int(wrong.sum()), 'value')} of {column.type} that {own} cannot hold exactly, the type "
                 "that it was fitted on; round them or fit again"
             )
         return converted

@@ -19,7 +19,7 @@ from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.moments import DAY, SECOND
 from gpuvgm.columns.codecs.words import words_of
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import is_datetime_type, is_text_type, plain_values_of, type_of
 from gpuvgm.io.files import FEW_WORDS, LEAST_SHARE
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -386,8 +386,8 @@ class OfText:
             found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[:EXAMPLES]
             others = found.to_pylist()
             many = int(wrong.sum())
-            counted = "1 value is" if many == 1 else f"{many} values are"
-            told = f"{counted} not written as {self.text.example!r} is, such as {others[0][:60]!r}"
+            problem = f"values are not written as {self.text.example!r} is, such as {others[0][:60]!r}"
+            told = counted_values(many, problem)
             raise UnreadText(told, row, tuple(others))
         return values
 

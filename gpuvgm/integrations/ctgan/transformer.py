@@ -17,7 +17,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
 from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR
-from gpuvgm.errors import InputError, listed
+from gpuvgm.errors import InputError, counted_values, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
@@ -376,7 +376,7 @@ def _refuse_missing(source: Source, table: TableTransformer) -> None:
     for column in table.model_.mixtures:
         if column.fit.missing and None not in given[column.name]:
             raise InputError(
-                f'column "{column.name}": {column.fit.missing} values are missing '
+                f'column "{column.name}": {counted_values(column.fit.missing, "values are missing")} '
                 f"(first at {_first_missing(source, column)}),"
                 " and CTGAN has no place for them in a continuous column; fill them in, leave the rows out, or give"
                 f' them a cell: columns={{"{column.name}": {{"modal": [None]}}}}'

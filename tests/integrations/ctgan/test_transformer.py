@@ -319,7 +319,7 @@ def test_refuses_what_it_cannot_fit(ctgan, flights):
     missing = flights.assign(delay=flights["delay"].where(np.arange(len(flights)) % 500 != 17))
     with pytest.raises(InputError, match=r'column "delay": 3 values are missing \(first at .*row 17\).*CTGAN'):
         fitted(missing, DISCRETE)
-    with pytest.raises(InputError, match='column "delay": 1 values are infinite'):
+    with pytest.raises(InputError, match='column "delay": 1 value is infinite'):
         fitted(flights.assign(delay=np.where(np.arange(len(flights)) == 17, np.inf, flights["delay"])), DISCRETE)
     with pytest.raises(InputError, match="carrier"):
         fitted(flights, ["late", "stops"])

@@ -50,7 +50,7 @@ def test_infinities_are_refused(value: float) -> None:
     ours = ClusterBasedNormalizer()
     ours.fit(data, "a")
     data.loc[7, "a"] = value
-    message = 'column "a": 1 values are infinite or missing \\(first at row 7\\)'
+    message = 'column "a": 1 value is infinite or missing \\(first at row 7\\)'
     with pytest.raises(ValueError, match=message):
         ours.transform(data)
     with pytest.raises(ValueError, match=message):

@@ -101,7 +101,7 @@ def test_logarithms_suit_a_lognormal_column() -> None:
 
 def test_values_too_small_for_the_logarithm_are_refused() -> None:
     ours = fitted(pd.DataFrame({"a": [1.0, 2.0, 3.0] * 20}), log=True)
-    with pytest.raises(ValueError, match=r'column "a": 1 values are .*too small for the logarithm.*at row 1.*fit'):
+    with pytest.raises(ValueError, match=r'column "a": 1 value is .*too small for the logarithm.*at row 1.*fit'):
         ours.transform(pd.DataFrame({"a": [1.0, 0.0]}))
 
 
