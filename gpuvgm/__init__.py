@@ -60,4 +60,4 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that other n
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return list(__all__)

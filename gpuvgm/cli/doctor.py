@@ -179,6 +179,15 @@ def doctor() -> Diagnosis:
     -------
     Diagnosis
         Its `str` is the report for people, `to_dict` the one for programs.
+
+    Examples
+    --------
+    >>> import gpuvgm
+    >>> diagnosis = gpuvgm.doctor()
+    >>> [engine.name for engine in diagnosis.engines]
+    ['reference', 'native', 'cuda']
+    >>> diagnosis.version == gpuvgm.__version__
+    True
     """
     packages = {name: _version((name,)) for name in REQUIRED}
     packages |= {name: _version(distributions) for name, distributions in OPTIONAL.items()}

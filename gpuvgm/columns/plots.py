@@ -109,6 +109,17 @@ class ColumnPlots:
             For a column that cannot be drawn.
         EnvironmentProblem
             Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"amount": np.random.default_rng(0).normal(50, 9, 1000)})
+        >>> ax = transformer.plot("amount", ax=Figure().subplots())
+        >>> ax.get_xlabel()
+        'amount'
+        >>> ax.figure.savefig("amount.png")
         """
         check_is_fitted(self, "model_")
         if name not in self.model_.names:

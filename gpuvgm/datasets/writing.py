@@ -150,6 +150,15 @@ def generate(
         For an unknown kind, negative rows, a folder that does not exist or holds something else.
     FolderInUse
         Where another run writes the same file, or some of the same files.
+
+    Examples
+    --------
+    >>> import gpuvgm
+    >>> written = gpuvgm.generate("payments.parquet", 1000)
+    >>> written.rows, str(written.path)
+    (1000, 'payments.parquet')
+    >>> gpuvgm.TableTransformer().fit("payments.parquet").feature_names_in_.tolist()
+    ['Amount']
     """
     generator = _generator(kind, like, noise, seed, block_rows)
     check_range(first_row, rows, seed)

@@ -64,6 +64,16 @@ def cluster(
         Where Dask is not installed, no scheduler answers, or GPUs are asked for and there are none.
     InputError
         For fewer than one worker or thread, and for options of workers beside a scheduler, which has its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> with gpuvgm.cluster(workers=1, gpus=False, processes=False):  # processes=False: a worker in this process
+    ...     transformer = gpuvgm.TableTransformer(executor=gpuvgm.DaskExecutor())
+    ...     transformer = transformer.fit({"amount": np.arange(1000) / 4})
+    >>> list(transformer.columns_)
+    ['amount']
     """
     for name, count in (("workers", workers), ("threads", threads)):
         if count is not None and count < 1:

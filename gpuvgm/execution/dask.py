@@ -422,6 +422,18 @@ class DaskExecutor:
     ------
     EnvironmentProblem
         Where no client is current, or it has lost its scheduler.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from distributed import Client
+    >>> import gpuvgm
+    >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    ...     executor = gpuvgm.DaskExecutor(client, partition_rows=250)
+    ...     transformer = gpuvgm.TableTransformer(executor=executor).fit(table)
+    >>> transformer.fit_report_.rows
+    1000
     """
 
     spread = True
@@ -478,6 +490,16 @@ class DaskExecutor:
         -------
         int
             What the executor was told, or a quarter of what each thread gets, between 2^20 and 2^24.
+
+        Examples
+        --------
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     DaskExecutor(client).rows_of_partitions(1 << 24)
+        ...     DaskExecutor(client, partition_rows=1000).rows_of_partitions(1 << 24)
+        4194304
+        1000
         """
         if self.partition_rows is not None:
             return self.partition_rows
@@ -498,6 +520,14 @@ class DaskExecutor:
         -------
         object
             What it returned.
+
+        Examples
+        --------
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     DaskExecutor(client).ask(sum, [1, 2, 3])
+        6
         """
         with naming_cluster(self.client):
             answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
@@ -515,6 +545,14 @@ class DaskExecutor:
         -------
         DaskExecutor
             This one where there is no listener.
+
+        Examples
+        --------
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     DaskExecutor(client, partition_rows=1000).reporting(print).partition_rows
+        1000
         """
         if progress is None:
             return self
@@ -534,6 +572,14 @@ class DaskExecutor:
         -------
         list of object
             What it returned, in the order of the values.
+
+        Examples
+        --------
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     DaskExecutor(client).gather(abs, [-1, 2, -3])
+        [1, 2, 3]
         """
         with naming_cluster(self.client):
             futures = self.client.map(function, values, pure=False)
@@ -555,6 +601,18 @@ class DaskExecutor:
         -------
         object or None
             The merged result; None where there are no rows.
+
+        Examples
+        --------
+        >>> from operator import add, attrgetter
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> from gpuvgm.execution.partitions import Reading, partitions
+        >>> from gpuvgm.execution.sources import open_source
+        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 100), 400)
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     DaskExecutor(client).map_merge(attrgetter("rows"), parts, add)
+        1000
         """
         left = iter(partitions)
         first = next(left, None)
@@ -585,6 +643,20 @@ class DaskExecutor:
             The rows.
         sink : callable
             Is called with each result.
+
+        Examples
+        --------
+        >>> from operator import attrgetter
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> from gpuvgm.execution.partitions import Reading, partitions
+        >>> from gpuvgm.execution.sources import open_source
+        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     DaskExecutor(client).map_blocks(attrgetter("rows"), parts, print)
+        400
+        400
+        200
         """
         with closing(self.stream(function, partitions)) as results:
             for result in results:
@@ -604,6 +676,18 @@ class DaskExecutor:
         ------
         object
             What the function returned.
+
+        Examples
+        --------
+        >>> from operator import attrgetter
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> from gpuvgm.execution.partitions import Reading, partitions
+        >>> from gpuvgm.execution.sources import open_source
+        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     list(DaskExecutor(client).stream(attrgetter("rows"), parts))
+        [400, 400, 200]
         """
         with self._tasks(partial(blocks_mapped, function)) as tasks:
             for results in tasks.in_order(partitions):
@@ -623,6 +707,17 @@ class DaskExecutor:
         ------
         tuple of Partition and object
             A partition, and what the function returned for it.
+
+        Examples
+        --------
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> from gpuvgm.execution.partitions import Reading, partitions
+        >>> from gpuvgm.execution.sources import open_source
+        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     sorted(rows for _, rows in DaskExecutor(client).each(lambda part, executor: part.rows, parts))
+        [200, 400, 400]
         """
         with self._tasks(partial(partition_given, function)) as tasks:
             yield from tasks.as_ready(partitions)
@@ -642,6 +737,18 @@ class DaskExecutor:
         ------
         Held
             What the workers hold until the context ends.
+
+        Examples
+        --------
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> from gpuvgm.execution.partitions import Reading, partitions
+        >>> from gpuvgm.execution.sources import open_source
+        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        ...     with DaskExecutor(client).hold(list, parts) as held:
+        ...         held.map(len)
+        [1, 1, 1]
         """
         sizes: list[int] = []
 

@@ -43,6 +43,16 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
         Take the rows in random order, another one each epoch; else in that of the source.
     drop_last : bool
         Leave out a last batch that is shorter.
+
+    Examples
+    --------
+    >>> from torch.utils.data import DataLoader
+    >>> import gpuvgm
+    >>> from gpuvgm.integrations.torch import TrainingDataset
+    >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+    >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+    >>> [tuple(batch.rows.shape) for batch in DataLoader(TrainingDataset(rows, 150), batch_size=None)]
+    [(150, 2), (150, 2), (100, 2)]
     """
 
     def __init__(
@@ -70,6 +80,18 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
         ----------
         epoch : int
             Number of the epoch.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> from gpuvgm.integrations.torch import TrainingDataset
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> dataset = TrainingDataset(gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table), 150)
+        >>> for epoch in range(2):
+        ...     dataset.set_epoch(epoch)
+        ...     print(sum(len(batch.rows) for batch in dataset))
+        400
+        400
         """
         self._epoch.fill_(epoch)
 

@@ -242,6 +242,15 @@ class BayesianGaussianMixture(FittedMixture):
         ------
         ValueError
             For arguments, rows or weights that cannot be fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 1)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> np.sort(mixture.means_[:, 0]).round().tolist()
+        [1.0, 9.0]
         """
         _refuse_precision(self)
         self._validate_params()
@@ -290,6 +299,17 @@ class BayesianGaussianMixture(FittedMixture):
         -------
         BayesianGaussianMixture
             The estimator itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0)
+        >>> for seed in range(3):
+        ...     blocks = [np.random.default_rng(seed).normal(mean, 1, (500, 1)) for mean in (1, 9)]
+        ...     mixture = mixture.partial_fit(np.concatenate(blocks))
+        >>> np.sort(mixture.means_[:, 0]).round().tolist()
+        [1.0, 9.0]
         """
         _refuse_precision(self)
         self._validate_params()
@@ -331,6 +351,14 @@ class BayesianGaussianMixture(FittedMixture):
         -------
         array of shape (n_samples,)
             Labels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 2)) for m in (1, 9)])
+        >>> np.bincount(BayesianGaussianMixture(n_components=2, random_state=0).fit_predict(x)).tolist()
+        [500, 500]
         """
         return self.fit(X, y, sample_weight).predict(X)
 

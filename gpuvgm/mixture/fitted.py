@@ -140,6 +140,15 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         -------
         array of shape (n_samples,)
             Labels; for a frame of Dask a lazy Series with its index.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 2)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> np.bincount(mixture.predict(x)).tolist()
+        [500, 500]
         """
         return self._of_rows(X, labels)
 
@@ -155,6 +164,15 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         -------
         array of shape (n_samples, n_components)
             Probabilities; for a frame of Dask a lazy frame with its index.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 1)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> mixture.predict_proba([[1.0], [9.0]]).max(axis=1).round(2).tolist()
+        [1.0, 1.0]
         """
         return self._of_rows(X, probabilities)
 
@@ -170,6 +188,15 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         -------
         array of shape (n_samples,)
             Log densities; for a frame of Dask a lazy Series with its index.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 1)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> mixture.score_samples([[1.0], [5.0], [9.0]]).round().tolist()
+        [-2.0, -8.0, -2.0]
         """
         return self._of_rows(X, log_densities)
 
@@ -187,6 +214,14 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         -------
         float
             In nats a row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.random.default_rng(0).normal(5, 1, (1000, 1))
+        >>> round(BayesianGaussianMixture(random_state=0).fit(x).score(x), 1)
+        -1.4
         """
         densities = self.score_samples(X)
         if hasattr(densities, "compute"):
@@ -207,6 +242,15 @@ class FittedMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             The rows, component after component.
         y : ndarray of shape (n_samples,)
             Their components.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 2)) for m in (1, 9)])
+        >>> rows, components = BayesianGaussianMixture(n_components=2, random_state=0).fit(x).sample(100)
+        >>> rows.shape, components.shape
+        ((100, 2), (100,))
         """
         check_is_fitted(self)
         if n_samples < 1:

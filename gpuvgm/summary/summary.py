@@ -139,6 +139,15 @@ class Summary:
         Rows in the cells whose value is no multiple of the step that was learned for the column.
     strays : tuple of float
         The least different ones of these values, at most `STRAYS`, ascending, as numbers of the plain scale.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> transformer = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4})
+    >>> summary = transformer.summaries_["amount"]
+    >>> summary.rows, summary.minimum, summary.maximum
+    (1000, 0.0, 249.75)
     """
 
     grid: Grid
@@ -181,6 +190,14 @@ class Summary:
         ----------
         grid : Grid
             The grid to use.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4})
+        >>> gpuvgm.Summary.empty(transformer.summaries_["amount"].grid).rows
+        0
         """
         none = np.empty(0, np.uint64)
         return cls(grid, np.empty(0, np.int64), none, none, none, none, 0, 0, np.inf, -np.inf)
@@ -195,6 +212,16 @@ class Summary:
             Values; NaN is missing.
         grid : Grid
             The grid to use.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4})
+        >>> grid = transformer.summaries_["amount"].grid
+        >>> summary = gpuvgm.Summary.from_array(np.array([7.5, 20.25, np.nan]), grid)
+        >>> summary.rows, summary.missing, summary.maximum
+        (3, 1, 20.25)
         """
         x = np.asarray(x, dtype=np.float64)
         finite = x[np.isfinite(x)]
@@ -235,6 +262,16 @@ class Summary:
         ------
         InputError
             Where the two belong to different grids.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> more = gpuvgm.Summary.from_array(np.array([7.5, 300.0, np.nan]), summary.grid)
+        >>> both = summary.merge(more)
+        >>> both.rows, both.missing, both.maximum
+        (1003, 1, 300.0)
         """
         if self.grid is not other.grid and self.grid.fingerprint != other.grid.fingerprint:
             raise InputError(
@@ -273,6 +310,14 @@ class Summary:
         -------
         Summary
             As if the rows had been repeated.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> summary.repeated(3).rows
+        8000
         """
         times, carried = np.uint64(doublings), np.uint64(64 - doublings)
         spilled = self.second >> carried if doublings else np.uint64(0)
@@ -295,6 +340,15 @@ class Summary:
         -------
         Cells
             In ascending order of their values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> cells = summary.cells()
+        >>> cells.rows, bool(np.all(np.diff(cells.mean) > 0))
+        (1000.0, True)
         """
         grid, at = self.grid, self.grid.geometry(self.cell)
         low = at.low
@@ -320,6 +374,15 @@ class Summary:
         -------
         Masses
             In ascending order of their keys.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> masses = summary.masses()
+        >>> float(masses.weight.sum()), bool(np.all(masses.low <= masses.high))
+        (1000.0, True)
         """
         at = self.grid.geometry(self.cell)
         low = at.low.copy()
@@ -338,6 +401,15 @@ class Summary:
         ----------
         path : path-like
             File to write; it is replaced at once when complete.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> summary.save("amount.arrow")
+        >>> gpuvgm.Summary.load("amount.arrow").rows
+        1000
         """
         target = Path(path)
         with partial_of(target) as partial:
@@ -352,6 +424,17 @@ class Summary:
         ----------
         sink : pyarrow.NativeFile
             The file.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pyarrow as pa
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> with pa.OSFile("amount.arrow", "wb") as sink:
+        ...     summary.write(sink)
+        >>> gpuvgm.Summary.load("amount.arrow").rows
+        1000
         """
         table = self._table()
         with pa.ipc.new_file(sink, table.schema) as writer:
@@ -370,6 +453,15 @@ class Summary:
         ------
         ModelFileError
             For a file that is damaged, no summary, or of a newer format.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> summary.save("amount.arrow")
+        >>> gpuvgm.Summary.load("amount.arrow").maximum
+        249.75
         """
         try:
             with pa.OSFile(str(path), "rb") as file:
@@ -393,6 +485,17 @@ class Summary:
         ------
         ModelFileError
             For a table that is damaged, no summary, or of a newer format.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pyarrow as pa
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> summary.save("amount.arrow")
+        >>> table = pa.ipc.open_file(pa.OSFile("amount.arrow")).read_all()
+        >>> gpuvgm.Summary.from_table(table, "amount.arrow").rows
+        1000
         """
         try:
             header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))

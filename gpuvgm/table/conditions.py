@@ -67,6 +67,16 @@ class Conditions:
     ------
     InputError
         For columns that have no cells.
+
+    Examples
+    --------
+    >>> import gpuvgm
+    >>> table = {"colour": ["red", "red", "red", "blue"] * 100, "size": ["S", "M"] * 200}
+    >>> conditions = gpuvgm.Conditions(gpuvgm.TableTransformer().fit(table))
+    >>> conditions.names, conditions.width
+    (('colour', 'size'), 4)
+    >>> conditions.spans
+    {'colour': (0, 2), 'size': (2, 4)}
     """
 
     def __init__(self, transformer: Any, columns: Sequence[str] | None = None) -> None:
@@ -105,6 +115,16 @@ class Conditions:
         -------
         ndarray of shape (cells,)
             Adds up to 1.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> conditions = gpuvgm.Conditions(transformer)
+        >>> conditions.probabilities("colour").round(2).tolist()
+        [0.55, 0.45]
+        >>> conditions.probabilities("colour", logarithmic=False).tolist()
+        [0.75, 0.25]
         """
         counts = self._columns[self._position(name)].cell_counts
         weight = np.log1p(counts) if logarithmic else counts
@@ -126,6 +146,16 @@ class Conditions:
         -------
         Drawn
             Conditional vectors and masks of the batch.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> drawn = gpuvgm.Conditions(transformer).draw(1000, seed=1)
+        >>> drawn.vectors.shape, drawn.mask.shape
+        ((1000, 2), (1000, 1))
+        >>> drawn.vectors.sum(axis=0).tolist()  # red and blue, by the logarithm of their frequency
+        [558.0, 442.0]
         """
         random = np.random.Generator(np.random.PCG64(seed))
         return self.drawn(*self.drawn_cells(random, rows, logarithmic=logarithmic))
@@ -148,6 +178,16 @@ class Conditions:
             Position among the columns.
         cell : ndarray of shape (rows,), int64
             The cell.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> conditions = gpuvgm.Conditions(transformer)
+        >>> column, cell = conditions.drawn_cells(np.random.default_rng(0), 1000, logarithmic=False)
+        >>> np.bincount(cell).tolist()  # red and blue, by their frequency
+        [733, 267]
         """
         if not self.names:
             raise InputError("the table has no categorical column with cells to condition on; name other columns")
@@ -177,6 +217,13 @@ class Conditions:
         ------
         InputError
             For a value that has no cell.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> gpuvgm.Conditions(transformer).given("colour", "blue", 2).vectors.tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
         """
         return self.at(name, self._cell(name, value), rows)
 
@@ -201,6 +248,13 @@ class Conditions:
         ------
         InputError
             For a cell that the column does not have.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> gpuvgm.Conditions(transformer).at("colour", 1, 2).vectors.tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
         """
         position = self._position(name)
         if not 0 <= cell < self._columns[position].width:
@@ -231,6 +285,15 @@ class Conditions:
         -------
         Drawn
             Conditional vectors and masks, those of no condition all zero.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> cell = np.array([1, 0, 2])  # the last one, one past the two cells, is no condition
+        >>> gpuvgm.Conditions(transformer).drawn(np.zeros(3, np.int64), cell).vectors.tolist()
+        [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
         """
         vectors = np.zeros((len(column), self.width), np.float32)
         mask = np.zeros((len(column), len(self.names)), np.float32)
@@ -254,6 +317,16 @@ class Conditions:
             Position in the vector; one past the last for no condition.
         column : ndarray of shape (rows,), int64
             Position in the mask; one past the last for no condition.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100, "size": ["S", "M"] * 200}
+        >>> conditions = gpuvgm.Conditions(gpuvgm.TableTransformer().fit(table))
+        >>> place, column = conditions.places(np.array([0, 1]), np.array([1, 1]))
+        >>> place.tolist(), column.tolist()
+        ([1, 3], [0, 1])
         """
         holds = cell < self._widths[column]
         return (
@@ -273,6 +346,17 @@ class Conditions:
         -------
         RowIndex
             Rows by the cell that they hold, for each column.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> transformer = gpuvgm.TableTransformer(layout="onehot").fit(table)
+        >>> conditions = gpuvgm.Conditions(transformer)
+        >>> index = conditions.index(transformer.transform(table))
+        >>> rows = index.pick(conditions.given("colour", "blue", 20), seed=0)
+        >>> {table["colour"][row] for row in rows}
+        {'blue'}
         """
         rows = device_array("the matrix", matrix) if lies_on_device(matrix) else np.asarray(matrix)
         cells, xp = [], namespace_of(rows)

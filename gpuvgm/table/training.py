@@ -95,6 +95,17 @@ class TrainingRows:
     ------
     InputError
         For values that the fitted table has no place for, and for columns that have no cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> amount = np.random.default_rng(0).lognormal(3, 1, 1000)
+    >>> table = {"amount": amount, "colour": ["red", "red", "red", "blue"] * 250}
+    >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+    >>> batch = rows.batch(500)
+    >>> len(rows), batch.rows.shape == (500, rows.width), batch.vectors.shape
+    (1000, True, (500, 2))
     """
 
     def __init__(
@@ -173,6 +184,17 @@ class TrainingRows:
         -------
         TrainingBatch
             Rows, conditional vectors and masks.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100, "size": ["S", "M"] * 200}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> batch = rows.batch(50)
+        >>> batch.rows.shape, batch.vectors.shape, batch.mask.shape
+        ((50, 4), (50, 4), (50, 2))
+        >>> bool((batch.rows[batch.vectors == 1] == 1).all())  # every row answers its condition
+        True
         """
         number = self._made if step is None else step
         self._made = number + 1
@@ -218,6 +240,14 @@ class TrainingRows:
         ------
         TrainingBatch
             Rows, conditional vectors and masks.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> [len(batch.rows) for batch in rows.batches(150)]
+        [150, 150, 100]
         """
         for name, (own, of) in (("rank", rank), ("worker", worker)):
             if not 0 <= own < of:
@@ -251,6 +281,14 @@ class TrainingRows:
         -------
         int
             Number of batches of a process, all its workers together.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> rows.batch_count(150), rows.batch_count(150, drop_last=True)
+        (3, 2)
         """
         if rows < 1:
             raise InputError(f"a batch has at least 1 row, not {rows}")
@@ -268,6 +306,14 @@ class TrainingRows:
         -------
         ndarray of shape (rows, width), float32
             As `TableTransformer.transform(layout="onehot")` gives it.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> rows.matrix(slice(2, 4)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
         """
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))

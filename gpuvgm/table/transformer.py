@@ -193,6 +193,19 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         The columns that were there at fit, those that are dropped included.
     n_features_in_ : int
         How many these are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> amount = np.random.default_rng(0).lognormal(3, 1, 1000).round(2)
+    >>> table = {"amount": amount, "colour": ["red", "red", "red", "blue"] * 250}
+    >>> transformer = gpuvgm.TableTransformer().fit(table)
+    >>> encoded = transformer.transform(table)
+    >>> list(encoded)
+    ['amount.scalar', 'amount.mode', 'colour.mode']
+    >>> bool(np.allclose(transformer.inverse_transform(encoded)["amount"], amount))
+    True
     """
 
     schema_: TableSchema
@@ -300,6 +313,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             For files that are not those that the run to resume began with.
         ColumnsFailed
             Where some columns cannot be fitted; what is fitted of the others is kept for `resume`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000), "colour": ["red", "blue"] * 500}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> {name: column.kind for name, column in transformer.columns_.items()}
+        {'amount': 'continuous', 'colour': 'categorical'}
         """
         table = open_source(source)
         left = hasattr(self, "unfinished_")
@@ -389,6 +411,17 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ------
         InputError
             For rows that do not fit the model, and for a model that was saved without its summaries.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer()
+        >>> for seed in range(3):
+        ...     table = {"amount": np.random.default_rng(seed).normal(50, 9, 1000)}
+        ...     transformer = transformer.partial_fit(table)
+        >>> transformer.fit_report_.rows
+        3000
         """
         if not hasattr(self, "model_"):
             return self.fit(source)
@@ -439,6 +472,13 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ------
         InputError
             For a source that can be read only once.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> gpuvgm.TableTransformer().fit_transform(table, layout="onehot")[2:4].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
         """
         table = open_source(source)
         if not table.repeatable:
@@ -499,6 +539,18 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             with such values, how many of them are "outside" the training range, "clipped" (they come back as another
             value), "off_step" (no multiples of the step that all training rows lie on), "unknown" (no category), or
             "infrequent" (of the categories that share a cell).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000), "colour": ["red", "blue"] * 500}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> {name: len(values) for name, values in transformer.transform(table).items()}
+        {'amount.scalar': 1000, 'amount.mode': 1000, 'colour.mode': 1000}
+        >>> matrix = transformer.transform(table, layout="onehot", seed=1)
+        >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
+        True
         """
         table = open_source(source)
         if table.lazy and out is None:
@@ -585,6 +637,17 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ------
         object
             As `transform` returns; a matrix by default. Together the batches are what `transform` would have returned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> for epoch in range(2):
+        ...     print([len(matrix) for matrix in transformer.iter_batches(table, 400, seed=epoch)])
+        [400, 400, 200]
+        [400, 400, 200]
         """
         table = open_source(source)
         batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
@@ -679,6 +742,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             dict of arrays. With `return_valid` a pair of it and an array of bool, which lies on the device where the
             values do. Arrays of integers with missing values are float64 with NaN while all lie from -2^53 to 2^53,
             otherwise objects (int and None); see docs/how-to/missing.md.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> transformer = gpuvgm.TableTransformer(layout="onehot").fit(table)
+        >>> decoded = transformer.inverse_transform(transformer.transform(table))
+        >>> decoded["colour"][:4].tolist()
+        ['red', 'red', 'red', 'blue']
         """
         model = self._fitted()
         check_choice("invalid", invalid, ("mask", "drop"))
@@ -725,6 +797,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ------
         InputError
             For rows that the model cannot encode, or when there are none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000).round(2)}
+        >>> report = gpuvgm.TableTransformer().fit(table).evaluate(table)
+        >>> print(report.verdict)
+        1 of 1 columns comes back exactly
         """
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
@@ -751,6 +832,14 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ------
         InputError
             For a table without rows, and for columns of other types than were fitted.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> validation = transformer.validate({"colour": ["red", "red", "red", "green"] * 100})
+        >>> print(validation.broken()[0])
+        column "colour": share of values that are no category is 0.25, but may be 0
         """
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
@@ -776,6 +865,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ------
         InputError
             For models whose columns cannot be compared.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> distance = gpuvgm.TableTransformer(sample_rows=500).fit(table).distance_to(transformer)
+        >>> distance.rows, distance.other_rows, round(distance.columns["amount"].ks, 2)
+        (500, 1000, 0.02)
         """
         return model_distance(self._fitted(), other._fitted())
 
@@ -788,6 +887,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             Where to; an existing model there is replaced when the new one is complete.
         summaries : bool
             Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+        >>> gpuvgm.TableTransformer().fit(table).save("table.gpuvgm")
+        >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
+        ['amount']
         """
         left = getattr(self, "unfinished_", None)
         fitted = left or FittedTable.of(self._fitted(), self.schema_, self.summaries_, {})
@@ -810,6 +918,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         -------
         TableTransformer
             The transformer itself.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> transformer = gpuvgm.TableTransformer().set_output(transform="pandas")
+        >>> encoded = transformer.fit_transform(table)
+        >>> isinstance(encoded, pd.DataFrame), encoded.shape
+        (True, (400, 1))
         """
         if transform is not None:
             check_choice("transform", transform, ("default", "pandas", "polars", "pyarrow"))
@@ -854,6 +972,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         -------
         ndarray of shape (columns,), object
             Names, in the order of the columns.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> transformer.get_feature_names_out().tolist()
+        ['colour.mode']
+        >>> transformer.get_feature_names_out(layout="onehot").tolist()
+        ['colour.mode.0', 'colour.mode.1']
         """
         chosen, model = layout or self.layout, self._fitted()
         check_choice("layout", chosen, ("compact", "onehot"))
@@ -956,6 +1083,17 @@ def load(path: Path_) -> TableTransformer:
     ------
     ModelFileError
         For a file that is damaged, tampered with, or newer than this library.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+    >>> transformer = gpuvgm.TableTransformer().fit(table)
+    >>> transformer.save("table.gpuvgm")
+    >>> loaded = gpuvgm.load("table.gpuvgm")
+    >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
+    True
     """
     stored = load_model(fspath(path))
     settings = dict(stored.settings)

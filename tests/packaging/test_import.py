@@ -63,7 +63,10 @@ def test_info_and_doctor_load_no_scikit_learn(tmp_path):
 @pytest.mark.parametrize("name", gpuvgm.__all__)
 def test_every_public_name_resolves(name):
     assert getattr(gpuvgm, name) is not None
-    assert name in dir(gpuvgm)
+
+
+def test_only_public_names_are_listed():
+    assert dir(gpuvgm) == sorted(gpuvgm.__all__)
 
 
 def test_unknown_name_is_an_attribute_error():

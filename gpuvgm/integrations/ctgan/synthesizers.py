@@ -78,6 +78,18 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         Arguments of `DataTransformer`, for example ``{"effort": "auto", "columns": {"amount": {"log": True}}}``.
     **named
         Hyperparameters by their names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from gpuvgm.integrations.ctgan import CTGAN
+    >>> amount = np.random.default_rng(0).lognormal(3, 1, 600)
+    >>> frame = pd.DataFrame({"amount": amount, "colour": ["red", "red", "blue"] * 200})
+    >>> model = CTGAN(batch_size=100, encoding={"columns": {"amount": {"log": True}}})
+    >>> model.fit(frame, ["colour"], steps=1)  # leave out steps for a whole training
+    >>> model.sample(10).shape
+    (10, 2)
     """
 
     @_repeatable
@@ -127,6 +139,15 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         ------
         InputError
             For rows that cannot be encoded, and for a checkpoint of another training.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import CTGAN
+        >>> model = CTGAN(batch_size=100)
+        >>> model.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"], steps=1)
+        >>> model.loss_values.columns.tolist()
+        ['Epoch', 'Generator Loss', 'Discriminator Loss']
         """
         if epochs is not None:
             told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
@@ -186,6 +207,17 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         -------
         pandas.DataFrame or ndarray, or RunSummary with `out`
             The rows, those of the file the same.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import CTGAN
+        >>> model = CTGAN(batch_size=100)
+        >>> model.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"], steps=1)
+        >>> model.sample(10, "colour", "blue").shape
+        (10, 1)
+        >>> model.sample(1000, out="rows.parquet").rows
+        1000
         """
         with self._data_sampler.drawing(log_frequency=log_frequency):
             if out is None:
@@ -299,6 +331,18 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         Arguments of `DataTransformer`.
     **named
         Hyperparameters by their names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from gpuvgm.integrations.ctgan import TVAE
+    >>> amount = np.random.default_rng(0).lognormal(3, 1, 600)
+    >>> frame = pd.DataFrame({"amount": amount, "colour": ["red", "red", "blue"] * 200})
+    >>> model = TVAE(batch_size=100, encoding={"columns": {"amount": {"log": True}}})
+    >>> model.fit(frame, ["colour"], steps=1)  # leave out steps for a whole training
+    >>> model.sample(10).shape
+    (10, 2)
     """
 
     @_repeatable
@@ -330,6 +374,15 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         ------
         InputError
             For rows that cannot be encoded, and for a checkpoint of another training.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import TVAE
+        >>> model = TVAE(batch_size=100)
+        >>> model.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"], steps=1)
+        >>> model.loss_values.columns.tolist()
+        ['Epoch', 'Batch', 'Loss']
         """
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
         options: dict[str, Any] = {"place": place, "folder": folder, "columns": []}
@@ -385,6 +438,17 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         -------
         pandas.DataFrame or ndarray, or RunSummary with `out`
             The rows.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import TVAE
+        >>> model = TVAE(batch_size=100)
+        >>> model.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"], steps=1)
+        >>> model.sample(10).shape
+        (10, 1)
+        >>> model.sample(1000, out="rows.parquet").rows
+        1000
         """
         return super().sample(samples) if out is None else self._written(samples, out)
 

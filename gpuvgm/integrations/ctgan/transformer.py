@@ -77,6 +77,18 @@ class DataTransformer:
     ------
     ModuleNotFoundError
         Where ctgan is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from gpuvgm.integrations.ctgan import DataTransformer
+    >>> amount = np.random.default_rng(0).lognormal(3, 1, 600)
+    >>> frame = pd.DataFrame({"amount": amount, "colour": ["red", "red", "blue"] * 200})
+    >>> transformer = DataTransformer()
+    >>> transformer.fit(frame, ["colour"])
+    >>> transformer.transform(frame).shape == (600, transformer.output_dimensions)
+    True
     """
 
     def __init__(
@@ -124,6 +136,15 @@ class DataTransformer:
         ------
         InputError
             For a column that cannot be fitted, and for missing values in a continuous one.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> transformer = DataTransformer()
+        >>> transformer.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"])
+        >>> transformer.output_dimensions
+        2
         """
         source = open_source(raw_data)
         kinds = self._kinds(source, _names(source, discrete_columns))
@@ -140,6 +161,15 @@ class DataTransformer:
         ----------
         table : TableTransformer
             Columns of any kind. Those that are not encoded are no part of the matrix.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> transformer = DataTransformer()
+        >>> transformer.take(gpuvgm.TableTransformer().fit({"colour": ["red", "red", "blue"] * 200}))
+        >>> transformer.output_dimensions
+        2
         """
         self._take(table, None, table.frame_)
 
@@ -167,6 +197,16 @@ class DataTransformer:
         ------
         InputError
             For values that have no place: missing in a continuous column, or not seen before in a discrete one.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> frame = pd.DataFrame({"colour": ["red", "red", "blue"] * 200})
+        >>> transformer = DataTransformer()
+        >>> transformer.fit(frame, ["colour"])
+        >>> transformer.transform(frame)[1:3].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
         """
         if self._compact:
             return self.rows(raw_data)
@@ -190,6 +230,16 @@ class DataTransformer:
         -------
         TrainingRows
             The rows.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> frame = pd.DataFrame({"colour": ["red", "red", "blue"] * 200})
+        >>> transformer = DataTransformer()
+        >>> transformer.fit(frame, ["colour"])
+        >>> transformer.rows(frame, seed=0).batch(50).rows.shape
+        (50, 2)
         """
         seed = drawn_seed() if seed is None else seed
         table = copy(self._fitted())
@@ -210,6 +260,16 @@ class DataTransformer:
         -------
         pandas.DataFrame or ndarray
             The rows; of a polars DataFrame such a one.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> frame = pd.DataFrame({"colour": ["red", "red", "blue"] * 200})
+        >>> transformer = DataTransformer()
+        >>> transformer.fit(frame, ["colour"])
+        >>> transformer.inverse_transform(transformer.transform(frame))["colour"][:3].tolist()
+        ['red', 'red', 'blue']
         """
         table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
@@ -246,6 +306,16 @@ class DataTransformer:
         -------
         RunSummary
             What was written.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> frame = pd.DataFrame({"colour": ["red", "red", "blue"] * 200})
+        >>> transformer = DataTransformer()
+        >>> transformer.fit(frame, ["colour"])
+        >>> transformer.write(iter([transformer.transform(frame)] * 2), "rows.parquet").rows
+        1200
         """
         written: RunSummary = self._fitted().inverse_transform((self._noisy(one, sigmas) for one in matrices), out=out)
         return written
@@ -283,6 +353,15 @@ class DataTransformer:
         ------
         InputError
             For a column that was not fitted or is not discrete, and for a value that it does not hold.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import DataTransformer
+        >>> transformer = DataTransformer()
+        >>> transformer.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"])
+        >>> transformer.convert_column_name_value_to_id("colour", "blue")
+        {'discrete_column_id': 0, 'column_id': 0, 'value_id': 1}
         """
         model = self._fitted().model_
         columns = [column.name for column in model.encoded]
