@@ -169,7 +169,7 @@ def _local(engine: str, block_rows: int) -> Iterator[dict[str, Any]]:
 def _workers(count: int) -> Iterator[dict[str, Any]]:
     from distributed import Client, LocalCluster
 
-    cluster = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, processes=False)
+    cluster = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0", processes=False)
     with cluster, Client(cluster) as client:
         yield {"executor": client}
 

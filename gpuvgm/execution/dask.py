@@ -429,7 +429,7 @@ class DaskExecutor:
     >>> from distributed import Client
     >>> import gpuvgm
     >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
-    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
     ...     executor = gpuvgm.DaskExecutor(client, partition_rows=250)
     ...     transformer = gpuvgm.TableTransformer(executor=executor).fit(table)
     >>> transformer.fit_report_.rows
@@ -495,7 +495,7 @@ class DaskExecutor:
         --------
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).rows_of_partitions(1 << 24)
         ...     DaskExecutor(client, partition_rows=1000).rows_of_partitions(1 << 24)
         4194304
@@ -525,7 +525,7 @@ class DaskExecutor:
         --------
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).ask(sum, [1, 2, 3])
         6
         """
@@ -550,7 +550,7 @@ class DaskExecutor:
         --------
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client, partition_rows=1000).reporting(print).partition_rows
         1000
         """
@@ -577,7 +577,7 @@ class DaskExecutor:
         --------
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).gather(abs, [-1, 2, -3])
         [1, 2, 3]
         """
@@ -610,7 +610,7 @@ class DaskExecutor:
         >>> from gpuvgm.execution.partitions import Reading, partitions
         >>> from gpuvgm.execution.sources import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 100), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).map_merge(attrgetter("rows"), parts, add)
         1000
         """
@@ -652,7 +652,7 @@ class DaskExecutor:
         >>> from gpuvgm.execution.partitions import Reading, partitions
         >>> from gpuvgm.execution.sources import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).map_blocks(attrgetter("rows"), parts, print)
         400
         400
@@ -685,7 +685,7 @@ class DaskExecutor:
         >>> from gpuvgm.execution.partitions import Reading, partitions
         >>> from gpuvgm.execution.sources import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     list(DaskExecutor(client).stream(attrgetter("rows"), parts))
         [400, 400, 200]
         """
@@ -715,7 +715,7 @@ class DaskExecutor:
         >>> from gpuvgm.execution.partitions import Reading, partitions
         >>> from gpuvgm.execution.sources import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     sorted(rows for _, rows in DaskExecutor(client).each(lambda part, executor: part.rows, parts))
         [200, 400, 400]
         """
@@ -745,7 +745,7 @@ class DaskExecutor:
         >>> from gpuvgm.execution.partitions import Reading, partitions
         >>> from gpuvgm.execution.sources import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     with DaskExecutor(client).hold(list, parts) as held:
         ...         held.map(len)
         [1, 1, 1]

@@ -100,7 +100,6 @@ class BayesianGaussianMixture(FittedMixture):
         again from the bound that is kept.
     engine : {"auto", "native", "cuda", "reference"}
         Compute engine; "auto" is the GPU for arrays that lie there, if it is usable.
-        Compute engine.
     precision : {"float64"}
         Arithmetic of the row formulas: sums over rows are always taken in float64. Rows of float32 are widened exactly;
         `TableTransformer` has float32 for its transform.

@@ -8,7 +8,7 @@ from os import PathLike
 from textwrap import fill
 from typing import Any
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.figures import ColumnFigures, NumberFigures, Overall, figures_document
 from gpuvgm.report.page import fragment, page
@@ -91,7 +91,7 @@ class Report:
         bad = [name for name, column in self.columns.items() if not column.comes_back]
         rounded = sum(column.comes_back and getattr(column, "unequal_rows", 0) > 0 for column in self.columns.values())
         good = len(self.columns) - len(bad)
-        line = f"{good} of {len(self.columns)} columns come{'s' * (good == 1)} back"
+        line = f"{good} of {counted(len(self.columns), 'column')} come{'s' * (good == 1)} back"
         line += f", {rounded} of them to within a rounding" if rounded else " exactly" if good else ""
         return f"{line}; look at {', '.join(bad)}" if bad else line
 

@@ -24,7 +24,7 @@ from gpuvgm.columns.landmarks import TAILS
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import type_of
@@ -185,7 +185,7 @@ class Validation:
         """One line: how many columns agree with the model, and which do not."""
         wrong = self._broken(limits)
         good = len(self.columns) - len(wrong)
-        line = f"{good} of {len(self.columns)} columns {'agrees' if good == 1 else 'agree'} with the model"
+        line = f"{good} of {counted(len(self.columns), 'column')} {'agrees' if good == 1 else 'agree'} with the model"
         return f"{line}; look at {', '.join(wrong)}" if wrong else line
 
     def to_dict(self) -> dict[str, Any]:

@@ -805,7 +805,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000).round(2)}
         >>> report = gpuvgm.TableTransformer().fit(table).evaluate(table)
         >>> print(report.verdict)
-        1 of 1 columns comes back exactly
+        1 of 1 column comes back exactly
         """
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
@@ -826,7 +826,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Returns
         -------
         Validation
-            Figures of every column; `broken` says what is wrong.
+            Figures of every column; `broken()` says what is wrong.
 
         Raises
         ------

@@ -41,7 +41,7 @@ def cluster() -> Iterator[tuple[str, list[int]]]:
 def _hold_cluster(write: int) -> NoReturn:
     from distributed import LocalCluster
 
-    started = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="2GiB")
+    started = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="2GiB")
     told = [started.scheduler_address, [nanny.pid for nanny in started.workers.values()]]
     os.write(write, f"{json.dumps(told)}\n".encode())
     while True:
