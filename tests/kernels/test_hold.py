@@ -80,6 +80,8 @@ def check_counts(found: np.ndarray, wanted: np.ndarray) -> None:
         ("float64", "float32", "uint8", "float64"),
         ("float64", "float64", "uint16", "float32"),
         ("float64", "float64", "uint16", "float16"),
+        ("float64", "float32", "uint8", "float16"),
+        ("float32", "float32", "uint8", "float16"),
     ],
 )
 @pytest.mark.parametrize("step", [(1, 100), (1, 8), (5, 1), (1, 1)])

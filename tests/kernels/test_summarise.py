@@ -186,7 +186,13 @@ def test_subnormal_floats_are_not_flushed(device: EmulatedDevice) -> None:
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 4097])
 @pytest.mark.parametrize(
     ("dtype", "precision"),
-    [("float64", "float64"), ("float32", "float32"), ("float64", "float32"), ("float32", "float16")],
+    [
+        ("float64", "float64"),
+        ("float32", "float32"),
+        ("float64", "float32"),
+        ("float32", "float16"),
+        ("float64", "float16"),
+    ],
 )
 def test_rows_off_a_step_are_counted_in_every_quad(
     device: EmulatedDevice, dtype: str, precision: str, size: int

@@ -37,6 +37,9 @@ struct Alone {
 
 template <class Term> GPUVGM_FN double added(int terms, Term term) {
     double sum = term(0);
+#if defined(__CUDACC__)
+#pragma unroll 4  // or some compilers write it out for more terms than there are components
+#endif
     for (int i = 1; i < terms; ++i) {
         sum = sum + term(i);
     }

@@ -102,6 +102,7 @@ GPUVGM_FN double weigh(const double* y, double counted, const double* mixture, i
         total = total + e;
     }
     const double part = counted / total;
+#pragma unroll 4
     for (int k = 0; k < components; ++k) {
         share[k * stride] = share[k * stride] * part;
     }
