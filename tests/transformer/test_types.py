@@ -12,7 +12,7 @@ import pytest
 from gpuvgm import TableTransformer, load
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.tables import InverseTable
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.summary.grid import Frame
 from tests.shapes import shape
 
@@ -146,7 +146,8 @@ def test_each_value_of_another_type_is_a_level_or_none(categories: pa.Array, giv
     strict = TableTransformer({"x": "categorical"}).fit(pa.table({"x": categories}))
     if None in cells:
         row = cells.index(None)
-        with pytest.raises(InputError, match=rf"{cells.count(None)} values? .*first at pyarrow\.Table, row {row}\)"):
+        values = counted(cells.count(None), "value")
+        with pytest.raises(InputError, match=rf"{values} .*first at pyarrow\.Table, row {row}\)"):
             strict.transform(pa.table({"x": given}))
 
 
