@@ -146,11 +146,11 @@ def _client(at: Any, **options: Any) -> Client:
         """A client that leaves nothing behind: neither its cluster nor, where it cannot connect, itself."""
 
         def start(self, **options: Any) -> None:
-            """Connect, or close what was started: Dask would keep this as its current client."""
+            """Connect, or close this client, which Dask would keep as its current one."""
             try:
                 super().start(**options)
             except BaseException:
-                self.close()
+                super().close()
                 raise
 
         def close(self, *arguments: Any, **options: Any) -> Any:
@@ -161,4 +161,9 @@ def _client(at: Any, **options: Any) -> Client:
                 cluster.close()
             return closing
 
-    return WholeClient(at, **options)
+    try:
+        return WholeClient(at, **options)
+    except BaseException:
+        if not isinstance(at, str):
+            at.close()
+        raise

@@ -98,6 +98,10 @@ def test_a_client_that_fails_leaves_no_cluster(monkeypatch):
     with pytest.raises(ValueError, match="nonsense"):
         clusters._client(started)
     assert started.status.name == "closed"
+    closed = []
+    with pytest.raises(TypeError):
+        clusters._client(types.SimpleNamespace(close=lambda: closed.append(True), scheduler_address=5))
+    assert closed == [True]
 
 
 def test_connecting_to_a_scheduler_that_runs(scheduler, table):
