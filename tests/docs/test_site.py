@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -84,3 +85,12 @@ def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path) -> None:
         "[Download this notebook](03-some.ipynb)\n",
     ]
     assert pictures == {"03-some-1.png": b"pixels"}
+
+
+@pytest.mark.skipif(not any(map(shutil.which, hook("overflow").BROWSERS)), reason="no Chromium is installed")
+def test_pages_wider_than_a_phone_are_found(tmp_path: Path) -> None:
+    page(tmp_path, "a.html", '<div style="width: 500px">wide</div>')
+    page(tmp_path, "b.html", '<div style="overflow: auto"><div style="width: 500px">scrolls</div></div>')
+    overflow = hook("overflow")
+    browser = next(filter(None, map(shutil.which, overflow.BROWSERS)))
+    assert [line.partition(":")[0] for line in overflow.too_wide(tmp_path, browser)] == ["a.html"]
