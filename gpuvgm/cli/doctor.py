@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
@@ -124,7 +125,7 @@ class Diagnosis:
     cores : int
         Cores this process may use.
     memory_bytes : int
-        Memory this process may use.
+        Memory this process may use; `sys.maxsize` where Python cannot tell, as on Windows.
     engines : tuple of EngineState
         The engines.
     packages : dict of str to str or None
@@ -152,7 +153,8 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [
             f"gpuvgm {self.version}, Python {self.python}, {self.system}",
-            f"{self.cores} cores, {self.memory_bytes / 2**30:.1f} GiB memory",
+            f"{self.cores} cores, "
+            + (f"{self.memory_bytes / 2**30:.1f} GiB memory" if self.memory_bytes < sys.maxsize else "memory unknown"),
             "engines",
             *(f"  {e.name:<14}{'usable' if e.usable else 'not usable'}: {e.reason}" for e in self.engines),
             *(["devices"] if self.devices else []),

@@ -52,6 +52,8 @@ def run_service(
         from gpuvgm.service.models import load_models
         from gpuvgm.service.server import listening, serve
     except ModuleNotFoundError as problem:
+        if problem.name == "resource":
+            raise EnvironmentProblem("serve runs on Linux and macOS, not on Windows") from problem
         raise EnvironmentProblem(f'serve needs {problem.name}: pip install "gpuvgm[serve]"') from problem
     token = token_of(token_file)
     allowed: Any = {name: value for name, value in limits.items() if value is not None}

@@ -401,7 +401,7 @@ def _opened(folder: Path, name: str) -> BinaryIO:
     if not stat.S_ISREG(path.stat().st_mode):
         what = "no ordinary file (a folder, pipe, socket or device)"
         raise ModelFileError(f"{folder}: {name} is {what}; copy the model again")
-    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | os.O_NONBLOCK))
+    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
 def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reader:

@@ -69,12 +69,19 @@ def test_wheels_have_the_native_engine_and_are_run():
     assert demo.startswith("gpuvgm demo --rows 20000 ")
 
 
+def test_other_systems_get_a_wheel_without_compiled_code():
+    jobs = workflow("wheels")["jobs"]
+    assert "python -m build --wheel -C wheel.cmake=false -C wheel.py-api=py3" in steps(jobs["everywhere"])
+    assert jobs["others"]["strategy"]["matrix"]["machine"] == ["macos-latest", "windows-latest"]
+    assert steps(jobs["others"])[-2:] == ["gpuvgm doctor", "gpuvgm demo --rows 20000 --out demonstrated --quiet"]
+
+
 def test_only_a_published_release_is_uploaded():
     wheels = workflow("wheels")
     publish = wheels["jobs"]["publish"]
     assert wheels["on"]["release"] == {"types": ["published"]}
     assert publish["if"] == "github.event_name == 'release' && github.event.action == 'published'"
-    assert publish["needs"] == ["wheels", "sdist"]
+    assert publish["needs"] == ["wheels", "everywhere"]
     assert publish["environment"] == "pypi"
     assert steps(publish)[-1] == "pypa/gh-action-pypi-publish@release/v1"
 
