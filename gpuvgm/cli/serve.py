@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuvgm.cli.console import Outcome, Terminal
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 
 TOKEN_VARIABLE = "GPUVGM_TOKEN"
 LEAST_TOKEN = 16
@@ -54,7 +54,7 @@ def run_service(
     except ModuleNotFoundError as problem:
         if problem.name == "resource":
             raise EnvironmentProblem("serve runs on Linux and macOS, not on Windows") from problem
-        raise EnvironmentProblem(f'serve needs {problem.name}: pip install "gpuvgm[serve]"') from problem
+        raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
     token = token_of(token_file)
     allowed: Any = {name: value for name, value in limits.items() if value is not None}
     models = load_models(place)
