@@ -1,9 +1,23 @@
-"""The exceptions that gpuvgm raises; the command line maps them to exit codes."""
+"""The exceptions that gpuvgm raises, which the CLI maps to exit codes, and the pip commands that messages name."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+
+RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
+UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
+REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir " + (
+    "--no-binary gpuvgm gpuvgm" if RELEASED else ". in the checkout of gpuvgm"
+)
+
+
+def install_extra(name: str) -> str:
+    """The command that adds an extra to the installation at hand, from wherever that came."""
+    return f'pip install "gpuvgm[{name}]"'
+
+
+INSTALL_CUDA = f'{install_extra("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
 
 
 class InputError(ValueError):

@@ -23,7 +23,7 @@ from gpuvgm.columns.options import checked_option
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
-from gpuvgm.errors import InputError, counted_values
+from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.mixture.accumulate import summarise_rows
 from gpuvgm.mixture.estimator import BayesianGaussianMixture
 from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, outcome_of, plan
@@ -36,7 +36,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "rdt":
         raise
-    raise ModuleNotFoundError('gpuvgm.integrations.rdt needs RDT: pip install "gpuvgm[rdt]"', name="rdt") from error
+    raise ModuleNotFoundError(f"gpuvgm.integrations.rdt needs RDT: {install_extra('rdt')}", name="rdt") from error
 
 WEIGHT_CONCENTRATION = 1e-3
 PLANNING_ROWS = 1 << 14  # rows of the sample that k-means runs on and cells are made from

@@ -17,7 +17,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
 from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR
-from gpuvgm.errors import InputError, counted_values, listed
+from gpuvgm.errors import InputError, counted_values, install_extra, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
@@ -416,7 +416,7 @@ def stock_transformers() -> Any:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "ctgan":
             raise
-        message = 'gpuvgm.integrations.ctgan needs CTGAN: pip install "gpuvgm[ctgan]"'
+        message = f"gpuvgm.integrations.ctgan needs CTGAN: {install_extra('ctgan')}"
         raise ModuleNotFoundError(message, name="ctgan") from error
 
 
