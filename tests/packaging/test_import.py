@@ -105,6 +105,7 @@ print(json.dumps([gpuvgm.__file__, len(names)]))
 WITHOUT_LINUX = """
 import os, select, signal, sys
 sys.modules |= {"fcntl": None, "resource": None, "gpuvgm._native": None}
+sys.modules["psutil"] = None  # its build for Linux, which joblib may find, needs resource
 for module, names in {
     os: ("sysconf", "sched_getaffinity", "pread", "pwrite", "O_NONBLOCK", "O_NOFOLLOW", "fork"),
     signal: ("SIGHUP",),
