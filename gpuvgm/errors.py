@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
 UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
@@ -109,3 +110,26 @@ def listed(names: Iterable[str], limit: int = 20) -> str:
         shown.pop()
     left = len(names) - len(shown)
     return ", ".join(shown) + (f" and {left} more" if left else "")
+
+
+def suggestion(name: str, names: Sequence[str]) -> str:
+    """Names close to a wrong one, as the end of a message; may be empty."""
+    close = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {listed(close)}?" if close else ""
+
+
+def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> None:
+    """Refuse columns that a source does not have.
+
+    Raises
+    ------
+    InputError
+        Naming all of them, names that are close where one is missing, and the columns that there are.
+    """
+    known = set(names)
+    missing = [name for name in wanted if name not in known]
+    if len(missing) == 1:
+        hint = suggestion(missing[0], names) or ";"
+        raise InputError(f"{source}: no column {listed(missing)}{hint} columns: {listed(names)}")
+    if missing:
+        raise InputError(f"{source}: no columns {listed(missing)}; columns: {listed(names)}")

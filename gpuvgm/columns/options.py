@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -16,7 +15,7 @@ import numpy as np
 
 from gpuvgm.columns.rules import Rule, boolean, none, not_negative, one_of, positive, share, whole
 from gpuvgm.engines import ENGINES
-from gpuvgm.errors import InputError, listed
+from gpuvgm.errors import InputError, listed, suggestion
 
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
@@ -262,9 +261,3 @@ def _duration(nanoseconds: int) -> str:
     seconds, rest = divmod(abs(nanoseconds), 10**9)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
     return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{fraction}S"
-
-
-def suggestion(name: str, names: Sequence[str]) -> str:
-    """Names close to a wrong one, as the end of a message; may be empty."""
-    close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {listed(close)}?" if close else ""

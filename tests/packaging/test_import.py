@@ -104,7 +104,8 @@ print(json.dumps([gpuvgm.__file__, len(names)]))
 #: Takes away what Windows lacks of what Linux has, and the compiled engine. macOS lacks a part of it.
 WITHOUT_LINUX = """
 import os, select, signal, sys
-sys.modules |= {"fcntl": None, "resource": None, "gpuvgm._native": None, "psutil": None}  # psutil for Linux needs them
+sys.modules |= {"fcntl": None, "resource": None, "gpuvgm._native": None}
+sys.modules["psutil"] = None  # its build for Linux, which joblib may find, needs resource
 for module, names in {
     os: ("sysconf", "sched_getaffinity", "pread", "pwrite", "O_NONBLOCK", "O_NOFOLLOW", "fork"),
     signal: ("SIGHUP",),
