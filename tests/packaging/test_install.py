@@ -58,3 +58,12 @@ def test_extras_that_are_named_exist():
     named = [Requirement(text.replace(".", "gpuvgm")).extras for page in PAGES for text in commands(page)]
     assert set().union(*named) <= set(EXTRAS)
     assert {"cu12", "cu13", "dask"} <= set().union(*named)
+
+
+def test_every_extra_for_users_is_explained():
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    explained = [
+        name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall("`([^`]+)`", row)
+    ]
+    (everything,) = map(Requirement, EXTRAS["all"])
+    assert sorted(explained) == sorted({*everything.extras, "all", "cu12", "cu13"})
