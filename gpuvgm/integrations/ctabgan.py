@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.model import ColumnModel
-from gpuvgm.config import RESEARCH_FLOOR, check_choice
+from gpuvgm.config import RESEARCH_FLOOR, InvalidRows, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
@@ -163,7 +163,7 @@ class DataTransformer:
         matrix: NDArray[np.float64] = self._table.transform(data, layout="onehot", dtype="float64", **options)
         return matrix
 
-    def inverse_transform(self, data: Any, invalid: Literal["mask", "drop"] = "mask") -> tuple[Any, NDArray[np.int64]]:
+    def inverse_transform(self, data: Any, invalid: InvalidRows = "mask") -> tuple[Any, NDArray[np.int64]]:
         """Decode rows to the type and the dtypes of the training rows.
 
         Parameters
@@ -191,7 +191,7 @@ class DataTransformer:
         >>> decoded[:3, 0].tolist(), len(invalid)
         ([0.0, 1.0, 2.0], 0)
         """
-        check_choice("invalid", invalid, ("mask", "drop"))
+        check_choice("invalid", invalid, InvalidRows)
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self._fitted().output_dim:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dim} columns")

@@ -29,7 +29,7 @@ from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, one_of
 from gpuvgm.table.shuffling import mixed, permuted
 
-PLACES = ("memory", "disk", "cuda")
+Place = Literal["memory", "disk", "cuda"]
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
@@ -113,12 +113,12 @@ class TrainingRows:
         transformer: Any,
         source: Any,
         *,
-        place: Literal["memory", "disk", "cuda"] = "memory",
+        place: Place = "memory",
         seed: int = 0,
         columns: Sequence[str] | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        check_choice("place", place, PLACES)
+        check_choice("place", place, Place)
         if folder is not None and place != "disk":
             raise InputError('a folder is for rows on the disk: give place="disk" too')
         self._seed = checked_seed(seed)

@@ -16,7 +16,8 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
-from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR
+from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR, Algorithm, Effort, Standardize
+from gpuvgm.engines import EngineName
 from gpuvgm.errors import InputError, counted_values, install_extra, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
@@ -97,10 +98,10 @@ class DataTransformer:
         weight_threshold: float = 0.005,
         *,
         columns: Mapping[str, Any] | None = None,
-        effort: str = "research",
-        standardize: bool | str = False,
-        algorithm: str = "summary",
-        engine: str = "auto",
+        effort: Effort = "research",
+        standardize: Standardize = False,
+        algorithm: Algorithm = "summary",
+        engine: EngineName = "auto",
         threads: int | None = None,
         compact: bool = False,
     ) -> None:
