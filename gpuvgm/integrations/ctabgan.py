@@ -51,7 +51,7 @@ class DataTransformer:
     ----------
     output_info : list of tuple
         Parts of the matrix: (1, "tanh", "no_g") for scalars, (1, "tanh", "yes_g") for those of general columns,
-        (cells, "softmax").
+        (one-hot columns, "softmax").
     output_dim : int
         Columns of the matrix.
     model : list of ColumnModel
@@ -59,7 +59,7 @@ class DataTransformer:
     components : list of ndarray of bool or None
         For mixtures, which components are modes.
     ordering : list of ndarray of int or None
-        For mixtures, the index of each cell in [modal values, then modes in index order].
+        For mixtures, the index of each one-hot column in [modal values, then modes in index order].
 
     Examples
     --------
@@ -142,7 +142,7 @@ class DataTransformer:
         Returns
         -------
         ndarray of shape (rows, output_dim)
-            Scalars and one-hot cells.
+            Scalars and one-hot columns.
 
         Examples
         --------
@@ -169,7 +169,7 @@ class DataTransformer:
         Parameters
         ----------
         data : ndarray of shape (rows, output_dim)
-            Scalars, and any numbers for cells, of which the largest wins.
+            Scalars, and any numbers for one-hot columns, of which the largest wins.
         invalid : {"mask", "drop"}
             Keep rows with a value outside the training range, or leave them out as the research code does.
 

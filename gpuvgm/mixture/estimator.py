@@ -89,7 +89,7 @@ class BayesianGaussianMixture(FittedMixture):
         Change of the lower bound per row, in place of `tol`: the bound is a sum over rows, so that at a million rows
         1e-3 in all is never reached.
     algorithm : {"auto", "exact", "summary"}
-        "exact": every E-step over every row. "summary", for one feature: one pass, then EM on its cells, within 1e-8
+        "exact": every E-step over every row. "summary", for one feature: one scan, then EM on its cells, within 1e-8
         sigma of the exact fit from the same start (`fit_error_`; rows are read again, or EM is run on them, where the
         estimate is larger). "auto": the summary for one feature from 200,000 rows on. Equality with scikit-learn for a
         `random_state` is promised for "exact" only.

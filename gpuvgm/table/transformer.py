@@ -103,12 +103,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         None takes all columns and infers their kinds; a list takes those named, and infers too; a dict maps names to a
         kind ("continuous", "mixed", "categorical", "general", "id", "pass", "drop") or to a dict of kind and options,
         and the columns that it does not name are inferred. What is said per column wins over what is said here.
-        Options of single columns: `modal` (values with cells of their own, None for missing), `integer` (round what is
-        decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`,
-        `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories), `regenerate`
-        ("sequence" or "missing": what rows get that come without an identifier); and of the
-        arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
-        effort, precision, standardize, scale, tails, floor, inf, unknown and max_categories.
+        Options of single columns: `modal` (values with one-hot columns of their own, None for missing), `integer`
+        (round what is decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]),
+        `categories`, `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories),
+        `regenerate` ("sequence" or "missing": what rows get that come without an identifier); and of the arguments
+        below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, precision,
+        standardize, scale, tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float
@@ -134,11 +134,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
         usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.
     precision : {"float64", "float32"}
-        Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a law of its own, the
-        same on every engine to the bit, without an FP64 instruction in its rows. Scalars differ by 2e-7 of themselves
-        (and by 2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a million is
-        another. Fits and the inverse always work in float64: the inverse waits for memory on every GPU. Modes that
-        float32 cannot hold beside each other are refused.
+        Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a specification of
+        its own, the same on every engine to the bit, without an FP64 instruction in its rows. Scalars differ by 2e-7 of
+        themselves (and by 2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a
+        million is another. Fits and the inverse always work in float64: the inverse waits for memory on every GPU.
+        Modes that float32 cannot hold beside each other are refused.
     standardize : {"auto", True, False}
         Take the floor under variances (1e-6) relative to the column's variance; "auto" where its sd is below 1.
     scale : float
@@ -153,7 +153,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     inf : {"error", "missing"}
         What to do with infinities.
     unknown : {"error", "ignore"}
-        What to do with a value of a categorical column that is none of its categories: stop, or give it no cell.
+        What to do with a value of a categorical column that is none of its categories: stop, or encode it as all zeros.
     max_categories : int, optional
         At most so many one-hot columns for a categorical column: where it has more categories, the infrequent ones
         share the last one, as in scikit-learn's ``OneHotEncoder``, and come back missing. By default a column of up to
@@ -554,7 +554,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             where the source lies on a device. With `return_unseen` a pair of it and a dict that has, for each column
             with such values, how many of them are "outside" the training range, "clipped" (they come back as another
             value), "off_step" (no multiples of the step that all training rows lie on), "unknown" (no category), or
-            "infrequent" (of the categories that share a cell).
+            "infrequent" (of the categories that share a one-hot column).
 
         Examples
         --------
