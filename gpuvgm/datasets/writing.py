@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -28,7 +28,8 @@ BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
 
-KINDS: dict[str, tuple[pa.Schema, Rows]] = {
+Kind = Literal["amount", "mixed-table"]
+KINDS: dict[Kind, tuple[pa.Schema, Rows]] = {
     "amount": (AMOUNT_SCHEMA, amount_rows),
     "mixed-table": (TABLE_SCHEMA, mixed_table_rows),
 }
@@ -97,7 +98,7 @@ def generate(
     path: Given,
     rows: int,
     *,
-    kind: str = "amount",
+    kind: Kind = "amount",
     like: object = None,
     noise: float = 0.1,
     seed: int = 0,
@@ -176,7 +177,7 @@ def generate(
         return GeneratedFile(target, *generator.write(target, part, local))
 
 
-def _generator(kind: str, like: object, noise: float, seed: int, block_rows: int) -> Generator:
+def _generator(kind: Kind, like: object, noise: float, seed: int, block_rows: int) -> Generator:
     if block_rows < 1:
         raise InputError(f"block_rows must be at least 1, got {block_rows}")
     if like is not None:

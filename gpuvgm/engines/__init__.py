@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ __all__ = [
     "ENGINES",
     "ChunkSums",
     "Engine",
+    "EngineName",
     "Hindrance",
     "add_chunks",
     "choose_engine",
@@ -31,7 +32,8 @@ __all__ = [
     "runs_on_device",
 ]
 
-ENGINES = ("auto", "reference", "native", "cuda")
+EngineName = Literal["auto", "reference", "native", "cuda"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 #: engine="auto" takes tables of the host to a device from this many values on (1 GiB of float64). Starting a device and
 #: loading its kernels takes about as long as a few cores need for so many values; every value also crosses the bus.
 DEVICE_VALUES = 1 << 27

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch.optim import Adam
 from tqdm import tqdm
 
-from gpuvgm.config import check_choice
+from gpuvgm.config import ModeChoice, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
 from gpuvgm.integrations.ctgan.transformer import DataTransformer
 from gpuvgm.table.model_file import fingerprint
-from gpuvgm.table.training import TrainingRows
+from gpuvgm.table.training import Place, TrainingRows
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
@@ -101,7 +101,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         epochs: int | None = None,
         *,
         steps: int | None = None,
-        place: Literal["memory", "disk", "cuda"] = "memory",
+        place: Place = "memory",
         folder: str | Path | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_steps: int = 1000,
@@ -354,7 +354,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         discrete_columns: Iterable[Any] = (),
         *,
         steps: int | None = None,
-        place: Literal["memory", "disk", "cuda"] = "memory",
+        place: Place = "memory",
         folder: str | Path | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_steps: int = 1000,
@@ -426,9 +426,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
 
-    def sample(
-        self, samples: int, *, mode: Literal["sample", "argmax"] = "sample", out: str | Path | None = None
-    ) -> Any:
+    def sample(self, samples: int, *, mode: ModeChoice = "sample", out: str | Path | None = None) -> Any:
         """Generate rows.
 
         The decoder gives every mode and every category a probability. ``ctgan.TVAE`` takes the most probable one, so
@@ -464,7 +462,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         >>> model.sample(1000, out="rows.parquet").rows
         1000
         """
-        check_choice("mode", mode, ("sample", "argmax"))
+        check_choice("mode", mode, ModeChoice)
         return self._sampled(samples, out, drawn=mode == "sample")
 
     @_repeatable
