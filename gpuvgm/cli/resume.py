@@ -81,7 +81,8 @@ def _grown(transformer: TableTransformer, source: str, model: str) -> TableTrans
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
     grown: TableTransformer = load(model)
     _refuse_ignored(transformer, grown, model)
-    return grown.set_params(**machine).fit(source, resume=True)
+    grown.set_params(**machine)
+    return grown.fit(source, resume=True)
 
 
 def _refuse_ignored(transformer: TableTransformer, grown: TableTransformer, model: str) -> None:
