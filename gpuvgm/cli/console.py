@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.cli.log_lines import JsonLines
-from gpuvgm.cli.stages import Stages
+from gpuvgm.cli.stages import SEARCH, Stages
 from gpuvgm.errors import EnvironmentProblem, InputError, printable
 from gpuvgm.files import HungUp, Terminated
 
@@ -188,13 +188,16 @@ class Bars:
     _stages: dict[str, _Stage] = field(default_factory=dict)
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Show that `done` rows of `total` are through a stage."""
+        """Show that `done` rows of `total`, or columns, are through a stage."""
         found = self._stages.get(stage)
         if found is None:
             for other in self._stages.values():
                 self.progress.stop_task(other.task)
             found = self._stages[stage] = _Stage(self.progress.add_task(stage, total=total, rate=""))
-        if done < found.done:  # another pass over the rows
+        if stage == SEARCH:
+            self.progress.update(found.task, completed=done, total=total, rate=f"{done:,} of {total:,} columns")
+            return
+        if done < found.done:  # another scan of the rows
             self.progress.reset(found.task)
             found.start, found.first = time.monotonic(), done
         elif found.first is None:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from gpuvgm.errors import counted
+
+SEARCH = "search modes"  # counts columns, all other stages rows
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -18,17 +21,20 @@ class Stage:
     Parameters
     ----------
     name : str
-        As progress calls it: "fit", "transform", ….
+        As progress calls it: "fit", "search modes", "transform", ….
     start, end : int
         In nanoseconds since 1970.
     rows : int
-        Rows that were through in its longest pass.
+        Rows that were through in its longest scan; columns in the search for modes.
+    total : int, optional
+        Of how many.
     """
 
     name: str
     start: int
     end: int = 0
     rows: int = 0
+    total: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -37,12 +43,24 @@ class Stage:
 
     def document(self) -> dict[str, str | float | int]:
         """The stage as JSON can hold it."""
-        return {"name": self.name, "seconds": self.seconds, "rows": self.rows}
+        return {"name": self.name, "seconds": self.seconds, self.unit: self.rows}
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return unit_of(self.name)
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether some columns still lack their modes."""
+        return self.name == SEARCH and not self.end and self.rows != self.total
 
 
 @dataclass(slots=True)
 class Stages:
     """The stages of one run; they follow each other, and each ends where rows of the next one are reported.
+
+    Rows that are read again while modes are searched belong to the search.
 
     Parameters
     ----------
@@ -53,12 +71,14 @@ class Stages:
     done: list[Stage] = field(default_factory=list)
     _began: int = 0
 
-    def __call__(self, stage: str, rows: int, _total: int | None) -> None:
-        """Hear of progress: so many rows are through a stage."""
+    def __call__(self, stage: str, rows: int, total: int | None) -> None:
+        """Hear of progress: so many rows, or columns, are through a stage."""
+        if self.done and self.done[-1].is_searching and stage != SEARCH:
+            return
         if not self.done or self.done[-1].name != stage or self.done[-1].end:
             self._close()
             self.done.append(Stage(stage, self._began))
-        self.done[-1].rows = max(self.done[-1].rows, rows)
+        self.done[-1].rows, self.done[-1].total = max(self.done[-1].rows, rows), total
 
     @contextmanager
     def heard(self) -> Iterator[Stages]:
@@ -74,8 +94,14 @@ class Stages:
             return
         last = self.done[-1]
         last.end = self._began = time.time_ns()
-        _LOG.info("stage %s: %d rows in %.2f s", last.name, last.rows, last.seconds, extra=_fields(last))
+        amount = counted(last.rows, last.unit.removesuffix("s"))
+        _LOG.info("stage %s: %s in %.2f s", last.name, amount, last.seconds, extra=_fields(last))
 
 
 def _fields(stage: Stage) -> dict[str, object]:
-    return {"stage": stage.name, "rows": stage.rows, "seconds": stage.seconds}
+    return {"stage": stage.name, stage.unit: stage.rows, "seconds": stage.seconds}
+
+
+def unit_of(stage: str) -> str:
+    """What a stage counts."""
+    return "columns" if stage == SEARCH else "rows"

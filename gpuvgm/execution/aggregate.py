@@ -309,8 +309,14 @@ def _merged(name: str, one: Any, other: Any) -> Any:
         return Failure.of(name, problem)
 
 
-def side_by_side(run: Run, work: Any, columns: Mapping[str, Any]) -> Results[Any]:
-    """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before."""
+def side_by_side(
+    run: Run, work: Any, columns: Mapping[str, Any], told: Callable[[str, Any], None] | None = None
+) -> Results[Any]:
+    """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before.
+
+    `told` is called with each column and its result, in order and in the caller's thread.
+    """
+    results = {}
 
     def attempt(item: tuple[str, Any]) -> Any:
         try:
@@ -319,4 +325,8 @@ def side_by_side(run: Run, work: Any, columns: Mapping[str, Any]) -> Results[Any
             return Failure.of(item[0], problem)
 
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        return Results.of(dict(zip(columns, pool.map(attempt, columns.items()), strict=True)))
+        for name, result in zip(columns, pool.map(attempt, columns.items()), strict=True):
+            results[name] = result
+            if told is not None:
+                told(name, result)
+    return Results.of(results)

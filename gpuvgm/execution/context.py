@@ -116,12 +116,15 @@ class Run:
         2^26 where they lie on one, or 2^30 if they stay there.
     room : int, optional
         Bytes that the user's limit of memory leaves beside the blocks.
+    searched : callable, optional
+        Called with the number of columns whose modes are found, and the number of all, in the caller's thread.
     """
 
     engine: str
     executor: Executor
     block_rows: int | None = None
     room: int | None = None
+    searched: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
         if self.block_rows is not None and self.block_rows < 1:

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -561,6 +561,47 @@ def _scanned(
     return summarise_columns(list(plans.values()), source, run, checkpoint)
 
 
+@dataclass(slots=True)
+class Search:
+    """How many columns have their modes.
+
+    Parameters
+    ----------
+    progress : callable or None
+        Called with the number of columns done, and of all.
+    names : frozenset of str
+        The columns.
+    repeatable : bool
+        Whether a column that misses the promise is fitted again, from other reads of its rows.
+    """
+
+    progress: Callable[[int, int], None] | None
+    names: frozenset[str]
+    repeatable: bool
+    _done: set[str] = field(default_factory=set)
+
+    def note(self, name: str) -> None:
+        """A column is done, or has failed."""
+        self._done.add(name)
+        self.report()
+
+    def note_if_last(self, name: str, result: ColumnFit | Failure) -> None:
+        """The same, unless the column is fitted again."""
+        if isinstance(result, Failure) or result.is_good or not self.repeatable:
+            self.note(name)
+
+    def report(self) -> None:
+        """Tell how far the search is."""
+        if self.progress is not None and self.names:
+            self.progress(len(self._done), len(self.names))
+
+    def end(self) -> None:
+        """All are done, also those whose rows could not be read again."""
+        if self._done != self.names:
+            self._done = set(self.names)
+            self.report()
+
+
 def _fitted(
     source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None = None
 ) -> Results[Counted]:
@@ -576,25 +617,39 @@ def _fitted(
         return _scanned(source, {name: plans[name] for name in grids}, run, checkpoint)
 
     def exact(source: Source, left: ColumnFits) -> Results[ColumnFit]:
-        missed = [name for name, column in left.items() if not column.asks_exact]
-        if missed:
-            _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
-        results: dict[str, Any] = {}
-        for name, column in left.items():
-            try:
-                results[name] = fit_exactly(source, plans[name], column, run)
-            except COLUMN_PROBLEMS as problem:
-                results[name] = Failure.of(name, problem)
-        return Results.of(results)
+        return _each_exactly(source, plans, left, run, search)
 
-    accumulators = Accumulators(get_engine(run.here.engine), partial(side_by_side, run))
+    def each(work: Callable[[ColumnFit], ColumnFit], pending: ColumnFits) -> Results[ColumnFit]:
+        return side_by_side(run, work, pending, search.note_if_last)
+
+    search = Search(run.searched, frozenset(plans), source is not None and source.repeatable)
+    accumulators = Accumulators(get_engine(run.here.engine), each)
     if source is not None and source.repeatable:
         accumulators = replace(accumulators, summarise=partial(summarise, source), exact=partial(exact, source))
+    search.report()
     fitted = fit(accumulators, begun)
+    search.end()
     if accumulators.exact is None:
         _warn_of_errors(fitted.good)
     done = {name: columns[name].fitted(column) for name, column in fitted.good.items()}
     return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
+
+
+def _each_exactly(
+    source: Source, plans: Mapping[str, NumberPlan], left: ColumnFits, run: Run, search: Search
+) -> Results[ColumnFit]:
+    """Exact EM for one column after the other."""
+    missed = [name for name, column in left.items() if not column.asks_exact]
+    if missed:
+        _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
+    results: dict[str, Any] = {}
+    for name, column in left.items():
+        try:
+            results[name] = fit_exactly(source, plans[name], column, run)
+        except COLUMN_PROBLEMS as problem:
+            results[name] = Failure.of(name, problem)
+        search.note(name)
+    return Results.of(results)
 
 
 def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:

@@ -191,7 +191,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     threads : int, optional
         Threads that compute, and at most as many of Arrow's that decode files; by default all cores.
     progress : callable, optional
-        Called as ``progress(stage, done_rows, total_rows)``.
+        Called as ``progress(stage, done, total)``: with rows, and with columns in the stage "search modes" of a fit.
 
     Attributes
     ----------
@@ -1042,15 +1042,17 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
         progress, memory = self.progress, None if self.memory is None else parse_memory(self.memory)
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
+        searched = None if progress is None else partial(progress, "search modes")
         cluster = executor_for(self.executor, table)
         if cluster is not None:
             LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
-            yield Run.spread_over(cluster, table, self.engine, report, self.block_rows)
+            run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
+            yield replace(run, searched=searched)
             return
         threads = self.threads
         if isinstance(self.executor, LocalExecutor):
             threads, report = self.executor.threads, report or self.executor.progress
-        run = Run.over(table, self.engine, threads, report, self.block_rows)
+        run = replace(Run.over(table, self.engine, threads, report, self.block_rows), searched=searched)
         with bounded(threads):
             yield run if memory is None else run.within(memory, need())
 

@@ -36,6 +36,17 @@ def test_bars_show_stages_rows_and_speed():
     assert "fit 10.0 100 rows" in out.getvalue()
 
 
+def test_a_bar_counts_columns_while_modes_are_searched():
+    out = io.StringIO()
+    columns = TextColumn("{task.description} {task.percentage} {task.fields[rate]}")
+    with Progress(columns, console=Console(file=out, width=200), auto_refresh=False) as progress:
+        bars = Bars(progress)
+        bars("fit", 1000, 1000)
+        bars("search modes", 0, 12)
+        bars("search modes", 3, 12)
+    assert "search modes 25.0 3 of 12 columns" in out.getvalue()
+
+
 @pytest.mark.parametrize("settings", [{"progress": False}, {"quiet": True}, {}])
 def test_no_bars_without_a_terminal(settings, capsys):
     with Terminal(**settings).bars() as progress:

@@ -69,6 +69,29 @@ def test_stages_follow_each_other():
     assert first.start < first.end == second.start <= second.end == third.start <= third.end
 
 
+def test_rows_read_during_the_search_for_modes_belong_to_it():
+    stages = Stages()
+    with stages.heard():
+        for stage, done, total in [
+            ("fit", 9, 9),
+            ("search modes", 0, 2),
+            ("fit", 5, 9),
+            ("search modes", 2, 2),
+            ("fit", 4, 9),
+        ]:
+            stages(stage, done, total)
+    assert [(stage.name, stage.rows) for stage in stages.done] == [("fit", 9), ("search modes", 2), ("fit", 4)]
+    assert stages.done[1].document().keys() == {"name", "seconds", "columns"}
+
+
+def test_a_fit_logs_the_search_for_modes(folder, tmp_path):
+    result = invoke("fit", folder / "table.parquet", "--model", tmp_path / "m.gpuvgm", "--log-format", "json")
+    told = [line for line in lines(result.stderr) if "stage" in line]
+    assert [line["stage"] for line in told] == ["fit", "search modes"]
+    assert told[1]["columns"] >= 1
+    assert told[1]["message"].startswith(f"stage search modes: {told[1]['columns']} column")
+
+
 def test_a_failed_run_is_recorded(tmp_path):
     record = tmp_path / "record.json"
     invoke("info", tmp_path / "a", "--record", record, code=2)

@@ -321,6 +321,8 @@ def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(
             max_iter=5,
             progress=lambda stage, rows, total: done.append((stage, rows)),
         ).fit(table)
-    assert done == [("fit", ROWS * column // len(table)) for column in range(1, len(table) + 1)]
+    assert [step for step in done if step[0] != "search modes"] == [
+        ("fit", ROWS * column // len(table)) for column in range(1, len(table) + 1)
+    ]
     assert fit.names["gpuvgm_summarise_f8"] == len(table) * -(-ROWS // (4 * CHUNK_ROWS)), fit
     assert fit.names["gpuvgm_gather"] == len(table), fit
