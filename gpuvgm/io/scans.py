@@ -19,7 +19,7 @@ from gpuvgm.io.source import Runs, Source, check_names, check_request, check_run
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 Scan = Callable[[Sequence[str], int], Iterable[pa.RecordBatch]]
-SAMPLED_ROWS = 1 << 16  # of a block that sampled rows are taken from
+BATCH_ROWS = 1 << 16  # at most; the libraries read several batches ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ScanSource(Source):
         check_runs(self.name, self.rows, runs)
         pieces: list[list[pa.RecordBatch]] = [[] for _ in runs]
         end = max((start + length for start, length in runs), default=0)
-        for block in self.blocks(columns, SAMPLED_ROWS) if end else ():
+        for block in self.blocks(columns, BATCH_ROWS) if end else ():
             for run, (start, length) in zip(pieces, runs, strict=True):
                 low, high = max(start, block.first_row), min(start + length, block.first_row + block.rows)
                 if low < high:
@@ -130,13 +130,26 @@ def _opened(name: str, stream: Any) -> pa.RecordBatchReader:
 def dataset_source(dataset: Any) -> ScanSource:
     """A source over a pyarrow.dataset.Dataset; its files are scanned in the order of the dataset."""
     name = "pyarrow.dataset.Dataset"
+    options = _reading_options(dataset)
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with _explained(name), dataset.scanner(columns=list(columns), batch_size=rows).to_reader() as reader:
-            yield from reader
+        with _explained(name):
+            scanner = dataset.scanner(columns=list(columns), batch_size=min(rows, BATCH_ROWS), **options)
+            with scanner.to_reader() as reader:
+                yield from reader
 
     with _explained(name):
         return ScanSource(name, "pyarrow", dataset.schema, scan, dataset.count_rows())
+
+
+def _reading_options(dataset: Any) -> dict[str, Any]:
+    """Keywords of a scan of Parquet files: no buffers beforehand, which hold a file until it is read to its end.
+
+    A dataset that has options of its own keeps these.
+    """
+    kind = sys.modules["pyarrow.dataset"].ParquetFragmentScanOptions
+    chosen = getattr(getattr(dataset, "format", None), "default_fragment_scan_options", None)
+    return {"fragment_scan_options": kind(pre_buffer=False)} if isinstance(chosen, kind) and chosen == kind() else {}
 
 
 def relation_source(relation: Any) -> ScanSource:
@@ -167,7 +180,7 @@ def lazy_source(frame: Any) -> ScanSource:
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         chosen = frame.select(polars.nth([schema.get_field_index(column) for column in columns]))
         with _explained(name, problem):
-            for part in _frames_of(chosen, rows):
+            for part in _frames_of(chosen, min(rows, BATCH_ROWS)):
                 yield from (block.batch for block in polars_source(part, name).blocks(columns, rows))
 
     with _explained(name, problem):

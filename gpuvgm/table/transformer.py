@@ -302,10 +302,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Parameters
         ----------
         source : object
-            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a dict
-            of arrays, a two-dimensional array, a frame of Dask, or an iterator of these. Of a CUDA device: a cuDF
-            frame, a dict of arrays or a two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay
-            there.
+            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a
+            polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array, a frame
+            of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a two-dimensional
+            array (CuPy, PyTorch, or any other with DLPack), which stay there.
         y : None
             Ignored.
         resume : bool

@@ -15,7 +15,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.io import open_source
+from gpuvgm.io import open_source, scans
 
 ROWS = 140_000  # more than the sample that kinds are inferred from
 
@@ -95,6 +95,15 @@ def test_batches_are_no_longer_than_a_block(table: pa.Table, tmp_path: Path, sca
     if scanned is not dataset and not hasattr(pl.LazyFrame, "collect_batches"):
         pytest.skip("this polars has no collect_batches, and collects all rows of the columns")
     assert max(batch.num_rows for batch in source.scan(["delay"], 10_000)) <= 10_000
+
+
+def test_a_dataset_keeps_its_own_reading_options(table: pa.Table, tmp_path: Path) -> None:
+    files = dataset(table, tmp_path).files
+    chosen = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(use_buffered_stream=True))
+    assert not scans._reading_options(ds.dataset(files, format=chosen))
+    assert not scans._reading_options(ds.dataset(table))
+    (options,) = scans._reading_options(ds.dataset(files)).values()
+    assert not options.pre_buffer
 
 
 def test_polars_without_batches_collects_the_columns(
