@@ -285,7 +285,8 @@ def inverse(
     terminal: Terminal,
     encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
     path: Annotated[
-        str, typer.Argument(metavar="OUT", help="Parquet file or folder to write, or its URL.", show_default=False)
+        str,
+        typer.Argument(metavar="OUT", help="Parquet or CSV file, or folder to write, or its URL.", show_default=False),
     ],
     *,
     model: Model,

@@ -18,11 +18,21 @@ from gpuvgm.io.open import open_source
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import frame_batches, numpy_array, restore
-from gpuvgm.io.sink import PAGE_ENDINGS, ParquetSink, check_document, check_folder_of, refuse_overwriting, rows_of_group
+from gpuvgm.io.sink import (
+    PAGE_ENDINGS,
+    CsvSink,
+    ParquetSink,
+    check_document,
+    check_folder_of,
+    is_csv,
+    refuse_overwriting,
+    rows_of_group,
+)
 from gpuvgm.io.source import Source
 
 __all__ = [
     "Block",
+    "CsvSink",
     "CudfFiles",
     "DeviceSource",
     "DeviceTable",
@@ -42,6 +52,7 @@ __all__ = [
     "device_rows",
     "frame_batches",
     "holds_device_rows",
+    "is_csv",
     "join_batches",
     "joined",
     "kept_rows",

@@ -1,4 +1,4 @@
-"""Where results are written: what may not be overwritten, and Parquet files as sinks."""
+"""Where results are written: what may not be overwritten, and Parquet and CSV files as sinks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import glob
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
@@ -26,6 +27,7 @@ from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.source import Source
 
 FOREIGN_ENDINGS = (".csv", ".arrow", ".feather", ".ipc", ".gz", ".json", ".gpuvgm")
+CSV_ENDINGS = (".csv", ".csv.gz")
 DOCUMENT_ENDINGS = (".json",)
 PAGE_ENDINGS = (".html", ".htm")
 
@@ -291,6 +293,91 @@ class ParquetSink:
             if self._digest is not None:
                 self._digest.close()
             self._opened.close()
+
+
+class CsvSink:
+    """Writes batches to one CSV file; nothing is left under its name unless all went well.
+
+    Missing values are empty fields, text is quoted. Read as CSV, empty text is missing too.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to write, or its URL; compressed where it ends in ".csv.gz". An existing one is replaced at the end.
+    schema : pyarrow.Schema
+        Columns and types of every batch.
+
+    Attributes
+    ----------
+    rows, bytes : int
+        Rows taken so far; size of the file, known after closing.
+
+    Raises
+    ------
+    InputError
+        For a column whose values CSV cannot hold.
+    """
+
+    def __init__(self, path: Given, schema: pa.Schema) -> None:
+        self.path, self.rows, self.bytes = location_of(path), 0, 0
+        self._final = _check_place(self.path)
+        self._beside = _beside(self._final)
+        for field in schema:
+            if pa.types.is_nested(field.type) or pa.types.is_duration(field.type) or _is_binary(field.type):
+                raise InputError(
+                    f'{path}: column "{field.name}" is of type {field.type}, which CSV cannot hold: '
+                    "write a .parquet file, or drop the column"
+                )
+        self._schema = schema.remove_metadata()
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Create the partial file."""
+        with ExitStack() as opened, naming(str(self.path)):
+            self._partial = opened.enter_context(partial_of(self._beside))
+            self._streams = opened.enter_context(ExitStack())
+            file: Any = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
+            if self.path.name.lower().endswith(".gz"):
+                file = self._streams.enter_context(pa.CompressedOutputStream(file, "gzip"))
+            self._writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
+            self._opened = opened.pop_all()
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take one batch of any length."""
+        if batch.num_columns == 1 and batch.column(0).null_count:
+            raise InputError(
+                f'{self.path}: column "{batch.schema.names[0]}" is the only one and has missing values, which would be '
+                "empty lines in CSV: write a .parquet file"
+            )
+        self.rows += batch.num_rows
+        with naming(str(self.path)):
+            self._writer.write_batch(batch.replace_schema_metadata(None))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish and rename, or remove the partial file."""
+        with self._opened, naming(str(self.path)):
+            if kind is not None:
+                with suppress(OSError, pa.ArrowException):  # the failure that led here is the one to report
+                    self._streams.close()
+                return
+            self._streams.close()
+            self.bytes = self._partial.stat().st_size
+            if isinstance(self._final, RemoteFile):
+                self._final.put(self._partial)
+            else:
+                self._partial.replace(self._final)
+
+
+def is_csv(path: Location) -> bool:
+    """Whether a file to write is named as CSV."""
+    return path.name.lower().endswith(CSV_ENDINGS)
+
+
+def _is_binary(type_: pa.DataType) -> bool:
+    return pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_)
 
 
 def _beside(final: Location) -> Path:

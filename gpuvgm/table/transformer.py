@@ -744,7 +744,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         invalid : {"mask", "drop"}
             Keep rows outside the training range, or leave them out.
         out : path, optional
-            Parquet file to write, or a folder of such (a name without an ending); a `RunSummary` is returned then.
+            File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
+            without an ending); a `RunSummary` is returned then.
         part_rows : int
             Rows of each file of a folder.
         resume : bool
@@ -787,7 +788,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 asked = decoding.asked(table) | {"part_rows": part_rows}
-                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows)
+                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows, decoded=True)
                 return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)

@@ -1,4 +1,4 @@
-"""What transform and inverse write: one Parquet file, or a folder of files that can be gone on with.
+"""What transform and inverse write: one file, or a folder of Parquet files that can be gone on with.
 
 Each file of a folder holds the same rows whoever wrote it, and what is there need not be done again.
 """
@@ -28,12 +28,14 @@ from gpuvgm.files import replace_folder
 from gpuvgm.io import (
     MANIFEST,
     Block,
+    CsvSink,
     Given,
     Location,
     ParquetSink,
     RemoteFile,
     Source,
     check_folder_of,
+    is_csv,
     location_of,
     refuse_overwriting,
 )
@@ -74,16 +76,16 @@ class RunSummary:
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
-def write_parquet(
+def write_file(
     run: Run,
-    out: Given,
-    schema: pa.Schema,
+    parts: Parts,
     function: Encode,
     blocks: Iterator[Block],
 ) -> tuple[RunSummary, UnseenCounts]:
-    """Results of all blocks into a Parquet file, which appears when it is complete."""
-    started = time.perf_counter()
-    with _sink(out, schema) as sink:
+    """Results of all blocks into one file, which appears when it is complete."""
+    started, out, schema = time.perf_counter(), parts.out, parts.schema
+    csv = parts.decoded and is_csv(out)
+    with CsvSink(out, schema) if csv else _sink(out, schema) as sink:
         taking = Taking(sink)
         run.executor.map_blocks(function, blocks, taking.take)
     seconds, unseen = time.perf_counter() - started, taking.unseen
@@ -137,6 +139,8 @@ class Parts:
         Rows of each file but the last.
     root : pathlib.Path
         Folder that the name counts from; workers may stand in another.
+    decoded : bool
+        Whether the rows are values of the columns' own types, which one file may hold as CSV.
     """
 
     out: Location
@@ -144,6 +148,7 @@ class Parts:
     asked: Mapping[str, Any]
     part_rows: int = PART_ROWS
     root: Path = field(default_factory=Path.cwd)
+    decoded: bool = False
 
     def __post_init__(self) -> None:
         if self.part_rows < 1:
@@ -196,7 +201,7 @@ class Cut:
 class Taking:
     """Takes rows for a file, and counts what the fit had not seen of them."""
 
-    sink: ParquetSink
+    sink: Any  # ParquetSink or CsvSink
     unseen: UnseenCounts = field(default_factory=UnseenCounts)
 
     def take(self, written: Written) -> None:
@@ -292,7 +297,7 @@ def write_rows(
     encode = run.prepared(build)
     if parts.out.suffix:
         blocks = run.blocks(source, columns, len(parts.schema))
-        summary, unseen = write_parquet(run, parts.out, parts.schema, encode, blocks)
+        summary, unseen = write_file(run, parts, encode, blocks)
     else:
         summary, unseen = write_parts(run, source, columns, parts, encode, resume=resume)
     unseen.warn(source.place)
