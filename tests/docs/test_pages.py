@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import re
 import shutil
@@ -124,3 +126,11 @@ def test_commands_shown_in_text_are_there() -> None:
     for page in PAGES:
         shown = set(re.findall(r"`gpuvgm ([a-z]+)", page.read_text()))
         assert shown <= {*OPTIONS, "serve"}, page
+
+
+def test_every_default_is_listed_as_it_is() -> None:
+    page = (DOCS / "reference" / "defaults.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page, re.M))
+    parameters = inspect.signature(gpuvgm.TableTransformer).parameters.values()
+    assert {name: ast.literal_eval(value) for name, value in listed.items()} == {p.name: p.default for p in parameters}
+    assert list(listed) == [p.name for p in parameters]
