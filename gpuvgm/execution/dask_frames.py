@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
@@ -232,7 +232,8 @@ class DaskPartition:
         check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)
         if source.rows != self.rows:
             raise InputError(
-                f"partition {self.number} has {source.rows} rows now, and had {self.rows} when they were counted: "
+                f"partition {self.number} has {counted(source.rows or 0, 'row')} now, "
+                f"and had {self.rows:,} when they were counted: "
                 "persist the frame, or make what it is computed from stay the same"
             )
         return HeldRows(source, self.first_row, self.reading)

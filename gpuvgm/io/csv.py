@@ -172,8 +172,7 @@ def dialect_of(path: Location) -> Dialect:
     InputError
         For a file that is no text, saying what it seems to be.
     """
-    refuse_binary(path)
-    lines = re.split(r"\r\n|\r|\n", first_bytes(path).decode("utf-8", "replace").removeprefix("\ufeff"))
+    lines = re.split(r"\r\n|\r|\n", start_of_text(path).decode("utf-8", "replace").removeprefix("\ufeff"))
     header, row = [*lines[:2], "", ""][:2]
     counts = {delimiter: (len(fields(header, delimiter)), len(fields(row, delimiter))) for delimiter in DELIMITERS}
     alike = [delimiter for delimiter, (names, values) in counts.items() if names == values > 1]
@@ -278,8 +277,8 @@ def csv_problem(path: Location, types: Mapping[str, pa.DataType], dialect: Diale
     return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
 
 
-def refuse_binary(path: Location) -> None:
-    """Refuse what is no text or has no readable header, which pyarrow may read as CSV all the same.
+def start_of_text(path: Location) -> bytes:
+    """The first bytes; refuses what is no text or has no readable header, which pyarrow may read as CSV all the same.
 
     Raises
     ------
@@ -287,14 +286,16 @@ def refuse_binary(path: Location) -> None:
         Saying what it seems to be.
     """
     try:
-        found = foreign_bytes(path) or bad_header(path)
+        text = first_bytes(path)
+        found = foreign_bytes(path, text) or bad_header(text)
     except OSError as problem:
         raise csv_problem(path, {}, PLAIN, problem) from problem
     if found:
         raise InputError(f"{path}: {found}")
+    return text
 
 
-def foreign_bytes(path: Location) -> str | None:
+def foreign_bytes(path: Location, text: bytes) -> str | None:
     """What a file is whose first bytes are not those of text."""
     with open_binary(path) as raw:
         start = raw.read(4)
@@ -304,14 +305,14 @@ def foreign_bytes(path: Location) -> str | None:
                 return f"not CSV text: is this {kind}? rename it so that it ends in {ending}"
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
-    if b"\0" in first_bytes(path):
+    if b"\0" in text:
         return "not CSV text, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
     return None
 
 
-def bad_header(path: Location) -> str | None:
+def bad_header(text: bytes) -> str | None:
     """The first line, where it is not UTF-8."""
-    line = first_bytes(path).partition(b"\n")[0]
+    line = text.partition(b"\n")[0]
     if len(line) < HEAD:
         try:
             line.decode()

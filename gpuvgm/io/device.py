@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, on_host, to_numpy, widened
-from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
+from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError, counted
 from gpuvgm.io.arrow import joined_arrays
 from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.files import FileSource, check_unchanged
@@ -390,7 +390,8 @@ def arrays_source(arrays: Mapping[Any, Any]) -> DeviceSource:
     for other, count in others:
         if count != length:
             raise InputError(
-                f'{name}: column "{other}" has {count} rows, column "{first}" has {length}; cut them to one length'
+                f'{name}: column "{other}" has {counted(count, "row")}, column "{first}" has {length:,}; '
+                "cut them to one length"
             )
     return DeviceSource(name, "dict", columns, length, namespace or usable_cupy())
 

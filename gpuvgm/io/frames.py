@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import LARGEST_WHOLE, exactly_cast, joined_arrays
 from gpuvgm.io.block import Block, reblock, rows_only
 from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
@@ -315,7 +315,8 @@ def dict_source(arrays: Mapping[Any, Any]) -> ArraySource:
     for other, count in others:
         if count != length:
             raise InputError(
-                f'{name}: column "{other}" has {count} rows, column "{first}" has {length}; cut them to one length'
+                f'{name}: column "{other}" has {counted(count, "row")}, column "{first}" has {length:,}; '
+                "cut them to one length"
             )
     return ArraySource(name, "dict", columns, length)
 

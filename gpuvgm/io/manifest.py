@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.errors import InputError, SourceChangedError, counted
 from gpuvgm.io.checksums import Content
 from gpuvgm.io.locations import Location, location_of, open_binary, write_bytes
 from gpuvgm.io.parquet import ParquetPart
@@ -150,7 +150,8 @@ def as_recorded(part: Any, recorded: Mapping[Location, ManifestEntry]) -> Any:
     if expected is None or not isinstance(part, ParquetPart):
         return part
     if part.rows != expected.rows:
-        raise InputError(f"{part.path}: holds {part.rows} rows, {expected.rows} were written; {_AGAIN}, {_AS_IT_IS}")
+        held = counted(part.rows, "row")
+        raise InputError(f"{part.path}: holds {held}, {expected.rows:,} were written; {_AGAIN}, {_AS_IT_IS}")
     if not isinstance(part.path, Path):
         return part
     return replace(part, content=Content(expected.bytes, expected.sha256, f"{_AGAIN}, {_AS_IT_IS}"))

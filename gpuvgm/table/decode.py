@@ -17,7 +17,7 @@ from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine, runs_on_device
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
@@ -336,7 +336,8 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
         return compact
     _check_numbers(table, names)
     if len(names) != model.onehot_width:
-        raise InputError(f"{table.name}: {len(names)} columns, but the model's onehot layout has {model.onehot_width}")
+        found = counted(len(names), "column")
+        raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
     return OnehotReader(engine, model, names, getattr(table, "matrix", None))
 
 

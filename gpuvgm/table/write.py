@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
-from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
 from gpuvgm.execution.partitions import Partition
@@ -340,7 +340,7 @@ def write_parts(
         with _left_for_later(parts, manifest):
             manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
             if manifest.done:
-                _LOG.info("%s: going on after %d parts", parts.out, len(manifest.done))
+                _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
             manifest.write()
             _work(run, source, columns, parts, encode, manifest)
             _check_rows(source, parts, manifest)
@@ -349,7 +349,8 @@ def write_parts(
             _clear(parts.place, {MANIFEST, *manifest.done})
             _publish(parts)
     summary, unseen = _summary(parts, manifest, began)
-    _LOG.info("%s: %d rows, %d bytes, %.2f s", summary.path, summary.rows, summary.bytes, summary.seconds)
+    rows, size = counted(summary.rows, "row"), counted(summary.bytes, "byte")
+    _LOG.info("%s: %s, %s, %.2f s", summary.path, rows, size, summary.seconds)
     return summary, unseen
 
 
@@ -369,7 +370,8 @@ def _left_for_later(parts: Parts, manifest: Manifest) -> Iterator[None]:
         yield
     except BaseException as problem:
         if manifest.done:
-            problem.add_note(f"{len(manifest.done)} files are complete in {parts.place}: go on with resume=True")
+            complete = counted_values(len(manifest.done), "files are complete")
+            problem.add_note(f"{complete} in {parts.place}: go on with resume=True")
         elif isinstance(problem, _ENDS) and isinstance(parts.place, Path):
             shutil.rmtree(parts.place, ignore_errors=True)
         raise

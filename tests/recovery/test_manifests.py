@@ -62,7 +62,7 @@ def test_files_of_other_rows_are_named(encoded):
     entries = json.loads((encoded / "_manifest.json").read_text())["done"]
     entries["part-00003.parquet"]["rows"] += 1
     changed(encoded, done=entries)
-    with pytest.raises(InputError, match=r"part-00003\.parquet: holds 5000 rows, 5001 were written"):
+    with pytest.raises(InputError, match=r"part-00003\.parquet: holds 5,000 rows, 5,001 were written"):
         open_source(encoded)
 
 
