@@ -22,6 +22,7 @@ from benchmarks.samples_tables import CTGAN, EPOCHS, ROWS, TABLES, TVAE
 
 VERDICTS = ("better", "worse", "no difference", "open")
 ENCODED = ("ks", "ks_rounded", "wasserstein", "above", "below", "tails")  # by the encoding of numbers alone
+DRAWN = ("ks_rounded", "tv", "tails", "pairs", "utility")  # that depend on the modes and categories of rows
 FREQUENCIES = ("tv", "pairs", "utility")  # that depend on the categories that are conditioned on
 
 
@@ -33,7 +34,8 @@ def sections(lines: Sequence[str]) -> dict[str, list[str]]:
     found = {"samples-machine": [machine_text(lines)], "samples-counts": list(counts(documents))}
     found |= {f"samples-{model}": list(model_table(rows)) for model, rows in tables(documents)}
     found["samples-encoded"] = list(encoded_table(documents))
-    return found | {"samples-frequency": list(frequency_table(documents))}
+    found["samples-drawn"] = list(sampled_again_table(documents, TVAE, "drawn", DRAWN))
+    return found | {"samples-frequency": list(sampled_again_table(documents, CTGAN, "by_frequency", FREQUENCIES))}
 
 
 def machine_text(lines: Iterable[str]) -> str:
@@ -68,16 +70,15 @@ def counts(documents: Documents) -> Iterator[str]:
                 yield f"| {model} | {variant} | {' | '.join(told)} | {expected_by_chance(found):.1f} |"
 
 
-def frequency_table(documents: Documents) -> Iterator[str]:
-    """Samples of CTGAN with categories drawn by their frequency, compared with those that it samples itself."""
-    yield f"| table | encoding | seeds | {' | '.join(MEASURES[name] for name in FREQUENCIES)} |"
-    yield "|---|---|--:|" + "--:|" * len(FREQUENCIES)
+def sampled_again_table(documents: Documents, model: str, kind: str, measures: Sequence[str]) -> Iterator[str]:
+    """Samples that were drawn in another way, compared with those that the same model samples itself."""
+    yield f"| table | encoding | seeds | {' | '.join(MEASURES[name] for name in measures)} |"
+    yield "|---|---|--:|" + "--:|" * len(measures)
     for table, study in TABLES.items():
         for variant in study.variants:
-            ours = by_seed(documents, CTGAN, table, variant, "by_frequency")
-            theirs = by_seed(documents, CTGAN, table, variant)
+            ours, theirs = by_seed(documents, model, table, variant, kind), by_seed(documents, model, table, variant)
             if ours:
-                told = (str(Difference.of(name, ours, theirs)) for name in FREQUENCIES)
+                told = (str(Difference.of(name, ours, theirs)) for name in measures)
                 yield f"| {table} | {variant} | {len(ours)} | {' | '.join(told)} |"
 
 

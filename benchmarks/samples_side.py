@@ -59,8 +59,9 @@ def sampled(training: Training, rows: Any) -> Sampled:
 
     CTGAN conditions every row that it samples on a category. It draws that by the logarithm of its frequency, as for
     training, because both take the probabilities of one sampler; "by_frequency" are rows of the same model with
-    categories by their frequency. "round_trip" are the training rows encoded and decoded, once for every
-    encoding, with TVAE.
+    categories by their frequency. TVAE takes the most probable category of every row; "drawn" are rows of the same
+    model with modes and categories drawn by their probability. "round_trip" are the training rows encoded and decoded,
+    once for every encoding, with TVAE.
     """
     discrete = TABLES[training.table].discrete
     module = import_module(f"ctgan.synthesizers.{training.model.lower()}")
@@ -75,6 +76,8 @@ def sampled(training: Training, rows: Any) -> Sampled:
         seconds = {"fit": fitted - start, "sample": time.perf_counter() - fitted}
         if training.model == TVAE:
             samples["round_trip"] = model.transformer.inverse_transform(model.transformer.transform(rows))
+            model.__class__ = import_module("gpuvgm.integrations.ctgan").TVAE  # which can draw categories
+            samples["drawn"] = model.sample(len(rows), mode="sample")
         else:
             transformer = model._transformer
             matrix, described = transformer.transform(rows), transformer.output_info_list

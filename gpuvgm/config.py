@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from gpuvgm.errors import InputError
 
-Algorithm = Literal["auto", "exact", "summary"]
+Algorithm = Literal["summary", "exact", "auto"]
 Effort = Literal["auto", "best", "research"]
 Standardize = Literal["auto"] | bool
 Precision = Literal["float64", "float32"]
+Tails = Literal["modes", "clip", "exact"]
+Infinities = Literal["error", "missing"]
+UnknownCategories = Literal["error", "ignore"]
+Encoding = Literal["onehot", "interval"]
+Regeneration = Literal["sequence", "missing"]
+Layout = Literal["compact", "onehot"]
+ModeChoice = Literal["sample", "argmax"]
+ScalarType = Literal["float32", "float64"]
+InvalidRows = Literal["mask", "drop"]
+Output = Literal["default", "pandas", "polars", "pyarrow"]
 
 #: A fit on the summary must be at least this close to the exact fit, in units of sigma.
 LARGEST_FIT_ERROR = 1e-8
@@ -59,7 +69,7 @@ class EncodingRules:
     """How values become scalars: the divisor, the tails, the floor under a mode's probability, and the arithmetic."""
 
     scale: float = 4.0
-    tails: Literal["modes", "clip", "exact"] = "clip"
+    tails: Tails = "clip"
     floor: float | None = RESEARCH_FLOOR
     precision: Precision = "float64"
 
@@ -97,8 +107,9 @@ def environment(option: str) -> str | None:
     return os.environ.get(f"GPUVGM_{option.upper().replace('-', '_')}") or None
 
 
-def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is none of those allowed."""
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Refuse a value that is none of those of a Literal."""
+    allowed = get_args(choices)
     if value not in allowed:
         raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
 

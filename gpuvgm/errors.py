@@ -1,8 +1,23 @@
-"""The exceptions that gpuvgm raises; the command line maps them to exit codes."""
+"""The exceptions that gpuvgm raises, which the CLI maps to exit codes, and the pip commands that messages name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
+
+RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
+UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
+REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir " + (
+    "--no-binary gpuvgm gpuvgm" if RELEASED else ". in the checkout of gpuvgm"
+)
+
+
+def install_extra(name: str) -> str:
+    """The command that adds an extra to the installation at hand, from wherever that came."""
+    return f'pip install "gpuvgm[{name}]"'
+
+
+INSTALL_CUDA = f'{install_extra("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
 
 
 class InputError(ValueError):
@@ -95,3 +110,26 @@ def listed(names: Iterable[str], limit: int = 20) -> str:
         shown.pop()
     left = len(names) - len(shown)
     return ", ".join(shown) + (f" and {left} more" if left else "")
+
+
+def suggestion(name: str, names: Sequence[str]) -> str:
+    """Names close to a wrong one, as the end of a message; may be empty."""
+    close = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {listed(close)}?" if close else ""
+
+
+def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> None:
+    """Refuse columns that a source does not have.
+
+    Raises
+    ------
+    InputError
+        Naming all of them, names that are close where one is missing, and the columns that there are.
+    """
+    known = set(names)
+    missing = [name for name in wanted if name not in known]
+    if len(missing) == 1:
+        hint = suggestion(missing[0], names) or ";"
+        raise InputError(f"{source}: no column {listed(missing)}{hint} columns: {listed(names)}")
+    if missing:
+        raise InputError(f"{source}: no columns {listed(missing)}; columns: {listed(names)}")

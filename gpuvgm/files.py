@@ -1,13 +1,12 @@
 """Files appear whole or not at all: they are written beside and renamed, and signals wait for what is under way.
 
 A lock ends with the process that holds it, so what a killed process left has none. The next process that writes to the
-same name removes it.
+same name removes it. Windows has no such locks: there it stays until someone removes it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -20,6 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    LOCKS = False
+else:
+    LOCKS = True
 
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
 
@@ -36,7 +42,7 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         Make a folder.
     """
     remove_left_over(final)
-    made: list[tuple[Path, int]] = []
+    made: list[tuple[Path, int | None]] = []
     try:
         with undisturbed():
             made.append(_new(final, folder=folder))
@@ -45,7 +51,8 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         with undisturbed():
             for partial, lock in made:
                 remove(partial)
-                os.close(lock)
+                if lock is not None:
+                    os.close(lock)
 
 
 def replace_folder(new: Path, final: Path) -> None:
@@ -106,12 +113,14 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def _new(final: Path, *, folder: bool) -> tuple[Path, int]:
-    """A partial file that no other process may remove, and the descriptor that holds its lock."""
+def _new(final: Path, *, folder: bool) -> tuple[Path, int | None]:
+    """A partial file that no other process may remove, and the descriptor that holds its lock, if there are locks."""
     while True:
         path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
         if folder:
             path.mkdir()
+        if not LOCKS:
+            return path, None  # Windows renames no file that is open
         try:
             lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileNotFoundError:
@@ -135,6 +144,8 @@ def has_name(descriptor: int, path: Path) -> bool:
 
 def _remove_unowned(path: Path) -> None:
     """Remove a file or folder that no process holds the lock of."""
+    if not LOCKS:
+        return
     with suppress(OSError):
         if not (stat.S_ISREG(kind := path.lstat().st_mode) or stat.S_ISDIR(kind)):
             return
@@ -161,8 +172,9 @@ class HungUp(Terminated):
 RAISED: dict[int, type[KeyboardInterrupt]] = {
     signal.SIGINT: KeyboardInterrupt,
     signal.SIGTERM: Terminated,
-    signal.SIGHUP: HungUp,
 }
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    RAISED[signal.SIGHUP] = HungUp
 
 
 class _Signals:

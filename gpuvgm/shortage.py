@@ -5,13 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
 
 from gpuvgm.errors import printable
+
+try:
+    import resource
+except ImportError:  # Windows
+    LIMITS = False
+else:
+    LIMITS = True
 
 MOST_SAID = 250  # letters of a message of another library
 
@@ -32,7 +39,9 @@ _THREADS = re.compile("can't start new thread|failed to launch worker thread", r
 
 
 def machine_memory() -> int:
-    """Bytes of memory that the machine has in all."""
+    """Bytes of memory that the machine has in all; `sys.maxsize` where Python cannot tell, as on Windows."""
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -80,9 +89,15 @@ def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception
 def _asks_too_much(problem: Exception) -> bool:
     """Whether one buffer was to have more bytes than the machine, or than the process may ever have."""
     asked = _ASKED.search(str(problem))
+    return asked is not None and int(asked[1]) > _most_memory()
+
+
+def _most_memory() -> int:
+    """Bytes that the process may ever have."""
+    if not LIMITS:
+        return machine_memory()
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    most = machine_memory() if limit == resource.RLIM_INFINITY else min(machine_memory(), limit)
-    return asked is not None and int(asked[1]) > most
+    return machine_memory() if limit == resource.RLIM_INFINITY else min(machine_memory(), limit)
 
 
 def reason(problem: Exception) -> str:

@@ -9,9 +9,15 @@ Below that imports fail, or OpenBLAS waits for memory, for a minute or for ever.
 from __future__ import annotations
 
 import os
-import resource
 
 from gpuvgm.errors import EnvironmentProblem
+
+try:
+    import resource
+except ImportError:  # Windows
+    LIMITS = False
+else:
+    LIMITS = True
 
 MIB = 1 << 20
 BASE, WORK, PER_THREAD = 450 * MIB, 400 * MIB, 80 * MIB
@@ -26,6 +32,8 @@ def check_address_space() -> None:
     EnvironmentProblem
         Naming the limit, and what is needed.
     """
+    if not LIMITS:
+        return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     threads = _blas_threads()
     if limit == resource.RLIM_INFINITY or limit >= needed(threads):

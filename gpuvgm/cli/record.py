@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +18,13 @@ from gpuvgm.cli.log_lines import plain
 from gpuvgm.cli.stages import Stages
 from gpuvgm.execution.local import available_threads
 from gpuvgm.io.files import expand, stamp_of
+
+try:
+    import resource
+except ImportError:  # Windows
+    USAGE = False
+else:
+    USAGE = True
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -90,7 +96,9 @@ class RunRecord:
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process, or one of its workers that have ended, held at most."""
+    """Bytes of memory that this process, or one of its workers that have ended, held at most; 0 on Windows."""
+    if not USAGE:
+        return 0
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAXRSS_BYTES
     return max(_own_peak(), workers)
 

@@ -10,6 +10,8 @@ from gpuvgm.table.checkpoint import forget_checkpoint, note_checkpoint
 from gpuvgm.table.model_file import SUFFIX
 from gpuvgm.table.transformer import OF_THIS_MACHINE, TableTransformer, load
 
+OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
+
 
 def path_of(model: str) -> Location:
     """Where an unfinished fit of a model is kept."""
@@ -77,8 +79,20 @@ def _grown(transformer: TableTransformer, source: str, model: str) -> TableTrans
             f"{model}: there is no unfinished fit to resume, and no model to add new files to; fit without --resume"
         )
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
-    grown: TableTransformer = load(model).set_params(**machine)
+    grown: TableTransformer = load(model)
+    _refuse_ignored(transformer, grown, model)
+    grown.set_params(**machine)
     return grown.fit(source, resume=True)
+
+
+def _refuse_ignored(transformer: TableTransformer, grown: TableTransformer, model: str) -> None:
+    """Refuse settings that were asked for and that the model does not have: it keeps its own."""
+    asked, usual, held = (one.get_params(deep=False) for one in (transformer, TableTransformer(), grown))
+    ignored = [name for name in asked if name not in OF_THIS_MACHINE and asked[name] not in (usual[name], held[name])]
+    if ignored:
+        options = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in ignored)
+        told = f"{model}: is complete, and --resume only adds new files to it"
+        raise InputError(f"{told}: leave out {options}, or fit without --resume")
 
 
 def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:

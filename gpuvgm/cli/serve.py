@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuvgm.cli.console import Outcome, Terminal
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 
 TOKEN_VARIABLE = "GPUVGM_TOKEN"
 LEAST_TOKEN = 16
@@ -52,7 +52,9 @@ def run_service(
         from gpuvgm.service.models import load_models
         from gpuvgm.service.server import listening, serve
     except ModuleNotFoundError as problem:
-        raise EnvironmentProblem(f'serve needs {problem.name}: pip install "gpuvgm[serve]"') from problem
+        if problem.name == "resource":
+            raise EnvironmentProblem("serve runs on Linux and macOS, not on Windows") from problem
+        raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
     token = token_of(token_file)
     allowed: Any = {name: value for name, value in limits.items() if value is not None}
     models = load_models(place)

@@ -298,7 +298,7 @@ class FittedColumn:
     without_meaning : tuple of str
         Parameters that do not decide what an encoded row means.
     all_known : bool
-        Whether every row has a cell, or a scalar.
+        Whether every row has a 1 in a one-hot column, or a scalar.
     """
 
     __slots__ = ()
@@ -333,7 +333,7 @@ class FittedColumn:
         return False
 
     def __repr__(self) -> str:
-        cells = f", {self.width:,} one-hot cells" if self.has_cells else ""
+        cells = f", {self.width:,} one-hot columns" if self.has_cells else ""
         return f'<{type(self).__name__} "{self.name}" of {self.type}: {self.kind}{cells}>'
 
     @property
@@ -368,17 +368,17 @@ class FittedColumn:
 
     @property
     def all_known(self) -> bool:
-        """Whether every row has a cell."""
+        """Whether every row has a 1 in a one-hot column."""
         return True
 
     @property
     def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
-        """Integer type of the column's cells in the compact layout."""
+        """Integer type of the column's modes in the compact layout."""
         return cell_dtype_of(self.width)
 
     @property
     def cell_counts(self) -> Floats:
-        """Training rows of each cell."""
+        """Training rows of each one-hot column."""
         return np.empty(0)
 
     @property
@@ -403,11 +403,11 @@ class FittedColumn:
         return None
 
     def cell_positions(self) -> Ints:
-        """Cells in the order in which equal ones are taken."""
+        """One-hot columns in the order in which equal ones are taken."""
         return np.arange(self.width)
 
     def cell_of(self, value: object) -> int | None:
-        """Cell of what a user writes for a value; None for what has no cell of its own."""
+        """One-hot column of what a user writes for a value; None for what has none of its own."""
         return None
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
@@ -482,8 +482,8 @@ def refuse(column: FittedColumn, rows: NDArray[np.bool_], place: Place, problem:
 
 
 def refuse_cell(column: FittedColumn, row: int, cell: object) -> NoReturn:
-    """Refuse a cell that the column does not have."""
+    """Refuse a mode that the column does not have."""
     raise InputError(
-        f'column "{column.name}.mode": {cell} at row {row} is none of the {column.width} cells '
+        f'column "{column.name}.mode": {cell} at row {row} is none of the {column.width} modes '
         f"(0 … {column.width - 1}); was it encoded with another model?"
     )

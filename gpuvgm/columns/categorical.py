@@ -97,7 +97,7 @@ class CategoricalColumn(FittedColumn):
     first_rows : tuple of int
         First training row of each category; -1 for declared categories that did not occur.
     unknown : {"error", "ignore"}
-        What a value that is no category does: stop, or get no cell at all.
+        What a value that is no category does: stop, or be encoded as all zeros.
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
     declared : bool
@@ -155,7 +155,7 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
-        """Integer type of the column's cells in the compact layout; values that are no category are `width`."""
+        """Integer type of the column's modes in the compact layout; values that are no category are `width`."""
         return cell_dtype_of(self.width + 1)
 
     @property
@@ -166,22 +166,22 @@ class CategoricalColumn(FittedColumn):
 
     @cached_property
     def positions(self) -> dict[Category, int]:
-        """Cell of each category; true and 1 are told apart by the column's type."""
+        """One-hot column of each category; true and 1 are told apart by the column's type."""
         last = self.width - 1
         return {category: min(position, last) for position, category in enumerate(self.categories)}
 
     @property
     def order(self) -> tuple[int, ...]:
-        """For each cell its category."""
+        """For each one-hot column its category."""
         return tuple(range(self.width))
 
     @property
     def all_known(self) -> bool:
-        """Whether every row has a cell."""
+        """Whether every row has a 1 in a one-hot column."""
         return self.unknown != "ignore"
 
     def cell_of(self, value: object) -> int | None:
-        """Cell of what a user writes for a category; None for what is no category."""
+        """One-hot column of what a user writes for a category; None for what is no category."""
         try:
             (category,) = parsed([value], value_type(type_of(self.type)))
         except ValueError:
@@ -233,7 +233,7 @@ class CategoricalColumn(FittedColumn):
         return super().describe() | apart | {"encoding": self.encoding} | shared | {"levels": self.describe_cells()}
 
     def describe_cells(self) -> list[dict[str, Any]]:
-        """The categories by falling frequency, each with its cell; `first_row` is -1 for those that did not occur."""
+        """The categories by falling frequency, with one-hot column each; `first_row` is -1 where one did not occur."""
         texts = (category_text(self.type, category) for category in self.categories)
         parts = zip(self.categories, texts, self.counts, self.first_rows, strict=True)
         return [

@@ -226,11 +226,11 @@ class MixtureColumn(NumericColumn):
     mixture : MixtureModel or None
         None where the column had no ordinary value.
     modal_values : tuple
-        Values with a cell of their own, in the codec's unit; None stands for "missing".
+        Values with a one-hot column of their own, in the codec's unit; None stands for "missing".
     modal_counts : tuple of int
         Training rows that hold each modal value.
     order : tuple of int
-        For each cell of the onehot layout its index in [modal values, then active components in index order, then tail
+        For each one-hot column its index in [modal values, then active components in index order, then tail
         modes].
     minimum, maximum : int, float or None
         Range of the ordinary training values, in the codec's unit: numbers as they are, datetimes and decimals as
@@ -287,12 +287,12 @@ class MixtureColumn(NumericColumn):
 
     @property
     def width(self) -> int:
-        """Number of cells of the onehot layout."""
+        """Number of one-hot columns."""
         return len(self.order)
 
     @property
     def cell_counts(self) -> Floats:
-        """Training rows of each cell, by most probable active component."""
+        """Training rows of each one-hot column, by most probable active component."""
         mixture = self.mixture
         counts = [] if mixture is None else [*mixture.active_counts, *mixture.tail_counts]
         return np.asarray(np.array([*self.modal_counts, *counts])[list(self.order)], np.float64)
@@ -334,7 +334,7 @@ class MixtureColumn(NumericColumn):
         return self.codec.value_error(error, self.minimum, self.maximum)
 
     def cell_positions(self) -> NDArray[np.int64]:
-        """Cell of each of [modal values, then active components in index order, then tail modes]."""
+        """One-hot column of each of [modal values, then active components in index order, then tail modes]."""
         positions = np.empty(self.width, np.int64)
         positions[list(self.order)] = np.arange(self.width)
         return positions
@@ -389,11 +389,11 @@ class MixtureColumn(NumericColumn):
 
     @property
     def missing_cell(self) -> int:
-        """Cell of missing rows; -1 where the column has none."""
+        """One-hot column of missing rows; -1 where the column has none."""
         return int(self.cell_positions()[self.modal_values.index(MISSING)]) if MISSING in self.modal_values else -1
 
     def cell_of(self, value: object) -> int | None:
-        """Cell of a modal value; None for every other value."""
+        """One-hot column of a modal value; None for every other value."""
         held = [one is MISSING if value is MISSING else self._is(one, value) for one in self.modal_values]
         return int(self.cell_positions()[held.index(True)]) if True in held else None
 
@@ -500,7 +500,7 @@ class MixtureColumn(NumericColumn):
         }
 
     def describe_cells(self) -> list[dict[str, Any]]:
-        """The cells in the order of the encoding; means and deviations of log columns are of logarithms."""
+        """The one-hot columns in their order; means and deviations of log columns are of logarithms."""
         active = self.active_components
         modal = len(self.modal_values)
         out: list[dict[str, Any]] = []

@@ -68,7 +68,7 @@ def column_of(document: Any) -> ColumnModel:
 
 
 def check_column(column: ColumnModel) -> None:
-    """Decode and encode a value of every cell of a loaded column.
+    """Decode and encode a value of every one-hot column of a loaded column.
 
     Raises
     ------
@@ -117,11 +117,11 @@ class TableModel:
 
     @property
     def encoded(self) -> tuple[ColumnModel, ...]:
-        """Columns with a scalar or cells, which are those of the onehot matrix."""
+        """Columns with a scalar or one-hot columns, which are those of the onehot matrix."""
         return tuple(column for column in self.columns if column.is_encoded)
 
     def spans(self) -> dict[str, list[Span]]:
-        """Spans (start, stop, activation) of the onehot layout, per column; "tanh" for scalars, "softmax" for cells."""
+        """Spans (start, stop, activation) of the onehot layout, per column: "tanh" for scalars, else "softmax"."""
         spans: dict[str, list[Span]] = {}
         start = 0
         for column in self.encoded:

@@ -45,7 +45,7 @@ class NumericColumn(FittedColumn):
     minimum, maximum : int, float or None
         Range of the ordinary training values, in the codec's unit.
     modal_values : tuple
-        Values with a cell of their own.
+        Values with a one-hot column of their own.
     mixture : MixtureModel or None
         The fitted mixture, where there is one.
     """
@@ -69,7 +69,7 @@ class NumericColumn(FittedColumn):
 
         @property
         def modal_values(self) -> tuple[Number | None, ...]:
-            """Values with a cell of their own."""
+            """Values with a one-hot column of their own."""
 
         @property
         def mixture(self) -> MixtureModel | None:

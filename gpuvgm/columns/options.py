@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from gpuvgm.columns.rules import Rule, boolean, none, not_negative, one_of, positive, share, whole
+from gpuvgm.config import (
+    Algorithm,
+    Effort,
+    Encoding,
+    Infinities,
+    Layout,
+    ModeChoice,
+    Precision,
+    Regeneration,
+    ScalarType,
+    Tails,
+    UnknownCategories,
+)
 from gpuvgm.engines import ENGINES
-from gpuvgm.errors import InputError, listed
+from gpuvgm.errors import InputError, listed, suggestion
 
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
@@ -86,9 +98,9 @@ def _distinct(values: list[Value]) -> list[Value]:
 _OR_NONE = Rule('None ("none" in a file)', (none | one_of("none")).allows, lambda value: None)
 _OPTIONS: dict[str, _Option] = {
     "standardize": _Option(MIXTURE, one_of("auto") | boolean),
-    "tails": _Option(MIXTURE, one_of("modes", "clip", "exact")),
+    "tails": _Option(MIXTURE, one_of(*get_args(Tails))),
     "scale": _Option(MIXTURE, positive),
-    "precision": _Option(MIXTURE, one_of("float64", "float32")),
+    "precision": _Option(MIXTURE, one_of(*get_args(Precision))),
     "floor": _Option(MIXTURE, share | _OR_NONE),
     "n_components": _Option(MIXTURE, whole(1, 255)),
     "weight_threshold": _Option(MIXTURE, share),
@@ -96,27 +108,27 @@ _OPTIONS: dict[str, _Option] = {
     "max_iter": _Option(MIXTURE, whole(1)),
     "tol": _Option(MIXTURE, not_negative),
     "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),
-    "effort": _Option(MIXTURE, one_of("auto", "best", "research")),
+    "effort": _Option(MIXTURE, one_of(*get_args(Effort))),
     "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _modal_values), of_table=False),
-    "inf": _Option(NUMBERS, one_of("error", "missing")),
+    "inf": _Option(NUMBERS, one_of(*get_args(Infinities))),
     "integer": _Option(NUMBERS, boolean, of_table=False),
     "log": _Option(NUMBERS, boolean, of_table=False),
     "asinh": _Option(MIXTURE, positive | _OR_NONE, of_table=False),
     "clip": _Option(("general",), boolean, of_table=False),
     "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories), of_table=False),
-    "unknown": _Option(("categorical",), one_of("error", "ignore")),
+    "unknown": _Option(("categorical",), one_of(*get_args(UnknownCategories))),
     "max_categories": _Option(("categorical",), whole(1) | _OR_NONE),
-    "encoding": _Option(("categorical",), one_of("onehot", "interval"), of_table=False),
-    "regenerate": _Option(("id",), one_of("sequence", "missing"), of_table=False),
+    "encoding": _Option(("categorical",), one_of(*get_args(Encoding)), of_table=False),
+    "regenerate": _Option(("id",), one_of(*get_args(Regeneration)), of_table=False),
 }
 #: Settings of a whole table: its columns' options, and those that no column has.
 _SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {
     "tails": _OPTIONS["tails"].values | none,
-    "layout": one_of("compact", "onehot"),
-    "mode": one_of("sample", "argmax"),
-    "dtype": one_of("float32", "float64"),
+    "layout": one_of(*get_args(Layout)),
+    "mode": one_of(*get_args(ModeChoice)),
+    "dtype": one_of(*get_args(ScalarType)),
     "seed": whole(0, 2**64 - 1) | none,
-    "algorithm": one_of("summary", "exact", "auto"),
+    "algorithm": one_of(*get_args(Algorithm)),
     "engine": one_of(*ENGINES),
     "block_rows": whole(1) | none,
     "threads": whole(1) | none,
@@ -262,9 +274,3 @@ def _duration(nanoseconds: int) -> str:
     seconds, rest = divmod(abs(nanoseconds), 10**9)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
     return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{fraction}S"
-
-
-def suggestion(name: str, names: Sequence[str]) -> str:
-    """Names close to a wrong one, as the end of a message; may be empty."""
-    close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {listed(close)}?" if close else ""

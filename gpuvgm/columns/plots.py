@@ -14,7 +14,7 @@ from gpuvgm.columns.codecs import AsinhCodec, CurvedCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.text import category_text
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
@@ -67,7 +67,7 @@ def _new_axes() -> Any:
     try:
         from matplotlib import pyplot
     except ImportError as problem:
-        raise EnvironmentProblem('pictures need matplotlib: pip install "gpuvgm[report]"') from problem
+        raise EnvironmentProblem(f"pictures need matplotlib: {install_extra('report')}") from problem
     return pyplot.subplots(figsize=(9, 4.2), layout="constrained")[1]
 
 

@@ -64,8 +64,8 @@ class Shape:
     asinh : float or None
         Size of the values where the scale turns from a line to a logarithm; None for the plain scale.
     modal : tuple of int, float or str
-        Values that get cells of their own, as a user writes them (decimals and dates as text): those off the step that
-        all others lie on, and those that are much more frequent than their neighbours.
+        Values that get one-hot columns of their own, as a user writes them (decimals and dates as text): those off the
+        step that all others lie on, and those that are much more frequent than their neighbours.
     reason : str
         Why, in words; "" where there is nothing to say.
     """
@@ -83,7 +83,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     sample : pyarrow.ChunkedArray
         Values of a sample of its rows.
     modal : sequence of int or float
-        Values that have cells of their own already.
+        Values that have one-hot columns of their own already.
     components : int
         Components that the mixture will have.
     """

@@ -33,12 +33,11 @@ from gpuvgm.columns.options import (
     holders,
     kinds_with,
     narrowed_kind,
-    suggestion,
 )
 from gpuvgm.columns.options import KINDS as KINDS
 from gpuvgm.columns.options import check_settings as check_settings
 from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
-from gpuvgm.errors import InputError, listed
+from gpuvgm.errors import InputError, check_present, listed, suggestion
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
 
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
@@ -267,10 +266,7 @@ class TableSchema:
             For names that are not there, wrong declarations, or when no column is left.
         """
         declared = _declarations(columns)
-        for name in declared:
-            if name not in arrow_schema.names:
-                hint = suggestion(name, arrow_schema.names) or ";"
-                raise InputError(f'{source_name}: no column "{name}"{hint} columns: {listed(arrow_schema.names)}')
+        check_present(source_name, declared, arrow_schema.names)
         if isinstance(columns, Mapping) or columns is None:
             specs = [declared.get(name) or ColumnSpec.declare(name, INFER) for name in arrow_schema.names]
         else:

@@ -31,7 +31,8 @@ class Unseen:
             Where the part begins.
         **sorts : ndarray of shape (rows,), bool, or None
             Which rows are of that sort; None: none. They are called "outside" (the training range), "clipped" (at the
-            end of their mode), "off_step", "unknown" (no category), and "infrequent" (of those that share a cell).
+            end of their mode), "off_step", "unknown" (no category), and "infrequent" (of those that share a
+            one-hot column).
         """
         found = {}
         for sort, held in sorts.items():

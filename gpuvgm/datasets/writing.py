@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -15,7 +16,7 @@ from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.likeness import Likeness
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange, check_range
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import check_reachable
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, location_of, read_metadata
@@ -28,7 +29,8 @@ BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
 
-KINDS: dict[str, tuple[pa.Schema, Rows]] = {
+Kind = Literal["amount", "mixed-table"]
+KINDS: dict[Kind, tuple[pa.Schema, Rows]] = {
     "amount": (AMOUNT_SCHEMA, amount_rows),
     "mixed-table": (TABLE_SCHEMA, mixed_table_rows),
 }
@@ -97,7 +99,7 @@ def generate(
     path: Given,
     rows: int,
     *,
-    kind: str = "amount",
+    kind: Kind = "amount",
     like: object = None,
     noise: float = 0.1,
     seed: int = 0,
@@ -176,7 +178,7 @@ def generate(
         return GeneratedFile(target, *generator.write(target, part, local))
 
 
-def _generator(kind: str, like: object, noise: float, seed: int, block_rows: int) -> Generator:
+def _generator(kind: Kind, like: object, noise: float, seed: int, block_rows: int) -> Generator:
     if block_rows < 1:
         raise InputError(f"block_rows must be at least 1, got {block_rows}")
     if like is not None:
@@ -205,6 +207,8 @@ def _write_folder(
     check_folder_of(folder)
     with locked(folder, _numbers_of(files)):
         held = _held_files(generator, folder, files, resume=resume)
+        if resume:
+            _warn_of_more(part_of(folder, _numbers_of(files).stop), part)
         missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
         place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
         written = executor.each(partial(_write_part, generator, place), missing)
@@ -214,6 +218,13 @@ def _write_folder(
 
 def _numbers_of(files: Mapping[int, RowRange]) -> range:
     return range(min(files, default=0), max(files, default=0) + 1)
+
+
+def _warn_of_more(following: Location, part: RowRange) -> None:
+    """Another machine may have written the file that follows these rows, or an earlier run that had more."""
+    if part.rows and following.exists():
+        told = f"{following}: is there too, beyond the {counted(part.rows, 'row')} of this run"
+        warnings.warn(f"{told}; remove it and those after it if the folder shall have no more rows", stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from gpuvgm.config import environment
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.chunk_sums import ChunkSums
-from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, install_extra
 
 __all__ = [
     "DEVICE_VALUES",
     "ENGINES",
     "ChunkSums",
     "Engine",
+    "EngineName",
     "Hindrance",
     "add_chunks",
     "choose_engine",
@@ -31,14 +32,14 @@ __all__ = [
     "runs_on_device",
 ]
 
-ENGINES = ("auto", "reference", "native", "cuda")
+EngineName = Literal["auto", "reference", "native", "cuda"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 #: engine="auto" takes tables of the host to a device from this many values on (1 GiB of float64). Starting a device and
 #: loading its kernels takes about as long as a few cores need for so many values; every value also crosses the bus.
 DEVICE_VALUES = 1 << 27
-INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
 FIND_DEVICE = (
     "install the driver until nvidia-smi lists the GPU, pass the GPU in to a container (docker run --gpus all), or "
-    'pip install "gpuvgm[cu12]" where the driver is one of CUDA 12'
+    f"{install_extra('cu12')} where the driver is one of CUDA 12"
 )
 _LOG = logging.getLogger("gpuvgm")
 

@@ -180,8 +180,8 @@ class Engine(Protocol):
     ) -> None:
         """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
 
-        A missing row gets scalar 0 and the missing cell. ``table.precision`` says which law the rows go by; in float32,
-        that of `Float32Table`, all engines give the same bits.
+        A missing row gets scalar 0 and the missing cell. ``table.precision`` says which specification the rows follow;
+        by that of float32, see `Float32Table`, all engines give the same bits.
         """
 
     def hold(

@@ -184,7 +184,7 @@ def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
 
 
 def _float32_uniforms_of(draw: Draw, rows: int) -> Floats32 | None:
-    """Uniforms for the law of float32, of the words' upper 23 bits; None where nothing is drawn."""
+    """Uniforms for the float32 specification, of the words' upper 23 bits; None where nothing is drawn."""
     if draw.most_probable:
         return None
     if draw.uniforms is not None:

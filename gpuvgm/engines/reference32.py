@@ -1,4 +1,4 @@
-"""The law of float32 in NumPy, operation by operation; `gpuvgm.engines.tables.Float32Table` states it."""
+"""The float32 specification in NumPy, operation by operation; `gpuvgm.engines.tables.Float32Table` states it."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class DrawTable:
     missing_cell : int
         Cell of missing rows; -1 where the column has none.
     precision : {"float64", "float32"}
-        Which law the rows go by: "float32" is that of `Float32Table`.
+        Which specification the rows follow: "float32" is that of `Float32Table`.
     """
 
     mixture: KernelTable
@@ -158,7 +158,7 @@ class DrawTable:
 
 @dataclass(frozen=True, slots=True)
 class Float32Table:
-    """What transform needs by the law of float32, which has no FP64 arithmetic in its rows.
+    """What transform needs by the float32 specification, which has no FP64 arithmetic in its rows.
 
     Rows enter as x 2^exponent in two parts, ``high = float32(x 2^exponent)`` and
     ``low = float32(x 2^exponent - high)``: numbers count to 2^-49 of themselves. Both are 0 below 2^-73 and ±2^126 and
@@ -289,7 +289,7 @@ def parts_of(scaled: Floats) -> tuple[Floats32, Floats32]:
 
 
 def float32_uniforms(uniforms: Floats) -> Floats32:
-    """Uniforms for the law of float32: cut to multiples of 2^-24, hence below 1.
+    """Uniforms for the float32 specification: cut to multiples of 2^-24, hence below 1.
 
     Parameters
     ----------

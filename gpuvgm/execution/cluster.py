@@ -7,14 +7,12 @@ from importlib import import_module, util
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.engines import cuda_problem
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError, install_extra
 from gpuvgm.execution.local import available_threads
 
 if TYPE_CHECKING:
     from distributed import Client
 
-INSTALL = 'pip install "gpuvgm[dask]"'
-INSTALL_CUDA = 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
 INSTALL_UCX = "pip install distributed-ucxx-cu13==0.52.* (or distributed-ucxx-cu12), which belongs to RAPIDS 26.10"
 ANSWER = "10s"  # how long a scheduler may take to answer
 POOL_SHARE = 0.9  # of a GPU's memory, that RMM takes at once; the rest is for contexts and the client
@@ -79,7 +77,7 @@ def cluster(
         if count is not None and count < 1:
             raise InputError(f"{name} must be at least 1, got {count}")
     if util.find_spec("distributed") is None:
-        raise EnvironmentProblem(f"Dask is not installed: {INSTALL}")
+        raise EnvironmentProblem(f"Dask is not installed: {install_extra('dask')}")
     if scheduler is not None:
         given = {"workers": workers, "threads": threads, "memory": memory, "gpus": gpus} | options
         for name in (name for name, value in given.items() if value is not None):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
 from gpuvgm.io import Block
@@ -973,7 +973,7 @@ def current_client() -> Client:
     if client is None:
         raise EnvironmentProblem(
             "there is no Dask client: start one with gpuvgm.cluster(), or connect with gpuvgm.cluster('tcp://…'); "
-            'both need pip install "gpuvgm[dask]"'
+            f"both need {install_extra('dask')}"
         )
     return client
 

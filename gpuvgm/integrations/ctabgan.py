@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.model import ColumnModel
-from gpuvgm.config import RESEARCH_FLOOR, check_choice
+from gpuvgm.config import RESEARCH_FLOOR, InvalidRows, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
@@ -51,7 +51,7 @@ class DataTransformer:
     ----------
     output_info : list of tuple
         Parts of the matrix: (1, "tanh", "no_g") for scalars, (1, "tanh", "yes_g") for those of general columns,
-        (cells, "softmax").
+        (one-hot columns, "softmax").
     output_dim : int
         Columns of the matrix.
     model : list of ColumnModel
@@ -59,7 +59,7 @@ class DataTransformer:
     components : list of ndarray of bool or None
         For mixtures, which components are modes.
     ordering : list of ndarray of int or None
-        For mixtures, the index of each cell in [modal values, then modes in index order].
+        For mixtures, the index of each one-hot column in [modal values, then modes in index order].
 
     Examples
     --------
@@ -142,7 +142,7 @@ class DataTransformer:
         Returns
         -------
         ndarray of shape (rows, output_dim)
-            Scalars and one-hot cells.
+            Scalars and one-hot columns.
 
         Examples
         --------
@@ -163,13 +163,13 @@ class DataTransformer:
         matrix: NDArray[np.float64] = self._table.transform(data, layout="onehot", dtype="float64", **options)
         return matrix
 
-    def inverse_transform(self, data: Any, invalid: Literal["mask", "drop"] = "mask") -> tuple[Any, NDArray[np.int64]]:
+    def inverse_transform(self, data: Any, invalid: InvalidRows = "mask") -> tuple[Any, NDArray[np.int64]]:
         """Decode rows to the type and the dtypes of the training rows.
 
         Parameters
         ----------
         data : ndarray of shape (rows, output_dim)
-            Scalars, and any numbers for cells, of which the largest wins.
+            Scalars, and any numbers for one-hot columns, of which the largest wins.
         invalid : {"mask", "drop"}
             Keep rows with a value outside the training range, or leave them out as the research code does.
 
@@ -191,7 +191,7 @@ class DataTransformer:
         >>> decoded[:3, 0].tolist(), len(invalid)
         ([0.0, 1.0, 2.0], 0)
         """
-        check_choice("invalid", invalid, ("mask", "drop"))
+        check_choice("invalid", invalid, InvalidRows)
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self._fitted().output_dim:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dim} columns")

@@ -9,7 +9,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,12 @@ from gpuvgm.columns.codecs import Codec, FloatCodec, with_log
 from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
 from gpuvgm.columns.numeric import modal_values
 from gpuvgm.columns.options import checked_option
-from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS
+from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
-from gpuvgm.errors import InputError, counted_values
+from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.mixture.accumulate import summarise_rows
-from gpuvgm.mixture.estimator import BayesianGaussianMixture
+from gpuvgm.mixture.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, outcome_of, plan
 from gpuvgm.mixture.posterior_nd import one_posterior
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
@@ -36,7 +36,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "rdt":
         raise
-    raise ModuleNotFoundError('gpuvgm.integrations.rdt needs RDT: pip install "gpuvgm[rdt]"', name="rdt") from error
+    raise ModuleNotFoundError(f"gpuvgm.integrations.rdt needs RDT: {install_extra('rdt')}", name="rdt") from error
 
 WEIGHT_CONCENTRATION = 1e-3
 PLANNING_ROWS = 1 << 14  # rows of the sample that k-means runs on and cells are made from
@@ -47,9 +47,9 @@ LIMIT = 0.99  # of the normalized values
 ROWS = Frame(1.0, 0.0)
 FLOATS = FloatCodec("double")
 CHOICES = {
-    "effort": ("research", "best"),
+    "effort": get_args(MixtureEffort),
     "standardize": (True, False, "auto"),
-    "algorithm": ("auto", "exact", "summary"),
+    "algorithm": get_args(Algorithm),
 }
 
 
@@ -151,9 +151,9 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def __init__(
         self,
         *args: Any,
-        effort: str = "research",
-        standardize: bool | str = False,
-        algorithm: str = "auto",
+        effort: MixtureEffort = "research",
+        standardize: Standardize = False,
+        algorithm: Algorithm = "auto",
         log: bool = False,
         modal: Sequence[float] = (),
         integer: bool = False,

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, on_host, to_numpy, widened
-from gpuvgm.errors import EnvironmentProblem, InputError, counted
+from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError, counted
 from gpuvgm.io.arrow import joined_arrays
 from gpuvgm.io.block import Block, DeviceTable, joined, reblock
 from gpuvgm.io.files import FileSource, check_unchanged
@@ -352,7 +352,7 @@ def usable_cupy() -> Any:
     except Exception as problem:
         raise EnvironmentProblem(
             f"arrays on a device need CuPy, whose import fails ({type(problem).__name__}: {reason(problem)}): "
-            'pip install "gpuvgm[cu13]", or "gpuvgm[cu12]" for a driver of CUDA 12'
+            f"{INSTALL_CUDA}"
         ) from problem
     return cupy
 

@@ -1,4 +1,4 @@
-"""Tables in memory as sources: pandas, polars, Arrow, dicts and matrices of arrays, streams, iterators, and samples."""
+"""Tables in memory as sources: pandas, polars, Arrow, dicts and matrices of arrays, iterators, and samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, SourceChangedError, counted
+from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import LARGEST_WHOLE, exactly_cast, joined_arrays
 from gpuvgm.io.block import Block, reblock, rows_only
 from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
@@ -65,9 +65,8 @@ class TableSource(Source):
         return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names)}
 
 
-def polars_source(frame: Any) -> TableSource | ArraySource:
+def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | ArraySource:
     """A source over a polars DataFrame, through the Arrow C stream; what Arrow has no type for is refused when read."""
-    name = "polars.DataFrame"
     if "Object" not in map(str, frame.dtypes):
         with suppress(*ARROW_PROBLEMS):
             return TableSource(name, "polars", pa.table(frame))
@@ -328,69 +327,6 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
     whole = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
     return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=whole)
-
-
-class StreamSource(Source):
-    """Anything with `__arrow_c_stream__`.
-
-    A RecordBatchReader can be read once. Others (a duckdb relation) are asked for a new stream each time.
-
-    Parameters
-    ----------
-    name : str
-        See `Source`.
-    stream : object
-        The producer of the stream.
-    """
-
-    flavour = "stream"
-    rows: int | None = None
-    name: str
-    repeatable: bool
-    schema: pa.Schema
-
-    def __init__(self, name: str, stream: Any) -> None:
-        self.name = name
-        self.repeatable = not isinstance(stream, (pa.RecordBatchReader, Iterator))
-        self._stream = stream
-        self._reader: pa.RecordBatchReader | None = self._open()
-        self.schema = self._reader.schema
-        check_names(name, self.schema.names)
-
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks."""
-        check_request(self.name, self.schema, columns, block_rows)
-        reader, self._reader = self._reader, None
-        if reader is None:
-            reader = self._again()
-        return reblock((batch.select(list(columns)) for batch in reader), block_rows)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Refused: the number of rows is unknown."""
-        check_runs(self.name, None, runs)
-        raise AssertionError
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Kind and number of columns."""
-        return {"kind": self.name, "columns": len(self.schema.names)}
-
-    def _open(self) -> pa.RecordBatchReader:
-        if isinstance(self._stream, pa.RecordBatchReader):
-            return self._stream
-        try:
-            return pa.RecordBatchReader.from_stream(self._stream)
-        except (*ARROW_PROBLEMS, TypeError, ValueError, RuntimeError) as problem:
-            raise InputError(
-                f"{self.name}: its Arrow stream is not a table ({reason(problem)}); it needs columns"
-            ) from problem
-
-    def _again(self) -> pa.RecordBatchReader:
-        if not self.repeatable:
-            raise read_once(self.name)
-        reader = self._open()
-        if not reader.schema.equals(self.schema):
-            raise SourceChangedError(f"{self.name}: its columns changed between two readings; give a table that stays")
-        return reader
 
 
 class IteratorSource(Source):

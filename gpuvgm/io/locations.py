@@ -87,10 +87,11 @@ def write_bytes(location: Location, body: bytes) -> None:
         return
     final = Path(os.path.realpath(location))
     try:
-        with partial_of(final) as partial, partial.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        with partial_of(final) as partial:
+            with partial.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
             partial.replace(final)
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(location)) from problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
 from collections.abc import Iterator
@@ -15,6 +14,12 @@ from gpuvgm.files import has_name, undisturbed
 from gpuvgm.io.locations import Location
 from gpuvgm.io.remote import RemoteFile
 
+try:
+    from fcntl import F_OFD_SETLK, F_WRLCK, fcntl
+except ImportError:  # not Linux
+    LOCKS = False
+else:
+    LOCKS = True
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems that know none
 
 
@@ -31,7 +36,7 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     Parameters
     ----------
     target : Location
-        The folder or file that is going to be written; in stores nothing is locked.
+        The folder or file that is going to be written; in stores, and on other systems than Linux, nothing is locked.
     numbers : range, optional
         Lock only these numbered files of a folder, so that several runs can share it; by default all of it.
 
@@ -40,7 +45,7 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     FolderInUse
         Where another run writes there.
     """
-    if isinstance(target, RemoteFile):
+    if isinstance(target, RemoteFile) or not LOCKS:
         yield
         return
     final = Path(os.path.realpath(target))
@@ -84,9 +89,9 @@ def _taken(place: Path, target: Path, span: range) -> int:
 
 def _lock(lock: int, span: range) -> bool:
     """Lock some bytes of a file, all where there are none in the span; false where another run holds one of them."""
-    asked = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
+    asked = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
     try:
-        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, asked)
+        fcntl(lock, F_OFD_SETLK, asked)
     except OSError as problem:
         if problem.errno in (errno.EAGAIN, errno.EACCES):
             return False

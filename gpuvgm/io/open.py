@@ -16,20 +16,27 @@ from gpuvgm.io.device import device_source
 from gpuvgm.io.files import file_source
 from gpuvgm.io.frames import (
     IteratorSource,
-    StreamSource,
     TableSource,
     dict_source,
     matrix_source,
     pandas_source,
     polars_source,
 )
+from gpuvgm.io.scans import dataset_source, lazy_source, relation_source, stream_source
 from gpuvgm.io.source import Source
 
 Opener = Callable[[object], Source]
 ACCEPTED = (
     "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
+    "a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
     "DataFrame of Dask, or an iterator of these"
+)
+_OF_LIBRARIES: tuple[tuple[str, str, Callable[[Any], Source]], ...] = (
+    ("polars", "DataFrame", polars_source),
+    ("polars", "LazyFrame", lazy_source),
+    ("duckdb", "DuckDBPyRelation", relation_source),
+    ("pyarrow.dataset", "Dataset", dataset_source),
 )
 
 
@@ -41,9 +48,10 @@ def open_source(source: object, open_part: Opener | None = None) -> Source:
     source : object
         A path to a file, a glob, a folder (searched through, sorted), the URL of one in a store (s3://, gs://, abfs://,
         memory://), or a list of these: Parquet, CSV and TSV (also gzipped), or Arrow IPC; a pandas DataFrame;
-        a pyarrow Table, RecordBatch or RecordBatchReader; anything with
-        `__arrow_c_stream__` (polars, duckdb); a dict of one-dimensional arrays; a two-dimensional array (columns "0",
-        "1", …); an iterator of any of those, which can be read once. A Source is returned as it is.
+        a pyarrow Table, RecordBatch or RecordBatchReader; a polars DataFrame; a polars LazyFrame, a DuckDB relation or
+        a pyarrow Dataset, which are scanned in batches, and counted first; anything else with `__arrow_c_stream__`; a
+        dict of one-dimensional arrays; a two-dimensional array (columns "0", "1", …); an iterator of any of those,
+        which can be read once. A Source is returned as it is.
         On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
         of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
     open_part : callable, optional
@@ -94,16 +102,17 @@ def _from_memory(source: object, open_part: Opener) -> Source:
 
 
 def _from_frame(source: Any) -> Source | None:
-    if is_loaded("polars", "DataFrame", source):
-        return polars_source(source)
+    for module, kind, opened in _OF_LIBRARIES:
+        if is_loaded(module, kind, source):
+            return opened(source)
     if isinstance(source, pa.Table):
         return TableSource("pyarrow.Table", "pyarrow", source)
     if isinstance(source, pa.RecordBatch):
         return TableSource("pyarrow.RecordBatch", "pyarrow", pa.Table.from_batches([source]))
     if isinstance(source, pa.RecordBatchReader):
-        return StreamSource("pyarrow.RecordBatchReader", source)
+        return stream_source("pyarrow.RecordBatchReader", source)
     if hasattr(source, "__arrow_c_stream__"):
-        return StreamSource(type(source).__name__, source)
+        return stream_source(type(source).__name__, source)
     return None
 
 

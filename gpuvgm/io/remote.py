@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from gpuvgm.config import RETRIES, Retries
-from gpuvgm.errors import EnvironmentProblem, InputError, printable
+from gpuvgm.errors import EnvironmentProblem, InputError, install_extra, printable
 
 T = TypeVar("T")
 
@@ -532,7 +532,7 @@ def remote_file(url: str) -> RemoteFile:
 def _filesystem(url: str, *, in_parts: bool = False) -> tuple[Any, str]:
     """Filesystem object and the name within it; objects are kept by fsspec, one for a process."""
     scheme = scheme_of(url)
-    remedy = f'pip install "gpuvgm[{STORES[scheme][0] if scheme in STORES else "s3"}]"'
+    remedy = install_extra(STORES[scheme][0] if scheme in STORES else "s3")
     try:
         from fsspec.core import url_to_fs
 

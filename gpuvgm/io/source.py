@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, listed
+from gpuvgm.errors import InputError, check_present, listed
 from gpuvgm.io.block import Block
 from gpuvgm.shortage import reason
 
@@ -178,15 +177,11 @@ def check_request(source: str, schema: pa.Schema, columns: Sequence[str], block_
     Raises
     ------
     InputError
-        Naming the column, close names and the columns there are.
+        Naming the columns that are missing and those that there are.
     """
     if block_rows < 1:
         raise InputError(f"block_rows must be at least 1, got {block_rows}")
-    for column in columns:
-        if column not in schema.names:
-            close = difflib.get_close_matches(column, schema.names, n=3)
-            hint = f"; did you mean {listed(close)}?" if close else ";"
-            raise InputError(f'{source}: no column "{column}"{hint} columns: {listed(schema.names)}')
+    check_present(source, columns, schema.names)
 
 
 def check_runs(source: str, rows: int | None, runs: Runs) -> None:

@@ -7,7 +7,7 @@ import warnings
 from concurrent.futures import Executor
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -15,8 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from gpuvgm.arrays import Array, to_numpy
-from gpuvgm.config import SUMMARY_ROWS
-from gpuvgm.engines import ENGINES
+from gpuvgm.config import SUMMARY_ROWS, Algorithm
+from gpuvgm.engines import ENGINES, EngineName
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.mixture.accumulate import moments_of
@@ -33,7 +33,7 @@ from gpuvgm.mixture.fits import (
 from gpuvgm.mixture.fitted import FittedMixture
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
 from gpuvgm.mixture.initialization import is_far_from_zero
-from gpuvgm.mixture.posterior import StickBreaking
+from gpuvgm.mixture.posterior import ConcentrationType, StickBreaking
 from gpuvgm.mixture.posterior_nd import FORMS, CovarianceType, GaussianPosterior, GaussianPrior
 from gpuvgm.mixture.rows import Moments, Rows, host_floats, hosted, training_rows
 from gpuvgm.summary.grid import Floats
@@ -43,6 +43,7 @@ _KEPT = (
     "n_components", "covariance_type", "weight_concentration_prior_type", "weight_concentration_prior",
     "mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior", "reg_covar", "init_params",
 )  # fmt: skip
+MixtureEffort = Literal["research", "best"]
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -88,7 +89,7 @@ class BayesianGaussianMixture(FittedMixture):
         Change of the lower bound per row, in place of `tol`: the bound is a sum over rows, so that at a million rows
         1e-3 in all is never reached.
     algorithm : {"auto", "exact", "summary"}
-        "exact": every E-step over every row. "summary", for one feature: one pass, then EM on its cells, within 1e-8
+        "exact": every E-step over every row. "summary", for one feature: one scan, then EM on its cells, within 1e-8
         sigma of the exact fit from the same start (`fit_error_`; rows are read again, or EM is run on them, where the
         estimate is larger). "auto": the summary for one feature from 200,000 rows on. Equality with scikit-learn for a
         `random_state` is promised for "exact" only.
@@ -144,14 +145,14 @@ class BayesianGaussianMixture(FittedMixture):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions({"spherical", "tied", "diag", "full"})],
+        "covariance_type": [StrOptions(set(get_args(CovarianceType)))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "tol_per_row": [None, Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions({"kmeans", "random", "random_from_data", "k-means++"}), "array-like"],
-        "weight_concentration_prior_type": [StrOptions({"dirichlet_process", "dirichlet_distribution"})],
+        "init_params": [StrOptions({"kmeans", "k-means++", "random", "random_from_data"}), "array-like"],
+        "weight_concentration_prior_type": [StrOptions(set(get_args(ConcentrationType)))],
         "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "mean_prior": [None, "array-like"],
@@ -161,8 +162,8 @@ class BayesianGaussianMixture(FittedMixture):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions({"auto", "exact", "summary"})],
-        "effort": [StrOptions({"research", "best"})],
+        "algorithm": [StrOptions(set(get_args(Algorithm)))],
+        "effort": [StrOptions(set(get_args(MixtureEffort)))],
         "engine": [StrOptions(set(ENGINES))],
         "precision": [StrOptions({"float64"})],
         "executor": [None, LocalExecutor],
@@ -172,13 +173,13 @@ class BayesianGaussianMixture(FittedMixture):
         self,
         *,
         n_components: int = 1,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
         init_params: Any = "kmeans",
-        weight_concentration_prior_type: str = "dirichlet_process",
+        weight_concentration_prior_type: ConcentrationType = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
         mean_prior: Any = None,
@@ -189,10 +190,10 @@ class BayesianGaussianMixture(FittedMixture):
         verbose: int = 0,
         verbose_interval: int = 10,
         tol_per_row: float | None = None,
-        algorithm: str = "auto",
-        effort: str = "research",
-        engine: str = "auto",
-        precision: str = "float64",
+        algorithm: Algorithm = "auto",
+        effort: MixtureEffort = "research",
+        engine: EngineName = "auto",
+        precision: Literal["float64"] = "float64",
         executor: LocalExecutor | None = None,
     ) -> None:
         self.n_components = n_components

@@ -32,13 +32,15 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
         What is inside; text is escaped, Markup is not.
     **attributes : object
         A trailing underscore is dropped, others become hyphens; None leaves an attribute out, True gives it no value.
+        Markup is taken as it is: it may hold no quotation mark.
     """
     opened = [name]
     for key, value in attributes.items():
         if value is None or value is False:
             continue
         word = key.rstrip("_").replace("_", "-")
-        opened.append(word if value is True else f'{word}="{escaped(str(value))}"')
+        text = value if isinstance(value, Markup) else escaped(str(value))
+        opened.append(word if value is True else f'{word}="{text}"')
     start = f"<{' '.join(opened)}>"
     return Markup(start if name in VOID else f"{start}{join(*children)}</{name}>")
 
@@ -50,14 +52,12 @@ def escaped(text: str) -> str:
 
 def join(*children: Child) -> Markup:
     """Several pieces, one behind the other."""
-    return Markup("".join(_texts(children)))
-
-
-def _texts(children: Iterable[Child]) -> Iterable[str]:
+    texts: list[str] = []
     for child in children:
         if isinstance(child, Markup):
-            yield child
+            texts.append(child)
         elif isinstance(child, str):
-            yield escaped(child)
+            texts.append(escaped(child))
         elif child is not None:
-            yield from _texts(child)
+            texts.append(join(*child))
+    return Markup("".join(texts))

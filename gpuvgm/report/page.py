@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -18,6 +19,9 @@ REMEDIES = (
     'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
 )
 LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
+WIDE = 50  # columns: the sections of more are folded and compressed
+PACKING = 6  # level of compression
+NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
 _Rows = tuple[int, int]  # rows, and those with an invalid value
@@ -49,14 +53,18 @@ def page(title: str, rows: _Rows, columns: Mapping[str, ColumnFigures], reasons:
         tag("title", title),
         tag("style", Markup(_beside("page.css"))),
     )
-    body = tag("body", _content(title, rows, columns, reasons, folded=False), tag("script", Markup(script)))
+    packed = len(columns) > WIDE
+    none = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
+    content = _content(title, rows, columns, reasons, packed=packed)
+    body = tag("body", none, content, tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def fragment(rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
     """The same for a notebook: without a script, columns folded."""
     style = tag("style", Markup(_beside("page.css")))
-    return join(style, _content("Round trip", rows, columns, reasons, folded=True))
+    mark = hashlib.sha256(repr((rows, columns)).encode()).hexdigest()[:8]  # there may be others in the notebook
+    return join(style, _content("Round trip", rows, columns, reasons, mark))
 
 
 def _policy(script: str) -> str:
@@ -70,14 +78,18 @@ def _beside(name: str) -> str:
 
 
 def _content(
-    title: str, rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str], *, folded: bool
+    title: str,
+    rows: _Rows,
+    columns: Mapping[str, ColumnFigures],
+    reasons: Mapping[str, str],
+    mark: str = "",
+    *,
+    packed: bool = False,
 ) -> Markup:
+    """What a page holds; with a mark for its anchors, all columns are folded and none is packed."""
     said = {name: advice(name, column) for name, column in columns.items()}
-    mark = hashlib.sha256(repr((rows, columns)).encode()).hexdigest()[:8] if folded else "column"
-    places = {name: f"{mark}-{i}" for i, name in enumerate(columns, 1)}
-    sections = [
-        section(name, column, places[name], reasons.get(name), opened=not folded) for name, column in columns.items()
-    ]
+    places = {name: f"{mark or 'column'}-{i}" for i, name in enumerate(columns, 1)}
+    sections = {name: section(name, column, reasons.get(name)) for name, column in columns.items()}
     return tag(
         "main",
         tag("h1", title),
@@ -85,11 +97,28 @@ def _content(
         tiles(_summary(*rows, columns, said)),
         _problems(said, places),
         _overview(columns, said, places),
-        sections,
+        [
+            tag(
+                "details",
+                heading,
+                None if packed else body,
+                id=places[name],
+                open=not (packed or mark),
+                class_="column",
+            )
+            for name, (heading, body) in sections.items()
+        ],
+        _packed(body for _, body in sections.values()) if packed else None,
         _left_out({name: reason for name, reason in reasons.items() if name not in columns}),
         tag("p", "Made by gpuvgm. Errors and distances are in standard deviations (sd) of each column.", class_="foot"),
         class_="gpuvgm",
     )
+
+
+def _packed(bodies: Iterable[Markup]) -> Markup:
+    """What stands in the sections, one after the other and compressed, for the script to write out."""
+    text = base64.b64encode(zlib.compress("\0".join(bodies).encode(), PACKING)).decode()
+    return tag("template", Markup(text), class_="packed")
 
 
 def _summary(

@@ -17,8 +17,8 @@ _MODE_TITLES = (
 _QUANTILES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
 
-def section(name: str, column: ColumnFigures, place: str, reason: str | None, *, opened: bool) -> Markup:
-    """Everything about one column, to be folded; `place` is its id, `reason` why it has its kind."""
+def section(name: str, column: ColumnFigures, reason: str | None) -> tuple[Markup, Markup]:
+    """Heading of a column, and everything about it; `reason` is why it has its kind."""
     said = advice(name, column)
     heading = tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), _missing(column))
     why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
@@ -29,7 +29,7 @@ def section(name: str, column: ColumnFigures, place: str, reason: str | None, *,
         body += [_category_tiles(column), _categories_table(column)]
     elif isinstance(column, PassedFigures):
         body.append(tag("p", "Handed through as it is."))
-    return tag("details", heading, *body, id=place, open=opened, class_="column")
+    return heading, join(*body)
 
 
 def advice_list(said: Sequence[Advice]) -> Markup | None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from gpuvgm.report.markup import Child, Markup, join, tag
 
 SIDE = 1000
@@ -85,7 +87,9 @@ def curve(places: Sequence[float], heights: Sequence[float]) -> str:
 
 
 def _units(values: Sequence[float]) -> list[int]:
-    return [round(SIDE * min(max(value, 0.0), 1.0)) for value in values]
+    inside = np.minimum(np.maximum(values, 0.0), 1.0)
+    units: list[int] = np.rint(SIDE * inside).astype(np.int64).tolist()
+    return units
 
 
 def line(place: float, style: str) -> Markup:
@@ -100,4 +104,4 @@ def rule(height: float, style: str) -> Markup:
 
 def path(d: str, style: str, title: str | None = None) -> Markup:
     """A path, with a text that is shown where one points at it."""
-    return tag("path", join(None if title is None else tag("title", title)), d=d, class_=style) if d else join()
+    return tag("path", join(None if title is None else tag("title", title)), d=Markup(d), class_=style) if d else join()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 import gpuvgm
-from gpuvgm.service import json_bodies
+from gpuvgm.service import arrow_bodies, json_bodies
 from gpuvgm.service.bodies import Pace, RowsResponse, answer_type, body_type, read_body
 from gpuvgm.service.guard import Guard
 from gpuvgm.service.limits import Deadline, Gate, Limits
@@ -24,7 +25,42 @@ from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused, refusal_of
 from gpuvgm.service.work import Answer, InverseOptions, TransformOptions, Work
 
+_STREAM = {"schema": {"type": "string", "format": "binary", "description": "an Arrow IPC stream"}}
+_COLUMNS = {
+    "schema": {
+        "type": "object",
+        "required": ["columns"],
+        "properties": {"columns": {"type": "object", "additionalProperties": {"type": "array", "items": {}}}},
+        "example": {"columns": {"amount": [12.5, 80, None]}},
+    }
+}
+_CONTENT = {arrow_bodies.MEDIA_TYPE: _STREAM, json_bodies.MEDIA_TYPE: _COLUMNS}
+#: What every refused request gets, as OpenAPI describes it.
+_TEXT = {"type": "string"}
+_ERROR = {"type": "object", "properties": {"type": _TEXT, "message": _TEXT}}
+ERROR: dict[str, Any] = {
+    "description": "An error",
+    "content": {json_bodies.MEDIA_TYPE: {"schema": {"type": "object", "properties": {"error": _ERROR}}}},
+}
+#: Bodies of requests for rows and of their answers, as OpenAPI describes them.
+ROWS: dict[str, Any] = {
+    "requestBody": {"required": True, "content": _CONTENT},
+    "responses": {"200": {"description": "The rows", "content": _CONTENT}},
+}
 TYPES = {404: "NotFound", 405: "MethodNotAllowed"}
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>gpuvgm</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+body {{ max-width: 60em; margin: auto; padding: 1em }}
+td {{ padding: 0.3em 1em 0.3em 0; vertical-align: top; overflow-wrap: anywhere }}
+</style>
+<h1>gpuvgm {version}</h1>
+<p>Encodes rows of tables for generative models, and decodes them. For programs:
+<a href="openapi.json">openapi.json</a>.
+<table>{rows}</table></html>
+"""
 
 
 def create_app(models: Mapping[str, Served], limits: Limits | None = None, token: str | None = None) -> Guard:
@@ -43,20 +79,22 @@ def create_app(models: Mapping[str, Served], limits: Limits | None = None, token
     app = FastAPI(
         title="gpuvgm",
         version=gpuvgm.__version__,
-        docs_url=None,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
-        openapi_url=None,
         redirect_slashes=False,  # to what the client says that this host is called
+        responses={"default": ERROR},
     )
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _wrong_query)
+    app.add_api_route("/", routes.overview, methods=["GET"])
+    app.add_api_route("/docs", routes.documentation, methods=["GET"])
     app.add_api_route("/health", routes.health, methods=["GET"])
     app.add_api_route("/ready", routes.ready, methods=["GET"])
     app.add_api_route("/metrics", routes.figures, methods=["GET"])
     app.add_api_route("/v1/models", routes.list_models, methods=["GET"])
     app.add_api_route("/v1/models/{name}", routes.show_model, methods=["GET"])
-    app.add_api_route("/v1/models/{name}/transform", routes.transform, methods=["POST"])
-    app.add_api_route("/v1/models/{name}/inverse", routes.inverse, methods=["POST"])
+    app.add_api_route("/v1/models/{name}/transform", routes.transform, methods=["POST"], openapi_extra=ROWS)
+    app.add_api_route("/v1/models/{name}/inverse", routes.inverse, methods=["POST"], openapi_extra=ROWS)
     return Guard(app, routes.gate, routes.metrics, token)
 
 
@@ -75,6 +113,22 @@ class Routes:
 
     def __init__(self, models: Mapping[str, Served], gate: Gate, metrics: Metrics) -> None:
         self.models, self.gate, self.metrics = models, gate, metrics
+
+    async def overview(self) -> Response:
+        """What runs here."""
+        version = gpuvgm.__version__
+        return JSONResponse({"service": "gpuvgm", "version": version, "models": [*self.models], "description": "/docs"})
+
+    async def documentation(self, request: Request) -> Response:
+        """The description of all routes, as a page."""
+        document = request.app.openapi()
+        rows = "".join(
+            f"<tr><td><code>{method.upper()} {html.escape(path)}</code><td>{html.escape(_told(operation))}"
+            for path, operations in document["paths"].items()
+            for method, operation in operations.items()
+        )
+        page = _PAGE.format(version=html.escape(document["info"]["version"]), rows=rows)
+        return Response(page, media_type="text/html")
 
     async def health(self) -> Response:
         """The process answers."""
@@ -164,8 +218,21 @@ async def _http_error(_: Request, problem: Exception) -> Response:
     return _error(Refused(problem.status_code, kind, str(problem.detail), problem.headers))
 
 
-async def _wrong_query(_: Request, problem: Exception) -> Response:
+async def _wrong_query(request: Request, problem: Exception) -> Response:
     """Options that are none, or have no such value."""
     assert isinstance(problem, RequestValidationError)
-    found = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problem.errors()]
+    options = TransformOptions if request.url.path.endswith("/transform") else InverseOptions
+    known = f"no such option; there are {', '.join(options.model_fields)}"
+    found = [
+        f"{'.'.join(map(str, one['loc'][1:]))}: {known if one['type'] == 'extra_forbidden' else one['msg']}"
+        for one in problem.errors()
+    ]
     return _error(Refused(400, "InputError", f"wrong options in the query: {'; '.join(found)}"))
+
+
+def _told(operation: Mapping[str, Any]) -> str:
+    """What an operation does, and its options with their values."""
+    given = {one["name"]: one["schema"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+    options = [f"{name} ({', '.join(schema['enum'])})" if "enum" in schema else name for name, schema in given.items()]
+    told = operation.get("description") or operation["summary"]
+    return f"{told} Options: {', '.join(options)}." if options else str(told)

@@ -100,7 +100,7 @@ def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
         return _unsigned(name, values)
     if is_plain_number_type(array.type) and any(value is True or value is False for value in values):
         row = next(row for row, value in enumerate(values) if isinstance(value, bool))
-        raise InputError(f'column "{name}", row {row}: a truth value stands among numbers')
+        raise InputError(f'column "{name}", row {row}: a boolean stands among numbers')
     if pa.types.is_null(array.type) and type_ is not None:
         array = array.cast(type_)
     return array

@@ -28,11 +28,11 @@ class Drawn:
     Parameters
     ----------
     vectors : ndarray of shape (rows, width), float32
-        One-hot over all cells of all columns: 1 at the cell that is asked for.
+        The one-hot columns of all columns: 1 at the one that is asked for.
     mask : ndarray of shape (rows, columns), float32
         One-hot over the columns: 1 at the column that is asked for.
     column, cell : ndarray of shape (rows,), int64
-        The same as numbers: position among `Conditions.names`, and cell of that column.
+        The same as numbers: position among `Conditions.names`, and one-hot column of that column.
     """
 
     vectors: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Drawn:
 
 
 class Conditions:
-    """Conditional vectors over the cells of a fitted table (Xu et al. 2019, section 4.3).
+    """Conditional vectors over the one-hot columns of a fitted table (Xu et al. 2019, section 4.3).
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ class Conditions:
     width : int
         Length of a conditional vector.
     spans : dict of str to (start, stop)
-        Where each column's cells lie in a conditional vector.
+        Where each column's one-hot columns lie in a conditional vector.
     matrix_spans : dict of str to (start, stop)
         Where they lie in the onehot matrix.
 
     Raises
     ------
     InputError
-        For columns that have no cells.
+        For columns that have no one-hot columns.
 
     Examples
     --------
@@ -101,19 +101,19 @@ class Conditions:
         }
 
     def probabilities(self, name: str, *, logarithmic: bool = True) -> Floats:
-        """Probability of each cell of a column, shape (cells,).
+        """Probability of each one-hot column of a column.
 
         Parameters
         ----------
         name : str
             The column.
         logarithmic : bool
-            By the logarithm of 1 + training rows, which gives rare cells a share ("training by sampling"); else by the
-            number of training rows.
+            By the logarithm of 1 + training rows, which gives rare categories a share ("training by sampling"); else by
+            the number of training rows.
 
         Returns
         -------
-        ndarray of shape (cells,)
+        ndarray of shape (one-hot columns,)
             Adds up to 1.
 
         Examples
@@ -131,7 +131,7 @@ class Conditions:
         return np.asarray(weight / np.sum(weight))
 
     def draw(self, rows: int, seed: int, *, logarithmic: bool = True) -> Drawn:
-        """Draw the conditions of a batch: a column at random, then a cell by `probabilities`.
+        """Draw the conditions of a batch: a column at random, then one of its one-hot columns by `probabilities`.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class Conditions:
         column : ndarray of shape (rows,), int64
             Position among the columns.
         cell : ndarray of shape (rows,), int64
-            The cell.
+            One-hot column of that column.
 
         Examples
         --------
@@ -190,7 +190,9 @@ class Conditions:
         [733, 267]
         """
         if not self.names:
-            raise InputError("the table has no categorical column with cells to condition on; name other columns")
+            raise InputError(
+                "the table has no categorical column with one-hot columns to condition on; name other columns"
+            )
         cumulative = self._cumulative[logarithmic]
         place = np.searchsorted(cumulative, random.random(rows) * cumulative[-1], side="right")
         column = self._owner[place]
@@ -216,7 +218,7 @@ class Conditions:
         Raises
         ------
         InputError
-            For a value that has no cell.
+            For a value that has no one-hot column.
 
         Examples
         --------
@@ -228,14 +230,14 @@ class Conditions:
         return self.at(name, self._cell(name, value), rows)
 
     def at(self, name: str, cell: int, rows: int) -> Drawn:
-        """The same condition for all rows: a column lies in a cell.
+        """The same condition for all rows: one of the one-hot columns of a column is 1.
 
         Parameters
         ----------
         name : str
             The column.
         cell : int
-            The cell, numbered as in the onehot layout.
+            Number of the one-hot column among those of the column.
         rows : int
             Number of conditions.
 
@@ -247,7 +249,7 @@ class Conditions:
         Raises
         ------
         InputError
-            For a cell that the column does not have.
+            For a one-hot column that the column does not have.
 
         Examples
         --------
@@ -258,14 +260,16 @@ class Conditions:
         """
         position = self._position(name)
         if not 0 <= cell < self._columns[position].width:
-            raise InputError(f'column "{name}" has {self._columns[position].width} cells, not a cell {cell}')
+            raise InputError(
+                f'column "{name}" has {self._columns[position].width} one-hot columns, but no number {cell}'
+            )
         return self.drawn(np.full(rows, position), np.full(rows, cell))
 
     def _cell(self, name: str, value: object) -> int:
-        """Cell of a category or of a modal value."""
+        """One-hot column of a category or of a modal value."""
         cell = self._columns[self._position(name)].cell_of(value)
         if cell is None:
-            raise InputError(f'column "{name}": {value!r} has no cell of its own')
+            raise InputError(f'column "{name}": {value!r} has no one-hot column of its own')
         return cell
 
     def _position(self, name: str) -> int:
@@ -274,12 +278,12 @@ class Conditions:
         return self.names.index(name)
 
     def drawn(self, column: Ints, cell: Ints) -> Drawn:
-        """The conditions with these columns and cells.
+        """The conditions with these columns and one-hot columns.
 
         Parameters
         ----------
         column, cell : ndarray of shape (rows,), int64
-            Position among the columns, and cell; one past the last of the column for no condition.
+            Position among the columns, and one-hot column of that column; one past its last for no condition.
 
         Returns
         -------
@@ -291,7 +295,7 @@ class Conditions:
         >>> import numpy as np
         >>> import gpuvgm
         >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> cell = np.array([1, 0, 2])  # the last one, one past the two cells, is no condition
+        >>> cell = np.array([1, 0, 2])  # the last one, one past the two one-hot columns, is no condition
         >>> gpuvgm.Conditions(transformer).drawn(np.zeros(3, np.int64), cell).vectors.tolist()
         [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
         """
@@ -335,7 +339,7 @@ class Conditions:
         )
 
     def index(self, matrix: Any) -> RowIndex:
-        """Which rows of a onehot matrix hold each cell.
+        """Which rows of a onehot matrix have a 1 in each one-hot column.
 
         Parameters
         ----------
@@ -345,7 +349,7 @@ class Conditions:
         Returns
         -------
         RowIndex
-            Rows by the cell that they hold, for each column.
+            Rows by the one-hot column that is 1, for each column.
 
         Examples
         --------
@@ -368,14 +372,14 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class RowIndex:
-    """Rows sorted by the cell that they hold, per column.
+    """Rows sorted by the one-hot column that is 1, per column.
 
     Parameters
     ----------
     rows : array of shape (columns, rows), uint32, or uint64 from 2^32 rows on
-        For each column all rows, by cell.
-    ends : ndarray of shape (cells of all columns + columns,)
-        Where each cell's rows begin, and the last one's end, one column after the other.
+        For each column all rows, by one-hot column.
+    ends : ndarray of shape (one-hot columns + columns,)
+        Where each one-hot column's rows begin, and the last one's end, one column after the other.
     first : ndarray of shape (columns + 1,)
         Where each column begins in these.
     """
@@ -386,19 +390,19 @@ class RowIndex:
 
     @property
     def starts(self) -> list[Ints]:
-        """For each column where each cell's rows begin, shape (cells + 1,)."""
+        """For each column where each one-hot column's rows begin, shape (one-hot columns + 1,)."""
         return np.split(self.ends, self.first[1:-1])[: len(self.rows)]
 
     @classmethod
     def of(cls, cells: Sequence[NDArray[Any]], widths: Sequence[int], room: Room = np.empty) -> RowIndex:
-        """Index of the cells of several columns, sorted by counting, block by block.
+        """Index of the one-hot columns of several columns, sorted by counting, block by block.
 
         Parameters
         ----------
         cells : sequence of ndarray of shape (rows,)
-            The cells of each column; one past its last stands for none.
+            Number of the one-hot column that is 1, for each column; one past its last stands for none.
         widths : sequence of int
-            How many cells each column has.
+            How many one-hot columns each column has.
         room : callable
             Gives an array to be filled, of a shape and dtype.
         """
@@ -430,26 +434,28 @@ class RowIndex:
         return self.answers(drawn.column, drawn.cell, partial(one_of, random))
 
     def answers(self, column: Ints, cell: Ints, choose: Callable[[Ints], Ints]) -> Ints:
-        """A row that holds each cell, shape (rows,).
+        """A row that has a 1 in each one-hot column, shape (rows,).
 
         Parameters
         ----------
         column, cell : ndarray of shape (rows,), int64
-            Column, by its number, and cell of each.
+            Column, by its number, and one-hot column of each.
         choose : callable
-            From how many rows hold each cell to which of them is taken.
+            From how many rows have a 1 in each one-hot column to which of them is taken.
 
         Raises
         ------
         InputError
-            For a cell that no row holds.
+            For a one-hot column that is 0 in all rows.
         """
         at = self.first[column] + cell
         begin = self.ends[at]
         held = self.ends[at + 1] - begin
         if not held.all():
             none = np.argmin(held)
-            raise InputError(f"no row holds cell {cell[none]} of column {column[none]} of the conditions")
+            raise InputError(
+                f"no row has a 1 in one-hot column {cell[none]} of column {column[none]} of the conditions"
+            )
         taken = column * self.rows.shape[1] + begin + choose(held)
         rows: Ints = self.rows.reshape(-1)[namespace_of(self.rows).asarray(taken)].astype(np.int64)
         return rows
@@ -466,5 +472,7 @@ def _with_cells(model: TableModel, name: str) -> ColumnModel:
     column = model[name]
     if not column.has_cells:
         remedy = "; fit it with max_categories, which makes it one-hot" if column.kind == "categorical" else ""
-        raise InputError(f'column "{name}" is a {column.kind} column, which has no cells to condition on{remedy}')
+        raise InputError(
+            f'column "{name}" is a {column.kind} column, which has no one-hot columns to condition on{remedy}'
+        )
     return column

@@ -144,7 +144,7 @@ class CompactReader:
         Raises
         ------
         InputError
-            For a mode that is missing or no whole number of the column's cells, naming column and row.
+            For a mode that is missing or none of the column's one-hot columns, naming column and row.
         """
         coded = {column.name: self._read(column, block) for column in self._columns}
         return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
@@ -224,7 +224,7 @@ class MatrixBlock:
 
 
 class OnehotReader:
-    """Reads encoded rows from a onehot matrix: the largest cell wins.
+    """Reads encoded rows from a onehot matrix: the largest one-hot column wins.
 
     Ties go to modal values, then to the lowest component or category.
 

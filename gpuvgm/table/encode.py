@@ -278,7 +278,7 @@ class CompactLayout:
 
 
 class OnehotLayout:
-    """A matrix: for each column its scalar, then one cell a mode; parameters as for `CompactLayout`, and three more.
+    """A matrix: for each column its scalar, then one-hot columns; parameters of `CompactLayout`, and three more.
 
     Parameters
     ----------

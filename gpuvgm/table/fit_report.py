@@ -50,7 +50,7 @@ class ColumnFitReport:
     width : int
         Columns of the one-hot matrix.
     modes, tail_modes, modal_values : int
-        Cells of components, of tails, and of values of their own; all 0 where there is no mixture.
+        One-hot columns of components, of tails, and of values of their own; all 0 where there is no mixture.
     step : str
         What all values are multiples of, as text; "" where there is no such step.
     scale : str

@@ -30,7 +30,7 @@ from gpuvgm.columns.model import ColumnModel, FittedTable, TableModel, check_col
 from gpuvgm.columns.numbers import WIDE
 from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
-from gpuvgm.errors import LONGEST_LIST, InputError, ModelFileError, shortened
+from gpuvgm.errors import LONGEST_LIST, UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
 from gpuvgm.io.plain_json import from_plain, plain
@@ -350,7 +350,7 @@ def _check_format(target: Location, found: object) -> None:
     if found > FORMAT:
         raise ModelFileError(
             f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads up to {FORMAT}): "
-            "pip install --upgrade gpuvgm"
+            f"{UPGRADE}"
         )
 
 
@@ -401,7 +401,7 @@ def _opened(folder: Path, name: str) -> BinaryIO:
     if not stat.S_ISREG(path.stat().st_mode):
         what = "no ordinary file (a folder, pipe, socket or device)"
         raise ModelFileError(f"{folder}: {name} is {what}; copy the model again")
-    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | os.O_NONBLOCK))
+    return open(path, "rb", opener=lambda place, flags: os.open(place, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
 def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reader:

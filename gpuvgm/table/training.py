@@ -29,7 +29,7 @@ from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, one_of
 from gpuvgm.table.shuffling import mixed, permuted
 
-PLACES = ("memory", "disk", "cuda")
+Place = Literal["memory", "disk", "cuda"]
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
@@ -44,7 +44,7 @@ class TrainingBatch(NamedTuple):
     rows : ndarray of shape (rows, width), float32
         As `TableTransformer.transform(layout="onehot")` gives them.
     vectors : ndarray of shape (rows, width of the conditions), float32
-        One-hot over all cells of the columns that are conditioned on; zeros where a row has none.
+        The one-hot columns of the columns that are conditioned on; zeros where a row has none.
     mask : ndarray of shape (rows, columns), float32
         One-hot over these columns.
     """
@@ -85,7 +85,7 @@ class TrainingRows:
     conditions : Conditions
         The conditional vectors; its width and spans.
     index : RowIndex
-        Rows by the cell that they hold, for each column that is conditioned on.
+        Rows by the one-hot column that is 1, for each column that is conditioned on.
     width : int
         Columns of the matrix.
     nbytes : int
@@ -94,7 +94,7 @@ class TrainingRows:
     Raises
     ------
     InputError
-        For values that the fitted table has no place for, and for columns that have no cells.
+        For values that the fitted table has no place for, and for columns that have no one-hot columns.
 
     Examples
     --------
@@ -113,12 +113,12 @@ class TrainingRows:
         transformer: Any,
         source: Any,
         *,
-        place: Literal["memory", "disk", "cuda"] = "memory",
+        place: Place = "memory",
         seed: int = 0,
         columns: Sequence[str] | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        check_choice("place", place, PLACES)
+        check_choice("place", place, Place)
         if folder is not None and place != "disk":
             raise InputError('a folder is for rows on the disk: give place="disk" too')
         self._seed = checked_seed(seed)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,23 @@ from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
-from gpuvgm.config import check_choice, checked_seed
+from gpuvgm.config import (
+    Algorithm,
+    Effort,
+    Infinities,
+    InvalidRows,
+    Layout,
+    ModeChoice,
+    Output,
+    Precision,
+    ScalarType,
+    Standardize,
+    Tails,
+    UnknownCategories,
+    check_choice,
+    checked_seed,
+)
+from gpuvgm.engines import EngineName
 from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, listed
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
@@ -87,12 +103,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         None takes all columns and infers their kinds; a list takes those named, and infers too; a dict maps names to a
         kind ("continuous", "mixed", "categorical", "general", "id", "pass", "drop") or to a dict of kind and options,
         and the columns that it does not name are inferred. What is said per column wins over what is said here.
-        Options of single columns: `modal` (values with cells of their own, None for missing), `integer` (round what is
-        decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]), `categories`,
-        `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories), `regenerate`
-        ("sequence" or "missing": what rows get that come without an identifier); and of the
-        arguments below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row,
-        effort, precision, standardize, scale, tails, floor, inf, unknown and max_categories.
+        Options of single columns: `modal` (values with one-hot columns of their own, None for missing), `integer`
+        (round what is decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]),
+        `categories`, `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories),
+        `regenerate` ("sequence" or "missing": what rows get that come without an identifier); and of the arguments
+        below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, precision,
+        standardize, scale, tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float
@@ -118,11 +134,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
         usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.
     precision : {"float64", "float32"}
-        Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a law of its own, the
-        same on every engine to the bit, without an FP64 instruction in its rows. Scalars differ by 2e-7 of themselves
-        (and by 2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a million is
-        another. Fits and the inverse always work in float64: the inverse waits for memory on every GPU. Modes that
-        float32 cannot hold beside each other are refused.
+        Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a specification of
+        its own, the same on every engine to the bit, without an FP64 instruction in its rows. Scalars differ by 2e-7 of
+        themselves (and by 2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a
+        million is another. Fits and the inverse always work in float64: the inverse waits for memory on every GPU.
+        Modes that float32 cannot hold beside each other are refused.
     standardize : {"auto", True, False}
         Take the floor under variances (1e-6) relative to the column's variance; "auto" where its sd is below 1.
     scale : float
@@ -137,7 +153,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     inf : {"error", "missing"}
         What to do with infinities.
     unknown : {"error", "ignore"}
-        What to do with a value of a categorical column that is none of its categories: stop, or give it no cell.
+        What to do with a value of a categorical column that is none of its categories: stop, or encode it as all zeros.
     max_categories : int, optional
         At most so many one-hot columns for a categorical column: where it has more categories, the infrequent ones
         share the last one, as in scikit-learn's ``OneHotEncoder``, and come back missing. By default a column of up to
@@ -224,20 +240,20 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         tol: float = 1e-3,
         tol_per_row: float | None = None,
         random_state: int | None = 0,
-        algorithm: str = "summary",
-        effort: str = "auto",
-        engine: str = "auto",
-        precision: str = "float64",
-        standardize: bool | str = "auto",
+        algorithm: Algorithm = "summary",
+        effort: Effort = "auto",
+        engine: EngineName = "auto",
+        precision: Precision = "float64",
+        standardize: Standardize = "auto",
         scale: float = 4.0,
-        tails: str | None = None,
+        tails: Tails | None = None,
         floor: float | None = None,
-        inf: str = "error",
-        unknown: str = "error",
+        inf: Infinities = "error",
+        unknown: UnknownCategories = "error",
         max_categories: int | None = None,
-        layout: str = "compact",
-        mode: str = "sample",
-        dtype: str = "float32",
+        layout: Layout = "compact",
+        mode: ModeChoice = "sample",
+        dtype: ScalarType = "float32",
         seed: int | None = None,
         executor: Any = None,
         sample_rows: int | None = None,
@@ -286,10 +302,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Parameters
         ----------
         source : object
-            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a dict
-            of arrays, a two-dimensional array, a frame of Dask, or an iterator of these. Of a CUDA device: a cuDF
-            frame, a dict of arrays or a two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay
-            there.
+            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a
+            polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array, a frame
+            of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a two-dimensional
+            array (CuPy, PyTorch, or any other with DLPack), which stay there.
         y : None
             Ignored.
         resume : bool
@@ -497,9 +513,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self,
         source: Any,
         *,
-        mode: Literal["sample", "argmax"] | None = None,
-        layout: Literal["compact", "onehot"] | None = None,
-        dtype: Literal["float32", "float64"] | None = None,
+        mode: ModeChoice | None = None,
+        layout: Layout | None = None,
+        dtype: ScalarType | None = None,
         seed: int | None = None,
         uniforms: Mapping[str, np.ndarray] | None = None,
         first_row: int = 0,
@@ -538,7 +554,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             where the source lies on a device. With `return_unseen` a pair of it and a dict that has, for each column
             with such values, how many of them are "outside" the training range, "clipped" (they come back as another
             value), "off_step" (no multiples of the step that all training rows lie on), "unknown" (no category), or
-            "infrequent" (of the categories that share a cell).
+            "infrequent" (of the categories that share a one-hot column).
 
         Examples
         --------
@@ -607,9 +623,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         source: Any,
         batch_rows: int,
         *,
-        mode: Literal["sample", "argmax"] | None = None,
-        layout: Literal["compact", "onehot"] = "onehot",
-        dtype: Literal["float32", "float64"] | None = None,
+        mode: ModeChoice | None = None,
+        layout: Layout = "onehot",
+        dtype: ScalarType | None = None,
         seed: int | None = None,
         first_row: int = 0,
         drop_last: bool = False,
@@ -678,8 +694,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """How the rows of a table are encoded: as asked for, else as the constructor says."""
         model, mode, dtype = self._fitted(), mode or self.mode, dtype or self.dtype
         seed = self.seed if seed is None else seed
-        check_choice("mode", mode, ("sample", "argmax"))
-        check_choice("dtype", dtype, ("float32", "float64"))
+        check_choice("mode", mode, ModeChoice)
+        check_choice("dtype", dtype, ScalarType)
         check_columns(table, model)
         return EncodingOptions(
             seed=checked_seed(model.seed if seed is None else seed),
@@ -693,7 +709,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self, table: Source, options: EncodingOptions, layout: str, uniforms: Mapping[str, np.ndarray], *, written: bool
     ) -> Coding:
         """How the blocks of a table are encoded and handed out; only what keeps metadata names the model."""
-        check_choice("layout", layout, ("compact", "onehot"))
+        check_choice("layout", layout, Layout)
         flavour = self._flavour() or ("matrix" if layout == "onehot" else table.flavour)
         marks = {MODEL_KEY: self._fingerprint()} if written or flavour not in _WITHOUT_METADATA else {}
         model = self._fitted()
@@ -712,7 +728,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         encoded: Any,
         *,
         return_valid: bool = False,
-        invalid: Literal["mask", "drop"] = "mask",
+        invalid: InvalidRows = "mask",
         out: Path_ | None = None,
         part_rows: int = PART_ROWS,
         resume: bool = False,
@@ -754,7 +770,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ['red', 'red', 'red', 'blue']
         """
         model = self._fitted()
-        check_choice("invalid", invalid, ("mask", "drop"))
+        check_choice("invalid", invalid, InvalidRows)
         table = open_source(encoded)
         check_origin(table, model)
         if table.lazy and out is None:
@@ -906,7 +922,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         held = fitted.summaries if summaries else {}
         save_model(replace(fitted, settings=settings, summaries=held), fspath(path))
 
-    def set_output(self, *, transform: str | None = None) -> Self:
+    def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.
 
         Parameters
@@ -931,7 +947,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         (True, (400, 1))
         """
         if transform is not None:
-            check_choice("transform", transform, ("default", "pandas", "polars", "pyarrow"))
+            check_choice("transform", transform, Output)
             self._sklearn_output_config = {"transform": transform}  # the name under which clone keeps it
         return self
 
@@ -957,9 +973,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """How many columns were there at fit."""
         return len(self.schema_.columns)
 
-    def get_feature_names_out(
-        self, input_features: Any = None, *, layout: Literal["compact", "onehot"] | None = None
-    ) -> np.ndarray:
+    def get_feature_names_out(self, input_features: Any = None, *, layout: Layout | None = None) -> np.ndarray:
         """Name the columns that `transform` gives in a layout.
 
         Parameters
@@ -984,7 +998,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ['colour.mode.0', 'colour.mode.1']
         """
         chosen, model = layout or self.layout, self._fitted()
-        check_choice("layout", chosen, ("compact", "onehot"))
+        check_choice("layout", chosen, Layout)
         compact = [name for column in model.columns for name in column.compact_names]
         return np.array(model.onehot_names if chosen == "onehot" else compact, dtype=object)
 

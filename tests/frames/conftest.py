@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.dataset as ds
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
@@ -105,6 +106,23 @@ class Forms:
 
     def capsule(self) -> object:
         return Capsule(self.table)
+
+    def dataset(self) -> Any:
+        return ds.dataset(sorted(self.folder_of_parquet().rglob("[a-d].*")))
+
+    def filtered_dataset(self) -> Any:
+        left_out = self.table.slice(0, 90).set_column(1, "n", pa.nulls(90, pa.int64()))
+        halves = [self.table.slice(0, 500), left_out, self.table.slice(500)]
+        return ds.dataset(pa.concat_tables(halves)).filter(ds.field("n").is_valid())
+
+    def relation(self) -> Any:
+        return pytest.importorskip("duckdb").from_arrow(self.table)
+
+    def lazy_frame(self) -> Any:
+        return polars_frame(self.table).lazy()
+
+    def lazy_scan(self) -> Any:
+        return pytest.importorskip("polars").scan_parquet(self.parquet())
 
     def dict_of_arrays(self) -> dict[str, np.ndarray]:
         return {name: self.table.column(name).to_numpy() for name in self.table.schema.names}

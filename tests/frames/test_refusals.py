@@ -18,6 +18,13 @@ def read(source):
     return [block for block in opened.blocks(opened.schema.names, 2)]
 
 
+class Lazy:
+    """A query of an unknown library."""
+
+    def collect(self) -> pd.DataFrame:
+        return pd.DataFrame({"a": [1]})
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -30,7 +37,7 @@ def read(source):
         (np.zeros(3, [("a", "f8")]), r"a structured array .* array\.dtype\.names"),
         (object(), r"object cannot be read as a table; give a path, glob, folder"),
         (None, r"NoneType cannot be read as a table"),
-        (pl.LazyFrame({"a": [1]}), r"a lazy LazyFrame has no rows yet; pass the result of its collect\(\)"),
+        (Lazy(), r"a lazy Lazy has no rows yet; pass the result of its collect\(\)"),
         ([], r"an empty list was given"),
         ([pd.DataFrame()], r"must hold paths only; for a list of frames pass iter\(frames\)"),
         ({}, r"dict: no columns"),

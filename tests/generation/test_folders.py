@@ -77,6 +77,15 @@ def test_resume_writes_what_is_missing_or_cut_short(whole, tmp_path):
     assert done.bytes == sum(size for size, _ in bodies(folder).values())
 
 
+def test_files_beyond_the_rows_are_told(tmp_path):
+    gpuvgm.generate(tmp_path / "parts", 30, file_rows=10)
+    with pytest.warns(
+        UserWarning, match=r"part-00001\.parquet: is there too, beyond the 10 rows of this run; remove it"
+    ):
+        gpuvgm.generate(tmp_path / "parts", 10, file_rows=10, resume=True)
+    assert len(bodies(tmp_path / "parts")) == 3
+
+
 def test_files_that_are_there_are_refused(whole):
     with pytest.raises(InputError, match=r"part-00000\.parquet: is there already; pass resume=True"):
         gpuvgm.generate(whole, 10, kind="mixed-table", seed=5)

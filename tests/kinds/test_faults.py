@@ -183,7 +183,7 @@ def test_conditions_leave_rows_without_a_cell_out() -> None:
     matrix = transformer.transform({"a": np.array(["z", "y", "z"])}, layout="onehot")
     index = conditions.index(matrix)
     assert index.pick(conditions.given("a", "y", 5), seed=0).tolist() == [1] * 5
-    with pytest.raises(InputError, match="no row holds cell 0"):
+    with pytest.raises(InputError, match="no row has a 1 in one-hot column 0"):
         index.pick(conditions.given("a", "x", 1), seed=0)
     with pytest.raises(NotFittedError):
         Conditions(TableTransformer())

@@ -278,7 +278,9 @@ def test_values_of_any_type_come_back(values: Any) -> None:
 
 def test_it_is_no_condition(fitted: TableTransformer) -> None:
     assert Conditions(fitted).names == ("shop",)
-    with pytest.raises(InputError, match='column "city" is a categorical column, which has no cells .* max_categories'):
+    with pytest.raises(
+        InputError, match='column "city" is a categorical column, which has no one-hot columns .* max_categories'
+    ):
         Conditions(fitted, ["city"])
 
 

@@ -99,3 +99,41 @@ print(json.dumps([gpuvgm.__file__, len(names)]))
     file, modules = json.loads(run_python("-S", "-c", code, PYTHONPATH=os.pathsep.join(paths)))
     assert Path(file).is_relative_to(tmp_path)
     assert modules > 1
+
+
+#: Takes away what Windows lacks of what Linux has, and the compiled engine. macOS lacks a part of it.
+WITHOUT_LINUX = """
+import os, select, signal, sys
+sys.modules |= {"fcntl": None, "resource": None, "gpuvgm._native": None}
+sys.modules["psutil"] = None  # its build for Linux, which joblib may find, needs resource
+for module, names in {
+    os: ("sysconf", "sched_getaffinity", "pread", "pwrite", "O_NONBLOCK", "O_NOFOLLOW", "fork"),
+    signal: ("SIGHUP",),
+    select: ("poll",),
+}.items():
+    for name in names:
+        delattr(module, name)
+"""
+
+
+def test_tables_are_fitted_and_models_kept_without_what_only_linux_has(tmp_path):
+    code = """
+import numpy, gpuvgm
+os.chdir(sys.argv[1])
+rows = {"amount": numpy.arange(1000) / 4, "city": ["a", "b"] * 500}
+fitted = gpuvgm.TableTransformer().fit(rows)
+for name in ("folder", "file.gpuvgm"):
+    fitted.save(name)
+    fitted.save(name)
+    assert all(map(numpy.array_equal, gpuvgm.load(name).transform(rows).values(), fitted.transform(rows).values()))
+"""
+    run_python("-c", WITHOUT_LINUX + code, str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.gpuvgm", "folder"]
+
+
+def test_commands_run_without_what_only_linux_has(tmp_path):
+    code = WITHOUT_LINUX + "from gpuvgm.__main__ import main; main()"
+    assert "cores, memory unknown\n" in run_python("-c", code, "doctor")
+    run_python("-c", code, "demo", "--rows", "20000", "--out", str(tmp_path), "--quiet")
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html"} < written

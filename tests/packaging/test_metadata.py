@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 REQUIRED = {"numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich"}
+OFFERED = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "notebooks", "serve", "rdt", "ctgan"}
 
 
 def extra(name):
@@ -75,7 +76,6 @@ def test_cuda_extra_caps_numpy(name):
 
 
 def test_every_extra_is_offered():
-    offered = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "notebooks", "serve", "rdt", "ctgan"}
     development = {
         "docs",
         "kernels",
@@ -88,4 +88,10 @@ def test_every_extra_is_offered():
         "test-rdt1",
         "dev",
     }
-    assert set(PROJECT["optional-dependencies"]) == offered | development
+    assert set(PROJECT["optional-dependencies"]) == OFFERED | {"all"} | development
+
+
+def test_all_is_every_offered_extra_without_cuda():
+    (everything,) = map(Requirement, PROJECT["optional-dependencies"]["all"])
+    assert everything.name == PROJECT["name"]
+    assert everything.extras == OFFERED - {"cu12", "cu13"}

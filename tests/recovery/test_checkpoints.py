@@ -275,6 +275,16 @@ def test_the_command_line_adds_new_files_and_keeps_the_summaries(grown):
         assert fingerprint(fitted.model_) == fingerprint(expected.model_) and fitted.summaries_
 
 
+def test_settings_that_a_complete_model_does_not_have_are_refused(grown, capfd):
+    place, _ = grown
+    before = (place / "m.gpuvgm").read_bytes()
+    command = ["fit", place / "data", "--model", place / "m.gpuvgm", "--resume", "--tails", "clip"]
+    assert exit_code(*command) == 2
+    told = capfd.readouterr().err
+    assert "m.gpuvgm: is complete, and --resume only adds new files to it: leave out --tails" in told
+    assert (place / "m.gpuvgm").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("change", "message"), [("touch", "0.parquet was changed"), ("remove", "0.parquet was fitted")]
 )

@@ -44,6 +44,15 @@ frame.onload = () => {{
   found.sorted = heads[at].getAttribute("aria-sort");
   heads[0].querySelector("button").click();
   found.names = order();
+  const box = inner.querySelector(".tools input"), buttons = [...inner.querySelectorAll(".tools button")];
+  const sections = [...inner.querySelectorAll("details.column")];
+  box.value = "COLUMN 1";
+  box.dispatchEvent(new Event("input"));
+  found.rows = [...body.rows].filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
+  found.sections = sections.filter((one) => !one.hidden).map((one) => one.querySelector("h2").textContent);
+  box.value = "";
+  box.dispatchEvent(new Event("input"));
+  found.open = buttons.map((one) => {{ one.click(); return sections.filter((column) => column.open).length; }});
   document.getElementById("found").textContent = JSON.stringify(found);
 }};
 frame.srcdoc = JSON.parse(document.getElementById("text").textContent);
@@ -94,6 +103,42 @@ def test_the_overview_sorts(page: str, tmp_path: Path) -> None:
     assert max(values) > min(values)
     assert found["clipped"][-2:] == ["", ""], "columns without the figure come last"
     assert found["names"] == sorted(found["before"])
+
+
+def test_columns_are_filtered_by_name_and_folded(page: str, tmp_path: Path) -> None:
+    found, console = opened(page, tmp_path, 1200)
+    assert console == ""
+    expected = [name for name in found["before"] if "column 1" in name]
+    assert len(expected) == 10
+    assert sorted(found["rows"]) == sorted(found["sections"]) == sorted(expected)
+    assert found["open"] == [0, COLUMNS]  # after "fold all", then after "unfold all"
+
+
+UNPACK = """<!doctype html><meta charset="utf-8"><iframe id="page"></iframe><pre id="found"></pre>
+<script type="application/json" id="text">{text}</script>
+<script>
+const frame = document.getElementById("page");
+frame.onload = async () => {{
+  const sections = [...frame.contentDocument.querySelectorAll("details.column")];
+  const before = sections.map((one) => one.children.length);
+  sections[3].open = true;
+  while (sections[3].children.length === 1) await new Promise((done) => setTimeout(done, 10));
+  const found = {{before: Math.max(...before), after: sections.map((one) => one.children.length > 1).indexOf(true)}};
+  found.charts = sections[3].querySelectorAll("svg.histogram").length;
+  document.getElementById("found").textContent = JSON.stringify(found);
+}};
+frame.srcdoc = JSON.parse(document.getElementById("text").textContent);
+</script>"""
+
+
+def test_a_packed_column_is_written_out_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    table = {f"x{i}": random.lognormal(size=300) for i in range(COLUMNS + 1)}
+    page = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table).evaluate(table).to_html()
+    monkeypatch.setattr("tests.report.test_browser.WRAPPER", UNPACK)
+    found, console = opened(page, tmp_path, 800, "--virtual-time-budget=20000")
+    assert console == ""
+    assert found == {"before": 1, "after": 3, "charts": 1}
 
 
 def test_dark_mode(page: str, tmp_path: Path) -> None:

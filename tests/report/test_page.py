@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report
+from gpuvgm.report.page import WIDE
 from tests.report.documents import Node, parsed
 from tests.report.test_kinds import COLUMNS, make_table
 
@@ -262,3 +264,22 @@ def test_notebooks_get_the_same_folded_and_without_a_script(report: Report) -> N
 def test_the_document_has_no_profiles(report: Report) -> None:
     assert "profile" not in report.to_dict()["columns"]["plain"]
     assert "profile" not in repr(report)
+
+
+def test_the_columns_of_a_wide_table_are_packed() -> None:
+    random = np.random.default_rng(0)
+    wide = {f"c{i}": random.normal(size=200) for i in range(WIDE + 1)} | {"<b>": ["red", "blue"] * 100}
+    transformer = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5)
+    report = transformer.fit(wide).evaluate(wide)
+    text = report.to_html()
+    tree = parsed(text)
+    places = tree.all("details", "column")
+    assert [len(section.children) for section in places] == [1] * len(wide)  # the heading alone
+    assert not any("open" in section.attributes for section in places)
+    (packed,) = tree.all("template", "packed")
+    bodies = zlib.decompress(base64.b64decode(packed.text)).decode().split("\0")
+    few = {name: values for name, values in wide.items() if name in ("c0", "<b>")}
+    plain = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5).fit(few).evaluate(few).to_html()
+    assert len(bodies) == len(wide)
+    assert bodies[0] in plain and bodies[-1] in plain
+    assert "<noscript>" in text and "<noscript>" not in plain

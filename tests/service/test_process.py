@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing
 
+import fastapi
 import numpy as np
 import pytest
 
@@ -136,6 +137,9 @@ def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert 'pip install "gpuvgm[serve]"' in invoke(*arguments, code=3).stderr
+    monkeypatch.setitem(sys.modules, "fastapi", fastapi)
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert "serve runs on Linux and macOS, not on Windows" in invoke(*arguments, code=3).stderr
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

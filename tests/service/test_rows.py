@@ -14,7 +14,7 @@ from gpuvgm.service import json_bodies
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import load_models
-from tests.service.conftest import ARROW, Client, error_of, stream_of, table_from, table_of
+from tests.service.conftest import ARROW, TOKEN, Client, error_of, stream_of, table_from, table_of
 
 JSON = "application/json"
 
@@ -143,13 +143,47 @@ def test_wrong_kinds(client):
         ("mode=best", "mode: Input should be 'sample' or 'argmax'"),
         ("seed=-1", "seed: "),
         ("seed=18446744073709551616", "seed: "),
-        ("out=/tmp/x.parquet", "out: Extra inputs"),
+        ("out=/tmp/x.parquet", "out: no such option; there are mode, layout, dtype, seed, first_row"),
         ("first_row=x", "first_row: "),
     ],
 )
 def test_wrong_options(client, query, told):
     response = client.post(f"one/transform?{query}", stream_of(table_of().select(["x"])))
     assert f"wrong options in the query: {told}" in error_of(response, 400)
+
+
+def test_options_of_an_inverse_are_its_own(client):
+    told = error_of(client.post("one/inverse?mode=argmax", b""), 400)
+    assert told == "wrong options in the query: mode: no such option; there are return_valid, invalid"
+
+
+def test_all_missing_columns_are_named_at_once(client):
+    told = error_of(client.post("table/transform", stream_of(table_of().select(["x", "n"]))), 400)
+    assert told == 'the request: no columns "colour", "price", "when", "took"; columns: "x", "n"'
+
+
+def test_the_service_describes_itself(client, made):
+    overview = client("GET", "/").json()
+    assert overview == {
+        "service": "gpuvgm",
+        "version": gpuvgm.__version__,
+        "models": ["one", "table"],
+        "description": "/docs",
+    }
+    paths = client("GET", "/openapi.json").json()["paths"]
+    routes = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+    assert {"GET /", "GET /health", "GET /metrics", "POST /v1/models/{name}/inverse"} < routes
+    transform = paths["/v1/models/{name}/transform"]["post"]
+    assert set(transform["requestBody"]["content"]) == {ARROW, "application/json"}
+    assert set(transform["responses"]) == {"200", "default"}
+    page = client("GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert all(f"<code>{route}</code>" in page.text for route in routes)
+    assert "layout (compact, onehot)" in page.text and "://" not in page.text  # nothing is loaded from elsewhere
+    locked = made(token=TOKEN)
+    for path in ("/", "/docs", "/openapi.json"):
+        error_of(locked("GET", path), 401)
+        assert locked("GET", path, headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
 def test_errors_name_column_and_row(client):

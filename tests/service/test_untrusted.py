@@ -128,7 +128,7 @@ def test_damaged_streams_never_end_in_a_defect(client):
         (b'{"columns": {"x": 5}}', 'column "x" is no list'),
         (b'{"columns": {"x": ["1"]}}', "but double was fitted"),
         (b'{"columns": {"x": [1, 2, "a"]}}', "column \"x\", row 2: 'a' is out of range, or does not go"),
-        (b'{"columns": {"x": [1.5, true]}}', 'column "x", row 1: a truth value'),
+        (b'{"columns": {"x": [1.5, true]}}', 'column "x", row 1: a boolean stands among numbers'),
         (b'{"columns": {"x": [18446744073709551616]}}', "row 0: 18446744073709551616 is out of range"),
         (b'{"columns": {"x": [' + b"9" * 5000 + b"]}}", "no valid JSON"),
         (b'{"columns": {"x": [1], "y": [1, 2]}}', 'column "y" has 2 values, column "x" has 1'),

@@ -79,15 +79,15 @@ def test_a_value_may_be_asked_for(transformer: TableTransformer, conditions: Con
 
 
 def test_what_has_no_cell_is_refused(transformer: TableTransformer, conditions: Conditions) -> None:
-    with pytest.raises(InputError, match="'Rome' has no cell"):
+    with pytest.raises(InputError, match="'Rome' has no one-hot column of its own"):
         conditions.given("city", "Rome", 1)
-    with pytest.raises(InputError, match=r"12\.5 has no cell"):
+    with pytest.raises(InputError, match=r"12\.5 has no one-hot column of its own"):
         conditions.given("delay", 12.5, 1)
     with pytest.raises(InputError, match="is not conditioned on"):
         conditions.given("price", 1.0, 1)
-    with pytest.raises(InputError, match="not a cell 99"):
+    with pytest.raises(InputError, match="one-hot columns, but no number 99"):
         conditions.at("city", 99, 1)
-    with pytest.raises(InputError, match="general column, which has no cells"):
+    with pytest.raises(InputError, match="general column, which has no one-hot columns to condition on"):
         Conditions(transformer, ["ratio"])
     with pytest.raises(InputError, match='"nowhere" was not fitted'):
         Conditions(transformer, ["nowhere"])
@@ -100,5 +100,5 @@ def test_a_cell_without_rows_is_named(transformer: TableTransformer, conditions:
     matrix = transformer.transform(table(ROWS, 0), layout="onehot")
     start, stop = conditions.matrix_spans["city"]
     few = matrix[matrix[:, stop - 1] == 0]
-    with pytest.raises(InputError, match="no row holds cell 4"):
+    with pytest.raises(InputError, match="no row has a 1 in one-hot column 4"):
         conditions.index(few).pick(conditions.at("city", stop - start - 1, 1), seed=0)

@@ -47,7 +47,7 @@ def test_it_reads_as_text_and_as_html(tmp_path) -> None:
     assert "amount &lt;eur&gt;" in transformer.schema_._repr_html_()
     assert (
         repr(transformer.columns_["colour"])
-        == f'<CategoricalColumn "colour" of {transformer.columns_["colour"].type}: categorical, 2 one-hot cells>'
+        == f'<CategoricalColumn "colour" of {transformer.columns_["colour"].type}: categorical, 2 one-hot columns>'
     )
     transformer.save(tmp_path / "model.gpuvgm")
     again = load(tmp_path / "model.gpuvgm").fit_report_

@@ -164,7 +164,7 @@ def test_values_that_are_no_category_have_no_condition() -> None:
     rows = TrainingRows(model, known | {"word": np.repeat(["a", "new"], 50)})
     batches = list(rows.batches(10, shuffle=False))
     assert [batch.mask.sum() for batch in batches] == [10] * 5 + [0] * 5
-    with pytest.raises(InputError, match="no row holds cell 1"):
+    with pytest.raises(InputError, match="no row has a 1 in one-hot column 1"):
         rows.batch(500)
 
 
@@ -274,7 +274,7 @@ def test_pickled_rows_of_the_disk_are_mapped_again(fitted: TableTransformer, col
     [
         ({"place": "tape"}, "place"),
         ({"folder": "x"}, 'place="disk"'),
-        ({"columns": ["range"]}, "no cells to condition on"),
+        ({"columns": ["range"]}, "no one-hot columns to condition on"),
         ({"columns": ["none"]}, "was not fitted"),
         ({"seed": -1}, "seed"),
     ],

@@ -23,7 +23,12 @@ NO_ROW = (1 << 64) - 1
 
 @cache
 def transform_program(
-    components: int, randomness: str, types: tuple[str, str, str], *, law: Precision = "float64", wide: bool = False
+    components: int,
+    randomness: str,
+    types: tuple[str, str, str],
+    *,
+    precision: Precision = "float64",
+    wide: bool = False,
 ) -> Program:
     """Program of `Engine.transform`.
 
@@ -35,23 +40,23 @@ def transform_program(
         Where uniforms come from.
     types : (str, str, str)
         Types of rows, scalars and cells.
-    law : {"float64", "float32"}
-        Which law the rows go by, see `DrawTable.precision`.
+    precision : {"float64", "float32"}
+        Which specification the rows follow, see `DrawTable.precision`.
     wide : bool
-        By the law of float32, take rows of float32 as float64, see `Float32Table.takes_float32`.
+        By the float32 specification, take rows of float32 as float64, see `Float32Table.takes_float32`.
     """
     x, scalar, cell = types
-    name = "transform32" if law == "float32" else "transform"
-    taken = "double" if wide or law == "float64" else C_TYPES[x]
+    name = "transform32" if precision == "float32" else "transform"
+    taken = "double" if wide or precision == "float64" else C_TYPES[x]
     return Program(
         name="_".join(["gpuvgm", name, str(components), randomness, *(SHORT[one] for one in types), *["wide"] * wide]),
         sources=("vgm_math.cuh", "vgm_math32.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
-        constants=(("GPUVGM_REAL", C_TYPES[law]), ("GPUVGM_ROWS", str(QUAD))),
+        constants=(("GPUVGM_REAL", C_TYPES[precision]), ("GPUVGM_ROWS", str(QUAD))),
         parameters=(
             Parameter(x, "x"),
             value("int64", "rows"),
-            Parameter(law, "parameters"),
-            Parameter(law, "given"),
+            Parameter(precision, "parameters"),
+            Parameter(precision, "given"),
             *(value("uint64", name) for name in ("seed", "column", "first_row")),
             written(scalar, "scalar"),
             written(cell, "cell"),
@@ -133,7 +138,7 @@ def programs() -> list[Program]:
         )
     ]
     in_float32 = [
-        transform_program(components, randomness, (x, "float32", "uint8"), law="float32")
+        transform_program(components, randomness, (x, "float32", "uint8"), precision="float32")
         for components, randomness, x in (
             (10, "generator", "float32"),
             (10, "generator", "float64"),
@@ -178,7 +183,7 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
         wide, given = False, draw.uniforms
     names = (x.dtype.name, scalar.dtype.name, cell.dtype.name)
     components = len(table.mixture.means)
-    program = transform_program(components, randomness, names, law=table.precision, wide=wide)
+    program = transform_program(components, randomness, names, precision=table.precision, wide=wide)
     device.run_rows(
         program,
         [

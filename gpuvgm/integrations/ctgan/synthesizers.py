@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch.optim import Adam
 from tqdm import tqdm
 
+from gpuvgm.config import ModeChoice, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
 from gpuvgm.integrations.ctgan.transformer import DataTransformer
 from gpuvgm.table.model_file import fingerprint
-from gpuvgm.table.training import TrainingRows
+from gpuvgm.table.training import Place, TrainingRows
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
@@ -100,7 +101,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         epochs: int | None = None,
         *,
         steps: int | None = None,
-        place: Literal["memory", "disk", "cuda"] = "memory",
+        place: Place = "memory",
         folder: str | Path | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_steps: int = 1000,
@@ -320,8 +321,9 @@ class _Pair:
 class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     """TVAE on any number of rows: a few bytes of each are kept, in memory or in a file.
 
-    Hyperparameters, losses and samples are those of `ctgan.TVAE`, of which this is a subclass; an epoch has every row
-    once, in an order that is computed and not kept (`TrainingRows.batches`).
+    Hyperparameters and losses are those of `ctgan.TVAE`, of which this is a subclass; an epoch has every row once, in
+    an order that is computed and not kept (`TrainingRows.batches`). Samples are closer to the table: `sample` draws
+    modes and categories by their probability.
 
     Parameters
     ----------
@@ -352,7 +354,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         discrete_columns: Iterable[Any] = (),
         *,
         steps: int | None = None,
-        place: Literal["memory", "disk", "cuda"] = "memory",
+        place: Place = "memory",
         folder: str | Path | None = None,
         checkpoint: str | Path | None = None,
         checkpoint_steps: int = 1000,
@@ -424,13 +426,18 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
 
-    def sample(self, samples: int, *, out: str | Path | None = None) -> Any:
+    def sample(self, samples: int, *, mode: ModeChoice = "sample", out: str | Path | None = None) -> Any:
         """Generate rows.
+
+        The decoder gives every mode and every category a probability. ``ctgan.TVAE`` takes the most probable one, so
+        that frequent categories come too often and rare ones hardly ever.
 
         Parameters
         ----------
         samples : int
             Number of rows.
+        mode : {"sample", "argmax"}
+            Draw modes and categories by their probability, or take the most probable ones as ``ctgan.TVAE`` does.
         out : path, optional
             Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
 
@@ -438,6 +445,11 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         -------
         pandas.DataFrame or ndarray, or RunSummary with `out`
             The rows.
+
+        Raises
+        ------
+        InputError
+            For another `mode`.
 
         Examples
         --------
@@ -450,21 +462,33 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         >>> model.sample(1000, out="rows.parquet").rows
         1000
         """
-        return super().sample(samples) if out is None else self._written(samples, out)
+        check_choice("mode", mode, ModeChoice)
+        return self._sampled(samples, out, drawn=mode == "sample")
 
     @_repeatable
-    def _written(self, samples: int, out: str | Path) -> Any:
+    def _sampled(self, samples: int, out: str | Path | None, *, drawn: bool) -> Any:
         self.decoder.eval()
+        spans = (span for column in self.transformer.output_info_list for span in column)
+        chosen = [drawn and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
+        choices = torch.tensor(chosen, device=self._device)
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
             noise = torch.normal(torch.zeros(self.batch_size, self.embedding_dim), 1.0).to(self._device)
-            made: Matrix = torch.tanh(self.decoder(noise)[0]).cpu().numpy()
-            return made
+            made = self.decoder(noise)[0]
+            if drawn:  # the largest of the logits plus Gumbel noise is a draw from their softmax
+                gumbel = -torch.empty_like(made).exponential_().log()
+                made = torch.where(choices, made + gumbel, torch.tanh(made))
+            else:
+                made = torch.tanh(made)
+            rows: Matrix = made.cpu().numpy()
+            return rows
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
-        batches = map(generated, range(samples // self.batch_size + 1))
-        return self.transformer.write(_together(batches, samples), out, sigmas)
+        batches = _together(map(generated, range(samples // self.batch_size + 1)), samples)
+        if out is None:
+            return self.transformer.inverse_transform(np.concatenate([*batches]), sigmas)
+        return self.transformer.write(batches, out, sigmas)
 
 
 def _short(loss: float) -> str:

@@ -16,8 +16,9 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
-from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR
-from gpuvgm.errors import InputError, counted_values, listed
+from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR, Algorithm, Effort, Standardize
+from gpuvgm.engines import EngineName
+from gpuvgm.errors import InputError, counted_values, install_extra, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
 from gpuvgm.io.source import check_request
@@ -36,9 +37,10 @@ class DataTransformer:
     """Rows for CTGAN and TVAE: their `DataTransformer`, with the fit and the transform of `TableTransformer`.
 
     The arguments, methods and attributes are those of `ctgan.data_transformer.DataTransformer`. A continuous column
-    becomes a scalar and one cell for each mode, in the order of the fitted components; a discrete one a cell for each
-    value, the most frequent first. Missing values and blank text are one value of a discrete column. Each call of
-    `transform` takes one seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs repeatable.
+    becomes a scalar and a one-hot column for each mode, in the order of the fitted components; a discrete one a one-hot
+    column for each value, the most frequent first. Missing values and blank text are one value of a discrete column.
+    Each call of `transform` takes one seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs
+    repeatable.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ class DataTransformer:
     columns : mapping of str to str or dict, optional
         What is known of single columns: a kind ("continuous", "mixed", "general", "categorical"), or a dict of kind and
         options, as in `TableTransformer`: ``{"amount": {"log": True, "modal": [0]}, "age": {"integer": True}}``. Modal
-        values, None for missing ones among them, have cells beside those of the modes. An interval of a categorical
-        column (``{"encoding": "interval"}``) is a scalar, which nothing is conditioned on.
+        values, None for missing ones among them, have one-hot columns beside those of the modes. An interval of a
+        categorical column (``{"encoding": "interval"}``) is a scalar, which nothing is conditioned on.
     effort : {"research", "auto", "best"}
         "research" fits as CTGAN does; "auto" and "best" search from several starts.
     standardize : {"auto", True, False}
@@ -97,10 +99,10 @@ class DataTransformer:
         weight_threshold: float = 0.005,
         *,
         columns: Mapping[str, Any] | None = None,
-        effort: str = "research",
-        standardize: bool | str = False,
-        algorithm: str = "summary",
-        engine: str = "auto",
+        effort: Effort = "research",
+        standardize: Standardize = False,
+        algorithm: Algorithm = "summary",
+        engine: EngineName = "auto",
         threads: int | None = None,
         compact: bool = False,
     ) -> None:
@@ -191,7 +193,7 @@ class DataTransformer:
         Returns
         -------
         ndarray of shape (rows, output_dimensions), or TrainingRows
-            Scalars within ±0.99 and one-hot cells.
+            Scalars within ±0.99 and one-hot columns.
 
         Raises
         ------
@@ -252,7 +254,7 @@ class DataTransformer:
         Parameters
         ----------
         data : ndarray of shape (rows, output_dimensions)
-            Scalars, and any numbers for cells, of which the largest wins.
+            Scalars, and any numbers for one-hot columns, of which the largest wins.
         sigmas : ndarray of shape (output_dimensions,), optional
             Standard deviations of normal noise, from NumPy's global generator, to add to the scalars.
 
@@ -416,7 +418,7 @@ def stock_transformers() -> Any:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "ctgan":
             raise
-        message = 'gpuvgm.integrations.ctgan needs CTGAN: pip install "gpuvgm[ctgan]"'
+        message = f"gpuvgm.integrations.ctgan needs CTGAN: {install_extra('ctgan')}"
         raise ModuleNotFoundError(message, name="ctgan") from error
 
 
@@ -458,7 +460,7 @@ def _refuse_missing(source: Source, table: TableTransformer) -> None:
                 f'column "{column.name}": {counted_values(column.fit.missing, "values are missing")} '
                 f"(first at {_first_missing(source, column)}),"
                 " and CTGAN has no place for them in a continuous column; fill them in, leave the rows out, or give"
-                f' them a cell: columns={{"{column.name}": {{"modal": [None]}}}}'
+                f' them a one-hot column: columns={{"{column.name}": {{"modal": [None]}}}}'
             )
 
 
@@ -480,7 +482,7 @@ def _described(column: ColumnModel) -> Any:
 
 
 def _value_id(column: CategoricalColumn, value: Any) -> int:
-    """Cell of a value of a discrete column."""
+    """One-hot column of a value of a discrete column."""
     try:
         cell = column.cell_of(plain(value))
     except ValueError:

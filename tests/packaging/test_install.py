@@ -1,0 +1,69 @@
+"""The commands that install gpuvgm: messages take them from one place, and the documentation agrees with it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import gpuvgm
+from gpuvgm.errors import INSTALL_CUDA, REBUILD, RELEASED, UPGRADE, install_extra
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(gpuvgm.__file__).parent
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: What `pip install` is given: a package or folder, perhaps quoted, perhaps with extras.
+COMMAND = re.compile(r"""pip install (?:--?[a-z-]+ )*"?((?:gpuvgm|\.)(?:\[[a-z0-9,-]+\])?)(?=["`\s]|$)""", re.MULTILINE)
+
+
+def commands(page):
+    return COMMAND.findall(page.read_text(encoding="utf-8"))
+
+
+def test_messages_take_their_commands_from_one_place():
+    files = [
+        file.relative_to(PACKAGE).as_posix()
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and re.search("pip install .*gpuvgm", str(node.value))
+    ]
+    assert set(files) == {"errors.py"}
+
+
+def test_commands():
+    assert install_extra("dask") == 'pip install "gpuvgm[dask]"'
+    assert INSTALL_CUDA == 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+    assert ("--upgrade gpuvgm" in UPGRADE, "pip install ." in UPGRADE) == (RELEASED, not RELEASED)
+    assert ("--no-binary gpuvgm gpuvgm" in REBUILD, " . in the checkout" in REBUILD) == (RELEASED, not RELEASED)
+
+
+def test_documentation_says_whether_there_is_a_release():
+    text = " ".join((ROOT / "docs" / "install.md").read_text(encoding="utf-8").split())
+    assert ("It is not released yet" in text) is not RELEASED
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md", "docs/tutorial.md"])
+def test_first_installation(page):
+    """Before the first release from the checkout, then from PyPI."""
+    assert ("gpuvgm" if RELEASED else ".") in commands(ROOT / page)
+    assert RELEASED or "--upgrade gpuvgm" not in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_extras_that_are_named_exist():
+    named = [Requirement(text.replace(".", "gpuvgm")).extras for page in PAGES for text in commands(page)]
+    assert set().union(*named) <= set(EXTRAS)
+    assert {"cu12", "cu13", "dask"} <= set().union(*named)
+
+
+def test_every_extra_for_users_is_explained():
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    explained = [
+        name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall("`([^`]+)`", row)
+    ]
+    (everything,) = map(Requirement, EXTRAS["all"])
+    assert sorted(explained) == sorted({*everything.extras, "all", "cu12", "cu13"})

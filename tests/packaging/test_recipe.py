@@ -1,0 +1,57 @@
+"""The conda recipe asks for what pyproject.toml asks for, no more and no less."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import gpuvgm
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RECIPE = yaml.safe_load((ROOT / "conda-recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+
+
+def asked_for(section):
+    """Version of every package in a section of the requirements; conda puts a space before it."""
+    parts = [line.partition(" ") for line in RECIPE["requirements"][section] if not line.startswith("$")]
+    assert len({name for name, _, _ in parts}) == len(parts)
+    return {name: SpecifierSet(version) for name, _, version in parts}
+
+
+def test_it_is_of_the_format_and_the_version():
+    assert RECIPE["schema_version"] == 1
+    assert RECIPE["package"] == {"name": "gpuvgm", "version": "${{ version }}"}
+    assert RECIPE["context"] == {"version": gpuvgm.__version__}
+    assert RECIPE["source"]["path"] == ".."
+    assert RECIPE["about"]["license"] == PYPROJECT["project"]["license"]
+    assert RECIPE["about"]["summary"] == PYPROJECT["project"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("section", "requirements", "beside"),
+    [
+        ("run", PYPROJECT["project"]["dependencies"], {"python"}),
+        ("host", PYPROJECT["build-system"]["requires"], {"python", "pip"}),
+        ("build", ["cmake" + PYPROJECT["tool"]["scikit-build"]["cmake"]["version"]], {"ninja"}),
+    ],
+)
+def test_same_packages_with_the_same_bounds(section, requirements, beside):
+    wanted = {requirement.name: requirement.specifier for requirement in map(Requirement, requirements)}
+    assert asked_for(section) == wanted | dict.fromkeys(beside, SpecifierSet())
+
+
+def test_it_compiles_the_native_engine():
+    assert "${{ compiler('cxx') }}" in RECIPE["requirements"]["build"]
+    assert RECIPE["build"]["script"]["env"] == {"GPUVGM_REQUIRE_NATIVE": "1"}
+
+
+def test_what_it_built_is_run():
+    imports, commands = RECIPE["tests"]
+    assert imports["python"] == {"imports": ["gpuvgm", "gpuvgm._native"], "pip_check": True}
+    assert commands["script"][0] == "gpuvgm doctor"
