@@ -94,7 +94,9 @@ def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
         fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", executor=client, **progress).fit(lazy)
     assert model_of(fitted) == model_of(one)
     assert {len(args[1]) for args in sent} == {41 if listened else 1}
-    assert len(done) == (40 * len(sent) if listened else 0) and (not listened or done[-1] == ("fit", ROWS))
+    rows = [step for step in done if step[0] == "fit"]
+    assert len(rows) == (40 * len(sent) if listened else 0) and (not listened or rows[-1] == ("fit", ROWS))
+    assert {stage for stage, _ in done} == ({"fit", "search modes"} if listened else set())
     assert len(kept) <= 2 * len(sent) + 1  # the function of a scan, and what the fit asks a worker
     tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
     assert (tasks["_run_on"], tasks["all_merged"]) == (40 * len(sent), 6 * len(sent)), tasks

@@ -19,6 +19,7 @@ CONDA_NAMES = {
     "cupy-cuda13x": "cupy",
     "cudf-cu13": "cudf",
     "dask-cudf-cu13": "dask-cudf",
+    "duckdb": "python-duckdb",
     "prometheus-client": "prometheus_client",
 }
 #: What pip, a machine's compilers and wheels bring otherwise.
