@@ -103,7 +103,7 @@ print(json.dumps([gpuvgm.__file__, len(names)]))
 
 #: Takes away what Windows lacks of what Linux has, and the compiled engine. macOS lacks a part of it.
 WITHOUT_LINUX = """
-import os, select, signal, sys
+import asyncio, os, select, signal, sys  # asyncio first: on Linux it asks for sysconf when it is imported
 sys.modules |= {"fcntl": None, "resource": None, "gpuvgm._native": None}
 sys.modules["psutil"] = None  # its build for Linux, which joblib may find, needs resource
 for module, names in {
