@@ -103,7 +103,8 @@ print(json.dumps([gpuvgm.__file__, len(names)]))
 
 #: Takes away what Windows lacks of what Linux has, and the compiled engine. macOS lacks a part of it.
 WITHOUT_LINUX = """
-import asyncio, os, select, signal, sys  # asyncio first: on Linux it asks for sysconf when it is imported
+import asyncio, os, select, shutil, signal, sys  # asyncio asks for sysconf when it is imported, on Linux
+shutil._use_fd_functions = False  # as it finds on Windows when it is imported
 sys.modules |= {"fcntl": None, "resource": None, "gpuvgm._native": None}
 sys.modules["psutil"] = None  # its build for Linux, which joblib may find, needs resource
 for module, names in {
