@@ -52,7 +52,7 @@ from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
-SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, which come to this process: 128 MiB
+SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, which go to one of them: 128 MiB
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
