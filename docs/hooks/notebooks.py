@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = "notebooks/"
 _TO_NOTEBOOK = re.compile(r"\]\((?P<folder>(?:\.\./notebooks/)?)(?P<name>\d\d-[\w-]+)\.ipynb\)")
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
+_CARD = re.compile(r"^- (?=\[[^]]*\]\(notebooks/(?P<name>\d\d-[\w-]+)\.md\))", re.MULTILINE)
+GALLERY = "notebooks.md"
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -28,10 +30,18 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """A page at the top of docs/ whose links lead to the notebooks' pages."""
-    top = "/" not in page.file.src_uri
-    return _TO_NOTEBOOK.sub(rf"]({FOLDER}\g<name>.md)", markdown) if top else markdown
+def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
+    """A page at the top of docs/ whose links lead to the notebooks' pages; their list has a picture of each."""
+    if "/" in page.file.src_uri:
+        return markdown
+    text = _TO_NOTEBOOK.sub(rf"]({FOLDER}\g<name>.md)", markdown)
+    return _CARD.sub(lambda item: _card(item["name"], files), text) if page.file.src_uri == GALLERY else text
+
+
+def _card(name: str, files: Any) -> str:
+    """The start of a list's item that shows the last picture of a notebook, where it has one."""
+    pictures = [file.src_uri for file in files if re.fullmatch(rf"{FOLDER}{name}-\d+\.png", file.src_uri)]
+    return f"- [![]({pictures[-1]})]({FOLDER}{name}.md)<br>" if pictures else "- "
 
 
 def page_of(path: Path) -> tuple[str, dict[str, bytes]]:
