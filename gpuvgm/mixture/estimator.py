@@ -50,17 +50,18 @@ _LOG = logging.getLogger("gpuvgm")
 class BayesianGaussianMixture(FittedMixture):
     """Variational Bayesian mixture of Gaussians, with scikit-learn's interface.
 
-    Takes every argument of `sklearn.mixture.BayesianGaussianMixture`, with the same defaults and meaning, and has its
-    methods and attributes. With ``algorithm="exact"`` and the same `random_state` the fit is scikit-learn's; centred
-    sums keep it sound where scikit-learn's own is not (offsets of more than 1e3 standard deviations). Formulas: Bishop
-    2006 §10.2, Blei & Jordan 2006.
+    It has all arguments of `sklearn.mixture.BayesianGaussianMixture`, with the same defaults and meanings, and its
+    methods and attributes. With ``algorithm="exact"`` and the same `random_state` the fit is scikit-learn's. Rows that
+    lie more than 1e3 standard deviations from zero are an exception: scikit-learn loses digits there, and this class
+    does not, because its sums are centred. Formulas: Bishop 2006 §10.2, Blei & Jordan 2006.
 
     Parameters
     ----------
     n_components : int
-        Upper limit of components.
+        Largest number of components.
     covariance_type : {"full", "tied", "diag", "spherical"}
-        A covariance a component, one for all, variances, or one variance a component.
+        Each component has a covariance matrix, all share one, each has a variance for each feature, or each has one
+        variance.
     tol : float
         Change of the lower bound below which a fit ends.
     reg_covar : float
@@ -68,7 +69,7 @@ class BayesianGaussianMixture(FittedMixture):
     max_iter, n_init : int
         Iterations of a fit, and starts of which the best is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array of shape (n_components, n_features)
-        How responsibilities start; with centres every row starts at the nearest one.
+        How responsibilities are initialised. An array gives centres, and each row starts with the nearest one.
     weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}
         Prior of the weights.
     weight_concentration_prior, mean_precision_prior : float, optional
@@ -82,28 +83,29 @@ class BayesianGaussianMixture(FittedMixture):
     random_state : int, RandomState or None
         Source of randomness.
     warm_start : bool
-        Go on from the last fit.
+        Start from the result of the last fit.
     verbose, verbose_interval : int
         What is printed, and how often.
     tol_per_row : float, optional
-        Change of the lower bound per row, in place of `tol`: the bound is a sum over rows, so that at a million rows
-        1e-3 in all is never reached.
+        Replaces `tol`: the change of the lower bound divided by the number of rows. The bound is a sum over rows, so
+        that with a million rows it never changes by less than a `tol` of 1e-3.
     algorithm : {"auto", "exact", "summary"}
-        "exact": every E-step over every row. "summary", for one feature: one scan, then EM on its cells, within 1e-8
-        sigma of the exact fit from the same start (`fit_error_`; rows are read again, or EM is run on them, where the
-        estimate is larger). "auto": the summary for one feature from 200,000 rows on. Equality with scikit-learn for a
-        `random_state` is promised for "exact" only.
+        "exact": every E-step reads every row. Only this is equal to scikit-learn for the same `random_state`.
+        "summary", for one feature: the rows are counted in one scan and EM works on the counts. The result is within
+        1e-8 standard deviations of the exact fit from the same start; where the estimated error (`fit_error_`) is
+        larger, rows are counted again more finely, or EM reads them. "auto": "summary" for one feature and at least
+        200,000 rows, else "exact".
     effort : {"research", "best"}
-        "research": `max_iter` iterations from `n_init` starts. "best": these starts and many more, accelerated, to
-        convergence, those of several features after the iterations of "research"; the highest bound is kept, which for
-        few rows need not be the best density. Takes seconds for several features, and is not used by `max_iter=0` nor
-        by `partial_fit` of several features. Where `reg_covar` is of the size of variances, plain EM may lead down
-        again from the bound that is kept.
+        "research": `max_iter` iterations from `n_init` starts. "best": these starts and many more, with accelerated EM
+        until convergence; the highest lower bound is kept, which with few rows may not be the best density. With
+        several features it takes seconds and begins with the iterations of "research". `max_iter=0`, and `partial_fit`
+        of several features, ignore it. If `reg_covar` is as large as the variances, plain EM that is started from the
+        result may lower the bound again.
     engine : {"auto", "native", "cuda", "reference"}
-        Compute engine; "auto" is the GPU for arrays that lie there, if it is usable.
+        What computes: C++ on processors, a GPU, or NumPy. "auto" takes the GPU, if it is usable, for arrays that lie on
+        it; else the processor.
     precision : {"float64"}
-        Arithmetic of the row formulas: sums over rows are always taken in float64. Rows of float32 are widened exactly;
-        `TableTransformer` has float32 for its transform.
+        Arithmetic; only float64. Rows of float32 are converted exactly.
     executor : gpuvgm.execution.local.LocalExecutor, optional
         Threads; by default all cores.
 
@@ -112,25 +114,25 @@ class BayesianGaussianMixture(FittedMixture):
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
         The mixture.
     weight_concentration_, mean_precision_, degrees_of_freedom_ : ndarray
-        The rest of the posterior; a tuple of two for the concentration of a Dirichlet process.
+        The other parameters of the posterior. The concentration of a Dirichlet process is a tuple of two arrays.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
         The prior.
     converged_ : bool
         Whether the last change of the bound was below the tolerance.
     n_iter_ : int
-        Iterations of the fit that was kept; of its last ascent, for effort="best".
+        Iterations of the fit that was kept; for effort="best" those of its last run of EM.
     lower_bound_ : float
         Its evidence lower bound.
     lower_bounds_ : list of float
-        The bound after each of its iterations. It never falls but by what `reg_covar` adds to variances of its own
-        size: scikit-learn's floor is no part of its bound.
+        The bound after each of its iterations. It never falls, except where variances are as small as `reg_covar`: the
+        bound, as scikit-learn defines it, does not include `reg_covar`.
     fit_error_ : float
-        Estimated distance to the exact fit in units of sigma, right to an order of magnitude; 0 for "exact".
+        Estimated distance to the exact fit, in standard deviations, correct to an order of magnitude; 0 for "exact".
     explanation_ : Explanation or None
-        What effort="best" says of its result: `modes` (components with more weight than 0.005, and a row),
-        `bound_with_fewer` (the highest bound found with one mode fewer; NaN with one mode), `held_out_score` (log
-        density per row of one row in eight, whatever its weight, under a fit to the others; NaN for fewer than 16 rows
-        and after `partial_fit`) and `starts`.
+        Of effort="best": `modes` (number of components with a weight above 0.005 and at least one row),
+        `bound_with_fewer` (the highest bound found with one mode less; NaN with one mode), `held_out_score` (mean log
+        density of one row in eight, unweighted, under a fit to the others; NaN for fewer than 16 rows and after
+        `partial_fit`) and `starts` (their number).
     n_features_in_, feature_names_in_
         The features.
 
@@ -226,12 +228,12 @@ class BayesianGaussianMixture(FittedMixture):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows: an array, a frame, a list; a memory map, an array on disk or a frame of Dask, which are read block by
-            block; an array of another namespace or a frame of cuDF, which stays on its device.
+            Rows: an array, a data frame or a list. Memory maps, arrays on disk and Dask frames are read block by block.
+            Arrays on a device and cuDF frames stay there.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
-            How often each row counts. A whole number stands for so many equal rows; rows of weight 0 do not count.
+            How often each row counts: a row of weight 3 counts as three equal rows, one of weight 0 not at all.
 
         Returns
         -------
@@ -241,7 +243,7 @@ class BayesianGaussianMixture(FittedMixture):
         Raises
         ------
         ValueError
-            For arguments, rows or weights that cannot be fitted.
+            If the arguments, rows or weights cannot be fitted.
 
         Examples
         --------
@@ -274,17 +276,17 @@ class BayesianGaussianMixture(FittedMixture):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> BayesianGaussianMixture:
         """Add rows to those seen so far.
 
-        One feature: the rows are added to a summary on the grid of the first call, and the mixture is fitted to all of
-        them again, from the start that the first call chose. After that call neither the order of the rows nor how
-        they are cut into calls changes a bit of the result (rounding, where weights are no whole numbers).
+        One feature: the rows are counted on the grid of the first call, and the mixture is fitted again to the counts
+        of all rows so far, from the start that the first call chose. The order of later rows, and how they are divided
+        into calls, do not change a bit of the result (unless weights are fractions, whose sums are rounded).
 
-        Several features: memoised variational inference (Hughes & Sudderth 2013). The first call fits its rows, whose
-        priors are kept. Every later call is one visit of its block: a block seen before is known by its content and
-        visited again instead of counted twice, and the lower bound over all blocks cannot fall by it (but for
-        `reg_covar`, as in any fit). Going over the blocks until the bound stands still gives a local optimum of a fit
-        of all rows at once.
+        Several features: memoised variational inference (Hughes & Sudderth 2013). The first call fits its rows and sets
+        the priors. Each later call updates the mixture with its block of rows. A block that was given before is
+        recognised by its content and replaced, not counted twice. No update lowers the bound over all blocks (except
+        for `reg_covar`, as in any fit). If you repeat the blocks until the bound no longer changes, the result is a
+        local optimum of a fit of all rows at once.
 
-        Rows of an earlier `fit` do not count among those seen: the first call after it starts anew.
+        Rows of an earlier `fit` do not count: the first call after it starts anew.
 
         Parameters
         ----------

@@ -55,11 +55,11 @@ class TrainingBatch(NamedTuple):
 
 
 class TrainingRows:
-    """Encoded rows of a table, a few bytes each, from which batches are made for a training.
+    """The encoded rows of a table in a few bytes each, and batches of them for a training.
 
-    Every row is encoded once. In memory, or in a file that is mapped, it takes the bytes of its scalars (float32) and
-    modes, and 4 bytes for each column that is conditioned on, by which the rows that hold a category are found. The
-    matrix of scalars and one-hot columns is made of a batch alone.
+    Every row is encoded once, and kept in memory or in a file. It takes the bytes of its scalars (float32) and modes,
+    and 4 bytes for each column that is conditioned on, to find the rows with a certain category. The matrix of scalars
+    and one-hot columns exists for one batch at a time.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ class TrainingRows:
     source : object
         The rows, as for `TableTransformer.fit`.
     place : {"memory", "disk", "cuda"}
-        Where the rows are kept; on the disk in a folder that is removed with this object, unless one is given. With
-        "cuda" they lie on the device, and so do the batches, which are made there; rows are the same as elsewhere.
+        Where the rows are kept. "disk": in `folder`, or in a temporary folder that is removed with this object. "cuda":
+        on the GPU, where the batches are made too. The batches are the same for all three.
     seed : int
-        Seed of all that is drawn: conditions, the rows that answer them, and the order of rows.
+        Seed of everything random: conditions, the rows that meet them, and the order of rows.
     columns : sequence of str, optional
         Columns to condition on, as for `Conditions`; by default all one-hot encoded categorical ones. An empty list
-        for none.
+        means none.
     folder : path, optional
         Folder for place="disk".
 
@@ -89,12 +89,12 @@ class TrainingRows:
     width : int
         Columns of the matrix.
     nbytes : int
-        Bytes of the rows and of what finds them, wherever they are kept.
+        Bytes of the rows and of their index, wherever they are kept.
 
     Raises
     ------
     InputError
-        For values that the fitted table has no place for, and for columns that have no one-hot columns.
+        If the model cannot encode a value, or `columns` names a column without one-hot columns.
 
     Examples
     --------
@@ -164,21 +164,21 @@ class TrainingRows:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows and of what finds them."""
+        """Bytes of the rows and of their index."""
         return int(self._rows.nbytes + self.index.rows.nbytes)
 
     def batch(self, rows: int, *, step: int | None = None, logarithmic: bool = True) -> TrainingBatch:
-        """Training by sampling: conditions are drawn, then for each a row that answers it (Xu et al. 2019, 4.3).
+        """Draw conditions, and for each a row that meets it: training by sampling (Xu et al. 2019, section 4.3).
 
         Parameters
         ----------
         rows : int
             Number of rows.
         step : int, optional
-            Number of the batch: the same one has the same rows. By default one more in each call, from 0 on.
+            Number of the batch: the same number gives the same rows. By default it counts the calls, from 0.
         logarithmic : bool
-            Draw categories by the logarithm of their frequency, which gives rare ones a share; else by their frequency.
-            Without columns to condition on all rows are as likely.
+            Draw categories by the logarithm of their frequency, so that rare ones are drawn more often; else by their
+            frequency. Without columns to condition on, all rows are equally likely.
 
         Returns
         -------
@@ -215,26 +215,27 @@ class TrainingRows:
         worker: tuple[int, int] = (0, 1),
         drop_last: bool = False,
     ) -> Iterator[TrainingBatch]:
-        """Every row once, in batches, each with a condition that it answers: one of its own categories.
+        """Yield every row once, in batches; the condition of each row is one of its own categories.
 
-        Batches have the same rows whoever makes them: of R processes number r makes batches r, r + R, and so on. Of
-        these worker w of W makes every W-th from the w-th on: a loader that asks its workers in turn has them in order.
+        The batches do not depend on how many processes make them: process r of R makes the batches r, r + R, r + 2 R
+        and so on. Its worker w of W makes every W-th of these, from the w-th on, so that a loader that asks its workers
+        in turn gets them in order.
 
         Parameters
         ----------
         rows : int
             Rows of a batch.
         epoch : int
-            Number of the epoch, which has an order of its own.
+            Number of the epoch; each epoch has its own order of rows.
         shuffle : bool
-            Take the rows in random order; else in that of the source.
+            Random order of rows, or that of the source.
         rank : (int, int)
-            Which process of a distributed training this is, from 0 on, and how many there are. All get as many batches:
-            a shorter one, and batches that not all can have, are left out.
+            Number of this process in a distributed training, from 0, and the number of processes. All processes get
+            the same number of batches: batches that are left over, and a shorter last one, are left out.
         worker : (int, int)
-            Which worker of a process's loader this is, and how many there are.
+            Number of this worker of the process's loader, and the number of its workers.
         drop_last : bool
-            Leave out a last batch that is shorter.
+            Leave out the last batch if it is shorter.
 
         Yields
         ------
@@ -266,16 +267,16 @@ class TrainingRows:
                 yield self._batch(columns, *self._own_conditions(part, columns, epoch))
 
     def batch_count(self, rows: int, processes: int = 1, *, drop_last: bool = False) -> int:
-        """How many batches `batches` makes for each of some processes.
+        """Count the batches that `batches` yields in each process.
 
         Parameters
         ----------
         rows : int
             Rows of a batch.
         processes : int
-            How many there are.
+            Number of processes.
         drop_last : bool
-            Leave out a last batch that is shorter.
+            Leave out the last batch if it is shorter.
 
         Returns
         -------

@@ -92,27 +92,27 @@ HELD_BY_FORMAT_1 = ("block_rows", "engine", "threads")  # of these
 class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Mode-specific normalisation of the columns of a table.
 
-    Every column of numbers gets a variational Gaussian mixture with a Dirichlet-process prior, fitted on every row in
-    one scan. A value becomes its position within a mode, (x - mean) / (scale * sd), and the mode, drawn from the
-    posterior (Xu et al. 2019); missing values become a mode of their own. Text, booleans and low-cardinality numbers
-    are one-hot encoded. The inverse gives values of the columns' own types.
+    For every numeric column a variational Gaussian mixture with a Dirichlet-process prior is fitted to all rows in one
+    scan. Its components are called modes. A value is encoded as a mode, which is drawn from the posterior, and the
+    position within that mode, (x - mean) / (scale * sd) (Xu et al. 2019). Missing values get a mode of their own. Text,
+    booleans and numbers with few different values are one-hot encoded. Decoded values have the columns' original types.
 
     Parameters
     ----------
     columns : None, list of str, or dict
-        None takes all columns and infers their kinds; a list takes those named, and infers too; a dict maps names to a
-        kind ("continuous", "mixed", "categorical", "general", "id", "pass", "drop") or to a dict of kind and options,
-        and the columns that it does not name are inferred. What is said per column wins over what is said here.
-        Options of single columns: `modal` (values with one-hot columns of their own, None for missing), `integer`
-        (round what is decoded), `log` (fit logarithms), `clip` (general columns: keep new rows within [-1, 1]),
-        `categories`, `encoding` ("onehot" or "interval" for categorical columns, whatever their number of categories),
-        `regenerate` ("sequence" or "missing": what rows get that come without an identifier); and of the arguments
-        below n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, precision,
-        standardize, scale, tails, floor, inf, unknown and max_categories.
+        The columns to encode, and how. None: all columns; a list: those named. The kind of each is inferred. A dict
+        maps names to a kind ("continuous", "mixed", "categorical", "general", "id", "pass", "drop") or to a dict of
+        kind and options; kinds of columns that it does not name are inferred. Options of a column override the
+        arguments below. They are: `modal` (values that get one-hot columns of their own; None stands for missing
+        values), `integer` (round decoded values), `log` (fit the logarithms), `clip` (general columns: keep new rows
+        within [-1, 1]), `categories`, `encoding` ("onehot" or "interval", for categorical columns), `regenerate`
+        ("sequence" or "missing": what decoded rows without an identifier get), and the arguments n_components,
+        weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, precision, standardize, scale,
+        tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float
-        Components need more than this weight, and one training row, to become a mode.
+        A component becomes a mode if its weight is larger than this and at least one training row belongs to it.
     weight_concentration_prior : float
         Concentration of the Dirichlet process.
     max_iter : int
@@ -120,78 +120,77 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     tol, tol_per_row : float
         Change of the lower bound, in total or per row, below which EM stops.
     random_state : int or None
-        Seed of sample, k-means and transform, below 2^32; None draws one at fit, which the model keeps.
+        Seed of the sample, of k-means and of transform, below 2^32. With None `fit` draws a seed; the model keeps it.
     algorithm : {"summary", "exact", "auto"}
-        "summary" fits in one scan, to 1e-8 of the exact result; "exact" reads every row in every iteration; "auto" is
-        exact below 200,000 rows.
+        "summary" counts the rows in one scan and fits the counts; the result is within 1e-8 standard deviations of
+        "exact", which reads every row in every iteration. "auto" is "exact" below 200,000 rows, else "summary".
     effort : {"auto", "best", "research"}
-        "auto": a few starts, k-means as in "research" among them, each fitted until little gain is expected, and
-        components added and removed until that gains less than 1e-4 of log-likelihood a row; the highest lower bound is
-        kept. "best": many starts, each fitted to convergence. "research": what the research code does, `max_iter`
-        iterations from one k-means start. To the other two, which take k-means of the sorted values, `max_iter` and
-        `tol` do not matter.
+        How hard to search for the mixture. "research" does what the research code does: `max_iter` iterations from one
+        k-means start. "auto" takes a few starts, that one among them, and fits each until little gain is expected.
+        Then it adds and removes components until that gains less than 1e-4 of log-likelihood a row, and keeps the
+        highest lower bound. "best" fits many starts to convergence. "auto" and "best" ignore `max_iter` and `tol`.
     engine : {"auto", "native", "cuda", "reference"}
-        Compute engine. "auto" is the GPU for rows that lie there, and for tables of 2^27 values and more, if it is
-        usable; else the processor's cores. On a GPU cuDF, where it is installed, reads Parquet files too.
+        What computes: "native" is C++ on processors, "cuda" a GPU, "reference" NumPy. "auto" takes the GPU, if there is
+        a usable one, for rows that lie on it and for tables of 2^27 values or more; else the processor. With "cuda" and
+        cuDF, Parquet files are read on the GPU too.
     precision : {"float64", "float32"}
-        Arithmetic of `transform`, kept with the model. "float32" is for GPUs with few FP64 units: a specification of
-        its own, the same on every engine to the bit, without an FP64 instruction in its rows. Scalars differ by 2e-7 of
-        themselves (and by 2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a
-        million is another. Fits and the inverse always work in float64: the inverse waits for memory on every GPU.
-        Modes that float32 cannot hold beside each other are refused.
+        Arithmetic of `transform`; the model keeps it. "float32" is for GPUs with few FP64 units. Its results are the
+        same to the bit on every engine, but differ from those of "float64": scalars by 2e-7 of their value (and by
+        2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a million. Fits and the
+        inverse always use float64, which costs the inverse nothing. Modes that float32 cannot tell apart are refused.
     standardize : {"auto", True, False}
-        Take the floor under variances (1e-6) relative to the column's variance; "auto" where its sd is below 1.
+        Whether the smallest variance of a component, 1e-6, is relative to the variance of the column. "auto": if the
+        column's standard deviation is below 1.
     scale : float
         Scalars are positions in units of `scale` standard deviations.
     tails : {"modes", "clip", "exact"}, optional
-        "modes": every training row has a mode that holds it within ±0.99, components that few rows need and tail modes
-        among them; "clip": scalars are clipped to ±0.99, as in the research code; "exact": none is ever clipped. By
-        default "modes", and "clip" with `effort="research"`.
+        What happens to values far from all modes. "modes": modes are added, so that each training row has one in which
+        its scalar lies within ±0.99. "clip": scalars are clipped to ±0.99, as in the research code. "exact": scalars
+        are never clipped and may lie beyond ±1. The default is "modes", or "clip" with `effort="research"`.
     floor : float, optional
-        Added to each mode's probability before the draw; by default 1e-6 with `effort="research"`, as in the research
-        code, and 0.0, none, otherwise.
+        Added to each mode's probability before a mode is drawn. The default is 0, or 1e-6 with `effort="research"`, as
+        in the research code.
     inf : {"error", "missing"}
-        What to do with infinities.
+        Whether infinities are an error or are treated as missing.
     unknown : {"error", "ignore"}
-        What to do with a value of a categorical column that is none of its categories: stop, or encode it as all zeros.
+        What to do with values of a categorical column that the fit had not seen: stop, or encode them as all zeros.
     max_categories : int, optional
-        At most so many one-hot columns for a categorical column: where it has more categories, the infrequent ones
-        share the last one, as in scikit-learn's ``OneHotEncoder``, and come back missing. By default a column of up to
-        256 categories is one-hot encoded, and one of more is a single scalar in which each category owns an interval as
-        long as its frequency; with `effort="research"` every one is one-hot encoded.
+        Largest number of one-hot columns of a categorical column. If it has more categories, the infrequent ones share
+        the last one-hot column, as in scikit-learn's ``OneHotEncoder``, and come back as missing. Without this argument
+        columns of up to 256 categories are one-hot encoded. Columns of more become a single scalar in which each
+        category has an interval as long as its frequency; with `effort="research"` they are one-hot encoded too.
     layout : {"compact", "onehot"}
-        What `transform` gives: `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot columns. In a
-        pipeline in front of an estimator take "onehot": numbers of modes have no order.
+        What `transform` returns: the columns `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot
+        columns. In a pipeline in front of an estimator take "onehot", because the numbers of modes have no order.
     mode : {"sample", "argmax"}
         Draw each row's mode from its posterior, or take the most probable one.
     dtype : {"float32", "float64"}
         Type of scalars and of the matrix.
     seed : int, optional
-        Seed of the draws; by default the fitted one, which `random_state` gives.
+        Seed for drawing modes; by default that of the fit (`random_state`).
     executor : DaskExecutor or distributed.Client, optional
-        The cluster that works on the rows. By default frames of Dask are worked on by the current client, if there is
-        one, and everything else by this process.
+        The cluster to work on. By default Dask frames use the current client, if there is one, and everything else is
+        computed in this process.
     sample_rows : int, optional
-        Fit on about so many rows, which are held in memory, instead of all: seeded runs of consecutive rows spread over
-        the source, of which only these are read; the first rows where the number of rows is unknown (CSV, iterators). A
-        category that the sample lacks stops a later transform; `unknown="ignore"`, or `categories` of the column,
-        allows it. Numbers beyond the sample's range are clipped, or kept with `tails="exact"`.
+        Fit a sample of about this many rows, which is held in memory, instead of all rows. The sample is made of runs
+        of consecutive rows, spread over the source, and nothing else is read; where the number of rows is unknown (CSV,
+        iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see `unknown`,
+        or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
     stratified : bool
-        Take single rows from everywhere, four times `sample_rows` and 32,768 at least, and let every column choose
-        among them by strata of its own values, the least and the largest included. Tables of up to 2^24 rows are read
-        through for that; longer ones are read in 2,048 runs. Columns are fitted each by itself, so that rows need not
-        stay together.
+        For `sample_rows`: let every column choose its own rows, so that rare values and both ends are in the sample.
+        It draws single rows from everywhere, four times `sample_rows` and at least 32,768, and each column chooses
+        among them by strata of its values. It reads all of a table of up to 2^24 rows, and 2,048 runs of a longer one.
     block_rows : int, optional
-        Rows that are in memory at a time, per thread (default 1,048,576); wins over `memory`.
+        Rows in memory at a time, for each thread; 1,048,576 by default. Overrides `memory`.
     memory : int or str, optional
-        Memory that the process shall keep to, in bytes or as "512MB" or "1.5GiB": blocks are made as short, and threads
-        as few, as it takes. What the caller holds (tables, summaries of this fit, results that are returned) is not
-        counted. Results are the same whatever the memory, but for algorithm="exact" with effort="research", whose
-        k-means runs on a sample where all rows of a column do not fit; the log says so.
+        Memory that the process may use, in bytes or as "512MB" or "1.5GiB". Blocks are shortened and threads reduced
+        until it is enough. What you hold yourself (tables, returned results, summaries of this fit) is not counted.
+        Results do not depend on it, with one exception, which is logged: if `algorithm="exact"` and
+        `effort="research"`, and a column does not fit into memory, k-means runs on a sample of it.
     threads : int, optional
-        Threads that compute, and at most as many of Arrow's that decode files; by default all cores.
+        Threads that compute, and the largest number of threads in which Arrow decodes files; by default all cores.
     progress : callable, optional
-        Called as ``progress(stage, done, total)``: with rows, and with columns in the stage "search modes" of a fit.
+        Called as ``progress(stage, done, total)``. The numbers count rows, but columns in the stage "search modes".
 
     Attributes
     ----------
@@ -202,13 +201,13 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     fit_report_ : FitReport
         What the fit did: rows, kinds, steps, modes, widths and seconds by stage.
     unfinished_ : FittedTable
-        After `ColumnsFailed`: what was fitted, and why the other columns were not.
+        After `ColumnsFailed`: the columns that were fitted, and why the others were not.
     layout_ : dict of str to list of (start, stop, activation)
         Spans of the onehot layout.
     feature_names_in_ : ndarray of str
-        The columns that were there at fit, those that are dropped included.
+        The columns of the training table, including those that are dropped.
     n_features_in_ : int
-        How many these are.
+        Their number.
 
     Examples
     --------
@@ -309,12 +308,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         y : None
             Ignored.
         resume : bool
-            Go on: after `ColumnsFailed`, fit only the columns that are not fitted yet, or are declared otherwise now;
-            of a model that is fitted, and holds its summaries, fit in the files that came to its source since, without
-            reading the others again; with a journal, read only the rows that it does not hold.
+            Continue an earlier fit. After `ColumnsFailed`: fit only the columns that are not fitted yet or are declared
+            differently now. For a fitted model with its summaries: add the files that are new in its source, without
+            reading the others again. With `journal`: read only the rows that are not in it yet.
         journal : path, optional
-            Folder to keep what is counted in, partition by partition of files of a known length, so that a fit that is
-            cut short can go on. It holds nearly the raw data; remove it when the model is saved.
+            Folder for the counts of each partition, so that a fit that is interrupted can be continued; for files whose
+            number of rows is known. It reveals nearly all of the data: remove it when the model is saved.
 
         Returns
         -------
@@ -326,9 +325,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         InputError
             For input that cannot be fitted; the message names file, column and row.
         SourceChangedError
-            For files that are not those that the run to resume began with.
+            If `resume` finds other files than those that the fit began with.
         ColumnsFailed
-            Where some columns cannot be fitted; what is fitted of the others is kept for `resume`.
+            If some columns cannot be fitted. The others are kept for `resume`.
 
         Examples
         --------
@@ -405,11 +404,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         return secrets.randbits(32) if self.random_state is None else checked_seed(self.random_state, 2**32)
 
     def partial_fit(self, source: Any, y: Any = None) -> TableTransformer:
-        """Add rows to what was fitted: their summary on the same grid is merged, and the columns are fitted again.
+        """Add rows: merge their counts with those of the rows before, and fit the columns again.
 
-        The first call is `fit`; its rows decide the grid and the centres that every later fit starts from. The result
-        equals to the bit one fit of all rows with that grid and those centres, which a fresh `fit` of all rows would
-        choose anew. New categories of categorical columns join the old ones, unless these were declared.
+        The first call is the same as `fit`. Its rows determine the grid and the centres from which all later fits
+        start. The result is the same to the bit as one fit of all rows with this grid and these centres. (`fit` of all
+        rows would choose its own.) New categories are added, unless the categories were declared.
 
         Parameters
         ----------
@@ -426,7 +425,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Raises
         ------
         InputError
-            For rows that do not fit the model, and for a model that was saved without its summaries.
+            If the rows do not match the model, or the model was saved without its summaries.
 
         Examples
         --------
@@ -474,8 +473,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         source : object
             As for `fit`; one that can be read twice.
         y : object, optional
-            Not used; that there is one says that an estimator comes next, which takes the modes of the compact layout
-            for quantities: that is warned of.
+            Not used. If it is given, an estimator follows in the pipeline. It would take mode numbers for quantities,
+            so with the compact layout there is a warning.
         **options
             Arguments of `transform`.
 
@@ -531,30 +530,31 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         source : object
             As for `fit`; it needs the fitted columns.
         mode, layout, dtype, seed : optional
-            As in the constructor, whose values they stand in for.
+            Override the constructor's.
         uniforms : mapping of str to ndarray of shape (rows,), optional
-            Uniforms in [0, 1) for columns, instead of the generator's.
+            Random numbers in [0, 1) to draw modes with, for single columns, instead of those of the generator.
         first_row : int
-            Global index of the first row, where the source is a part of something larger.
+            Number of the first row, if the source is a part of a larger table.
         return_unseen : bool
-            Also return what the fit had not seen; a `RunSummary` has it anyway.
+            Also return the counts of values that the fit had not seen; a `RunSummary` always has them.
         out : path, optional
-            Parquet file to write, or a folder of such (a name without an ending); a `RunSummary` is returned then.
+            Parquet file to write, or, if the name has no ending, a folder of such files. Then a `RunSummary` is
+            returned.
         part_rows : int
             Rows of each file of a folder.
         resume : bool
-            Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
-            has the checksum that it was written with, is kept.
+            Continue a folder whose writing was interrupted, with the same source, model and options. Files that are
+            complete, which their checksums tell, are kept.
 
         Returns
         -------
         object
-            The type that came in (a pyarrow Table for files, a dict of arrays for a two-dimensional array, cuDF for
-            cuDF, CuPy arrays for arrays on a device), or a matrix for layout="onehot": an ndarray, or a CuPy array
-            where the source lies on a device. With `return_unseen` a pair of it and a dict that has, for each column
-            with such values, how many of them are "outside" the training range, "clipped" (they come back as another
-            value), "off_step" (no multiples of the step that all training rows lie on), "unknown" (no category), or
-            "infrequent" (of the categories that share a one-hot column).
+            With the compact layout the type of the source: a pyarrow Table for files, a dict of arrays for a
+            two-dimensional array, cuDF for cuDF, CuPy arrays for arrays on a device. With layout="onehot" a matrix: an
+            ndarray, or a CuPy array for a source on a device. With `return_unseen` a pair of this and a dict. For each
+            column with such values the dict counts those "outside" the training range, "clipped" (another value comes
+            back), "off_step" (no multiples of the column's step), "unknown" (no category of the column) and
+            "infrequent" (categories that share a one-hot column).
 
         Examples
         --------
@@ -630,7 +630,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         first_row: int = 0,
         drop_last: bool = False,
     ) -> Iterator[Any]:
-        """Encoded rows in batches, in bounded memory: what a training loop reads, with a new seed for each epoch.
+        """Yield encoded rows in batches, for a training loop, in bounded memory. Give each epoch another seed.
 
         Parameters
         ----------
@@ -639,15 +639,15 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         batch_rows : int
             Rows of a batch.
         mode : optional
-            As in the constructor, whose value it stands in for.
+            Overrides the constructor's.
         layout : {"compact", "onehot"}
             `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot columns.
         dtype, seed : optional
             As `mode`.
         first_row : int
-            Global index of the first row, where the source is a part of something larger.
+            Number of the first row, if the source is a part of a larger table.
         drop_last : bool
-            Leave out a last batch that is shorter.
+            Leave out the last batch if it is shorter.
 
         Yields
         ------
@@ -740,9 +740,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         encoded : object
             What `transform` gave, or a generator of such rows: compact columns, or a onehot matrix.
         return_valid : bool
-            Also return which rows lie within the training range of every column.
+            Also return which rows are within the training range in every column.
         invalid : {"mask", "drop"}
-            Keep rows outside the training range, or leave them out.
+            Whether rows outside the training range are kept or left out.
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
             without an ending); a `RunSummary` is returned then.
@@ -756,9 +756,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         -------
         object
             The type that came in; for a matrix the kind of table that was fitted (pandas, polars or pyarrow), or else a
-            dict of arrays. With `return_valid` a pair of it and an array of bool, which lies on the device where the
-            values do. Arrays of integers with missing values are float64 with NaN while all lie from -2^53 to 2^53,
-            otherwise objects (int and None); see docs/how-to/missing.md.
+            dict of arrays. With `return_valid` a pair of this and an array of bool, on the same device. Integers with
+            missing values become float64 with NaN, or, if any lies beyond ±2^53, objects (int and None); see
+            docs/how-to/missing.md.
 
         Examples
         --------
@@ -798,7 +798,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         return (values, joined_valid(found)) if return_valid else values
 
     def evaluate(self, source: Any) -> Report:
-        """Measure the fidelity of the round trip, streamed in one scan.
+        """Encode and decode rows, and measure how exactly they come back, in one scan.
 
         Parameters
         ----------
@@ -808,12 +808,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Returns
         -------
         Report
-            Figures of every column and of the table.
+            Measures of every column and of the table.
 
         Raises
         ------
         InputError
-            For rows that the model cannot encode, or when there are none.
+            If the model cannot encode the rows, or there are none.
 
         Examples
         --------
@@ -830,10 +830,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             return replace(evaluate_table(model, table, run), reasons=self.schema_.reasons)
 
     def validate(self, source: Any) -> Validation:
-        """Judge whether a table could be one of those that the model was fitted to, without the training rows.
+        """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
 
-        For tables that were decoded or generated: values outside the training range, off the step or of no category,
-        shares of categories, modal and missing values, quantiles, mean and tails. Nothing is clipped or rounded before.
+        Compared are values outside the training range, between steps or of no category, the shares of categories, modal
+        and missing values, quantiles, mean and tails. Nothing is clipped or rounded first.
 
         Parameters
         ----------
@@ -843,12 +843,12 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Returns
         -------
         Validation
-            Figures of every column; `broken()` says what is wrong.
+            Measures of every column; `broken()` says what is wrong.
 
         Raises
         ------
         InputError
-            For a table without rows, and for columns of other types than were fitted.
+            If the table has no rows, or columns of other types than the training table.
 
         Examples
         --------
@@ -864,19 +864,19 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             return validate_table(model, table, run)
 
     def distance_to(self, other: TableTransformer) -> ModelDistance:
-        """How far this model is from another one of the same columns, as a fit on a sample from that on all rows.
+        """Measure how far this model is from another one of the same columns, for example one fitted to more rows.
 
         Parameters
         ----------
         other : TableTransformer
-            The other fitted one; distances are in units of its standard deviations.
+            The other model. Distances are in units of its standard deviations.
 
         Returns
         -------
         ModelDistance
-            For every column of numbers the modes of both, the Kolmogorov-Smirnov and the Wasserstein distance of the
-            fitted densities and the shares of modal values; for categories the total variation distance of their
-            shares.
+            For each numeric column the numbers of modes, the Kolmogorov-Smirnov and Wasserstein distances between the
+            fitted densities, and the shares of modal values; for each categorical column the total variation distance
+            between the shares of categories.
 
         Raises
         ------
@@ -903,7 +903,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         path : path
             Where to; an existing model there is replaced when the new one is complete.
         summaries : bool
-            Keep the summaries too, for `partial_fit`. They hold nearly the raw data.
+            Save the summaries too, which `partial_fit` needs. They reveal nearly all of the data.
 
         Examples
         --------
@@ -928,8 +928,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Parameters
         ----------
         transform : {"default", "pandas", "polars", "pyarrow"}, optional
-            A table of this kind, in either layout; "default": what came in, and an ndarray for layout="onehot". None
-            changes nothing.
+            The kind of table to return, in either layout. "default": the type of the source, and an ndarray for
+            layout="onehot". None changes nothing.
 
         Returns
         -------

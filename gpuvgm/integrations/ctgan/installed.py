@@ -23,12 +23,12 @@ _ENTERED: list[partial[DataTransformer]] = []  # by the contexts that are open, 
 def installed(**options: Any) -> Iterator[None]:
     """Let CTGAN and TVAE use this `DataTransformer`, and CTGAN the `DataSampler` that goes with it.
 
-    ``with installed(): CTGAN().fit(rows)``. CTGAN's rows are kept compact: they take a few bytes each beside the frame
-    that is given, and losses are those with the whole matrix, to the last bit. What was fitted within goes on working
-    afterwards: it can be sampled from, saved and loaded. Contexts may be nested; the innermost decides. The names
-    belong to the process: other threads that fit a synthesizer meanwhile use these classes too. The modules
-    `ctgan.data_transformer` and `ctgan.data_sampler` keep their own, so that synthesizers that were fitted without
-    these ones are saved and loaded as ever.
+    ``with installed(): CTGAN().fit(rows)``. CTGAN's rows are kept compact, in a few bytes each beside the frame that
+    you give; losses are equal to the bit to those with the whole matrix. What was fitted inside the context works
+    outside of it too: it can be sampled from, saved and loaded. Contexts may be nested; the innermost one decides. The change is
+    one of the whole process: if another thread fits a synthesizer at the same time, it uses these classes too. The
+    modules `ctgan.data_transformer` and `ctgan.data_sampler` are not changed, so that synthesizers that were fitted
+    without gpuvgm can still be saved and loaded.
 
     Parameters
     ----------

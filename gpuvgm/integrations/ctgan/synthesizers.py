@@ -65,11 +65,10 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
-    """CTGAN on any number of rows: a few bytes of each are kept, in memory or in a file.
+    """CTGAN for any number of rows: it keeps a few bytes of each, in memory or in a file.
 
-    Hyperparameters, losses and samples are those of `ctgan.CTGAN`, of which this is a subclass. With the same random
-    state and the same encoded rows the losses are equal: its batches are drawn number for number, and only gradients
-    that nothing uses are left out.
+    A subclass of `ctgan.CTGAN` with the same hyperparameters. With the same random state and the same encoded rows its
+    losses are equal to ctgan's: it draws the same random numbers, and leaves out only gradients that are never used.
 
     Parameters
     ----------
@@ -110,36 +109,35 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     ) -> None:
         """Fit the transformer on every row, then train.
 
-        In processes that `torch.distributed` has joined every one trains on batches of its own, and gradients are
-        averaged: an epoch has as many times fewer steps. Each reads the rows; give all of them the same `TrainingRows`,
-        or a file.
+        With `torch.distributed` each process trains on its own batches, and the gradients are averaged. An epoch of N
+        processes has N times fewer steps. Give every process the same file, or the same `TrainingRows`.
 
         Parameters
         ----------
         train_data : pandas.DataFrame, ndarray, path, `TrainingRows`, or what `TableTransformer.fit` takes
             The training rows.
         discrete_columns : iterable of str or int
-            Columns that hold values to tell apart; none for `TrainingRows`, which know theirs.
+            Columns of categories. Leave it out for `TrainingRows`, which know their columns.
         epochs : int, optional
-            Deprecated by ctgan: an argument of the constructor.
+            Deprecated by ctgan: give it to the constructor.
         steps : int, optional
-            Steps of the generator, instead of epochs of ``rows // batch_size`` steps.
+            Number of steps of the generator. By default each epoch has ``rows // batch_size`` steps.
         place, folder : optional
-            Where rows are kept, as for `TrainingRows`.
+            Where the encoded rows are kept, as for `TrainingRows`.
         checkpoint : path, optional
-            File in which the training is kept while it is under way.
+            File to save the state of the training to.
         checkpoint_steps : int
-            Steps between two writes of it; it is written after the last step too.
+            Steps between two such saves; the state is also saved after the last step.
         resume : bool
-            Go on from the checkpoint if it is there: losses and samples are those of a training that was not cut
-            short. The arguments have to be those that it was begun with; there may be more steps.
+            Continue from the checkpoint, if it exists. Losses and samples are the same as without the interruption.
+            Give the same arguments as before; only `steps` may be larger.
         progress : callable, optional
             Called as ``progress("train", steps_done, steps)``.
 
         Raises
         ------
         InputError
-            For rows that cannot be encoded, and for a checkpoint of another training.
+            If rows cannot be encoded, or the checkpoint is that of another training.
 
         Examples
         --------
@@ -197,17 +195,18 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         n : int
             Number of rows.
         condition_column, condition_value : optional
-            A discrete column, and one of its values, which becomes likelier.
+            A discrete column and one of its values, which rows will have more often.
         log_frequency : bool, optional
-            Condition rows on categories drawn by the logarithm of their frequency, or by their frequency, which brings
-            shares nearer to those of the table. By default as in the training, which is what ctgan does.
+            Whether the categories on which rows are conditioned are drawn by the logarithm of their frequency or by the
+            frequency itself. With False the shares of categories come closer to those of the table. By default it is as
+            in the training, which is what ctgan does.
         out : path, optional
             Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
 
         Returns
         -------
         pandas.DataFrame or ndarray, or RunSummary with `out`
-            The rows, those of the file the same.
+            The rows; those of a file are the same.
 
         Examples
         --------
@@ -319,11 +318,11 @@ class _Pair:
 
 
 class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
-    """TVAE on any number of rows: a few bytes of each are kept, in memory or in a file.
+    """TVAE for any number of rows: it keeps a few bytes of each, in memory or in a file.
 
-    Hyperparameters and losses are those of `ctgan.TVAE`, of which this is a subclass; an epoch has every row once, in
-    an order that is computed and not kept (`TrainingRows.batches`). Samples are closer to the table: `sample` draws
-    modes and categories by their probability.
+    A subclass of `ctgan.TVAE` with the same hyperparameters. Each epoch reads every row once, in a random order that
+    takes no memory (`TrainingRows.batches`). Samples are closer to the table than ctgan's, because `sample` draws modes
+    and categories by their probability.
 
     Parameters
     ----------
@@ -368,14 +367,14 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         train_data, discrete_columns : object
             As for `CTGAN.fit`.
         steps : int, optional
-            Steps, instead of epochs.
+            Number of steps, instead of epochs.
         place, folder, checkpoint, checkpoint_steps, resume, progress : optional
             As for `CTGAN.fit`.
 
         Raises
         ------
         InputError
-            For rows that cannot be encoded, and for a checkpoint of another training.
+            If rows cannot be encoded, or the checkpoint is that of another training.
 
         Examples
         --------
@@ -437,7 +436,8 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         samples : int
             Number of rows.
         mode : {"sample", "argmax"}
-            Draw modes and categories by their probability, or take the most probable ones as ``ctgan.TVAE`` does.
+            "sample" draws modes and categories by their probability; "argmax" takes the most probable ones, as
+            ``ctgan.TVAE`` does.
         out : path, optional
             Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
 

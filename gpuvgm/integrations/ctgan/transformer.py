@@ -36,35 +36,35 @@ Options = Mapping[str, Any]
 class DataTransformer:
     """Rows for CTGAN and TVAE: their `DataTransformer`, with the fit and the transform of `TableTransformer`.
 
-    The arguments, methods and attributes are those of `ctgan.data_transformer.DataTransformer`. A continuous column
-    becomes a scalar and a one-hot column for each mode, in the order of the fitted components; a discrete one a one-hot
-    column for each value, the most frequent first. Missing values and blank text are one value of a discrete column.
-    Each call of `transform` takes one seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs
+    It has the arguments, methods and attributes of `ctgan.data_transformer.DataTransformer`. A continuous column
+    becomes a scalar and a one-hot column for each mode, in the order of the fitted components. A discrete column
+    becomes a one-hot column for each value, the most frequent first; missing values and blank text count as one value.
+    Each call of `transform` takes a seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs
     repeatable.
 
     Parameters
     ----------
     max_clusters : int
-        Upper limit of modes per column.
+        Largest number of modes of a column.
     weight_threshold : float
-        Components need more than this weight to become a mode.
+        A component becomes a mode if its weight is larger than this.
     columns : mapping of str to str or dict, optional
-        What is known of single columns: a kind ("continuous", "mixed", "general", "categorical"), or a dict of kind and
-        options, as in `TableTransformer`: ``{"amount": {"log": True, "modal": [0]}, "age": {"integer": True}}``. Modal
-        values, None for missing ones among them, have one-hot columns beside those of the modes. An interval of a
-        categorical column (``{"encoding": "interval"}``) is a scalar, which nothing is conditioned on.
+        Kinds of single columns ("continuous", "mixed", "general", "categorical"), or dicts of kind and options, as in
+        `TableTransformer`: ``{"amount": {"log": True, "modal": [0]}, "age": {"integer": True}}``. Modal values, which
+        may include None for missing values, get one-hot columns beside those of the modes. A categorical column with
+        ``{"encoding": "interval"}`` is a scalar; CTGAN does not condition on it.
     effort : {"research", "auto", "best"}
         "research" fits as CTGAN does; "auto" and "best" search from several starts.
     standardize : {"auto", True, False}
-        Take the floor under variances relative to the column's variance; CTGAN does not.
+        Whether the smallest variance of a component is relative to the variance of the column; in CTGAN it is not.
     algorithm : {"summary", "exact", "auto"}
-        "summary" fits in one scan; "exact" reads every row in every iteration.
+        "summary" fits the counts of one scan; "exact" reads every row in every iteration.
     engine : {"auto", "native", "reference"}
         Compute engine.
     threads : int, optional
         Threads; by default all cores.
     compact : bool
-        `transform` gives `gpuvgm.TrainingRows`, a few bytes a row, which `DataSampler` takes rows from.
+        Let `transform` return `gpuvgm.TrainingRows`, which take a few bytes a row and from which `DataSampler` draws.
 
     Attributes
     ----------
@@ -73,12 +73,12 @@ class DataTransformer:
     output_dimensions : int
         Columns of the matrix.
     dataframe : bool
-        Whether a DataFrame was fitted, which is what the inverse gives then.
+        Whether a DataFrame was fitted. If so, the inverse returns a DataFrame.
 
     Raises
     ------
     ModuleNotFoundError
-        Where ctgan is not installed.
+        If ctgan is not installed.
 
     Examples
     --------
