@@ -21,29 +21,29 @@ class DataTransformer:
     """Mode-specific normalisation of a table for CTAB-GAN+ (Zhao et al. 2021).
 
     The matrix is the onehot layout of ``TableTransformer(effort="research")``: columns in the order of the table, modes
-    and categories by falling frequency in the training rows, whatever rows are transformed later.
+    and categories in the order of their frequency in the training rows, the most frequent first.
 
-    A column is named by its label or by its position; a whole number is a position unless it is a label. A column in
-    `categorical_list` is categorical unless it is in `non_categorical_list` too; one in `mixed_dict` is mixed, one in
-    `general_list` general, and all others continuous. Missing values need no sentinel: they are a mode or a category of
-    their own, and -9999999 is a number like any other unless `mixed_dict` lists it.
+    Name columns by label or by position; an integer is a position unless it is a label. Columns in `categorical_list`
+    are categorical, unless they are in `non_categorical_list` too. Columns in `mixed_dict` are mixed, those in
+    `general_list` general, and all others continuous. Missing values need no sentinel: they get a mode or a category of
+    their own. -9999999 is a number like any other, unless `mixed_dict` lists it.
 
     Parameters
     ----------
     train_data : pandas.DataFrame or ndarray of shape (rows, columns)
         The training rows.
     categorical_list : sequence
-        Columns that hold values to tell apart.
+        Columns of categories.
     mixed_dict : mapping
-        Columns of numbers with modal values, and for each the list of these.
+        Numeric columns with modal values, and the list of these for each.
     general_list : sequence
-        Columns whose range is laid on [-1, 1].
+        Columns whose range is mapped to [-1, 1].
     non_categorical_list : sequence
-        Columns of `categorical_list` with so many values that they are taken as numbers.
+        Columns of `categorical_list` that have so many values that they are treated as numbers.
     n_clusters : int
-        Upper limit of components per column.
+        Largest number of components of a column.
     eps : float
-        Components need more than this weight, and one training row, to become a mode.
+        A component becomes a mode if its weight is larger than this and at least one training row belongs to it.
     **options
         Further arguments of `TableTransformer`; `effort` is "research", `tails` "clip" and `floor` 1e-6 unless given.
 

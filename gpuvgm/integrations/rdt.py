@@ -89,49 +89,50 @@ class OnePassMixture(BayesianGaussianMixture):
 class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: ignore[misc]  # RDT ships no types
     """Normalize a numerical column by its modes: `rdt.transformers.ClusterBasedNormalizer`, fast.
 
-    Stands wherever RDT's class does, and takes its arguments in its order. ``<column>.normalized`` is
-    (x - mean) / (4 sd) of the component drawn, within ±0.99, ``<column>.component`` the index of that component among
-    the valid ones, and ``<column>.is_null``, with missing_value_generation="from_column", where the column was missing.
-    With ``algorithm="exact"`` fit and draws are RDT's to rounding; its random states are those of RDT.
+    It can replace RDT's class and has the same arguments in the same order. Its columns are ``<column>.normalized``,
+    (x - mean) / (4 sd) of the drawn component, clipped to ±0.99; ``<column>.component``, the index of that component
+    among the valid ones; and, with missing_value_generation="from_column", ``<column>.is_null``, which says where
+    values were missing. Its random states are RDT's. With ``algorithm="exact"`` fit and draws are RDT's, up to rounding.
 
     Parameters
     ----------
     model_missing_values : bool, optional
         RDT 1 only, the first argument there; see RDT.
     learn_rounding_scheme : bool
-        Round what is transformed back to the decimals of the column.
+        Round decoded values to the decimal places of the column.
     enforce_min_max_values : bool
-        Clip what is transformed back to the range of the column.
+        Clip decoded values to the range of the column.
     max_clusters : int
-        Upper limit of components. A column of fewer rows gets one a row.
+        Largest number of components, and no more than the column has rows.
     weight_threshold : float
-        Components of more weight are valid; the heaviest one always is.
+        Components of larger weight are valid. The heaviest one is always valid.
     missing_value_generation : {"random", "from_column", None}
         How missing values come back.
     effort : {"research", "best"}
         As in `gpuvgm.BayesianGaussianMixture`: 100 iterations from one k-means start, or a search.
     standardize : bool or "auto"
-        Let the least variance of a component be 1e-6 of the column's variance, not 1e-6: for columns of small numbers.
-        "auto": where the column's standard deviation is below 1.
+        Whether the smallest variance of a component is 1e-6 of the column's variance instead of 1e-6. This helps
+        columns of small numbers. "auto": if the column's standard deviation is below 1.
     algorithm : {"auto", "exact", "summary"}
-        "exact": RDT's fit. "summary": k-means on a sample, one scan over the rows, and EM on its cells, within about
-        1e-6 sigma of EM on the rows from the same centres. "auto": the summary from 200,000 rows on.
+        "exact": RDT's fit. "summary": k-means on a sample, then the rows are counted in one scan and EM works on the
+        counts; the result is within about 1e-6 standard deviations of EM on the rows from the same centres. "auto":
+        "summary" for at least 200,000 rows, else "exact".
     log : bool
-        Fit the mixture on logarithms: of x where the column is above 0, of x + 1 where its least value is 0, and of
-        x - least + 1 where that is below 0; modal values do not count.
+        Fit the mixture to logarithms: of x if all values are above 0, of x + 1 if the smallest is 0, and of
+        x - smallest + 1 if it is below 0. Modal values do not count for this.
     modal : sequence of numbers
-        Values that get a component each, numbered after those of the mixture in the order listed; their normalized
-        value is 0. Those of the fitted rows come back exactly; one that these rows lack is rounded and clipped as RDT
-        was asked to. Missing values are no modal values here, but RDT's, which fills them in before.
+        Values that get a component each. These follow the components of the mixture, in the order of this list, and
+        their normalized value is 0. They come back exactly if the fitted rows have them; otherwise they are rounded and
+        clipped like other values. None for missing values is not allowed here: RDT fills missing values in first.
     integer : bool
-        Round what is transformed back to whole numbers, half to even; modal values stay as they are.
+        Round decoded values to whole numbers, half to even. Modal values are not rounded.
 
     Attributes
     ----------
     valid_component_indicator : ndarray of bool
-        Which components of the mixture rows may be given to.
+        Which components of the mixture are valid.
     null_transformer : rdt.transformers.null.NullTransformer
-        What RDT knows of missing values.
+        RDT's treatment of missing values.
 
     Examples
     --------

@@ -25,9 +25,9 @@ def installed(**options: Any) -> Iterator[None]:
 
     ``with installed(): CTGAN().fit(rows)``. CTGAN's rows are kept compact, in a few bytes each beside the frame that
     you give; losses are equal to the bit to those with the whole matrix. What was fitted inside the context works
-    outside of it too: it can be sampled from, saved and loaded. Contexts may be nested; the innermost one decides. The change is
-    one of the whole process: if another thread fits a synthesizer at the same time, it uses these classes too. The
-    modules `ctgan.data_transformer` and `ctgan.data_sampler` are not changed, so that synthesizers that were fitted
+    outside of it too: it can be sampled from, saved and loaded. Contexts may be nested; the innermost one decides. The
+    whole process is changed: if another thread fits a synthesizer at the same time, it uses these classes too. The
+    modules `ctgan.data_transformer` and `ctgan.data_sampler` stay as they are, so that synthesizers that were fitted
     without gpuvgm can still be saved and loaded.
 
     Parameters
