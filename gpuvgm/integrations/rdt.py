@@ -92,7 +92,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     It can replace RDT's class and has the same arguments in the same order. Its columns are ``<column>.normalized``,
     (x - mean) / (4 sd) of the drawn component, clipped to ±0.99; ``<column>.component``, the index of that component
     among the valid ones; and, with missing_value_generation="from_column", ``<column>.is_null``, which says where
-    values were missing. Its random states are RDT's. With ``algorithm="exact"`` fit and draws are RDT's, up to rounding.
+    values were missing. Its random states are RDT's. With ``algorithm="exact"`` fit and draws are RDT's to rounding.
 
     Parameters
     ----------
