@@ -30,6 +30,8 @@ _DWARFING = 4.0  # times the next lower curve
 _SPARE = 0.97  # quantile of the bars that always have room
 _DAYS = 4 * 86_400.0
 _DECADE = 10.0
+_MOST_CUT, _WORDS = 5, 0.08  # bars with a mark; length of the axis that the words take
+ROW_TICKS, _ROOM_FOR_TICKS = 5, 0.9  # ticks of rows, about; share of the height below which they are
 _LONG = 12  # characters of a label under an axis
 
 
@@ -38,7 +40,10 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     width = np.maximum(np.diff(histogram.places), 1e-12)
     before, after = (np.array(counts, np.float64) / width for counts in (histogram.before, histogram.after))
     top = _top(before, _highest(histogram))
-    paths = [path(steps(histogram.places, (before / top).tolist(), closed=True), "bars")]
+    bar = top * float(np.median(width))  # rows of a bar as high as the chart
+    ticks = [tick for tick in linear_ticks(0, bar, ROW_TICKS) if 0 < tick < _ROOM_FOR_TICKS * bar]
+    paths = [rule(tick / bar, "grid") for tick in ticks]
+    paths.append(path(steps(histogram.places, (before / top).tolist(), closed=True), "bars"))
     for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
         title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
         paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
@@ -46,6 +51,11 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
         paths.append(path(_curve(histogram.whole, top), "whole"))
     paths.append(path(steps(histogram.places, (after / top).tolist(), closed=False), "after"))
     labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
+    units = [""] * (len(ticks) - 1) + [" rows"]
+    labels += [
+        Label(1.0, number_text(tick) + unit, 1 - tick / bar - 0.01, "tick")
+        for tick, unit in zip(ticks, units, strict=False)
+    ]
     labels += _cut_labels(histogram, before, top)
     words = (f"Histogram of {name}", _described(profile, histogram))
     return chart(words, HEIGHT, paths, labels, "histogram")
@@ -90,11 +100,12 @@ def _mode_labels(curves: Sequence[Curve], top: float) -> list[Label]:
 
 
 def _cut_labels(histogram: Histogram, before: Floats, top: float) -> list[Label]:
-    """A mark on every bar that is higher than the axis; only the highest where there are many."""
+    """A mark above bars that are higher than the chart: the highest ones, and the highest of all with its rows."""
     cut = np.flatnonzero(before > top)
-    cut = np.sort(cut[np.argsort(-before[cut], kind="stable")[:5]])
-    middles = [(histogram.places[i] + histogram.places[i + 1]) / 2 for i in cut]
-    return [Label(middle, "▲", 0.05, "cut") for middle in middles]
+    cut = cut[np.argsort(-before[cut], kind="stable")[:_MOST_CUT]]
+    places = [(histogram.places[i] + histogram.places[i + 1]) / 2 for i in cut]
+    words = [Label(places[0], f"▲ {counted(histogram.before[cut[0]], 'row')}", 0.0, "cut")] if places else []
+    return words + [Label(place, "▲", 0.0, "cut") for place in places[1:] if abs(place - places[0]) > _WORDS]
 
 
 def _described(profile: NumberProfile, histogram: Histogram) -> str:

@@ -24,7 +24,7 @@ from gpuvgm.summary.grid import Floats, Ints, keys_of
 
 _SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
 _BESIDE = 3
-_POINTS, _MOST_POINTS = 4, 64  # of a curve: for each bin, and in all
+_POINTS, _MOST_POINTS = 8, 64  # of a curve: for each bin, and in all
 _VISIBLE = 2e-3  # of a curve's height
 _NARROW = 1e-12
 _ROUNDINGS = 2  # a place counts from the middle of the frame: the difference and the sum are rounded
@@ -32,7 +32,7 @@ _ROUNDINGS = 2  # a place counts from the middle of the frame: the difference an
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Rows per length of the axis, averaged over the width of a bin, at places on the axis from 0 to 1."""
+    """Rows per length of the axis, averaged over about a bin, at places on the axis from 0 to 1."""
 
     places: tuple[float, ...]
     heights: tuple[float, ...]
@@ -223,17 +223,27 @@ def _curves(column: MixtureColumn | GeneralColumn, binning: Binning, rows: float
     k = np.concatenate((active, np.flatnonzero(~column.active)))
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
     last = len(binning.edges) - 1
-    bins = np.arange(-1, last + 2)
-    at = np.linspace(0, last, _POINTS * last + 1)
-    ends = at - 0.5, at + 0.5  # a window of one bin around each point
-    numbers = (np.interp(end, bins, _extended(binning.edges)) for end in ends)
+    bins, ends = np.arange(-1, last + 2), np.linspace(-1, last + 1, _POINTS * (last + 2) + 1)
+    numbers, places = (np.interp(ends, bins, _extended(edges)) for edges in (binning.edges, binning.places))
     if isinstance(column.codec, CurvedCodec):
-        numbers = (column.codec.of_inner(end) for end in numbers)
-    below, above = (ndtr((end - means) / column.stds[k, None]) for end in numbers)
-    low, at, high = (np.interp(place, bins, _extended(binning.places)) for place in (ends[0], at, ends[1]))
-    heights = np.nan_to_num(rows * column.weights[k, None] * (above - below) / np.maximum(high - low, _NARROW))
+        numbers = column.codec.of_inner(numbers)
+    shares = column.weights[k, None] * np.diff(ndtr((numbers - means) / column.stds[k, None]))
+    heights = np.nan_to_num(rows * _smoothed(shares) / np.maximum(np.diff(places), _NARROW))[:, _POINTS:-_POINTS]
+    middles = ((places[:-1] + places[1:]) / 2)[_POINTS:-_POINTS]
     modes = heights[: len(active)]
-    return [*(_thinned(at, row) for row in modes), _thinned(at, np.sum(heights, axis=0), 2 * _MOST_POINTS)]
+    return [
+        *(_thinned(middles, row) for row in modes),
+        _thinned(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS),
+    ]
+
+
+def _smoothed(shares: Floats) -> Floats:
+    """Shares of each row averaged with those beside them, by a Hann window as wide as two bins.
+
+    A mode within one bin becomes a bell as high as the bar would be, and a wide one stays as it is.
+    """
+    window = np.hanning(2 * _POINTS + 1)[1:-1]
+    return np.array([np.convolve(row, window / np.sum(window), "same") for row in shares])
 
 
 def _extended(edges: Floats) -> Floats:
@@ -244,8 +254,11 @@ def _extended(edges: Floats) -> Floats:
 def _thinned(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve:
     """The part of a curve that can be seen, with at most about so many points."""
     seen = np.flatnonzero(heights > _VISIBLE * np.max(heights))
-    first, last = (max(seen[0] - 1, 0), min(seen[-1] + 2, len(places))) if len(seen) else (0, 0)
-    part = slice(first, last, -(-(last - first) // most) or 1)
+    part = np.arange(max(seen[0] - 1, 0), min(seen[-1] + 2, len(places))) if len(seen) else seen
+    if len(part) > most:  # the denser, the more the curve bends: then straight lines between them follow it closest
+        bend = np.sqrt(np.abs(np.diff(heights[part], 2, prepend=heights[part[0]], append=heights[part[-1]])))
+        along = np.cumsum(bend + np.mean(bend) / 2)
+        part = part[np.unique(np.searchsorted(along, np.linspace(along[0], along[-1], most)))]
     return Curve(tuple(places[part].tolist()), tuple(heights[part].tolist()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.report.charts import axis_labels, scalars_chart
+from gpuvgm.report.charts import HEIGHT, axis_labels, histogram_chart, scalars_chart
 from gpuvgm.report.profiles import NumberProfile
 
 RANDOM = np.random.default_rng(0)
@@ -76,3 +77,23 @@ def test_the_bell_has_the_width_of_the_scale() -> None:
         assert mode.scalar_sd == pytest.approx(sd)
         assert spread == pytest.approx(sd, rel=0.05)
     assert scalars_chart(1, modes[1]) != scalars_chart(1, replace(modes[1], scalar_sd=1 / 4))
+
+
+def test_the_axis_of_rows_and_the_highest_bar_have_numbers() -> None:
+    random = np.random.default_rng(2)
+    values = np.where(random.random(20_000) < 0.3, random.normal(50, 0.01, 20_000), random.normal(40, 15, 20_000))
+    profile = profile_of(values)
+    assert profile.histogram is not None
+    text = str(histogram_chart("amount", profile, profile.histogram))
+    assert f"▲ {max(profile.histogram.before):,} rows<" in text
+    ticks = re.findall(r'x="100.00%" y="([\d.]+)"[^>]*>(\d+)(?: rows)?</text>', text)
+    heights = [HEIGHT * 0.99 - float(y) for y, _ in ticks]
+    rows = [int(tick) for _, tick in ticks]
+    assert len(rows) >= 2
+    np.testing.assert_allclose(heights, np.array(rows) * heights[0] / rows[0], atol=0.2)
+
+
+def test_a_chart_without_high_bars_has_no_mark() -> None:
+    profile = profile_of(np.random.default_rng(2).normal(40, 15, 20_000))
+    assert profile.histogram is not None
+    assert "▲" not in str(histogram_chart("amount", profile, profile.histogram))

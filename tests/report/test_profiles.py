@@ -77,6 +77,28 @@ def test_curves_hold_the_rows_that_modes_expect(options: dict[str, object]) -> N
             assert np.trapezoid(curve.heights, curve.places) == pytest.approx(weight * ROWS, rel=0.05)
 
 
+def test_a_mode_narrower_than_a_bin_is_a_smooth_bell_as_high_as_its_bar() -> None:
+    values = np.where(RANDOM.random(ROWS) < 0.3, RANDOM.normal(50, 0.02, ROWS), RANDOM.normal(40, 15, ROWS))
+    found = histogram_of(profile_of(values))
+    narrow = max(found.curves, key=lambda curve: max(curve.heights))
+    heights = np.array(narrow.heights)
+    assert len(heights) >= 12
+    rising = np.diff(heights) > 0
+    assert np.sum(np.diff(rising.astype(int)) != 0) == 1, "up, then down"
+    assert np.max(np.abs(np.diff(heights))) < 0.3 * np.max(heights), "in small steps"
+    bars = np.array(found.before) / np.diff(found.places)
+    assert np.max(heights) == pytest.approx(np.sum(np.sort(bars)[-2:]), rel=0.2)
+    assert np.trapezoid(heights, narrow.places) == pytest.approx(0.3 * ROWS, rel=0.05)
+
+
+def test_points_of_a_curve_are_dense_where_it_bends() -> None:
+    found = histogram_of(profile_of(RANDOM.lognormal(3, 1, ROWS), log=True))
+    assert found.whole is not None
+    places, heights = np.array(found.whole.places), np.array(found.whole.heights)
+    top = places[np.argmax(heights)]
+    assert np.sum(np.abs(places - top) < 0.1) > np.sum(np.abs(places - 0.6) < 0.1)
+
+
 def test_modes() -> None:
     random = np.random.default_rng(1)
     values = np.concatenate((random.normal(0, 1, ROWS), random.normal(50, 2, ROWS), [400.0] * 7))
