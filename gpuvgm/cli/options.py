@@ -248,7 +248,9 @@ def _columns_of_file(path: str) -> list[str] | dict[str, Any]:
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE", help="Parquet, CSV or Arrow: a file, a glob, a folder or a URL.", show_default=False
+        metavar="SOURCE",
+        help="Parquet, CSV, JSON lines or Arrow: a file, a glob, a folder or a URL.",
+        show_default=False,
     ),
 ]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL ending in .gpuvgm.", show_default=False)]

@@ -265,7 +265,7 @@ NOT_UTF8 = "not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
 _MAGIC = {
     b"PAR1": ("a Parquet file", ".parquet"),
     b"ARRO": ("an Arrow file", ".arrow"),
-    b"\x1f\x8b": ("a compressed file", ".csv.gz"),
+    b"\x1f\x8b": ("a compressed file", "{}.gz"),
 }
 
 
@@ -295,18 +295,19 @@ def start_of_text(path: Location) -> bytes:
     return text
 
 
-def foreign_bytes(path: Location, text: bytes) -> str | None:
+def foreign_bytes(path: Location, text: bytes, wanted: str = "CSV text") -> str | None:
     """What a file is whose first bytes are not those of text."""
     with open_binary(path) as raw:
         start = raw.read(4)
     if path.suffix.lower() != ".gz":
         for magic, (kind, ending) in _MAGIC.items():
             if start.startswith(magic):
-                return f"not CSV text: is this {kind}? rename it so that it ends in {ending}"
+                name = ending.format(path.suffix)
+                return f"not {wanted}: is this {kind}? rename it so that it ends in {name}"
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
     if b"\0" in text:
-        return "not CSV text, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
+        return f"not {wanted}, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
     return None
 
 

@@ -20,6 +20,7 @@ from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.csv import NULLS, CsvPart, csv_parts, open_csv
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.ipc import ipc_part
+from gpuvgm.io.json_lines import json_parts
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part, read_metadata
@@ -29,6 +30,7 @@ from gpuvgm.io.source import Runs, Source, check_names, check_request, check_run
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
     **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
+    **dict.fromkeys((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"), "json"),
     **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "ipc"),
 }
 MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
@@ -117,7 +119,8 @@ def _is_hidden(name: PurePath) -> bool:
 def ending_of(path: PurePath | RemoteFile) -> str:
     """The ending that tells the format, in lower case."""
     name = path.name.lower()
-    return next((ending for ending in (".csv.gz", ".tsv.gz") if name.endswith(ending)), path.suffix.lower())
+    zipped = (ending for ending in FORMATS if ending.endswith(".gz") and name.endswith(ending))
+    return next(zipped, path.suffix.lower())
 
 
 def format_of(path: Location) -> str:
@@ -244,7 +247,12 @@ def _each(opener: Callable[[Location], Part]) -> Opener:
     return lambda paths: [opener(path) for path in paths]
 
 
-OPENERS: Mapping[str, Opener] = {"parquet": _each(parquet_part), "csv": csv_parts, "ipc": _each(ipc_part)}
+OPENERS: Mapping[str, Opener] = {
+    "parquet": _each(parquet_part),
+    "csv": csv_parts,
+    "json": json_parts,
+    "ipc": _each(ipc_part),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +291,7 @@ class FileSource(Source):
 
     @property
     def rows(self) -> int | None:
-        """Rows of all files; None when a CSV file is among them."""
+        """Rows of all files; None when a file of text is among them."""
         total = 0
         for part in self.parts:
             if part.rows is None:

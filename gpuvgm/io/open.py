@@ -27,8 +27,8 @@ from gpuvgm.io.source import Source
 
 Opener = Callable[[object], Source]
 ACCEPTED = (
-    "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow table, "
-    "a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
+    "a path, glob, folder, URL or list of paths (Parquet, CSV, JSON lines, Arrow IPC), a pandas, polars or pyarrow "
+    "table, a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
     "DataFrame of Dask, or an iterator of these"
 )
@@ -47,11 +47,11 @@ def open_source(source: object, open_part: Opener | None = None) -> Source:
     ----------
     source : object
         A path to a file, a glob, a folder (searched through, sorted), the URL of one in a store (s3://, gs://, abfs://,
-        memory://), or a list of these: Parquet, CSV and TSV (also gzipped), or Arrow IPC; a pandas DataFrame;
-        a pyarrow Table, RecordBatch or RecordBatchReader; a polars DataFrame; a polars LazyFrame, a DuckDB relation or
-        a pyarrow Dataset, which are scanned in batches, and counted first; anything else with `__arrow_c_stream__`; a
-        dict of one-dimensional arrays; a two-dimensional array (columns "0", "1", …); an iterator of any of those,
-        which can be read once. A Source is returned as it is.
+        memory://), or a list of these: Parquet, CSV, TSV and JSON lines (also gzipped), or Arrow IPC; a pandas
+        DataFrame; a pyarrow Table, RecordBatch or RecordBatchReader; a polars DataFrame; a polars LazyFrame, a DuckDB
+        relation or a pyarrow Dataset, which are scanned in batches, and counted first; anything else with
+        `__arrow_c_stream__`; a dict of one-dimensional arrays; a two-dimensional array (columns "0", "1", …); an
+        iterator of any of those, which can be read once. A Source is returned as it is.
         On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
         of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
     open_part : callable, optional

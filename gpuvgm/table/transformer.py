@@ -174,7 +174,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     sample_rows : int, optional
         Fit a sample of about this many rows, which is held in memory, instead of all rows. The sample is made of runs
         of consecutive rows, spread over the source, and nothing else is read; where the number of rows is unknown (CSV,
-        iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see `unknown`,
+        JSON lines, iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see `unknown`,
         or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
     stratified : bool
         For `sample_rows`: let every column choose its own rows, so that rare values and both ends are in the sample.
@@ -301,10 +301,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         Parameters
         ----------
         source : object
-            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a
-            polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array, a frame
-            of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a two-dimensional
-            array (CuPy, PyTorch, or any other with DLPack), which stay there.
+            A path, URL, glob, folder or list of paths (Parquet, CSV, JSON lines, Arrow), a pandas, polars or pyarrow
+            table, a polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array,
+            a frame of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
+            two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.
         y : None
             Ignored.
         resume : bool

@@ -71,6 +71,8 @@ def test_bad_sources(folder, tmp_path):
     refused("fit", tmp_path / "cut.parquet", *model, parts=["cut.parquet"])
     (tmp_path / "words.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(200)) + "two\n")
     refused("fit", tmp_path / "words.csv", *model, parts=["words.csv", '"x", row 201', "'two' is not a number"])
+    (tmp_path / "words.jsonl").write_text('{"x": 1}\n{"x": "two"}\n')
+    refused("fit", tmp_path / "words.jsonl", *model, parts=['words.jsonl: line 2, column "x": "two" is text'])
     pq.write_table(pa.table({"v": [1.0, np.inf]}), tmp_path / "inf.parquet")
     refused("fit", tmp_path / "inf.parquet", *model, parts=["v", "infinite"])
     pq.write_table(pa.table({"v": pa.array([], pa.float64())}), tmp_path / "none.parquet")

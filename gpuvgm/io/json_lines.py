@@ -1,0 +1,289 @@
+"""JSON lines: one object a line, read in blocks by pyarrow, and what is wrong with one said by line and column."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.json
+
+from gpuvgm.errors import InputError, printable, shortened
+from gpuvgm.io.block import rows_only, trimmed
+from gpuvgm.io.csv import foreign_bytes
+from gpuvgm.io.locations import Location, open_binary
+from gpuvgm.io.source import Runs, check_runs
+from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
+
+BLOCK = 1 << 20  # bytes that are read at a time
+LONGEST_LINE = 1 << 24
+MANY_BRACKETS = 1000  # a block with more may be nested so deeply that pyarrow overflows its stack
+NUMBER, BOOLEAN, TEXT, LIST, OBJECT = "a number", "a boolean", "text", "a list", "an object"
+HELD = {NUMBER: "numbers", BOOLEAN: "booleans", TEXT: TEXT}
+DAY, SECONDS, NANOSECONDS = pa.date32(), pa.timestamp("s"), pa.timestamp("ns")
+UTC_SECONDS, UTC_NANOSECONDS = pa.timestamp("s", "UTC"), pa.timestamp("ns", "UTC")
+#: What text may be read as, by what the text before was read as; it stays text where its values have none of the forms.
+FORMS: Mapping[pa.DataType, tuple[pa.DataType, ...]] = {
+    pa.null(): (DAY, SECONDS, NANOSECONDS, UTC_SECONDS, UTC_NANOSECONDS),
+    DAY: (DAY, SECONDS, NANOSECONDS),
+    SECONDS: (SECONDS, NANOSECONDS),
+    NANOSECONDS: (NANOSECONDS,),
+    UTC_SECONDS: (UTC_SECONDS, UTC_NANOSECONDS),
+    UTC_NANOSECONDS: (UTC_NANOSECONDS,),
+}
+Types = Mapping[str, pa.DataType]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPart:
+    """A file of JSON lines of a source.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The file.
+    schema : pyarrow.Schema
+        The columns of all files, with the types that all lines agree on.
+    rows : int, optional
+        Number of rows, where they were counted.
+    """
+
+    path: Location
+    schema: pa.Schema
+    rows: int | None = None
+    sequential: ClassVar[bool] = True
+
+    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read the columns through; batches follow blocks of 1 MiB of text."""
+        types = {name: self.schema.field(name).type for name in columns}
+        return (block.batch(types) for block in blocks_of(self.path))
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Read rows [start, stop), and those before them."""
+        return trimmed(self.batches(columns, batch_rows), start, stop - start)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
+        """Refused: the number of rows is unknown."""
+        check_runs(str(self.path), None, runs)
+        return []
+
+
+def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
+    """Open files of JSON lines that form one table; all are read through, for their columns and types.
+
+    Raises
+    ------
+    InputError
+        Naming the file that cannot be read as a table, with line and column where there are any.
+    """
+    types: dict[str, pa.DataType] = {}
+    for path in paths:
+        for block in blocks_of(path):
+            types = block.widened(types)
+    if not types:
+        raise InputError(f"{paths[0]}: holds no columns; write one JSON object a line")
+    return [JsonPart(path, pa.schema(list(types.items()))) for path in paths]
+
+
+@dataclass(frozen=True, slots=True)
+class LineBlock:
+    """Whole lines of a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The file.
+    first_line : int
+        Number of the first line, counted from 1.
+    text : bytes
+        The lines.
+    """
+
+    path: Location
+    first_line: int
+    text: bytes
+
+    def batch(self, types: Types) -> pa.RecordBatch:
+        """The rows of these columns; keys that are not there are missing values."""
+        parsed_as = {name: pa.string() if family(kind) == TEXT else kind for name, kind in types.items()}
+        table = self.parsed(parsed_as, "ignore", types)
+        if not types:
+            return rows_only(table.num_rows)
+        with damage_as(partial(self.problem, types)):
+            columns = [table.column(name).combine_chunks().cast(kind) for name, kind in types.items()]
+        return pa.RecordBatch.from_arrays(columns, names=list(types))
+
+    def widened(self, before: Types) -> dict[str, pa.DataType]:
+        """Types that hold the values of these lines and of those before.
+
+        Raises
+        ------
+        InputError
+            For lists and objects, and for a column that holds numbers here and text there.
+        """
+        texts = {name: pa.string() for name, kind in before.items() if family(kind) == TEXT}
+        table = self.parsed(texts, "infer", before)
+        names = table.column_names  # in the order of the lines
+        more = {field.name: pa.string() for field in table.schema if family(field.type) == TEXT}
+        if len(more) > len(
+            texts
+        ):  # pyarrow makes timestamps of some, without fractions and zones; it refuses lists here
+            table = self.parsed(more, "infer", before)
+        types = dict(before)
+        for name in names:
+            column, known = table.column(name), types.get(name, pa.null())
+            if len({family(column.type), family(known)} - {None}) > 1:
+                raise self.problem(before)
+            types[name] = text_type(column, known) if name in more else number_type(column.type, known)
+        return types
+
+    def parsed(self, types: Types, others: Literal["infer", "ignore"], before: Types) -> pa.Table:
+        """The lines as a table: some columns of these types, all others inferred or left out.
+
+        Raises
+        ------
+        InputError
+            For lines that are not JSON, and for values that are not of the types that the columns had before.
+        """
+        brackets = self.text.count(b"[") + self.text.count(b"{") - self.text.count(b"\n")
+        if brackets > MANY_BRACKETS and self.first_problem(before):
+            raise self.problem(before)
+        schema = pa.schema(list(types.items()))
+        options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others)
+        whole = pyarrow.json.ReadOptions(block_size=len(self.text) + 1)
+        with damage_as(partial(self.problem, before)):
+            str(self.text, "utf-8")  # pyarrow does not check it
+            text: Any = pa.BufferReader(self.text)  # the stubs want a file of Python
+            return pyarrow.json.read_json(text, whole, options)
+
+    def problem(self, before: Types, problem: Exception | None = None) -> InputError:
+        """The error for lines that cannot be read."""
+        found = self.first_problem(before)
+        if found is None:
+            last = self.first_line + len(self.text.splitlines()) - 1
+            said = "" if problem is None else f" ({re.sub(' in row [0-9]+$', '', reason(problem))})"
+            found = f"one of the lines {self.first_line} to {last} cannot be read{said}"
+        return InputError(f"{self.path}: {found}")
+
+    def first_problem(self, before: Types) -> str | None:
+        """The first thing that is wrong, with its line and column."""
+        families = {name: family(kind) for name, kind in before.items()}
+        for number, line in enumerate(self.text.splitlines(), self.first_line):
+            found = wrong_line(line, families) if line.strip() else None
+            if found:
+                return f"line {number}{found}"
+        return None
+
+
+def blocks_of(path: Location) -> Iterator[LineBlock]:
+    """The lines of a file, some at a time."""
+    first_line, rest = 1, b""
+    for text in texts_of(path):
+        cut = text.rfind(b"\n") + 1
+        if not cut and len(rest) > LONGEST_LINE:
+            raise InputError(
+                f"{path}: line {first_line} is longer than {LONGEST_LINE >> 20} MiB; write one object a line"
+            )
+        if cut:
+            lines = rest + text[:cut]
+            yield LineBlock(path, first_line, lines)
+            first_line += lines.count(b"\n")
+        rest = text[cut:] if cut else rest + text
+    if rest:
+        yield LineBlock(path, first_line, rest)
+
+
+def texts_of(path: Location) -> Iterator[bytes]:
+    """The text of a file in pieces, decompressed where the name ends in .gz, without a byte-order mark."""
+
+    def explain(problem: Exception) -> InputError:
+        return InputError(f"{path}: cannot be read as JSON lines ({reason(problem)})")
+
+    with damage_as(explain, EOFError, zlib.error), open_binary(path) as raw:
+        file: Any = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
+        text = file.read(BLOCK)
+        foreign = foreign_bytes(path, text, "JSON lines")
+        if foreign:
+            raise InputError(f"{path}: {foreign}")
+        text = text.removeprefix(b"\xef\xbb\xbf")
+        while text:
+            yield text
+            text = file.read(BLOCK)
+
+
+def family(kind: pa.DataType) -> str | None:
+    """What a value of a type is in JSON; None for columns without values."""
+    if pa.types.is_null(kind):
+        return None
+    if pa.types.is_boolean(kind):
+        return BOOLEAN
+    return NUMBER if pa.types.is_integer(kind) or pa.types.is_floating(kind) else TEXT
+
+
+def number_type(kind: pa.DataType, before: pa.DataType) -> pa.DataType:
+    """The type of numbers, or of booleans, that holds both."""
+    if pa.types.is_null(kind) or pa.types.is_null(before):
+        return before if pa.types.is_null(kind) else kind
+    return kind if kind == before else pa.float64()
+
+
+def text_type(values: pa.ChunkedArray[Any], before: pa.DataType) -> pa.DataType:
+    """The type that holds the text, and what was read before."""
+    if values.null_count == len(values):
+        return before
+    for kind in FORMS.get(before, ()):
+        try:
+            values.cast(kind)
+        except ARROW_PROBLEMS:
+            continue
+        return kind
+    return pa.string()
+
+
+class Pairs(list[tuple[str, Any]]):
+    """Keys and values of a JSON object."""
+
+
+_FAMILIES = {Pairs: OBJECT, list: LIST, str: TEXT, bool: BOOLEAN, int: NUMBER, float: NUMBER}
+
+
+def wrong_line(line: bytes, families: dict[str, str | None]) -> str | None:
+    """What is wrong with a line; it adds to `families` what each column holds."""
+    try:
+        row = json.loads(line.decode(), object_pairs_hook=Pairs)
+    except UnicodeDecodeError:
+        return " is not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
+    except RecursionError:
+        return " is nested too deeply; write single values"
+    except ValueError as problem:
+        return f" is not JSON ({problem}); write one object a line, as jq -c does"
+    if not isinstance(row, Pairs):
+        return f" is {_FAMILIES.get(type(row), 'null')}, not an object; for an array of objects: jq -c '.[]'"
+    for position, (name, value) in enumerate(row):
+        found = _wrong_value(value, families.get(name))
+        if any(name == other for other, _ in row[:position]):
+            found = "appears twice; keep one"
+        if found:
+            return f', column "{shortened(printable(name))}": {found}'
+        families[name] = families.get(name) or _FAMILIES.get(type(value))
+    return None
+
+
+def _wrong_value(value: Any, before: str | None) -> str | None:
+    now = _FAMILIES.get(type(value))
+    if now in (LIST, OBJECT):
+        return (
+            f"{now} is not a single value; write its parts as columns of their own, or leave it out: jq -c 'del(...)'"
+        )
+    if now is None or before is None or now == before:
+        return None
+    shown = shortened(printable(json.dumps(value, ensure_ascii=False)))
+    return (
+        f"{shown} is {now}, the lines before hold {HELD[before]}; write all as one type, and null where none is known"
+    )
