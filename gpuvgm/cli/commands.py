@@ -32,6 +32,7 @@ from gpuvgm.cli.options import (
     ClientTimeout,
     Columns,
     Concurrency,
+    Delimiter,
     Effort,
     Engine,
     GoOn,
@@ -167,6 +168,7 @@ def fit(
     *,
     model: Model,
     columns: Columns = None,
+    delimiter: Delimiter = None,
     engine: Engine = "auto",
     algorithm: Algorithm = "summary",
     effort: Effort = "auto",
@@ -229,7 +231,7 @@ def fit(
             threads=threads,
             progress=progress,
         )
-        fitted = unfinished.fit(transformer, source, model, resume=resume, journal=journal)
+        fitted = unfinished.fit(transformer, _opened(source, delimiter), model, resume=resume, journal=journal)
     unfinished.complete(fitted, model, summaries=summaries or fitted is not transformer)
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
@@ -248,6 +250,7 @@ def transform(
     ],
     *,
     model: Model,
+    delimiter: Delimiter = None,
     mode: Annotated[
         Literal["sample", "argmax"], option("--mode", "Draw each row's mode, or take the most probable.")
     ] = "sample",
@@ -274,7 +277,14 @@ def transform(
             model, progress=progress, executor=executor, block_rows=block_rows, memory=memory, threads=threads
         )
         run = transformer.transform(
-            source, mode=mode, layout=layout, dtype=dtype, seed=seed, out=path, part_rows=part_rows, resume=resume
+            _opened(source, delimiter),
+            mode=mode,
+            layout=layout,
+            dtype=dtype,
+            seed=seed,
+            out=path,
+            part_rows=part_rows,
+            resume=resume,
         )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
     return Outcome(document, [views.run_line(run, run.seconds), *views.unseen_lines(run)])
@@ -312,6 +322,7 @@ def evaluate(
     source: Source,
     *,
     model: Model,
+    delimiter: Delimiter = None,
     against: Against = None,
     memory: Memory = None,
     max_error: Annotated[
@@ -368,7 +379,7 @@ def evaluate(
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
-        found = transformer.evaluate(source)
+        found = transformer.evaluate(_opened(source, delimiter))
     broken = found.broken(
         {
             "max_error": max_error,
@@ -401,6 +412,7 @@ def validate(
     source: Source,
     *,
     model: Model,
+    delimiter: Delimiter = None,
     memory: Memory = None,
     max_invalid_share: Annotated[float, _most("--max-invalid-share", "values outside the training range")] = 0.001,
     max_off_step_share: Annotated[float, _most("--max-off-step-share", "values that are off the step")] = 0.001,
@@ -436,7 +448,7 @@ def validate(
     }
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
-        found = transformer.validate(source)
+        found = transformer.validate(_opened(source, delimiter))
     broken = found.broken(limits)
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     view = [f"{source}: {counted(found.rows, 'row')}", found.to_text(limits)]
@@ -504,6 +516,15 @@ def serve(
         "min_rate": min_rate,
     }
     return run_service(model, (host, port), token_file, limits, terminal)
+
+
+def _opened(source: str, delimiter: str | None) -> Any:
+    """The table that a command reads, opened where its delimiter is given."""
+    if delimiter is None:
+        return source
+    from gpuvgm.io import open_source
+
+    return open_source(source, delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter))
 
 
 def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:

@@ -253,6 +253,15 @@ Source = Annotated[
         show_default=False,
     ),
 ]
+Delimiter = Annotated[
+    str | None,
+    option(
+        "--delimiter",
+        "What stands between the fields of CSV files, for example ';' or tab; by default told from the header.",
+        metavar="CHARACTER",
+        show_default=False,
+    ),
+]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL ending in .gpuvgm.", show_default=False)]
 Summaries = Annotated[bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")]
 Resume = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import Location, location_of
@@ -25,14 +26,14 @@ def checkpoint_of(model: str) -> Path | None:
     return path.with_name(f".{path.name}.journal") if isinstance(path, Path) else None
 
 
-def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool, journal: bool) -> TableTransformer:
+def fit(transformer: TableTransformer, source: Any, model: str, *, resume: bool, journal: bool) -> TableTransformer:
     """Fit, or go on: with columns that failed, with rows that a fit cut short had not read, or with new files.
 
     Parameters
     ----------
     transformer : TableTransformer
         With the settings of this run.
-    source : str
+    source : str or Source
         The training rows.
     model : str
         Where the model is going to be written.
@@ -72,7 +73,7 @@ def fit(transformer: TableTransformer, source: str, model: str, *, resume: bool,
         raise named from problem
 
 
-def _grown(transformer: TableTransformer, source: str, model: str) -> TableTransformer:
+def _grown(transformer: TableTransformer, source: Any, model: str) -> TableTransformer:
     """The model that is there, with the files that are new since."""
     if not location_of(model).exists():
         raise InputError(

@@ -1,6 +1,6 @@
 """CSV files: read in blocks by pyarrow, and what is wrong with one said by row and column.
 
-Delimiters are those of each file's header: commas, semicolons, tabs or vertical bars.
+Delimiters are those of each file's header: commas, semicolons, tabs or vertical bars; or the one that is given.
 """
 
 from __future__ import annotations
@@ -137,15 +137,17 @@ def blank_to_missing(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def csv_parts(paths: Sequence[Location]) -> list[CsvPart]:
-    """Open CSV files that form one table.
+def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[CsvPart]:
+    """Open CSV files that form one table, with this delimiter, or each with the one of its header.
 
     Raises
     ------
     InputError
         Naming the file that cannot be read as CSV, with the row where there is one.
     """
-    dialects = [dialect_of(path) for path in paths]
+    if delimiter is not None:
+        check_delimiter(delimiter)
+    dialects = [dialect_of(path, delimiter) for path in paths]
     schemas = [first_types(path, dialect) for path, dialect in zip(paths, dialects, strict=True)]
     types = starting_types(schemas)
     doubtful = {name: kind for name, kind in types.items() if kind in WIDER}
@@ -161,31 +163,51 @@ def csv_parts(paths: Sequence[Location]) -> list[CsvPart]:
     ]
 
 
-def dialect_of(path: Location) -> Dialect:
+def dialect_of(path: Location, delimiter: str | None = None) -> Dialect:
     """Delimiter and decimal point of a file, by its header and its first rows.
 
-    The delimiter is the one that splits the header and the first row into as many fields, before all a comma. Where it
-    is none, numbers have a decimal comma if some of the first rows' do, and none of them a point.
+    If none is given, the delimiter is the one that splits the header and the first row into as many fields, before all
+    a comma. Where it is no comma, numbers have a decimal comma if some of the first rows' do, and none of them a point.
 
     Raises
     ------
     InputError
-        For a file that is no text, saying what it seems to be.
+        For a file that is no text, saying what it seems to be, and for a delimiter that does not split the header.
     """
     lines = re.split(r"\r\n|\r|\n", start_of_text(path).decode("utf-8", "replace").removeprefix("\ufeff"))
-    header, row = [*lines[:2], "", ""][:2]
-    counts = {delimiter: (len(fields(header, delimiter)), len(fields(row, delimiter))) for delimiter in DELIMITERS}
-    alike = [delimiter for delimiter, (names, values) in counts.items() if names == values > 1]
-    split = [delimiter for delimiter, (names, values) in counts.items() if min(names, values) > 1]
-    delimiter = next(iter([*alike, *split]), ",")
-    if path.name.lower().endswith((".tsv", ".tsv.gz")):
-        delimiter = "\t"
-    note_numbers(path, fields(header, delimiter))
+    if delimiter is None:
+        delimiter = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(lines)
+    elif len(fields(lines[0], delimiter)) < 2:
+        raise InputError(
+            f"{path}: the delimiter {delimiter!r} does not split the header {lines[0][:SHOWN]!r}; give the one that "
+            "does, or none, so that gpuvgm finds it"
+        )
+    note_numbers(path, fields(lines[0], delimiter))
     if delimiter == ",":
         return PLAIN
     values = [value for line in lines[1:-1] for value in fields(line, delimiter)]
     has_commas = any(map(COMMA_NUMBER.fullmatch, values)) and not any(map(POINT_NUMBER.fullmatch, values))
     return Dialect(delimiter, "," if has_commas else ".")
+
+
+def check_delimiter(delimiter: str) -> None:
+    """Refuse what cannot stand between two fields.
+
+    Raises
+    ------
+    InputError
+        For all but one ASCII character other than a quote, a letter, a digit or a line's end.
+    """
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter.isalnum() or delimiter in '"\r\n\0':
+        raise InputError(f"{delimiter!r} is no delimiter; give one character, such as a semicolon")
+
+
+def _delimiter_of(lines: Sequence[str]) -> str:
+    header, row = [*lines[:2], "", ""][:2]
+    counts = {delimiter: (len(fields(header, delimiter)), len(fields(row, delimiter))) for delimiter in DELIMITERS}
+    alike = [delimiter for delimiter, (names, values) in counts.items() if names == values > 1]
+    split = [delimiter for delimiter, (names, values) in counts.items() if min(names, values) > 1]
+    return next(iter([*alike, *split]), ",")
 
 
 def fields(line: str, delimiter: str) -> list[str]:
@@ -342,7 +364,7 @@ def ragged_row(path: Location, dialect: Dialect) -> str | None:
         text = _readable(row.text.encode("latin-1"))
         found.append(
             f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
-            f"quote values that hold {_NAMES[dialect.delimiter]}"
+            f"quote values that hold {_NAMES.get(dialect.delimiter, repr(dialect.delimiter))}"
         )
         return "error"
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, Protocol
 
@@ -454,8 +455,8 @@ def _deal(taken: list[list[pa.RecordBatch]], inside: Sequence[tuple[int, tuple[i
             got += batch.num_rows
 
 
-def file_source(paths: Paths) -> FileSource:
-    """Open files, globs and folders as one source.
+def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
+    """Open files, globs and folders as one source; CSV files with this delimiter, or each with the one of its header.
 
     Raises
     ------
@@ -472,20 +473,23 @@ def file_source(paths: Paths) -> FileSource:
     for path, (size, _) in zip(files, stamps, strict=True):
         if size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
-    parts = tuple(as_recorded(part, recorded) for part in open_parts(files))
+    parts = tuple(as_recorded(part, recorded) for part in open_parts(files, delimiter))
     check_names(str(parts[0].path), parts[0].schema.names)
     for part in parts[1:]:
         check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
     return FileSource(name, parts, stamps, given=tuple(os.fspath(given) for given in paths))
 
 
-def open_parts(paths: Sequence[Location]) -> list[Part]:
+def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[Part]:
     """Open every file by its format; files of one format are opened together, the order is kept."""
     formats = [format_of(path) for path in paths]
+    openers: Mapping[str, Opener] = {**OPENERS, "csv": partial(csv_parts, delimiter=delimiter)}
+    if delimiter is not None and "csv" not in formats:
+        raise InputError(f"{paths[0]}: a delimiter is given, but this is not a CSV file; leave it out")
     opened: dict[Location, Part] = {}
     for name in dict.fromkeys(formats):
         chosen = [path for path, its in zip(paths, formats, strict=True) if its == name]
-        opened.update(zip(chosen, OPENERS[name](chosen), strict=True))
+        opened.update(zip(chosen, openers[name](chosen), strict=True))
     return [opened[path] for path in paths]
 
 

@@ -40,7 +40,7 @@ _OF_LIBRARIES: tuple[tuple[str, str, Callable[[Any], Source]], ...] = (
 )
 
 
-def open_source(source: object, open_part: Opener | None = None) -> Source:
+def open_source(source: object, open_part: Opener | None = None, *, delimiter: str | None = None) -> Source:
     """Open anything that holds a table.
 
     Parameters
@@ -56,6 +56,8 @@ def open_source(source: object, open_part: Opener | None = None) -> Source:
         of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
     open_part : callable, optional
         Opens what an iterator gives; by default this function.
+    delimiter : str, optional
+        The character between two fields of CSV files; by default the one that splits each file's header.
 
     Returns
     -------
@@ -66,18 +68,20 @@ def open_source(source: object, open_part: Opener | None = None) -> Source:
     InputError
         When nothing readable is there, or the object is no table; the message says what to do.
     """
+    if delimiter is not None and not isinstance(source, (str, os.PathLike, list, tuple)):
+        raise InputError("a delimiter is given, but the source is not a CSV file; leave it out")
     if isinstance(source, Source):
         return source
     if isinstance(source, (str, os.PathLike)):
-        return file_source([source])
+        return file_source([source], delimiter)
     if isinstance(source, (list, tuple)):
-        return _from_list(source)
+        return _from_list(source, delimiter)
     return _from_memory(source, open_part or open_source)
 
 
-def _from_list(parts: Any) -> Source:
+def _from_list(parts: Any, delimiter: str | None) -> Source:
     if parts and all(isinstance(part, (str, os.PathLike)) for part in parts):
-        return file_source(parts)
+        return file_source(parts, delimiter)
     if not parts:
         raise InputError("an empty list was given as source; give at least one path")
     raise InputError("a list as source must hold paths only; for a list of frames pass iter(frames)")

@@ -33,6 +33,7 @@ def test_the_commands_and_options_are_those_that_work():
         "fit": {
             "model",
             "columns",
+            "delimiter",
             "engine",
             "algorithm",
             "effort",
@@ -53,6 +54,7 @@ def test_the_commands_and_options_are_those_that_work():
         },
         "transform": {
             "model",
+            "delimiter",
             "mode",
             "layout",
             "dtype",
@@ -68,6 +70,7 @@ def test_the_commands_and_options_are_those_that_work():
             *machine,
             *memory,
             "model",
+            "delimiter",
             "against",
             "max_error",
             "max_relative_error",
@@ -83,7 +86,7 @@ def test_the_commands_and_options_are_those_that_work():
             "html",
         },
         "validate": {
-            *{*machine, *memory, "model", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
+            *{*machine, *memory, "model", "delimiter", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
             *{"max_shares", "max_ks", "max_mean_shift", "max_tail_ratio"},
         },
         "info": set(),
@@ -253,6 +256,21 @@ def test_json_lines_are_a_source(folder, tmp_path):
     invoke("transform", tmp_path / "t.jsonl", tmp_path / "e.parquet", *model)
     assert pq.read_table(tmp_path / "e.parquet").equals(pq.read_table(folder / "encoded.parquet"))
     assert document("evaluate", tmp_path / "t.jsonl", *model)["rows"] == ROWS
+
+
+@pytest.mark.parametrize(("delimiter", "character"), [("tab", "\t"), (r"\t", "\t"), (":", ":")])
+def test_the_delimiter_of_csv_files_may_be_given(folder, tmp_path, delimiter, character):
+    source, header = tmp_path / "t.csv", f"a,b{character}c"
+    source.write_text(header + "\n" + "".join(f"{i},5{character}{i % 7}\n" for i in range(99)))
+    options = ("--model", tmp_path / "m.gpuvgm", "--delimiter", delimiter)
+    assert set(document("fit", source, *options)["columns"]) == {"a,b", "c"}
+    assert document("transform", source, tmp_path / "e.parquet", *options)["rows"] == 99
+    for command in ("evaluate", "validate"):
+        assert document(command, source, *options)["rows"] == 99
+        wrong = (command, source, *options[:2])
+        told = invoke(*wrong, code=2, env={"GPUVGM_DELIMITER": "|"}).stderr
+        assert f"t.csv: the delimiter '|' does not split the header {header!r}" in told
+        assert "no column" in invoke(*wrong, code=2).stderr
 
 
 def test_evaluate(folder):

@@ -48,6 +48,43 @@ def test_every_delimiter_gives_the_same_rows(tmp_path: Path, name: str, delimite
     assert table(written(tmp_path / name, delimiter, point)).to_pydict() == expected
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz"])
+@pytest.mark.parametrize(("delimiter", "point"), [(":", "."), (" ", ","), (",", "."), (";", ",")])
+def test_a_given_delimiter_is_taken(tmp_path: Path, name: str, delimiter: str, point: str) -> None:
+    source = open_source(written(tmp_path / name, delimiter, point), delimiter=delimiter)
+    assert source.schema.names == list(HEADER)
+    assert source.schema.types == [pa.float64(), pa.string(), pa.int64()]
+
+
+def test_a_given_delimiter_overrules_the_header(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b;c\n1,5;2\n2,5;3\n")
+    assert open_source(tmp_path / "t.csv").schema.names == ["a", "b;c"]
+    assert open_source(tmp_path / "t.csv", delimiter=";").schema.names == ["a,b", "c"]
+    assert open_source([tmp_path / "t.csv"], delimiter=";").schema.types == [pa.float64(), pa.int64()]
+    (tmp_path / "t.csv").write_text("a:b\n1:2\n1:2:3\n")
+    with pytest.raises(InputError, match="row 2 has 3 values, the header has 2 .*; quote values that hold ':'"):
+        open_source(tmp_path / "t.csv", delimiter=":")
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "message"),
+    [
+        ("t.csv", ";", r"t\.csv: the delimiter ';' does not split the header 'a,b'; give the one that does, or none"),
+        *[("t.csv", wrong, "is no delimiter; give one character") for wrong in ("", "::", "x", "1", '"', "\n", "§")],
+        ("t.parquet", ";", r"t\.parquet: a delimiter is given, but this is not a CSV file; leave it out"),
+    ],
+)
+def test_a_wrong_delimiter_is_refused(tmp_path: Path, name: str, delimiter: str, message: str) -> None:
+    (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=message):
+        open_source(tmp_path / name, delimiter=delimiter)
+
+
+def test_rows_in_memory_have_no_delimiter() -> None:
+    with pytest.raises(InputError, match="a delimiter is given, but the source is not a CSV file"):
+        open_source({"a": [1]}, delimiter=";")
+
+
 def test_files_of_a_folder_have_delimiters_of_their_own(tmp_path: Path) -> None:
     written(tmp_path / "1.csv", ",")
     written(tmp_path / "2.csv", ";", ",")
