@@ -216,11 +216,11 @@ def fields(line: str, delimiter: str) -> list[str]:
 
 
 def note_numbers(path: Location, names: Sequence[str]) -> None:
-    """Log that a file seems to have no header: one of its names is a number with a fraction or a sign."""
+    """Warn of a file that seems to have no header: one of its names is a number with a fraction or a sign."""
     number = next((name for name in names if re.fullmatch(r"[+-]?\d*[.,]\d+|[+-]\d+", name.strip())), None)
     if number is not None:
         _LOG.warning(
-            "%s: the first line, which names the columns, holds %s; if it is a row, put a line of names before it",
+            "%s: the header holds the number %s; if the file has no header, add a first line with the column names",
             path,
             number,
         )
