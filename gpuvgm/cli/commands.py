@@ -371,7 +371,6 @@ def evaluate(
 
     The exit code is 1 when a bound is broken.
     """
-    from gpuvgm.errors import counted
     from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 
     target = None if report is None else check_document(report)
@@ -395,7 +394,7 @@ def evaluate(
         }
     )
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
-    view = [f"{source}: {counted(found.rows, 'row')}", str(found)]
+    view = [str(found)]
     if distance is not None:
         document["against"] = {"model": against, **distance.to_dict()}
         view += [f"{model} beside {against}:", str(distance)]

@@ -2,7 +2,8 @@
 
 from gpuvgm.report.distance import ModelDistance, model_distance
 from gpuvgm.report.evaluation import evaluate_table
+from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.report import Report
 from gpuvgm.report.validation import Validation, validate_table
 
-__all__ = ["ModelDistance", "Report", "Validation", "evaluate_table", "model_distance", "validate_table"]
+__all__ = ["ModelDistance", "Report", "RunFacts", "Validation", "evaluate_table", "model_distance", "validate_table"]

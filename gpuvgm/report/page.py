@@ -6,6 +6,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -24,19 +25,38 @@ PACKING = 6  # level of compression
 NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
-_Rows = tuple[int, int]  # rows, and those with an invalid value
 _Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
 
 
-def page(title: str, rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a page begins with.
+
+    Parameters
+    ----------
+    rows, invalid_rows : int
+        Rows evaluated, and those with a value outside the fitted range in any column.
+    verdict : str
+        The result in a sentence.
+    facts : str
+        When and how the report was made; may be empty.
+    """
+
+    rows: int
+    invalid_rows: int
+    verdict: str
+    facts: str
+
+
+def page(title: str, about: Head, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
     """The whole page.
 
     Parameters
     ----------
     title : str
         Heading.
-    rows : pair of int
-        Rows evaluated, and those with a value outside the fitted range in any column.
+    about : Head
+        Rows, verdict and facts.
     columns : mapping of str to ColumnFigures
         The figures.
     reasons : mapping of str to str
@@ -55,16 +75,16 @@ def page(title: str, rows: _Rows, columns: Mapping[str, ColumnFigures], reasons:
     )
     packed = len(columns) > WIDE
     none = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
-    content = _content(title, rows, columns, reasons, packed=packed)
+    content = _content(title, about, columns, reasons, packed=packed)
     body = tag("body", none, content, tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def fragment(rows: _Rows, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
+def fragment(about: Head, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
     """The same for a notebook: without a script, columns folded."""
     style = tag("style", Markup(_beside("page.css")))
-    mark = hashlib.sha256(repr((rows, columns)).encode()).hexdigest()[:8]  # there may be others in the notebook
-    return join(style, _content("Round trip", rows, columns, reasons, mark))
+    mark = hashlib.sha256(repr((about, columns)).encode()).hexdigest()[:8]  # there may be others in the notebook
+    return join(style, _content("Round trip", about, columns, reasons, mark))
 
 
 def _policy(script: str) -> str:
@@ -79,7 +99,7 @@ def _beside(name: str) -> str:
 
 def _content(
     title: str,
-    rows: _Rows,
+    about: Head,
     columns: Mapping[str, ColumnFigures],
     reasons: Mapping[str, str],
     mark: str = "",
@@ -93,8 +113,10 @@ def _content(
     return tag(
         "main",
         tag("h1", title),
+        tag("p", f"{about.verdict}.", class_="verdict"),
+        tag("p", about.facts, class_="facts") if about.facts else None,
         tag("p", LEAD, class_="lead"),
-        tiles(_summary(*rows, columns, said)),
+        tiles(_summary(about, columns, said)),
         _problems(said, places),
         _overview(columns, said, places),
         [
@@ -122,14 +144,15 @@ def _packed(bodies: Iterable[Markup]) -> Markup:
 
 
 def _summary(
-    rows: int, invalid: int, columns: Mapping[str, ColumnFigures], said: Mapping[str, list[Advice]]
+    about: Head, columns: Mapping[str, ColumnFigures], said: Mapping[str, list[Advice]]
 ) -> list[tuple[str, str, str]]:
     numbers = [column for column in columns.values() if isinstance(column, NumberFigures)]
-    found = [("rows", f"{rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
+    found = [("rows", f"{about.rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
     if numbers:
         worst = max(column.p999_error for column in numbers)
         found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
-        found.append(("rows out of range", share(invalid / rows) if rows else "–", "in any column, as they came in"))
+        outside = share(about.invalid_rows / about.rows) if about.rows else "–"
+        found.append(("rows out of range", outside, "in any column, as they came in"))
     noted = sum(bool(_warnings(held)) for held in said.values())
     found.append(("columns to look at", f"{noted:,}", "columns with a warning"))
     return found

@@ -10,8 +10,10 @@ from typing import Any
 
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
-from gpuvgm.report.figures import ColumnFigures, NumberFigures, Overall, figures_document
-from gpuvgm.report.page import fragment, page
+from gpuvgm.report.advice import share, short
+from gpuvgm.report.facts import RunFacts
+from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
+from gpuvgm.report.page import Head, fragment, page
 from gpuvgm.report.text import WIDTH, overall_text, report_text
 
 #: Figures that the table has a worst and a mean of, and whether a small one is the worst.
@@ -45,6 +47,7 @@ _BOUNDS = {
     "min_level_agreement": ("level_agreement", True, "category agreement"),
 }
 
+_NAMED = 6  # columns that the verdict names beside the worst
 _A_ROUNDING, _FEW_ROWS = 1e-4, 1e-3  # all rows but one in a thousand came back this many sd beside their value
 
 
@@ -62,12 +65,15 @@ class Report:
         The figures, in the model's order.
     reasons : dict of str to str
         Why each column has its kind, for the page; those that are not in `columns` were left out.
+    facts : RunFacts, optional
+        When and how the report was made, for people.
     """
 
     rows: int
     invalid_rows: int
     columns: Mapping[str, ColumnFigures]
     reasons: Mapping[str, str] = field(default_factory=dict)
+    facts: RunFacts | None = field(default=None, compare=False)
 
     @property
     def invalid_share(self) -> float:
@@ -87,13 +93,18 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """One line: how many columns come back, equal or but for a rounding, and which do not."""
-        bad = [name for name, column in self.columns.items() if not column.comes_back]
+        """One line: how many columns come back, equal or but for a rounding, and which do not, the worst first."""
+        bad = {name: _lost(column) for name, column in self.columns.items() if not column.comes_back}
         rounded = sum(column.comes_back and getattr(column, "unequal_rows", 0) > 0 for column in self.columns.values())
         good = len(self.columns) - len(bad)
         line = f"{good} of {counted(len(self.columns), 'column')} come{'s' * (good == 1)} back"
         line += f", {rounded} of them to within a rounding" if rounded else " exactly" if good else ""
-        return f"{line}; look at {', '.join(bad)}" if bad else line
+        return f"{line}; look at {_worst_first(bad)}" if bad else line
+
+    @property
+    def facts_line(self) -> str:
+        """When and how the report was made, in one line; empty where that is not known."""
+        return "" if self.facts is None else self.facts.line(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""
@@ -110,7 +121,8 @@ class Report:
         """A verdict, and tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
         numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
         overall = overall_text(self.overall, len(self.columns))
-        return "\n\n".join([fill(self.verdict, WIDTH), report_text(self.columns), *overall, numbers])
+        head = "\n".join(fill(line, WIDTH) for line in (self.verdict, self.facts_line) if line)
+        return "\n\n".join([head, report_text(self.columns), *overall, numbers])
 
     def __str__(self) -> str:
         return self.to_text()
@@ -136,14 +148,18 @@ class Report:
             For a path that cannot be written.
         """
         target = None if path is None else check_document(path, PAGE_ENDINGS)
-        text = page(title, (self.rows, self.invalid_rows), self.columns, self.reasons)
+        text = page(title, self._head, self.columns, self.reasons)
         if target is not None:
             write_bytes(target, text.encode())
         return text
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return fragment((self.rows, self.invalid_rows), self.columns, self.reasons)
+        return fragment(self._head, self.columns, self.reasons)
+
+    @property
+    def _head(self) -> Head:
+        return Head(self.rows, self.invalid_rows, self.verdict, self.facts_line)
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.
@@ -185,6 +201,26 @@ class Report:
             value = getattr(column, figure, None)
             if value is not None:
                 yield name, float(value)
+
+
+def _lost(column: ColumnFigures) -> tuple[float, str]:
+    """How much of a column is lost, to find the worst, and the figure in words: an error in sd, or a share of rows."""
+    if isinstance(column, CategoryFigures):
+        other = 1 - column.level_agreement
+        return other, f"{share(other)} of rows change"
+    assert isinstance(column, NumberFigures)  # all others come back
+    if column.p999_error == 0:
+        return 0.0, f"largest error {short(column.maximum_error)} sd"
+    return column.p999_error, f"99.9 % error {short(column.p999_error)} sd"
+
+
+def _worst_first(lost: Mapping[str, tuple[float, str]]) -> str:
+    """The column that loses most, with its figure, and the names of the next ones."""
+    worst, *others = sorted(lost, key=lambda name: -lost[name][0])
+    words = f"{worst}{' first' * bool(others)} ({lost[worst][1]})"
+    named = ", ".join(others[:_NAMED])
+    more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
+    return f"{words}, then {named}{more}" if others else words
 
 
 def _remedy(figure: str, column: ColumnFigures) -> str:

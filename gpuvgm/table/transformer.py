@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from os import PathLike, fspath
 from types import MappingProxyType
@@ -19,6 +21,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+import gpuvgm
 from gpuvgm.columns.base import EncodingOptions
 from gpuvgm.columns.model import ColumnModel, FittedTable, Span, TableModel
 from gpuvgm.columns.numeric import plan_again
@@ -51,7 +54,7 @@ from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, frame_batches, joined, restore
-from gpuvgm.report import ModelDistance, Report, Validation, evaluate_table, model_distance, validate_table
+from gpuvgm.report import ModelDistance, Report, RunFacts, Validation, evaluate_table, model_distance, validate_table
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
@@ -227,6 +230,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     pandas_dtypes_: dict[str, Any]
     frame_: str = ""
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
+    _path: str = ""  # of the file that holds the model
 
     def __init__(
         self,
@@ -399,6 +403,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
         self.model_, self.schema_, self.summaries_ = model, schema, summaries
+        self._path = ""
 
     def _fit_seed(self) -> int:
         return secrets.randbits(32) if self.random_state is None else checked_seed(self.random_state, 2**32)
@@ -824,10 +829,16 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         >>> print(report.verdict)
         1 of 1 column comes back exactly
         """
-        model, table = self._fitted(), open_source(source)
+        model, table, start = self._fitted(), open_source(source), time.perf_counter()
         check_columns(table, model)
         with self._run("evaluate", table, partial(Need.evaluate, _chosen(table, self._fitted().names))) as run:
-            return replace(evaluate_table(model, table, run), reasons=self.schema_.reasons)
+            report = evaluate_table(model, table, run)
+        return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
+
+    def _facts(self, table: Source, start: float) -> RunFacts:
+        """When and how a report on a table was made, which began at a time of `time.perf_counter`."""
+        now, seconds = datetime.now(UTC), time.perf_counter() - start
+        return RunFacts(table.name, self._path, gpuvgm.__version__, f"{now:%F %R} UTC", seconds)
 
     def validate(self, source: Any) -> Validation:
         """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
@@ -1123,4 +1134,5 @@ def load(path: Path_) -> TableTransformer:
         transformer.unfinished_ = replace(stored, settings={})
     else:
         transformer._keep(stored.model, stored.schema, stored.summaries)
+        transformer._path = fspath(path)
     return transformer

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,6 +13,7 @@ import gpuvgm
 from gpuvgm.datasets import amount
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report
+from gpuvgm.report.advice import short
 from gpuvgm.report.histogram import ErrorHistogram
 from gpuvgm.report.text import aligned
 
@@ -161,11 +164,28 @@ def test_a_column_without_values() -> None:
     assert (figures.rows, figures.missing, figures.maximum_error, figures.mode_agreement) == (9, 9, 0.0, 1.0)
 
 
+def test_the_verdict_names_the_worst_column_first() -> None:
+    random = np.random.default_rng(0)
+    far = {f"far{i}": np.append(random.normal(size=4000), np.full(40, 20.0 * 4**i)) for i in range(3)}
+    kinds = {name: {"kind": "continuous", "n_components": 1, "tails": "clip"} for name in far} | {"city": "categorical"}
+    table = far | {"city": ["a", "b"] * 2020, "whole": np.arange(4040) % 7}
+    fitted = gpuvgm.TableTransformer(kinds, unknown="ignore").fit(table)
+    report = fitted.evaluate(table | {"city": ["a", "z"] * 2020})
+    errors = {name: report.columns[name].p999_error for name in far}
+    worst, *others = sorted([*far, "city"], key=lambda name: -errors.get(name, 0.5))
+    words = f"1 of 5 columns comes back exactly; look at {worst} first (99.9 % error {short(errors[worst])} sd), then "
+    assert report.verdict == words + ", ".join(others)
+    assert "; look at city (50.0 % of rows change)" in replace(report, columns={"city": report.columns["city"]}).verdict
+    many = {f"copy {i}": report.columns["far0"] for i in range(30)}
+    assert replace(report, columns=many).verdict.endswith(", then " + ", ".join(list(many)[1:7]) + " and 23 more")
+
+
 def test_text_and_dict_hold_every_column(report: Report) -> None:
     assert str(report) == report.to_text()
     lines = report.to_text().splitlines()
     assert lines[0] == report.verdict
-    for first in (3, 8):
+    assert lines[1] == report.facts_line
+    for first in (4, 9):
         assert [line.split()[0] for line in lines[first : first + 3]] == ["Amount", "holes", "cents"]
         assert len({len(line) for line in lines[first - 1 : first + 3]}) == 1
     assert max(map(len, lines)) <= 80

@@ -6,15 +6,17 @@ import base64
 import hashlib
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.report import Report
+from gpuvgm.report import Report, RunFacts
 from gpuvgm.report.page import WIDE
 from tests.report.documents import Node, parsed
 from tests.report.test_kinds import COLUMNS, make_table
@@ -31,6 +33,11 @@ def table() -> pa.Table:
 @pytest.fixture(scope="module")
 def report(table: pa.Table) -> Report:
     return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table).evaluate(table)
+
+
+def page_of(report: Report) -> str:
+    """The page without what differs between two runs: date and seconds."""
+    return replace(report, facts=None).to_html()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +67,36 @@ def test_head(tree: Node) -> None:
     assert names["viewport"] == "width=device-width, initial-scale=1"
     assert tree.all("title")[0].text == tree.all("h1")[0].text == "of <everything>"
     assert tree.all("html")[0].attributes["lang"] == "en"
+
+
+def test_the_verdict_comes_first_and_the_facts_after_it(report: Report, tree: Node) -> None:
+    head = tree.all("main")[0].children[:3]
+    assert [part.attributes.get("class") for part in head] == [None, "verdict", "facts"]
+    assert head[1].text == f"{report.verdict}."
+    assert re.fullmatch(
+        r"pyarrow\.Table: 4,000 rows read in \d+\.\d\d s, gpuvgm \d+\.\d+\.\d+, \d{4}-\d\d-\d\d \d\d:\d\d UTC",
+        head[2].text,
+    )
+    assert not parsed(page_of(report)).all("p", "facts")
+
+
+def test_the_facts_name_the_files(tmp_path: Path) -> None:
+    rows = pa.table({"x": [1.0, 2.0, 4.0] * 20})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    gpuvgm.TableTransformer(effort="research").fit(rows).save(tmp_path / "model.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    line = loaded.evaluate(tmp_path / "rows.parquet").facts_line
+    assert line.startswith("rows.parquet: 60 rows read in ")
+    assert ", model model.gpuvgm, gpuvgm " in line
+    assert str(tmp_path) not in line
+    assert "model.gpuvgm" not in loaded.fit(rows).evaluate(rows).facts_line, "the file holds another model"
+
+
+def test_the_facts_tell_no_credentials() -> None:
+    line = RunFacts(
+        "https://host/folder/rows.parquet?signature=secret", "s3://bucket/m.gpuvgm", "1", "today", 0.5
+    ).line(1)
+    assert line == "rows.parquet: 1 row read in 0.50 s, model m.gpuvgm, gpuvgm 1, today"
 
 
 def test_the_overview_links_to_every_column(tree: Node, table: pa.Table) -> None:
@@ -150,7 +187,7 @@ def test_remedies_are_told_for_the_command_line_where_there_are_any(report: Repo
 @pytest.mark.parametrize(("block_rows", "threads"), [(4096, 1), (4096, 3), (1 << 20, 2)])
 def test_blocks_and_threads_change_nothing(report: Report, table: pa.Table, block_rows: int, threads: int) -> None:
     fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", block_rows=block_rows, threads=threads).fit(table)
-    assert fitted.evaluate(table).to_html() == report.to_html()
+    assert page_of(fitted.evaluate(table)) == page_of(report)
 
 
 def test_workers_change_nothing() -> None:
@@ -160,7 +197,7 @@ def test_workers_change_nothing() -> None:
         alone = gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table)
         spread = alone.evaluate(table)
         alone.set_params(executor=gpuvgm.DaskExecutor(client), block_rows=4096)
-        assert alone.evaluate(table).to_html() == spread.to_html()
+        assert page_of(alone.evaluate(table)) == page_of(spread)
 
 
 def test_what_comes_from_data_is_escaped() -> None:
