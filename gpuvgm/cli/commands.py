@@ -206,7 +206,8 @@ def fit(
     """  # noqa: D301  # \b keeps the lines
     from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
-    from gpuvgm.table.description import model_document, width_line
+    from gpuvgm.columns.text import widths_line
+    from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
 
     check_target(model)
@@ -237,7 +238,7 @@ def fit(
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **model_document(fitted.model_, fitted.schema_)}
-    width = textwrap.wrap(width_line(fitted.model_), 80, subsequent_indent="  ")
+    width = textwrap.wrap(widths_line(fitted.model_.widths), 80, subsequent_indent="  ")
     return Outcome(document, [line, *width, *views.model_tables(fitted.model_, fitted.schema_)])
 
 

@@ -135,7 +135,12 @@ class TableModel:
     @property
     def onehot_width(self) -> int:
         """Columns of the onehot matrix."""
-        return sum(int(column.has_scalar) + column.width for column in self.encoded)
+        return sum(self.widths.values())
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Columns of the onehot matrix, by the column of the table that they come from."""
+        return {column.name: int(column.has_scalar) + column.width for column in self.encoded}
 
     @property
     def onehot_names(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs import AsinhCodec, Codec, CurvedCodec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.columns.codecs.datetimes import step_of
-from gpuvgm.errors import printable
+from gpuvgm.errors import counted, printable
 from gpuvgm.io.arrow import type_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
 LONGEST_CATEGORY = 40
+WIDEST = 3  # columns that are named
 _FRACTION = re.compile(r"(:\d\d)\.\d+")  # of a second, in texts of datetimes
 _LEAST_SD = 1e-12
 _SIX_DIGITS, _LONGEST_WHOLE = 1e6, 1e16  # between them numbers are written without a power of ten
@@ -135,6 +136,17 @@ def tick_of(type_: str) -> float:
     """Seconds in the unit of a type of datetimes; 0 for others."""
     own: Any = type_of(type_)
     return step_of(own) * 1e-9 if pa.types.is_temporal(own) else 0.0
+
+
+def widths_line(widths: Mapping[str, int]) -> str:
+    """How wide the one-hot matrix is, which a network sees, and because of which columns of the table."""
+    widest = ", ".join(f"{name} {widths[name]:,}" for name in by_width(widths)[:WIDEST])
+    return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, the widest: {widest}"
+
+
+def by_width(widths: Mapping[str, int]) -> list[str]:
+    """Columns of a table, those with the most columns of the one-hot matrix first."""
+    return sorted(widths, key=lambda name: (widths[name], name), reverse=True)
 
 
 def html_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

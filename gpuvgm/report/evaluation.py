@@ -94,9 +94,8 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     if statistics is None or statistics.rows == 0:
         raise InputError(f"{source.name}: there are no rows to evaluate")
     pairs = {name: (trial, statistics.columns[name]) for name, trial in trials.items()}
-    return Report(
-        statistics.rows, statistics.invalid, _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
-    )
+    figures = _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
+    return Report(statistics.rows, statistics.invalid, figures, widths=model.widths)
 
 
 def _all_good(results: Results[Any]) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from gpuvgm.columns.text import by_width
+from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
 from gpuvgm.report.markup import Markup, join, tag
-from gpuvgm.report.sections import remedy, section, tiles
+from gpuvgm.report.sections import remedy, section, share_bar, table, tiles
 
 REMEDIES = (
     'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
@@ -40,12 +42,15 @@ class Head:
         The result in a sentence.
     facts : str
         When and how the report was made; may be empty.
+    widths : mapping of str to int
+        Columns of the one-hot matrix, by the column of the table that they come from.
     """
 
     rows: int
     invalid_rows: int
     verdict: str
     facts: str
+    widths: Mapping[str, int]
 
 
 def page(title: str, about: Head, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
@@ -119,6 +124,7 @@ def _content(
         tiles(_summary(about, columns, said)),
         _problems(said, places),
         _overview(columns, said, places),
+        _widest(about.widths, places),
         [
             tag(
                 "details",
@@ -148,6 +154,9 @@ def _summary(
 ) -> list[tuple[str, str, str]]:
     numbers = [column for column in columns.values() if isinstance(column, NumberFigures)]
     found = [("rows", f"{about.rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
+    if about.widths:
+        width = sum(about.widths.values())
+        found.append(("matrix", f"{width:,}", "columns of the one-hot matrix, which a network sees"))
     if numbers:
         worst = max(column.p999_error for column in numbers)
         found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
@@ -181,6 +190,20 @@ def _problem(names: list[str], warning: Advice, places: Mapping[str, str]) -> Ma
     more = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
     also = join(" Much the same in ", others, more, ".") if others else None
     return tag("li", links[0], ": ", warning.problem, also, " ", remedy(warning))
+
+
+def _widest(widths: Mapping[str, int], places: Mapping[str, str]) -> Markup | None:
+    """The columns that make the one-hot matrix wide."""
+    total = sum(widths.values())
+    if not total:
+        return None
+    rows = []
+    for name in by_width(widths)[:LISTED]:
+        part = widths[name] / total
+        rows.append((tag("a", name, href=f"#{places[name]}"), f"{widths[name]:,}", share_bar(part, part, "m0")))
+    shown = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
+    caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{shown}"
+    return join(tag("h2", "Width of the matrix"), table(("column", "matrix columns", "share"), rows, caption))
 
 
 def _left_out(reasons: Mapping[str, str]) -> Markup | None:

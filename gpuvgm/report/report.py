@@ -8,6 +8,7 @@ from os import PathLike
 from textwrap import fill
 from typing import Any
 
+from gpuvgm.columns.text import widths_line
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import share, short
@@ -67,6 +68,8 @@ class Report:
         Why each column has its kind, for the page; those that are not in `columns` were left out.
     facts : RunFacts, optional
         When and how the report was made, for people.
+    widths : dict of str to int
+        Columns of the one-hot matrix, by the column of the table that they come from.
     """
 
     rows: int
@@ -74,6 +77,7 @@ class Report:
     columns: Mapping[str, ColumnFigures]
     reasons: Mapping[str, str] = field(default_factory=dict)
     facts: RunFacts | None = field(default=None, compare=False)
+    widths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def invalid_share(self) -> float:
@@ -113,6 +117,7 @@ class Report:
             "verdict": self.verdict,
             "invalid_rows": self.invalid_rows,
             "invalid_share": self.invalid_share,
+            "widths": dict(self.widths),
             "overall": {figure: asdict(overall) for figure, overall in self.overall.items()},
             "columns": {name: figures_document(column) for name, column in self.columns.items()},
         }
@@ -122,7 +127,8 @@ class Report:
         numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
         overall = overall_text(self.overall, len(self.columns))
         head = "\n".join(fill(line, WIDTH) for line in (self.verdict, self.facts_line) if line)
-        return "\n\n".join([head, report_text(self.columns), *overall, numbers])
+        width = [fill(widths_line(self.widths), WIDTH)] if self.widths else []
+        return "\n\n".join([head, report_text(self.columns), *overall, numbers, *width])
 
     def __str__(self) -> str:
         return self.to_text()
@@ -159,7 +165,7 @@ class Report:
 
     @property
     def _head(self) -> Head:
-        return Head(self.rows, self.invalid_rows, self.verdict, self.facts_line)
+        return Head(self.rows, self.invalid_rows, self.verdict, self.facts_line, self.widths)
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.

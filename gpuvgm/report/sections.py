@@ -123,7 +123,7 @@ def _modes_table(column: NumberFigures, profile: NumberProfile) -> Markup | None
     parts = [mode.rows / max(column.rows if mode.weight is None else ordinary, 1) for mode in profile.modes]
     longest = max(parts) or 1.0
     rows = [
-        _mode_row(place, mode, join(_bar(part / longest, colour(place) if mode.scalars else "modal"), share(part)))
+        _mode_row(place, mode, share_bar(part, part / longest, colour(place) if mode.scalars else "modal"))
         for place, (mode, part) in enumerate(zip(profile.modes, parts, strict=True), 1)
     ]
     drawn = "Shares of modes are of the rows drawn from the mixture; those of modal values of all rows."
@@ -142,8 +142,10 @@ def _mode_row(place: int, mode: ModeProfile, drawn: Markup) -> Sequence[Child]:
     return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), drawn, *cut)
 
 
-def _bar(part: float, style: str) -> Markup:
-    return tag("span", tag("i", style=f"width:{100 * part:.1f}%", class_=style), class_="bar")
+def share_bar(part: float, length: float, style: str) -> Markup:
+    """A share behind a bar, whose length is from 0 to 1."""
+    bar = tag("span", tag("i", style=f"width:{100 * length:.1f}%", class_=style), class_="bar")
+    return join(bar, share(part))
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[Child]], caption: str, text: int = 1) -> Markup:
@@ -210,7 +212,7 @@ def _categories_table(column: CategoryFigures) -> Markup:
     parts = [count.rows_before / max(column.rows, 1) for count in counts]
     longest = max(parts, default=1.0) or 1.0
     rows = [
-        (count.text, join(_bar(part / longest, "m0"), share(part)), f"{count.rows_before:,}", f"{count.rows_after:,}")
+        (count.text, share_bar(part, part / longest, "m0"), f"{count.rows_before:,}", f"{count.rows_after:,}")
         for count, part in zip(counts, parts, strict=True)
     ]
     return table(("category", "share", "rows before", "rows after"), rows, "Categories by falling frequency")

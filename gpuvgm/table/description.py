@@ -6,14 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuvgm.errors import counted
-
 if TYPE_CHECKING:
     from gpuvgm.columns.model import TableModel
     from gpuvgm.columns.schema import TableSchema
 
 
-WIDEST = 3  # columns that are named
 WIDE = 1000  # a matrix with more columns is warned about
 
 
@@ -40,10 +37,3 @@ def model_document(model: TableModel, schema: TableSchema) -> dict[str, Any]:
     }
     facts = {"rows": model.rows, "seed": model.seed, "source": model.source, "width": model.onehot_width}
     return facts | {"columns": columns, "dropped": dropped}
-
-
-def width_line(model: TableModel) -> str:
-    """How wide the one-hot matrix is, which a network sees, and because of which columns."""
-    widths = sorted(((column.has_scalar + column.width, column.name) for column in model.encoded), reverse=True)
-    widest = ", ".join(f"{name} {width:,}" for width, name in widths[:WIDEST])
-    return f"the one-hot matrix has {counted(model.onehot_width, 'column')}, the widest: {widest}"

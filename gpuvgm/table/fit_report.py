@@ -13,10 +13,9 @@ import numpy as np
 from gpuvgm.columns.codecs import CurvedCodec, step_text
 from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.columns.schema import TableSchema
-from gpuvgm.columns.text import html_table
+from gpuvgm.columns.text import html_table, widths_line
 from gpuvgm.errors import counted
 from gpuvgm.report.text import aligned
-from gpuvgm.table.description import width_line
 
 
 class Stopwatch:
@@ -117,7 +116,7 @@ class FitReport:
         reasons = schema.reasons
         columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
         dropped = {spec.name: spec.reason for spec in schema.columns if spec.kind == "drop"}
-        return cls(model.rows, width_line(model), columns, dropped, dict(seconds))
+        return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds))
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""

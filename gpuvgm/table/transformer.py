@@ -28,6 +28,7 @@ from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.plots import ColumnPlots
 from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.text import widths_line
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import (
     Algorithm,
@@ -67,7 +68,7 @@ from gpuvgm.table.decode import (
     holds_matrices,
     joined_valid,
 )
-from gpuvgm.table.description import WIDE, width_line
+from gpuvgm.table.description import WIDE
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.fit import add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, Stopwatch
@@ -177,8 +178,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     sample_rows : int, optional
         Fit a sample of about this many rows, which is held in memory, instead of all rows. The sample is made of runs
         of consecutive rows, spread over the source, and nothing else is read; where the number of rows is unknown (CSV,
-        JSON lines, iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see `unknown`,
-        or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
+        JSON lines, iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see
+        `unknown`, or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
     stratified : bool
         For `sample_rows`: let every column choose its own rows, so that rare values and both ends are in the sample.
         It draws single rows from everywhere, four times `sample_rows` and at least 32,768, and each column chooses
@@ -364,7 +365,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
         if self.model_.onehot_width > WIDE:
-            _LOG.warning('%s: declare the kinds "drop" or "pass", or max_categories', width_line(self.model_))
+            _LOG.warning('%s: declare the kinds "drop" or "pass", or max_categories', widths_line(self.model_.widths))
         return self
 
     def _grown(self, table: Source) -> TableTransformer:

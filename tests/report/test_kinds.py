@@ -337,7 +337,7 @@ def test_text_fits_80_columns_and_names_every_column(report: Report) -> None:
 
 def test_document_holds_everything(report: Report) -> None:
     document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert set(document) == {"rows", "verdict", "invalid_rows", "invalid_share", "overall", "columns"}
+    assert set(document) == {"rows", "verdict", "invalid_rows", "invalid_share", "widths", "overall", "columns"}
     plain = document["columns"]["plain"]
     assert {"ks", "wasserstein", "before", "after", "modal", "invalid_share", "kind"} <= set(plain)
     assert [quantile["share"] for quantile in plain["before"]["quantiles"]] == list(SHARES)

@@ -237,6 +237,25 @@ def test_kinds_have_reasons_and_what_was_left_out_is_named() -> None:
     assert f"Left out{EVIL}: declared" in tree.text
 
 
+def test_the_widest_columns_of_the_matrix() -> None:
+    table = {f"c{i}": [f"v{k % (i + 2)}" for k in range(60)] for i in range(10)} | {"key": range(60)}
+    fitted = gpuvgm.TableTransformer({"key": "pass"}).fit(table)
+    report = fitted.evaluate(table)
+    tree = parsed(report.to_html())
+    (widest,) = [
+        one for one in tree.all("table") if (one.attributes["aria-label"] or "").startswith("The one-hot matrix")
+    ]
+    rows = [[cell.text for cell in row.children] for row in widest.all("tbody")[0].all("tr")]
+    assert rows[:2] == [["c9", "11", "16.9 %"], ["c8", "10", "15.4 %"]]
+    assert len(rows) == 8, "of ten columns of the matrix; the eleventh is not in it"
+    assert "has 65 columns. Shown are the 8 widest of 10." in tree.text
+    assert fitted.model_.onehot_width == 65 == sum(report.to_dict()["widths"].values())
+    assert "the one-hot matrix has 65 columns, the widest: c9 11, c8 10, c7 9" in " ".join(str(report).split())
+    passed = gpuvgm.TableTransformer({"key": "pass"}).fit({"key": table["key"]}).evaluate({"key": table["key"]})
+    assert "matrix" not in str(passed)
+    assert "Width of the matrix" not in passed.to_html()
+
+
 def test_columns_with_the_same_problem_share_a_line() -> None:
     values = {f"c{i}": np.full(40, float(i)) for i in range(10)} | {"other": np.full(40, np.nan)}
     kinds = dict.fromkeys(values, "continuous")
