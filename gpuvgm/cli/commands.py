@@ -364,6 +364,9 @@ def evaluate(
         str | None,
         option("--html", "Also write a page for people to this file or URL.", metavar="PAGE", show_default=False),
     ] = None,
+    first_rows: Annotated[
+        bool, option("--first-rows/--no-first-rows", "Show the first ten rows of the table on the page.")
+    ] = True,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -402,7 +405,8 @@ def evaluate(
     if target is not None:
         write_bytes(target, json_text(document).encode())
     if page is not None:
-        write_bytes(page, found.to_html(title=f"Round trip of {PurePath(source).name}").encode())
+        title = f"Round trip of {PurePath(source).name}"
+        write_bytes(page, found.to_html(title=title, first_rows=first_rows).encode())
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gpuvgm.columns.base import MISSING, Category
-from gpuvgm.columns.categories import value_type
+from gpuvgm.columns.categories import categories_of, plain_values, value_type
 from gpuvgm.columns.codecs import AsinhCodec, Codec, CurvedCodec, DatetimeCodec, DecimalCodec, LogCodec, Number
 from gpuvgm.columns.codecs.datetimes import step_of
+from gpuvgm.columns.inference import is_category_type
 from gpuvgm.errors import counted, printable
 from gpuvgm.io.arrow import type_of
 
@@ -36,10 +37,27 @@ def value_text(codec: Codec, value: Number | None) -> str:
     """A value of a column of numbers; empty for none."""
     if value is MISSING:
         return ""
-    text = codec.show(value)
+    return _shortened(value, codec.show(value))
+
+
+def _shortened(value: object, text: str) -> str:
+    """The text of a value; of a float with many digits its first six."""
     if not isinstance(value, float) or len(text) <= LONGEST_FLOAT:
         return text
     return f"{value:.0f}" if _SIX_DIGITS <= abs(value) < _LONGEST_WHOLE else f"{value:.6g}"
+
+
+def texts_of(values: pa.Array[Any]) -> list[str]:
+    """Values of any column; "missing" where there is none."""
+    if not is_category_type(values.type):
+        return [category_text("string", None if value is None else str(value)) for value in values.to_pylist()]
+    held = plain_values(values)
+    return [_value(str(held.type), one) for one in categories_of(held)]
+
+
+def _value(type_: str, value: Category) -> str:
+    text = category_text(type_, value)
+    return _shortened(value, text.removesuffix(".0")) if isinstance(value, float) else text
 
 
 def modal_text(codec: Codec, value: Number | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING, EncodingOptions, Slice
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
@@ -72,15 +73,18 @@ class CategoryTrial:
         """Statistics of consecutive rows; all of them are valid."""
         unknown = len(self._column.categories)
         absent = unknown + 1
-        coded = self._encode(Slice(values, first_row))
         before = self._index.find(values)
         if np.any(before < 0):
             missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
             before[before < 0] = np.where(missing, absent, unknown)[before < 0]
-        after = self._index.find(self._decode(coded, first_row).array)
+        after = self._index.find(self.decoded(values, first_row))
         after[after < 0] = absent
         agreeing = int(np.count_nonzero(before == after))
         return CategoryStatistics(_counted(before, absent + 1), _counted(after, absent + 1), agreeing), None
+
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+        """What comes back of consecutive rows."""
+        return on_host(self._decode(self._encode(Slice(values, first_row)), first_row).array)
 
     def figures(self, statistics: CategoryStatistics) -> CategoryFigures:
         """The counts as figures."""
@@ -123,6 +127,10 @@ class PassedTrial:
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
         """Rows."""
         return RowCount(len(values), values.null_count), None
+
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+        """What comes back of consecutive rows."""
+        return values
 
     def figures(self, statistics: RowCount) -> PassedFigures:
         """The counts as figures."""

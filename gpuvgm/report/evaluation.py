@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import EncodingOptions
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.text import texts_of
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.aggregate import Merged, Results, side_by_side
@@ -26,6 +29,7 @@ from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Block, Source
 from gpuvgm.report.category_trial import CategoryTrial, IdTrial, PassedTrial
 from gpuvgm.report.figures import ColumnFigures
+from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
 from gpuvgm.report.number_trial import NumberTrial
 from gpuvgm.report.report import Report
 
@@ -37,6 +41,9 @@ class Trial(Protocol):
 
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[Merged, NDArray[np.bool_] | None]:
         """Statistics of consecutive rows, and which of them are valid (None: all)."""
+
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+        """What comes back of consecutive rows."""
 
     def figures(self, statistics: Any) -> ColumnFigures:
         """The counts as figures."""
@@ -55,16 +62,18 @@ TRIALS: Mapping[str, Callable[[Engine, Any, EncodingOptions, pa.Table], Trial]] 
 
 @dataclass(frozen=True, slots=True)
 class TableStatistics:
-    """What is counted of a table: rows, those with an invalid value in any column, and a statistics for each column."""
+    """What is counted of a table: rows, those with an invalid value in any column, a statistics for each column."""
 
     rows: int
     invalid: int
     columns: dict[str, Any]
+    first: FirstRows
 
     def merge(self, other: TableStatistics) -> TableStatistics:
         """Statistics of both sets of rows."""
         columns = {name: statistics.merge(other.columns[name]) for name, statistics in self.columns.items()}
-        return TableStatistics(self.rows + other.rows, self.invalid + other.invalid, columns)
+        first = self.first.merge(other.first)
+        return TableStatistics(self.rows + other.rows, self.invalid + other.invalid, columns, first)
 
 
 def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
@@ -95,7 +104,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
         raise InputError(f"{source.name}: there are no rows to evaluate")
     pairs = {name: (trial, statistics.columns[name]) for name, trial in trials.items()}
     figures = _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
-    return Report(statistics.rows, statistics.invalid, figures, widths=model.widths)
+    return Report(statistics.rows, statistics.invalid, figures, widths=model.widths, first=statistics.first)
 
 
 def _all_good(results: Results[Any]) -> dict[str, Any]:
@@ -130,4 +139,18 @@ def summarise_block(trials: Mapping[str, Trial], block: Block) -> TableStatistic
             raise problem.at(name, f"row {block.first_row + problem.row}", "correct them first") from None
         if valid_here is not None:
             valid &= valid_here
-    return TableStatistics(block.rows, block.rows - int(np.count_nonzero(valid)), columns)
+    first = _first_rows(trials, block)
+    return TableStatistics(block.rows, block.rows - int(np.count_nonzero(valid)), columns, first)
+
+
+def _first_rows(trials: Mapping[str, Trial], block: Block) -> FirstRows:
+    """Those of the first rows that the block holds, before and after."""
+    before: dict[str, tuple[str, ...]] = {}
+    after: dict[str, tuple[str, ...]] = {}
+    if block.first_row < ROWS:
+        few = block.batch[: ROWS - block.first_row]
+        for name, trial in islice(trials.items(), COLUMNS):
+            values = few.column(name)
+            before[name] = tuple(texts_of(on_host(values)))
+            after[name] = tuple(texts_of(trial.decoded(values, block.first_row)))
+    return FirstRows(block.first_row, before, after)

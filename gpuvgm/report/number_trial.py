@@ -156,10 +156,13 @@ class NumberTrial:
             relative = relative.merge(ErrorHistogram.of(error[some] / size[some]))
         return absolute, relative
 
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+        """What comes back of consecutive rows."""
+        return on_host(self._decode(self._encode(Slice(values, first_row)), first_row).array)
+
     def _trip(self, part: Slice) -> _Trip:
         coded = self._encode(part)
-        after = self._decode(coded, part.first_row)
-        values = on_host(after.array)
+        values = on_host(self._decode(coded, part.first_row).array)
         if coded.cell is None:
             return _Trip(coded, values, None)
         once = self._encode_probable(part)

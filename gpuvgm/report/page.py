@@ -14,6 +14,7 @@ from gpuvgm.columns.text import by_width
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
+from gpuvgm.report.first_rows import FirstRows, first_rows_table
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import remedy, section, share_bar, table, tiles
 
@@ -44,6 +45,8 @@ class Head:
         When and how the report was made; may be empty.
     widths : mapping of str to int
         Columns of the one-hot matrix, by the column of the table that they come from.
+    first : FirstRows or None
+        The first rows before and after.
     """
 
     rows: int
@@ -51,6 +54,7 @@ class Head:
     verdict: str
     facts: str
     widths: Mapping[str, int]
+    first: FirstRows | None = None
 
 
 def page(title: str, about: Head, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> str:
@@ -125,6 +129,7 @@ def _content(
         _problems(said, places),
         _overview(columns, said, places),
         _widest(about.widths, places),
+        first_rows_table(about.first, "decoded", len(columns)) if about.first else None,
         [
             tag(
                 "details",

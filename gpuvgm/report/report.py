@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from textwrap import fill
 from typing import Any
@@ -14,6 +14,7 @@ from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
+from gpuvgm.report.first_rows import FirstRows
 from gpuvgm.report.page import Head, fragment, page
 from gpuvgm.report.text import WIDTH, overall_text, report_text
 
@@ -70,6 +71,8 @@ class Report:
         When and how the report was made, for people.
     widths : dict of str to int
         Columns of the one-hot matrix, by the column of the table that they come from.
+    first : FirstRows, optional
+        The first rows before and after, for the page.
     """
 
     rows: int
@@ -78,6 +81,7 @@ class Report:
     reasons: Mapping[str, str] = field(default_factory=dict)
     facts: RunFacts | None = field(default=None, compare=False)
     widths: Mapping[str, int] = field(default_factory=dict)
+    first: FirstRows | None = field(default=None, repr=False)
 
     @property
     def invalid_share(self) -> float:
@@ -133,7 +137,9 @@ class Report:
     def __str__(self) -> str:
         return self.to_text()
 
-    def to_html(self, path: str | PathLike[str] | None = None, *, title: str = "Round trip") -> str:
+    def to_html(
+        self, path: str | PathLike[str] | None = None, *, title: str = "Round trip", first_rows: bool = True
+    ) -> str:
         """One HTML page for people that needs nothing else: histograms with the fitted modes, errors, what to do.
 
         Parameters
@@ -142,6 +148,8 @@ class Report:
             File or URL to write the page to; its name ends in .html.
         title : str
             Heading of the page.
+        first_rows : bool
+            Whether it shows the first rows of the table.
 
         Returns
         -------
@@ -154,7 +162,8 @@ class Report:
             For a path that cannot be written.
         """
         target = None if path is None else check_document(path, PAGE_ENDINGS)
-        text = page(title, self._head, self.columns, self.reasons)
+        about = self._head if first_rows else replace(self._head, first=None)
+        text = page(title, about, self.columns, self.reasons)
         if target is not None:
             write_bytes(target, text.encode())
         return text
@@ -165,7 +174,7 @@ class Report:
 
     @property
     def _head(self) -> Head:
-        return Head(self.rows, self.invalid_rows, self.verdict, self.facts_line, self.widths)
+        return Head(self.rows, self.invalid_rows, self.verdict, self.facts_line, self.widths, self.first)
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.

@@ -84,6 +84,7 @@ def test_the_commands_and_options_are_those_that_work():
             "max_clipped_share",
             "report",
             "html",
+            "first_rows",
         },
         "validate": {
             *{*machine, *memory, "model", "delimiter", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
@@ -291,6 +292,8 @@ def test_evaluate_writes_a_page(folder, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "<h1>Round trip of table.parquet</h1>" in page
     assert page.count('class="column"') == len(found["columns"])
+    invoke(*arguments, "--html", tmp_path / "bare.html", "--no-first-rows")
+    assert "First rows" in page and "First rows" not in (tmp_path / "bare.html").read_text()
     (tmp_path / "page.html").unlink()
     for wrong, words in ((tmp_path / "page.json", "a page is HTML"), (tmp_path / "none" / "x.html", "does not exist")):
         assert words in " ".join(invoke(*arguments, "--html", wrong, code=2).stderr.split())

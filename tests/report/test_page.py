@@ -7,6 +7,7 @@ import hashlib
 import re
 import zlib
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.columns.text import texts_of
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report, RunFacts
+from gpuvgm.report.first_rows import COLUMNS as COLUMNS_SHOWN
+from gpuvgm.report.first_rows import FirstRows
 from gpuvgm.report.page import WIDE
 from tests.report.documents import Node, parsed
 from tests.report.test_kinds import COLUMNS, make_table
@@ -256,6 +260,58 @@ def test_the_widest_columns_of_the_matrix() -> None:
     assert "Width of the matrix" not in passed.to_html()
 
 
+def first_rows(text: str) -> list[list[Node]]:
+    """Cells of the table of first rows, its head first; empty where there is none."""
+    found = [
+        one
+        for one in parsed(text).all("table")
+        if (one.attributes["aria-label"] or "").startswith("Values of the first")
+    ]
+    return [row.children for one in found for row in one.all("tr")]
+
+
+@pytest.mark.parametrize("block_rows", [4096, 1 << 20])
+def test_first_rows_before_and_after(table: pa.Table, block_rows: int) -> None:
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", block_rows=block_rows).fit(table)
+    head, *rows = first_rows(fitted.evaluate(table).to_html())
+    assert [cell.text for cell in head[1::2]] == table.column_names
+    assert {cell.text for cell in head[2::2]} == {"decoded"}
+    assert [row[0].text for row in rows] == [str(place) for place in range(1, 11)]
+    back = fitted.inverse_transform(fitted.transform(table))
+    for place, name in enumerate(table.column_names):
+        for side, values in enumerate((table[name], back[name])):
+            assert [row[1 + 2 * place + side].text for row in rows] == texts_of(values.combine_chunks()[:10]), name
+
+
+def test_first_rows_mark_values_that_change() -> None:
+    far = np.append(1e3, np.random.default_rng(0).normal(size=500))
+    table = {"far": far, "whole": np.arange(501) % 7, "<b>": ["<i>", None, "b"] * 167}
+    kinds = {"far": {"kind": "continuous", "n_components": 1, "tails": "clip"}}
+    report = gpuvgm.TableTransformer(kinds).fit(table).evaluate(table)
+    _, first, second, *_ = first_rows(report.to_html())
+    assert first[1].text == "1000" != first[2].text
+    assert [[cell.text for cell in row if cell.all("b")] for row in (first, second)] == [[first[2].text], []]
+    assert [cell.text for cell in second[-2:]] == ["missing", "missing"]
+    assert [cell.text for cell in first[-2:]] == ["<i>", "<i>"]
+    assert first_rows(report.to_html(first_rows=False)) == []
+    assert "1000" not in str(report.to_dict()["columns"]["whole"])
+
+
+def test_a_table_with_fewer_rows_than_are_shown() -> None:
+    report = gpuvgm.TableTransformer().fit({"x": [1.0, 2.0] * 50}).evaluate({"x": [1.0, 2.0, 1.0]})
+    assert [[cell.text for cell in row] for row in first_rows(report.to_html())[1:]] == [
+        ["1", "1", "1"], ["2", "2", "2"], ["3", "1", "1"],
+    ]  # fmt: skip
+
+
+def test_parts_of_first_rows_merge_in_any_order() -> None:
+    whole = FirstRows(0, {"x": ("a", "b", "c", "d")}, {"x": ("A", "B", "C", "D")})
+    parts = [FirstRows(i, {"x": whole.before["x"][i : i + 2]}, {"x": whole.after["x"][i : i + 2]}) for i in (0, 2)]
+    later = FirstRows(4096, {}, {})
+    for one, two, three in permutations([*parts, later]):
+        assert one.merge(two).merge(three) == one.merge(two.merge(three)) == whole
+
+
 def test_columns_with_the_same_problem_share_a_line() -> None:
     values = {f"c{i}": np.full(40, float(i)) for i in range(10)} | {"other": np.full(40, np.nan)}
     kinds = dict.fromkeys(values, "continuous")
@@ -337,5 +393,7 @@ def test_the_columns_of_a_wide_table_are_packed() -> None:
     few = {name: values for name, values in wide.items() if name in ("c0", "<b>")}
     plain = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5).fit(few).evaluate(few).to_html()
     assert len(bodies) == len(wide)
+    assert len(first_rows(text)[0]) == 1 + 2 * COLUMNS_SHOWN
+    assert f"Shown are the first {COLUMNS_SHOWN} of {len(wide)} columns." in tree.text
     assert bodies[0] in plain and bodies[-1] in plain
     assert "<noscript>" in text and "<noscript>" not in plain
