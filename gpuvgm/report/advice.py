@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gpuvgm.errors import counted
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
 from gpuvgm.report.profiles import ModeProfile, NumberProfile
 
@@ -19,6 +20,8 @@ FIT_ERROR = 1e-8  # in sigma
 KS = 1e-3
 FEW_ROWS = 5  # a step of KS is one row: so many change places with their neighbours where no value repeats
 A_ROUNDING = 1e-4  # in sd: all rows but one in a thousand came back this close
+OWN_CATEGORY, OWN_NUMBER = 0.95, 0.999  # share of different values from which on they may tell rows apart
+LEAST_CATEGORIES, LEAST_NUMBERS = 20, 100  # rows below which different values say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Advice:
     problem: str
     remedy: str
     sort: Literal["warning", "note"] = "warning"
+
+
+_NO_VALUE = Advice("No row has a value.", 'Leave the column out (kind="drop").')
+_CONSTANT = Advice("Every row holds the same value.", 'It tells a model nothing: kind="drop" leaves it out.')
+_AS_IDENTIFIER = 'If it tells rows apart, kind="id" keeps it out of the model; kind="pass" hands it through.'
 
 
 def advice(name: str, column: ColumnFigures) -> list[Advice]:
@@ -51,6 +59,17 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
 
 
 def _of_categories(column: CategoryFigures) -> Iterator[Advice]:
+    held = column.rows - column.missing
+    if not held:
+        yield _NO_VALUE
+    elif column.level_count == 1 and not column.missing and not column.unknown_rows:
+        yield _CONSTANT
+    elif column.distinct >= max(LEAST_CATEGORIES, OWN_CATEGORY * held):
+        yield Advice(
+            f"{column.distinct:,} different values in {counted(held, 'row')}: it looks like an identifier or free "
+            "text, of which a model learns nothing.",
+            _AS_IDENTIFIER,
+        )
     if column.unknown_rows:
         yield Advice(
             f"{share(column.unknown_rows / column.rows)} of rows hold a value that the fit did not know; they come "
@@ -67,7 +86,7 @@ def _of_categories(column: CategoryFigures) -> Iterator[Advice]:
 
 def _of_values(column: NumberFigures) -> Iterator[Advice]:
     if column.before is None:
-        yield Advice("No row has a value.", 'Leave the column out (kind="drop").')
+        yield _NO_VALUE
         return
     if column.clipped_share >= CLIPPED and column.kind != "general":
         yield Advice(
@@ -94,8 +113,12 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
             f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
             "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",
         )
-    if column.before.sd == 0 and not column.modal:
-        yield Advice("Every row holds the same value.", 'It tells a model nothing: kind="drop" leaves it out.')
+    if any(count.rows_before == column.rows for count in column.modal) or not (column.modal or column.before.sd):
+        yield _CONSTANT
+    if column.profile is not None and column.rows >= LEAST_NUMBERS and column.profile.different >= OWN_NUMBER:
+        yield Advice(
+            "Nearly all of these whole numbers are different: they may be identifiers.", _AS_IDENTIFIER, "note"
+        )
 
 
 def _where(column: NumberFigures) -> str:

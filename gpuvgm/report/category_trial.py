@@ -90,9 +90,10 @@ class CategoryTrial:
         """The counts as figures."""
         column, rows, known = self._column, statistics.rows, len(self._column.categories)
         before, after = statistics.before[:known], statistics.after[:known]
-        missing = int(statistics.before[-1])
+        missing, distinct = int(statistics.before[-1]), int(np.count_nonzero(before))
         if MISSING in column.categories:
-            missing += int(before[column.categories.index(MISSING)])
+            at = column.categories.index(MISSING)
+            missing, distinct = missing + int(before[at]), distinct - int(before[at] > 0)
         top = np.argsort(-before, kind="stable")[:LISTED_CATEGORIES]
         listed = [(column.categories[position], position) for position in top]
         return CategoryFigures(
@@ -103,6 +104,7 @@ class CategoryTrial:
             unknown_rows=int(statistics.before[known]),
             infrequent_rows=int(np.sum(before[known - len(column.infrequent) :])),
             level_count=known,
+            distinct=distinct,
             levels=tuple(
                 ValueCount(category, category_text(column.type, category), int(before[position]), int(after[position]))
                 for category, position in listed

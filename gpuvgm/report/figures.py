@@ -151,8 +151,8 @@ class CategoryFigures:
         Rows with a value that is no category of the model; they come back missing.
     infrequent_rows : int
         Rows whose category shares its one-hot column with others (`max_categories`); they come back missing.
-    level_count : int
-        Categories of the model.
+    level_count, distinct : int
+        Categories of the model, and how many of them occur; a missing value is none.
     levels : tuple of ValueCount
         The most frequent categories.
     other_rows_before, other_rows_after : int
@@ -166,6 +166,7 @@ class CategoryFigures:
     unknown_rows: int
     infrequent_rows: int
     level_count: int
+    distinct: int
     levels: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int

@@ -18,6 +18,7 @@ from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
 from gpuvgm.engines import Engine
+from gpuvgm.io.arrow import type_of
 from gpuvgm.report.distributions import Distances, Pieces, distances, grid_around
 from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
@@ -113,10 +114,12 @@ class NumberTrial:
         self._encode_probable = column.encoder(engine, probable)
         self._unit = _unit_before(column, self._plain)
         self._resolution = column.resolution * (1 + ROUNDING)
-        self._grid = self._grid_around(sample.column(column.name))
+        chunks = sample.column(column.name).chunks
+        numbers = np.concatenate([np.empty(0), *(self._plain.encode(chunk) for chunk in chunks)])
+        self._grid = self._grid_around(numbers)
+        self._different = _different(numbers) if pa.types.is_integer(type_of(column.type)) else 0.0
 
-    def _grid_around(self, sample: pa.ChunkedArray[Any]) -> Grid:
-        numbers = np.concatenate([np.empty(0), *(self._plain.encode(chunk) for chunk in sample.chunks)])
+    def _grid_around(self, numbers: Floats) -> Grid:
         modal = np.array([self._plain.number(value) for value in self._modal], np.float64)
         return grid_around(numbers, modal)
 
@@ -260,7 +263,10 @@ class NumberTrial:
             before=described[0],
             after=described[1],
             modal=self._modal_counts(statistics),
-            profile=profile_of(column, Evaluated(before, after, statistics.encoded, statistics.absolute, scale)),
+            profile=profile_of(
+                column,
+                Evaluated(before, after, statistics.encoded, statistics.absolute, scale, self._different),
+            ),
         )
 
     def _described(self, pieces: Pieces) -> Description:
@@ -284,6 +290,12 @@ class NumberTrial:
             ValueCount(value, modal_text(self._plain, value), int(before), int(after))
             for value, before, after in zip(values, statistics.modal_before, statistics.modal_after, strict=True)
         )
+
+
+def _different(numbers: Floats) -> float:
+    """Share of the numbers that are there which are different from all before them."""
+    held = numbers[np.isfinite(numbers)]
+    return len(np.unique(held)) / max(len(held), 1)
 
 
 def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:

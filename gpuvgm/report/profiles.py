@@ -163,6 +163,8 @@ class NumberProfile:
         Share of the rows that hold the most frequent value, modal ones left out.
     other_weight : float
         Fitted weight of the components that are no modes; modes draw their rows.
+    different : float
+        Share of different values among the sampled ones, of whole numbers; 0 for others.
     """
 
     type: str
@@ -179,6 +181,7 @@ class NumberProfile:
     spike: Spike | None
     heaviest: float = 0.0
     other_weight: float = 0.0
+    different: float = 0.0
 
 
 def plain_of(column: MixtureColumn | GeneralColumn) -> Codec:
@@ -374,6 +377,8 @@ class Evaluated:
         Errors of the round trip.
     error_unit : float
         Their unit, in sd.
+    different : float
+        Share of different values among the sampled whole numbers.
     """
 
     before: Pieces
@@ -381,6 +386,7 @@ class Evaluated:
     encoded: EncodedCounts
     errors: ErrorHistogram
     error_unit: float
+    different: float = 0.0
 
 
 def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> NumberProfile:
@@ -406,4 +412,5 @@ def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> Number
         spike=spike_of(mixture, before, histogram, rows) if mixture and histogram else None,
         heaviest=_heaviest(before, rows),
         other_weight=float(np.sum(column.weights[~column.active])),
+        different=seen.different,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import gpuvgm
@@ -93,6 +94,57 @@ def test_unknown_levels() -> None:
     shared = gpuvgm.TableTransformer(max_categories=2).fit({"x": ["a", "a", "b", "c"]})
     (found,) = advice("x", shared.evaluate({"x": ["a", "b", "c", "c"]}).columns["x"])
     assert found.problem.startswith("75") and "max_categories" in found.remedy, found
+
+
+CONSTANT = 'Every row holds the same value. It tells a model nothing: kind="drop" leaves it out.'
+
+
+@pytest.mark.parametrize(
+    ("values", "spec"),
+    [
+        ([3.5] * 50, "continuous"),
+        ([3] * 50, "general"),
+        ([7.0] * 50, {"kind": "mixed", "modal": [7]}),
+        (["a"] * 50, "categorical"),
+        ([True] * 50, "categorical"),
+    ],
+)
+def test_constants(values: list[object], spec: object) -> None:
+    assert said(gpuvgm.TableTransformer({"x": spec}).fit({"x": values}).evaluate({"x": values})) == CONSTANT
+
+
+def test_what_is_no_constant() -> None:
+    for values in (["a"] * 49 + ["b"], ["a"] * 49 + [None], [True] * 49 + [False]):
+        assert said(gpuvgm.TableTransformer({"x": "categorical"}).fit({"x": values}).evaluate({"x": values})) == ""
+    values = [7.0] * 49 + [8.0]
+    fitted = gpuvgm.TableTransformer({"x": {"kind": "mixed", "modal": [7]}}).fit({"x": values})
+    assert CONSTANT not in said(fitted.evaluate({"x": values}))
+    nothing = {"x": pa.nulls(50, pa.string())}
+    fitted = gpuvgm.TableTransformer({"x": "categorical"}).fit(pa.table(nothing))
+    assert said(fitted.evaluate(pa.table(nothing))) == 'No row has a value. Leave the column out (kind="drop").'
+
+
+def test_text_that_tells_rows_apart() -> None:
+    names = [f"name {i}" for i in range(98)] + ["name 0", None]
+    fitted = gpuvgm.TableTransformer({"x": "categorical"}).fit({"x": names})
+    (found,) = advice("x", fitted.evaluate({"x": names}).columns["x"])
+    assert found.problem.startswith("98 different values in 99 rows: it looks like an identifier or free text")
+    assert 'kind="id"' in found.remedy and found.sort == "warning"
+    assert said(fitted.evaluate({"x": names[:90] + names[:10]})) == "", "a tenth of the names occurs twice"
+    assert said(fitted.evaluate({"x": names[:19]})) == "", "of so few rows all may be different by chance"
+
+
+def test_whole_numbers_that_tell_rows_apart() -> None:
+    numbers = 10**9 + 1000 * RANDOM.permutation(4000)
+    fitted = gpuvgm.TableTransformer({"x": "continuous"}, tails="exact", max_iter=500).fit({"x": numbers})
+    (found,) = [
+        one for one in advice("x", fitted.evaluate({"x": numbers}).columns["x"]) if "identifiers" in one.problem
+    ]
+    assert found.sort == "note" and 'kind="id"' in found.remedy
+    for others in (numbers.astype(float), np.r_[numbers, numbers[:100]]):
+        report = gpuvgm.TableTransformer({"x": "continuous"}, tails="exact").fit({"x": others}).evaluate({"x": others})
+        assert "identifiers" not in said(report)
+    assert "identifiers" not in said(fitted.evaluate({"x": numbers[:99]}))
 
 
 def test_notes_are_no_warnings() -> None:
