@@ -114,18 +114,13 @@ class NumberTrial:
         self._encode_probable = column.encoder(engine, probable)
         self._unit = _unit_before(column, self._plain)
         self._resolution = column.resolution * (1 + ROUNDING)
-        chunks = sample.column(column.name).chunks
-        numbers = np.concatenate([np.empty(0), *(self._plain.encode(chunk) for chunk in chunks)])
-        self._grid = self._grid_around(numbers)
+        numbers = numbers_of(self._plain, sample.column(column.name))
+        self._grid = grid_of(column, numbers)
         self._different = _different(numbers) if pa.types.is_integer(type_of(column.type)) else 0.0
-
-    def _grid_around(self, numbers: Floats) -> Grid:
-        modal = np.array([self._plain.number(value) for value in self._modal], np.float64)
-        return grid_around(numbers, modal)
 
     def statistics(self, values: pa.Array[Any], first_row: int) -> tuple[NumberStatistics, NDArray[np.bool_] | None]:
         """Statistics of consecutive rows, and which of them lie in the training range as they came in (None: all)."""
-        trip = self._trip(Slice(values, first_row))
+        column, trip = self._column, self._trip(Slice(values, first_row))
         x, y = self._plain.encode(values), self._plain.encode(trip.after)
         rows, ordinary = len(x), np.isfinite(x)
         held = slice(None) if np.all(ordinary) else ordinary
@@ -136,8 +131,8 @@ class NumberTrial:
             after=self._engine.summarise(y, self._grid),
             absolute=absolute,
             relative=relative,
-            modal_before=self._modal_rows(values, x),
-            modal_after=self._modal_rows(trip.after, y),
+            modal_before=modal_rows(column, values, x),
+            modal_after=modal_rows(column, trip.after, y),
             encoded=self._encoded(trip.coded, values, x),
             rows=rows,
             missing=rows - int(np.count_nonzero(ordinary)),
@@ -172,16 +167,6 @@ class NumberTrial:
         again = self._encode_probable(Slice(self._decode(once, part.first_row).array, part.first_row))
         assert once.cell is not None and again.cell is not None
         return _Trip(coded, values, once.cell == again.cell)
-
-    def _modal_rows(self, values: pa.Array[Any], numbers: Floats) -> NDArray[np.int64]:
-        """Rows of each modal value, "missing" among them where the column has a cell for it."""
-        return np.array(
-            [
-                np.count_nonzero(np.isnan(numbers) if value is MISSING else self._plain.equals(values, value))
-                for value in self._column.modal_values
-            ],
-            np.int64,
-        )
 
     def _fitted_numbers(self, values: pa.Array[Any], x: Floats) -> Floats:
         """Numbers as they were fitted: logarithms for log columns."""
@@ -233,9 +218,9 @@ class NumberTrial:
         column, ordinary = self._column, statistics.rows - statistics.missing
         whole = self._plain.name != "float"
         before, after = (Pieces.of(summary, whole=whole) for summary in (statistics.before, statistics.after))
-        described = [self._described(pieces) if pieces.rows else None for pieces in (before, after)]
+        means = [description(self._plain, pieces) if pieces.rows else None for pieces in (before, after)]
         apart = distances(before, after) if before.rows and after.rows else Distances(0.0, 0.0, 0.0, 0.0)
-        sd = self._unit if _has_fitted_unit(column) else (described[0].sd if described[0] else 0.0) or self._unit
+        sd = self._unit if _has_fitted_unit(column) else (means[0].sd if means[0] else 0.0) or self._unit
         scale = self._unit / sd
         agreement = statistics.agreeing / ordinary if ordinary else 1.0
         return NumberFigures(
@@ -260,35 +245,13 @@ class NumberTrial:
             ks_resolution=apart.ks_resolution,
             wasserstein=apart.wasserstein / sd,
             wasserstein_resolution=apart.wasserstein_resolution / sd,
-            before=described[0],
-            after=described[1],
-            modal=self._modal_counts(statistics),
+            before=means[0],
+            after=means[1],
+            modal=modal_counts(column, statistics.modal_before, statistics.modal_after),
             profile=profile_of(
                 column,
                 Evaluated(before, after, statistics.encoded, statistics.absolute, scale, self._different),
             ),
-        )
-
-    def _described(self, pieces: Pieces) -> Description:
-        """Moments and quantiles in the column's own unit."""
-        plain, moments = self._plain, pieces.moments()
-        values = tuple(plain.value(number) for number in pieces.quantiles(SHARES))
-        mean_text = value_text(plain, plain.value(moments.mean))
-        if plain.name == "integer":  # the mean of whole numbers is none
-            mean_text = number_beside(plain.base + moments.mean, moments.sd)
-        texts = [mean_text, *(value_text(plain, value) for value in values)]
-        if moments.sd * tick_of(plain.type) > _MINUTE:
-            texts = [without_fractions(text) for text in texts]
-        texts.insert(1, length_text(plain.type, moments.sd))
-        return Description(
-            plain.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts)
-        )
-
-    def _modal_counts(self, statistics: NumberStatistics) -> tuple[ValueCount, ...]:
-        values = self._column.modal_values
-        return tuple(
-            ValueCount(value, modal_text(self._plain, value), int(before), int(after))
-            for value, before, after in zip(values, statistics.modal_before, statistics.modal_after, strict=True)
         )
 
 
@@ -323,3 +286,52 @@ def _unit_before(column: MixtureColumn | GeneralColumn, plain: Codec) -> float:
     if column.minimum is None or column.maximum is None:
         return 1.0
     return (plain.number(column.maximum) - plain.number(column.minimum)) or 1.0
+
+
+def numbers_of(codec: Codec, sample: pa.ChunkedArray[Any]) -> Floats:
+    """Numbers of some rows of a column."""
+    return np.concatenate([np.empty(0), *(codec.encode(chunk) for chunk in sample.chunks)])
+
+
+def grid_of(column: MixtureColumn | GeneralColumn, numbers: Floats) -> Grid:
+    """Grid to compare values of a column on, finest where some of its numbers lie."""
+    plain = plain_of(column)
+    modal = [plain.number(value) for value in column.modal_values if value is not MISSING]
+    return grid_around(numbers, np.array(modal, np.float64))
+
+
+def modal_rows(column: MixtureColumn | GeneralColumn, values: pa.Array[Any], numbers: Floats) -> NDArray[np.int64]:
+    """Rows of each modal value, "missing" among them where the column has a cell for it."""
+    plain = plain_of(column)
+    return np.array(
+        [
+            np.count_nonzero(np.isnan(numbers) if value is MISSING else plain.equals(values, value))
+            for value in column.modal_values
+        ],
+        np.int64,
+    )
+
+
+def modal_counts(
+    column: MixtureColumn | GeneralColumn, before: NDArray[np.int64], after: NDArray[np.int64]
+) -> tuple[ValueCount, ...]:
+    """Modal values with their rows, as `modal_rows` counts them."""
+    plain = plain_of(column)
+    return tuple(
+        ValueCount(value, modal_text(plain, value), int(one), int(other))
+        for value, one, other in zip(column.modal_values, before, after, strict=True)
+    )
+
+
+def description(plain: Codec, pieces: Pieces) -> Description:
+    """Moments and quantiles of at least one row in the column's own unit."""
+    moments = pieces.moments()
+    values = tuple(plain.value(number) for number in pieces.quantiles(SHARES))
+    mean_text = value_text(plain, plain.value(moments.mean))
+    if plain.name == "integer":  # the mean of whole numbers is none
+        mean_text = number_beside(plain.base + moments.mean, moments.sd)
+    texts = [mean_text, *(value_text(plain, value) for value in values)]
+    if moments.sd * tick_of(plain.type) > _MINUTE:
+        texts = [without_fractions(text) for text in texts]
+    texts.insert(1, length_text(plain.type, moments.sd))
+    return Description(plain.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts))
