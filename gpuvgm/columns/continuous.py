@@ -44,7 +44,7 @@ from gpuvgm.columns.numbers import (
     refuse_infinite,
 )
 from gpuvgm.columns.rules import boolean, finite, not_negative, one_of, positive, share, whole
-from gpuvgm.columns.text import modal_text
+from gpuvgm.columns.text import modal_text, value_text
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
@@ -513,7 +513,7 @@ class MixtureColumn(NumericColumn):
                 continue
             if index >= modal + len(active):
                 ends = self._tail(index - modal - len(active))
-                name = " to ".join(self.codec.show(self.codec.value(end)) for end in ends)
+                name = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
                 out.append({"cell": cell, "tail": ends, "text": name, "rows": int(rows)})
                 continue
             k = int(active[index - modal])

@@ -53,8 +53,7 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
     units = [""] * (len(ticks) - 1) + [" rows"]
     labels += [
-        Label(1.0, number_text(tick) + unit, 1 - tick / bar - 0.01, "tick")
-        for tick, unit in zip(ticks, units, strict=False)
+        Label(1.0, number_text(tick) + unit, 1 - tick / bar - 0.01) for tick, unit in zip(ticks, units, strict=False)
     ]
     labels += _cut_labels(histogram, before, top)
     words = (f"Histogram of {name}", _described(profile, histogram))
