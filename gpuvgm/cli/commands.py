@@ -401,7 +401,7 @@ def evaluate(
     view = [str(found)]
     if distance is not None:
         document["against"] = {"model": against, **distance.to_dict()}
-        view += [f"{model} beside {against}:", str(distance)]
+        view += [f"\n{model} beside {against}:", str(distance)]
     if target is not None:
         write_bytes(target, json_text(document).encode())
     if page is not None:
@@ -455,7 +455,7 @@ def validate(
         found = transformer.validate(_opened(source, delimiter))
     broken = found.broken(limits)
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
-    view = [f"{source}: {counted(found.rows, 'row')}", found.to_text(limits)]
+    view = [found.to_text(limits), f"\n{source}: {counted(found.rows, 'row')}"]
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 

@@ -286,6 +286,15 @@ def test_evaluate(folder):
     assert "x" in invoke(*arguments).stdout
 
 
+@pytest.mark.parametrize("command", ["evaluate", "validate"])
+def test_the_verdict_is_the_first_line(folder, command):
+    verdict = str(getattr(gpuvgm.load(folder / "m.gpuvgm"), command)(folder / "table.parquet")).splitlines()[0]
+    result = invoke(command, folder / "table.parquet", "--model", folder / "m.gpuvgm")
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[0] == verdict
+    assert f"{folder / 'table.parquet'}: {ROWS:,} rows" in " ".join(result.stdout.split())
+
+
 def test_evaluate_writes_a_page(folder, tmp_path):
     arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm")
     found = document(*arguments, "--html", tmp_path / "page.html", "--max-error", "0", code=1)
