@@ -45,7 +45,7 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
     made: list[tuple[Path, int | None]] = []
     try:
         with undisturbed():
-            made.append(_new(final, folder=folder))
+            made.append(new_partial(final, folder=folder))
         yield made[0][0]
     finally:
         with undisturbed():
@@ -113,8 +113,11 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def _new(final: Path, *, folder: bool) -> tuple[Path, int | None]:
-    """A partial file that no other process may remove, and the descriptor that holds its lock, if there are locks."""
+def new_partial(final: Path, *, folder: bool) -> tuple[Path, int | None]:
+    """A partial file or folder that no other process removes while the descriptor is open that holds its lock.
+
+    There is none where there are no locks.
+    """
     while True:
         path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
         if folder:

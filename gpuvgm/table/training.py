@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from os import getpid
+from os import close, getpid
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from typing import Any, Literal, NamedTuple
 from weakref import finalize
 
@@ -25,6 +24,7 @@ from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
+from gpuvgm.files import new_partial, remove, remove_left_over
 from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, one_of
 from gpuvgm.table.shuffling import mixed, permuted
@@ -411,10 +411,22 @@ class TrainingRows:
         return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)
 
 
-def _remove(folder: Path, process: int) -> None:
+def _temporary_folder(owner: object) -> Path:
+    """A folder that is removed with an object; those that killed processes have left are removed first."""
+    place = Path(gettempdir(), "gpuvgm-rows")
+    remove_left_over(place)
+    folder, lock = new_partial(place, folder=True)
+    finalize(owner, _remove, folder, lock, getpid())
+    folder.chmod(0o700)
+    return folder
+
+
+def _remove(folder: Path, lock: int | None, process: int) -> None:
     """Remove a folder in the process that made it; those that it forked read on."""
     if getpid() == process:
-        rmtree(folder, ignore_errors=True)
+        remove(folder)
+        if lock is not None:
+            close(lock)
 
 
 class _Store:
@@ -431,8 +443,7 @@ class _Store:
     def __init__(self, place: str, folder: str | Path | None) -> None:
         self.folder = None if folder is None else Path(folder).absolute()
         if place == "disk" and folder is None:
-            self.folder = Path(mkdtemp(prefix="gpuvgm-rows-"))
-            finalize(self, _remove, self.folder, getpid())
+            self.folder = _temporary_folder(self)
         self._array: Any = None
 
     @contextmanager

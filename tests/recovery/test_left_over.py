@@ -15,6 +15,7 @@ import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of, remove_left_over, replace_folder
 from gpuvgm.io import ParquetSink, write_bytes
+from gpuvgm.table.training import TrainingRows
 
 BEGIN = """
 import pathlib, sys
@@ -22,6 +23,16 @@ from gpuvgm.files import partial_of
 with partial_of(pathlib.Path(sys.argv[1]), folder=sys.argv[2] == "folder"):
     print(1, flush=True)
     input()
+"""
+
+TRAIN = """
+import sys
+import gpuvgm
+from gpuvgm.table.training import TrainingRows
+table = {"word": ["a", "b"] * 50}
+rows = TrainingRows(gpuvgm.TableTransformer(effort="research").fit(table), table, place="disk")
+print(1, flush=True)
+input()
 """
 
 
@@ -119,6 +130,24 @@ def test_what_was_on_its_way_to_a_store_is_removed(tmp_path, monkeypatch):
         gpuvgm.generate("memory://left/b.parquet", 10)
         assert os.listdir(tmp_path) == [held]
         sink.write(pa.record_batch({"x": [1]}))
+    assert os.listdir(tmp_path) == []
+
+
+def test_training_rows_on_the_disk_of_a_killed_process_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", TRAIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    table = {"word": ["a", "b"] * 50}
+    fitted = gpuvgm.TableTransformer(effort="research").fit(table)
+    rows = TrainingRows(fitted, table, place="disk")
+    assert len(os.listdir(tmp_path)) == 2
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o700}
+    with process:
+        process.kill()
+    more = TrainingRows(fitted, table, place="disk")
+    assert len(os.listdir(tmp_path)) == 2
+    del rows, more
     assert os.listdir(tmp_path) == []
 
 
