@@ -15,7 +15,8 @@ from gpuvgm.report.advice import share, short
 from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
 from gpuvgm.report.first_rows import FirstRows
-from gpuvgm.report.page import Head, fragment, page
+from gpuvgm.report.layout import fragment, page
+from gpuvgm.report.page import Head, content_of
 from gpuvgm.report.text import WIDTH, overall_text, report_text
 
 #: Figures that the table has a worst and a mean of, and whether a small one is the worst.
@@ -163,14 +164,14 @@ class Report:
         """
         target = None if path is None else check_document(path, PAGE_ENDINGS)
         about = self._head if first_rows else replace(self._head, first=None)
-        text = page(title, about, self.columns, self.reasons)
+        text = page(content_of(title, about, self.columns, self.reasons))
         if target is not None:
             write_bytes(target, text.encode())
         return text
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return fragment(self._head, self.columns, self.reasons)
+        return fragment(content_of("Round trip", self._head, self.columns, self.reasons))
 
     @property
     def _head(self) -> Head:

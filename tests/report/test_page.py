@@ -21,7 +21,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.report import Report, RunFacts
 from gpuvgm.report.first_rows import COLUMNS as COLUMNS_SHOWN
 from gpuvgm.report.first_rows import FirstRows
-from gpuvgm.report.page import WIDE
+from gpuvgm.report.layout import WIDE
 from tests.report.documents import Node, parsed
 from tests.report.test_kinds import COLUMNS, make_table
 
