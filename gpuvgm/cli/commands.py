@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import time
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -31,6 +32,7 @@ from gpuvgm.cli.options import (
     BlockRows,
     ClientTimeout,
     Columns,
+    Compare,
     Concurrency,
     Delimiter,
     Effort,
@@ -325,6 +327,7 @@ def evaluate(
     model: Model,
     delimiter: Delimiter = None,
     against: Against = None,
+    compare: Compare = None,
     memory: Memory = None,
     max_error: Annotated[
         float | None, _limit("--max-error", "Largest 99.9th percentile of the error allowed, in sd.", "SD")
@@ -356,6 +359,9 @@ def evaluate(
     min_level_agreement: Annotated[
         float | None, _limit("--min-level-agreement", "Smallest share of rows with the same category.", largest=1)
     ] = None,
+    min_score: Annotated[
+        float | None, _limit("--min-score", "Smallest overall score allowed with --compare.", "SCORE", largest=1)
+    ] = None,
     report: Annotated[
         str | None,
         option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
@@ -371,7 +377,7 @@ def evaluate(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Measure how well rows survive the round trip.
+    """Measure how well rows survive the round trip, or how alike synthetic rows are.
 
     The exit code is 1 when a bound is broken.
     """
@@ -379,25 +385,27 @@ def evaluate(
 
     target = None if report is None else check_document(report)
     page = None if html is None else check_document(html, PAGE_ENDINGS)
+    limits = {
+        "max_error": max_error,
+        "max_relative_error": max_relative_error,
+        "max_clipped_share": max_clipped_share,
+        "max_invalid_share": max_invalid_share,
+        "max_off_step_share": max_off_step_share,
+        "max_unknown_share": max_unknown_share,
+        "max_ks": max_ks,
+        "max_wasserstein": max_wasserstein,
+        "min_mode_agreement": min_mode_agreement,
+        "min_level_agreement": min_level_agreement,
+    }
+    _refuse_limits({"min_score": min_score} if compare is None else limits, compare)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
-        found = transformer.evaluate(_opened(source, delimiter))
-    broken = found.broken(
-        {
-            "max_error": max_error,
-            "max_relative_error": max_relative_error,
-            "max_clipped_share": max_clipped_share,
-            "max_invalid_share": max_invalid_share,
-            "max_off_step_share": max_off_step_share,
-            "max_unknown_share": max_unknown_share,
-            "max_ks": max_ks,
-            "max_wasserstein": max_wasserstein,
-            "min_mode_agreement": min_mode_agreement,
-            "min_level_agreement": min_level_agreement,
-        }
-    )
+        found = transformer.evaluate(_opened(source, delimiter), compare=compare)
+    broken = found.broken(limits if compare is None else {"min_score": min_score})
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
+    if compare is not None:
+        document["compare"] = compare
     view = [str(found)]
     if distance is not None:
         document["against"] = {"model": against, **distance.to_dict()}
@@ -405,9 +413,18 @@ def evaluate(
     if target is not None:
         write_bytes(target, json_text(document).encode())
     if page is not None:
-        title = f"Round trip of {PurePath(source).name}"
+        name = PurePath(source).name
+        title = f"Round trip of {name}" if compare is None else f"{PurePath(compare).name} beside {name}"
         write_bytes(page, found.to_html(title=title, first_rows=first_rows).encode())
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
+
+
+def _refuse_limits(limits: Mapping[str, float | None], compare: str | None) -> None:
+    """Refuse limits on figures that are not found."""
+    for limit, value in limits.items():
+        if value is not None:
+            option = "--" + limit.replace("_", "-")
+            raise InputError(f"{option} needs --compare" if compare is None else f"{option} is not for --compare")
 
 
 @command

@@ -311,6 +311,10 @@ Against = Annotated[
     str | None,
     option("--against", "Also tell how far MODEL is from this one.", metavar="FULL", show_default=False),
 ]
+Compare = Annotated[
+    str | None,
+    option("--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC", show_default=False),
+]
 Seed = Annotated[
     int | None, option("--seed", "Seed of the draws; by default the fitted one.", min=0, show_default=False)
 ]

@@ -41,6 +41,7 @@ COLUMN_OF_NUMBERS = 6 * MIB
 SAMPLE_ROWS = 1 << 17
 CELL, EVALUATED_CELL, MOST_CELLS = 40, 150, 50_000
 WORK, COLUMN_WORK = 24, 80  # bytes a row, of the one column that a thread fits or evaluates
+SORTED = 6  # copies of a column while two tables are compared
 PER_THREAD = 8 * MIB  # stacks, scratch of the engines, and what EM of one column holds
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40} | {
@@ -122,6 +123,12 @@ class Need:
         """Of a transform and an inverse of these columns, and of counting what comes of them."""
         need = cls.fit(schema)
         return replace(need, work=2 * need.read + COLUMN_WORK, cell=EVALUATED_CELL)
+
+    @classmethod
+    def compare(cls, schema: pa.Schema, rows: int, numbers: int) -> Need:
+        """Of these columns in two tables of so many rows; the numbers are kept, and sorted column by column."""
+        need = cls.fit(schema)
+        return replace(need, fixed=need.fixed + 8 * rows * (numbers + SORTED))
 
     def peak(self, threads: int, block_rows: int) -> int:
         """Peak of resident memory, in bytes."""

@@ -24,6 +24,8 @@ class RunFacts:
         Day and time.
     seconds : float
         What reading and evaluating the rows took.
+    synthetic : str
+        The table that it is compared with; empty where there is none.
     """
 
     source: str
@@ -31,10 +33,14 @@ class RunFacts:
     version: str
     date: str
     seconds: float
+    synthetic: str = ""
 
-    def line(self, rows: int) -> str:
+    def line(self, rows: int, synthetic_rows: int = 0) -> str:
         """All of it; of paths the last part, which tells no folder and no credentials."""
-        parts = [f"{_file(self.source)}: {counted(rows, 'row')} read in {self.seconds:.2f} s"]
+        tables = f"{_file(self.source)}: {counted(rows, 'row')}"
+        if self.synthetic:
+            tables += f", {_file(self.synthetic)}: {counted(synthetic_rows, 'row')},"
+        parts = [f"{tables} read in {self.seconds:.2f} s"]
         parts += [f"model {_file(self.model)}"] * bool(self.model)
         return ", ".join([*parts, f"gpuvgm {self.version}", self.date])
 

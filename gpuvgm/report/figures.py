@@ -220,7 +220,7 @@ def figures_document(column: ColumnFigures) -> dict[str, Any]:
     if isinstance(column, NumberFigures):
         del document["profile"]
         document |= {"invalid_share": column.invalid_share, "off_step_share": column.off_step_share}
-        document["before"], document["after"] = map(_description_document, (column.before, column.after))
+        document["before"], document["after"] = map(description_document, (column.before, column.after))
         document["modal"] = [_count_document(count, column.rows) for count in column.modal]
     if isinstance(column, CategoryFigures):
         document |= {"unknown_share": column.unknown_share, "comes_back": column.comes_back}
@@ -228,7 +228,8 @@ def figures_document(column: ColumnFigures) -> dict[str, Any]:
     return document
 
 
-def _description_document(description: Description | None) -> dict[str, Any] | None:
+def description_document(description: Description | None) -> dict[str, Any] | None:
+    """A description as a dict that JSON can hold."""
     if description is None:
         return None
     document = {part.name: getattr(description, part.name) for part in fields(description) if part.name != "texts"}

@@ -10,6 +10,7 @@ from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import table
 
 ROWS, COLUMNS = 10, 50  # at most
+DECODED = "decoded"
 Texts = Mapping[str, tuple[str, ...]]  # values by column
 
 
@@ -39,7 +40,7 @@ class FirstRows:
         return FirstRows(one.first_row, before or more.before, after or more.after)
 
 
-def first_rows_table(shown: FirstRows, after: str, columns: int) -> Markup:
+def first_rows_table(shown: FirstRows, after: str, caption: str, columns: int) -> Markup:
     """The rows as a table that scrolls in its own box.
 
     Parameters
@@ -47,19 +48,20 @@ def first_rows_table(shown: FirstRows, after: str, columns: int) -> Markup:
     shown : FirstRows
         The rows.
     after : str
-        What the second value of a pair is.
+        What the second value of a pair is; those decoded that are not as before are bold.
+    caption : str
+        What the table shows.
     columns : int
         Columns of the report, which may be more.
     """
     titles = ["row", *chain.from_iterable((name, after) for name in shown.before)]
     pairs = [
         [
-            (one, tag("b", other) if one != other else other)
+            (one, tag("b", other) if after == DECODED and one != other else other)
             for one, other in zip(before, shown.after[name], strict=True)
         ]
         for name, before in shown.before.items()
     ]
     rows = [(f"{place:,}", *chain.from_iterable(cells)) for place, cells in enumerate(zip(*pairs, strict=True), 1)]
     left = f" Shown are the first {len(pairs)} of {columns:,} columns." if columns > len(pairs) else ""
-    caption = f"Values of the first rows, and what is {after} of them. Bold: another value.{left}"
-    return join(tag("h2", "First rows"), table(titles, rows, caption, text=len(titles)))
+    return join(tag("h2", "First rows"), table(titles, rows, caption + left, text=len(titles)))

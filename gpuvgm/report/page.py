@@ -9,7 +9,7 @@ from gpuvgm.columns.text import by_width
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
-from gpuvgm.report.first_rows import FirstRows, first_rows_table
+from gpuvgm.report.first_rows import DECODED, FirstRows, first_rows_table
 from gpuvgm.report.layout import LISTED, Cell, Content, Places, number_cell, warnings_of
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import section, share_bar, table
@@ -67,7 +67,8 @@ def content_of(title: str, about: Head, columns: Mapping[str, ColumnFigures], re
     def parts(places: Places) -> Iterable[Markup | None]:
         yield _widest(about.widths, places)
         if about.first:
-            yield first_rows_table(about.first, "decoded", len(columns))
+            caption = "Values of the first rows, and what is decoded of them. Bold: another value."
+            yield first_rows_table(about.first, DECODED, caption, len(columns))
 
     return Content(
         title=title,

@@ -219,21 +219,24 @@ class Report:
                 yield name, float(value)
 
 
-def _lost(column: ColumnFigures) -> tuple[float, str]:
-    """How much of a column is lost, to find the worst, and the figure in words: an error in sd, or a share of rows."""
+def _lost(column: ColumnFigures) -> tuple[float, float, str]:
+    """How much of a column is lost, to find the worst, and the figure in words: an error in sd, or a share of rows.
+
+    Where all rows but one in a thousand come back to within a rounding, the row that is furthest off decides.
+    """
     if isinstance(column, CategoryFigures):
         other = 1 - column.level_agreement
-        return other, f"{share(other)} of rows change"
+        return other, 0.0, f"{share(other)} of rows change"
     assert isinstance(column, NumberFigures)  # all others come back
-    if column.p999_error == 0:
-        return 0.0, f"largest error {short(column.maximum_error)} sd"
-    return column.p999_error, f"99.9 % error {short(column.p999_error)} sd"
+    if column.p999_error < _A_ROUNDING:
+        return 0.0, column.maximum_error, f"largest error {short(column.maximum_error)} sd"
+    return column.p999_error, column.maximum_error, f"99.9 % error {short(column.p999_error)} sd"
 
 
-def _worst_first(lost: Mapping[str, tuple[float, str]]) -> str:
+def _worst_first(lost: Mapping[str, tuple[float, float, str]]) -> str:
     """The column that loses most, with its figure, and the names of the next ones."""
-    worst, *others = sorted(lost, key=lambda name: -lost[name][0])
-    words = f"{worst}{' first' * bool(others)} ({lost[worst][1]})"
+    worst, *others = sorted(lost, key=lambda name: lost[name][:2], reverse=True)
+    words = f"{worst}{' first' * bool(others)} ({lost[worst][2]})"
     named = ", ".join(others[:_NAMED])
     more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
     return f"{words}, then {named}{more}" if others else words

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
-from gpuvgm.report.figures import SHARES, CategoryFigures, ColumnFigures, NumberFigures, PassedFigures, ValueCount
+from gpuvgm.report.figures import (
+    SHARES,
+    CategoryFigures,
+    ColumnFigures,
+    Description,
+    NumberFigures,
+    PassedFigures,
+    ValueCount,
+)
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
 
@@ -20,7 +29,6 @@ _QUANTILES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 def section(name: str, column: ColumnFigures, reason: str | None) -> tuple[Markup, Markup]:
     """Heading of a column, and everything about it; `reason` is why it has its kind."""
     said = advice(name, column)
-    heading = tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), _missing(column))
     why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
     body: list[Child] = [why, advice_list(said)]
     if isinstance(column, NumberFigures):
@@ -29,7 +37,12 @@ def section(name: str, column: ColumnFigures, reason: str | None) -> tuple[Marku
         body += [_category_tiles(column), _categories_table(column)]
     elif isinstance(column, PassedFigures):
         body.append(tag("p", "Handed through as it is."))
-    return heading, join(*body)
+    return column_heading(name, column), join(*body)
+
+
+def column_heading(name: str, column: Any) -> Markup:
+    """Name and kind of a column, and its rows."""
+    return tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), _missing(column))
 
 
 def advice_list(said: Sequence[Advice]) -> Markup | None:
@@ -46,7 +59,7 @@ def remedy(one: Advice) -> Markup:
     return tag("span", one.remedy, class_="remedy")
 
 
-def _missing(column: ColumnFigures) -> Markup:
+def _missing(column: Any) -> Markup:
     words = counted(column.rows, "row")
     if column.missing:
         words += f", {share(column.missing / column.rows)} missing"
@@ -68,16 +81,17 @@ def _numbers(name: str, column: NumberFigures) -> Iterable[Markup | None]:
     if profile is None:
         return
     if profile.histogram is not None:
-        yield _figure(histogram_chart(name, profile, profile.histogram), _histogram_caption(column, profile.histogram))
+        yield figure(histogram_chart(name, profile, profile.histogram), _histogram_caption(column, profile.histogram))
     yield _modes_table(column, profile)
     errors = errors_chart(name, column, profile)
     if errors is not None:
         exact = f" {_come_back(profile.no_errors)} exactly." if profile.no_errors else ""
         words = "Errors of the round trip, in standard deviations; a step up is ten times as many rows."
-        yield _figure(errors, words + exact)
+        yield figure(errors, words + exact)
     elif profile.no_errors:
         yield tag("p", "Every row comes back exactly.", class_="caption")
-    yield _description(column)
+    if column.before is not None and column.after is not None:
+        yield description_table(column.before, column.after, ("before", "after"))
     if column.kind != "general":
         yield tag("p", _fit_words(profile), class_="fit")
 
@@ -86,7 +100,8 @@ def _come_back(rows: int) -> str:
     return f"{counted(rows, 'row')} {'comes' if rows == 1 else 'come'} back"
 
 
-def _figure(drawn: Markup, caption: str) -> Markup:
+def figure(drawn: Markup, caption: str) -> Markup:
+    """A chart and what it shows."""
     return tag("figure", drawn, tag("figcaption", caption))
 
 
@@ -164,12 +179,11 @@ def _side(at: int, text: int) -> str | None:
     return None if at < text else "n"
 
 
-def _description(column: NumberFigures) -> Markup | None:
-    if column.before is None or column.after is None:
-        return None
+def description_table(one: Description, other: Description, titles: tuple[str, str]) -> Markup:
+    """Moments and quantiles of two sets of values, folded."""
     words = ["mean", "sd", *(_QUANTILES.get(part, f"{100 * part:g} %") for part in SHARES)]
-    rows = list(zip(words, column.before.texts, column.after.texts, strict=True))
-    folded = table(("", "before", "after"), rows, "Moments and quantiles before and after the round trip")
+    rows = list(zip(words, one.texts, other.texts, strict=True))
+    folded = table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
     return tag("details", tag("summary", "Moments and quantiles"), folded, class_="more")
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +47,7 @@ from gpuvgm.config import (
     checked_seed,
 )
 from gpuvgm.engines import EngineName
-from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, listed
+from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, check_present, listed
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
@@ -55,7 +55,19 @@ from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source, frame_batches, joined, restore
-from gpuvgm.report import ModelDistance, Report, RunFacts, Validation, evaluate_table, model_distance, validate_table
+from gpuvgm.report import (
+    Comparison,
+    ModelDistance,
+    Report,
+    RunFacts,
+    Validation,
+    compare_counts,
+    count_original,
+    count_synthetic,
+    evaluate_table,
+    model_distance,
+    validate_table,
+)
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
@@ -803,18 +815,27 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_, flavour)
         return (values, joined_valid(found)) if return_valid else values
 
-    def evaluate(self, source: Any) -> Report:
-        """Encode and decode rows, and measure how exactly they come back, in one scan.
+    @overload
+    def evaluate(self, source: Any, *, compare: None = None) -> Report: ...
+
+    @overload
+    def evaluate(self, source: Any, *, compare: object) -> Comparison: ...
+
+    def evaluate(self, source: Any, *, compare: Any = None) -> Report | Comparison:
+        """Encode and decode rows, and measure how exactly they come back; or compare two tables.
 
         Parameters
         ----------
         source : object
             As for `fit`; it needs the fitted columns.
+        compare : object, optional
+            Synthetic rows that are compared with those of `source`, instead of what is decoded of them. It needs the
+            columns that are encoded. The numbers of both tables are kept in memory.
 
         Returns
         -------
-        Report
-            Measures of every column and of the table.
+        Report or Comparison
+            Measures of every column and of the table; with `compare`, scores.
 
         Raises
         ------
@@ -829,12 +850,35 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         >>> report = gpuvgm.TableTransformer().fit(table).evaluate(table)
         >>> print(report.verdict)
         1 of 1 column comes back exactly
+        >>> synthetic = {"amount": np.random.default_rng(1).normal(50, 9, 1000).round(2)}
+        >>> comparison = gpuvgm.TableTransformer().fit(table).evaluate(table, compare=synthetic)
+        >>> print(comparison.verdict)
+        Overall score 0.971 of 1 for 1 column, none below 0.9
         """
+        if compare is not None:
+            return self._compare(open_source(source), open_source(compare))
         model, table, start = self._fitted(), open_source(source), time.perf_counter()
         check_columns(table, model)
         with self._run("evaluate", table, partial(Need.evaluate, _chosen(table, self._fitted().names))) as run:
             report = evaluate_table(model, table, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
+
+    def _compare(self, table: Source, synthetic: Source) -> Comparison:
+        model, start = self._fitted(), time.perf_counter()
+        names = [column.name for column in model.encoded]
+        for source in (table, synthetic):
+            check_present(source.name, names, source.schema.names)
+
+        def need() -> Need:
+            rows = (table.rows or 0) + (synthetic.rows or 0)
+            return Need.compare(_chosen(table, names), rows, len(model.numeric))
+
+        with self._run("evaluate", table, need) as run:
+            pairs, original = count_original(model, table, run)
+        with self._run("compare", synthetic, need) as run:
+            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, synthetic, run))
+        facts = replace(self._facts(table, start), synthetic=synthetic.name)
+        return replace(comparison, reasons=self.schema_.reasons, facts=facts)
 
     def _facts(self, table: Source, start: float) -> RunFacts:
         """When and how a report on a table was made, which began at a time of `time.perf_counter`."""

@@ -85,6 +85,8 @@ def test_the_commands_and_options_are_those_that_work():
             "report",
             "html",
             "first_rows",
+            "compare",
+            "min_score",
         },
         "validate": {
             *{*machine, *memory, "model", "delimiter", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
@@ -306,6 +308,24 @@ def test_evaluate_writes_a_page(folder, tmp_path):
     (tmp_path / "page.html").unlink()
     for wrong, words in ((tmp_path / "page.json", "a page is HTML"), (tmp_path / "none" / "x.html", "does not exist")):
         assert words in " ".join(invoke(*arguments, "--html", wrong, code=2).stderr.split())
+
+
+def test_evaluate_compares_with_synthetic_rows(folder, tmp_path):
+    table = pq.read_table(folder / "table.parquet")
+    pq.write_table(table.slice(0, ROWS // 2), tmp_path / "synthetic.parquet")
+    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--compare")
+    arguments = (*arguments, tmp_path / "synthetic.parquet")
+    found = document(*arguments, "--html", tmp_path / "page.html")
+    assert (found["rows"], found["synthetic_rows"], found["compare"]) == (ROWS, ROWS // 2, str(arguments[-1]))
+    assert found["score"] == np.mean([column["score"] for column in found["columns"].values()])
+    assert "<h1>synthetic.parquet beside table.parquet</h1>" in (tmp_path / "page.html").read_text()
+    text = " ".join(invoke(*arguments).stdout.split())
+    assert text.startswith(found["verdict"])
+    assert "synthetic.parquet: " in text and "model m.gpuvgm" in text
+    assert document(*arguments, "--min-score", found["score"])["broken"] == []
+    assert "the overall score is" in invoke(*arguments, "--min-score", 1, code=1).stdout
+    assert "--max-ks is not for --compare" in invoke(*arguments, "--max-ks", 1, code=2).stderr
+    assert "--min-score needs --compare" in invoke(*arguments[:4], "--min-score", 1, code=2).stderr
 
 
 def test_evaluate_ends_with_1_where_a_bound_is_broken(folder):

@@ -141,6 +141,31 @@ def test_a_packed_column_is_written_out_when_it_is_opened(tmp_path: Path, monkey
     assert found == {"before": 1, "after": 3, "charts": 1}
 
 
+WIDTH = """<!doctype html><meta charset="utf-8"><body style="margin:0">
+<iframe id="page" style="border:0;width:{width}px;height:800px"></iframe><pre id="found"></pre>
+<script type="application/json" id="text">{text}</script>
+<script>
+const frame = document.getElementById("page");
+frame.onload = () => {{
+  const root = frame.contentDocument.documentElement;
+  const found = {{width: root.clientWidth, needed: root.scrollWidth}};
+  document.getElementById("found").textContent = JSON.stringify(found);
+}};
+frame.srcdoc = JSON.parse(document.getElementById("text").textContent);
+</script>"""
+
+
+def test_a_comparison_on_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    table = {f"a long name of column {i}": random.lognormal(size=300) for i in range(20)} | {"c": ["b" * 60, "a"] * 150}
+    fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
+    text = fitted.evaluate(table, compare=table).to_html()
+    monkeypatch.setattr("tests.report.test_browser.WRAPPER", WIDTH)
+    found, console = opened(text, tmp_path, PHONE)
+    assert console == ""
+    assert found["needed"] <= found["width"] <= PHONE, "tables scroll in boxes of their own"
+
+
 def test_dark_mode(page: str, tmp_path: Path) -> None:
     light, _ = opened(page, tmp_path, 800, "--blink-settings=preferredColorScheme=1")
     dark, _ = opened(page, tmp_path, 800, "--blink-settings=preferredColorScheme=0")

@@ -176,6 +176,11 @@ def test_the_verdict_names_the_worst_column_first() -> None:
     words = f"1 of 5 columns comes back exactly; look at {worst} first (99.9 % error {short(errors[worst])} sd), then "
     assert report.verdict == words + ", ".join(others)
     assert "; look at city (50.0 % of rows change)" in replace(report, columns={"city": report.columns["city"]}).verdict
+    slight = {
+        name: replace(report.columns["far0"], p999_error=1e-7, maximum_error=error)
+        for name, error in (("less", 0.5), ("more", 2.0))
+    }
+    assert "; look at more first (largest error 2 sd), then less" in replace(report, columns=slight).verdict
     many = {f"copy {i}": report.columns["far0"] for i in range(30)}
     assert replace(report, columns=many).verdict.endswith(", then " + ", ".join(list(many)[1:7]) + " and 23 more")
 

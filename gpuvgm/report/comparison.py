@@ -1,0 +1,275 @@
+"""Comparing a synthetic table with the original one, column by column: one scan of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import islice
+from os import PathLike
+from textwrap import fill
+from typing import Any
+
+from gpuvgm.arrays import on_host
+from gpuvgm.columns.codecs import UnreadText
+from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.text import texts_of
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError, counted
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.sampling import take_sample
+from gpuvgm.io import PAGE_ENDINGS, Block, Source, check_document, write_bytes
+from gpuvgm.report.comparison_page import content_of
+from gpuvgm.report.comparison_trial import ColumnComparison, NumberComparison, Pair, pair_of
+from gpuvgm.report.facts import RunFacts
+from gpuvgm.report.figures import description_document
+from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
+from gpuvgm.report.layout import fragment, page
+from gpuvgm.report.text import WIDTH, Row, aligned
+
+TITLE = "Original and synthetic rows"
+_NAMED = 3  # columns that the verdict names
+_GOOD = 0.9  # scores that it does not name
+_NOTE = """\
+score: 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the
+    total variation distance of categories, as SDMetrics' KSComplement and
+    TVComplement; missing values are left out
+missing: share of rows without a value in the original and the synthetic table
+Wasserstein: distance of the values, in standard deviations of the original"""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How alike two tables are, column by column; `str` gives a verdict and a table.
+
+    Parameters
+    ----------
+    rows, synthetic_rows : int
+        Rows of the original and of the synthetic table.
+    columns : dict of str to NumberComparison or CategoryComparison
+        The columns that are encoded, in the model's order.
+    reasons : dict of str to str
+        Why each column has its kind; those that are not in `columns` are not compared.
+    facts : RunFacts, optional
+        When and how the comparison was made, for people.
+    first : FirstRows, optional
+        The first rows of both tables, for the page.
+    """
+
+    rows: int
+    synthetic_rows: int
+    columns: Mapping[str, ColumnComparison]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    facts: RunFacts | None = field(default=None, compare=False)
+    first: FirstRows | None = field(default=None, repr=False)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Score of every column that has a value in both tables, 0 to 1."""
+        return {name: column.score for name, column in self.columns.items() if column.score is not None}
+
+    @property
+    def score(self) -> float | None:
+        """Mean of the columns' scores, SDMetrics' Column Shapes; None where no column has one."""
+        scores = self.scores
+        return sum(scores.values()) / len(scores) if scores else None
+
+    @property
+    def verdict(self) -> str:
+        """One line: the overall score, and the columns with the lowest ones."""
+        scores = self.scores
+        if self.score is None:
+            return "No column has a value in both tables"
+        line = f"Overall score {self.score:.3f} of 1 for {counted(len(scores), 'column')}"
+        low = sorted((name for name in scores if scores[name] < _GOOD), key=scores.__getitem__)
+        named = ", ".join(f"{name} ({scores[name]:.3f})" for name in low[:_NAMED])
+        more = f" and {len(low) - _NAMED:,} more below {_GOOD:g}" if len(low) > _NAMED else ""
+        return f"{line}; look at {named}{more}" if low else f"{line}, none below {_GOOD:g}"
+
+    @property
+    def facts_line(self) -> str:
+        """When and how the comparison was made, in one line; empty where that is not known."""
+        return "" if self.facts is None else self.facts.line(self.rows, self.synthetic_rows)
+
+    def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
+        """Limits that do not hold, as sentences; empty when all hold.
+
+        Parameters
+        ----------
+        bounds : mapping of str to float
+            "min_score" limits the overall score. None is no limit.
+
+        Raises
+        ------
+        InputError
+            For a limit of another name.
+        """
+        for bound in bounds:
+            if bound != "min_score":
+                raise InputError(f'no limit of a comparison is called "{bound}": choose min_score')
+        limit = bounds.get("min_score")
+        if limit is None or (self.score is not None and self.score >= limit):
+            return []
+        found = "not known" if self.score is None else f"{self.score:.6g}"
+        return [f"the overall score is {found}, but must be at least {limit:g}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict that JSON can hold."""
+        return {
+            "rows": self.rows,
+            "synthetic_rows": self.synthetic_rows,
+            "verdict": self.verdict,
+            "score": self.score,
+            "columns": {name: _document(column) for name, column in self.columns.items()},
+        }
+
+    def to_text(self) -> str:
+        """A verdict, and a table for people, 80 columns wide."""
+        head = "\n".join(fill(line, WIDTH) for line in (self.verdict, self.facts_line) if line)
+        rows: list[Row] = [(name, list(_cells(column))) for name, column in self.columns.items()]
+        table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein"], rows)
+        return "\n\n".join([head, "\n".join(table), _NOTE])
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def to_html(self, path: str | PathLike[str] | None = None, *, title: str = TITLE, first_rows: bool = True) -> str:
+        """One HTML page for people, as `Report.to_html` makes it, with both tables beside each other.
+
+        Parameters
+        ----------
+        path : path, optional
+            File or URL to write the page to; its name ends in .html.
+        title : str
+            Heading of the page.
+        first_rows : bool
+            Whether it shows the first rows of both tables.
+
+        Returns
+        -------
+        str
+            The page.
+
+        Raises
+        ------
+        InputError
+            For a path that cannot be written.
+        """
+        target = None if path is None else check_document(path, PAGE_ENDINGS)
+        text = page(content_of(title, self if first_rows else replace(self, first=None)))
+        if target is not None:
+            write_bytes(target, text.encode())
+        return text
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return fragment(content_of(TITLE, self))
+
+
+def _cells(column: ColumnComparison) -> Iterator[str]:
+    yield column.metric
+    yield "" if column.score is None else f"{column.score:.3f}"
+    yield f"{100 * column.missing / max(column.rows, 1):.2f} %"
+    yield f"{100 * column.synthetic_missing / max(column.synthetic_rows, 1):.2f} %"
+    apart = getattr(column, "wasserstein", None)
+    yield "" if apart is None else f"{apart:.2g}"
+
+
+def _document(column: ColumnComparison) -> dict[str, Any]:
+    if not isinstance(column, NumberComparison):
+        return {"kind": column.kind, "metric": column.metric, **asdict(column)}
+    document = asdict(replace(column, profile=None))
+    del document["profile"]
+    document["before"], document["after"] = map(description_document, (column.before, column.after))
+    return document | {"metric": column.metric}
+
+
+@dataclass(frozen=True, slots=True)
+class TableCounts:
+    """What is kept of one table: rows, what is kept of each column, and its first rows."""
+
+    rows: int
+    columns: dict[str, Any]
+    first: FirstRows
+
+    def merge(self, other: TableCounts) -> TableCounts:
+        """Of both sets of rows."""
+        columns = {name: counts.merge(other.columns[name]) for name, counts in self.columns.items()}
+        return TableCounts(self.rows + other.rows, columns, self.first.merge(other.first))
+
+
+def _count_block(pairs: Mapping[str, Pair], block: Block) -> TableCounts:
+    batch, columns = block.batch, {}
+    for name, pair in pairs.items():
+        try:
+            columns[name] = pair.count(on_host(batch.column(name)), block.first_row)
+        except UnreadText as problem:
+            raise problem.at(name, f"row {block.first_row + problem.row}", "correct them first") from None
+    few = batch[: max(ROWS - block.first_row, 0)]
+    first = {name: tuple(texts_of(on_host(few.column(name)))) for name in islice(pairs, COLUMNS)}
+    return TableCounts(block.rows, columns, FirstRows(block.first_row, first, {}))
+
+
+def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[str, Pair], TableCounts]:
+    """What is kept of the original table, and how to count the other one in the same way.
+
+    The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted model; its columns are compared.
+    source : Source
+        The rows.
+    run : Run
+        Where and how.
+
+    Raises
+    ------
+    InputError
+        For columns of another sort, and for a table without rows.
+    """
+    _refuse_types(model, source)
+    names = [column.name for column in model.encoded]
+    if not names:
+        raise InputError("the model encodes no column, so that there is nothing to compare")
+    sampled = take_sample(source, names, run, model.seed)
+    engine = get_engine(run.here.engine)
+    pairs = {column.name: pair_of(engine, column, sampled.rows) for column in model.encoded}
+    return pairs, _count(pairs, source, sampled.blocks or run.blocks(source, names), run)
+
+
+def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], source: Source, run: Run) -> TableCounts:
+    """What is kept of the synthetic table. Parameters and errors as for `count_original`."""
+    _refuse_types(model, source)
+    return _count(pairs, source, run.blocks(source, [*pairs]), run)
+
+
+def _refuse_types(model: TableModel, source: Source) -> None:
+    for column in model.encoded:
+        column.refuse_type(source.name, source.schema.field(column.name).type)
+
+
+def _count(pairs: Mapping[str, Pair], source: Source, blocks: Iterable[Any], run: Run) -> TableCounts:
+    counts = run.executor.map_merge(partial(_count_block, pairs), blocks, TableCounts.merge)
+    if counts is None or counts.rows == 0:
+        raise InputError(f"{source.name}: there are no rows to compare")
+    return counts
+
+
+def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:
+    """The figures of all columns.
+
+    Parameters
+    ----------
+    pairs : dict of str to Pair
+        The columns.
+    original, synthetic : TableCounts
+        What is kept of both tables.
+    """
+    columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
+    few = min(original.rows, synthetic.rows, ROWS)
+    before, after = (
+        {name: texts[:few] for name, texts in counts.first.before.items()} for counts in (original, synthetic)
+    )
+    return Comparison(original.rows, synthetic.rows, columns, first=FirstRows(0, before, after))

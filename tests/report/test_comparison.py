@@ -1,0 +1,254 @@
+"""Two tables beside each other, against scores computed over all rows at once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.report import Comparison
+from gpuvgm.report.advice import share
+from gpuvgm.report.comparison_trial import ks_complement, tv_complement
+from gpuvgm.report.layout import WIDE
+from tests.report.documents import parsed
+from tests.report.test_kinds import COLUMNS, make_table, numbers
+from tests.report.test_page import first_rows, sections
+
+ROWS = 4000
+CATEGORIES = ("city", "size")
+
+
+@pytest.fixture(scope="module")
+def original() -> pa.Table:
+    return make_table(ROWS)
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> pa.Table:
+    """Other rows, with other shares of the cities and one that the original lacks."""
+    table = make_table(ROWS // 2, seed=1)
+    cities = np.random.default_rng(2).choice(["a", "b", "new", None], ROWS // 2, p=[0.4, 0.2, 0.2, 0.2])
+    return table.set_column(table.column_names.index("city"), "city", pa.array(cities))
+
+
+@pytest.fixture(scope="module")
+def transformer(original: pa.Table) -> gpuvgm.TableTransformer:
+    return gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=20).fit(original)
+
+
+@pytest.fixture(scope="module")
+def comparison(transformer: gpuvgm.TableTransformer, original: pa.Table, synthetic: pa.Table) -> Comparison:
+    return transformer.evaluate(original, compare=synthetic)
+
+
+VALUES = st.lists(st.integers(-4, 4), min_size=1, max_size=30)
+
+
+@given(VALUES, VALUES)
+def test_ks_complement(one: list[int], other: list[int]) -> None:
+    expected = 1 - stats.ks_2samp(one, other).statistic
+    assert ks_complement(np.array(one, float), np.array(other, float)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_scores_of_nothing() -> None:
+    assert ks_complement(np.empty(0), np.ones(3)) is None
+    assert ks_complement(np.ones(3), np.empty(0)) is None
+    assert tv_complement({}, {"a": 1}) is None
+    assert tv_complement({"a": 1}, {}) is None
+
+
+@given(VALUES, VALUES)
+def test_tv_complement(one: list[int], other: list[int]) -> None:
+    shares = [{key: count / len(values) for key, count in Counter(values).items()} for values in (one, other)]
+    common = sum(min(share, shares[1].get(key, 0)) for key, share in shares[0].items())
+    assert tv_complement(Counter(one), Counter(other)) == pytest.approx(common, abs=1e-12)
+
+
+def test_scores_equal_those_of_all_rows(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
+    assert list(comparison.columns) == [name for name in original.column_names if name != "key"]
+    for name, column in comparison.columns.items():
+        one, other = original[name].drop_null(), synthetic[name].drop_null()
+        if name in CATEGORIES:
+            expected = tv_complement(Counter(one.to_pylist()), Counter(other.to_pylist()))
+        else:
+            expected = 1 - stats.ks_2samp(numbers(one), numbers(other)).statistic
+        assert column.score == pytest.approx(expected, abs=1e-12), name
+        assert (column.rows, column.missing) == (ROWS, original[name].null_count)
+        assert (column.synthetic_rows, column.synthetic_missing) == (ROWS // 2, synthetic[name].null_count)
+    assert comparison.score == pytest.approx(np.mean([column.score for column in comparison.columns.values()]))
+
+
+def test_wasserstein_and_descriptions(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
+    column = comparison.columns["plain"]
+    one, other = numbers(original["plain"]), numbers(synthetic["plain"])
+    assert column.wasserstein == pytest.approx(stats.wasserstein_distance(one, other) / np.std(one), abs=2e-3)
+    assert column.before.mean == pytest.approx(np.mean(one))
+    assert column.after.mean == pytest.approx(np.mean(other))
+    zeros = {count.text: (count.rows_before, count.rows_after) for count in comparison.columns["zeros"].modal}
+    assert zeros["0"] == tuple(np.count_nonzero(numbers(table["zeros"]) == 0) for table in (original, synthetic))
+
+
+def test_new_categories_count(comparison: Comparison, synthetic: pa.Table) -> None:
+    city = comparison.columns["city"]
+    new = synthetic["city"].to_pylist().count("new")
+    assert (city.new_rows, city.categories) == (new, 4)
+    rows = {level.value: (level.rows_before, level.rows_after) for level in city.levels}
+    assert list(rows) == ["a", "b", "c", "new"]
+    assert rows["new"] == (0, new)
+    assert (city.other_rows_before, city.other_rows_after) == (0, 0)
+
+
+def test_the_same_table_has_the_score_1(transformer: gpuvgm.TableTransformer, original: pa.Table) -> None:
+    same = transformer.evaluate(original, compare=original)
+    assert same.score == 1
+    assert same.verdict == "Overall score 1.000 of 1 for 11 columns, none below 0.9"
+    assert "Nothing stands out." in parsed(same.to_html()).text
+
+
+def test_the_verdict_names_the_lowest_scores_first(comparison: Comparison) -> None:
+    columns = {f"c{i}": replace(comparison.columns["plain"], score=i / 10) for i in range(10)}
+    found = replace(comparison, columns=columns)
+    assert found.verdict == (
+        "Overall score 0.450 of 1 for 10 columns; look at c0 (0.000), c1 (0.100), c2 (0.200) and 6 more below 0.9"
+    )
+    assert found.broken({"min_score": 0.45}) == found.broken({"min_score": None}) == []
+    assert found.broken({"min_score": 0.5}) == ["the overall score is 0.45, but must be at least 0.5"]
+    with pytest.raises(InputError, match="choose min_score"):
+        found.broken({"max_ks": 0.1})
+
+
+@pytest.mark.parametrize(("block_rows", "threads"), [(4096, 1), (1 << 20, 2)])
+def test_blocks_and_threads_change_nothing(
+    comparison: Comparison, original: pa.Table, synthetic: pa.Table, block_rows: int, threads: int
+) -> None:
+    how = {"block_rows": block_rows, "threads": threads}
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=20, **how).fit(original)
+    found = fitted.evaluate(original, compare=synthetic)
+    assert replace(found, facts=None).to_html() == replace(comparison, facts=None).to_html()
+
+
+def test_workers_change_nothing(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=20).fit(original)
+    with gpuvgm.cluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
+        fitted.set_params(executor=gpuvgm.DaskExecutor(client), block_rows=4096)
+        assert fitted.evaluate(original, compare=synthetic).to_dict() == comparison.to_dict()
+
+
+def test_sources_that_are_read_once(
+    transformer: gpuvgm.TableTransformer, comparison: Comparison, original: pa.Table, synthetic: pa.Table
+) -> None:
+    found = transformer.evaluate(iter([original]), compare=iter([synthetic]))
+    assert found.to_dict()["columns"] == comparison.to_dict()["columns"]
+
+
+def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Table, tmp_path: Path) -> None:
+    text = comparison.to_html(tmp_path / "page.html", title="<b> beside <a>")
+    assert (tmp_path / "page.html").read_text() == text
+    tree = parsed(text)
+    assert tree.all("h1")[0].text == "<b> beside <a>"
+    assert tree.all("p", "verdict")[0].text == f"{comparison.verdict}."
+    assert tree.all("p", "facts")[0].text == comparison.facts_line
+    assert comparison.facts_line.startswith("pyarrow.Table: 4,000 rows, pyarrow.Table: 2,000 rows, read in ")
+    found = sections(tree)
+    assert list(found) == list(comparison.columns)
+    for name, section in found.items():
+        assert bool(section.all("svg", "histogram")) == (name not in CATEGORIES)
+    part = share(comparison.columns["city"].new_rows / (ROWS // 2))
+    assert f"{part} of the synthetic rows hold categories that the original table lacks" in found["city"].text
+    assert "Kind categorical: declared." in found["city"].text
+    assert "Left outkey: declared" in tree.text
+    head, first, *rest = first_rows(text)
+    assert [cell.text for cell in head[1:3]] == ["plain", "synthetic"]
+    assert [float(cell.text) for cell in first[1:3]] == pytest.approx(
+        [original["plain"][0].as_py(), synthetic["plain"][0].as_py()], rel=1e-5
+    )
+    assert len(rest) == 9
+    assert first_rows(comparison.to_html(first_rows=False)) == []
+    assert not parsed(comparison._repr_html_()).all("script")
+
+
+def test_the_synthetic_outline_is_scaled_to_as_many_rows(comparison: Comparison) -> None:
+    histogram = comparison.columns["plain"].profile.histogram
+    assert sum(histogram.before) > 0.95 * ROWS
+    assert sum(histogram.after) == pytest.approx(sum(histogram.before), rel=0.05)
+
+
+def test_text_and_document(comparison: Comparison) -> None:
+    lines = str(comparison).splitlines()
+    assert lines[0].startswith("Overall score ")
+    assert max(map(len, lines)) <= 80
+    for name in comparison.columns:
+        assert any(line.split()[:1] == [name] for line in lines)
+    document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+    assert set(document) == {"rows", "synthetic_rows", "verdict", "score", "columns"}
+    assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(
+        document["columns"]["plain"]
+    )
+    assert "profile" not in document["columns"]["plain"]
+    assert document["columns"]["city"]["metric"] == "TV complement"
+
+
+def test_columns_without_values() -> None:
+    table = pa.table({"x": [1.0, 2.0, 4.0] * 20, "y": ["a", "b", None] * 20})
+    nothing = pa.table({"x": pa.nulls(9, pa.float64()), "y": pa.nulls(9, pa.string())})
+    fitted = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit(table)
+    for one, other in ((table, nothing), (nothing, table), (nothing, nothing)):
+        found = fitted.evaluate(one, compare=other)
+        assert found.score is None
+        assert found.verdict == "No column has a value in both tables"
+        assert found.broken({"min_score": 0.5}) == ["the overall score is not known, but must be at least 0.5"]
+        assert "One of the tables has no value." in parsed(found.to_html()).text
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_constants_and_values_far_apart() -> None:
+    table, far = {"x": np.full(50, 3.5)}, {"x": np.full(20, 1e9)}
+    fitted = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit(table)
+    found = fitted.evaluate(table, compare=far)
+    assert (found.score, found.columns["x"].wasserstein) == (0.0, None)
+    assert "nan" not in found.to_html()
+
+
+def test_types_may_differ_where_values_mean_the_same() -> None:
+    one = pa.table({"n": pa.array(range(60), pa.int64()), "c": pa.array(["a", "b", "c"] * 20), "f": [True, False] * 30})
+    other = pa.table(
+        {"n": pa.array(np.arange(60.0)), "c": one["c"].combine_chunks().dictionary_encode(), "f": one["f"]}
+    )
+    fitted = gpuvgm.TableTransformer({"n": "continuous"}, effort="research").fit(one)
+    assert fitted.evaluate(one, compare=other).score == 1
+    with pytest.raises(InputError, match='column "n" holds'):
+        fitted.evaluate(one, compare=other.set_column(0, "n", one["c"]))
+    words = pa.array([b"\xff"] * 60, pa.binary())
+    with pytest.raises(InputError, match='"c": holds binary values'):
+        fitted.evaluate(one, compare=other.set_column(1, "c", words))
+
+
+def test_what_cannot_be_compared(transformer: gpuvgm.TableTransformer, original: pa.Table) -> None:
+    with pytest.raises(InputError, match=r"no column \"plain\""):
+        transformer.evaluate(original, compare=original.drop_columns("plain"))
+    with pytest.raises(InputError, match="there are no rows to compare"):
+        transformer.evaluate(original, compare=original.slice(0, 0))
+    assert transformer.evaluate(original, compare=original.drop_columns("key")).score == 1
+    keys = gpuvgm.TableTransformer({"key": "pass"}).fit({"key": range(9)})
+    with pytest.raises(InputError, match="encodes no column"):
+        keys.evaluate({"key": range(9)}, compare={"key": range(9)})
+
+
+def test_wide_tables_are_packed() -> None:
+    random = np.random.default_rng(0)
+    wide = {f"c{i}": random.normal(size=100) for i in range(WIDE + 1)}
+    fitted = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5).fit(wide)
+    tree = parsed(fitted.evaluate(wide, compare=wide).to_html())
+    assert len(tree.all("template", "packed")) == 1
+    assert "Shown are the first 50 of 51 columns." in tree.text
