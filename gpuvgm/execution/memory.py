@@ -125,10 +125,10 @@ class Need:
         return replace(need, work=2 * need.read + COLUMN_WORK, cell=EVALUATED_CELL)
 
     @classmethod
-    def compare(cls, schema: pa.Schema, rows: int, numbers: int) -> Need:
-        """Of these columns in two tables of so many rows; the numbers are kept, and sorted column by column."""
+    def compare(cls, schema: pa.Schema, rows: int) -> Need:
+        """Of these columns in two tables of so many rows; numbers and codes are kept, and sorted column by column."""
         need = cls.fit(schema)
-        return replace(need, fixed=need.fixed + 8 * rows * (numbers + SORTED))
+        return replace(need, fixed=need.fixed + 8 * rows * (len(schema) + SORTED))
 
     def peak(self, threads: int, block_rows: int) -> int:
         """Peak of resident memory, in bytes."""

@@ -25,6 +25,7 @@ from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import description_document
 from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
 from gpuvgm.report.layout import fragment, page
+from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
 from gpuvgm.report.text import WIDTH, Row, aligned
 
 TITLE = "Original and synthetic rows"
@@ -34,6 +35,8 @@ _NOTE = """\
 score: 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the
     total variation distance of categories, as SDMetrics' KSComplement and
     TVComplement; missing values are left out
+pairs: correlations of numbers, joint shares of all others, as SDMetrics'
+    CorrelationSimilarity and ContingencySimilarity
 missing: share of rows without a value in the original and the synthetic table
 Wasserstein: distance of the values, in standard deviations of the original"""
 
@@ -54,6 +57,8 @@ class Comparison:
         When and how the comparison was made, for people.
     first : FirstRows, optional
         The first rows of both tables, for the page.
+    pairs : tuple of PairTrend
+        Pairs of the first 50 columns, those with the lowest score first.
     """
 
     rows: int
@@ -62,6 +67,7 @@ class Comparison:
     reasons: Mapping[str, str] = field(default_factory=dict)
     facts: RunFacts | None = field(default=None, compare=False)
     first: FirstRows | None = field(default=None, repr=False)
+    pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -73,6 +79,12 @@ class Comparison:
         """Mean of the columns' scores, SDMetrics' Column Shapes; None where no column has one."""
         scores = self.scores
         return sum(scores.values()) / len(scores) if scores else None
+
+    @property
+    def pair_score(self) -> float | None:
+        """Mean of the pairs' scores; None where no pair has one."""
+        scores = [pair.score for pair in self.pairs if pair.score is not None]
+        return sum(scores) / len(scores) if scores else None
 
     @property
     def verdict(self) -> str:
@@ -120,6 +132,8 @@ class Comparison:
             "synthetic_rows": self.synthetic_rows,
             "verdict": self.verdict,
             "score": self.score,
+            "pair_score": self.pair_score,
+            "pairs": [asdict(pair) for pair in self.pairs],
             "columns": {name: _document(column) for name, column in self.columns.items()},
         }
 
@@ -128,7 +142,17 @@ class Comparison:
         head = "\n".join(fill(line, WIDTH) for line in (self.verdict, self.facts_line) if line)
         rows: list[Row] = [(name, list(_cells(column))) for name, column in self.columns.items()]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein"], rows)
-        return "\n\n".join([head, "\n".join(table), _NOTE])
+        return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
+
+    def _pairs_text(self) -> Iterator[str]:
+        """The overall score of pairs, and the lowest ones."""
+        if self.pair_score is not None:
+            low = [
+                f"{pair.one} and {pair.other} {pair.score:.3f}"
+                for pair in self.pairs[:_NAMED]
+                if pair.score is not None
+            ]
+            yield fill(f"pairs of columns: {self.pair_score:.3f}, the lowest: {', '.join(low)}", WIDTH)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -272,4 +296,9 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
     before, after = (
         {name: texts[:few] for name, texts in counts.first.before.items()} for counts in (original, synthetic)
     )
-    return Comparison(original.rows, synthetic.rows, columns, first=FirstRows(0, before, after))
+    rows = (
+        {name: thinned(pairs[name].rows(counts.columns[name])) for name in islice(pairs, COLUMNS)}
+        for counts in (original, synthetic)
+    )
+    first = FirstRows(0, before, after)
+    return Comparison(original.rows, synthetic.rows, columns, first=first, pairs=pair_trends(next(rows), next(rows)))

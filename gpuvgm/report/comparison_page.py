@@ -11,7 +11,7 @@ from gpuvgm.report.charts import histogram_chart
 from gpuvgm.report.comparison_trial import CategoryComparison, ColumnComparison, NumberComparison
 from gpuvgm.report.figures import ValueCount
 from gpuvgm.report.first_rows import first_rows_table
-from gpuvgm.report.layout import Cell, Content, Places, number_cell, warnings_of
+from gpuvgm.report.layout import LISTED, Cell, Content, Places, number_cell, warnings_of
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram
 from gpuvgm.report.sections import advice_list, column_heading, description_table, figure, share_bar, table, tiles
@@ -24,6 +24,12 @@ FOOT = "Wasserstein distances are in standard deviations (sd) of the original va
 REMEDIES = (
     "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance of "
     "categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
+)
+PAIRS = (
+    "Pairs of columns with the lowest scores. Correlation: 1 less half the difference of Pearson's r. Contingency: 1 "
+    "less the total variation distance of the joint shares, numbers in ten bins of one width over the original range. "
+    "These are SDMetrics' CorrelationSimilarity and ContingencySimilarity. The bins mislead where values are skewed: "
+    "one value far out puts nearly all rows into one bin, and the score is high whatever they are."
 )
 LOW = 0.9  # scores below which a column is worth a look
 MISSING, NEW = 0.05, 0.01  # differences of shares, and shares of rows, from which on they are worth a word
@@ -43,6 +49,8 @@ def content_of(title: str, comparison: Comparison) -> Content:
     said = {name: comparison_advice(column) for name, column in columns.items()}
 
     def parts(places: Places) -> Iterator[Markup]:
+        if comparison.pairs:
+            yield _pairs(comparison, places)
         if comparison.first is not None:
             caption = (
                 "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
@@ -64,6 +72,17 @@ def content_of(title: str, comparison: Comparison) -> Content:
         sections={name: _section(name, column, reasons.get(name), said[name]) for name, column in columns.items()},
         left_out={name: reason for name, reason in reasons.items() if name not in columns},
     )
+
+
+def _pairs(comparison: Comparison, places: Places) -> Markup:
+    """The pairs of columns with the lowest scores."""
+    rows = []
+    for pair in comparison.pairs[:LISTED]:
+        links = [tag("a", name, href=f"#{places[name]}") for name in (pair.one, pair.other)]
+        found = ["" if r is None else f"{r:.2f}" for r in (pair.before, pair.after)]
+        rows.append((*links, pair.metric, *found, _score(pair.score)))
+    titles = ("column", "and", "metric", "original r", "synthetic r", "score")
+    return join(tag("h2", "Pairs of columns"), table(titles, rows, PAIRS, text=3))
 
 
 def comparison_advice(column: ColumnComparison) -> list[Advice]:
@@ -100,6 +119,8 @@ def _summary(comparison: Comparison, said: Mapping[str, list[Advice]]) -> Iterat
     if scores:
         worst = min(scores, key=scores.__getitem__)
         yield "lowest score", _score(scores[worst]), f"of {worst}"
+    if comparison.pair_score is not None:
+        yield "pair score", _score(comparison.pair_score), "mean of the scores of pairs of columns"
     yield "original rows", f"{comparison.rows:,}", "rows of the original table"
     yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
     yield "columns", f"{len(comparison.columns):,}", "columns that are compared"

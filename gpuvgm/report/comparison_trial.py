@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryCounts, value_type
+from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, plain_values, value_type
 from gpuvgm.columns.codecs import Codec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -106,6 +106,7 @@ class CategoryComparison:
 
 
 ColumnComparison = NumberComparison | CategoryComparison
+NO_CATEGORY = -2
 
 
 def ks_complement(one: Floats, other: Floats) -> float | None:
@@ -138,7 +139,7 @@ class _Numbers:
     """What is kept of a column of numbers of one table."""
 
     rows: int
-    numbers: tuple[Floats, ...]  # the values that are there, by blocks
+    numbers: tuple[Floats, ...]  # by blocks, NaN where a value is missing
     summary: Summary
     modal: NDArray[np.int64]
 
@@ -175,12 +176,17 @@ class NumberPair:
         numbers = self._plain.encode(values)
         summary = self._engine.summarise(numbers, self._grid)
         modal = modal_rows(self._column, values, numbers)
-        return _Numbers(len(numbers), (numbers[~np.isnan(numbers)],), summary, modal)
+        return _Numbers(len(numbers), (numbers,), summary, modal)
+
+    def rows(self, kept: _Numbers) -> Floats:
+        """The numbers of all rows, NaN where a value is missing."""
+        return np.concatenate([np.empty(0), *kept.numbers])
 
     def compare(self, original: _Numbers, synthetic: _Numbers) -> NumberComparison:
         """The figures."""
         plain, column = self._plain, self._column
-        values = [np.concatenate([np.empty(0), *one.numbers]) for one in (original, synthetic)]
+        rows = (self.rows(original), self.rows(synthetic))
+        values = [numbers[~np.isnan(numbers)] for numbers in rows]
         before, after = (Pieces.of(one.summary, whole=plain.name != "float") for one in (original, synthetic))
         described = [description(plain, pieces) if pieces.rows else None for pieces in (before, after)]
         apart = distances(before, after).wasserstein if before.rows and after.rows else None
@@ -207,27 +213,47 @@ class NumberPair:
         return profile_of(column, Evaluated(before, scaled, encoded, ErrorHistogram(), 1.0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Categories:
+    """What is kept of a categorical column of one table."""
+
+    counts: CategoryCounts
+    codes: tuple[NDArray[np.int32], ...]  # places of the model's categories by blocks, -1 for others, -2 for none
+
+    def merge(self, other: _Categories) -> _Categories:
+        """Of both sets of rows."""
+        return _Categories(self.counts.merge(other.counts), self.codes + other.codes)
+
+
 class CategoryPair:
     """A categorical column of two tables. Parameters as for `NumberPair`."""
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column = column
+        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
 
-    def count(self, values: pa.Array[Any], first_row: int) -> CategoryCounts:
+    def count(self, values: pa.Array[Any], first_row: int) -> _Categories:
         """What is kept of consecutive rows."""
-        return CategoryCounts.of(values, first_row)
+        codes = self._index.find(values)
+        if np.any(codes < 0):
+            codes[(codes < 0) & plain_values(values).is_null().to_numpy(zero_copy_only=False)] = NO_CATEGORY
+        return _Categories(CategoryCounts.of(values, first_row), (codes.astype(np.int32),))
 
-    def compare(self, original: CategoryCounts, synthetic: CategoryCounts) -> CategoryComparison:
+    def rows(self, kept: _Categories) -> NDArray[np.int64]:
+        """Places of the model's categories of all rows, -1 for other ones, -2 where there is none."""
+        return np.concatenate([np.empty(0, np.int64), *kept.codes])
+
+    def compare(self, original: _Categories, synthetic: _Categories) -> CategoryComparison:
         """The figures."""
-        one, other = self._rows(original), self._rows(synthetic)
+        one, other = self._counts(original.counts), self._counts(synthetic.counts)
         missing, synthetic_missing = one.pop(MISSING, 0), other.pop(MISSING, 0)
         rows = one | {key: one.get(key, 0) + count for key, count in other.items()}
         top = sorted(rows, key=lambda category: -rows[category])[:LISTED_CATEGORIES]
         type_ = self._column.type
         return CategoryComparison(
-            rows=original.rows,
+            rows=original.counts.rows,
             missing=missing,
-            synthetic_rows=synthetic.rows,
+            synthetic_rows=synthetic.counts.rows,
             synthetic_missing=synthetic_missing,
             score=tv_complement(one, other),
             new_rows=sum(rows for category, rows in other.items() if category not in one),
@@ -237,7 +263,7 @@ class CategoryPair:
             other_rows_after=sum(other.values()) - sum(other.get(key, 0) for key in top),
         )
 
-    def _rows(self, counts: CategoryCounts) -> dict[Category, int]:
+    def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
         try:
             held = counts.of_type(value_type(type_of(self._column.type))).ordered()

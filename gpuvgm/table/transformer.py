@@ -830,7 +830,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             As for `fit`; it needs the fitted columns.
         compare : object, optional
             Synthetic rows that are compared with those of `source`, instead of what is decoded of them. It needs the
-            columns that are encoded. The numbers of both tables are kept in memory.
+            columns that are encoded. Both tables are kept in memory, up to 8 bytes a value.
 
         Returns
         -------
@@ -871,7 +871,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
 
         def need() -> Need:
             rows = (table.rows or 0) + (synthetic.rows or 0)
-            return Need.compare(_chosen(table, names), rows, len(model.numeric))
+            return Need.compare(_chosen(table, names), rows)
 
         with self._run("evaluate", table, need) as run:
             pairs, original = count_original(model, table, run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +15,7 @@ from tests.report.test_kinds import COLUMNS, make_table
 single_column = pytest.importorskip("sdmetrics.single_column", reason="SDMetrics is not installed")
 
 ROWS = 5000
+CATEGORIES = ("city", "size")
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +32,46 @@ def comparison(tables: tuple[pa.Table, pa.Table]) -> Comparison:
     return fitted.evaluate(original, compare=synthetic)
 
 
+@pytest.fixture(scope="module")
+def frames(tables: tuple[pa.Table, pa.Table]) -> list[Any]:
+    """Frames of pandas with types that SDMetrics knows."""
+    found = [table.drop_columns("key").to_pandas() for table in tables]
+    for frame in found:
+        frame["cents"] = frame["cents"].astype(float)
+        frame["day"] = frame["day"].astype("datetime64[s]")
+    return found
+
+
 @pytest.mark.parametrize("name", [name for name in make_table(10).column_names if name != "key"])
-def test_scores_are_those_of_sdmetrics(name: str, comparison: Comparison, tables: tuple[pa.Table, pa.Table]) -> None:
-    one, other = (table[name].to_pandas() for table in tables)
-    if name == "cents":
-        one, other = one.astype(float), other.astype(float)
-    if name == "day":
-        one, other = (values.astype("datetime64[s]") for values in (one, other))
-    metric = single_column.TVComplement if name in ("city", "size") else single_column.KSComplement
-    assert comparison.columns[name].score == pytest.approx(metric.compute(one, other), abs=1e-9)
+def test_scores_are_those_of_sdmetrics(name: str, comparison: Comparison, frames: list[Any]) -> None:
+    metric = single_column.TVComplement if name in CATEGORIES else single_column.KSComplement
+    expected = metric.compute(*(frame[name] for frame in frames))
+    assert comparison.columns[name].score == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore:The single table quality report is deprecated:FutureWarning")
-def test_the_overall_score_is_that_of_column_shapes(comparison: Comparison, tables: tuple[pa.Table, pa.Table]) -> None:
+def test_the_overall_score_is_that_of_column_shapes(comparison: Comparison, frames: list[Any]) -> None:
     reports = pytest.importorskip("sdmetrics.reports.single_table", reason="SDMetrics is not installed")
-    types = dict.fromkeys(comparison.columns, "numerical") | {"when": "datetime", "day": "datetime"}
-    types |= {"city": "categorical", "size": "categorical"}
-    frames = [table.drop_columns("key").to_pandas() for table in tables]
-    for frame in frames:
-        frame["cents"] = frame["cents"].astype(float)
-        frame["day"] = frame["day"].astype("datetime64[s]")
+    types = dict.fromkeys(comparison.columns, "numerical") | dict.fromkeys(("when", "day"), "datetime")
+    types |= dict.fromkeys(CATEGORIES, "categorical")
     report = reports.QualityReport()
     report.generate(*frames, {"columns": {name: {"sdtype": type_} for name, type_ in types.items()}}, verbose=False)
     shapes = report.get_properties().set_index("Property")["Score"]["Column Shapes"]
     assert comparison.score == pytest.approx(shapes, abs=1e-9)
+
+
+def test_pairs_are_those_of_sdmetrics(comparison: Comparison, frames: list[Any]) -> None:
+    pairs = pytest.importorskip("sdmetrics.column_pairs", reason="SDMetrics is not installed")
+    assert len(comparison.pairs) == 11 * 10 / 2
+    for pair in comparison.pairs:
+        names = [pair.one, pair.other]
+        numbers = [name for name in names if name not in CATEGORIES]
+        real, synthetic = (frame[names].copy() for frame in frames)
+        for frame in (real, synthetic):
+            for name in {"when", "day"} & set(numbers):
+                frame[name] = frame[name].astype("int64")
+        if len(numbers) == 2:
+            expected = pairs.CorrelationSimilarity.compute(real, synthetic)
+        else:
+            expected = pairs.ContingencySimilarity.compute(real, synthetic, continuous_column_names=numbers)
+        assert pair.score == pytest.approx(expected, abs=1e-9), names

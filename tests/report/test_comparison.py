@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from gpuvgm.report import Comparison
 from gpuvgm.report.advice import share
 from gpuvgm.report.comparison_trial import ks_complement, tv_complement
 from gpuvgm.report.layout import WIDE
+from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS
+from gpuvgm.report.pair_trends import pair_trends, thinned
 from tests.report.documents import parsed
 from tests.report.test_kinds import COLUMNS, make_table, numbers
 from tests.report.test_page import first_rows, sections
@@ -98,6 +100,61 @@ def test_wasserstein_and_descriptions(comparison: Comparison, original: pa.Table
     assert zeros["0"] == tuple(np.count_nonzero(numbers(table["zeros"]) == 0) for table in (original, synthetic))
 
 
+def test_pairs_of_columns(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
+    assert len(comparison.pairs) == 11 * 10 / 2
+    scores = [pair.score for pair in comparison.pairs]
+    assert scores == sorted(scores)
+    assert comparison.pair_score == pytest.approx(np.mean(scores))
+    found = {(pair.one, pair.other): pair for pair in comparison.pairs}
+    pair = found["plain", "holes"]
+    rows = []
+    for table in (original, synthetic):
+        x, y = numbers(table["plain"]), numbers(table["holes"])
+        rows.append(np.corrcoef(x[~np.isnan(y)], y[~np.isnan(y)])[0, 1])
+    assert (pair.metric, pair.before, pair.after) == ("correlation", pytest.approx(rows[0]), pytest.approx(rows[1]))
+    assert pair.score == pytest.approx(1 - abs(rows[0] - rows[1]) / 2)
+    edges = np.linspace(*np.quantile(numbers(original["plain"]), (0, 1)), 11)[1:-1]
+    counts = []
+    for table in (original, synthetic):
+        places = np.searchsorted(edges, numbers(table["plain"]), side="right").tolist()
+        counts.append(Counter(zip(places, table["city"].to_pylist(), strict=True)))
+    pair = found["plain", "city"]
+    assert (pair.metric, pair.before, pair.after) == ("contingency", None, None)
+    assert pair.score == pytest.approx(tv_complement(*counts))
+
+
+def test_dependence_that_is_lost_has_a_low_score() -> None:
+    random = np.random.default_rng(0)
+    x, group = random.normal(size=2000), np.arange(2000) % 2
+    table = {"x": x + 3 * group, "y": 2 * x, "group": np.where(group, "b", "a"), "constant": np.ones(2000)}
+    shuffled = {name: random.permutation(values) for name, values in table.items()}
+    fitted = gpuvgm.TableTransformer({"constant": "continuous"}, effort="research", max_iter=5).fit(table)
+    found = fitted.evaluate(table, compare=shuffled)
+    assert found.score == 1
+    scores = {(pair.one, pair.other): pair.score for pair in found.pairs}
+    assert scores["x", "y"] == pytest.approx(1 - np.corrcoef(table["x"], table["y"])[0, 1] / 2, abs=0.05)
+    assert scores["x", "group"] < 0.8
+    assert scores["x", "constant"] is None
+    assert found.pairs[-1].score is None
+    assert f"pairs of columns: {found.pair_score:.3f}, the lowest: x and group" in " ".join(str(found).split())
+
+
+@pytest.mark.parametrize("categories", [3, 2000])
+def test_many_joint_categories_count_the_same(categories: int) -> None:
+    random = np.random.default_rng(0)
+    tables = [{name: random.integers(0, categories, 500) for name in "ab"} for _ in range(2)]
+    counts = [Counter(zip(table["a"].tolist(), table["b"].tolist(), strict=True)) for table in tables]
+    (pair,) = pair_trends(*tables)
+    assert pair.score == pytest.approx(tv_complement(*counts))
+
+
+def test_long_tables_are_thinned() -> None:
+    rows = thinned(np.arange(3 * PAIR_ROWS))
+    assert rows.tolist() == list(range(0, 3 * PAIR_ROWS, 3))
+    assert thinned(rows[:7]).tolist() == rows[:7].tolist()
+    assert len(thinned(rows[:0])) == 0
+
+
 def test_new_categories_count(comparison: Comparison, synthetic: pa.Table) -> None:
     city = comparison.columns["city"]
     new = synthetic["city"].to_pylist().count("new")
@@ -168,6 +225,11 @@ def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Tabl
     assert f"{part} of the synthetic rows hold categories that the original table lacks" in found["city"].text
     assert "Kind categorical: declared." in found["city"].text
     assert "Left outkey: declared" in tree.text
+    (pairs,) = [one for one in tree.all("table") if (one.attributes["aria-label"] or "").startswith("Pairs of columns")]
+    first = comparison.pairs[0]
+    row = pairs.all("tbody")[0].all("tr")[0]
+    assert [cell.text for cell in row.children] == [first.one, first.other, "contingency", "", "", f"{first.score:.3f}"]
+    assert "The bins mislead where values are skewed" in tree.text
     head, first, *rest = first_rows(text)
     assert [cell.text for cell in head[1:3]] == ["plain", "synthetic"]
     assert [float(cell.text) for cell in first[1:3]] == pytest.approx(
@@ -191,7 +253,8 @@ def test_text_and_document(comparison: Comparison) -> None:
     for name in comparison.columns:
         assert any(line.split()[:1] == [name] for line in lines)
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert set(document) == {"rows", "synthetic_rows", "verdict", "score", "columns"}
+    assert set(document) == {"rows", "synthetic_rows", "verdict", "score", "pair_score", "pairs", "columns"}
+    assert document["pairs"][0] == asdict(comparison.pairs[0])
     assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(
         document["columns"]["plain"]
     )

@@ -1,0 +1,107 @@
+"""How pairs of columns depend on each other in two tables: correlations of numbers, joint shares of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.summary.grid import Floats
+
+ROWS = 50_000  # of each table, at even steps
+BINS = 10
+DENSE = 1 << 16  # joint categories that are counted each, whether they occur or not
+
+#: Rows of a column in the order of the table: float64 with NaN for numbers, int64 codes for categories.
+Rows = NDArray[Any]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PairTrend:
+    """How alike the dependence of two columns is in two tables.
+
+    Parameters
+    ----------
+    one, other : str
+        The columns.
+    metric : str
+        "correlation" of two columns of numbers, else "contingency".
+    score : float or None
+        From 0 to 1; None where a column is constant.
+    before, after : float or None
+        Correlations in the original and in the synthetic table.
+    """
+
+    one: str
+    other: str
+    metric: str
+    score: float | None
+    before: float | None = None
+    after: float | None = None
+
+
+def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> tuple[PairTrend, ...]:
+    """All pairs of columns, those with the lowest score first, those without one last.
+
+    Scores are SDMetrics' CorrelationSimilarity, 1 - |r - r'| / 2 of Pearson's correlations, and ContingencySimilarity,
+    1 less the total variation distance of the joint shares, with numbers in ten bins of one width over the range of
+    the original table. Where a few values lie far out, nearly all rows share a bin.
+
+    Parameters
+    ----------
+    original, synthetic : mapping of str to ndarray of shape (rows,)
+        Rows of the columns of both tables, in the same order.
+    """
+    codes = {name: _codes(rows, synthetic[name]) for name, rows in original.items()}
+    found = []
+    for one, other in combinations(original, 2):
+        if original[one].dtype.kind == original[other].dtype.kind == "f":
+            before, after = (_correlation(table[one], table[other]) for table in (original, synthetic))
+            score = None if before is None or after is None else 1 - abs(before - after) / 2
+            found.append(PairTrend(one, other, "correlation", score, before, after))
+        else:
+            found.append(PairTrend(one, other, "contingency", _contingency(codes[one], codes[other])))
+    return tuple(sorted(found, key=lambda pair: 2.0 if pair.score is None else pair.score))
+
+
+def thinned(rows: Rows) -> Rows:
+    """At most `ROWS` of the rows of a table, at even steps."""
+    count = min(len(rows), ROWS)
+    return rows[np.arange(count) * len(rows) // max(count, 1)]
+
+
+def _correlation(one: Floats, other: Floats) -> float | None:
+    """Pearson's correlation of the rows that have both values; None where one of them is constant."""
+    held = np.isfinite(one) & np.isfinite(other)
+    x, y = one[held], other[held]
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    x, y = ((values - np.mean(values)) / np.ptp(values) for values in (x, y))
+    return float(np.clip(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)), -1, 1))
+
+
+def _codes(original: Rows, synthetic: Rows) -> tuple[Codes, Codes]:
+    """Codes of both tables, 0 and on: of categories, or of bins of numbers, missing ones in the last."""
+    rows = [original, synthetic]
+    if original.dtype.kind == "f":
+        edges = np.histogram_bin_edges(original[np.isfinite(original)], BINS)
+        edges[[0, -1]] = -np.inf, np.inf
+        rows = [np.digitize(numbers, edges) for numbers in rows]
+    codes = np.unique(np.concatenate(rows), return_inverse=True)[1].astype(np.int64)
+    return codes[: len(original)], codes[len(original) :]
+
+
+def _contingency(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> float:
+    """1 less the total variation distance of the joint shares of two columns in both tables."""
+    widths = [1 + max(int(np.max(codes, initial=0)) for codes in pair) for pair in (one, other)]
+    keys = [first * widths[1] + second for first, second in zip(one, other, strict=True)]
+    if widths[0] * widths[1] > DENSE:
+        both = np.unique(np.concatenate(keys), return_inverse=True)[1]
+        keys, widths = [both[: len(keys[0])], both[len(keys[0]) :]], [int(np.max(both)) + 1, 1]
+    shares = [np.bincount(key, minlength=widths[0] * widths[1]) / max(len(key), 1) for key in keys]
+    return 1.0 - float(np.sum(np.abs(shares[0] - shares[1]))) / 2
