@@ -20,7 +20,7 @@ def main() -> NoReturn:
         sys.stderr.write(f"gpuvgm: {problem}\n")
         sys.exit(3)
     except KeyboardInterrupt:
-        sys.stderr.write("gpuvgm: interrupted; nothing partial was left\n")
+        sys.stderr.write("gpuvgm: interrupted; no partial files are left\n")
         sys.exit(130)
 
 

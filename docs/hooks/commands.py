@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 from typer.testing import CliRunner
@@ -11,6 +12,7 @@ from gpuvgm.cli.commands import app
 from gpuvgm.cli.options import OPTIONS
 
 MARK = "<!-- commands -->"
+COMMON = re.compile(r"^Output and settings:\n(  .*\n)+\n?", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -19,8 +21,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def reference() -> str:
-    """A heading and the help of every command."""
-    return "\n".join(f"## {name}\n\n<pre><code>{html.escape(_help(name))}</code></pre>\n" for name in OPTIONS)
+    """A heading and the help of every command; the options that all have stand once, at the end."""
+    helps = {name: _help(name) for name in OPTIONS}
+    common = next(filter(None, map(COMMON.search, helps.values())))[0]
+    sections = {name: COMMON.sub("", text) for name, text in helps.items()} | {"Options of every command": common}
+    return "\n".join(
+        f"## {name}\n\n<pre><code>{html.escape(text.strip())}</code></pre>\n" for name, text in sections.items()
+    )
 
 
 def _help(*arguments: str) -> str:
@@ -29,4 +36,4 @@ def _help(*arguments: str) -> str:
     )
     if result.exit_code:
         raise RuntimeError(f"{arguments}: {result.output}")
-    return result.stdout.partition("\n  Every option has")[0].strip()
+    return result.stdout.partition("\n  Every option can")[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from gpuvgm.errors import EnvironmentProblem
+from gpuvgm.errors import EnvironmentProblem, counted
 
 try:
     import resource
@@ -38,9 +38,9 @@ def check_address_space() -> None:
     threads = _blas_threads()
     if limit == resource.RLIM_INFINITY or limit >= needed(threads):
         return
-    told = f"the limit of address space (ulimit -v) is {limit // MIB} MiB, and {needed(threads) // MIB} MiB are needed"
-    fewer = f", or set OPENBLAS_NUM_THREADS=1, with which {needed(1) // MIB} MiB do" if threads > 1 else ""
-    raise EnvironmentProblem(f"{told} with {threads} threads of OpenBLAS: raise it{fewer}")
+    told = f"the address space limit (ulimit -v) is {limit // MIB} MiB, but {needed(threads) // MIB} MiB are needed"
+    fewer = f", or set OPENBLAS_NUM_THREADS=1, which needs {needed(1) // MIB} MiB" if threads > 1 else ""
+    raise EnvironmentProblem(f"{told} for {counted(threads, 'OpenBLAS thread')}; raise the limit{fewer}")
 
 
 def needed(threads: int) -> int:

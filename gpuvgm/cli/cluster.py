@@ -36,8 +36,8 @@ def executor_of(
         yield None
         return
     if scheduler is not None and workers is not None:
-        raise InputError("--scheduler is a cluster that runs, --workers starts one: give one of them")
+        raise InputError("--scheduler and --workers exclude each other; give one of them")
     each = None if workers is None else threads or 1
     with gpuvgm.cluster(scheduler, workers=workers, threads=each) as client:
-        terminal.tell(f"Dask's dashboard: {client.dashboard_link}")
+        terminal.tell(f"Dask dashboard: {client.dashboard_link}")
         yield gpuvgm.DaskExecutor(client)

@@ -26,6 +26,7 @@ from gpuvgm.cli.console import (
     speed,
 )
 from gpuvgm.cli.options import (
+    FIT,
     LIMITS,
     Against,
     Algorithm,
@@ -67,13 +68,13 @@ from gpuvgm.errors import ColumnsFailed, InputError
 
 
 def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
-    """An option of evaluate."""
+    """A limit of evaluate."""
     return option(name, text, LIMITS, min=0, max=largest, metavar=metavar, show_default=False)
 
 
 def _most(name: str, of: str) -> Any:
     """An option of validate."""
-    return option(name, f"Largest share of {of}.", LIMITS, min=0, max=1, metavar="SHARE")
+    return option(name, f"Maximum share of {of}.", LIMITS, min=0, max=1, metavar="SHARE")
 
 
 def main() -> NoReturn:
@@ -94,13 +95,11 @@ def demo(
     terminal: Terminal,
     *,
     out: Annotated[
-        Path | None, option("--out", "Folder for the files; by default a new one.", show_default=False)
+        Path | None, option("--out", "Folder for the files; by default a new temporary folder.", show_default=False)
     ] = None,
-    rows: Annotated[
-        int, option("--rows", "Rows at most; of generated rows this many.", parser=parse_count, metavar="ROWS")
-    ] = 1_000_000,
+    rows: Annotated[int, option("--rows", "Maximum number of rows.", parser=parse_count, metavar="ROWS")] = 1_000_000,
 ) -> Outcome:
-    """Run the main job on real data and print what it did."""
+    """Fit, encode, decode and evaluate an example table."""
     from gpuvgm.cli.demo import demonstrate
 
     with terminal.bars() as progress:
@@ -113,33 +112,46 @@ def generate(
     path: Annotated[
         str,
         typer.Argument(
-            metavar="OUT", help="Parquet file, or a folder to fill with files; or its URL.", show_default=False
+            metavar="OUT",
+            help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
+            show_default=False,
         ),
     ],
     *,
-    rows: Annotated[int, option("--rows", "Rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
+    rows: Annotated[int, option("--rows", "Number of rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
     kind: Annotated[
-        Literal["amount", "mixed-table"], option("--kind", "One column of amounts, or ten columns of every kind.")
+        Literal["amount", "mixed-table"], option("--kind", "amount: one column; mixed-table: a column of every kind.")
     ] = "amount",
     like: Annotated[
-        str | None, option("--like", "Blow up this small table instead.", metavar="SOURCE", show_default=False)
+        str | None,
+        option(
+            "--like",
+            "Enlarge this small table instead: each row is one of its rows with noise.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
     ] = None,
     noise: Annotated[
-        float, option("--noise", "Noise on the ranks of its numbers, in standard deviations.", min=0)
+        float, option("--noise", "With --like: standard deviation of the noise on the ranks of numbers.", min=0)
     ] = 0.1,
-    seed: Annotated[int, option("--seed", "Seed; the same gives the same rows.", min=0)] = 0,
+    seed: Annotated[int, option("--seed", "Random seed.", min=0)] = 0,
     first_row: Annotated[
-        int, option("--first-row", "Row to begin with.", parser=parse_count, metavar="ROW", show_default=False)
+        int, option("--first-row", "Number of the first row to write.", parser=parse_count, metavar="ROW")
     ] = 0,
     file_rows: Annotated[
-        int, option("--file-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")
+        int, option("--file-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
     ] = 1 << 26,
-    resume: Annotated[bool, option("--resume", "Keep the files of a folder that are complete.")] = False,
+    resume: Annotated[
+        bool, option("--resume", "Continue an interrupted run: keep the complete files of the folder.")
+    ] = False,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Generate an example table; any row range can be made independently."""
+    """Generate an example table.
+
+    Any range of rows can be generated on its own (--first-row, --rows).
+    """
     from gpuvgm.cli import tables as views
     from gpuvgm.execution.local import LocalExecutor
 
@@ -171,17 +183,17 @@ def fit(
     model: Model,
     columns: Columns = None,
     delimiter: Delimiter = None,
-    engine: Engine = "auto",
     algorithm: Algorithm = "summary",
     effort: Effort = "auto",
-    precision: Precision = "float64",
     inf: Infinities = "error",
     unknown: Unknown = "error",
     max_categories: MaxCategories = None,
     tails: Tails = None,
-    seed: Annotated[int, option("--seed", "Seed of the fit, and of transform unless given there.", min=0)] = 0,
+    seed: Annotated[int, option("--seed", "Random seed of the fit, and of transform by default.", FIT, min=0)] = 0,
     sample: Sample = None,
     stratified: Stratified = False,
+    engine: Engine = "auto",
+    precision: Precision = "float64",
     block_rows: BlockRows = None,
     memory: Memory = None,
     threads: Threads = None,
@@ -190,12 +202,12 @@ def fit(
     summaries: Summaries = False,
     resume: Resume = False,
     journal: Annotated[
-        bool, option("--journal/--no-journal", "Keep what is counted of files beside MODEL while the fit runs.")
+        bool, option("--journal/--no-journal", "Keep the statistics of finished rows next to MODEL, for --resume.")
     ] = True,
 ) -> Outcome:
-    """Fit a model on every row of a source, or on a sample.
+    """Fit a model to a table.
 
-    SPEC.toml says what each column is, for example:
+    SPEC.toml sets kinds and options of columns, for example:
 
     \b
         [columns]
@@ -203,8 +215,8 @@ def fit(
         delay = {kind = "mixed", modal = [0, "missing"]}
         id = "drop"
 
-    Where some columns fail, what is fitted of the others is kept beside MODEL for --resume; so is what was counted of
-    the rows where the fit is cut short. Of a model with summaries --resume fits in the files that SOURCE has since.
+    If some columns fail, the others are kept next to MODEL, and --resume fits the rest. An interrupted fit also
+    continues with --resume. With a finished model that has summaries, --resume adds the files that are new in SOURCE.
     """  # noqa: D301  # \b keeps the lines
     from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
@@ -249,19 +261,25 @@ def transform(
     terminal: Terminal,
     source: Source,
     path: Annotated[
-        str, typer.Argument(metavar="OUT", help="Parquet file or folder to write, or its URL.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
+            show_default=False,
+        ),
     ],
     *,
     model: Model,
     delimiter: Delimiter = None,
     mode: Annotated[
-        Literal["sample", "argmax"], option("--mode", "Draw each row's mode, or take the most probable.")
+        Literal["sample", "argmax"],
+        option("--mode", "sample: draw the mode of each row; argmax: take the most probable one."),
     ] = "sample",
     layout: Annotated[
-        Literal["compact", "onehot"], option("--layout", "Scalar and mode of each column, or one-hot cells.")
+        Literal["compact", "onehot"], option("--layout", "compact: the number of the mode; onehot: one-hot columns.")
     ] = "compact",
     dtype: Annotated[
-        Literal["float32", "float64"], option("--dtype", "Type of scalars: float64 keeps all digits.")
+        Literal["float32", "float64"], option("--dtype", "Type of the scalars; float64 keeps all digits.")
     ] = "float32",
     seed: Seed = None,
     part_rows: PartRows = 1 << 24,
@@ -272,7 +290,7 @@ def transform(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Encode every row of a source as scalars and modes."""
+    """Encode the rows of a table as scalars and modes."""
     from gpuvgm.cli import tables as views
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
@@ -296,10 +314,16 @@ def transform(
 @command
 def inverse(
     terminal: Terminal,
-    encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="What transform wrote.", show_default=False)],
+    encoded: Annotated[
+        str, typer.Argument(metavar="ENCODED", help="File or folder that transform wrote.", show_default=False)
+    ],
     path: Annotated[
         str,
-        typer.Argument(metavar="OUT", help="Parquet or CSV file, or folder to write, or its URL.", show_default=False),
+        typer.Argument(
+            metavar="OUT",
+            help="Parquet or CSV file, or folder of Parquet files, to write: a path or a URL.",
+            show_default=False,
+        ),
     ],
     *,
     model: Model,
@@ -310,7 +334,7 @@ def inverse(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Decode rows into values of the columns' own types."""
+    """Decode rows into values of the original types."""
     from gpuvgm.cli import tables as views
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
@@ -330,45 +354,48 @@ def evaluate(
     compare: Compare = None,
     memory: Memory = None,
     max_error: Annotated[
-        float | None, _limit("--max-error", "Largest 99.9th percentile of the error allowed, in sd.", "SD")
+        float | None, _limit("--max-error", "Maximum 99.9th percentile of the error, in standard deviations.", "SD")
     ] = None,
     max_relative_error: Annotated[
-        float | None, _limit("--max-relative-error", "Largest 99.9th percentile of the relative error allowed.")
+        float | None, _limit("--max-relative-error", "Maximum 99.9th percentile of the relative error.")
     ] = None,
     max_clipped_share: Annotated[
-        float | None, _limit("--max-clipped-share", "Largest share of clipped rows allowed.", largest=1)
+        float | None, _limit("--max-clipped-share", "Maximum share of clipped rows.", largest=1)
     ] = None,
     max_invalid_share: Annotated[
-        float | None, _limit("--max-invalid-share", "Largest share of rows outside the training range.", largest=1)
+        float | None, _limit("--max-invalid-share", "Maximum share of rows outside the training range.", largest=1)
     ] = None,
     max_off_step_share: Annotated[
-        float | None, _limit("--max-off-step-share", "Largest share of rows that are off the step.", largest=1)
+        float | None,
+        _limit("--max-off-step-share", "Maximum share of rows that are not multiples of the step.", largest=1),
     ] = None,
     max_unknown_share: Annotated[
-        float | None, _limit("--max-unknown-share", "Largest share of rows that are no category.", largest=1)
+        float | None, _limit("--max-unknown-share", "Maximum share of rows with unseen categories.", largest=1)
     ] = None,
     max_ks: Annotated[
-        float | None, _limit("--max-ks", "Largest Kolmogorov-Smirnov distance allowed.", "DISTANCE", largest=1)
+        float | None, _limit("--max-ks", "Maximum Kolmogorov-Smirnov distance.", "DISTANCE", largest=1)
     ] = None,
     max_wasserstein: Annotated[
-        float | None, _limit("--max-wasserstein", "Largest Wasserstein distance allowed, in sd.", "SD")
+        float | None, _limit("--max-wasserstein", "Maximum Wasserstein distance, in standard deviations.", "SD")
     ] = None,
     min_mode_agreement: Annotated[
-        float | None, _limit("--min-mode-agreement", "Smallest share of rows in the same mode.", largest=1)
+        float | None, _limit("--min-mode-agreement", "Minimum share of rows that keep their mode.", largest=1)
     ] = None,
     min_level_agreement: Annotated[
-        float | None, _limit("--min-level-agreement", "Smallest share of rows with the same category.", largest=1)
+        float | None, _limit("--min-level-agreement", "Minimum share of rows that keep their category.", largest=1)
     ] = None,
     min_score: Annotated[
-        float | None, _limit("--min-score", "Smallest overall score allowed with --compare.", "SCORE", largest=1)
+        float | None, _limit("--min-score", "Minimum overall score, with --compare.", "SCORE", largest=1)
     ] = None,
     report: Annotated[
         str | None,
-        option("--report", "Also write the JSON document to this file or URL.", metavar="REPORT", show_default=False),
+        option("--report", "Also write the results as JSON to this file or URL.", metavar="REPORT", show_default=False),
     ] = None,
     html: Annotated[
         str | None,
-        option("--html", "Also write a page for people to this file or URL.", metavar="PAGE", show_default=False),
+        option(
+            "--html", "Also write the results as an HTML page to this file or URL.", metavar="PAGE", show_default=False
+        ),
     ] = None,
     first_rows: Annotated[
         bool, option("--first-rows/--no-first-rows", "Show the first ten rows of the table on the page.")
@@ -377,9 +404,9 @@ def evaluate(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Measure how well rows survive the round trip, or how alike synthetic rows are.
+    """Measure what encoding and decoding change in a table, or compare it with synthetic rows.
 
-    The exit code is 1 when a bound is broken.
+    The exit code is 1 if a limit is exceeded.
     """
     from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 
@@ -436,25 +463,38 @@ def validate(
     delimiter: Delimiter = None,
     memory: Memory = None,
     max_invalid_share: Annotated[float, _most("--max-invalid-share", "values outside the training range")] = 0.001,
-    max_off_step_share: Annotated[float, _most("--max-off-step-share", "values that are off the step")] = 0.001,
-    max_unknown_share: Annotated[float, _most("--max-unknown-share", "values that are no category")] = 0.0,
-    max_shares: Annotated[float, _most("--max-shares", "rows with another category, modal or missing value")] = 0.1,
+    max_off_step_share: Annotated[
+        float, _most("--max-off-step-share", "values that are not multiples of the step")
+    ] = 0.001,
+    max_unknown_share: Annotated[float, _most("--max-unknown-share", "values in unseen categories")] = 0.0,
+    max_shares: Annotated[
+        float,
+        option(
+            "--max-shares",
+            "Maximum difference between the shares of categories, modal and missing values.",
+            LIMITS,
+            min=0,
+            max=1,
+            metavar="SHARE",
+        ),
+    ] = 0.1,
     max_ks: Annotated[
-        float, option("--max-ks", "Largest Kolmogorov-Smirnov distance to the training rows.", LIMITS, min=0, max=1)
+        float, option("--max-ks", "Maximum Kolmogorov-Smirnov distance to the training rows.", LIMITS, min=0, max=1)
     ] = 0.1,
     max_mean_shift: Annotated[
-        float, option("--max-mean-shift", "Largest distance of the mean, in sd.", LIMITS, min=0, metavar="SD")
+        float,
+        option("--max-mean-shift", "Maximum shift of the mean, in standard deviations.", LIMITS, min=0, metavar="SD"),
     ] = 0.25,
     max_tail_ratio: Annotated[
-        float, option("--max-tail-ratio", "Largest factor between the shares of outermost rows.", LIMITS, min=1)
+        float, option("--max-tail-ratio", "Maximum ratio between the shares of extreme values.", LIMITS, min=1)
     ] = 10.0,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
-    """Judge whether a table could be one of those that a model was fitted to.
+    """Check whether a table resembles the training table.
 
-    The exit code is 1 when a column breaks a limit.
+    The exit code is 1 if a column exceeds a limit.
     """
     from gpuvgm.errors import counted
 
@@ -481,7 +521,7 @@ def info(
     terminal: Terminal,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.", show_default=False)],
 ) -> Outcome:
-    """Print what a model holds."""
+    """Print the contents of a model."""
     from gpuvgm.cli import tables as views
     from gpuvgm.errors import counted
     from gpuvgm.table.description import model_document
@@ -499,7 +539,7 @@ def info(
 
 @command
 def doctor(terminal: Terminal) -> Outcome:
-    """Print what this machine can run, and what is missing."""
+    """Check what this machine can run, and what is missing."""
     diagnosis = gpuvgm.doctor()
     return Outcome(diagnosis.to_dict(), [str(diagnosis)])
 
@@ -510,19 +550,21 @@ def serve(
     *,
     model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR", show_default=False)],
     host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, option("--port", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8080,
+    port: Annotated[int, option("--port", "Port to listen on; 0 for any free port.", min=0, max=65535)] = 8080,
     token_file: TokenFile = None,
-    max_bytes: Annotated[str, option("--max-bytes", "Largest body of a request.", LIMITS, metavar="SIZE")] = "64MiB",
-    timeout: Annotated[float, option("--timeout", "Seconds that a request may take.", LIMITS, min=0.1)] = 30,
+    max_bytes: Annotated[
+        str, option("--max-bytes", "Maximum size of a request body.", LIMITS, metavar="SIZE")
+    ] = "64MiB",
+    timeout: Annotated[float, option("--timeout", "Time limit of a request, in seconds.", LIMITS, min=0.1)] = 30,
     concurrency: Concurrency = None,
     threads: Threads = None,
-    connections: Annotated[int, option("--connections", "Connections at a time.", LIMITS, min=1)] = 1000,
+    connections: Annotated[int, option("--connections", "Maximum number of open connections.", LIMITS, min=1)] = 1000,
     client_timeout: ClientTimeout = 10,
     min_rate: MinRate = 1024,
 ) -> Outcome:
-    """Transform and invert rows over HTTP.
+    """Serve models over HTTP: transform and inverse.
 
-    It needs the extra serve, and runs until SIGTERM or Ctrl-C.
+    Requires the extra "serve", and runs until SIGTERM or Ctrl-C.
     """
     from gpuvgm.cli.serve import run_service
     from gpuvgm.execution.memory import parse_memory

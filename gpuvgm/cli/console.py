@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -30,13 +31,9 @@ DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
 #: Problems of the operating system that another name or another choice of file solves.
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
-#: What messages call things in Python, and what they are called here.
-SPELLINGS = {
-    'inf="missing"': "--inf missing",
-    'tails="exact"': "--tails exact",
-    'precision="float64"': "--precision float64",
-    "resume=True": "--resume",
-}
+#: Arguments that messages of the library name, and that are options here.
+VALUE = re.compile(r'\b(algorithm|effort|inf|layout|precision|tails|unknown)="(\w+)"')
+SWITCH = re.compile(r"\b(resume|stratified)=True(?: \(--resume\))?")
 NO_TERMINAL_WIDTH = 80
 LEAST_SECONDS = 0.2  # before this a rate says nothing
 
@@ -219,7 +216,7 @@ class _Stage:
 
 
 def exit_code(problem: BaseException) -> int:
-    """Exit code: 2 wrong input or usage, 3 environment, 70 a defect of gpuvgm, and of signals.
+    """Exit code: 2 wrong input or usage, 3 environment, 70 an internal error, and those of signals.
 
     129 is for a terminal that was closed, 130 interrupted, 143 terminated.
     """
@@ -254,28 +251,27 @@ def explained(problem: BaseException) -> str:
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
         return f"disk full: {place}; free some space or write elsewhere; {left_of(problem)}"
     if lacks_memory(problem):
-        return f"out of memory: {text}; give a --memory, or take a smaller --block-rows or fewer --threads"
+        return f"out of memory: {text}; set --memory, or reduce --block-rows or --threads"
     if lacks_threads(problem):
-        return f"no more threads can be started: {text}; take fewer --threads, or raise the limit (ulimit -u, -v)"
+        return f"cannot start more threads: {text}; reduce --threads, or raise the limit (ulimit -u, -v)"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
         kept = f"; {left_of(problem)}" if hasattr(problem, "__notes__") else ""
         return f"{problem.filename}: {problem.strerror}{kept}"
     if exit_code(problem) == INTERNAL:
-        return f"a defect of gpuvgm, {type(problem).__name__}: {text}; --debug shows where, please report it"
+        return f"internal error, {type(problem).__name__}: {text}; please report it with the output of --debug"
     return on_command_line(text)
 
 
 def left_of(problem: BaseException) -> str:
     """What a run that was cut short leaves, by the note that it gave."""
     notes = getattr(problem, "__notes__", None)
-    return on_command_line(notes[-1]) if notes else "nothing partial was left"
+    return on_command_line(notes[-1]) if notes else "no partial files are left"
 
 
 def on_command_line(message: str) -> str:
     """A message of the library with the options that do here what its arguments do in Python."""
-    for argument, option in SPELLINGS.items():
-        message = message.replace(argument, option)
-    return message
+    message = SWITCH.sub(r"--\1", VALUE.sub(r"--\1 \2", message))
+    return message.replace("sample_rows", "--sample")
 
 
 def report_error(message: str) -> None:

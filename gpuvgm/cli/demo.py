@@ -111,10 +111,10 @@ def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: d
     files = [(name, views.size(size)) for name, size in document["files"].items()]
     return [
         f"{counted(given.rows, 'row')}: {given.origin}",
-        "\nEvery column gets the modes that its values fall into:",
+        "\nModes of every column:",
         *views.modes_tables(fitted.model_),
         *views.model_tables(fitted.model_, fitted.schema_),
-        "Round trip, from values to (scalar, mode) and back:",
+        "Transform, then inverse:",
         report,
         "\nTime:",
         views.lines_table(("stage", "time", "speed"), times),

@@ -165,7 +165,7 @@ class Diagnosis:
             ),
             "packages",
             *(f"  {name:<14}{version or 'not installed'}" for name, version in self.packages.items()),
-            "missing" if self.missing else "nothing that every machine needs is missing",
+            "missing" if self.missing else "nothing essential is missing",
             *(f"  {lack.name:<14}{lack.purpose}: {lack.remedy}" for lack in self.missing),
         ]
         return "\n".join(lines)

@@ -33,10 +33,11 @@ PREFIX = "GPUVGM"
 OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE", "GPUVGM_TOKEN"}
 CONFIG_FILE = "gpuvgm.config_file"
 MACHINE, OUTPUT, LIMITS = "Machine", "Output and settings", "Limits"  # groups of options in the help
-_NEEDS_FILE = 'Names that hold a comma or "=", and options of a column, need a file: --columns SPEC.toml'
+FIT, VALUES = "Fit", "Values"
+_NEEDS_FILE = 'For names that contain a comma or "=", and for options of columns, use a file: --columns SPEC.toml'
 EPILOG = (
-    "Every option has an environment variable, GPUVGM_ and its name (GPUVGM_BLOCK_ROWS), and a key in a TOML file "
-    "(--config). The command line wins over the environment, the environment over the file."
+    "Every option can also be set by an environment variable (--block-rows: GPUVGM_BLOCK_ROWS) or in a TOML file "
+    "(--config). The command line overrides the environment, which overrides the file."
 )
 
 
@@ -91,7 +92,7 @@ def unknown_variables() -> list[str]:
     for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_") and name not in known):
         close = difflib.get_close_matches(name, sorted(known), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        told.append(f"{name}: no option reads this environment variable{hint}")
+        told.append(f"unknown environment variable {name}{hint}")
     return told
 
 
@@ -121,7 +122,7 @@ class Command(TyperCommand):
 app = typer.Typer(
     name="gpuvgm",
     cls=Commands,
-    help="Mode-specific normalisation of table columns: variational Gaussian mixtures for a billion rows.",
+    help="Encode tables for CTGAN-style generative models, and decode their samples.",
     epilog=EPILOG,
     rich_markup_mode=None,  # plain help: rich's panels cut names of options at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -175,7 +176,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as problem:
         raise InputError(f"{path}: {problem.strerror}") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise InputError(f"{path}: no valid TOML ({problem})") from problem
+        raise InputError(f"{path}: not valid TOML ({problem})") from problem
 
 
 def _check_keys(path: Path, where: str, keys: Any, known: set[str]) -> None:
@@ -183,7 +184,7 @@ def _check_keys(path: Path, where: str, keys: Any, known: set[str]) -> None:
         if key.replace("-", "_") not in known:
             close = difflib.get_close_matches(key.replace("-", "_"), sorted(known), n=1)
             hint = f', did you mean "{close[0].replace("_", "-")}"?' if close else ""
-            raise InputError(f'{path}: {where}key "{key}" is no option{hint}')
+            raise InputError(f'{path}: {where}unknown key "{key}"{hint}')
 
 
 def _as_given(path: Path, key: str, value: Any) -> Any:
@@ -208,15 +209,15 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
         return _columns_of_file(text)
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise InputError(f'--columns "{text}": a name is empty: there is a comma too many')
+        raise InputError(f'--columns "{text}": a column name is empty; remove the extra comma')
     pairs = [part for part in parts if "=" in part]
     if not pairs:
         return parts
     if len(pairs) < len(parts):
         name = next(part for part in parts if part not in pairs)
         raise InputError(
-            f'--columns "{text}": "{name}" has no kind; give names only (the other columns are left out), or NAME=KIND '
-            f"for each (the others are inferred). {_NEEDS_FILE}"
+            f'--columns "{text}": "{name}" has no kind; give names only (all other columns are left out), or NAME=KIND '
+            f"for each (other kinds are inferred). {_NEEDS_FILE}"
         )
     return _kinds_by_name(text, pairs)
 
@@ -228,10 +229,12 @@ def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, kind = (side.strip() for side in pair.rsplit("=", 1))
         if not name or kind not in KINDS:
-            wrong = f'"{kind}" is no kind: {", ".join(KINDS)}' if name else f'"{pair}" has no name'
+            wrong = (
+                f'"{kind}" is not a kind; choose from {", ".join(KINDS)}' if name else f'"{pair}" has no column name'
+            )
             raise InputError(f'--columns "{text}": {wrong}. {_NEEDS_FILE}')
         if name in kinds:
-            raise InputError(f'--columns "{text}": "{name}" is given more than once; name every column once')
+            raise InputError(f'--columns "{text}": "{name}" appears more than once; name each column once')
         kinds[name] = kind
     return kinds
 
@@ -240,8 +243,8 @@ def _columns_of_file(path: str) -> list[str] | dict[str, Any]:
     document = read_toml(Path(path))
     columns = document.pop("columns", None)
     if document or not isinstance(columns, (dict, list)):
-        wrong = f'"{next(iter(document))}" is not expected' if document else "there is none"
-        raise InputError(f'{path}: one table [columns], or a list "columns", says what each column is; {wrong}')
+        wrong = f'"{next(iter(document))}"' if document else "neither"
+        raise InputError(f'{path}: expected a table [columns] or a list "columns", and nothing else; found {wrong}')
     return columns
 
 
@@ -257,26 +260,31 @@ Delimiter = Annotated[
     str | None,
     option(
         "--delimiter",
-        "What stands between the fields of CSV files, for example ';' or tab; by default told from the header.",
+        "Delimiter of CSV files, for example ';' or tab; by default found in the header.",
         metavar="CHARACTER",
         show_default=False,
     ),
 ]
-Model = Annotated[str, option("--model", "Model: a folder, or a file or URL ending in .gpuvgm.", show_default=False)]
-Summaries = Annotated[bool, option("--summaries", "Keep the summaries in the model; they are near-raw data.")]
-Resume = Annotated[
-    bool, option("--resume", "Do only what is left: columns that failed, rows not counted yet, files that are new.")
+Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.", show_default=False)]
+Summaries = Annotated[
+    bool,
+    option(
+        "--summaries", "Store the summaries in the model, so that --resume can add rows; they are close to raw data."
+    ),
 ]
-GoOn = Annotated[bool, option("--resume", "Go on with a folder whose writing was cut short.")]
-PartRows = Annotated[int, option("--part-rows", "Rows of each file of a folder.", parser=parse_count, metavar="ROWS")]
+Resume = Annotated[bool, option("--resume", "Continue a fit: failed columns, unread rows, or new files.")]
+GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
+PartRows = Annotated[
+    int, option("--part-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
+]
 Threads = Annotated[
-    int | None, option("--threads", "Threads; by default all cores.", MACHINE, min=1, show_default=False)
+    int | None, option("--threads", "Number of threads; by default one per core.", MACHINE, min=1, show_default=False)
 ]
 Scheduler = Annotated[
     str | None,
     option(
         "--scheduler",
-        "Work on the Dask cluster at this address.",
+        "Address of a Dask cluster to run on.",
         MACHINE,
         metavar="tcp://HOST:PORT",
         show_default=False,
@@ -284,15 +292,13 @@ Scheduler = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    option(
-        "--workers", "Start so many Dask workers on this machine, and work there.", MACHINE, min=1, show_default=False
-    ),
+    option("--workers", "Number of Dask workers to start on this machine.", MACHINE, min=1, show_default=False),
 ]
 BlockRows = Annotated[
     int | None,
     option(
         "--block-rows",
-        "Rows in memory at a time, per thread; by default 1048576.",
+        "Rows in memory at a time, per thread; 1048576 by default.",
         MACHINE,
         parser=parse_count,
         metavar="ROWS",
@@ -300,54 +306,74 @@ BlockRows = Annotated[
 ]
 Memory = Annotated[
     str | None,
-    option("--memory", "Memory to keep to, for example 1GiB or 512MB.", MACHINE, metavar="BYTES", show_default=False),
+    option("--memory", "Memory limit, for example 1GiB or 512MB.", MACHINE, metavar="BYTES", show_default=False),
 ]
 Sample = Annotated[
     int | None,
-    option("--sample", "Fit on this many rows only.", parser=parse_count, metavar="ROWS", show_default=False),
+    option(
+        "--sample",
+        "Number of rows to fit on; by default all.",
+        FIT,
+        parser=parse_count,
+        metavar="ROWS",
+        show_default=False,
+    ),
 ]
-Stratified = Annotated[bool, option("--stratified", "Choose each column's sample by strata of its values.")]
+Stratified = Annotated[bool, option("--stratified", "Sample each column by strata of its values.", FIT)]
 Against = Annotated[
     str | None,
-    option("--against", "Also tell how far MODEL is from this one.", metavar="FULL", show_default=False),
+    option("--against", "Also measure the distance of MODEL to this model.", metavar="FULL", show_default=False),
 ]
 Compare = Annotated[
     str | None,
     option("--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC", show_default=False),
 ]
 Seed = Annotated[
-    int | None, option("--seed", "Seed of the draws; by default the fitted one.", min=0, show_default=False)
+    int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0, show_default=False)
 ]
-Engine = Annotated[Literal["auto", "reference", "native", "cuda"], option("--engine", "Compute engine.")]
+Engine = Annotated[Literal["auto", "reference", "native", "cuda"], option("--engine", "Compute engine.", MACHINE)]
 
 Columns = Annotated[
     str | None,
     option(
         "--columns",
-        "Names, or NAME=KIND, with commas between, or SPEC.toml; by default all columns, kinds inferred.",
+        "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
+        "kinds.",
         show_default=False,
     ),
 ]
 Algorithm = Annotated[
-    Literal["auto", "summary", "exact"], option("--algorithm", "One pass, or every row in every iteration.")
+    Literal["auto", "summary", "exact"],
+    option(
+        "--algorithm", "summary: read the rows once, then fit a summary; exact: read all rows in every iteration.", FIT
+    ),
 ]
 Effort = Annotated[
     Literal["auto", "best", "research"],
-    option("--effort", "Search until little more is gained, for the best fit, or 100 iterations from one start."),
+    option(
+        "--effort",
+        "auto: search until the gain is small; best: search longer; research: 100 iterations from one start.",
+        FIT,
+    ),
 ]
 Precision = Annotated[
     Literal["float64", "float32"],
-    option("--precision", "Arithmetic of transform: float32 is for GPUs with few FP64 units."),
+    option("--precision", "Arithmetic of transform; float32 suits GPUs with slow float64.", MACHINE),
 ]
-Infinities = Annotated[Literal["error", "missing"], option("--inf", "Refuse infinite values, or take them as missing.")]
+Infinities = Annotated[
+    Literal["error", "missing"], option("--inf", "Infinite values: raise an error, or treat them as missing.", VALUES)
+]
 Unknown = Annotated[
-    Literal["error", "ignore"], option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.")
+    Literal["error", "ignore"],
+    option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.", VALUES),
 ]
 MaxCategories = Annotated[
     int | None,
     option(
         "--max-categories",
-        "One-hot columns at most; infrequent categories share one. By default over 256 categories are one scalar.",
+        "Maximum number of one-hot columns per column; infrequent categories share one. By default a column with more "
+        "than 256 categories becomes one scalar.",
+        VALUES,
         min=1,
         show_default=False,
     ),
@@ -356,31 +382,47 @@ Tails = Annotated[
     Literal["modes", "clip", "exact"] | None,
     option(
         "--tails",
-        "Far values: with modes of their own (clipped with --effort research), clipped, or kept exactly.",
+        "Extreme values: give them modes of their own (the default), clip them (the default with --effort "
+        "research), or keep them exactly.",
+        VALUES,
         show_default=False,
     ),
 ]
 TokenFile = Annotated[
     Path | None,
-    option("--token-file", "File with the token that clients must show; or GPUVGM_TOKEN.", show_default=False),
+    option("--token-file", "File with the token that clients must send; or set GPUVGM_TOKEN.", show_default=False),
 ]
 Concurrency = Annotated[
-    int | None, option("--concurrency", "Requests under way; by default 8 a core.", LIMITS, min=1, show_default=False)
+    int | None,
+    option(
+        "--concurrency",
+        "Maximum number of concurrent requests; by default 8 per core.",
+        LIMITS,
+        min=1,
+        show_default=False,
+    ),
 ]
 ClientTimeout = Annotated[
     float,
-    option("--client-timeout", "Seconds for a request's head, and in which --min-rate is counted.", LIMITS, min=0.1),
+    option(
+        "--client-timeout",
+        "Time limit for the headers of a request, and period of --min-rate, in seconds.",
+        LIMITS,
+        min=0.1,
+    ),
 ]
-MinRate = Annotated[int, option("--min-rate", "Bytes a second of a body at the least; 0 for any.", LIMITS, min=0)]
+MinRate = Annotated[
+    int, option("--min-rate", "Minimum speed of a request body in bytes per second; 0 for none.", LIMITS, min=0)
+]
 
 JSON = option("--json", "Print one JSON document.", OUTPUT)
 QUIET = option("--quiet", "Print errors only.", OUTPUT)
-DEBUG = option("--debug", "Print tracebacks and the log.", OUTPUT)
-PROGRESS = option("--progress/--no-progress", "Bars, on a terminal only.", OUTPUT)
+DEBUG = option("--debug", "Print tracebacks and the full log.", OUTPUT)
+PROGRESS = option("--progress/--no-progress", "Show progress bars on a terminal.", OUTPUT)
 CONFIG = option("--config", "TOML file with options.", OUTPUT, is_eager=True, callback=_read_config, show_default=False)
 
 
-LOG_FORMAT = option("--log-format", "Lines for people on stderr, or one JSON object a line.", OUTPUT)
+LOG_FORMAT = option("--log-format", "Log on stderr: text, or one JSON object per line.", OUTPUT)
 RECORD = option(
     "--record", "Write a record of the run to this JSON file or URL.", OUTPUT, metavar="FILE", show_default=False
 )

@@ -62,7 +62,7 @@ def fit(transformer: TableTransformer, source: Any, model: str, *, resume: bool,
         return transformer.fit(source, resume=resume, journal=folder if journal or begun else None)
     except ColumnsFailed as problem:
         transformer.save(str(kept), summaries=True)
-        remedy = "declare what failed otherwise (--columns NAME=KIND, or a TOML file), and run it again with --resume"
+        remedy = "give failed columns another kind (--columns NAME=KIND, or a TOML file), then run again with --resume"
         raise InputError(problem.message(remedy)) from problem
     except OSError as problem:
         if folder is None or not str(problem.filename or "").startswith(str(folder)):
@@ -76,9 +76,7 @@ def fit(transformer: TableTransformer, source: Any, model: str, *, resume: bool,
 def _grown(transformer: TableTransformer, source: Any, model: str) -> TableTransformer:
     """The model that is there, with the files that are new since."""
     if not location_of(model).exists():
-        raise InputError(
-            f"{model}: there is no unfinished fit to resume, and no model to add new files to; fit without --resume"
-        )
+        raise InputError(f"{model}: nothing to resume, neither an unfinished fit nor a model; run fit without --resume")
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
     grown: TableTransformer = load(model)
     _refuse_ignored(transformer, grown, model)
@@ -92,8 +90,8 @@ def _refuse_ignored(transformer: TableTransformer, grown: TableTransformer, mode
     ignored = [name for name in asked if name not in OF_THIS_MACHINE and asked[name] not in (usual[name], held[name])]
     if ignored:
         options = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in ignored)
-        told = f"{model}: is complete, and --resume only adds new files to it"
-        raise InputError(f"{told}: leave out {options}, or fit without --resume")
+        told = f"{model}: the fit is complete, so --resume can only add new files"
+        raise InputError(f"{told}; leave out {options}, or fit without --resume")
 
 
 def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:

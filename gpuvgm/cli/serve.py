@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuvgm.cli.console import Outcome, Terminal
-from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, counted, install_extra
 
 TOKEN_VARIABLE = "GPUVGM_TOKEN"
 LEAST_TOKEN = 16
@@ -59,13 +59,13 @@ def run_service(
     allowed: Any = {name: value for name, value in limits.items() if value is not None}
     models = load_models(place)
     if token is None and not _is_loopback(address[0]):
-        _LOG.warning("anyone who reaches %s may use the models: give a token (--token-file)", address[0])
+        _LOG.warning("anyone who can reach %s can use the models; set a token (--token-file)", address[0])
     with listening(*address) as opened:
         start = time.perf_counter()
         requests = serve(models, opened, Limits(**allowed), token, terminal.tell)
     seconds = time.perf_counter() - start
     document = {"models": list(models), "requests": requests, "seconds": seconds}
-    return Outcome(document, [f"stopped after {requests:,} requests in {seconds:.0f} s"])
+    return Outcome(document, [f"stopped after {counted(requests, 'request')} in {seconds:.0f} s"])
 
 
 def token_of(file: Path | None) -> str | None:
@@ -87,7 +87,7 @@ def token_of(file: Path | None) -> str | None:
         return None
     if len(token) < LEAST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         raise InputError(
-            f"{where}: a token has {LEAST_TOKEN} letters or more, ASCII without spaces: openssl rand -hex 32"
+            f"{where}: a token needs at least {LEAST_TOKEN} ASCII characters and no spaces; try: openssl rand -hex 32"
         )
     return token
 

@@ -31,8 +31,8 @@ _UNSEEN = {
     "outside": "outside the training range",
     "clipped": "clipped",
     "off_step": "off the step",
-    "unknown": "of no category",
-    "infrequent": "infrequent categories",
+    "unknown": "in unseen categories",
+    "infrequent": "in infrequent categories",
 }
 
 
@@ -89,11 +89,12 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
     table = _table("column", "modes", "fit", "fit error")
     for column in columns:
         fit = column.fit
-        stopped = f"{fit.algorithm}, {fit.effort}, {fit.iterations} it., {'' if fit.converged else 'not '}conv."
+        stopped = f"{fit.algorithm}, {fit.effort}, {counted(fit.iterations, 'iteration')}"
+        stopped += "" if fit.converged else ", not converged"
         table.add_row(
             column.name,
             f"{np.count_nonzero(column.active)} of {len(column.means)}",
-            stopped if column.mixture else "no ordinary value",
+            stopped if column.mixture else "no mixture",
             number(fit.fit_error, 2),
         )
     return table
@@ -106,7 +107,7 @@ def modes_tables(model: TableModel) -> list[Table]:
 
 
 def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
-    table = _table("column", "cell", "mean or modal value", "sd", "weight", "rows", loose=("mean or modal value",))
+    table = _table("column", "mode", "mean or modal value", "sd", "weight", "rows", loose=("mean or modal value",))
     for column in columns:
         for mode in column.describe_cells():
             figures = (mode.get("text", ""), "", "")
@@ -162,7 +163,7 @@ def training_rows(model: TableModel) -> str:
     sample = model.source.get("sample")
     if not isinstance(sample, dict):
         return counted(model.rows, "row")
-    total = "an unknown number" if sample.get("of") is None else f"{sample['of']:,}"
+    total = "an unknown number of" if sample.get("of") is None else f"{sample['of']:,}"
     return f"a sample of {model.rows:,} of {total} rows"
 
 

@@ -25,7 +25,7 @@ from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused, refusal_of
 from gpuvgm.service.work import Answer, InverseOptions, TransformOptions, Work
 
-_STREAM = {"schema": {"type": "string", "format": "binary", "description": "an Arrow IPC stream"}}
+_STREAM = {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream"}}
 _COLUMNS = {
     "schema": {
         "type": "object",
@@ -115,7 +115,7 @@ class Routes:
         self.models, self.gate, self.metrics = models, gate, metrics
 
     async def overview(self) -> Response:
-        """What runs here."""
+        """Version and models of the service."""
         version = gpuvgm.__version__
         return JSONResponse({"service": "gpuvgm", "version": version, "models": [*self.models], "description": "/docs"})
 
@@ -131,20 +131,20 @@ class Routes:
         return Response(page, media_type="text/html")
 
     async def health(self) -> Response:
-        """The process answers."""
+        """Whether the process answers."""
         return JSONResponse({"status": "ok", "version": gpuvgm.__version__})
 
     async def ready(self) -> Response:
-        """Whether requests are welcome."""
+        """Whether the service accepts requests."""
         stopping = self.gate.stopping
         return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
 
     async def figures(self) -> Response:
-        """What was counted."""
+        """Metrics in Prometheus' text format."""
         return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def list_models(self) -> Response:
-        """Names, rows and columns of all models."""
+        """Names, training rows and columns of all models."""
         listed = [
             {"name": name, "rows": served.document["rows"], "columns": list(served.document["columns"])}
             for name, served in self.models.items()
@@ -152,18 +152,18 @@ class Routes:
         return JSONResponse({"models": listed})
 
     async def show_model(self, name: str) -> Response:
-        """What `gpuvgm info --json` says."""
+        """Contents of a model, as from `gpuvgm info --json`."""
         try:
             return JSONResponse(dict(self._model(name).document))
         except Refused as refused:
             return _error(refused)
 
     async def transform(self, name: str, request: Request, options: Annotated[TransformOptions, Query()]) -> Response:
-        """Scalars and modes of rows."""
+        """Encode rows as scalars and modes."""
         return await self._rows("transform", name, request, options)
 
     async def inverse(self, name: str, request: Request, options: Annotated[InverseOptions, Query()]) -> Response:
-        """Values of encoded rows."""
+        """Decode encoded rows into values."""
         return await self._rows("inverse", name, request, options)
 
     async def _rows(
@@ -222,7 +222,7 @@ async def _wrong_query(request: Request, problem: Exception) -> Response:
     """Options that are none, or have no such value."""
     assert isinstance(problem, RequestValidationError)
     options = TransformOptions if request.url.path.endswith("/transform") else InverseOptions
-    known = f"no such option; there are {', '.join(options.model_fields)}"
+    known = f"unknown option; choose from {', '.join(options.model_fields)}"
     found = [
         f"{'.'.join(map(str, one['loc'][1:]))}: {known if one['type'] == 'extra_forbidden' else one['msg']}"
         for one in problem.errors()

@@ -37,7 +37,7 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
         For one that is too large, or takes too long.
     """
     stream = pa.py_buffer(body)
-    with damage_as(lambda problem: InputError(f"the body is no valid Arrow IPC stream: {reason(problem)}")):
+    with damage_as(lambda problem: InputError(f"the body is not a valid Arrow IPC stream: {reason(problem)}")):
         _check_size(stream, most, deadline)
         return _table_of(stream, most, deadline)
 
@@ -47,10 +47,10 @@ def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
     for number, size in enumerate(decoded_bytes(stream)):
         deadline.check()
         if number > MOST_BATCHES:
-            raise Refused(413, "TooLarge", f"the stream has more than {MOST_BATCHES} batches: send larger ones")
+            raise Refused(413, "TooLarge", f"the stream has more than {MOST_BATCHES} batches; send larger ones")
         total += size
         if total > most:
-            raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed: send fewer rows")
+            raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed; send fewer rows")
 
 
 def _table_of(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
@@ -74,7 +74,7 @@ def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
         if is_shared(field.type):
             viewed += viewed_bytes(column)
         if viewed > most:
-            text = f'views up to column "{printable(field.name)}" stand for too many bytes: send fewer rows'
+            text = f'views up to column "{printable(field.name)}" stand for too many bytes; send fewer rows'
             raise Refused(413, "TooLarge", text)
         check_values(field, column)
     return viewed

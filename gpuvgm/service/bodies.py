@@ -35,7 +35,9 @@ def body_type(headers: Headers) -> str:
     if given not in MEDIA_TYPES:
         raise Refused(415, "UnsupportedMediaType", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}")
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "UnsupportedMediaType", "a Content-Encoding is not read; Arrow streams may be compressed")
+        raise Refused(
+            415, "UnsupportedMediaType", "Content-Encoding is not supported; compress the Arrow stream itself"
+        )
     return given
 
 
@@ -101,7 +103,7 @@ class Pace:
     def passed(self) -> Refused:
         """What a client is told that was slower."""
         late = f"the body did not arrive within {self.deadline.seconds:g} s"
-        slow = f"the body arrives slower than {self.rate} bytes a second, counted over {self.seconds:g} s"
+        slow = f"the body arrived at less than {self.rate} bytes per second, measured over {self.seconds:g} s"
         return Refused(408, "Timeout", slow if self.deadline.left else late, {"connection": "close"})
 
 
@@ -113,7 +115,7 @@ async def read_body(request: Request, most: int, share: Share, pace: Pace) -> by
     Refused
         With 413 for one that is larger, 408 for one that does not arrive in time, and 429 where others fill the room.
     """
-    too_large = Refused(413, "TooLarge", f"the body has more than {most} bytes: send fewer rows at a time")
+    too_large = Refused(413, "TooLarge", f"the body has more than {most} bytes; send fewer rows at a time")
     claimed = request.headers.get("content-length", "0")
     if claimed.isdecimal() and int(claimed[:20]) > most:
         raise too_large

@@ -102,7 +102,7 @@ class Guard:
             return
         given = next((value for name, value in headers if name == b"authorization"), b"")
         if not hmac.compare_digest(given, self._expected):
-            text = "give the service's token: Authorization: Bearer TOKEN"
+            text = "a token is required; send the header Authorization: Bearer TOKEN"
             raise Refused(401, "Unauthorized", text, {"www-authenticate": "Bearer"})
 
     def _count(self, exchange: Exchange, scope: Scope) -> None:
@@ -129,7 +129,7 @@ def _check_room(scope: Scope) -> None:
     is_crowded = scope.get("state", {}).get(CROWDED)
     if scope["path"] not in OPEN and is_crowded is not None and is_crowded():
         headers = {"retry-after": str(RETRY_SECONDS), "connection": "close"}
-        raise Refused(503, "TooManyConnections", "there are as many connections as there may be: try again", headers)
+        raise Refused(503, "TooManyConnections", "too many open connections; try again later", headers)
 
 
 async def send_refusal(refused: Refused, send: Send) -> None:

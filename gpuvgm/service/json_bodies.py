@@ -43,11 +43,11 @@ def read_document(body: bytearray | bytes, types: Mapping[str, pa.DataType]) -> 
     try:
         document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
     except RecursionError:
-        raise InputError("the body nests too deeply") from None
+        raise InputError("the body is nested too deeply") from None
     except InputError:
         raise
     except ValueError as problem:
-        raise InputError(f"the body is no valid JSON: {reason(problem)}") from None
+        raise InputError(f"the body is not valid JSON: {reason(problem)}") from None
     columns = document.get(_TOP) if isinstance(document, dict) else None
     if not isinstance(columns, dict) or len(document) > 1:
         raise InputError('the body must be {"columns": {"name": [values, ...], ...}} and nothing else')
@@ -66,14 +66,14 @@ def _check_lengths(arrays: Mapping[str, pa.Array[Any]]) -> None:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise InputError(f"the body holds {text}, which JSON has not: give null for missing values")
+    raise InputError(f"the body contains {text}, which is not JSON; send null for missing values")
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found or not name.isascii() and not _is_text(name):
-            wrong = "more than once" if name in found else "which is no text"
+            wrong = "more than once" if name in found else "which is not valid text"
             raise InputError(f'the body has the key "{printable(name)}", {wrong}')
         found[name] = value
     return found
@@ -89,7 +89,7 @@ def _is_text(name: str) -> bool:
 
 def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
     if not isinstance(values, list):
-        raise InputError(f'column "{name}" is no list of values')
+        raise InputError(f'column "{name}" is not a list of values')
     if type_ is not None and not _is_itself(type_):
         return _converted(name, values, type_)
     try:
@@ -100,7 +100,7 @@ def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
         return _unsigned(name, values)
     if is_plain_number_type(array.type) and any(value is True or value is False for value in values):
         row = next(row for row, value in enumerate(values) if isinstance(value, bool))
-        raise InputError(f'column "{name}", row {row}: a boolean stands among numbers')
+        raise InputError(f'column "{name}", row {row}: a boolean among numbers')
     if pa.types.is_null(array.type) and type_ is not None:
         array = array.cast(type_)
     return array
@@ -133,8 +133,8 @@ def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any
         try:
             _read_as(pa.array([value], spelt), type_)
         except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError) as problem:
-            raise InputError(f'column "{name}", row {row} holds no {type_}: {reason(problem)}') from None
-    raise InputError(f'column "{name}" cannot be read as {type_}: send Arrow')
+            raise InputError(f'column "{name}", row {row} is not a valid {type_}: {reason(problem)}') from None
+    raise InputError(f'column "{name}" cannot be read as {type_} from JSON; send Arrow')
 
 
 def _decimal_texts(name: str, values: list[Any], type_: Any) -> list[Any]:
@@ -143,7 +143,7 @@ def _decimal_texts(name: str, values: list[Any], type_: Any) -> list[Any]:
     most = max(DECIMAL_LETTERS, type_.precision + 2)  # a sign and a point
     for row, text in enumerate(texts):
         if isinstance(text, str) and len(text) > most:
-            raise InputError(f'column "{name}", row {row} holds no {type_}: it has {len(text)} digits')
+            raise InputError(f'column "{name}", row {row} is not a valid {type_}: it has {len(text)} digits')
     return texts
 
 
@@ -172,7 +172,9 @@ def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
         except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
             high = middle
     told = printable(repr(values[low])[:40])
-    raise InputError(f'column "{name}", row {low}: {told} is out of range, or does not go with the values before it')
+    raise InputError(
+        f'column "{name}", row {low}: {told} is out of range, or of another type than the values before it'
+    )
 
 
 def write_document(table: pa.Table, beside: Mapping[str, Any] = MappingProxyType({})) -> bytes:
@@ -188,8 +190,8 @@ def write_document(table: pa.Table, beside: Mapping[str, Any] = MappingProxyType
         try:
             columns[name] = _values(table.column(name))
         except (*ARROW_PROBLEMS, UnicodeDecodeError) as problem:
-            told = f'column "{name}" holds {table.schema.field(name).type}, which JSON has not'
-            raise InputError(f"{told}: ask for Arrow ({reason(problem)})") from None
+            told = f'column "{name}" has the type {table.schema.field(name).type}, which JSON lacks'
+            raise InputError(f"{told}; ask for Arrow ({reason(problem)})") from None
     return _text({"rows": table.num_rows, _TOP: columns, **beside})
 
 

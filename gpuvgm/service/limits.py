@@ -100,7 +100,7 @@ class Deadline:
 
     def passed(self) -> Refused:
         """What is said after it."""
-        return Refused(504, "Timeout", f"not done within {self.seconds:g} s: send fewer rows at a time")
+        return Refused(504, "Timeout", f"not finished within {self.seconds:g} s; send fewer rows at a time")
 
 
 def check_width(columns: int) -> None:
@@ -112,7 +112,9 @@ def check_width(columns: int) -> None:
         With status 413.
     """
     if columns > MOST_COLUMNS:
-        raise Refused(413, "TooLarge", f"the body has {columns} columns, more than {MOST_COLUMNS}: send those fitted")
+        raise Refused(
+            413, "TooLarge", f"the body has {columns} columns, more than {MOST_COLUMNS}; send only fitted columns"
+        )
 
 
 class Room:
@@ -145,7 +147,7 @@ class Room:
             With 429 where there are fewer left.
         """
         if size > self._left:
-            text = "the bodies and answers of other requests fill the memory that there is for them: try again"
+            text = "other requests use all memory for bodies and answers; try again later"
             raise Refused(429, "TooManyRequests", text, {"retry-after": str(RETRY_SECONDS)})
         self._left -= size
 
@@ -243,7 +245,7 @@ class Gate:
 
     def _check_slots(self) -> None:
         if self.under_way >= self.limits.concurrency:
-            text = f"{self.under_way} requests are under way, which is the most: try again"
+            text = f"the limit of {self.under_way} concurrent requests is reached; try again later"
             raise Refused(429, "TooManyRequests", text, {"retry-after": str(RETRY_SECONDS)})
 
     def _leave(self, _: object = None) -> None:

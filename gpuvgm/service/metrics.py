@@ -22,7 +22,7 @@ class Metrics:
         self.rows = Counter("gpuvgm_rows", "Rows transformed or inverted.", ["route", "model"], registry=registry)
         self.received = Counter("gpuvgm_received_bytes", "Bytes of bodies received.", ["route"], registry=registry)
         self.sent = Counter("gpuvgm_sent_bytes", "Bytes of bodies sent.", ["route"], registry=registry)
-        self.in_flight = Gauge("gpuvgm_requests_in_flight", "Requests under way.", registry=registry)
+        self.in_flight = Gauge("gpuvgm_requests_in_flight", "Requests in progress.", registry=registry)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

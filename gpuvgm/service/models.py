@@ -109,17 +109,19 @@ def load_models(place: Path) -> dict[str, Served]:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
         transformer = gpuvgm.load(path)
         if hasattr(transformer, "unfinished_"):
-            _LOG.warning("%s: is not served: some of its columns are not fitted yet (gpuvgm fit --resume)", path)
+            _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --resume)", path)
         else:
             found[name] = Served.of(name, transformer)
     if not found:
-        raise InputError(f"{place}: holds no model; give a file ending in {ENDING}, a model, or a folder of models")
+        raise InputError(
+            f"{place}: no model found; give a file that ends in {ENDING}, a model folder, or a folder of models"
+        )
     return found
 
 
 def _paths(place: Path) -> Iterator[Path]:
     if not place.exists():
-        raise InputError(f"{place}: there is no such file or folder; give a model, or a folder of models")
+        raise InputError(f"{place}: no such file or folder; give a model, or a folder of models")
     if place.is_file() or _is_model(place):
         yield place.resolve()
         return

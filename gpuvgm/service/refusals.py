@@ -55,12 +55,12 @@ def refusal_of(problem: BaseException) -> Refused:
         return Refused(400, "InputError", str(problem))
     if isinstance(problem, MemoryError):
         _LOG.error("out of memory: %s", one_line(problem))
-        return Refused(503, "OutOfMemory", "out of memory: send fewer rows at a time", {"retry-after": "1"})
+        return Refused(503, "OutOfMemory", "out of memory; send fewer rows at a time", {"retry-after": "1"})
     if isinstance(problem, (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)):
         _LOG.warning("Arrow refused a request: %s", one_line(problem))
         return Refused(400, "InputError", f"the rows cannot be read: {problem}")
     if isinstance(problem, EnvironmentProblem):
         _LOG.error("%s", one_line(problem))
-        return Refused(503, "EnvironmentProblem", "the service lacks something that this request needs; see its log")
-    _LOG.error("a defect of gpuvgm: %s", one_line(problem), exc_info=problem)
-    return Refused(500, "InternalError", "a defect of gpuvgm; the service's log says more")
+        return Refused(503, "EnvironmentProblem", "the service cannot run this request on its machine; see its log")
+    _LOG.error("internal error: %s", one_line(problem), exc_info=problem)
+    return Refused(500, "InternalError", "internal error; see the log of the service")

@@ -159,7 +159,7 @@ def _open_files_for(connections: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     allowed = max(1, min(connections, soft - SPARE - OTHER_FILES))
     if allowed < connections:
-        _LOG.warning("the system allows %d open files, which is %d connections: raise ulimit -n", soft, allowed)
+        _LOG.warning("the system allows %d open files, enough for %d connections; raise ulimit -n", soft, allowed)
     return allowed
 
 

@@ -120,7 +120,7 @@ class Work:
         most = int(self.limits.answer_bytes / max(width, 1.0))
         if rows.num_rows > most:
             told = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
-            raise Refused(413, "TooLarge", f"{told}: send at most {most} rows at a time")
+            raise Refused(413, "TooLarge", f"{told}; send at most {most} rows at a time")
         if self.wanted == json_bodies.MEDIA_TYPE != self.given:
             self._check_written(rows)
 
@@ -132,7 +132,7 @@ class Work:
             left -= sum(map(written_bytes, column.chunks))
             if left < 0:
                 told = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
-                raise Refused(413, "TooLarge", f"{told}: send fewer rows, or ask for Arrow")
+                raise Refused(413, "TooLarge", f"{told}; send fewer rows, or ask for Arrow")
 
     def _written(
         self, table: pa.Table, rows: int, valid: Any = None, unseen: Mapping[str, Any] | None = None

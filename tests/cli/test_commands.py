@@ -178,7 +178,7 @@ def test_kinds_are_declared_by_name(folder, tmp_path):
     columns = document(*arguments, "n=general, word = pass")["columns"]
     assert {name: column["kind"] for name, column in columns.items()} == {"x": "mixed", "n": "general", "word": "pass"}
     wrong = invoke(*arguments, "n=ordinal", code=2).stderr
-    assert '"ordinal" is no kind' in wrong
+    assert '"ordinal" is not a kind' in wrong
 
 
 def test_effort_is_an_option_and_a_variable(folder, tmp_path):
@@ -210,7 +210,7 @@ def test_spec_files_of_another_form_are_refused(folder, tmp_path, text):
     message = invoke(
         "fit", folder / "table.parquet", "--model", tmp_path / "m", "--columns", tmp_path / "spec.toml", code=2
     ).stderr
-    assert "spec.toml: one table [columns]" in message
+    assert "spec.toml: expected a table [columns]" in message
 
 
 def test_transform_and_inverse(folder, tmp_path):
@@ -345,7 +345,7 @@ def test_info(folder):
     )
     assert x["minimum"] < 0 < x["resolution"]
     text = invoke("info", folder / "m.gpuvgm").stdout
-    for part in ("x", "n", "missing", "summary, auto, ", "it., "):
+    for part in ("x", "n", "missing", "summary, auto, ", " iterations"):
         assert part in text
 
 

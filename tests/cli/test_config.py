@@ -61,11 +61,11 @@ def test_columns_as_a_list(folder, tmp_path, config):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sed = 2\n", 'key "sed" is no option, did you mean "seed"'),
-        ("[generate]\nmodel = 'm'\n", '[generate] key "model" is no option'),
-        ("[other]\n", 'key "other" is no option'),
+        ("sed = 2\n", 'unknown key "sed", did you mean "seed"'),
+        ("[generate]\nmodel = 'm'\n", '[generate] unknown key "model"'),
+        ("[other]\n", 'unknown key "other"'),
         ("seed = [1]\n", 'key "seed" holds a list'),
-        ("seed = = 2\n", "no valid TOML"),
+        ("seed = = 2\n", "not valid TOML"),
         ('seed = "two"\n', "--seed"),
         ("seed = -1\n", "--seed"),
     ],
@@ -83,4 +83,4 @@ def test_a_config_file_that_is_not_there(tmp_path):
 
 def test_no_variable_asks_for_help(folder):
     result = invoke("info", folder / "m.gpuvgm", env={"GPUVGM_HELP": "1"})
-    assert "GPUVGM_HELP: no option reads this environment variable" in result.stderr
+    assert "unknown environment variable GPUVGM_HELP" in result.stderr

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from gpuvgm.cli.console import Bars, Terminal, rendered, speed
+from gpuvgm.cli.console import Bars, Terminal, on_command_line, rendered, speed
 from gpuvgm.cli.tables import number, size
 from gpuvgm.table.description import jsonable
 from tests.cli.running import start
@@ -34,6 +34,20 @@ def test_bars_show_stages_rows_and_speed():
             ("transform", 7, None),
         ]
     assert "fit 10.0 100 rows" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ('fit with inf="missing" or clean them', "fit with --inf missing or clean them"),
+        ('pass unknown="ignore", or layout="onehot"', "pass --unknown ignore, or --layout onehot"),
+        ("write it again with resume=True (--resume)", "write it again with --resume"),
+        ("stratified=True: give sample_rows too", "--stratified: give --sample too"),
+        ('leave it out (kind="drop")', 'leave it out (kind="drop")'),
+    ],
+)
+def test_messages_name_options_instead_of_arguments(message, shown):
+    assert on_command_line(message) == shown
 
 
 def test_a_bar_counts_columns_while_modes_are_searched():

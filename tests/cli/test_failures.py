@@ -121,8 +121,8 @@ PROBLEMS = [
     (MemoryError("malloc of size 3 failed"), 3, "out of memory"),
     (ImportError("no scipy"), 3, "no scipy"),
     (KeyboardInterrupt(), 130, "interrupted"),
-    (ZeroDivisionError("a\nb"), 70, "a defect of gpuvgm, ZeroDivisionError: a b"),
-    (ValueError("not ours"), 70, "a defect"),
+    (ZeroDivisionError("a\nb"), 70, "internal error, ZeroDivisionError: a b"),
+    (ValueError("not ours"), 70, "internal error"),
 ]
 
 
@@ -217,7 +217,7 @@ def test_ctrl_c_leaves_nothing(folder, tmp_path, command):
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert stdout == ""
-    assert stderr == "gpuvgm: interrupted; nothing partial was left\n"
+    assert stderr == "gpuvgm: interrupted; no partial files are left\n"
     assert list(out.iterdir()) == []
 
 

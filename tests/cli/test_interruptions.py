@@ -90,4 +90,4 @@ def test_a_fit_that_cannot_write_its_model_says_that_its_checkpoint_is_kept(fold
 def test_signals_are_answered_while_pyarrow_is_imported(monkeypatch, problem):
     monkeypatch.setitem(sys.modules, "gpuvgm.shortage", None)  # an import of it fails
     assert console.exit_code(problem) in (129, 130, 143)
-    assert console.explained(problem).endswith("nothing partial was left")
+    assert console.explained(problem).endswith("no partial files are left")

@@ -42,7 +42,7 @@ def test_a_signal_leaves_nothing(tmp_path, number, code):
             time.sleep(0.1)
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (code, "", "gpuvgm: terminated; nothing partial was left\n")
+    assert (process.returncode, stdout, stderr) == (code, "", "gpuvgm: terminated; no partial files are left\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -72,7 +72,7 @@ def test_problems_of_writing_name_the_target(folder, tmp_path, frozen_disk):
 
 def test_unknown_variables_are_named():
     _, stderr = run("doctor", "--json", env={"GPUVGM_THREDS": "3", "GPUVGM_THREADS": "3"})
-    assert stderr == "gpuvgm: GPUVGM_THREDS: no option reads this environment variable; did you mean GPUVGM_THREADS?\n"
+    assert stderr == "gpuvgm: unknown environment variable GPUVGM_THREDS; did you mean GPUVGM_THREADS?\n"
 
 
 def test_wrong_values_name_their_origin(tmp_path):

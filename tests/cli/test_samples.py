@@ -20,6 +20,12 @@ def test_a_sample_fit_says_so_in_fit_and_info(folder, tmp_path):
     assert sample == {"rows": 1000, "of": ROWS, "seed": 0, "stratified": True}
 
 
+def test_a_sample_of_an_unknown_number_of_rows(tmp_path):
+    (tmp_path / "t.csv").write_text("x\n" + "".join(f"{row / 4}\n" for row in range(500)))
+    text = invoke("fit", tmp_path / "t.csv", "--model", tmp_path / "s.gpuvgm", "--sample", "100").stdout
+    assert "fitted on a sample of 100 of an unknown number of rows in" in text
+
+
 def test_evaluate_tells_the_distance_to_another_model(folder, tmp_path):
     model = tmp_path / "s.gpuvgm"
     invoke("fit", folder / "table.parquet", "--model", model, "--sample", "1000", "--columns", "x,n")
@@ -51,4 +57,6 @@ def test_wrong_limits_are_one_line(folder, tmp_path):
     options = ("fit", folder / "table.parquet", "--model", tmp_path / "m.gpuvgm")
     assert "give bytes, or a size such as" in invoke(*options, "--memory", "lots", code=2).stderr
     assert "give at least" in invoke(*options, "--memory", "1MB", code=2).stderr
-    assert "give sample_rows too" in invoke(*options, "--stratified", code=2).stderr
+    assert (
+        "--stratified is a way to take a sample: give --sample too" in invoke(*options, "--stratified", code=2).stderr
+    )

@@ -33,17 +33,19 @@ SHORTAGES = [
 def test_a_shortage_is_the_environment_s(problem):
     assert exit_code(problem) == 3
     told = explained(problem)
-    assert "--threads" in told and ("out of memory" in told or "no more threads" in told)
+    assert "--threads" in told and ("out of memory" in told or "cannot start more threads" in told)
     assert not isinstance(problem, COLUMN_PROBLEMS)
 
 
-@pytest.fixture(params=["parquet", "csv", "arrow"])
+@pytest.fixture(params=["parquet", "csv", "jsonl", "arrow"])
 def source(request, tmp_path):
     path, table = tmp_path / f"a.{request.param}", pa.table({"x": [1.0, 2.0]})
     if request.param == "parquet":
         pq.write_table(table, path)
     elif request.param == "csv":
         path.write_text("x\n1.0\n2.0\n")
+    elif request.param == "jsonl":
+        path.write_text('{"x": 1.0}\n{"x": 2.0}\n')
     else:
         with pa.ipc.new_file(path, table.schema) as file:
             file.write_table(table)
@@ -53,6 +55,7 @@ def source(request, tmp_path):
 READERS = {
     "parquet": "gpuvgm.io.parquet.open_parquet",
     "csv": "gpuvgm.io.csv.open_csv",
+    "jsonl": "pyarrow.json.read_json",
     "arrow": "gpuvgm.io.ipc.open_ipc",
 }
 
@@ -84,8 +87,8 @@ def test_a_limit_of_address_space_that_is_too_small_is_refused_before_anything_i
     command = [sys.executable, "-m", "gpuvgm", "doctor"]
     run = subprocess.run(command, preexec_fn=limited, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout) == (3, "")
-    assert run.stderr.startswith("gpuvgm: the limit of address space (ulimit -v) is 600 MiB")
-    assert run.stderr.count("\n") == 1 and "raise it" in run.stderr
+    assert run.stderr.startswith("gpuvgm: the address space limit (ulimit -v) is 600 MiB")
+    assert run.stderr.count("\n") == 1 and "; raise the limit" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -101,5 +104,7 @@ def test_the_limit_that_is_needed_goes_by_the_threads_of_openblas(monkeypatch, t
         monkeypatch.setattr(address_space.resource, "getrlimit", lambda _, limit=limit: (limit, limit))
         check_address_space()
     monkeypatch.setattr(address_space.resource, "getrlimit", lambda _: (needed(threads) - 1, needed(threads) - 1))
-    with pytest.raises(EnvironmentProblem, match=f"{needed(threads) // MIB} MiB are needed with {threads} thread"):
+    with pytest.raises(
+        EnvironmentProblem, match=f"{needed(threads) // MIB} MiB are needed for {threads} OpenBLAS thread"
+    ):
         check_address_space()

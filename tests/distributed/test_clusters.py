@@ -241,7 +241,7 @@ def test_gpus_that_are_not_there(monkeypatch):
 def test_commands_on_workers_and_on_a_scheduler(scheduler, table, tmp_path):
     alone = document("fit", table, "--model", tmp_path / "one")
     _, err = run("fit", table, "--model", tmp_path / "m", "--workers", "2")
-    assert "Dask's dashboard: http://127.0.0.1:" in err
+    assert "Dask dashboard: http://127.0.0.1:" in err
     there = document("fit", table, "--model", tmp_path / "there", "--scheduler", scheduler)
     left_out = {"seconds", "model", "run"}
     assert {k: v for k, v in there.items() if k not in left_out} == {
@@ -259,7 +259,7 @@ def test_commands_on_workers_and_on_a_scheduler(scheduler, table, tmp_path):
 
 def test_a_scheduler_and_workers_together_are_refused(table, tmp_path):
     result = invoke("fit", table, "--model", tmp_path / "m", "--workers", 2, "--scheduler", "tcp://x:1", code=2)
-    assert "--scheduler is a cluster that runs, --workers starts one: give one of them" in result.stderr
+    assert "--scheduler and --workers exclude each other; give one of them" in result.stderr
 
 
 def test_a_greeting_that_goes_wrong_is_tried_again(monkeypatch):

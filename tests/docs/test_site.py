@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from gpuvgm.cli.options import OPTIONS
+from gpuvgm.cli.options import COMMON, OPTIONS
 from tests.docs.pages import DOCS
 
 pytest.importorskip("mkdocs", reason='the site is not built here: pip install -e ".[docs]"')
@@ -57,9 +58,15 @@ def test_formulas_become_mathml() -> None:
 
 def test_every_command_is_described() -> None:
     text = hook("commands").reference()
+
+    def names(section: str) -> set[str]:
+        part = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
+        return set(re.findall(r"^  --([a-z-]+)", part, re.MULTILINE))
+
+    common = {name.replace("_", "-") for name in COMMON}
+    assert names("Options of every command") == common
     for command, options in OPTIONS.items():
-        part = text.partition(f"## {command}\n")[2].partition("\n## ")[0]
-        assert all(f"--{option.replace('_', '-')}" in part for option in options), command
+        assert names(command) == {option.replace("_", "-") for option in options} - common, command
 
 
 def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path) -> None:

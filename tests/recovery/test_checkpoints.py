@@ -281,7 +281,7 @@ def test_settings_that_a_complete_model_does_not_have_are_refused(grown, capfd):
     command = ["fit", place / "data", "--model", place / "m.gpuvgm", "--resume", "--tails", "clip"]
     assert exit_code(*command) == 2
     told = capfd.readouterr().err
-    assert "m.gpuvgm: is complete, and --resume only adds new files to it: leave out --tails" in told
+    assert "m.gpuvgm: the fit is complete, so --resume can only add new files; leave out --tails" in told
     assert (place / "m.gpuvgm").read_bytes() == before
 
 

@@ -30,15 +30,18 @@ def test_names_or_kinds_by_name(text, columns):
     ("text", "message"),
     [
         ("price,id=drop", '--columns "price,id=drop": "price" has no kind; give names only'),
-        ("price,id=drop", 'NAME=KIND for each (the others are inferred). Names that hold a comma or "="'),
-        ("price=number", '"number" is no kind: continuous, mixed, categorical, general, id, drop, pass.'),
-        ("price=infer", '"infer" is no kind'),
-        ("price=", '"" is no kind'),
-        ("=drop", '"=drop" has no name'),
-        ("price=drop,price=pass", '"price" is given more than once'),
-        ("price,,id", "a name is empty: there is a comma too many"),
-        ("price,", "a comma too many"),
-        ("", "a name is empty"),
+        ("price,id=drop", 'NAME=KIND for each (other kinds are inferred). For names that contain a comma or "="'),
+        (
+            "price=number",
+            '"number" is not a kind; choose from continuous, mixed, categorical, general, id, drop, pass.',
+        ),
+        ("price=infer", '"infer" is not a kind'),
+        ("price=", '"" is not a kind'),
+        ("=drop", '"=drop" has no column name'),
+        ("price=drop,price=pass", '"price" appears more than once'),
+        ("price,,id", "a column name is empty; remove the extra comma"),
+        ("price,", "remove the extra comma"),
+        ("", "a column name is empty"),
     ],
 )
 def test_refusals(text, message):
@@ -75,7 +78,11 @@ def test_a_file_may_list_names(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "wrong"),
-    [("x = 1\n", '"x" is not expected'), ("columns = 3\n", "there is none"), ("", "there is none")],
+    [
+        ("x = 1\n", 'nothing else; found "x"'),
+        ("columns = 3\n", "nothing else; found neither"),
+        ("", "nothing else; found neither"),
+    ],
 )
 def test_wrong_files_are_refused(tmp_path, content, wrong):
     path = tmp_path / "spec.toml"

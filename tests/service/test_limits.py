@@ -76,7 +76,7 @@ async def half_of_a_body(size, sent):
 def test_a_body_that_is_sent_slowly(made):
     client, sent = made(timeout=60, client_timeout=0.2, min_rate=5000), asyncio.Event()
     response = client("POST", PATH, content=half_of_a_body(900, sent), headers={"content-type": ARROW})
-    assert "slower than 5000 bytes a second" in error_of(response, 408)
+    assert "less than 5000 bytes per second" in error_of(response, 408)
     assert response.headers["connection"] == "close"
     unhurried = made(timeout=0.5, client_timeout=0.1, min_rate=0)
     response = unhurried("POST", PATH, content=half_of_a_body(900, sent), headers={"content-type": ARROW})
@@ -100,9 +100,9 @@ def test_bodies_have_room_together(made):
             return large, small, await many.post(PATH, content=bytes(most - 1), headers=headers)
 
     large, small, later = asyncio.run(ask())
-    assert "fill the memory" in error_of(large, 429)
+    assert "use all memory" in error_of(large, 429)
     assert small.status_code == 200
-    assert "no valid Arrow IPC stream" in error_of(later, 400)
+    assert "not a valid Arrow IPC stream" in error_of(later, 400)
     assert client.app.gate.idle
 
 
@@ -136,7 +136,7 @@ def test_answers_have_room_together(made):
     with client.app.gate.answers.share() as others:
         others.grow(client.app.gate.limits.answer_bytes - (1 << 15))
         first, refused, small, later = asyncio.run(ask())
-    assert "fill the memory" in error_of(refused, 429)
+    assert "use all memory" in error_of(refused, 429)
     assert [first[0]["status"], small.status_code, later.status_code] == [200, 200, 200]
 
 
@@ -185,7 +185,7 @@ def held(monkeypatch):
 def test_work_that_takes_too_long_keeps_its_room(made, held):
     let_go, _ = held
     client = made(timeout=2, concurrency=1)
-    assert "not done within 2 s" in error_of(client.post("one/transform", ROWS), 504)
+    assert "not finished within 2 s" in error_of(client.post("one/transform", ROWS), 504)
     assert client.app.gate.under_way == 1
     response = client.post("one/transform", ROWS)
     assert "try again" in error_of(response, 429)
@@ -200,9 +200,9 @@ def test_work_that_takes_too_long_keeps_its_room(made, held):
 def test_work_stops_after_a_block(made, models):
     late = Deadline(1.0, time.monotonic() - 1)
     work = Work(models["one"], None, ARROW, ARROW, Limits(), late)
-    with pytest.raises(Exception, match="not done within 1 s"):
+    with pytest.raises(Exception, match="not finished within 1 s"):
         work(bytearray(ROWS))
-    with pytest.raises(Exception, match="not done within 1 s"):
+    with pytest.raises(Exception, match="not finished within 1 s"):
         models["one"].reporting(late.check).transform(table_of())
 
 
@@ -224,7 +224,7 @@ def test_more_requests_than_there_may_be(made, held):
             return refused, healthy, await asyncio.gather(*waiting)
 
     refused, healthy, answered = asyncio.run(ask())
-    assert "2 requests are under way" in error_of(refused, 429)
+    assert "the limit of 2 concurrent requests is reached" in error_of(refused, 429)
     assert healthy.status_code == 200
     assert [response.status_code for response in answered] == [200, 200]
 
@@ -274,7 +274,7 @@ def test_defects_are_logged_and_not_told(made, monkeypatch, caplog):
     monkeypatch.setattr(Work, "__call__", broken)
     with caplog.at_level(logging.INFO, "gpuvgm.service"):
         response = made().post("one/transform", ROWS)
-    assert error_of(response, 500) == "a defect of gpuvgm; the service's log says more"
+    assert error_of(response, 500) == "internal error; see the log of the service"
     defect, request = caplog.records
     assert "secret" in defect.message
     assert defect.exc_info is not None

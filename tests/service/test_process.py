@@ -111,8 +111,8 @@ def test_models_are_found_by_their_names(folder, tmp_path):
     assert list(load_models(folder)) == ["one", "table"]
     assert list(load_models(folder / "one")) == ["one"]
     assert list(load_models(folder / "table.gpuvgm")) == ["table"]
-    assert "holds no model" in invoke("serve", "--model", tmp_path, code=2).stderr
-    assert "there is no such file or folder" in invoke("serve", "--model", tmp_path / "a", code=2).stderr
+    assert "no model found" in invoke("serve", "--model", tmp_path, code=2).stderr
+    assert "no such file or folder" in invoke("serve", "--model", tmp_path / "a", code=2).stderr
     (tmp_path / "m.gpuvgm").write_bytes((folder / "table.gpuvgm").read_bytes())
     (tmp_path / "m").symlink_to(folder / "one")
     assert 'two models are called "m"' in invoke("serve", "--model", tmp_path, code=2).stderr
@@ -126,7 +126,7 @@ def test_an_unfinished_fit_is_not_served(folder, tmp_path, caplog):
     transformer.save(tmp_path / "half.unfinished.gpuvgm")
     (tmp_path / "m.gpuvgm").write_bytes((folder / "table.gpuvgm").read_bytes())
     assert list(load_models(tmp_path)) == ["m"]
-    assert "half.unfinished.gpuvgm: is not served" in caplog.text
+    assert "half.unfinished.gpuvgm: not served" in caplog.text
 
 
 def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
@@ -146,4 +146,4 @@ def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
 def test_open_addresses_are_warned_of(folder, host, monkeypatch):
     monkeypatch.setattr("gpuvgm.service.server.serve", lambda *_: 0)
     result = invoke("serve", "--model", folder / "one", "--host", host, "--port", "0")
-    assert f"anyone who reaches {host} may use the models" in result.stderr
+    assert f"anyone who can reach {host} can use the models" in result.stderr

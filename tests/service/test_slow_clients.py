@@ -15,7 +15,7 @@ from tests.service.test_process import ask, client_of, told, until
 
 MOST = 300  # connections of the service
 ROUNDS = 3  # in which every slow client sends one more byte
-LATE = re.compile(rb"HTTP/1.1 408 .*the body arrives slower than 1024 bytes a second", re.DOTALL)
+LATE = re.compile(rb"HTTP/1.1 408 .*the body arrived at less than 1024 bytes per second", re.DOTALL)
 HALF = re.compile(rb"(HTTP/1.1 200 .*)?HTTP/1.1 408 |(HTTP/1.1 200 [^{]*{[^}]*})?$", re.DOTALL)  # or closed for others
 GET = "GET /health HTTP/1.1\r\nHost: service\r\n"
 POST = f"POST /v1/models/one/transform HTTP/1.1\r\nHost: service\r\nContent-Type: {ARROW}\r\n"
@@ -133,4 +133,4 @@ def refused_for_connections(port, rows):
     with closing(client_of(port)) as client:
         client.request("POST", "/v1/models/one/transform", rows, {"Content-Type": ARROW})
         response = client.getresponse()
-        return response.status == 503 and "as many connections as there may be" in response.read().decode()
+        return response.status == 503 and "too many open connections" in response.read().decode()
