@@ -23,6 +23,7 @@ import pyarrow.csv
 from gpuvgm.errors import InputError, counted, printable
 from gpuvgm.io.block import trimmed
 from gpuvgm.io.locations import Location, arrow_input, open_binary
+from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Runs, check_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
@@ -147,7 +148,7 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     """
     if delimiter is not None:
         check_delimiter(delimiter)
-    dialects = [dialect_of(path, delimiter) for path in paths]
+    dialects = [dialect_of(path, delimiter) for path in read_ahead(paths)]
     schemas = [first_types(path, dialect) for path, dialect in zip(paths, dialects, strict=True)]
     types = starting_types(schemas)
     doubtful = {name: kind for name, kind in types.items() if kind in WIDER}

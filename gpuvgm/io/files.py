@@ -6,11 +6,12 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,7 @@ from gpuvgm.io.json_lines import json_parts
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part, read_metadata
-from gpuvgm.io.remote import RemoteFile, missing
+from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, missing, read_ahead
 from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
 
 FORMATS: Mapping[str, str] = {
@@ -39,10 +40,11 @@ MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files to read, sorted, and the manifests of the folders that they were found in."""
+    """Files to read, sorted, manifests of the folders that they lie in, and folders and patterns of stores to list."""
 
     files: list[Location]
     manifests: list[Location]
+    folders: list[RemoteFile] = field(default_factory=list)
 
 
 def expand(given: str) -> Listing:
@@ -72,16 +74,24 @@ def expand(given: str) -> Listing:
 def _expand_remote(given: RemoteFile) -> Listing:
     entry = given.entry()
     if entry is not None and not entry.is_folder:
-        return Listing([given], [])
+        return Listing([replace(given, known=entry)], [])
     if entry is not None:
         folder = PurePosixPath(given.path)
-        return _within(given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
+        found = _within(given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
+        return replace(found, folders=[replace(given, known=entry)])
     if not glob.has_magic(given.path):
         raise missing(given.url)
     matches = [match for match in given.matches() if not match.name.startswith(".")]
     if not matches:
         raise InputError(f"{given}: no file matches this pattern")
-    return together([_expand_remote(match) for match in matches])
+    found = together([_matched(match) for match in matches])
+    return replace(found, folders=[given, *found.folders])
+
+
+def _matched(match: RemoteFile) -> Listing:
+    """A file that a pattern stands for, or those in a folder that it stands for."""
+    is_file = match.known is not None and not match.known.is_folder
+    return Listing([match], []) if is_file else _expand_remote(match)
 
 
 def _within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
@@ -99,6 +109,7 @@ def together(listings: Sequence[Listing]) -> Listing:
     return Listing(
         [file for listing in listings for file in listing.files],
         [place for listing in listings for place in listing.manifests],
+        [given for listing in listings for given in listing.folders],
     )
 
 
@@ -162,6 +173,17 @@ def stamp_of(path: Location) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
+def known_stamp(path: Location) -> Stamp | None:
+    """What a store said of a file when it was asked; None where it was not."""
+    entry = path.known if isinstance(path, RemoteFile) else None
+    return None if entry is None else (entry.size, entry.version)
+
+
+def with_entry(path: Location) -> Location:
+    """A file with what its store says of it, which is asked where it has not been."""
+    return replace(path, known=path.entry()) if isinstance(path, RemoteFile) and path.known is None else path
+
+
 @contextmanager
 def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
     """While a file is read, refuse one that was changed since it was opened, or is changed now.
@@ -205,7 +227,40 @@ def check_unchanged(path: Location, stamp: Stamp) -> None:
             raise
         raise SourceChangedError(f"{path}: the file was removed while it was in use") from None
     if now != stamp:
-        raise SourceChangedError(f"{path}: the file was changed while it was in use; run again when it is complete")
+        raise _changed(path)
+
+
+def _changed(path: Location) -> SourceChangedError:
+    KEPT.clear()
+    return SourceChangedError(f"{path}: the file was changed while it was in use; run again when it is complete")
+
+
+@contextmanager
+def _named_if_changed(path: Location, stamp: Stamp) -> Iterator[None]:
+    """Of a file that is compared later, say at once that it was changed where it cannot be read."""
+    try:
+        yield
+    except (InputError, EnvironmentProblem):
+        check_unchanged(path, stamp)
+        raise
+
+
+def check_listed(folders: Sequence[RemoteFile], stamps: Mapping[RemoteFile, Stamp]) -> None:
+    """Refuse files that are not those that were opened, by listing the folders and patterns of a store again.
+
+    Raises
+    ------
+    SourceChangedError
+        Naming the first.
+    """
+    listings = [given.matches() if given.known is None else given.files() for given in folders]
+    now = {file: known_stamp(file) for listing in listings for file in listing}
+    for path, stamp in stamps.items():
+        found = now.get(path)
+        if found is None:
+            check_unchanged(path, stamp)
+        elif found != stamp:
+            raise _changed(path)
 
 
 _LOG = logging.getLogger("gpuvgm")
@@ -244,16 +299,26 @@ class Part(Protocol):
 Opener = Callable[[Sequence[Location]], Sequence[Part]]
 
 
-def _each(opener: Callable[[Location], Part]) -> Opener:
-    return lambda paths: [opener(path) for path in paths]
+T = TypeVar("T")
+
+
+def side_by_side(function: Callable[[Location], T], paths: Sequence[Location]) -> list[T]:
+    """What a function gives for each file; those of stores are read several at a time."""
+    if not any(isinstance(path, RemoteFile) for path in paths):
+        return [function(path) for path in paths]
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-open") as threads:
+        return list(threads.map(function, paths))
 
 
 OPENERS: Mapping[str, Opener] = {
-    "parquet": _each(parquet_part),
+    "parquet": partial(side_by_side, parquet_part),
     "csv": csv_parts,
     "json": json_parts,
-    "ipc": _each(ipc_part),
+    "ipc": partial(side_by_side, ipc_part),
 }
+
+
+LISTED_AT_ONCE = 1000  # names that a store tells in one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +335,8 @@ class FileSource(Source):
         Size in bytes and time of change in nanoseconds, or ETag, of each file when it was opened.
     given : tuple of str
         The paths, folders and patterns as given.
+    folders : tuple of RemoteFile
+        Folders and patterns of stores that the files were listed by.
     """
 
     name: str
@@ -278,6 +345,7 @@ class FileSource(Source):
     flavour: str = "path"
     repeatable: bool = True
     given: tuple[str, ...] = ()
+    folders: tuple[RemoteFile, ...] = ()
     identified: ClassVar[bool] = True
 
     @property
@@ -315,8 +383,9 @@ class FileSource(Source):
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
         taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        wanted: dict[int, list[tuple[int, tuple[int, int]]]] = {}
         first = 0
-        for part, stamp in zip(self.parts, self.stamps, strict=True):
+        for number, part in enumerate(self.parts):
             stop = first + (part.rows or 0)
             inside = [
                 (order, (max(start, first) - first, min(start + length, stop) - max(start, first)))
@@ -324,9 +393,12 @@ class FileSource(Source):
                 if max(start, first) < min(start + length, stop)
             ]
             if inside:
-                with unchanged(part.path, stamp):
-                    _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
+                wanted[number] = inside
             first = stop
+        with self._reading([*wanted]) as parts:
+            for (part, check), inside in zip(parts, wanted.values(), strict=True):
+                with check:
+                    _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
         batches = [self._uniform(batch) for run in taken for batch in run]
         return pa.Table.from_batches(
             batches, schema=pa.schema([(name, self.schema.field(name).type) for name in columns])
@@ -342,7 +414,8 @@ class FileSource(Source):
 
     def metadata(self) -> dict[str, dict[str, str]]:
         """Key/value metadata of the Parquet files."""
-        return {str(part.path): read_metadata(part.path) for part in self.parts if isinstance(part, ParquetPart)}
+        paths = [part.path for part in self.parts if isinstance(part, ParquetPart)]
+        return dict(zip(map(str, paths), side_by_side(read_metadata, paths), strict=True))
 
     def locate(self, row: int) -> str:
         """The file that holds a row, and the row in it, counted from 1."""
@@ -399,22 +472,43 @@ class FileSource(Source):
                 _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
 
     def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        for part, stamp in zip(self.parts, self.stamps, strict=True):
-            with unchanged(part.path, stamp):
-                for batch in part.batches(columns, batch_rows):
-                    yield self._uniform(batch)
+        with self._reading(range(len(self.parts))) as parts:
+            for part, check in parts:
+                with check:
+                    yield from map(self._uniform, part.batches(columns, batch_rows))
 
     def _batches_between(
         self, columns: Sequence[str], start: int, stop: int, batch_rows: int
     ) -> Iterator[pa.RecordBatch]:
+        wanted: dict[int, tuple[int, int]] = {}
         first = 0
-        for part, stamp in zip(self.parts, self.stamps, strict=True):
+        for number, part in enumerate(self.parts):
             rows = part.rows or 0
             low, high = max(start, first) - first, min(stop, first + rows) - first
             if low < high:
-                with unchanged(part.path, stamp):
-                    yield from map(self._uniform, part.between(columns, batch_rows, low, high))
+                wanted[number] = low, high
             first += rows
+        with self._reading([*wanted]) as parts:
+            for (part, check), (low, high) in zip(parts, wanted.values(), strict=True):
+                with check:
+                    yield from map(self._uniform, part.between(columns, batch_rows, low, high))
+
+    @contextmanager
+    def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:
+        """Some of the files, each with the context to read it in, which refuses one that was changed.
+
+        Many files of a store are compared together, in a listing at the end.
+        """
+        chosen = [(self.parts[number], self.stamps[number]) for number in numbers]
+        remote = {part.path: stamp for part, stamp in chosen if isinstance(part.path, RemoteFile)}
+        together = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
+        with closing(read_ahead(chosen, lambda pair: pair[0].path)) as following:
+            yield (
+                (part, (_named_if_changed if together and part.path in remote else unchanged)(part.path, stamp))
+                for part, stamp in following
+            )
+        if together:
+            check_listed(self.folders, remote)
 
     @staticmethod
     def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -464,9 +558,9 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
         When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
     """
     listing = together([expand(os.fspath(given)) for given in paths])
-    files = listing.files
+    files = [with_entry(file) for file in listing.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
-    stamps = tuple(stamp_of(path) for path in files)
+    stamps = tuple(known_stamp(path) or stamp_of(path) for path in files)
     recorded = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
     if not files:
         raise nothing_in(name)
@@ -477,7 +571,8 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     check_names(str(parts[0].path), parts[0].schema.names)
     for part in parts[1:]:
         check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
-    return FileSource(name, parts, stamps, given=tuple(os.fspath(given) for given in paths))
+    names = tuple(os.fspath(given) for given in paths)
+    return FileSource(name, parts, stamps, given=names, folders=tuple(listing.folders))
 
 
 def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[Part]:

@@ -18,6 +18,7 @@ from gpuvgm.errors import InputError, printable, shortened
 from gpuvgm.io.block import rows_only, trimmed
 from gpuvgm.io.csv import foreign_bytes
 from gpuvgm.io.locations import Location, open_binary
+from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Runs, check_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
@@ -83,7 +84,7 @@ def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
         Naming the file that cannot be read as a table, with line and column where there are any.
     """
     types: dict[str, pa.DataType] = {}
-    for path in paths:
+    for path in read_ahead(paths):
         for block in blocks_of(path):
             types = block.widened(types)
     if not types:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
-from gpuvgm.io.remote import READ_ONLY, RangeReader, RemoteFile, missing, remote_file, scheme_of
+from gpuvgm.io.remote import KEPT, READ_ONLY, RangeReader, RemoteFile, missing, remote_file, scheme_of
 
 Location: TypeAlias = Path | RemoteFile
 Given = str | os.PathLike[str] | RemoteFile
@@ -56,10 +56,10 @@ def range_reader(file: RemoteFile) -> RangeReader:
     InputError
         Where there is none.
     """
-    entry = file.entry()
+    entry = file.known or file.entry()
     if entry is None or entry.is_folder:
         raise missing(file.url)
-    return RangeReader(file.read_range, entry.size)
+    return KEPT.reader(file, entry)
 
 
 def arrow_input(location: Location) -> Any:

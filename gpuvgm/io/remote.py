@@ -1,4 +1,4 @@
-"""Files in object stores: reading ahead in ranges, and requests that are tried again."""
+"""Files in object stores: reading ahead in ranges, small files as a whole, and requests that are tried again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import io
 import logging
 import os
 import random
+import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -179,7 +182,8 @@ class RangeReader(io.RawIOBase):
     """Reads a file by ranges, ahead of what is asked for, and the next range while the last one is worked on.
 
     Where the file's chunks are known (`expect`), a window holds a part of one, or several whole ones. Elsewhere windows
-    grow from 1 to 8 MiB while the file is read on.
+    grow from 1 to 8 MiB while the file is read on. The last 64 KiB, where formats have their index, are one window,
+    which stays; or the whole file.
 
     Parameters
     ----------
@@ -187,9 +191,11 @@ class RangeReader(io.RawIOBase):
         Bytes from a start to a stop; called in other threads.
     size : int
         Of the file.
+    whole : bool
+        Fetch all of it at once.
     """
 
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, whole: bool = False) -> None:
         self._fetch, self._size, self._position = fetch, size, 0
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, "gpuvgm-read")
         self._windows: list[Window] = []
@@ -198,12 +204,15 @@ class RangeReader(io.RawIOBase):
         self._further: set[int] = set()  # where spans begin that go on with a chunk
         self._window, self._held, self._in_order = WINDOW_BYTES, HELD_BYTES, True
         self._grown, self._grown_to = FIRST_BYTES, -1
+        self._tail = 0 if whole else max(0, size - GAP_BYTES)
 
     def expect(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
         """Tell what is going to be read: starts and stops of chunks, those of a group side by side.
 
         Where a group is too large to be held, windows are short enough that there are two for every chunk.
         """
+        if not self._tail:
+            return
         largest = max((sum(stop - start for start, stop in group) for group in groups), default=0)
         self._in_order = largest <= HELD_BYTES
         if not self._in_order:
@@ -277,7 +286,8 @@ class RangeReader(io.RawIOBase):
         start = self._position - window.first
         piece = window.coming.result()[start : start + wanted]
         window.served += len(piece)
-        if window.served >= window.stop - window.first and window in self._windows:
+        is_read = window.first != self._tail and window.served >= window.stop - window.first
+        if is_read and window in self._windows:
             self._windows.remove(window)
         return piece
 
@@ -288,10 +298,12 @@ class RangeReader(io.RawIOBase):
         """Begin to read the window around a position."""
         number = self._span(position)
         first, (stop, goes_on) = position, (0, True)
-        if number is None:
-            stop, goes_on = self._unexpected(position)
-        else:
+        if number is not None:
             first, stop = self._spans[number]
+        elif position >= self._tail:
+            first, stop, goes_on = self._tail, self._size, False
+        else:
+            stop, goes_on = self._unexpected(position)
         window = Window(first, stop, self._threads.submit(self._fetch, first, stop), goes_on=goes_on)
         self._windows.append(window)
         self._started.add(first)
@@ -319,6 +331,87 @@ class RangeReader(io.RawIOBase):
         self._grown = min(2 * self._grown, WINDOW_BYTES) if on else FIRST_BYTES
         self._grown_to = min(self._size, first + self._grown)
         return self._grown_to, on
+
+
+#: Of beginnings, ends and small files, which are wanted again: a file is opened, then read, often several times.
+KEPT_BYTES = 32 << 20
+SMALL_BYTES = 1 << 18  # of files that are fetched as a whole when they are opened
+SMALL_AT_ONCE = 8
+
+
+class KeptRanges:
+    """The first and last bytes of files that were read last, each version of a file for itself; one for a process."""
+
+    def __init__(self) -> None:
+        self._lock, self._bytes = threading.Lock(), 0
+        self._ranges: OrderedDict[tuple[Any, ...], tuple[int, Future[bytes]]] = OrderedDict()
+
+    def read(self, file: RemoteFile, entry: Entry, start: int, stop: int) -> bytes:
+        """Some bytes of a file; threads that want the same send one request."""
+        is_end = start == 0 or stop == entry.size
+        if not entry.version or not is_end or stop - start > FIRST_BYTES:
+            return file.read_range(start, stop)
+        key, mine = _key(file, entry, start, stop), Future[bytes]()
+        with self._lock:
+            _, coming = self._ranges.setdefault(key, (stop - start, mine))
+            self._ranges.move_to_end(key)
+            self._bytes += stop - start if coming is mine else 0
+            while self._bytes > KEPT_BYTES:
+                self._bytes -= self._ranges.popitem(last=False)[1][0]
+        if coming is mine:
+            try:
+                mine.set_result(file.read_range(start, stop))
+            except BaseException as problem:
+                self._forget(key)
+                mine.set_exception(problem)
+        return coming.result()
+
+    def reader(self, file: RemoteFile, entry: Entry) -> RangeReader:
+        """A file for reading: as a whole where it is small, or has been fetched ahead."""
+        with self._lock:
+            ahead = _key(file, entry, 0, entry.size) in self._ranges
+        return RangeReader(partial(self.read, file, entry), entry.size, whole=ahead or entry.size <= SMALL_BYTES)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._ranges.clear()
+            self._bytes = 0
+
+    def _forget(self, key: tuple[Any, ...]) -> None:
+        with self._lock:
+            self._bytes -= self._ranges.pop(key, (0, None))[0]
+
+
+def _key(file: RemoteFile, entry: Entry, start: int, stop: int) -> tuple[Any, ...]:
+    return file.url, entry.size, entry.version, start, stop
+
+
+KEPT = KeptRanges()
+
+
+def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None) -> Generator[T]:
+    """The same items, while files of stores up to 1 MiB among those that follow are fetched.
+
+    Parameters
+    ----------
+    items : iterable
+        What is going to be read, in order.
+    file_of : callable, optional
+        The file of an item; by default the item itself.
+    """
+    threads, following = ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-ahead"), deque[T]()
+    try:
+        for item in items:
+            file = item if file_of is None else file_of(item)
+            if isinstance(file, RemoteFile) and file.known is not None and 0 < file.known.size <= FIRST_BYTES:
+                threads.submit(KEPT.read, file, file.known, 0, file.known.size)
+            following.append(item)
+            if len(following) > SMALL_AT_ONCE:
+                yield following.popleft()
+        yield from following
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 #: Extra of gpuvgm that brings a scheme, and what its credentials are called in the environment.
@@ -377,11 +470,14 @@ class RemoteFile:
         Its name within the store.
     store : str
         The URL that says which store, as it was given.
+    known : Entry, optional
+        What the store said of it, where it was asked.
     """
 
     url: str
     path: str
     store: str
+    known: Entry | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.url
@@ -470,11 +566,13 @@ class RemoteFile:
 
     def write_bytes(self, body: bytes) -> None:
         """Write the file as one; what was there stays until all has arrived."""
+        KEPT.clear()  # versions of some stores are times in seconds
         system = self.filesystem()
         self.call("writing", lambda: system.pipe_file(self.path, body))
 
     def put(self, file: Path) -> None:
         """Write what a file of this machine holds, as one; large ones in parts."""
+        KEPT.clear()
         system = self.filesystem(in_parts=file.stat().st_size >= IN_PARTS_BYTES)
         self.call("writing", lambda: system.put_file(os.fspath(file), self.path))
 
@@ -498,12 +596,13 @@ class RemoteFile:
     def _listed(self, look: Callable[[Any], Mapping[str, Mapping[str, Any]]]) -> list[RemoteFile]:
         system = self.filesystem()
 
-        def names() -> list[str]:
+        def names() -> Mapping[str, Mapping[str, Any]]:
             system.invalidate_cache()
-            return list(look(system))
+            return look(system)
 
-        found: Iterable[str] = self.call("listing", names)
-        return [self.at(name) for name in sorted(found, key=lambda name: PurePosixPath(name).parts)]
+        found = self.call("listing", names)
+        order = sorted(found, key=lambda name: PurePosixPath(name).parts)
+        return [replace(self.at(name), known=entry_if_told(found[name])) for name in order]
 
 
 def scheme_of(url: str) -> str:
@@ -566,6 +665,12 @@ def entry_of(found: Mapping[str, Any]) -> Entry:
     said = {str(key).lower().replace("-", "").replace("_", ""): value for key, value in found.items()}
     version = next((str(said[name]) for name in VERSIONS if said.get(name)), "")
     return Entry(int(said.get("size") or 0), version.strip('"'), said.get("type") == "directory")
+
+
+def entry_if_told(found: Mapping[str, Any]) -> Entry | None:
+    """What a listing says of a name; None where it lacks size or version, as over HTTP."""
+    entry = entry_of(found)
+    return entry if entry.is_folder or (entry.version and found.get("size") is not None) else None
 
 
 def no_bucket(problem: BaseException) -> bool:
