@@ -25,18 +25,16 @@ from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 BLOCK = 1 << 20  # bytes that are read at a time
 LONGEST_LINE = 1 << 24
 MANY_BRACKETS = 1000  # a block with more may be nested so deeply that pyarrow overflows its stack
+NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")  # a line that begins so; at the first, null, pyarrow 26 ends the process
 NUMBER, BOOLEAN, TEXT, LIST, OBJECT = "a number", "a boolean", "text", "a list", "an object"
 HELD = {NUMBER: "numbers", BOOLEAN: "booleans", TEXT: TEXT}
-DAY, SECONDS, NANOSECONDS = pa.date32(), pa.timestamp("s"), pa.timestamp("ns")
-UTC_SECONDS, UTC_NANOSECONDS = pa.timestamp("s", "UTC"), pa.timestamp("ns", "UTC")
+DAY, UNITS = pa.date32(), ("s", "us", "ns")
+LOCAL, UTC = ([pa.timestamp(unit, zone) for unit in UNITS] for zone in (None, "UTC"))
 #: What text may be read as, by what the text before was read as; it stays text where its values have none of the forms.
-FORMS: Mapping[pa.DataType, tuple[pa.DataType, ...]] = {
-    pa.null(): (DAY, SECONDS, NANOSECONDS, UTC_SECONDS, UTC_NANOSECONDS),
-    DAY: (DAY, SECONDS, NANOSECONDS),
-    SECONDS: (SECONDS, NANOSECONDS),
-    NANOSECONDS: (NANOSECONDS,),
-    UTC_SECONDS: (UTC_SECONDS, UTC_NANOSECONDS),
-    UTC_NANOSECONDS: (UTC_NANOSECONDS,),
+FORMS: Mapping[pa.DataType, Sequence[pa.DataType]] = {
+    pa.null(): [DAY, *LOCAL, *UTC],
+    DAY: [DAY, *LOCAL],
+    **{kind: kinds[i:] for kinds in (LOCAL, UTC) for i, kind in enumerate(kinds)},
 }
 Types = Mapping[str, pa.DataType]
 
@@ -153,7 +151,7 @@ class LineBlock:
             For lines that are not JSON, and for values that are not of the types that the columns had before.
         """
         brackets = self.text.count(b"[") + self.text.count(b"{") - self.text.count(b"\n")
-        if brackets > MANY_BRACKETS and self.first_problem(before):
+        if NO_OBJECT.search(b"\n" + self.text) or (brackets > MANY_BRACKETS and self.first_problem(before)):
             raise self.problem(before)
         schema = pa.schema(list(types.items()))
         options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others)
@@ -165,21 +163,33 @@ class LineBlock:
 
     def problem(self, before: Types, problem: Exception | None = None) -> InputError:
         """The error for lines that cannot be read."""
-        found = self.first_problem(before)
-        if found is None:
-            last = self.first_line + len(self.text.splitlines()) - 1
-            said = "" if problem is None else f" ({re.sub(' in row [0-9]+$', '', reason(problem))})"
-            found = f"one of the lines {self.first_line} to {last} cannot be read{said}"
+        found = self.first_problem(before) or self.unreadable_line()
+        if found is None:  # a year beyond those of nanoseconds, which a later block has
+            found = f"from line {self.first_line} on: {problem}; write the times of a column in one form"
         return InputError(f"{self.path}: {found}")
 
     def first_problem(self, before: Types) -> str | None:
         """The first thing that is wrong, with its line and column."""
         families = {name: family(kind) for name, kind in before.items()}
-        for number, line in enumerate(self.text.splitlines(), self.first_line):
-            found = wrong_line(line, families) if line.strip() else None
+        for number, line in self.lines():
+            found = wrong_line(line, families)
             if found:
                 return f"line {number}{found}"
         return None
+
+    def unreadable_line(self) -> str | None:
+        """The first line that only pyarrow refuses: for a number beyond floats, or half of a letter."""
+        for number, line in self.lines():
+            try:
+                text: Any = pa.BufferReader(line)
+                pyarrow.json.read_json(text)
+            except ARROW_PROBLEMS as problem:
+                return f"line {number} cannot be read ({reason(problem).removesuffix(' in row 0')})"
+        return None
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not blank, with their numbers."""
+        return ((i, line) for i, line in enumerate(self.text.splitlines(), self.first_line) if line.strip())
 
 
 def blocks_of(path: Location) -> Iterator[LineBlock]:

@@ -77,8 +77,10 @@ def test_rows_and_types(tmp_path: Path, block: int, name: str) -> None:
         ([None, None], pa.null()),
         ([None, False], pa.bool_()),
         (["2024-01-01", "2024-01-01T10:00:00"], pa.timestamp("s")),
-        (["2024-01-01", "2024-01-01 10:00:00.25"], pa.timestamp("ns")),
-        (["2024-01-01T10:00:00Z", "2024-01-01T10:00:00.25Z"], pa.timestamp("ns", "UTC")),
+        (["2024-01-01", "2024-01-01 10:00:00.25"], pa.timestamp("us")),
+        (["9999-12-31", "2024-01-01 10:00:00.25"], pa.timestamp("us")),
+        (["2024-01-01 10:00:00.25", "2024-01-01 10:00:00.1234567"], pa.timestamp("ns")),
+        (["2024-01-01T10:00:00Z", "2024-01-01T10:00:00.25Z"], pa.timestamp("us", "UTC")),
         (["2024-01-01T10:00:00Z", "2024-01-01T10:00:00"], pa.string()),
         (["10:00:00", "2024-01-01"], pa.string()),
         (["2024-01-01", "soon"], pa.string()),
@@ -131,6 +133,8 @@ def test_blank_lines_byte_order_marks_and_line_ends(tmp_path: Path, block: int) 
         ({"c": {"d": 1}}, r'column "c": an object is not a single value; write its parts as columns of their own'),
         ('{"a": 1, "a": 2}', r'column "a": appears twice; keep one'),
         ('{"a": 1', r"is not JSON \(Expecting ',' delimiter.*\); write one object a line, as jq -c does"),
+        ("null", r"is null, not an object"),
+        ('{"a":\n1}', r"is not JSON"),
         ("[1]", r"is a list, not an object; for an array of objects: jq -c '\.\[\]'"),
         ('{"b": "\xe9t\xe9"}'.encode("latin1"), r"is not UTF-8 text; convert it, for example: iconv"),
         ('{"\xe9": 1}'.encode("latin1"), r"is not UTF-8 text"),
@@ -147,11 +151,17 @@ def test_what_is_wrong_is_located(tmp_path: Path, wrong: object, message: str, g
         open_source(path)
 
 
-def test_what_only_arrow_refuses_is_told_with_its_lines(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"t\.jsonl: one of the lines 1 to 2 cannot be read \(JSON parse error: Number"
-    ):
-        open_source(written(tmp_path / "t.jsonl", {"a": 1}, '{"a": 1e400}'))
+def test_what_only_arrow_refuses_is_told_with_its_line(tmp_path: Path) -> None:
+    for wrong in ('{"a": 1e400}', r'{"b": "\ud800"}'):
+        with pytest.raises(InputError, match=r"t\.jsonl: line 2 cannot be read \(JSON parse error: .*\.\)$"):
+            open_source(written(tmp_path / "t.jsonl", {"a": 1}, wrong, {"a": 2}))
+
+
+def test_times_that_no_type_holds_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "BLOCK", 8)
+    path = written(tmp_path / "t.jsonl", {"a": "9999-12-31"}, {"a": "2024-01-01 00:00:00.1234567"})
+    with pytest.raises(InputError, match=r"t\.jsonl: from line 1 on: .*; write the times of a column in one form"):
+        table(path)
 
 
 def test_a_column_that_conflicts_with_another_file_is_located_there(tmp_path: Path) -> None:
@@ -166,6 +176,7 @@ def test_a_column_that_conflicts_with_another_file_is_located_there(tmp_path: Pa
     [
         (b"\n \n", r"t\.jsonl: holds no columns; write one JSON object a line"),
         (b"{}\n{}\n", r"holds no columns"),
+        (b'null\n{"a": 1}\n', r"line 1 is null, not an object"),
         (b'[{"a": 1}]\n', r"line 1 is a list, not an object; for an array of objects: jq -c"),
         ('{"a": 1}\n'.encode("utf-16"), r"UTF-16 text; convert it"),
         (gzip.compress(b'{"a": 1}\n', mtime=0), r"a compressed file\? rename it so that it ends in \.jsonl\.gz"),
