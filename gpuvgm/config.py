@@ -114,6 +114,13 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
 
 
+def checked_count(count: object, name: str) -> int:
+    """A whole number of at least 1, such as the rows of a batch."""
+    if isinstance(count, bool) or not isinstance(count, Integral) or int(count) < 1:
+        raise InputError(f"{name} must be an integer of at least 1, got {count!r}")
+    return int(count)
+
+
 def checked_seed(seed: object, end: int = 2**64, name: str = "the seed") -> int:
     """A whole number from 0 to below `end`."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < end:

@@ -339,4 +339,4 @@ def rendered(view: Sequence[RenderableType]) -> str:
 def speed(rows: int, seconds: float) -> str:
     """Rows a second, for people."""
     rate = rows / max(seconds, 1e-9)
-    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} rows/s"
+    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

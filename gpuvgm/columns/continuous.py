@@ -311,7 +311,7 @@ class MixtureColumn(NumericColumn):
         """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
         if self.mixture is None:
             return 0.0
-        return float(np.max(self._means_and_widths()[1]) / self.mixture.frame.scale * FLOAT32_STEP)
+        return float(np.max(self._means_and_widths()[1]) * FLOAT32_STEP / self.mixture.frame.scale)
 
     @property
     def resolution(self) -> float:

@@ -166,8 +166,9 @@ def checked_option(name: str, key: object, value: object) -> Setting:
         For an unknown option or an impossible value.
     """
     if not isinstance(key, str) or key not in _OPTIONS:
-        hint = suggestion(str(key), list(_OPTIONS))
-        raise InputError(f'column "{name}": option "{key}" is unknown{hint}; options: {", ".join(_OPTIONS)}')
+        known = ["kind", *_OPTIONS]
+        hint = suggestion(str(key), known) or ";"
+        raise InputError(f'column "{name}": option "{key}" is unknown{hint} options: {", ".join(known)}')
     taken: Setting = _OPTIONS[key].values(value, f'column "{name}": {key}')
     return taken
 

@@ -354,8 +354,8 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
 
 def _checked_kind(name: str, kind: object) -> str:
     if not isinstance(kind, str) or kind not in (*KINDS, INFER):
-        hint = suggestion(str(kind), KINDS)
-        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint}; kinds: {listed(KINDS)}')
+        hint = suggestion(str(kind), KINDS) or ";"
+        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint} kinds: {listed(KINDS)}')
     return kind
 
 

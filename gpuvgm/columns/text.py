@@ -158,8 +158,10 @@ def tick_of(type_: str) -> float:
 
 def widths_line(widths: Mapping[str, int]) -> str:
     """How wide the one-hot matrix is, which a network sees, and because of which columns of the table."""
-    widest = ", ".join(f"{name} {widths[name]:,}" for name in by_width(widths)[:WIDEST])
-    return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, the widest: {widest}"
+    if not any(widths.values()):
+        return "the one-hot matrix has no columns, because no column of the table is encoded"
+    widest = ", ".join(f"{name} ({widths[name]:,})" for name in by_width(widths)[:WIDEST])
+    return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {widest}"
 
 
 def by_width(widths: Mapping[str, int]) -> list[str]:

@@ -212,8 +212,6 @@ class Run:
 
     def rows_of_batches(self, batch_rows: int, width: int) -> int:
         """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""
-        if batch_rows < 1:
-            raise InputError(f"batch_rows must be at least 1, got {batch_rows}")
         rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
         return batch_rows * max(1, rows // batch_rows)
 

@@ -26,7 +26,10 @@ from gpuvgm.io.locations import Given, Location, location_of, refuse_read_only
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.source import Source
 
-FOREIGN_ENDINGS = (".csv", ".arrow", ".feather", ".ipc", ".gz", ".json", ".jsonl", ".ndjson", ".gpuvgm")
+FOREIGN_ENDINGS = (
+    *(".csv", ".tsv", ".txt", ".xlsx", ".xls", ".arrow", ".arrows", ".feather", ".ipc", ".orc", ".avro"),
+    *(".gz", ".zip", ".json", ".jsonl", ".ndjson", ".gpuvgm", ".html", ".pkl"),
+)
 CSV_ENDINGS = (".csv", ".csv.gz")
 DOCUMENT_ENDINGS = (".json",)
 PAGE_ENDINGS = (".html", ".htm")

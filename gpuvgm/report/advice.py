@@ -9,7 +9,7 @@ from typing import Literal
 
 from gpuvgm.errors import counted
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
-from gpuvgm.report.profiles import ModeProfile, NumberProfile
+from gpuvgm.report.profiles import ModeProfile, NumberProfile, hides_values, usual_ks
 
 CLIPPED = 1e-3  # shares of rows from which on they are worth a word
 INVALID = 0.01
@@ -17,8 +17,6 @@ UNDER_THRESHOLD = 0.01
 OTHER_MODE = 0.01
 DRIFT = 0.05  # difference of a fitted weight and a drawn share
 FIT_ERROR = 1e-8  # in sigma
-KS = 1e-3
-FEW_ROWS = 5  # a step of KS is one row: so many change places with their neighbours where no value repeats
 A_ROUNDING = 1e-4  # in sd: all rows but one in a thousand came back this close
 OWN_CATEGORY, OWN_NUMBER = 0.95, 0.999  # share of different values from which on they may tell rows apart
 LEAST_CATEGORIES, LEAST_NUMBERS = 20, 100  # rows below which different values say nothing
@@ -101,14 +99,13 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
         )
     spike = column.profile.spike if column.profile is not None else None
     heaviest = column.profile.heaviest if column.profile is not None else 1.0
-    usual = max(KS, FEW_ROWS / column.rows)
-    if column.p999_error < A_ROUNDING and column.ks > max(usual, 2 * heaviest):
+    if column.p999_error < A_ROUNDING and hides_values(column.ks, column.rows, heaviest):
         yield Advice(
-            f"Most rows lie closer together than their errors, for a few far away set the scale: KS is "
-            f"{short(column.ks)}.",
-            "Look at the rows farthest out, or declare log=True for values of many magnitudes.",
+            "Errors are small beside the column's standard deviation, but larger than the distances between many of "
+            f"its values: KS is {short(column.ks)}.",
+            "Declare log=True for values of many magnitudes, or look at the rows farthest out.",
         )
-    elif column.p999_error < A_ROUNDING and column.ks > max(usual, 2 * spike.share if spike else 0.0):
+    elif column.p999_error < A_ROUNDING and column.ks > max(usual_ks(column.rows), 2 * spike.share if spike else 0.0):
         yield Advice(
             f"Values that repeat come back a rounding apart: KS is {short(column.ks)}, though errors are tiny.",
             "Declare whole numbers integer=True, give amounts a decimal type, or declare repeated values modal=[…].",

@@ -19,13 +19,13 @@ _FIRST_BIN = (LEAST_EXPONENT + 1023) << MANTISSA_BITS
 class ErrorHistogram:
     """Counts of errors in logarithmic bins, read off the bits of the float64 values.
 
-    A bin is 2^-4 of its lower end wide, so a quantile is at most 6.25 % too high; the maximum is exact. Errors
-    below 2^-64 count as 0, those of 2^64 and more fall into the last bin.
+    A bin is 2^-4 of its lower end wide, so a quantile is at most 6.25 % too high; the maximum is exact. Errors below
+    2^-64 fall into the first bin, those of 2^64 and more into the last one.
 
     Parameters
     ----------
     counts : ndarray of shape (BINS + 1,), int64
-        Errors that count as 0, then the bins.
+        Rows without an error, then the bins.
     maximum : float
         The largest error.
     """
@@ -37,7 +37,7 @@ class ErrorHistogram:
     def of(cls, errors: Floats) -> ErrorHistogram:
         """Histogram of non-negative errors, shape (rows,)."""
         bits = np.ascontiguousarray(errors, dtype=np.float64).view(np.int64)
-        bins = np.clip((bits >> _SHIFT) - (_FIRST_BIN - 1), 0, BINS)
+        bins = np.where(errors > 0, np.clip((bits >> _SHIFT) - (_FIRST_BIN - 1), 1, BINS), 0)
         return cls(np.bincount(bins, minlength=BINS + 1), float(np.max(errors, initial=0.0)))
 
     def merge(self, other: ErrorHistogram) -> ErrorHistogram:

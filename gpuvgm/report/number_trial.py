@@ -23,7 +23,7 @@ from gpuvgm.report.distributions import Distances, Pieces, distances, grid_aroun
 from gpuvgm.report.encoded import EncodedCounts
 from gpuvgm.report.figures import SHARES, Description, NumberFigures, ValueCount
 from gpuvgm.report.histogram import ErrorHistogram
-from gpuvgm.report.profiles import Evaluated, plain_of, profile_of
+from gpuvgm.report.profiles import Evaluated, heaviest, hides_values, plain_of, profile_of
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
 
@@ -177,10 +177,12 @@ class NumberTrial:
         column: Any = self._column
         return None if coded.cell is None else within_bounds(column, self._fitted_numbers(values, x), coded.cell)
 
-    def _is_near(self, statistics: NumberStatistics, before: Pieces) -> bool:
+    def _is_near(self, statistics: NumberStatistics, before: Pieces, ks: float) -> bool:
         """Whether all values come back to within the resolution, and that of most does not hide where they lie."""
         low, high = before.quantiles((0.25, 0.75))
         if statistics.absolute.quantile(0.5) * self._unit > COARSE * (high - low):
+            return False
+        if hides_values(ks, statistics.rows, heaviest(before, statistics.rows)):
             return False
         return 0 < self._resolution and statistics.absolute.maximum * self._unit <= self._resolution
 
@@ -239,7 +241,7 @@ class NumberTrial:
             invalid_rows=statistics.invalid,
             off_step_rows=statistics.off_step,
             unequal_rows=statistics.unequal,
-            comes_back=statistics.unequal == 0 or self._is_near(statistics, before),
+            comes_back=statistics.unequal == 0 or self._is_near(statistics, before, apart.ks),
             under_threshold_rows=statistics.under_threshold,
             ks=apart.ks,
             ks_resolution=apart.ks_resolution,

@@ -27,6 +27,8 @@ _BESIDE = 3
 _POINTS, _MOST_POINTS = 8, 64  # of a curve: for each bin, and in all
 _VISIBLE = 2e-3  # of a curve's height
 _NARROW = 1e-12
+_KS = 1e-3
+_FEW_ROWS = 5  # a step of KS is one row: so many change places with their neighbours where no value repeats
 _ROUNDINGS = 2  # a place counts from the middle of the frame: the difference and the sum are rounded
 
 
@@ -154,7 +156,7 @@ class NumberProfile:
     errors : tuple of int
         Round-trip errors in [2^j, 2^(j + 1)) times `error_unit` sd, for j from -64 on.
     no_errors : int
-        Rows that come back exactly, or nearly so.
+        Rows that come back exactly.
     error_unit : float
         Unit of `errors`, in sd.
     spike : Spike or None
@@ -358,9 +360,19 @@ def _options(column: MixtureColumn) -> Mapping[str, bool]:
     return {option: True for option, value in given.items() if value}
 
 
-def _heaviest(pieces: Pieces, rows: int) -> float:
+def heaviest(pieces: Pieces, rows: int) -> float:
     """Share of the rows that hold the most frequent single value."""
     return float(np.max(pieces.count[pieces.scatter == 0], initial=0.0)) / max(rows, 1)
+
+
+def usual_ks(rows: int) -> float:
+    """Kolmogorov-Smirnov distance of so many rows that says nothing."""
+    return max(_KS, _FEW_ROWS / max(rows, 1))
+
+
+def hides_values(ks: float, rows: int, heaviest_share: float) -> bool:
+    """Whether values lie closer together than their errors: more of them change places than those that are equal."""
+    return ks > max(usual_ks(rows), 2 * heaviest_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +422,7 @@ def profile_of(column: MixtureColumn | GeneralColumn, seen: Evaluated) -> Number
         no_errors=int(seen.errors.counts[0]),
         error_unit=seen.error_unit,
         spike=spike_of(mixture, before, histogram, rows) if mixture and histogram else None,
-        heaviest=_heaviest(before, rows),
+        heaviest=heaviest(before, rows),
         other_weight=float(np.sum(column.weights[~column.active])),
         different=seen.different,
     )

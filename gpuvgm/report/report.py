@@ -229,6 +229,8 @@ def _lost(column: ColumnFigures) -> tuple[float, float, str]:
         return other, 0.0, f"{share(other)} of rows change"
     assert isinstance(column, NumberFigures)  # all others come back
     if column.p999_error < _A_ROUNDING:
+        if column.maximum_error < _A_ROUNDING and column.ks > _FEW_ROWS:
+            return column.ks, column.maximum_error, f"errors larger than distances of values, KS {short(column.ks)}"
         return 0.0, column.maximum_error, f"largest error {short(column.maximum_error)} sd"
     return column.p999_error, column.maximum_error, f"99.9 % error {short(column.p999_error)} sd"
 

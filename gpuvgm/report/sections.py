@@ -194,7 +194,7 @@ def _fit_words(profile: NumberProfile) -> str:
     active = sum(mode.weight is not None for mode in profile.modes)
     words = [
         f'Fit: algorithm="{fit.algorithm}", effort="{fit.effort}", on {fit.rows:,} rows; {active} of '
-        f"{profile.components} components are modes; {fit.iterations:,} iterations, "
+        f"{profile.components} components became modes; {fit.iterations:,} iterations, "
         f"{'converged' if fit.converged else 'not converged'}; lower bound {fit.lower_bound:,.6g}"
     ]
     if fit.bound_with_fewer is not None and fit.bound_with_fewer == fit.bound_with_fewer:

@@ -177,7 +177,7 @@ class Validation:
                 most = chosen[limit]
                 if value is not None and most is not None and not value <= most + column.allowances.get(limit, 0.0):
                     words = _WORDS[limit].format(step=column.step)
-                    told = f'column "{name}": {words} {value:.3g}, but may be {most:g}'
+                    told = f'column "{name}": {words} {value:.3g}, but may be at most {most:g}'
                     found.setdefault(name, []).append(told)
         return found
 

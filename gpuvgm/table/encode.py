@@ -207,7 +207,7 @@ def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats
 def _refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
     unknown = np.flatnonzero(np.isnan(to_numpy(scalar)))
     if len(unknown):
-        told = counted_values(len(unknown), "values are no category that was there at fit")
+        told = counted_values(len(unknown), "values are not among the categories of the fit")
         raise InputError(
             f'column "{name}": {told} (first at row {first_row + int(unknown[0])}), for which its scalar has no place: '
             'transform with layout="compact", fit with rows that have them, or give the column max_categories'

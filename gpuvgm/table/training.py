@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
-from gpuvgm.config import check_choice, checked_seed
+from gpuvgm.config import check_choice, checked_count, checked_seed
 from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
@@ -118,6 +118,8 @@ class TrainingRows:
         columns: Sequence[str] | None = None,
         folder: str | Path | None = None,
     ) -> None:
+        if not hasattr(transformer, "model_"):
+            raise InputError(f"a fitted TableTransformer comes first, then the rows; got {type(transformer).__name__}")
         check_choice("place", place, Place)
         if folder is not None and place != "disk":
             raise InputError('a folder is for rows on the disk: give place="disk" too')
@@ -196,7 +198,8 @@ class TrainingRows:
         >>> bool((batch.rows[batch.vectors == 1] == 1).all())  # every row answers its condition
         True
         """
-        number = self._made if step is None else step
+        rows = checked_count(rows, "rows")
+        number = self._made if step is None else checked_seed(step, name="step")
         self._made = number + 1
         random = np.random.Generator(np.random.PCG64([self._seed, number]))
         if not self.conditions.names:
@@ -291,8 +294,7 @@ class TrainingRows:
         >>> rows.batch_count(150), rows.batch_count(150, drop_last=True)
         (3, 2)
         """
-        if rows < 1:
-            raise InputError(f"a batch has at least 1 row, not {rows}")
+        rows = checked_count(rows, "rows")
         return (len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)) // processes
 
     def matrix(self, rows: Ints | slice) -> Matrix:

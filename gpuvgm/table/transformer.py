@@ -44,6 +44,7 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
     check_choice,
+    checked_count,
     checked_seed,
 )
 from gpuvgm.engines import EngineName
@@ -376,7 +377,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
-        if self.model_.onehot_width > WIDE:
+        if self.model_.onehot_width == 0:
+            _LOG.warning("%s: a network learns nothing of the table", widths_line(self.model_.widths))
+        elif self.model_.onehot_width > WIDE:
             _LOG.warning('%s: declare the kinds "drop" or "pass", or max_categories', widths_line(self.model_.widths))
         return self
 
@@ -684,7 +687,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         [400, 400, 200]
         """
         table = open_source(source)
-        batch_rows = checked_seed(batch_rows, 2**63, "batch_rows")
+        batch_rows = checked_count(batch_rows, "batch_rows")
         how = self._options(table, mode, dtype, seed, first_row)
         coding = self._coding(table, how, layout, {}, written=False)
         need = partial(Need.transform, _chosen(table, self._fitted().names), coding.schema, written=False)
@@ -912,7 +915,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
         >>> validation = transformer.validate({"colour": ["red", "red", "red", "green"] * 100})
         >>> print(validation.broken()[0])
-        column "colour": share of values that are no category is 0.25, but may be 0
+        column "colour": share of values that are no category is 0.25, but may be at most 0
         """
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)

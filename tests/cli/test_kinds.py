@@ -149,14 +149,14 @@ def test_the_width_of_the_matrix_is_said(tmp_path):
     table = pa.table({"name": [f"n{i % 1_500}" for i in range(rows)], "few": ["a", "b", "c"] * (rows // 3)})
     pq.write_table(table, tmp_path / "t.parquet")
     result = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--effort", "research")
-    said = "the one-hot matrix has 1,503 columns, the widest: name 1,500, few 3"
+    said = "the one-hot matrix has 1,503 columns, most of them for name (1,500), few (3)"
     assert said in " ".join(result.stdout.split())
     assert said in " ".join(result.stderr.split())
     narrow = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "n.gpuvgm", "--columns", "few")
     assert "has 3 columns" in narrow.stdout
     assert "one-hot" not in narrow.stderr
     default = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "d.gpuvgm")
-    assert "has 4 columns, the widest: few 3, name 1" in " ".join(default.stdout.split())
+    assert "has 4 columns, most of them for few (3), name (1)" in " ".join(default.stdout.split())
     assert "one-hot" not in default.stderr
 
 

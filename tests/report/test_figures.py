@@ -55,7 +55,7 @@ def test_quantiles_are_never_too_low_and_at_most_one_bin_too_high(share: float) 
 
 def test_quantiles_of_zeros_tiny_and_huge_errors() -> None:
     assert ErrorHistogram().quantile(0.5) == 0
-    assert ErrorHistogram.of(np.array([0.0, 1e-300])).quantile(0.999) == 0
+    assert ErrorHistogram.of(np.array([0.0, 1e-300])).quantile(0.999) == 1e-300
     assert ErrorHistogram.of(np.array([1e-300])).maximum == 1e-300
     assert ErrorHistogram.of(np.array([1e200, np.inf])).quantile(0.5) == 2.0**64
 
@@ -195,3 +195,29 @@ def test_text_and_dict_hold_every_column(report: Report) -> None:
         assert len({len(line) for line in lines[first - 1 : first + 3]}) == 1
     assert max(map(len, lines)) <= 80
     assert report.to_dict()["columns"]["holes"]["missing"] == 6000
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.concatenate((np.random.default_rng(1).random(2000), np.random.default_rng(2).normal(1e9, 1e6, 2000))),
+        np.concatenate(
+            (np.random.default_rng(1).normal(1e-9, 1e-12, 1000), np.random.default_rng(2).normal(1e9, 1, 1000))
+        ),
+    ],
+    ids=["ratios beside billions", "tiny ones beside billions"],
+)
+def test_small_values_that_are_lost_beside_large_ones_do_not_come_back(values: np.ndarray) -> None:
+    transformer = gpuvgm.TableTransformer().fit({"x": values})
+    report = transformer.evaluate({"x": values})
+    decoded = np.asarray(transformer.inverse_transform(transformer.transform({"x": values}))["x"])
+    assert len(np.unique(decoded[:1000])) < 500
+    assert report.verdict.startswith("0 of 1 column come back; look at x (errors larger than distances of values, KS ")
+
+
+def test_only_rows_without_an_error_come_back_exactly() -> None:
+    values = np.random.default_rng(0).lognormal(10, 10, 3000)
+    transformer = gpuvgm.TableTransformer().fit({"x": values})
+    decoded = np.asarray(transformer.inverse_transform(transformer.transform({"x": values}))["x"])
+    profile = transformer.evaluate({"x": values}).columns["x"].profile
+    assert profile.no_errors == np.sum(decoded == values) < 100

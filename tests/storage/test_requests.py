@@ -55,7 +55,7 @@ def requests():
     noted = Requests()
 
     class Counted(MemoryFileSystem):
-        protocol, cachable = "counted", False
+        protocol, cacheable = "counted", False
         store, pseudo_dirs = {}, [""]
         told = ("name", "size", "type", "created")
 

@@ -80,7 +80,7 @@ def test_an_iteration_may_be_left(transformer: TableTransformer) -> None:
 
 
 def test_batches_need_rows(transformer: TableTransformer) -> None:
-    with pytest.raises(InputError, match="batch_rows must be at least 1, got 0"):
+    with pytest.raises(InputError, match="batch_rows must be an integer of at least 1, got 0"):
         next(transformer.iter_batches(table(10, 0), 0))
 
 

@@ -289,7 +289,7 @@ def test_shares_and_sizes_that_are_refused(fitted: TableTransformer) -> None:
     for options in ({"rank": (2, 2)}, {"worker": (-1, 2)}):
         with pytest.raises(InputError, match="less than the second"):
             next(rows.batches(10, **options))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="at least 1 row"):
+    with pytest.raises(InputError, match="an integer of at least 1"):
         next(rows.batches(0))
     with pytest.raises(InputError, match="no rows to train on"):
         TrainingRows(fitted, table().slice(0, 0))
@@ -313,3 +313,16 @@ def test_mixed_bits_are_as_often_set_as_not() -> None:
     bits = np.unpackbits(mixed(np.arange(4096, dtype=np.uint64), 7, 1).view(np.uint8)).reshape(4096, 64)
     assert np.all(np.abs(bits.mean(axis=0) - 0.5) < 0.04)
     assert "TrainingRows" in gpuvgm.__all__
+
+
+def test_what_is_no_batch_and_what_is_no_transformer_are_refused() -> None:
+    table = {"colour": ["red", "red", "blue"] * 100}
+    transformer = gpuvgm.TableTransformer().fit(table)
+    rows = gpuvgm.TrainingRows(transformer, table)
+    for wrong in (0, -5, "x", 2.5, True):
+        with pytest.raises(InputError, match="rows must be an integer of at least 1"):
+            rows.batch(wrong)
+    with pytest.raises(InputError, match="a fitted TableTransformer comes first, then the rows; got dict"):
+        gpuvgm.TrainingRows(table, transformer)
+    with pytest.raises(InputError, match="got TableTransformer"):
+        gpuvgm.TrainingRows(gpuvgm.TableTransformer(), table)
