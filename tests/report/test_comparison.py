@@ -16,6 +16,7 @@ from scipy import stats
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.execution.memory import Need
 from gpuvgm.report import Comparison
 from gpuvgm.report.advice import share
 from gpuvgm.report.comparison_trial import ks_complement, tv_complement
@@ -307,6 +308,16 @@ def test_what_cannot_be_compared(transformer: gpuvgm.TableTransformer, original:
     keys = gpuvgm.TableTransformer({"key": "pass"}).fit({"key": range(9)})
     with pytest.raises(InputError, match="encodes no column"):
         keys.evaluate({"key": range(9)}, compare={"key": range(9)})
+
+
+def test_a_limit_of_memory_counts_the_rows_that_are_kept(original: pa.Table, synthetic: pa.Table) -> None:
+    schema = original.schema
+    more = Need.compare(schema, 10**8).peak(1, 4096) - Need.compare(schema, 0).peak(1, 4096)
+    assert more >= 8 * 10**8 * len(schema)
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=5).fit(original)
+    assert fitted.set_params(memory="1GiB").evaluate(original, compare=synthetic).score > 0.9
+    with pytest.raises(InputError, match="too little for these columns"):
+        fitted.set_params(memory="300MiB").evaluate(original, compare=synthetic)
 
 
 def test_wide_tables_are_packed() -> None:
