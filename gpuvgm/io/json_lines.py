@@ -28,7 +28,7 @@ MANY_BRACKETS = 1000  # a block with more may be nested so deeply that pyarrow o
 NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")  # a line that begins so; at the first, null, pyarrow 26 ends the process
 NUMBER, BOOLEAN, TEXT, LIST, OBJECT = "a number", "a boolean", "text", "a list", "an object"
 HELD = {NUMBER: "numbers", BOOLEAN: "booleans", TEXT: TEXT}
-DAY, UNITS = pa.date32(), ("s", "us", "ns")
+DAY, UNITS = pa.date32(), ("s", "us")  # some pyarrow read years beyond 2262 wrong as nanoseconds
 LOCAL, UTC = ([pa.timestamp(unit, zone) for unit in UNITS] for zone in (None, "UTC"))
 #: What text may be read as, by what the text before was read as; it stays text where its values have none of the forms.
 FORMS: Mapping[pa.DataType, Sequence[pa.DataType]] = {
@@ -164,9 +164,7 @@ class LineBlock:
     def problem(self, before: Types, problem: Exception | None = None) -> InputError:
         """The error for lines that cannot be read."""
         found = self.first_problem(before) or self.unreadable_line()
-        if found is None:  # a year beyond those of nanoseconds, which a later block has
-            found = f"from line {self.first_line} on: {problem}; write the times of a column in one form"
-        return InputError(f"{self.path}: {found}")
+        return InputError(f"{self.path}: {found or f'cannot be read from line {self.first_line} on ({problem})'}")
 
     def first_problem(self, before: Types) -> str | None:
         """The first thing that is wrong, with its line and column."""
