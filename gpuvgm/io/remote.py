@@ -437,6 +437,8 @@ IN_PARTS_BYTES = 100 << 20
 PARTS_AT_ONCE = 4
 #: Names of what tells one version of an object from the next, best first; stores write them in their own ways.
 VERSIONS = ("etag", "generation", "lastmodified", "mtime", "modified", "updated", "created")
+#: Those that a listing tells as a question for one file does; times may be written in another way.
+SAME_EVERYWHERE = ("etag", "generation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -662,15 +664,24 @@ def _options(scheme: str, *, in_parts: bool) -> dict[str, Any]:
 
 def entry_of(found: Mapping[str, Any]) -> Entry:
     """What a store says of a name, in our words."""
-    said = {str(key).lower().replace("-", "").replace("_", ""): value for key, value in found.items()}
-    version = next((str(said[name]) for name in VERSIONS if said.get(name)), "")
+    said = _said(found)
+    version = str(said.get(_version_name(said), ""))
     return Entry(int(said.get("size") or 0), version.strip('"'), said.get("type") == "directory")
 
 
 def entry_if_told(found: Mapping[str, Any]) -> Entry | None:
-    """What a listing says of a name; None where it lacks size or version, as over HTTP."""
-    entry = entry_of(found)
-    return entry if entry.is_folder or (entry.version and found.get("size") is not None) else None
+    """What a listing says of a name; None where it lacks the size, or what a store tells in the same way elsewhere."""
+    said = _said(found)
+    is_whole = said.get("size") is not None and _version_name(said) in SAME_EVERYWHERE
+    return entry_of(found) if is_whole or said.get("type") == "directory" else None
+
+
+def _said(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key).lower().replace("-", "").replace("_", ""): value for key, value in found.items()}
+
+
+def _version_name(said: Mapping[str, Any]) -> str:
+    return next((name for name in VERSIONS if said.get(name)), "")
 
 
 def no_bucket(problem: BaseException) -> bool:

@@ -57,7 +57,7 @@ def requests():
     class Counted(MemoryFileSystem):
         protocol, cacheable = "counted", False
         store, pseudo_dirs = {}, [""]
-        told = ("name", "size", "type", "created")
+        told, other = ("name", "size", "type", "ETag"), {}  # what a listing tells, and what it tells otherwise
 
         @classmethod
         def _strip_protocol(cls, path):
@@ -68,12 +68,16 @@ def requests():
 
         def info(self, path, **options):
             noted("ask", path)
-            return super().info(path, **options)
+            return self.described(path, **options)
+
+        def described(self, path, **options):
+            said = super().info(path, **options)
+            return said if said["type"] == "directory" else {**said, "ETag": f'"{said["created"].timestamp()}"'}
 
         def find(self, path, maxdepth=None, withdirs=False, detail=False, **_):
             noted("list", path)
             names = sorted(name for name in self.store if name.startswith(f"{path.rstrip('/')}/"))
-            found = {name: MemoryFileSystem.info(self, name) for name in names}
+            found = {name: {**self.described(name), **self.other} for name in names}
             return {name: {key: one[key] for key in self.told} for name, one in found.items()}
 
         def cat_file(self, path, start=None, end=None, **_):
@@ -171,12 +175,24 @@ def test_one_of_many_that_is_replaced_is_named(requests, many):
         read(source)
 
 
-def test_a_store_that_tells_no_versions_is_asked_file_by_file(requests, many, monkeypatch):
-    monkeypatch.setattr(requests.system, "told", ("name", "type"))
+@pytest.mark.parametrize(
+    ("told", "other"), [(("name", "type"), {}), (("name", "type", "size", "mtime"), {"mtime": "yesterday"})]
+)
+def test_a_store_whose_listing_tells_no_versions_is_asked_file_by_file(requests, many, monkeypatch, told, other):
+    monkeypatch.setattr(requests.system, "told", told)
+    monkeypatch.setattr(requests.system, "other", other)
     assert read(MANY).equals(read(many))
     assert requests.counts()["ask"] > FILES
     put(requests, "many/000.parquet", parquet(ROWS, 9))
     assert not read(MANY).equals(read(many))
+
+
+def test_a_folder_in_memory_is_read_again(many):
+    fsspec = pytest.importorskip("fsspec")
+    for path in sorted(many.iterdir())[:5]:
+        fsspec.filesystem("memory").pipe_file(f"/again/{path.name}", path.read_bytes())
+    source = open_source("memory://again")  # its listing has times as text
+    assert read(source).equals(read(source))
 
 
 def test_one_of_few_files_is_compared_before_and_after(requests):
