@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import gpuvgm
 from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import InputError
+from gpuvgm.files import undisturbed
 
 
 @contextmanager
@@ -38,6 +39,8 @@ def executor_of(
     if scheduler is not None and workers is not None:
         raise InputError("--scheduler and --workers exclude each other; give one of them")
     each = None if workers is None else threads or 1
-    with gpuvgm.cluster(scheduler, workers=workers, threads=each) as client:
+    with ExitStack() as opened:
+        with nullcontext() if workers is None else undisturbed():  # Dask cannot end workers that are being started
+            client = opened.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=each))
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
         yield gpuvgm.DaskExecutor(client)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,10 @@ from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.likeness import Likeness
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange, check_range
-from gpuvgm.errors import InputError, counted
+from gpuvgm.errors import InputError, counted, counted_values
 from gpuvgm.execution.context import check_reachable
 from gpuvgm.execution.local import Executor, LocalExecutor
+from gpuvgm.files import remove_left_over
 from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, location_of, read_metadata
 from gpuvgm.io.files import stamp_of
 from gpuvgm.io.locks import locked
@@ -211,9 +213,29 @@ def _write_folder(
             _warn_of_more(part_of(folder, _numbers_of(files).stop), part)
         missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
         place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
-        written = executor.each(partial(_write_part, generator, place), missing)
-        sizes = list(held.values()) + [size for _, size in written]
+        with _left_for_later(folder, files):
+            written = executor.each(partial(_write_part, generator, place), missing)
+            sizes = list(held.values()) + [size for _, size in written]
     return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
+
+
+@contextmanager
+def _left_for_later(folder: Location, numbers: Iterable[int]) -> Iterator[None]:
+    """Of a run that fails, say which files are complete; remove what workers that were killed had begun."""
+    try:
+        yield
+    except BaseException as problem:
+        if isinstance(folder, Path):
+            final: list[Any] = [part_of(folder, number) for number in numbers]
+            begun = {path.name[1:].rsplit(".", 2)[0] for path in folder.glob(".*.partial")}
+            for path in final:
+                if path.name in begun:
+                    remove_left_over(path)
+            complete = sum(path.exists() for path in final)
+            if complete:
+                told = counted_values(complete, "files are complete")
+                problem.add_note(f"{told} in {folder}: go on with resume=True")
+        raise
 
 
 def _numbers_of(files: Mapping[int, RowRange]) -> range:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from contextlib import suppress
 from importlib import import_module, util
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.engines import cuda_problem
@@ -112,6 +115,7 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
     settings: dict[str, Any] = {
         "enable_cudf_spill": True,
         "threads_per_worker": threads or 1,
+        "preload_nanny": [__name__],
     }
     if not options.get("rmm_async"):
         settings["rmm_pool_size"] = POOL_SHARE
@@ -133,7 +137,22 @@ def _with_processes(workers: int | None, threads: int | None, memory: str | int 
         "memory_limit": "auto" if memory is None else memory,
         "dashboard_address": "127.0.0.1:0",
     }
+    if options.get("processes") is not False and "worker_class" not in options:
+        settings["preload_nanny"] = [__name__]
     return import_module("distributed").LocalCluster(**(settings | options))
+
+
+def dask_setup(_: object) -> None:
+    """Keep Ctrl-C from the workers that this thread is going to start; Dask calls this in every nanny.
+
+    A terminal sends SIGINT to all processes of a command. The client ends its workers; on its own each would end with a
+    traceback. Processes inherit the signals that the thread which starts them blocks.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is threading.main_thread():
+        return
+    with suppress(OSError):
+        resource_tracker.ensure_running()  # multiprocessing lets the signal through again after it has started this
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _client(at: Any, **options: Any) -> Client:

@@ -7,7 +7,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import chain, islice
@@ -18,6 +18,7 @@ import numpy as np
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
+from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted
 from gpuvgm.io import Block
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def opened(partition: Any) -> tuple[LocalExecutor, Any]:
     if isinstance(partition, Block):
         return LocalExecutor(1), iter([partition])
     found: OpenPartition = partition.opened()
-    return (CallerExecutor if found.on_device else LocalExecutor)(1), found.blocks
+    return (CallerExecutor if found.on_device else LocalExecutor)(1), while_wanted(found.blocks)
 
 
 def blocks_merged(function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any) -> R | None:
@@ -110,7 +111,7 @@ def blocks_mapped(function: Callable[[Any], R], partition: Any) -> list[R]:
 
 def partition_given(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
     """What a function makes of a partition."""
-    return function(partition, LocalExecutor(1))
+    return function(partition, LocalExecutor(1, stopping()))
 
 
 def held(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
@@ -658,9 +659,10 @@ class DaskExecutor:
         400
         200
         """
-        with closing(self.stream(function, partitions)) as results:
-            for result in results:
-                sink(result)
+        with self._tasks(partial(blocks_mapped, function)) as tasks:
+            for results in tasks.in_order(partitions):
+                for result in results:
+                    sink(result)
 
     def stream(self, function: Callable[..., R], partitions: Iterable[Any]) -> Generator[R]:
         """Give the result of each block, in row order; few partitions are ahead of what is asked for.
@@ -766,6 +768,10 @@ class DaskExecutor:
             tasks = Tasks(self.client, function, self.worker_threads, self.progress)
             try:
                 yield tasks
+            except KeyboardInterrupt:
+                tasks.forget()
+                wait_until_stopped(self.client)
+                raise
             finally:
                 tasks.forget()
 

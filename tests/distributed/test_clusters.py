@@ -180,6 +180,7 @@ def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cu
         "rmm_allocator_external_lib_list": ["cupy"],
         "enable_cudf_spill": True,
         "threads_per_worker": 1,
+        "preload_nanny": ["gpuvgm.execution.cluster"],
         "protocol": "ucx",
         "device_memory_limit": "20GB",
     }

@@ -1,0 +1,60 @@
+"""Tasks that nobody wants any more: Dask cannot stop a thread, so each task looks before every block."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+B = TypeVar("B")
+ON_THE_WAY = 0.1  # seconds until the workers have heard of it
+PATIENCE = 5.0  # seconds that tasks get to end
+STEP = 0.02
+
+
+def stopping() -> Callable[[object], None]:
+    """A function that ends the task of this thread once nobody wants it; outside of tasks it does nothing."""
+    from distributed import Reschedule, get_worker
+
+    try:
+        worker = get_worker()
+        key = worker.get_current_task()
+    except ValueError:
+        return lambda _: None
+
+    def stop(_: object) -> None:
+        task = worker.state.tasks.get(key)
+        if task is not None and task.state == "cancelled":
+            raise Reschedule
+
+    return stop
+
+
+def while_wanted(blocks: Iterable[B]) -> Iterator[B]:
+    """The blocks of a partition, as long as somebody wants the task that asks for them."""
+    stop = stopping()
+
+    def left() -> Iterator[B]:
+        for block in blocks:
+            stop(block)
+            yield block
+
+    return left()
+
+
+def wait_until_stopped(client: Client) -> None:
+    """Wait until no worker is at a task that nobody wants; what such tasks had begun to write is removed then."""
+    with suppress(Exception):  # of a cluster that is gone
+        client.run(_stopped, on_error="ignore")
+
+
+async def _stopped(dask_worker: Any) -> None:
+    end = time.monotonic() + PATIENCE
+    await asyncio.sleep(ON_THE_WAY)
+    while any(task.state == "cancelled" for task in dask_worker.state.tasks.values()) and time.monotonic() < end:
+        await asyncio.sleep(STEP)
