@@ -63,7 +63,7 @@ def test_ctrl_c_while_the_workers_start(tmp_path):
     with start("generate", tmp_path / "g", *GENERATE, start_new_session=True) as process:
         wait_until(lambda: len(of_group(process.pid)) > 2, 60)  # beside the command one of multiprocessing's
         time.sleep(0.2)
-        assert stopped(process) == (130, "gpuvgm: interrupted; nothing partial was left\n")
+        assert stopped(process) == (130, "gpuvgm: interrupted; no partial files are left\n")
     assert os.listdir(tmp_path) == []
 
 

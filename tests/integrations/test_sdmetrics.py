@@ -14,6 +14,7 @@ from tests.report.test_kinds import COLUMNS, make_table
 
 single_column = pytest.importorskip("sdmetrics.single_column", reason="SDMetrics is not installed")
 
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:pandas", "ignore::FutureWarning:sdmetrics")
 ROWS = 5000
 CATEGORIES = ("city", "size")
 
