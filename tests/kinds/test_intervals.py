@@ -214,7 +214,9 @@ def test_unknown_values_are_nan_or_an_error(table: pa.Table) -> None:
     encoded = lenient.transform(new)
     assert np.isnan(encoded["city.scalar"].to_numpy()).tolist() == [False, True, False]
     assert lenient.inverse_transform(encoded)["city"].to_pylist() == ["city 1", None, "city 1"]
-    with pytest.raises(InputError, match=r'column "city": 1 value is no category .* row 1\).* max_categories'):
+    with pytest.raises(
+        InputError, match=r'column "city": 1 value is not among the categories .* row 1\).* max_categories'
+    ):
         lenient.transform(new, layout="onehot")
     figures = lenient.evaluate(new).columns["city"]
     assert (figures.unknown_rows, figures.level_agreement) == (1, 2 / 3)

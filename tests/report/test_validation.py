@@ -115,7 +115,7 @@ def test_wrong_tables_are_named(model: Path, tmp_path: Path, wrong: str) -> None
 def test_a_verdict_names_the_columns_first(model: Path, tmp_path: Path) -> None:
     pq.write_table(WRONG["swapped columns"][1](rows(10**6)), tmp_path / "wrong.parquet")
     told = invoke("validate", tmp_path / "wrong.parquet", "--model", model, code=1).stdout
-    assert told.splitlines()[1] == "6 of 8 columns agree with the model; look at amount, score"
+    assert told.splitlines()[0] == "6 of 8 columns agree with the model; look at amount, score"
 
 
 @pytest.mark.parametrize("settings", [{"block_rows": 1_000}, {"engine": "reference"}, {"threads": 3}])

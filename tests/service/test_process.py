@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import fastapi
 import numpy as np
@@ -78,12 +78,19 @@ def check_whole(response):
     assert (response.status, len(response.read())) == (200, int(response.headers["content-length"]))
 
 
+def drop(lines):
+    """Read to the end, or until the file is closed, which is earlier where the process is only just gone."""
+    with suppress(ValueError):
+        for _ in lines:
+            pass
+
+
 def told(process, begin):
     """The message of the first line of the log that begins so; what follows is read and dropped."""
     for line in process.stderr:
         message = json.loads(line)["message"]
         if message.startswith(begin):
-            threading.Thread(target=list, args=(process.stderr,), daemon=True).start()
+            threading.Thread(target=drop, args=(process.stderr,), daemon=True).start()
             return message
     raise AssertionError(f"nothing begins with {begin}")
 
