@@ -17,7 +17,7 @@ import gpuvgm
 from gpuvgm.cli.log_lines import plain
 from gpuvgm.cli.stages import Stages
 from gpuvgm.execution.local import available_threads
-from gpuvgm.io.files import expand, known_stamp, stamp_of
+from gpuvgm.io.files import expand, first_stamp
 
 try:
     import resource
@@ -91,7 +91,7 @@ class RunRecord:
         if given is None:
             return None
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
-            return sum((known_stamp(file) or stamp_of(file))[0] for file in expand(given).files)
+            return sum(first_stamp(file)[0] for file in expand(given).files)
         return None
 
 

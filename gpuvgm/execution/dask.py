@@ -659,7 +659,7 @@ class DaskExecutor:
         400
         200
         """
-        with self._tasks(partial(blocks_mapped, function)) as tasks:
+        with self._tasks(partial(blocks_mapped, function)) as tasks:  # not by `stream`: a generator sees no Ctrl-C
             for results in tasks.in_order(partitions):
                 for result in results:
                     sink(result)

@@ -179,6 +179,11 @@ def known_stamp(path: Location) -> Stamp | None:
     return None if entry is None else (entry.size, entry.version)
 
 
+def first_stamp(path: Location) -> Stamp:
+    """What a store said of a file when it was listed; what there is now, where it said nothing."""
+    return known_stamp(path) or stamp_of(path)
+
+
 def with_entry(path: Location) -> Location:
     """A file with what its store says of it, which is asked where it has not been."""
     return replace(path, known=path.entry()) if isinstance(path, RemoteFile) and path.known is None else path
@@ -560,7 +565,7 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     listing = together([expand(os.fspath(given)) for given in paths])
     files = [with_entry(file) for file in listing.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
-    stamps = tuple(known_stamp(path) or stamp_of(path) for path in files)
+    stamps = tuple(map(first_stamp, files))
     recorded = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
     if not files:
         raise nothing_in(name)

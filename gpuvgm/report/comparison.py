@@ -6,29 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
-from os import PathLike
 from textwrap import fill
-from typing import Any
+from typing import Any, ClassVar
 
 from gpuvgm.arrays import on_host
-from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.text import texts_of
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
-from gpuvgm.io import PAGE_ENDINGS, Block, Source, check_document, write_bytes
+from gpuvgm.io import Block, Source
 from gpuvgm.report.comparison_page import content_of
-from gpuvgm.report.comparison_trial import ColumnComparison, NumberComparison, Pair, pair_of
+from gpuvgm.report.comparison_trial import ColumnComparison, NumberComparison, Pair, missing_shares, pair_of
+from gpuvgm.report.counting import count_columns, count_table, merged_columns
 from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import description_document
 from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
-from gpuvgm.report.layout import fragment, page
+from gpuvgm.report.layout import Content, Paged
 from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
-from gpuvgm.report.text import WIDTH, Row, aligned
+from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
-TITLE = "Original and synthetic rows"
 _NAMED = 3  # columns that the verdict names
 _GOOD = 0.9  # scores that it does not name
 _NOTE = """\
@@ -42,7 +39,7 @@ Wasserstein: distance of the values, in standard deviations of the original"""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Paged):
     """How alike two tables are, column by column; `str` gives a verdict and a table.
 
     Parameters
@@ -68,6 +65,7 @@ class Comparison:
     facts: RunFacts | None = field(default=None, compare=False)
     first: FirstRows | None = field(default=None, repr=False)
     pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
+    TITLE: ClassVar[str] = "Original and synthetic rows"
 
     @property
     def scores(self) -> dict[str, float]:
@@ -139,7 +137,7 @@ class Comparison:
 
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
-        head = "\n".join(fill(line, WIDTH) for line in (self.verdict, self.facts_line) if line)
+        head = head_text(self.verdict, self.facts_line)
         rows: list[Row] = [(name, list(_cells(column))) for name, column in self.columns.items()]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein"], rows)
         return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
@@ -154,47 +152,14 @@ class Comparison:
             ]
             yield fill(f"pairs of columns: {self.pair_score:.3f}, the lowest: {', '.join(low)}", WIDTH)
 
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def to_html(self, path: str | PathLike[str] | None = None, *, title: str = TITLE, first_rows: bool = True) -> str:
-        """One HTML page for people, as `Report.to_html` makes it, with both tables beside each other.
-
-        Parameters
-        ----------
-        path : path, optional
-            File or URL to write the page to; its name ends in .html.
-        title : str
-            Heading of the page.
-        first_rows : bool
-            Whether it shows the first rows of both tables.
-
-        Returns
-        -------
-        str
-            The page.
-
-        Raises
-        ------
-        InputError
-            For a path that cannot be written.
-        """
-        target = None if path is None else check_document(path, PAGE_ENDINGS)
-        text = page(content_of(title, self if first_rows else replace(self, first=None)))
-        if target is not None:
-            write_bytes(target, text.encode())
-        return text
-
-    def _repr_html_(self) -> str:
-        """What notebooks show."""
-        return fragment(content_of(TITLE, self))
+    def _content(self, title: str, *, first_rows: bool) -> Content:
+        return content_of(title, self if first_rows else replace(self, first=None))
 
 
 def _cells(column: ColumnComparison) -> Iterator[str]:
     yield column.metric
     yield "" if column.score is None else f"{column.score:.3f}"
-    yield f"{100 * column.missing / max(column.rows, 1):.2f} %"
-    yield f"{100 * column.synthetic_missing / max(column.synthetic_rows, 1):.2f} %"
+    yield from (f"{100 * part:.2f} %" for part in missing_shares(column))
     apart = getattr(column, "wasserstein", None)
     yield "" if apart is None else f"{apart:.2g}"
 
@@ -218,20 +183,13 @@ class TableCounts:
 
     def merge(self, other: TableCounts) -> TableCounts:
         """Of both sets of rows."""
-        columns = {name: counts.merge(other.columns[name]) for name, counts in self.columns.items()}
+        columns = merged_columns(self.columns, other.columns)
         return TableCounts(self.rows + other.rows, columns, self.first.merge(other.first))
 
 
 def _count_block(pairs: Mapping[str, Pair], block: Block) -> TableCounts:
-    batch, columns = block.batch, {}
-    for name, pair in pairs.items():
-        try:
-            columns[name] = pair.count(on_host(batch.column(name)), block.first_row)
-        except UnreadText as problem:
-            raise problem.at(name, f"row {block.first_row + problem.row}", "correct them first") from None
-    few = batch[: max(ROWS - block.first_row, 0)]
-    first = {name: tuple(texts_of(on_host(few.column(name)))) for name in islice(pairs, COLUMNS)}
-    return TableCounts(block.rows, columns, FirstRows(block.first_row, first, {}))
+    columns = count_columns(pairs, block, lambda pair, values: pair.count(on_host(values), block.first_row))
+    return TableCounts(block.rows, columns, FirstRows.of(block, pairs))
 
 
 def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[str, Pair], TableCounts]:
@@ -275,10 +233,7 @@ def _refuse_types(model: TableModel, source: Source) -> None:
 
 
 def _count(pairs: Mapping[str, Pair], source: Source, blocks: Iterable[Any], run: Run) -> TableCounts:
-    counts = run.executor.map_merge(partial(_count_block, pairs), blocks, TableCounts.merge)
-    if counts is None or counts.rows == 0:
-        raise InputError(f"{source.name}: there are no rows to compare")
-    return counts
+    return count_table(source, blocks, partial(_count_block, pairs), TableCounts.merge, run, "compare")
 
 
 def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:

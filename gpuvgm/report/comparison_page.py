@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.charts import histogram_chart
-from gpuvgm.report.comparison_trial import CategoryComparison, ColumnComparison, NumberComparison
+from gpuvgm.report.comparison_trial import CategoryComparison, ColumnComparison, NumberComparison, missing_shares
 from gpuvgm.report.figures import ValueCount
 from gpuvgm.report.first_rows import first_rows_table
 from gpuvgm.report.layout import LISTED, Cell, Content, Places, number_cell, warnings_of
@@ -95,7 +95,7 @@ def _advice(column: ColumnComparison) -> Iterator[Advice]:
         yield Advice("One of the tables has no value.", "Look at the missing values.")
     elif column.score < LOW:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
-    before, after = _missing_shares(column)
+    before, after = missing_shares(column)
     if abs(before - after) >= MISSING:
         yield Advice(
             f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
@@ -107,10 +107,6 @@ def _advice(column: ColumnComparison) -> Iterator[Advice]:
             "table lacks.",
             "Look at how both tables write their categories.",
         )
-
-
-def _missing_shares(column: ColumnComparison) -> tuple[float, float]:
-    return column.missing / max(column.rows, 1), column.synthetic_missing / max(column.synthetic_rows, 1)
 
 
 def _summary(comparison: Comparison, said: Mapping[str, list[Advice]]) -> Iterator[tuple[str, str, str]]:
@@ -134,7 +130,7 @@ def _score(score: float | None) -> str:
 
 def _share_cell(at: int) -> Any:
     def cell(column: ColumnComparison) -> Cell:
-        part = _missing_shares(column)[at]
+        part = missing_shares(column)[at]
         return (share(part) if part else "–", f"{part:.9g}")
 
     return cell
@@ -167,7 +163,7 @@ def _tiles(column: ColumnComparison) -> Iterator[tuple[str, str, str]]:
     else:
         yield "categories", f"{column.categories:,}", "in both tables"
         yield "new", f"{column.new_rows:,}", "synthetic rows of categories that the original table lacks"
-    before, after = _missing_shares(column)
+    before, after = missing_shares(column)
     yield "missing", share(before), "of the original values"
     yield "missing, synthetic", share(after), "of the synthetic values"
 

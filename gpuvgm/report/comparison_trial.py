@@ -106,6 +106,13 @@ class CategoryComparison:
 
 
 ColumnComparison = NumberComparison | CategoryComparison
+
+
+def missing_shares(column: ColumnComparison) -> tuple[float, float]:
+    """Shares of rows without a value in the original and in the synthetic table."""
+    return column.missing / max(column.rows, 1), column.synthetic_missing / max(column.synthetic_rows, 1)
+
+
 NO_CATEGORY = -2
 
 

@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import EncodingOptions
-from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import ColumnModel, TableModel
-from gpuvgm.columns.text import texts_of
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError
 from gpuvgm.execution.aggregate import Merged, Results, side_by_side
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Block, Source
 from gpuvgm.report.category_trial import CategoryTrial, IdTrial, PassedTrial
+from gpuvgm.report.counting import count_columns, count_table, merged_columns
 from gpuvgm.report.figures import ColumnFigures
-from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
+from gpuvgm.report.first_rows import FirstRows
 from gpuvgm.report.number_trial import NumberTrial
 from gpuvgm.report.report import Report
 
@@ -71,9 +67,12 @@ class TableStatistics:
 
     def merge(self, other: TableStatistics) -> TableStatistics:
         """Statistics of both sets of rows."""
-        columns = {name: statistics.merge(other.columns[name]) for name, statistics in self.columns.items()}
-        first = self.first.merge(other.first)
-        return TableStatistics(self.rows + other.rows, self.invalid + other.invalid, columns, first)
+        return TableStatistics(
+            self.rows + other.rows,
+            self.invalid + other.invalid,
+            merged_columns(self.columns, other.columns),
+            self.first.merge(other.first),
+        )
 
 
 def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
@@ -99,9 +98,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     sampled = take_sample(source, names, run, model.seed)
     trials = _trials(model, sampled, run)
     blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
-    statistics = run.executor.map_merge(partial(summarise_block, trials), blocks, TableStatistics.merge)
-    if statistics is None or statistics.rows == 0:
-        raise InputError(f"{source.name}: there are no rows to evaluate")
+    statistics = count_table(source, blocks, partial(summarise_block, trials), TableStatistics.merge, run, "evaluate")
     pairs = {name: (trial, statistics.columns[name]) for name, trial in trials.items()}
     figures = _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
     return Report(statistics.rows, statistics.invalid, figures, widths=model.widths, first=statistics.first)
@@ -130,27 +127,11 @@ def _trial(engine: str, options: EncodingOptions, sample: pa.Table, column: Colu
 
 def summarise_block(trials: Mapping[str, Trial], block: Block) -> TableStatistics:
     """Statistics of one block of rows."""
+    found = count_columns(trials, block, lambda trial, values: trial.statistics(values, block.first_row))
     valid = np.ones(block.rows, np.bool_)
-    batch, columns = block.batch, {}
-    for name, trial in trials.items():
-        try:
-            columns[name], valid_here = trial.statistics(batch.column(name), block.first_row)
-        except UnreadText as problem:
-            raise problem.at(name, f"row {block.first_row + problem.row}", "correct them first") from None
+    for _, valid_here in found.values():
         if valid_here is not None:
             valid &= valid_here
-    first = _first_rows(trials, block)
+    columns = {name: statistics for name, (statistics, _) in found.items()}
+    first = FirstRows.of(block, trials, lambda name, values: trials[name].decoded(values, block.first_row))
     return TableStatistics(block.rows, block.rows - int(np.count_nonzero(valid)), columns, first)
-
-
-def _first_rows(trials: Mapping[str, Trial], block: Block) -> FirstRows:
-    """Those of the first rows that the block holds, before and after."""
-    before: dict[str, tuple[str, ...]] = {}
-    after: dict[str, tuple[str, ...]] = {}
-    if block.first_row < ROWS:
-        few = block.batch[: ROWS - block.first_row]
-        for name, trial in islice(trials.items(), COLUMNS):
-            values = few.column(name)
-            before[name] = tuple(texts_of(on_host(values)))
-            after[name] = tuple(texts_of(trial.decoded(values, block.first_row)))
-    return FirstRows(block.first_row, before, after)

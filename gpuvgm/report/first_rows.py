@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from typing import Any
 
+import pyarrow as pa
+
+from gpuvgm.arrays import on_host
+from gpuvgm.columns.text import texts_of
+from gpuvgm.io import Block
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import table
 
 ROWS, COLUMNS = 10, 50  # at most
 DECODED = "decoded"
 Texts = Mapping[str, tuple[str, ...]]  # values by column
+Became = Callable[[str, "pa.Array[Any]"], "pa.Array[Any]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,20 @@ class FirstRows:
     first_row: int
     before: Texts
     after: Texts
+
+    @classmethod
+    def of(cls, block: Block, names: Iterable[str], became: Became | None = None) -> FirstRows:
+        """Those of the first rows that a block holds; `became` gives, for a column's name and values, those after."""
+        before: dict[str, tuple[str, ...]] = {}
+        after: dict[str, tuple[str, ...]] = {}
+        if block.first_row < ROWS:
+            few = block.batch[: ROWS - block.first_row]
+            for name in islice(names, COLUMNS):
+                values = few.column(name)
+                before[name] = tuple(texts_of(on_host(values)))
+                if became is not None:
+                    after[name] = tuple(texts_of(became(name, values)))
+        return cls(block.first_row, before, after)
 
     def merge(self, other: FirstRows) -> FirstRows:
         """Rows of both in the order of the table."""

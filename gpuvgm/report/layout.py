@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from os import PathLike
+from typing import Any, ClassVar
 
+from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import remedy, tiles
@@ -65,6 +68,58 @@ class Content:
     parts: Callable[[Places], Iterable[Markup | None]]
     sections: Mapping[str, tuple[Markup, Markup]]
     left_out: Mapping[str, str]
+
+
+class Paged(ABC):
+    """A result that people read as text, and as one HTML page that needs nothing else."""
+
+    __slots__ = ()
+    TITLE: ClassVar[str]
+
+    @abstractmethod
+    def to_text(self) -> str:
+        """A verdict, and tables for people, 80 columns wide."""
+
+    @abstractmethod
+    def _content(self, title: str, *, first_rows: bool) -> Content:
+        """What the page says."""
+
+    def to_html(
+        self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = True
+    ) -> str:
+        """One HTML page for people that needs nothing else: histograms with the fitted modes, figures, what to do.
+
+        Parameters
+        ----------
+        path : path, optional
+            File or URL to write the page to; its name ends in .html.
+        title : str, optional
+            Heading of the page; by default `TITLE`.
+        first_rows : bool
+            Whether it shows the first rows of the tables.
+
+        Returns
+        -------
+        str
+            The page.
+
+        Raises
+        ------
+        InputError
+            For a path that cannot be written.
+        """
+        target = None if path is None else check_document(path, PAGE_ENDINGS)
+        text = page(self._content(self.TITLE if title is None else title, first_rows=first_rows))
+        if target is not None:
+            write_bytes(target, text.encode())
+        return text
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return fragment(self._content(self.TITLE, first_rows=True))
 
 
 def page(content: Content) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gpuvgm.columns.text import by_width
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
-from gpuvgm.report.first_rows import DECODED, FirstRows, first_rows_table
+from gpuvgm.report.first_rows import DECODED, first_rows_table
 from gpuvgm.report.layout import LISTED, Cell, Content, Places, number_cell, warnings_of
 from gpuvgm.report.markup import Markup, join, tag
 from gpuvgm.report.sections import section, share_bar, table
+
+if TYPE_CHECKING:
+    from gpuvgm.report.report import Report
 
 REMEDIES = (
     'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
@@ -22,61 +25,32 @@ LEAD = "What encoding and decoding do to these rows, and how well the fitted mod
 FOOT = "Errors and distances are in standard deviations (sd) of each column."
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a page begins with.
-
-    Parameters
-    ----------
-    rows, invalid_rows : int
-        Rows evaluated, and those with a value outside the fitted range in any column.
-    verdict : str
-        The result in a sentence.
-    facts : str
-        When and how the report was made; may be empty.
-    widths : mapping of str to int
-        Columns of the one-hot matrix, by the column of the table that they come from.
-    first : FirstRows or None
-        The first rows before and after.
-    """
-
-    rows: int
-    invalid_rows: int
-    verdict: str
-    facts: str
-    widths: Mapping[str, int]
-    first: FirstRows | None = None
-
-
-def content_of(title: str, about: Head, columns: Mapping[str, ColumnFigures], reasons: Mapping[str, str]) -> Content:
+def content_of(title: str, report: Report) -> Content:
     """What the page says.
 
     Parameters
     ----------
     title : str
         Heading.
-    about : Head
-        Rows, verdict and facts.
-    columns : mapping of str to ColumnFigures
+    report : Report
         The figures.
-    reasons : mapping of str to str
-        Why columns have their kinds, those that were left out too.
     """
+    columns, reasons = report.columns, report.reasons
     said = {name: advice(name, column) for name, column in columns.items()}
 
     def parts(places: Places) -> Iterable[Markup | None]:
-        yield _widest(about.widths, places)
-        if about.first:
+        yield _widest(report.widths, places)
+        if report.first:
             caption = "Values of the first rows, and what is decoded of them. Bold: another value."
-            yield first_rows_table(about.first, DECODED, caption, len(columns))
+            yield first_rows_table(report.first, DECODED, caption, len(columns))
 
     return Content(
         title=title,
-        verdict=about.verdict,
-        facts=about.facts,
+        verdict=report.verdict,
+        facts=report.facts_line,
         lead=LEAD,
         foot=FOOT,
-        figures=_summary(about, columns, said),
+        figures=_summary(report, said),
         columns=columns,
         said=said,
         remedies=REMEDIES,
@@ -87,18 +61,17 @@ def content_of(title: str, about: Head, columns: Mapping[str, ColumnFigures], re
     )
 
 
-def _summary(
-    about: Head, columns: Mapping[str, ColumnFigures], said: Mapping[str, list[Advice]]
-) -> list[tuple[str, str, str]]:
+def _summary(report: Report, said: Mapping[str, list[Advice]]) -> list[tuple[str, str, str]]:
+    columns = report.columns
     numbers = [column for column in columns.values() if isinstance(column, NumberFigures)]
-    found = [("rows", f"{about.rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
-    if about.widths:
-        width = sum(about.widths.values())
+    found = [("rows", f"{report.rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
+    if report.widths:
+        width = sum(report.widths.values())
         found.append(("matrix", f"{width:,}", "columns of the one-hot matrix, which a network sees"))
     if numbers:
         worst = max(column.p999_error for column in numbers)
         found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
-        outside = share(about.invalid_rows / about.rows) if about.rows else "–"
+        outside = share(report.invalid_share) if report.rows else "–"
         found.append(("rows out of range", outside, "in any column, as they came in"))
     noted = sum(bool(warnings_of(held)) for held in said.values())
     found.append(("columns to look at", f"{noted:,}", "columns with a warning"))

@@ -27,7 +27,7 @@ _BESIDE = 3
 _POINTS, _MOST_POINTS = 8, 64  # of a curve: for each bin, and in all
 _VISIBLE = 2e-3  # of a curve's height
 _NARROW = 1e-12
-_KS = 1e-3
+KS = 1e-3  # distances of more rows than chance and rounding explain
 _FEW_ROWS = 5  # a step of KS is one row: so many change places with their neighbours where no value repeats
 _ROUNDINGS = 2  # a place counts from the middle of the frame: the difference and the sum are rounded
 
@@ -367,7 +367,7 @@ def heaviest(pieces: Pieces, rows: int) -> float:
 
 def usual_ks(rows: int) -> float:
     """Kolmogorov-Smirnov distance of so many rows that says nothing."""
-    return max(_KS, _FEW_ROWS / max(rows, 1))
+    return max(KS, _FEW_ROWS / max(rows, 1))
 
 
 def hides_values(ks: float, rows: int, heaviest_share: float) -> bool:

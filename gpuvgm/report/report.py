@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from os import PathLike
 from textwrap import fill
-from typing import Any
+from typing import Any, ClassVar
 
 from gpuvgm.columns.text import widths_line
 from gpuvgm.errors import InputError, counted
-from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
-from gpuvgm.report.advice import share, short
+from gpuvgm.report.advice import A_ROUNDING, share, short
 from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
 from gpuvgm.report.first_rows import FirstRows
-from gpuvgm.report.layout import fragment, page
-from gpuvgm.report.page import Head, content_of
-from gpuvgm.report.text import WIDTH, overall_text, report_text
+from gpuvgm.report.layout import Content, Paged
+from gpuvgm.report.page import content_of
+from gpuvgm.report.profiles import KS
+from gpuvgm.report.text import WIDTH, head_text, overall_text, report_text
 
 #: Figures that the table has a worst and a mean of, and whether a small one is the worst.
 _OVERALL = {
@@ -51,11 +50,10 @@ _BOUNDS = {
 }
 
 _NAMED = 6  # columns that the verdict names beside the worst
-_A_ROUNDING, _FEW_ROWS = 1e-4, 1e-3  # all rows but one in a thousand came back this many sd beside their value
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Paged):
     """Figures of fidelity of a table; `str` gives tables for people.
 
     Parameters
@@ -83,6 +81,7 @@ class Report:
     facts: RunFacts | None = field(default=None, compare=False)
     widths: Mapping[str, int] = field(default_factory=dict)
     first: FirstRows | None = field(default=None, repr=False)
+    TITLE: ClassVar[str] = "Round trip"
 
     @property
     def invalid_share(self) -> float:
@@ -131,51 +130,12 @@ class Report:
         """A verdict, and tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
         numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
         overall = overall_text(self.overall, len(self.columns))
-        head = "\n".join(fill(line, WIDTH) for line in (self.verdict, self.facts_line) if line)
+        head = head_text(self.verdict, self.facts_line)
         width = [fill(widths_line(self.widths), WIDTH)] if self.widths else []
         return "\n\n".join([head, report_text(self.columns), *overall, numbers, *width])
 
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def to_html(
-        self, path: str | PathLike[str] | None = None, *, title: str = "Round trip", first_rows: bool = True
-    ) -> str:
-        """One HTML page for people that needs nothing else: histograms with the fitted modes, errors, what to do.
-
-        Parameters
-        ----------
-        path : path, optional
-            File or URL to write the page to; its name ends in .html.
-        title : str
-            Heading of the page.
-        first_rows : bool
-            Whether it shows the first rows of the table.
-
-        Returns
-        -------
-        str
-            The page.
-
-        Raises
-        ------
-        InputError
-            For a path that cannot be written.
-        """
-        target = None if path is None else check_document(path, PAGE_ENDINGS)
-        about = self._head if first_rows else replace(self._head, first=None)
-        text = page(content_of(title, about, self.columns, self.reasons))
-        if target is not None:
-            write_bytes(target, text.encode())
-        return text
-
-    def _repr_html_(self) -> str:
-        """What notebooks show."""
-        return fragment(content_of("Round trip", self._head, self.columns, self.reasons))
-
-    @property
-    def _head(self) -> Head:
-        return Head(self.rows, self.invalid_rows, self.verdict, self.facts_line, self.widths, self.first)
+    def _content(self, title: str, *, first_rows: bool) -> Content:
+        return content_of(title, self if first_rows else replace(self, first=None))
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.
@@ -228,8 +188,8 @@ def _lost(column: ColumnFigures) -> tuple[float, float, str]:
         other = 1 - column.level_agreement
         return other, 0.0, f"{share(other)} of rows change"
     assert isinstance(column, NumberFigures)  # all others come back
-    if column.p999_error < _A_ROUNDING:
-        if column.maximum_error < _A_ROUNDING and column.ks > _FEW_ROWS:
+    if column.p999_error < A_ROUNDING:
+        if column.maximum_error < A_ROUNDING and column.ks > KS:
             return column.ks, column.maximum_error, f"errors larger than distances of values, KS {short(column.ks)}"
         return 0.0, column.maximum_error, f"largest error {short(column.maximum_error)} sd"
     return column.p999_error, column.maximum_error, f"99.9 % error {short(column.p999_error)} sd"
@@ -249,6 +209,6 @@ def _remedy(figure: str, column: ColumnFigures) -> str:
         return ""
     if figure in ("p999_error", "p999_relative_error", "clipped_share") and column.clipped_share > 0:
         return f'; {100 * column.clipped_share:.3f} % of rows are clipped, which a fit with tails="exact" avoids'
-    if figure == "ks" and column.p999_error < _A_ROUNDING and column.ks > _FEW_ROWS:
+    if figure == "ks" and column.p999_error < A_ROUNDING and column.ks > KS:
         return "; values that repeat come back a rounding apart: declare them modal, or the column integer, where it is"
     return ""

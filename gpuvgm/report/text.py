@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.cells import cell_len, chop_cells
@@ -89,6 +90,11 @@ Wasserstein: distance between the values before and after, in units of sd"""
 _CATEGORY_NOTE = """\
 same: rows whose category comes back; unknown: values that are no category
 variation: half the sum of the differences between the categories' shares"""
+
+
+def head_text(verdict: str, facts: str) -> str:
+    """What the text of a report begins with: the verdict, and when and how it was found, which may be empty."""
+    return "\n".join(fill(line, WIDTH) for line in (verdict, facts) if line)
 
 
 def report_text(columns: Mapping[str, ColumnFigures]) -> str:

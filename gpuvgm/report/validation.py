@@ -29,6 +29,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import type_of
 from gpuvgm.mixture.accumulate import mean_and_variance
+from gpuvgm.report.counting import count_table, merged_columns
 from gpuvgm.report.text import WIDTH, Row, aligned
 from gpuvgm.summary.grid import Frame, Grid, Masses, build_grid
 from gpuvgm.summary.summary import Summary
@@ -372,8 +373,7 @@ class _TableCounts:
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
-        columns = {name: counts.merge(other.columns[name]) for name, counts in self.columns.items()}
-        return _TableCounts(self.rows + other.rows, columns)
+        return _TableCounts(self.rows + other.rows, merged_columns(self.columns, other.columns))
 
 
 def _count_block(checks: Mapping[str, Any], block: Block) -> _TableCounts:
@@ -400,9 +400,8 @@ def validate_table(model: TableModel, source: Source, run: Run) -> Validation:
     """
     engine = get_engine(run.here.engine)
     checks = dict(_checks(model, source, engine))
-    counts = run.executor.map_merge(partial(_count_block, checks), run.blocks(source, [*checks]), _TableCounts.merge)
-    if counts is None or counts.rows == 0:
-        raise InputError(f"{source.name}: there are no rows to validate")
+    blocks = run.blocks(source, [*checks])
+    counts = count_table(source, blocks, partial(_count_block, checks), _TableCounts.merge, run, "validate")
     return Validation(counts.rows, {name: check.judge(counts.columns[name]) for name, check in checks.items()})
 
 

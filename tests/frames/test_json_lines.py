@@ -6,6 +6,7 @@ import datetime
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -108,14 +109,14 @@ ROWS = st.lists(st.fixed_dictionaries({}, optional={"a": VALUES, "b": st.none() 
 
 
 @given(rows=ROWS, size=st.integers(1, 200))
-def test_any_cut_into_blocks_gives_the_same_rows(tmp_path_factory, rows, size):  # type: ignore[no-untyped-def]
+def test_any_cut_into_blocks_gives_the_same_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], size: int
+) -> None:
     path = written(tmp_path_factory.mktemp("cut") / "t.jsonl", {"a": None, "b": "word"}, *rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_lines, "BLOCK", size)
         got = table(path)
-    kind = (
-        float if any(isinstance(row.get("a"), float) for row in rows) else int
-    )  # whole numbers beside others are float64
+    kind = float if any(isinstance(row.get("a"), float) for row in rows) else int  # beside fractions all are float64
     numbers = [None if row.get("a") is None else kind(row["a"]) for row in rows]
     expected = [{"a": a, "b": row.get("b")} for a, row in zip([None, *numbers], [{"b": "word"}, *rows], strict=True)]
     assert got.to_pylist() == expected
