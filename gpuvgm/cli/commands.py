@@ -384,9 +384,7 @@ def evaluate(
     min_level_agreement: Annotated[
         float | None, _limit("--min-level-agreement", "Minimum share of rows that keep their category.", largest=1)
     ] = None,
-    min_score: Annotated[
-        float | None, _limit("--min-score", "Minimum overall score, with --compare.", "SCORE", largest=1)
-    ] = None,
+    min_score: Annotated[float | None, _limit("--min-score", "Minimum overall score.", "SCORE", largest=1)] = None,
     report: Annotated[
         str | None,
         option("--report", "Also write the results as JSON to this file or URL.", metavar="REPORT", show_default=False),
@@ -424,12 +422,13 @@ def evaluate(
         "min_mode_agreement": min_mode_agreement,
         "min_level_agreement": min_level_agreement,
     }
-    _refuse_limits({"min_score": min_score} if compare is None else limits, compare)
+    if compare is not None:
+        _refuse_limits(limits)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
         found = transformer.evaluate(_opened(source, delimiter), compare=compare)
-    broken = found.broken(limits if compare is None else {"min_score": min_score})
+    broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     if compare is not None:
         document["compare"] = compare
@@ -446,12 +445,11 @@ def evaluate(
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 
-def _refuse_limits(limits: Mapping[str, float | None], compare: str | None) -> None:
-    """Refuse limits on figures that are not found."""
+def _refuse_limits(limits: Mapping[str, float | None]) -> None:
+    """Refuse limits on figures that a comparison does not find."""
     for limit, value in limits.items():
         if value is not None:
-            option = "--" + limit.replace("_", "-")
-            raise InputError(f"{option} needs --compare" if compare is None else f"{option} is not for --compare")
+            raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
 
 
 @command

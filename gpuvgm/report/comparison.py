@@ -22,8 +22,9 @@ from gpuvgm.report.counting import count_columns, count_table, merged_columns
 from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import description_document
 from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
-from gpuvgm.report.layout import Content, Paged
+from gpuvgm.report.layout import Content
 from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
+from gpuvgm.report.scores import Scored
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
@@ -39,7 +40,7 @@ Wasserstein: distance of the values, in standard deviations of the original"""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Paged):
+class Comparison(Scored):
     """How alike two tables are, column by column; `str` gives a verdict and a table.
 
     Parameters
@@ -71,18 +72,6 @@ class Comparison(Paged):
     def scores(self) -> dict[str, float]:
         """Score of every column that has a value in both tables, 0 to 1."""
         return {name: column.score for name, column in self.columns.items() if column.score is not None}
-
-    @property
-    def score(self) -> float | None:
-        """Mean of the columns' scores, SDMetrics' Column Shapes; None where no column has one."""
-        scores = self.scores
-        return sum(scores.values()) / len(scores) if scores else None
-
-    @property
-    def pair_score(self) -> float | None:
-        """Mean of the pairs' scores; None where no pair has one."""
-        scores = [pair.score for pair in self.pairs if pair.score is not None]
-        return sum(scores) / len(scores) if scores else None
 
     @property
     def verdict(self) -> str:
@@ -117,11 +106,7 @@ class Comparison(Paged):
         for bound in bounds:
             if bound != "min_score":
                 raise InputError(f'no limit of a comparison is called "{bound}": choose min_score')
-        limit = bounds.get("min_score")
-        if limit is None or (self.score is not None and self.score >= limit):
-            return []
-        found = "not known" if self.score is None else f"{self.score:.6g}"
-        return [f"the overall score is {found}, but must be at least {limit:g}"]
+        return self._score_below(bounds.get("min_score"))
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""

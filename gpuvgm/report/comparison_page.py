@@ -11,9 +11,10 @@ from gpuvgm.report.charts import histogram_chart
 from gpuvgm.report.comparison_trial import CategoryComparison, ColumnComparison, NumberComparison, missing_shares
 from gpuvgm.report.figures import ValueCount
 from gpuvgm.report.first_rows import first_rows_table
-from gpuvgm.report.layout import LISTED, Cell, Content, Places, number_cell, warnings_of
+from gpuvgm.report.layout import LISTED, Cell, Content, Places, correlations, number_cell, pair_links, warnings_of
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import Histogram
+from gpuvgm.report.scores import score_text
 from gpuvgm.report.sections import advice_list, column_heading, description_table, figure, share_bar, table, tiles
 
 if TYPE_CHECKING:
@@ -76,11 +77,10 @@ def content_of(title: str, comparison: Comparison) -> Content:
 
 def _pairs(comparison: Comparison, places: Places) -> Markup:
     """The pairs of columns with the lowest scores."""
-    rows = []
-    for pair in comparison.pairs[:LISTED]:
-        links = [tag("a", name, href=f"#{places[name]}") for name in (pair.one, pair.other)]
-        found = ["" if r is None else f"{r:.2f}" for r in (pair.before, pair.after)]
-        rows.append((*links, pair.metric, *found, _score(pair.score)))
+    rows = [
+        (*pair_links(pair, places), pair.metric, *correlations(pair, 2), score_text(pair.score))
+        for pair in comparison.pairs[:LISTED]
+    ]
     titles = ("column", "and", "metric", "original r", "synthetic r", "score")
     return join(tag("h2", "Pairs of columns"), table(titles, rows, PAIRS, text=3))
 
@@ -111,21 +111,17 @@ def _advice(column: ColumnComparison) -> Iterator[Advice]:
 
 def _summary(comparison: Comparison, said: Mapping[str, list[Advice]]) -> Iterator[tuple[str, str, str]]:
     scores = comparison.scores
-    yield "overall score", _score(comparison.score), "mean of the columns' scores, from 0 to 1"
+    yield "overall score", score_text(comparison.score), "mean of the columns' scores, from 0 to 1"
     if scores:
         worst = min(scores, key=scores.__getitem__)
-        yield "lowest score", _score(scores[worst]), f"of {worst}"
+        yield "lowest score", score_text(scores[worst]), f"of {worst}"
     if comparison.pair_score is not None:
-        yield "pair score", _score(comparison.pair_score), "mean of the scores of pairs of columns"
+        yield "pair score", score_text(comparison.pair_score), "mean of the scores of pairs of columns"
     yield "original rows", f"{comparison.rows:,}", "rows of the original table"
     yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
     yield "columns", f"{len(comparison.columns):,}", "columns that are compared"
     noted = sum(bool(warnings_of(found)) for found in said.values())
     yield "columns to look at", f"{noted:,}", "columns with a warning"
-
-
-def _score(score: float | None) -> str:
-    return "–" if score is None else f"{score:.3f}"
 
 
 def _share_cell(at: int) -> Any:
@@ -137,7 +133,7 @@ def _share_cell(at: int) -> Any:
 
 
 _FIGURES = {
-    "score": number_cell("score", _score),
+    "score": number_cell("score", score_text),
     "missing": _share_cell(0),
     "synthetic": _share_cell(1),
     "Wasserstein": number_cell("wasserstein", short),
@@ -156,7 +152,7 @@ def _section(name: str, column: ColumnComparison, reason: str | None, said: list
 
 
 def _tiles(column: ColumnComparison) -> Iterator[tuple[str, str, str]]:
-    yield column.metric, _score(column.score), "1: the distributions are the same"
+    yield column.metric, score_text(column.score), "1: the distributions are the same"
     if isinstance(column, NumberComparison):
         if column.wasserstein is not None:
             yield "Wasserstein", f"{short(column.wasserstein)} sd", "how far values would have to move, on average"

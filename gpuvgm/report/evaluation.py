@@ -20,13 +20,15 @@ from gpuvgm.columns.model import ColumnModel, TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.execution.aggregate import Merged, Results, side_by_side
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import Sampled, take_sample
+from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import Block, Source
 from gpuvgm.report.category_trial import CategoryTrial, IdTrial, PassedTrial
 from gpuvgm.report.counting import count_columns, count_table, merged_columns
 from gpuvgm.report.figures import ColumnFigures
-from gpuvgm.report.first_rows import FirstRows
+from gpuvgm.report.first_rows import COLUMNS, FirstRows
 from gpuvgm.report.number_trial import NumberTrial
+from gpuvgm.report.pair_trends import PairTrend, pair_trends
+from gpuvgm.report.profiles import plain_of
 from gpuvgm.report.report import Report
 
 GRID_ROWS = 1 << 15  # rows of the sample that grids are built from
@@ -96,12 +98,20 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     # a source that can be read only once must give all columns with its sample
     names = numbers if numbers and source.repeatable else model.names
     sampled = take_sample(source, names, run, model.seed)
-    trials = _trials(model, sampled, run)
+    rows = _thinned(model, sampled.rows)
+    trials = _trials(model, sampled.source, rows, run)
     blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
     statistics = count_table(source, blocks, partial(summarise_block, trials), TableStatistics.merge, run, "evaluate")
     pairs = {name: (trial, statistics.columns[name]) for name, trial in trials.items()}
     figures = _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
-    return Report(statistics.rows, statistics.invalid, figures, widths=model.widths, first=statistics.first)
+    return Report(
+        statistics.rows,
+        statistics.invalid,
+        figures,
+        widths=model.widths,
+        first=statistics.first,
+        pairs=_correlations(model, trials, rows),
+    )
 
 
 def _all_good(results: Results[Any]) -> dict[str, Any]:
@@ -111,12 +121,27 @@ def _all_good(results: Results[Any]) -> dict[str, Any]:
     return results.good
 
 
-def _trials(model: TableModel, sampled: Sampled, run: Run) -> dict[str, Trial]:
-    rows = sampled.rows
-    if rows.num_rows > GRID_ROWS:
-        kept = np.arange(GRID_ROWS) * rows.num_rows // GRID_ROWS
-        rows = rows.select([column.name for column in model.numeric]).take(pa.array(kept, pa.int64()))
-    options = EncodingOptions(model.seed, place=sampled.source.locate)
+def _thinned(model: TableModel, sample: pa.Table) -> pa.Table:
+    """At most `GRID_ROWS` rows of a sample, of the columns of numbers."""
+    if sample.num_rows <= GRID_ROWS:
+        return sample
+    kept = np.arange(GRID_ROWS) * sample.num_rows // GRID_ROWS
+    return sample.select([column.name for column in model.numeric]).take(pa.array(kept, pa.int64()))
+
+
+def _correlations(model: TableModel, trials: Mapping[str, Trial], sample: pa.Table) -> tuple[PairTrend, ...]:
+    """Correlations of the first columns of numbers in a sample, before and after."""
+    before, after = {}, {}
+    for column in model.numeric[:COLUMNS]:
+        values = sample.column(column.name).combine_chunks()
+        before[column.name], after[column.name] = (
+            plain_of(column).encode(rows) for rows in (values, trials[column.name].decoded(values, 0))
+        )
+    return pair_trends(before, after)
+
+
+def _trials(model: TableModel, source: Source, rows: pa.Table, run: Run) -> dict[str, Trial]:
+    options = EncodingOptions(model.seed, place=source.locate)
     build = partial(_trial, run.here.engine, options, rows)
     return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.sections import remedy, tiles
 
 WIDE = 50  # columns: the sections of more are folded and compressed
@@ -242,6 +243,16 @@ def _overview(content: Content, places: Places) -> Markup:
         body.append(tag("tr", link, tag("td", column.kind, data_v=column.kind), figures))
     held = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
     return join(tag("h2", "Columns"), tag("div", held, class_="scroll", tabindex=0))
+
+
+def pair_links(pair: PairTrend, places: Places) -> list[Markup]:
+    """Cells of a table of pairs: links to both columns."""
+    return [tag("a", name, href=f"#{places[name]}") for name in (pair.one, pair.other)]
+
+
+def correlations(pair: PairTrend, digits: int) -> list[str]:
+    """Cells of a table of pairs: the correlations before and after, empty where there is none."""
+    return ["" if r is None else f"{r:z.{digits}f}" for r in (pair.before, pair.after)]
 
 
 def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Cell]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gpuvgm.columns.text import by_width
@@ -10,8 +10,10 @@ from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
 from gpuvgm.report.first_rows import DECODED, first_rows_table
-from gpuvgm.report.layout import LISTED, Cell, Content, Places, number_cell, warnings_of
+from gpuvgm.report.layout import LISTED, Cell, Content, Places, correlations, number_cell, pair_links, warnings_of
 from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.report.pair_trends import PairTrend
+from gpuvgm.report.scores import score_text
 from gpuvgm.report.sections import section, share_bar, table
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def content_of(title: str, report: Report) -> Content:
 
     def parts(places: Places) -> Iterable[Markup | None]:
         yield _widest(report.widths, places)
+        yield _correlations(report.pairs, places)
         if report.first:
             caption = "Values of the first rows, and what is decoded of them. Bold: another value."
             yield first_rows_table(report.first, DECODED, caption, len(columns))
@@ -68,6 +71,8 @@ def _summary(report: Report, said: Mapping[str, list[Advice]]) -> list[tuple[str
     if report.widths:
         width = sum(report.widths.values())
         found.append(("matrix", f"{width:,}", "columns of the one-hot matrix, which a network sees"))
+    if report.score is not None:
+        found.append(("score", score_text(report.score), "of 1: how alike the values before and after are, on average"))
     if numbers:
         worst = max(column.p999_error for column in numbers)
         found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
@@ -90,6 +95,21 @@ def _widest(widths: Mapping[str, int], places: Places) -> Markup | None:
     shown = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
     caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{shown}"
     return join(tag("h2", "Width of the matrix"), table(("column", "matrix columns", "share"), rows, caption))
+
+
+def _correlations(pairs: Sequence[PairTrend], places: Places) -> Markup | None:
+    """The pairs of columns whose correlation changes most."""
+    known = [pair for pair in pairs if pair.before is not None and pair.after is not None]
+    if not known:
+        return None
+    rows = [
+        (*pair_links(pair, places), *correlations(pair, 4), short(abs(pair.before - pair.after)))
+        for pair in known[:LISTED]
+        if pair.before is not None and pair.after is not None
+    ]
+    shown = f" Shown are the {LISTED} of {len(known):,} pairs that change most." if len(known) > LISTED else ""
+    caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{shown}"
+    return join(tag("h2", "Correlations"), table(("column", "and", "before", "after", "change"), rows, caption, text=2))
 
 
 def _missing(column: ColumnFigures) -> Cell:

@@ -34,7 +34,7 @@ class PairTrend:
     score : float or None
         From 0 to 1; None where a column is constant.
     before, after : float or None
-        Correlations in the original and in the synthetic table.
+        Correlations in the original and in the synthetic or decoded table.
     """
 
     one: str
@@ -57,10 +57,12 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     original, synthetic : mapping of str to ndarray of shape (rows,)
         Rows of the columns of both tables, in the same order.
     """
-    codes = {name: _codes(rows, synthetic[name]) for name, rows in original.items()}
+    numbers = {name for name, rows in original.items() if rows.dtype.kind == "f"}
+    alone = len(numbers) == len(original)
+    codes = {} if alone else {name: _codes(rows, synthetic[name]) for name, rows in original.items()}
     found = []
     for one, other in combinations(original, 2):
-        if original[one].dtype.kind == original[other].dtype.kind == "f":
+        if numbers >= {one, other}:
             before, after = (_correlation(table[one], table[other]) for table in (original, synthetic))
             score = None if before is None or after is None else 1 - abs(before - after) / 2
             found.append(PairTrend(one, other, "correlation", score, before, after))

@@ -13,9 +13,11 @@ from gpuvgm.report.advice import A_ROUNDING, share, short
 from gpuvgm.report.facts import RunFacts
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
 from gpuvgm.report.first_rows import FirstRows
-from gpuvgm.report.layout import Content, Paged
+from gpuvgm.report.layout import Content
 from gpuvgm.report.page import content_of
+from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS
+from gpuvgm.report.scores import Scored, score_text
 from gpuvgm.report.text import WIDTH, head_text, overall_text, report_text
 
 #: Figures that the table has a worst and a mean of, and whether a small one is the worst.
@@ -53,7 +55,7 @@ _NAMED = 6  # columns that the verdict names beside the worst
 
 
 @dataclass(frozen=True, slots=True)
-class Report(Paged):
+class Report(Scored):
     """Figures of fidelity of a table; `str` gives tables for people.
 
     Parameters
@@ -72,6 +74,9 @@ class Report(Paged):
         Columns of the one-hot matrix, by the column of the table that they come from.
     first : FirstRows, optional
         The first rows before and after, for the page.
+    pairs : tuple of PairTrend
+        Pairs of the first 50 columns of numbers, in a sample: correlations before and after, those that change most
+        first.
     """
 
     rows: int
@@ -81,7 +86,23 @@ class Report(Paged):
     facts: RunFacts | None = field(default=None, compare=False)
     widths: Mapping[str, int] = field(default_factory=dict)
     first: FirstRows | None = field(default=None, repr=False)
+    pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
     TITLE: ClassVar[str] = "Round trip"
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Scores of the columns that are encoded, 0 to 1.
+
+        1 less the Kolmogorov-Smirnov distance of numbers before and after, or the total variation distance of
+        categories.
+        """
+        found = {}
+        for name, column in self.columns.items():
+            if isinstance(column, NumberFigures) and column.before is not None:
+                found[name] = 1.0 - column.ks
+            elif isinstance(column, CategoryFigures):
+                found[name] = 1.0 - column.total_variation
+        return found
 
     @property
     def invalid_share(self) -> float:
@@ -119,6 +140,9 @@ class Report(Paged):
         return {
             "rows": self.rows,
             "verdict": self.verdict,
+            "score": self.score,
+            "pair_score": self.pair_score,
+            "pairs": [asdict(pair) for pair in self.pairs],
             "invalid_rows": self.invalid_rows,
             "invalid_share": self.invalid_share,
             "widths": dict(self.widths),
@@ -132,7 +156,16 @@ class Report(Paged):
         overall = overall_text(self.overall, len(self.columns))
         head = head_text(self.verdict, self.facts_line)
         width = [fill(widths_line(self.widths), WIDTH)] if self.widths else []
-        return "\n\n".join([head, report_text(self.columns), *overall, numbers, *width])
+        return "\n\n".join([head, report_text(self.columns), *overall, *self._scores_text(), numbers, *width])
+
+    def _scores_text(self) -> Iterator[str]:
+        """The overall score, and the correlation that changes most."""
+        if self.score is not None:
+            yield f"overall score: {score_text(self.score)} of 1, the mean of 1 less KS or variation"
+        if self.pairs and self.pairs[0].score is not None:
+            pair = self.pairs[0]
+            changed = f"{pair.before:z.4f} to {pair.after:z.4f}, {pair.one} and {pair.other}"
+            yield fill(f"largest change of a correlation: {changed}", WIDTH)
 
     def _content(self, title: str, *, first_rows: bool) -> Content:
         return content_of(title, self if first_rows else replace(self, first=None))
@@ -147,19 +180,19 @@ class Report(Paged):
             is a matter of luck, because a mode that a row has a one-in-a-million chance of clips it.
             "max_clipped_share", "max_invalid_share", "max_off_step_share", "max_unknown_share", "max_ks",
             "max_wasserstein", "min_mode_agreement" and "min_level_agreement" limit the figures of these names, in the
-            columns that have them. "max_invalid_share"
-            also limits the share of rows with any invalid value. None is no limit.
+            columns that have them. "max_invalid_share" also limits the share of rows with any invalid value, and
+            "min_score" the overall score. None is no limit.
 
         Raises
         ------
         InputError
             For a limit of another name.
         """
-        found = []
+        found = self._score_below(bounds.get("min_score"))
         for bound, limit in bounds.items():
-            if bound not in _BOUNDS:
-                raise InputError(f'no limit is called "{bound}": choose from {", ".join(_BOUNDS)}')
-            if limit is None:
+            if bound != "min_score" and bound not in _BOUNDS:
+                raise InputError(f'no limit is called "{bound}": choose from {", ".join([*_BOUNDS, "min_score"])}')
+            if limit is None or bound == "min_score":
                 continue
             figure, lower, words = _BOUNDS[bound]
             side = f"must be at {'least' if lower else 'most'} {limit:g}"

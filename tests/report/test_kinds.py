@@ -328,6 +328,34 @@ def test_the_remedy_for_repeated_values() -> None:
     assert "declare them modal" in sentence
 
 
+def test_the_score_is_the_mean_of_the_columns(report: Report) -> None:
+    scores = [1 - getattr(report.columns[name], "ks", 0.0) for name in NUMBERS]
+    scores += [1 - report.columns[name].total_variation for name in ("city", "size")]
+    assert report.score == pytest.approx(np.mean(scores)) and 0.99 < report.score < 1
+    assert f"overall score: {report.score:.3f} of 1" in str(report)
+    assert report.broken({"min_score": report.score}) == report.broken({"min_score": None}) == []
+    assert report.broken({"min_score": 1})[0].endswith("but must be at least 1")
+    assert gpuvgm.TableTransformer({"x": "pass"}).fit({"x": ["a"]}).evaluate({"x": ["a"]}).score is None
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_correlations_before_and_after(order: slice) -> None:
+    """Of values that are cut, which changes how they depend on others, and in both orders of the columns."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=4000)
+    columns = {"x": x, "y": x + random.normal(size=4000), "far": np.append(x[:-1], 1e4), "city": ["a", "b"] * 2000}
+    table = {name: columns[name] for name in [*columns][order]}
+    fitted = gpuvgm.TableTransformer({"far": "continuous", "city": "categorical"}, effort="research", max_iter=20)
+    report = fitted.fit(table).evaluate(table)
+    back = fitted.inverse_transform(fitted.transform(table))
+    assert len(report.pairs) == 3
+    assert [pair.score for pair in report.pairs] == sorted(pair.score for pair in report.pairs)
+    for pair in report.pairs:
+        for rows, found in ((table, pair.before), (back, pair.after)):
+            expected = np.corrcoef(np.asarray(rows[pair.one]), np.asarray(rows[pair.other]))[0, 1]
+            assert found == pytest.approx(expected, abs=1e-12)
+
+
 def test_text_fits_80_columns_and_names_every_column(report: Report) -> None:
     lines = str(report).splitlines()
     assert max(map(len, lines)) <= 80
@@ -337,7 +365,10 @@ def test_text_fits_80_columns_and_names_every_column(report: Report) -> None:
 
 def test_document_holds_everything(report: Report) -> None:
     document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert set(document) == {"rows", "verdict", "invalid_rows", "invalid_share", "widths", "overall", "columns"}
+    assert set(document) == {
+        *("rows", "verdict", "score", "pair_score", "pairs", "invalid_rows", "invalid_share", "widths"),
+        *("overall", "columns"),
+    }
     plain = document["columns"]["plain"]
     assert {"ks", "wasserstein", "before", "after", "modal", "invalid_share", "kind"} <= set(plain)
     assert [quantile["share"] for quantile in plain["before"]["quantiles"]] == list(SHARES)

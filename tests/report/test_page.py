@@ -262,6 +262,15 @@ def test_the_widest_columns_of_the_matrix() -> None:
     assert "Width of the matrix" not in passed.to_html()
 
 
+def test_the_page_shows_the_score_and_the_correlations_that_change_most(report: Report, tree: Node) -> None:
+    assert f"{report.score:.3f}" in tree.text
+    (shown,) = [one for one in tree.all("table") if (one.attributes["aria-label"] or "").startswith("Pearson")]
+    rows = [[cell.text for cell in row.children] for row in shown.all("tbody")[0].all("tr")]
+    pairs = [pair for pair in report.pairs if pair.before is not None][: len(rows)]
+    assert [row[:3] for row in rows] == [[pair.one, pair.other, f"{pair.before:z.4f}"] for pair in pairs]
+    assert f"Shown are the {len(rows)} of 36 pairs" in tree.text
+
+
 def first_rows(text: str) -> list[list[Node]]:
     """Cells of the table of first rows, its head first; empty where there is none."""
     found = [
