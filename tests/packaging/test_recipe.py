@@ -55,3 +55,15 @@ def test_what_it_built_is_run():
     imports, commands = RECIPE["tests"]
     assert imports["python"] == {"imports": ["gpuvgm", "gpuvgm._native"], "pip_check": True}
     assert commands["script"][0] == "gpuvgm doctor"
+
+
+@pytest.mark.parametrize("platform", ["linux-64", "linux-aarch64"])
+def test_rattler_build_renders_it(platform):
+    """With the variants beside it, which it takes from conda-forge there; nothing is solved or built."""
+    rattler_build = pytest.importorskip("rattler_build", reason="py-rattler-build is not installed")
+    variants = rattler_build.VariantConfig.from_file(ROOT / "conda-recipe" / "variants.yaml")
+    config = rattler_build.RenderConfig(rattler_build.PlatformConfig(target_platform=platform))
+    (rendered,) = rattler_build.Stage0Recipe.from_file(ROOT / "conda-recipe" / "recipe.yaml").render(variants, config)
+    document = rendered.recipe.to_dict()
+    assert document["package"] == {"name": "gpuvgm", "version": gpuvgm.__version__}
+    assert document["requirements"]["build"][:2] == [f"gxx_{platform}", f"sysroot_{platform} 2.17.*"]
