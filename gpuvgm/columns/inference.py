@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
-from gpuvgm.columns.codecs.texts import TextForm, are_like_values, form_of, read_text
+from gpuvgm.columns.codecs.texts import TextForm, are_like_values, different_texts, form_of, read_text, unread_values
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import (
     is_datetime_type,
@@ -243,13 +243,15 @@ def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     distinct = int(pc.count_distinct(text).as_py())
     if recognised.identifiers and (distinct > MANY_TEXTS or 1 < distinct == len(text)) and _are_uuids(text):
         return Finding("id", "UUIDs", distinct=distinct)
-    if recognised.identifiers and distinct == len(text) >= LEAST_NAMED and not are_like_values(text):
+    hint = unread_values(different_texts(column)) if recognised.texts and distinct > MANY_TEXTS else ""
+    more = f"; {hint}" if hint else ""
+    if recognised.identifiers and distinct == len(text) >= LEAST_NAMED and not (hint or are_like_values(text)):
         return Finding("id", f"{name}, all {distinct:,} sampled values different", distinct=distinct)
     if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * len(text):
-        reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text"
+        reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text{more}"
         return Finding("pass", reason, distinct=distinct)
     values = counted(distinct, "distinct value")
-    return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}", distinct=distinct)
+    return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}{more}", distinct=distinct)
 
 
 def _are_uuids(text: Column) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.columns.codecs import CodecRules, codec_document, codec_for, codec_of
-from gpuvgm.columns.codecs.texts import TextForm, UnreadText, form_of, read_text, stray_of
+from gpuvgm.columns.codecs.texts import TextForm, UnreadText, form_of, read_text, stray_of, unread_values
 from gpuvgm.errors import InputError
 
 READ = [
@@ -163,3 +163,20 @@ def test_any_moments(moments, digits) -> None:
 )
 def test_strays(texts, stray) -> None:
     assert stray_of(column_of(texts)) == stray
+
+
+@pytest.mark.parametrize(
+    ("texts", "hint"),
+    [
+        (["$1,234.50", "$7.00"], 'if they are numbers, convert them: "$1,234.50" is not read as such'),
+        (["7.00 €", "USD 3"], 'if they are numbers, convert them: "7.00 €" is not read as such'),
+        (["31.01.2020", "01.02.2021"], 'if they are dates or times, convert them: "31.01.2020" is not read as such'),
+        (["1/31/2020", "12/1/2021"], 'if they are dates or times, convert them: "1/31/2020" is not read as such'),
+        ([*(f"{i}.25" for i in range(20)), "-0.00"], 'if they are numbers, write "-0.00" as "0.25" is written'),
+        ([f"V{i}" for i in range(20)], ""),
+        ([f"ORD {i}" for i in range(20)], ""),
+        (["00123", "00456"], ""),
+    ],
+)
+def test_what_to_do_with_values_that_have_no_form(texts, hint) -> None:
+    assert unread_values(pa.array(texts)) == hint

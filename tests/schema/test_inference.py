@@ -174,6 +174,15 @@ def test_the_reason_of_free_text():
     )
 
 
+@pytest.mark.parametrize(("distinct", "kind"), [(2_000, "pass"), (1_000, "categorical")])
+def test_amounts_and_dates_that_are_not_read_are_said(distinct, kind):
+    values = [f"${1_000 + row % distinct:,}.50" for row in range(2_000)]
+    finding = found(values, recognised=Recognised(texts=True, identifiers=True))
+    assert finding.kind == kind
+    assert finding.reason.endswith('; if they are numbers, convert them: "$1,000.50" is not read as such')
+    assert "convert" not in found(values[:100], recognised=Recognised(texts=True)).reason
+
+
 def test_booleans_are_categorical():
     assert found([True, False, None]) == Finding("categorical", "bool")
 

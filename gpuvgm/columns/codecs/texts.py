@@ -38,6 +38,7 @@ _MOMENT = re.compile(
 _LIKE_NUMBER = (
     "[+-]?(?:(?:0|[1-9][0-9., '\u00a0\u202f]*)(?:[.,][0-9]+)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?:[ \u00a0]?%)?"
 )
+_MONEY = "(?:[ \u00a0\u202f]?(?:[$\u20ac\u00a3\u00a5]|USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR)[ \u00a0\u202f]?)"
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}", "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
 _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
 _NULLS = {"na", "n/a", "nan", "null", "none", "-nan", "#n/a", "<na>", "nat"}
@@ -300,7 +301,34 @@ def stray_of(column: pa.ChunkedArray[Any]) -> tuple[str, str] | None:
 
 def are_like_values(texts: Text) -> bool:
     """Whether most texts are numbers, dates or times, whatever their form."""
-    like: Any = pc.match_substring_regex(texts, rf"\A(?:{_LIKE_NUMBER}|{_LIKE_MOMENT})\z")
+    return _are_like(texts, f"{_LIKE_NUMBER}|{_LIKE_MOMENT}")
+
+
+def unread_values(texts: Text) -> str:
+    """What to do where most texts may be numbers, dates or times, but have no form to read them in; empty for others.
+
+    Such are amounts with a sign of money, dates that do not begin with the year, and numbers of two forms.
+
+    Parameters
+    ----------
+    texts : pyarrow array of text
+        Different texts that are not blank.
+    """
+    likes = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
+    what = next((what for what, pattern in likes.items() if _are_like(texts, pattern)), None)
+    if what is None:
+        return ""
+    first: str = texts[0].as_py()
+    form = _number_form(texts[:1], "string")
+    others = [] if form is None else texts.filter(pa.array(read_text(form, texts)[1])).to_pylist()
+    if 0 < len(others) <= FEW_WORDS:
+        return f'if they are {what}, write "{others[0]}" as "{first}" is written'
+    return f'if they are {what}, convert them: "{first}" is not read as such'
+
+
+def _are_like(texts: Text, pattern: str) -> bool:
+    """Whether most texts match a pattern as a whole."""
+    like: Any = pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")
     return bool(pc.mean(like.cast(pa.float64())).as_py() >= LEAST_SHARE)
 
 
