@@ -144,10 +144,13 @@ class Validation:
         Rows of the table.
     columns : dict of str to ColumnValidation
         The columns that are encoded, in the model's order.
+    not_judged : tuple of str
+        The model's other columns: identifiers, and those that are handed through.
     """
 
     rows: int
     columns: Mapping[str, ColumnValidation]
+    not_judged: tuple[str, ...] = ()
 
     def broken(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
         """What is wrong, as sentences that name the column; empty where nothing is.
@@ -191,7 +194,8 @@ class Validation:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""
-        return {"rows": self.rows, "columns": {name: asdict(column) for name, column in self.columns.items()}}
+        columns = {name: asdict(column) for name, column in self.columns.items()}
+        return {"rows": self.rows, "columns": columns, "not_judged": list(self.not_judged)}
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
@@ -202,7 +206,10 @@ class Validation:
             figures = (column.shares, column.ks, column.mean_shift, column.tail_ratio)
             cells = ["" if count is None else f"{count:,}" for count in counts]
             rows.append((name, [*cells, *("" if figure is None else f"{figure:.2g}" for figure in figures)]))
-        return "\n\n".join([fill(self.verdict(limits), WIDTH), "\n".join(aligned(titles, rows))])
+        parts = [fill(self.verdict(limits), WIDTH), "\n".join(aligned(titles, rows))]
+        if self.not_judged:
+            parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
+        return "\n\n".join(parts)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -402,7 +409,8 @@ def validate_table(model: TableModel, source: Source, run: Run) -> Validation:
     checks = dict(_checks(model, source, engine))
     blocks = run.blocks(source, [*checks])
     counts = count_table(source, blocks, partial(_count_block, checks), _TableCounts.merge, run, "validate")
-    return Validation(counts.rows, {name: check.judge(counts.columns[name]) for name, check in checks.items()})
+    judged = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
+    return Validation(counts.rows, judged, tuple(name for name in model.names if name not in judged))
 
 
 def _checks(model: TableModel, source: Source, engine: Engine) -> Iterator[tuple[str, Any]]:

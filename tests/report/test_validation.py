@@ -112,6 +112,14 @@ def test_wrong_tables_are_named(model: Path, tmp_path: Path, wrong: str) -> None
     assert any(text.startswith(f'column "{name}": ') for text in json.loads(told)["broken"])
 
 
+def test_columns_that_are_not_judged_are_named() -> None:
+    rows = {"x": np.arange(300.0), "key": [f"k{i}" for i in range(300)], "note": ["a"] * 300}
+    fitted = TableTransformer({"key": "id", "note": "pass", "x": "general"}).fit(rows)
+    found = fitted.validate(rows)
+    assert found.to_dict()["not_judged"] == list(found.not_judged) == ["key", "note"]
+    assert str(found).endswith("not judged, identifiers or handed through: key, note")
+
+
 def test_a_verdict_names_the_columns_first(model: Path, tmp_path: Path) -> None:
     pq.write_table(WRONG["swapped columns"][1](rows(10**6)), tmp_path / "wrong.parquet")
     told = invoke("validate", tmp_path / "wrong.parquet", "--model", model, code=1).stdout
