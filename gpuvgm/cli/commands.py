@@ -427,7 +427,7 @@ def evaluate(
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
         distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
-        found = transformer.evaluate(_opened(source, delimiter), compare=compare)
+        found = transformer.evaluate(_opened(source, delimiter), compare=_compared(compare, delimiter))
     broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     if compare is not None:
@@ -586,6 +586,15 @@ def _opened(source: str, delimiter: str | None) -> Any:
     from gpuvgm.io import open_source
 
     return open_source(source, delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter))
+
+
+def _compared(compare: str | None, delimiter: str | None) -> Any:
+    """The table that another one is compared with; the delimiter is for it too, where it is CSV."""
+    from gpuvgm.io.files import expand, format_of
+
+    if compare is None or delimiter is None:
+        return compare
+    return _opened(compare, delimiter if "csv" in map(format_of, expand(compare).files) else None)
 
 
 def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:

@@ -33,6 +33,7 @@ HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
 #: Arguments that messages of the library name, and that are options here.
 VALUE = re.compile(r'\b(algorithm|effort|inf|layout|precision|tails|unknown)="(\w+)"')
+SAMPLE_ROWS = re.compile(r'("[^"]*")|\bsample_rows\b')  # not within quotes, where names of columns are
 SWITCH = re.compile(r"\b(resume|stratified)=True(?: \(--resume\))?")
 NO_TERMINAL_WIDTH = 80
 LEAST_SECONDS = 0.2  # before this a rate says nothing
@@ -271,7 +272,7 @@ def left_of(problem: BaseException) -> str:
 def on_command_line(message: str) -> str:
     """A message of the library with the options that do here what its arguments do in Python."""
     message = SWITCH.sub(r"--\1", VALUE.sub(r"--\1 \2", message))
-    return message.replace("sample_rows", "--sample")
+    return SAMPLE_ROWS.sub(lambda found: found[1] or "--sample", message)
 
 
 def report_error(message: str) -> None:

@@ -28,7 +28,7 @@ else:
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
-_SOURCES = ("source", "encoded")
+_SOURCES = ("source", "encoded", "compare")
 _STATUS = Path("/proc/self/status")
 
 
@@ -87,11 +87,11 @@ class RunRecord:
 
     def bytes_in(self) -> int | None:
         """Bytes of the files read; None where there are none, or they are gone."""
-        given = next((self.options[name] for name in _SOURCES if name in self.options), None)
-        if given is None:
+        given = [self.options[name] for name in _SOURCES if self.options.get(name) is not None]
+        if not given:
             return None
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
-            return sum(first_stamp(file)[0] for file in expand(given).files)
+            return sum(first_stamp(file)[0] for one in given for file in expand(one).files)
         return None
 
 

@@ -424,11 +424,13 @@ class FileSource(Source):
 
     def locate(self, row: int) -> str:
         """The file that holds a row, and the row in it, counted from 1."""
+        left = row
         for part in self.parts:
-            if part.rows is None or row < part.rows:
-                last = part is self.parts[-1] or part.rows is not None
-                return f"{part.path if last else self.name}, row {row + 1}"
-            row -= part.rows
+            if part.rows is None and part is not self.parts[-1]:
+                return f"{self.name}, row {row + 1}"
+            if part.rows is None or left < part.rows:
+                return f"{part.path}, row {left + 1}"
+            left -= part.rows
         raise InputError(f"{self.name}: there is no row {row} after the last")
 
     @property

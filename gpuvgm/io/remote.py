@@ -404,8 +404,9 @@ def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None)
     try:
         for item in items:
             file = item if file_of is None else file_of(item)
-            if isinstance(file, RemoteFile) and file.known is not None and 0 < file.known.size <= FIRST_BYTES:
-                threads.submit(KEPT.read, file, file.known, 0, file.known.size)
+            if isinstance(file, RemoteFile) and (known := file.known) is not None:
+                if known.version and 0 < known.size <= FIRST_BYTES:  # no other would be kept
+                    threads.submit(KEPT.read, file, known, 0, known.size)
             following.append(item)
             if len(following) > SMALL_AT_ONCE:
                 yield following.popleft()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import Block, Source
-from gpuvgm.report.comparison_page import content_of
+from gpuvgm.report.comparison_page import LOW, content_of
 from gpuvgm.report.comparison_trial import ColumnComparison, NumberComparison, Pair, missing_shares, pair_of
 from gpuvgm.report.counting import count_columns, count_table, merged_columns
 from gpuvgm.report.facts import RunFacts
@@ -28,7 +28,6 @@ from gpuvgm.report.scores import Scored
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
-_GOOD = 0.9  # scores that it does not name
 _NOTE = """\
 score: 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the
     total variation distance of categories, as SDMetrics' KSComplement and
@@ -80,10 +79,10 @@ class Comparison(Scored):
         if self.score is None:
             return "No column has a value in both tables"
         line = f"Overall score {self.score:.3f} of 1 for {counted(len(scores), 'column')}"
-        low = sorted((name for name in scores if scores[name] < _GOOD), key=scores.__getitem__)
+        low = sorted((name for name in scores if scores[name] < LOW), key=scores.__getitem__)
         named = ", ".join(f"{name} ({scores[name]:.3f})" for name in low[:_NAMED])
-        more = f" and {len(low) - _NAMED:,} more below {_GOOD:g}" if len(low) > _NAMED else ""
-        return f"{line}; look at {named}{more}" if low else f"{line}, none below {_GOOD:g}"
+        more = f" and {len(low) - _NAMED:,} more below {LOW:g}" if len(low) > _NAMED else ""
+        return f"{line}; look at {named}{more}" if low else f"{line}, none below {LOW:g}"
 
     @property
     def facts_line(self) -> str:
@@ -172,8 +171,8 @@ class TableCounts:
         return TableCounts(self.rows + other.rows, columns, self.first.merge(other.first))
 
 
-def _count_block(pairs: Mapping[str, Pair], block: Block) -> TableCounts:
-    columns = count_columns(pairs, block, lambda pair, values: pair.count(on_host(values), block.first_row))
+def _count_block(pairs: Mapping[str, Pair], place: Callable[[int], str], block: Block) -> TableCounts:
+    columns = count_columns(pairs, block, lambda pair, values: pair.count(on_host(values), block.first_row), place)
     return TableCounts(block.rows, columns, FirstRows.of(block, pairs))
 
 
@@ -218,7 +217,7 @@ def _refuse_types(model: TableModel, source: Source) -> None:
 
 
 def _count(pairs: Mapping[str, Pair], source: Source, blocks: Iterable[Any], run: Run) -> TableCounts:
-    return count_table(source, blocks, partial(_count_block, pairs), TableCounts.merge, run, "compare")
+    return count_table(source, blocks, partial(_count_block, pairs, source.place), TableCounts.merge, run, "compare")
 
 
 def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:

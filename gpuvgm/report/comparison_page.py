@@ -32,7 +32,7 @@ PAIRS = (
     "These are SDMetrics' CorrelationSimilarity and ContingencySimilarity. The bins mislead where values are skewed: "
     "one value far out puts nearly all rows into one bin, and the score is high whatever they are."
 )
-LOW = 0.9  # scores below which a column is worth a look
+LOW = 0.9  # scores below which a column is worth a look, and is named in the verdict
 MISSING, NEW = 0.05, 0.01  # differences of shares, and shares of rows, from which on they are worth a word
 
 
@@ -92,7 +92,7 @@ def comparison_advice(column: ColumnComparison) -> list[Advice]:
 
 def _advice(column: ColumnComparison) -> Iterator[Advice]:
     if column.score is None:
-        yield Advice("One of the tables has no value.", "Look at the missing values.")
+        yield Advice("A table has no value here.", "Look at the missing values.")
     elif column.score < LOW:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
     before, after = missing_shares(column)

@@ -26,14 +26,16 @@ K = TypeVar("K")
 R = TypeVar("R")
 
 
-def count_columns(counters: Mapping[str, K], block: Block, count: Callable[[K, pa.Array[Any]], R]) -> dict[str, R]:
-    """What is counted of each column of a block; text that cannot be read is an error that names column and row."""
+def count_columns(
+    counters: Mapping[str, K], block: Block, count: Callable[[K, pa.Array[Any]], R], place: Callable[[int], str]
+) -> dict[str, R]:
+    """What is counted of each column of a block; text that cannot be read is an error that names column and place."""
     found = {}
     for name, counter in counters.items():
         try:
             found[name] = count(counter, block.batch.column(name))
         except UnreadText as problem:
-            raise problem.at(name, f"row {block.first_row + problem.row}", "correct them first") from None
+            raise problem.at(name, place(block.first_row + problem.row), "correct them first") from None
     return found
 
 

@@ -196,10 +196,12 @@ def _categories_distance(one: CategoricalColumn, other: CategoricalColumn) -> Ca
 
 
 def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
+    place, _ = _coordinates(one.codec, other.codec)
+    least, most = (float(end) + one.codec.base for end in place(np.array([one.low, one.high])))
     low, high = other.low + other.codec.base, other.high + other.codec.base
     if not high > low:
-        return RangeDistance(float(one.low + one.codec.base <= low <= one.high + one.codec.base))
-    within = min(one.high + one.codec.base, high) - max(one.low + one.codec.base, low)
+        return RangeDistance(float(least <= low <= most))
+    within = min(most, high) - max(least, low)
     return RangeDistance(max(0.0, within) / (high - low))
 
 

@@ -101,7 +101,9 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     rows = _thinned(model, sampled.rows)
     trials = _trials(model, sampled.source, rows, run)
     blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
-    statistics = count_table(source, blocks, partial(summarise_block, trials), TableStatistics.merge, run, "evaluate")
+    statistics = count_table(
+        source, blocks, partial(summarise_block, trials, source.place), TableStatistics.merge, run, "evaluate"
+    )
     pairs = {name: (trial, statistics.columns[name]) for name, trial in trials.items()}
     figures = _all_good(side_by_side(run, lambda pair: pair[0].figures(pair[1]), pairs))
     return Report(
@@ -141,7 +143,7 @@ def _correlations(model: TableModel, trials: Mapping[str, Trial], sample: pa.Tab
 
 
 def _trials(model: TableModel, source: Source, rows: pa.Table, run: Run) -> dict[str, Trial]:
-    options = EncodingOptions(model.seed, place=source.locate)
+    options = EncodingOptions(model.seed, place=source.place)
     build = partial(_trial, run.here.engine, options, rows)
     return _all_good(side_by_side(run, build, {column.name: column for column in model.columns}))
 
@@ -150,9 +152,9 @@ def _trial(engine: str, options: EncodingOptions, sample: pa.Table, column: Colu
     return TRIALS[column.kind](get_engine(engine), column, options, sample)
 
 
-def summarise_block(trials: Mapping[str, Trial], block: Block) -> TableStatistics:
+def summarise_block(trials: Mapping[str, Trial], place: Callable[[int], str], block: Block) -> TableStatistics:
     """Statistics of one block of rows."""
-    found = count_columns(trials, block, lambda trial, values: trial.statistics(values, block.first_row))
+    found = count_columns(trials, block, lambda trial, values: trial.statistics(values, block.first_row), place)
     valid = np.ones(block.rows, np.bool_)
     for _, valid_here in found.values():
         if valid_here is not None:

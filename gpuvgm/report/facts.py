@@ -46,4 +46,5 @@ class RunFacts:
 
 
 def _file(path: str) -> str:
-    return PurePath(path.partition("?")[0]).name or path
+    """The last part of a path; of URLs without what follows a question mark, which is a wildcard in other paths."""
+    return PurePath(path.partition("?")[0] if "://" in path else path).name or path

@@ -15,6 +15,7 @@ from importlib import resources
 from os import PathLike
 from typing import Any, ClassVar
 
+from gpuvgm.errors import counted
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.markup import Markup, join, tag
@@ -202,7 +203,7 @@ def _problems(content: Content, places: Places) -> Markup:
     items = [_problem(names, noted[names[0]][0], places) for names in list(alike.values())[:LISTED]]
     left = sum(map(len, list(alike.values())[LISTED:]))
     if left:
-        items.append(tag("li", f"and {left:,} more columns: see their warnings below"))
+        items.append(tag("li", f"and {counted(left, 'more column')}: see the warnings below"))
     meant = tag("p", content.remedies, class_="caption")
     return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), meant)
 

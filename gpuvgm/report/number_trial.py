@@ -14,6 +14,7 @@ from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.codecs.arrays import cached_parts
+from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.text import length_text, modal_text, number_beside, tick_of, value_text, without_fractions
@@ -291,8 +292,9 @@ def _unit_before(column: MixtureColumn | GeneralColumn, plain: Codec) -> float:
 
 
 def numbers_of(codec: Codec, sample: pa.ChunkedArray[Any]) -> Floats:
-    """Numbers of some rows of a column."""
-    return np.concatenate([np.empty(0), *(codec.encode(chunk) for chunk in sample.chunks)])
+    """Numbers of some rows of a column; NaN for text that cannot be read, of which a scan says where it is."""
+    chunks = (codec.split(chunk)[0] if isinstance(codec, OfText) else chunk for chunk in sample.chunks)
+    return np.concatenate([np.empty(0), *map(codec.encode, chunks)])
 
 
 def grid_of(column: MixtureColumn | GeneralColumn, numbers: Floats) -> Grid:

@@ -91,11 +91,18 @@ def _codes(original: Rows, synthetic: Rows) -> tuple[Codes, Codes]:
     """Codes of both tables, 0 and on: of categories, or of bins of numbers, missing ones in the last."""
     rows = [original, synthetic]
     if original.dtype.kind == "f":
-        edges = np.histogram_bin_edges(original[np.isfinite(original)], BINS)
-        edges[[0, -1]] = -np.inf, np.inf
-        rows = [np.digitize(numbers, edges) for numbers in rows]
+        edges = _edges(original[np.isfinite(original)])
+        rows = [np.where(np.isnan(numbers), BINS, np.digitize(numbers, edges)) for numbers in rows]
     codes = np.unique(np.concatenate(rows), return_inverse=True)[1].astype(np.int64)
     return codes[: len(original)], codes[len(original) :]
+
+
+def _edges(numbers: Floats) -> Floats:
+    """The borders between ten bins of one width over the range of some numbers, those of NumPy's histograms."""
+    try:
+        return 2 * np.histogram_bin_edges(numbers / 2, BINS)[1:-1]  # of halves, whose range is always a number
+    except ValueError:  # the bins are narrower than the gaps between numbers
+        return np.unique(numbers)[1:BINS]
 
 
 def _contingency(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> float:

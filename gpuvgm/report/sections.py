@@ -114,7 +114,7 @@ def _number_figures(column: NumberFigures) -> Iterable[tuple[str, str, str]]:
         yield "same mode", share(column.mode_agreement), "rows that keep their most probable mode on the way"
     yield "KS", short(column.ks), "Kolmogorov-Smirnov distance of the values before and after"
     yield "Wasserstein", f"{short(column.wasserstein)} sd", "Wasserstein distance of the values before and after"
-    yield "invalid", f"{column.invalid_rows:,}", "rows that come back outside the fitted range"
+    yield "invalid", f"{column.invalid_rows:,}", "rows outside the fitted range, as they came in"
 
 
 def _histogram_caption(column: NumberFigures, histogram: Histogram) -> str:
@@ -222,7 +222,9 @@ def _categories_table(column: CategoryFigures) -> Markup:
     counts = list(column.levels)
     left = column.level_count - len(counts)
     if left > 0:
-        counts.append(ValueCount(None, f"{left:,} others", column.other_rows_before, column.other_rows_after))
+        counts.append(
+            ValueCount(None, f"{left:,} other{'s' * (left > 1)}", column.other_rows_before, column.other_rows_after)
+        )
     parts = [count.rows_before / max(column.rows, 1) for count in counts]
     longest = max(parts, default=1.0) or 1.0
     rows = [

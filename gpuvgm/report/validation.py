@@ -306,8 +306,9 @@ class _NumberCheck:
         )
 
     def _distances(self, counts: _Counts) -> dict[str, float | None]:
-        marks, ordinary = self._marks, int(counts.cells[-1])
-        if marks is None or counts.summary is None or not counts.summary.ordinary:
+        marks = self._marks
+        ordinary = 0 if counts.summary is None else counts.summary.ordinary
+        if marks is None or counts.summary is None or not ordinary:
             return {"ks": None, "mean_shift": None, "tail_ratio": None}
         cells, shares = counts.summary.cells(), np.array(marks.shares)
         mean = mean_and_variance(cells.mean, cells.weight, cells.scatter)[0]

@@ -197,14 +197,30 @@ def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats
     """
     for column in model.encoded:
         if not column.all_known and not column.has_cells:
-            _refuse_unknown(column.name, encoded.columns[column.name].scalar, encoded.first_row)
+            refuse_unknown(column.name, encoded.columns[column.name].scalar, encoded.first_row)
     parts = [(encoded.columns[column.name], column.width) for column in model.encoded]
     there = [(_beside(part.scalar, out), _beside(part.cell, out), width) for part, width in parts]
     engine.fill_onehot(there, out)
     return out
 
 
-def _refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
+def refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
+    """Refuse scalars of values that are no category, which are NaN.
+
+    Parameters
+    ----------
+    name : str
+        A column that has scalars for its categories.
+    scalar : ndarray of shape (rows,), optional
+        Its scalars.
+    first_row : int
+        Global index of the first row, for the error.
+
+    Raises
+    ------
+    InputError
+        Where there is one.
+    """
     unknown = np.flatnonzero(np.isnan(to_numpy(scalar)))
     if len(unknown):
         told = counted_values(len(unknown), "values are not among the categories of the fit")

@@ -16,7 +16,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import namespace_of, on_host, to_numpy
+from gpuvgm.arrays import is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.config import check_choice, checked_count, checked_seed
@@ -24,9 +24,10 @@ from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
-from gpuvgm.files import new_partial, remove, remove_left_over
+from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
 from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, one_of
+from gpuvgm.table.encode import refuse_unknown
 from gpuvgm.table.shuffling import mixed, permuted
 
 Place = Literal["memory", "disk", "cuda"]
@@ -320,7 +321,9 @@ class TrainingRows:
         """
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
-        return self._matrix(self._columns(np.asarray(rows, np.int64)))
+        return self._matrix(
+            self._columns(rows if hasattr(rows, "shape") and is_on_device(rows) else np.asarray(rows, np.int64))
+        )
 
     __getitem__ = matrix
 
@@ -382,13 +385,18 @@ class TrainingRows:
         dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
         there = open_source(source)
+        closed = {c.name + SCALAR: c.name for c in self._model.encoded if not c.all_known and not c.has_cells}
+        first_row = 0
         with self._store.growing("rows", dtype, there.rows) as add:
             for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
                 for block in open_source(part).blocks(names, rows):
                     records = np.zeros(block.rows, dtype)
                     for name in names:
                         records[name] = self._numbers(name, block.column(name), dtype[name])
+                    for scalar, name in closed.items():
+                        refuse_unknown(name, records[scalar], first_row)
                     add(records)
+                    first_row += block.rows
         return self._store.whole("rows", dtype.itemsize)
 
     def _row_dtype(self) -> np.dtype[Any]:
@@ -453,8 +461,10 @@ class _Store:
         """Add parts to an array, of so many rows if that is known; see `whole`."""
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / name).open("wb") as file:
-                yield lambda part: part.tofile(file)
+            with partial_of(self.folder / name) as written:  # rows that are mapped already stay as they are
+                with written.open("wb") as file:
+                    yield lambda part: part.tofile(file)
+                written.replace(self.folder / name)
             return
         array, filled = np.empty(rows or 0, dtype), 0
 
@@ -488,4 +498,6 @@ class _Store:
         """An array to be filled with the rows by the cells of columns; see `RowIndex.of`."""
         if self.folder is None or 0 in shape:
             return np.empty(shape, dtype)
-        return np.asarray(np.memmap(self.folder / "index", dtype, "w+", shape=shape))
+        path = self.folder / "index"
+        path.unlink(missing_ok=True)  # one that is mapped stays as it is
+        return np.asarray(np.memmap(path, dtype, "w+", shape=shape))

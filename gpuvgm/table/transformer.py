@@ -364,7 +364,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
         before = self.unfinished_ if resume and left else None
         seed = self._fit_seed() if before is None else before.seed
-        settings = self.get_params(deep=False) | {"random_state": seed}
+        settings = self._settings() | {"random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
         rows, held = self._sampled(table, schema.names, seed)
         need = partial(Need.fit, _chosen(table, schema.names), held)
@@ -474,7 +474,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             )
         table = open_source(source)
         check_columns(table, model)
-        settings = self.get_params(deep=False) | {"random_state": model.seed}
+        settings = self._settings() | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
         with self._run("fit", table, partial(Need.fit, _chosen(table, model.names))) as run:
@@ -736,6 +736,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         model = self._fitted()
         schema = encoded_schema(model, layout, options.dtype, table.schema, marks)
         return Coding(self.engine, model, options, uniforms, layout, schema)
+
+    def _settings(self) -> dict[str, Any]:
+        """What columns are fitted with unless they say otherwise."""
+        settings: dict[str, Any] = self.get_params(deep=False)
+        return settings
 
     def _alone(self) -> Self:
         """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""

@@ -268,6 +268,9 @@ def test_the_delimiter_of_csv_files_may_be_given(folder, tmp_path, delimiter, ch
     options = ("--model", tmp_path / "m.gpuvgm", "--delimiter", delimiter)
     assert set(document("fit", source, *options)["columns"]) == {"a,b", "c"}
     assert document("transform", source, tmp_path / "e.parquet", *options)["rows"] == 99
+    pq.write_table(pa.table({"a,b": [0.5], "c": [1]}), tmp_path / "s.parquet")
+    for synthetic, rows in ((source, 99), (tmp_path / "s.parquet", 1)):
+        assert document("evaluate", source, *options, "--compare", synthetic)["synthetic_rows"] == rows
     for command in ("evaluate", "validate"):
         assert document(command, source, *options)["rows"] == 99
         wrong = (command, source, *options[:2])

@@ -42,6 +42,7 @@ def test_bars_show_stages_rows_and_speed():
         ('fit with inf="missing" or clean them', "fit with --inf missing or clean them"),
         ('pass unknown="ignore", or layout="onehot"', "pass --unknown ignore, or --layout onehot"),
         ("write it again with resume=True (--resume)", "write it again with --resume"),
+        ('column "sample_rows": give sample_rows', 'column "sample_rows": give --sample'),
         ("stratified=True: give sample_rows too", "--stratified: give --sample too"),
         ('leave it out (kind="drop")', 'leave it out (kind="drop")'),
     ],

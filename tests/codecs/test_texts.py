@@ -173,6 +173,10 @@ def test_strays(texts, stray) -> None:
         (["31.01.2020", "01.02.2021"], 'if they are dates or times, convert them: "31.01.2020" is not read as such'),
         (["1/31/2020", "12/1/2021"], 'if they are dates or times, convert them: "1/31/2020" is not read as such'),
         ([*(f"{i}.25" for i in range(20)), "-0.00"], 'if they are numbers, write "-0.00" as "0.25" is written'),
+        (
+            [*(f"2013-01-{i:02}" for i in range(1, 20)), "05.01.2013"],
+            'if they are dates or times, write "05.01.2013" as "2013-01-01" is written',
+        ),
         ([f"V{i}" for i in range(20)], ""),
         ([f"ORD {i}" for i in range(20)], ""),
         (["00123", "00456"], ""),

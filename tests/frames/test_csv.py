@@ -6,6 +6,7 @@ import datetime
 import gzip
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError
@@ -87,6 +88,15 @@ def test_types_are_those_of_all_files(tmp_path):
 def test_whole_numbers_beyond_float_precision_stay_exact(tmp_path):
     source = open_source(write(tmp_path, "a\n9007199254740993\n-9223372036854775808\n"))
     assert columns_of(source).column("a").to_pylist() == [2**53 + 1, -(2**63)]
+
+
+def test_a_row_after_files_of_unknown_length_is_one_of_them_all(tmp_path):
+    pq.write_table(pa.table({"a": [1] * 10}), tmp_path / "a.parquet")
+    for name in ("b.csv", "c.csv"):
+        (tmp_path / name).write_text("a\n1\n2\n")
+    source = open_source([tmp_path / name for name in ("a.parquet", "b.csv", "c.csv")])
+    assert source.locate(9).endswith("a.parquet, row 10")
+    assert source.locate(12) == f"{source.name}, row 13"
 
 
 @pytest.mark.parametrize("early", ["1", "1.5"])

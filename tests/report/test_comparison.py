@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +173,28 @@ def test_the_same_table_has_the_score_1(transformer: gpuvgm.TableTransformer, or
     assert same.score == 1
     assert same.verdict == "Overall score 1.000 of 1 for 11 columns, none below 0.9"
     assert "Nothing stands out." in parsed(same.to_html()).text
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_text_that_cannot_be_read_is_located(tmp_path: Path, compare: bool) -> None:
+    days = pa.table({"day": [f"2013-01-{day:02}" for day in range(1, 29)] * 4})
+    fitted = gpuvgm.TableTransformer({"day": "continuous"}).fit(days)
+    wrong = pa.table({"day": ["2013-01-01", "n/a"]})
+    pq.write_table(wrong, tmp_path / "wrong.parquet")
+    for rows, place in ((wrong, "pyarrow.Table, row 1"), (tmp_path / "wrong.parquet", "wrong.parquet, row 2")):
+        with pytest.raises(InputError, match=rf'column "day": .*"?n/a.*first at .*{place}'):
+            fitted.evaluate(*((days,) if compare else (rows,)), **({"compare": rows} if compare else {}))
+    with pytest.raises(InputError, match=r'column "day": .*first at .*row 2'):
+        fitted.evaluate(tmp_path / "wrong.parquet", compare=days)
+
+
+@pytest.mark.parametrize("numbers", [[1e17] * 40, [1e17, 1e17 + 16] * 20, [-1e308, 1e308] * 20, [np.nan] * 40])
+def test_pairs_of_numbers_that_have_no_ten_bins(numbers: list[float]) -> None:
+    table = {"x": np.array(numbers), "c": np.array([0, 0, 1, 1] * 10)}
+    (pair,) = pair_trends(table, table)
+    assert pair.score == 1
+    (pair,) = pair_trends(table, table | {"x": table["x"][::-1]})
+    assert 0 <= pair.score <= 1
 
 
 def test_the_verdict_names_the_lowest_scores_first(comparison: Comparison) -> None:

@@ -75,6 +75,17 @@ def test_other_origins_of_numbers_and_logarithms_do_not_matter() -> None:
     assert logs.distance_to(others).columns["x"].ks < 0.05
 
 
+def test_ranges_of_logarithms_that_start_elsewhere() -> None:
+    """Logarithms count from the lowest value of each model where that is not positive."""
+    fits = [
+        TableTransformer({"x": {"kind": "general", "log": True}}, **SETTINGS).fit({"x": np.linspace(*ends, 100)})
+        for ends in ((-5, 100), (-100, 5))
+    ]
+    covered = fits[0].distance_to(fits[1]).columns["x"].covered
+    assert covered == pytest.approx(1 - np.log1p(95) / np.log1p(105))
+    assert fits[0].distance_to(fits[0]).columns["x"].covered == 1.0
+
+
 def test_levels_differ_by_half_the_sum_of_the_shares() -> None:
     here, there = (TableTransformer(**SETTINGS).fit({"l": np.array(list(text))}) for text in ("aabb" * 9, "aaac" * 9))
     assert here.distance_to(there).columns["l"] == CategoriesDistance(2, 2, 0.5)

@@ -97,6 +97,7 @@ def test_the_facts_name_the_files(tmp_path: Path) -> None:
 
 
 def test_the_facts_tell_no_credentials() -> None:
+    assert RunFacts("data/part-0?.parquet", "", "1", "today", 1.0).line(2).startswith("part-0?.parquet: 2 rows")
     line = RunFacts(
         "https://host/folder/rows.parquet?signature=secret", "s3://bucket/m.gpuvgm", "1", "today", 0.5
     ).line(1)

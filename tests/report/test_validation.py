@@ -112,6 +112,17 @@ def test_wrong_tables_are_named(model: Path, tmp_path: Path, wrong: str) -> None
     assert any(text.startswith(f'column "{name}": ') for text in json.loads(told)["broken"])
 
 
+def test_values_that_are_no_number_are_in_no_tail() -> None:
+    random = np.random.default_rng(0)
+    fitted = TableTransformer({"x": "continuous"}, max_iter=20).fit({"x": random.normal(size=10_000)})
+    other = np.clip(random.normal(size=10_000), -3, 3)
+    other[:500] = np.inf
+    column = fitted.validate({"x": other}).columns["x"]
+    assert column.invalid_rows >= 500
+    assert column.tail_ratio == pytest.approx(fitted.validate({"x": other[500:]}).columns["x"].tail_ratio)
+    assert column.ks == pytest.approx(fitted.validate({"x": other[500:]}).columns["x"].ks)
+
+
 def test_columns_that_are_not_judged_are_named() -> None:
     rows = {"x": np.arange(300.0), "key": [f"k{i}" for i in range(300)], "note": ["a"] * 300}
     fitted = TableTransformer({"key": "id", "note": "pass", "x": "general"}).fit(rows)

@@ -254,6 +254,26 @@ def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_pa
     assert not folder.exists()
 
 
+def test_rows_that_are_mapped_outlive_others_in_the_same_folder(fitted: TableTransformer, tmp_path: Path) -> None:
+    first = TrainingRows(fitted, table(), place="disk", folder=tmp_path)
+    held, index = first.matrix(slice(None)), first.index.rows.copy()
+    other = TrainingRows(fitted, table().slice(ROWS // 2), place="disk", folder=tmp_path)
+    assert len(other) == ROWS // 2
+    np.testing.assert_array_equal(first.matrix(slice(None)), held)
+    np.testing.assert_array_equal(first.index.rows, index)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "rows"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_unknown_category_without_a_place_in_the_matrix_is_refused(place: Any) -> None:
+    words = {"word": [f"w{n % 300}" for n in range(ROWS)]}
+    fitted = TableTransformer({"word": {"kind": "categorical", "encoding": "interval", "unknown": "ignore"}}).fit(words)
+    new = {"word": [*words["word"][:10], "new"]}
+    with pytest.raises(InputError, match=r'column "word": 1 value is not .* \(first at row 10\)'):
+        TrainingRows(fitted, new, place=place)
+    assert not np.isnan(TrainingRows(fitted, words, place=place).matrix(slice(None))).any()
+
+
 @pytest.mark.parametrize("columns", [None, []])
 def test_pickled_rows_of_the_disk_are_mapped_again(fitted: TableTransformer, columns: Any) -> None:
     sizes = {}

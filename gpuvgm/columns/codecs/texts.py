@@ -319,7 +319,7 @@ def unread_values(texts: Text) -> str:
     if what is None:
         return ""
     first: str = texts[0].as_py()
-    form = _number_form(texts[:1], "string")
+    form = _moment_form(texts[:1], "string") or _number_form(texts[:1], "string")
     others = [] if form is None else texts.filter(pa.array(read_text(form, texts)[1])).to_pylist()
     if 0 < len(others) <= FEW_WORDS:
         return f'if they are {what}, write "{others[0]}" as "{first}" is written'
@@ -519,7 +519,6 @@ class DatetimeText(OfText, DatetimeCodec):
         return self.text.last_digit
 
 
-TEXT_CODECS = {IntegerText, DecimalText, DatetimeText}
 FORMS: dict[str, type[NumberText] | type[MomentText]] = {"number": NumberText, "moment": MomentText}
 
 

@@ -22,7 +22,7 @@ from gpuvgm.config import ModeChoice, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
-from gpuvgm.integrations.ctgan.transformer import DataTransformer
+from gpuvgm.integrations.ctgan.transformer import DataTransformer, listed_names
 from gpuvgm.table.model_file import fingerprint
 from gpuvgm.table.training import Place, TrainingRows
 
@@ -151,7 +151,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if epochs is not None:
             told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
             warnings.warn(told, DeprecationWarning, stacklevel=3)
-        discrete_columns = list(discrete_columns)
+        discrete_columns = listed_names(discrete_columns)
         if isinstance(train_data, (pd.DataFrame, np.ndarray)):
             self._validate_discrete_columns(train_data, discrete_columns)
             self._validate_null_data(train_data, [*discrete_columns, *self._encoding.get("columns", ())])
@@ -174,7 +174,10 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
                 loss = pair.step_of_generator()
                 if (number + 1) % per_epoch == 0 or number + 1 == total:
                     losses = {"Generator Loss": loss.item(), "Discriminator Loss": critic_loss.item()}
-                    training.losses.append({"Epoch": number // per_epoch, **losses})
+                    epoch = number // per_epoch
+                    if training.losses and training.losses[-1]["Epoch"] == epoch:
+                        training.losses.pop()  # of its first steps, with which the training had ended before
+                    training.losses.append({"Epoch": epoch, **losses})
                     shown.set_description("Gen. ({}) | Discrim. ({})".format(*map(_short, losses.values())))
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Generator Loss", "Discriminator Loss"])

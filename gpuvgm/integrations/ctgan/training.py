@@ -33,7 +33,8 @@ class Checkpoint:
     Attributes
     ----------
     seed : int
-        Seed to encode rows with: that of the training that goes on, else one drawn from NumPy's random state.
+        Seed to encode and shuffle rows with, the same in all processes: that of the training that goes on, else one
+        that the first process draws from NumPy's random state.
 
     Raises
     ------
@@ -52,7 +53,7 @@ class Checkpoint:
         self.held: dict[str, Any] | None = None
         if resume and self.path is not None and self.path.exists():
             self.held = torch.load(self.path, weights_only=False)
-        self.seed: int = drawn_seed() if self.held is None else self.held["seed"]
+        self.seed = shared(drawn_seed() if self.held is None else self.held["seed"])
 
 
 class Training:
@@ -128,6 +129,17 @@ def processes() -> tuple[int, int]:
     return 0, 1
 
 
+def shared(number: int) -> int:
+    """A number below 2^64 of the first process, which all processes take."""
+    _, count = processes()
+    if count == 1:
+        return number
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"  # NCCL sends what lies on GPUs alone
+    held = torch.tensor([*number.to_bytes(8, "little")], dtype=torch.uint8, device=device)
+    distributed.broadcast(held, 0)
+    return int.from_bytes(bytes(held.tolist()), "little")
+
+
 def begin_together(parts: Sequence[torch.nn.Module]) -> None:
     """Give all processes the first one's weights, and each random numbers of its own."""
     rank, count = processes()
@@ -136,10 +148,9 @@ def begin_together(parts: Sequence[torch.nn.Module]) -> None:
     for part in parts:
         for tensor in part.state_dict().values():
             distributed.broadcast(tensor, 0)
-    seed = torch.randint(2**31, (1,))
-    distributed.broadcast(seed, 0)
-    torch.manual_seed(int(seed) + rank)
-    np.random.seed(int(seed) + rank)
+    seed = shared(int(torch.randint(2**31, (1,)))) + rank
+    torch.manual_seed(seed)
+    np.random.seed(seed)
 
 
 def average(parameters: Sequence[torch.nn.Parameter]) -> None:

@@ -407,8 +407,8 @@ class DataTransformer:
 class _ByWeight(TableTransformer):
     """Takes every component above the weight threshold for a mode, in the order of the components."""
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002  # scikit-learn's signature
-        return {**super().get_params(deep), "active_by": "weight"}
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "active_by": "weight"}
 
 
 def stock_transformers() -> Any:
@@ -427,11 +427,16 @@ def drawn_seed() -> int:
     return int.from_bytes(np.random.bytes(8), "little")
 
 
-def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
-    """Names of the discrete columns; a column of an array is named by its position."""
+def listed_names(discrete_columns: Iterable[Any]) -> list[Any]:
+    """The discrete columns as a list; one name, whose letters would be taken for names, is refused."""
     if isinstance(discrete_columns, str):
         raise InputError(f'discrete_columns="{discrete_columns}": give a list of names, ["{discrete_columns}"]')
-    names = [str(name) for name in discrete_columns]
+    return list(discrete_columns)
+
+
+def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
+    """Names of the discrete columns; a column of an array is named by its position."""
+    names = [str(name) for name in listed_names(discrete_columns)]
     check_request(source.name, source.schema, names)
     return names
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from sklearn.base import clone
 
-from gpuvgm import TableTransformer, TrainingRows
+from gpuvgm import TableTransformer, TrainingRows, load
 from gpuvgm.errors import InputError
 from gpuvgm.integrations.ctgan import installed
 
@@ -18,6 +19,7 @@ ctgan = pytest.importorskip("ctgan", reason="ctgan is not installed")
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from gpuvgm.integrations import ctgan as ours  # noqa: E402
+from gpuvgm.integrations.ctgan import training  # noqa: E402
 
 DISCRETE = ["carrier", "late", "stops"]
 SMALL = {ctgan.CTGAN: {"generator_dim": (16,), "discriminator_dim": (16,), "pac": 5}, ctgan.TVAE: {}}
@@ -83,6 +85,29 @@ def test_a_file_on_disk_trains_as_a_frame_in_memory(kind, flights, tmp_path):
     one, other = frame.sample(30), disk.sample(30)
     for name in flights:
         assert (one[name].to_numpy() == other[name].to_numpy()).all()
+
+
+def test_the_losses_of_an_epoch_that_was_cut_are_not_listed_twice(flights, tmp_path):
+    per_epoch, path = len(flights) // 200, tmp_path / "training.pt"
+    fitted(ours.CTGAN, flights, steps=per_epoch + 2, checkpoint=path)
+    again = fitted(ours.CTGAN, flights, steps=2 * per_epoch, checkpoint=path, resume=True)
+    assert again.loss_values["Epoch"].tolist() == [0, 1]
+    pd.testing.assert_frame_equal(again.loss_values, fitted(ours.CTGAN, flights, steps=2 * per_epoch).loss_values)
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_one_name_is_no_list_of_discrete_columns(kind, flights):
+    with pytest.raises(InputError, match=r'give a list of names, \["carrier"\]'):
+        made(kind).fit(flights, "carrier")
+
+
+def test_the_transformer_of_rows_can_be_cloned_and_stored(flights, tmp_path):
+    transformer = ours.DataTransformer()
+    transformer.fit(flights, DISCRETE)
+    inner = transformer.rows(flights).transformer
+    assert clone(inner).get_params() == inner.get_params()
+    inner.save(tmp_path / "m.gpuvgm")
+    np.testing.assert_array_equal(load(tmp_path / "m.gpuvgm").transform(flights), inner.transform(flights))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -245,10 +270,14 @@ def one_of_two(rank, folder):
     torch.set_num_threads(1)
     for kind in KINDS:
         synthesizer = fitted(OURS[kind], f"{folder}/flights.parquet", epochs=2, seed=rank)
+        seed = training.Checkpoint(None, 1, resume=False).seed
         network = synthesizer._generator if kind is ctgan.CTGAN else synthesizer.decoder
         weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
         np.savez(
-            f"{folder}/{kind.__name__}-{rank}.npz", weights=weights, losses=synthesizer.loss_values.to_numpy(float)
+            f"{folder}/{kind.__name__}-{rank}.npz",
+            weights=weights,
+            losses=synthesizer.loss_values.to_numpy(float),
+            seed=np.uint64(seed),
         )
     torch.distributed.destroy_process_group()
 
@@ -260,5 +289,6 @@ def test_two_processes_train_one_model(flights, tmp_path):
     for kind, losses in (("CTGAN", 2), ("TVAE", 2 * (len(flights) // 400))):
         first, second = (np.load(tmp_path / f"{kind}-{rank}.npz") for rank in range(2))
         np.testing.assert_array_equal(first["weights"], second["weights"])
+        assert first["seed"] == second["seed"]  # by which rows are shuffled: each process has a share of one order
         assert len(first["losses"]) == losses
         assert not np.array_equal(first["losses"], second["losses"])  # of batches of their own
