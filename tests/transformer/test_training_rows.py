@@ -229,6 +229,11 @@ def test_rows_that_lie_on_the_device(fitted: TableTransformer, strict_cupy: Any,
         for one, array in zip(batch, other, strict=True):
             assert isinstance(one, strict_cupy.ndarray)
             np.testing.assert_array_equal(one.get(), array, strict=True)
+    if columns is None:  # as CTGAN's sampler asks: the numbers of rows that answer conditions lie on the device
+        drawn = there.conditions.drawn_cells(np.random.default_rng(0), 20, logarithmic=True)
+        numbers = there.index.answers(*drawn, lambda held: held - 1)
+        assert isinstance(numbers, strict_cupy.ndarray)
+        np.testing.assert_array_equal(there.matrix(numbers).get(), here.matrix(numbers.get()))
 
 
 @needs_compiler

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.optim import Adam
 from tqdm import tqdm
 
-from gpuvgm.config import ModeChoice, check_choice
+from gpuvgm.config import Effort, ModeChoice, check_choice
 from gpuvgm.errors import InputError
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
@@ -39,6 +39,8 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
     """What the two synthesizers have in common: where rows come from, and where their training stands."""
 
+    EFFORT: ClassVar[Effort] = "research"  # of the fit, unless `encoding` says otherwise
+
     def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
         super().__init__(*hyperparameters, **named)
         self._encoding = dict(encoding or {})
@@ -47,7 +49,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         self, train_data: Any, discrete_columns: Iterable[Any], seed: int, **options: Any
     ) -> tuple[DataTransformer, TrainingRows]:
         """What encodes and decodes, and the rows to train on."""
-        transformer = DataTransformer(**self._encoding)
+        transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
         if not isinstance(train_data, TrainingRows):
             transformer.fit(train_data, discrete_columns)
             return transformer, transformer.rows(train_data, seed, **options)
@@ -75,7 +77,8 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     *hyperparameters
         As for `ctgan.CTGAN`.
     encoding : mapping of str to object, optional
-        Arguments of `DataTransformer`, for example ``{"effort": "auto", "columns": {"amount": {"log": True}}}``.
+        Arguments of `DataTransformer`, for example ``{"columns": {"amount": {"log": True}}}``. By default columns are
+        fitted as ctgan does it, with ``effort="research"``.
     **named
         Hyperparameters by their names.
 
@@ -324,15 +327,15 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     """TVAE for any number of rows: it keeps a few bytes of each, in memory or in a file.
 
     A subclass of `ctgan.TVAE` with the same hyperparameters. Each epoch reads every row once, in a random order that
-    takes no memory (`TrainingRows.batches`). Samples are closer to the table than ctgan's, because `sample` draws modes
-    and categories by their probability.
+    takes no memory (`TrainingRows.batches`). Samples are closer to the table than ctgan's, because better modes are
+    searched, and because `sample` draws modes and categories by their probability.
 
     Parameters
     ----------
     *hyperparameters
         As for `ctgan.TVAE`.
     encoding : mapping of str to object, optional
-        Arguments of `DataTransformer`.
+        Arguments of `DataTransformer`. By default it has ``effort="auto"``, which brings samples closer to the table.
     **named
         Hyperparameters by their names.
 
@@ -348,6 +351,8 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     >>> model.sample(10).shape
     (10, 2)
     """
+
+    EFFORT: ClassVar[Effort] = "auto"
 
     @_repeatable
     def fit(  # noqa: PLR0913

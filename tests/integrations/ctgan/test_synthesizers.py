@@ -61,7 +61,7 @@ def in_order_of(rows, synthesizer, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_losses_and_samples_are_ctgans(kind, discrete, flights, monkeypatch):
     rows = flights[["delay", "distance", *discrete]]
-    mine, theirs = fitted(OURS[kind], rows, discrete), made(kind)
+    mine, theirs = fitted(OURS[kind], rows, discrete, encoding={"effort": "research"}), made(kind)
     if kind is ctgan.TVAE:
         np.random.seed(0)
         state = np.random.RandomState(5)
@@ -99,6 +99,14 @@ def test_the_losses_of_an_epoch_that_was_cut_are_not_listed_twice(flights, tmp_p
 def test_one_name_is_no_list_of_discrete_columns(kind, flights):
     with pytest.raises(InputError, match=r'give a list of names, \["carrier"\]'):
         made(kind).fit(flights, "carrier")
+
+
+@pytest.mark.parametrize(("kind", "effort"), [(ours.CTGAN, "research"), (ours.TVAE, "auto")])
+def test_the_effort_of_a_fit_is_that_of_the_study(kind, effort, flights):
+    for encoding, found in (({}, effort), ({"effort": "best"}, "best")):
+        rows = fitted(kind, flights, encoding=encoding, steps=1)
+        transformer = rows._transformer if kind is ours.CTGAN else rows.transformer
+        assert {column.fit.effort for column in transformer._fitted().model_.mixtures} == {found}
 
 
 def test_the_transformer_of_rows_can_be_cloned_and_stored(flights, tmp_path):
