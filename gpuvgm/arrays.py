@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 SHORT = 18  # digits of decimals that 64 bits always hold
 CACHED_ROWS = 1 << 15  # of one step of several, whose arrays a processor's cache holds
 
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
+
 Array = Any  # an array of any namespace; mypy knows no protocol of the array API standard
 
 
@@ -178,3 +180,22 @@ def host_rows(rows: Array) -> NDArray[np.bool_]:
     """A mask of rows in the memory of the host, where messages are made."""
     found: NDArray[np.bool_] = to_numpy(rows)
     return found
+
+
+def mixed(numbers: NDArray[np.uint64], *keys: int) -> NDArray[np.uint64]:
+    """64 bits for each number, as random as those of a generator: the finaliser of SplitMix64 (Steele et al. 2014).
+
+    Parameters
+    ----------
+    numbers : ndarray of uint64
+        What is mixed.
+    *keys : int
+        Whole numbers; each set of them mixes otherwise.
+    """
+    words = numbers
+    for key in keys:
+        words = words + np.uint64(((key + 1) * GOLDEN) % 2**64)
+        words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        words = words ^ (words >> np.uint64(31))
+    return words

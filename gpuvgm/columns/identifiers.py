@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, on_host
+from gpuvgm.arrays import Column, mixed, on_host
 from gpuvgm.columns.base import (
     BESIDE,
     FIT,
@@ -172,7 +172,7 @@ class IdStatistics:
         if not pa.types.is_integer(present.type):
             return cls(*held, None, None, 0, _registers(_hashes_of_text(present)))
         numbers = present.to_numpy(zero_copy_only=False)
-        registers = _registers(_mixed(numbers.astype(np.int64).view(np.uint64)))
+        registers = _registers(mixed(numbers.astype(np.int64).view(np.uint64), 0))
         if not len(numbers):
             return cls(*held, None, None, 0, registers)
         least = numbers.min()
@@ -215,14 +215,6 @@ class IdStatistics:
         return (self.rows - self.missing) / ((self.most - self.least) // max(self.step, 1) + 1)
 
 
-def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hashes of 64 bits: the finalizer of SplitMix64 (Steele et al. 2014)."""
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
 def _hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
     """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64."""
     binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
@@ -233,13 +225,13 @@ def _hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
     lengths = np.minimum(np.diff(offsets), LONGEST)
     body = binary.buffers()[2]
     if body is None or not lengths.any():
-        return _mixed(lengths.astype(np.uint64))
+        return mixed(lengths.astype(np.uint64), 0)
     every = np.frombuffer(body, np.uint8)
     starts = np.cumsum(lengths) - lengths
     place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
     letters = every[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
     products = np.concatenate((np.zeros(1, np.uint64), np.cumsum(letters * _FACTORS[place])))
-    return _mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64))
+    return mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64), 0)
 
 
 def _registers(hashes: NDArray[np.uint64]) -> bytes:
@@ -251,7 +243,7 @@ def _registers(hashes: NDArray[np.uint64]) -> bytes:
     return registers.tobytes()
 
 
-_FACTORS = _mixed(np.arange(LONGEST, dtype=np.uint64)) | np.uint64(1)
+_FACTORS = mixed(np.arange(LONGEST, dtype=np.uint64), 0) | np.uint64(1)
 
 
 @dataclass(frozen=True, slots=True)

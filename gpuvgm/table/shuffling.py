@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import mixed
 from gpuvgm.summary.grid import Ints
 
 ROUNDS = 6
-GOLDEN = 0x9E3779B97F4A7C15
 Words = NDArray[np.uint64]
 
 
@@ -40,22 +40,3 @@ def _feistel(numbers: Words, half: np.uint64, low: np.uint64, seed: int, epoch: 
     for turn in range(ROUNDS):
         left, right = right, left ^ (mixed(right, seed, epoch, turn) & low)
     return left << half | right
-
-
-def mixed(numbers: Words, *keys: int) -> Words:
-    """64 bits for each number, as random as those of a generator: the finaliser of SplitMix64 (Steele et al. 2014).
-
-    Parameters
-    ----------
-    numbers : ndarray of uint64
-        What is mixed.
-    *keys : int
-        Whole numbers; each set of them mixes otherwise.
-    """
-    words = numbers
-    for key in keys:
-        words = words + np.uint64(((key + 1) * GOLDEN) % 2**64)
-        words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        words = words ^ (words >> np.uint64(31))
-    return words

@@ -16,7 +16,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import is_on_device, mixed, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.config import check_choice, checked_count, checked_seed
@@ -28,7 +28,7 @@ from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
 from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, one_of
 from gpuvgm.table.encode import refuse_unknown
-from gpuvgm.table.shuffling import mixed, permuted
+from gpuvgm.table.shuffling import permuted
 
 Place = Literal["memory", "disk", "cuda"]
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -10,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.cli import commands
 from gpuvgm.cli.options import OPTIONS
+from gpuvgm.report.validation import LIMITS
 from tests.cli.conftest import ROWS
 from tests.cli.running import document, invoke, run
 
@@ -259,6 +262,11 @@ def test_json_lines_are_a_source(folder, tmp_path):
     invoke("transform", tmp_path / "t.jsonl", tmp_path / "e.parquet", *model)
     assert pq.read_table(tmp_path / "e.parquet").equals(pq.read_table(folder / "encoded.parquet"))
     assert document("evaluate", tmp_path / "t.jsonl", *model)["rows"] == ROWS
+
+
+def test_the_limits_of_validate_are_those_of_the_library():
+    given = inspect.signature(commands.validate).parameters
+    assert {name: given[name].default for name in LIMITS} == dict(LIMITS)
 
 
 @pytest.mark.parametrize(("delimiter", "character"), [("tab", "\t"), (r"\t", "\t"), (":", ":")])

@@ -14,9 +14,10 @@ import pytest
 
 import gpuvgm
 from gpuvgm import Conditions, TableTransformer, TrainingRows
+from gpuvgm.arrays import mixed
 from gpuvgm.errors import InputError
 from gpuvgm.table import conditions, training
-from gpuvgm.table.shuffling import mixed, permuted
+from gpuvgm.table.shuffling import permuted
 from tests.device.module import up
 from tests.kernels.building import needs_compiler
 
