@@ -114,9 +114,9 @@ def _decimals_beside(value: float, sd: float) -> int | None:
 
 
 def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
-    """A difference of two numbers of a fitted column; of log columns of logarithms."""
+    """A difference of two numbers of a fitted column; of log columns of logarithms, of asinh columns on that scale."""
     if isinstance(column.codec, CurvedCodec):
-        return f"{length:.{digits}g}"
+        return f"{length:.{digits}g}{' (asinh)' * isinstance(column.codec, AsinhCodec)}"
     return length_text(column.type, length, digits)
 
 

@@ -152,7 +152,8 @@ class CategoryFigures:
     infrequent_rows : int
         Rows whose category shares its one-hot column with others (`max_categories`); they come back missing.
     level_count, distinct : int
-        Categories of the model, and how many of them occur; a missing value is none.
+        Categories of the model, a missing value among them where it is one; and how many occur, a missing value not
+        counted.
     levels : tuple of ValueCount
         The most frequent categories.
     other_rows_before, other_rows_after : int

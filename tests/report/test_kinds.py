@@ -356,6 +356,13 @@ def test_correlations_before_and_after(order: slice) -> None:
             assert found == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_sd_of_an_asinh_column_says_that_it_is_one_of_that_scale() -> None:
+    rows = {"x": np.random.default_rng(0).lognormal(3, 1, 2000)}
+    fitted = gpuvgm.TableTransformer({"x": {"kind": "continuous", "asinh": 4.0}}, max_iter=20).fit(rows)
+    profile = fitted.evaluate(rows).columns["x"].profile
+    assert profile.modes and all(mode.sd.endswith(" (asinh)") for mode in profile.modes)
+
+
 def test_text_fits_80_columns_and_names_every_column(report: Report) -> None:
     lines = str(report).splitlines()
     assert max(map(len, lines)) <= 80
