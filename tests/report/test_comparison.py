@@ -296,7 +296,7 @@ def test_columns_without_values() -> None:
         assert found.score is None
         assert found.verdict == "No column has a value in both tables"
         assert found.broken({"min_score": 0.5}) == ["the overall score is not known, but must be at least 0.5"]
-        assert "One of the tables has no value." in parsed(found.to_html()).text
+        assert "A table has no value here." in parsed(found.to_html()).text
         json.dumps(found.to_dict(), allow_nan=False)
 
 
