@@ -65,7 +65,7 @@ def sampled(training: Training, rows: Any) -> Sampled:
     model with modes and categories drawn by their probability. "round_trip" are the training rows encoded and decoded,
     once for every encoding, with TVAE.
 
-    On encodings of gpuvgm, CTGAN is trained by `gpuvgm.integrations.ctgan.CTGAN` in three quarters of the time: its
+    On encodings of gpuvgm, CTGAN is trained by `gpuvgm.integrations.ctgan.CTGAN` in two thirds of the time: its
     weights and samples are those of `ctgan.CTGAN` to the bit.
     """
     discrete, options = TABLES[training.table].discrete, options_of(training.table, training.variant)
