@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from html import escape
 
 from gpuvgm.errors import printable
 
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_HIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_SHOWN = re.compile(f"[{_HIDDEN}]")
+_CHANGED = re.compile(f"[&<>\"'{_HIDDEN}]")
 VOID = frozenset({"meta", "link"})
 
 
@@ -38,16 +41,24 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
     for key, value in attributes.items():
         if value is None or value is False:
             continue
-        word = key.rstrip("_").replace("_", "-")
+        word = _word(key)
         text = value if isinstance(value, Markup) else escaped(str(value))
         opened.append(word if value is True else f'{word}="{text}"')
     start = f"<{' '.join(opened)}>"
     return Markup(start if name in VOID else f"{start}{join(*children)}</{name}>")
 
 
+@cache
+def _word(key: str) -> str:
+    """Name of an attribute."""
+    return key.rstrip("_").replace("_", "-")
+
+
 def escaped(text: str) -> str:
     """Text as HTML can hold it; controls, halves of letters and what turns the direction of writing become visible."""
-    return escape(_HIDDEN.sub(lambda found: printable(found[0]), text))
+    if _CHANGED.search(text) is None:  # as nearly all is
+        return text
+    return escape(_SHOWN.sub(lambda found: printable(found[0]), text))
 
 
 def join(*children: Child) -> Markup:
