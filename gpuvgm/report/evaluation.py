@@ -27,7 +27,7 @@ from gpuvgm.report.counting import count_columns, count_table, merged_columns
 from gpuvgm.report.figures import ColumnFigures
 from gpuvgm.report.first_rows import COLUMNS, FirstRows
 from gpuvgm.report.number_trial import NumberTrial
-from gpuvgm.report.pair_trends import PairTrend, pair_trends
+from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
 from gpuvgm.report.profiles import plain_of
 from gpuvgm.report.report import Report
 
@@ -127,7 +127,7 @@ def _thinned(model: TableModel, sample: pa.Table) -> pa.Table:
     """At most `GRID_ROWS` rows of a sample, of the columns of numbers."""
     if sample.num_rows <= GRID_ROWS:
         return sample
-    kept = np.arange(GRID_ROWS) * sample.num_rows // GRID_ROWS
+    kept = even_steps(sample.num_rows, GRID_ROWS)
     return sample.select([column.name for column in model.numeric]).take(pa.array(kept, pa.int64()))
 
 

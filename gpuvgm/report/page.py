@@ -59,7 +59,7 @@ def content_of(title: str, report: Report) -> Content:
         remedies=REMEDIES,
         overview=_FIGURES,
         parts=parts,
-        sections={name: section(name, column, reasons.get(name)) for name, column in columns.items()},
+        sections={name: section(name, column, reasons.get(name), said[name]) for name, column in columns.items()},
         left_out={name: reason for name, reason in reasons.items() if name not in columns},
     )
 
@@ -99,14 +99,12 @@ def _widest(widths: Mapping[str, int], places: Places) -> Markup | None:
 
 def _correlations(pairs: Sequence[PairTrend], places: Places) -> Markup | None:
     """The pairs of columns whose correlation changes most."""
-    known = [pair for pair in pairs if pair.before is not None and pair.after is not None]
+    known = [
+        (pair, abs(pair.before - pair.after)) for pair in pairs if pair.before is not None and pair.after is not None
+    ]
     if not known:
         return None
-    rows = [
-        (*pair_links(pair, places), *correlations(pair, 4), short(abs(pair.before - pair.after)))
-        for pair in known[:LISTED]
-        if pair.before is not None and pair.after is not None
-    ]
+    rows = [(*pair_links(pair, places), *correlations(pair, 4), short(change)) for pair, change in known[:LISTED]]
     shown = f" Shown are the {LISTED} of {len(known):,} pairs that change most." if len(known) > LISTED else ""
     caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{shown}"
     return join(tag("h2", "Correlations"), table(("column", "and", "before", "after", "change"), rows, caption, text=2))

@@ -73,8 +73,13 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
 
 def thinned(rows: Rows) -> Rows:
     """At most `ROWS` of the rows of a table, at even steps."""
-    count = min(len(rows), ROWS)
-    return rows[np.arange(count) * len(rows) // max(count, 1)]
+    return rows[even_steps(len(rows), ROWS)]
+
+
+def even_steps(rows: int, most: int) -> NDArray[np.int64]:
+    """Places of at most so many of some rows, at even steps."""
+    count = min(rows, most)
+    return np.arange(count) * rows // max(count, 1)
 
 
 def _correlation(one: Floats, other: Floats) -> float | None:

@@ -188,11 +188,12 @@ class Report(Scored):
         InputError
             For a limit of another name.
         """
-        found = self._score_below(bounds.get("min_score"))
+        bounds = dict(bounds)
+        found = self._score_below(bounds.pop("min_score", None))
         for bound, limit in bounds.items():
-            if bound != "min_score" and bound not in _BOUNDS:
+            if bound not in _BOUNDS:
                 raise InputError(f'no limit is called "{bound}": choose from {", ".join([*_BOUNDS, "min_score"])}')
-            if limit is None or bound == "min_score":
+            if limit is None:
                 continue
             figure, lower, words = _BOUNDS[bound]
             side = f"must be at {'least' if lower else 'most'} {limit:g}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuvgm.errors import counted
-from gpuvgm.report.advice import Advice, advice, share, short
+from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
 from gpuvgm.report.figures import (
     SHARES,
@@ -26,9 +26,8 @@ _MODE_TITLES = (
 _QUANTILES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
 
-def section(name: str, column: ColumnFigures, reason: str | None) -> tuple[Markup, Markup]:
+def section(name: str, column: ColumnFigures, reason: str | None, said: Sequence[Advice]) -> tuple[Markup, Markup]:
     """Heading of a column, and everything about it; `reason` is why it has its kind."""
-    said = advice(name, column)
     why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
     body: list[Child] = [why, advice_list(said)]
     if isinstance(column, NumberFigures):

@@ -19,7 +19,6 @@ ctgan = pytest.importorskip("ctgan", reason="ctgan is not installed")
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from gpuvgm.integrations import ctgan as ours  # noqa: E402
-from gpuvgm.integrations.ctgan import training  # noqa: E402
 
 DISCRETE = ["carrier", "late", "stops"]
 SMALL = {ctgan.CTGAN: {"generator_dim": (16,), "discriminator_dim": (16,), "pac": 5}, ctgan.TVAE: {}}
@@ -278,7 +277,7 @@ def one_of_two(rank, folder):
     torch.set_num_threads(1)
     for kind in KINDS:
         synthesizer = fitted(OURS[kind], f"{folder}/flights.parquet", epochs=2, seed=rank)
-        seed = training.Checkpoint(None, 1, resume=False).seed
+        seed = ours.training.Checkpoint(None, 1, resume=False).seed
         network = synthesizer._generator if kind is ctgan.CTGAN else synthesizer.decoder
         weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach().numpy()
         np.savez(
