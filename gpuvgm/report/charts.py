@@ -33,6 +33,9 @@ _DECADE = 10.0
 _MOST_CUT, _WORDS = 5, 0.08  # bars with a mark; length of the axis that the words take
 ROW_TICKS, _ROOM_FOR_TICKS = 5, 0.9  # ticks of rows, about; share of the height below which they are
 _LONG = 12  # characters of a label under an axis
+_SCALARS = (np.arange(SCALAR_BINS) + 0.5) * 2 / SCALAR_BINS - 1  # in the middle of each bin
+_SCALAR_PLACES, _SCALAR_EDGES = (_SCALARS + 1) / 2, np.arange(SCALAR_BINS + 1) / SCALAR_BINS
+_ZERO = line(0.5, "grid")
 
 
 def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> Markup:
@@ -43,13 +46,13 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     bar = top * float(np.median(width))  # rows of a bar as high as the chart
     ticks = [tick for tick in linear_ticks(0, bar, ROW_TICKS) if 0 < tick < _ROOM_FOR_TICKS * bar]
     paths = [rule(tick / bar, "grid") for tick in ticks]
-    paths.append(path(steps(histogram.places, (before / top).tolist(), closed=True), "bars"))
+    paths.append(path(steps(histogram.places, before / top, closed=True), "bars"))
     for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
         title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
         paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
     if histogram.whole:
         paths.append(path(_curve(histogram.whole, top), "whole"))
-    paths.append(path(steps(histogram.places, (after / top).tolist(), closed=False), "after"))
+    paths.append(path(steps(histogram.places, after / top, closed=False), "after"))
     labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
     units = [""] * (len(ticks) - 1) + [" rows"]
     labels += [
@@ -237,16 +240,13 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
     """Scalars of one mode between -1 and 1, beside what a normal distribution would give."""
     below, *inside, above = mode.scalars
     counts = np.array([inside[0] + below, *inside[1:-1], inside[-1] + above], np.float64)
-    edges = np.linspace(-1, 1, SCALAR_BINS + 1)
-    normal = np.exp(-0.5 * ((edges[1:] + edges[:-1]) / 2 / mode.scalar_sd) ** 2)
+    normal = np.exp(-0.5 * (_SCALARS / mode.scalar_sd) ** 2)
     normal *= max(mode.rows, 1) / np.sum(normal)
     top = _ROOM * max(float(np.max(normal)), min(float(np.max(counts)), _TALL * float(np.max(normal))))
-    places = ((edges + 1) / 2).tolist()
-    middles = [(a + b) / 2 for a, b in zip(places, places[1:], strict=False)]
     paths = [
-        path(steps(places, (counts / top).tolist(), closed=True), f"scalars {colour(place)}"),
-        path(curve(middles, (normal / top).tolist()), "whole"),
-        line(0.5, "grid"),
+        path(steps(_SCALAR_EDGES, counts / top, closed=True), f"scalars {colour(place)}"),
+        path(curve(_SCALAR_PLACES, normal / top), "whole"),
+        _ZERO,
     ]
     cut = f"; {counted(mode.below, 'row')} cut below and {mode.above:,} above" if mode.below + mode.above else ""
     words = (

@@ -37,15 +37,14 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
         A trailing underscore is dropped, others become hyphens; None leaves an attribute out, True gives it no value.
         Markup is taken as it is: it may hold no quotation mark.
     """
-    opened = [name]
+    opened = name
     for key, value in attributes.items():
-        if value is None or value is False:
-            continue
-        word = _word(key)
-        text = value if isinstance(value, Markup) else escaped(str(value))
-        opened.append(word if value is True else f'{word}="{text}"')
-    start = f"<{' '.join(opened)}>"
-    return Markup(start if name in VOID else f"{start}{join(*children)}</{name}>")
+        if value is True:
+            opened += f" {_word(key)}"
+        elif value is not None and value is not False:
+            text = value if isinstance(value, Markup) else escaped(str(value))
+            opened += f' {_word(key)}="{text}"'
+    return Markup(f"<{opened}>" if name in VOID else f"<{opened}>{join(*children)}</{name}>")
 
 
 @cache
@@ -65,10 +64,8 @@ def join(*children: Child) -> Markup:
     """Several pieces, one behind the other."""
     texts: list[str] = []
     for child in children:
-        if isinstance(child, Markup):
-            texts.append(child)
-        elif isinstance(child, str):
-            texts.append(escaped(child))
+        if isinstance(child, str):
+            texts.append(child if isinstance(child, Markup) else escaped(child))
         elif child is not None:
-            texts.append(join(*child))
+            texts += [piece if isinstance(piece, Markup) else join(piece) for piece in child]
     return Markup("".join(texts))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.summary.grid import Floats
 
 SIDE = 1000
 FEET = 22  # pixels under a chart for the labels of its axis
@@ -63,7 +63,7 @@ def _label(label: Label, height: int) -> Markup:
     return tag("text", label.text, x=x, y=y, text_anchor=anchor, class_=label.style or ("tick" if low else None))
 
 
-def steps(places: Sequence[float], heights: Sequence[float], *, closed: bool) -> str:
+def steps(places: Sequence[float] | Floats, heights: Sequence[float] | Floats, *, closed: bool) -> str:
     """Path of a histogram: edges and heights from 0 to 1; closed along the axis, or only its outline."""
     x, y = _units(places), [SIDE - height for height in _units(heights)]
     parts, category = [f"M{x[0]} {SIDE}"], SIDE
@@ -74,32 +74,36 @@ def steps(places: Sequence[float], heights: Sequence[float], *, closed: bool) ->
     return f"{''.join(parts)}H{x[-1]}V{SIDE}{'z' if closed else ''}"
 
 
-def curve(places: Sequence[float], heights: Sequence[float]) -> str:
+def curve(places: Sequence[float] | Floats, heights: Sequence[float] | Floats) -> str:
     """Path through points from 0 to 1, where it is high enough to be seen, closed along the axis; empty elsewhere."""
     x, y = _units(places), _units(heights)
     held = [i for i, height in enumerate(y) if height >= _NOTHING]
     if not held:
         return ""
     first, last = max(held[0] - 1, 0), min(held[-1] + 1, len(y) - 1)
-    points = [(x[i], SIDE - y[i]) for i in range(first, last + 1)]
-    moves = [f"l{b[0] - a[0]} {b[1] - a[1]}" for a, b in pairwise(points)]
-    return f"M{points[0][0]} {SIDE}V{points[0][1]}{''.join(moves)}V{SIDE}"
+    x, y = x[first : last + 1], [SIDE - height for height in y[first : last + 1]]
+    moves = [f"l{b - a} {d - c}" for a, b, c, d in zip(x, x[1:], y, y[1:], strict=False)]
+    return f"M{x[0]} {SIDE}V{y[0]}{''.join(moves)}V{SIDE}"
 
 
-def _units(values: Sequence[float]) -> list[int]:
+def _units(values: Sequence[float] | Floats) -> list[int]:
     inside = np.minimum(np.maximum(values, 0.0), 1.0)
     units: list[int] = np.rint(SIDE * inside).astype(np.int64).tolist()
     return units
 
 
+def _unit(value: float) -> int:
+    return round(SIDE * min(max(value, 0.0), 1.0))
+
+
 def line(place: float, style: str) -> Markup:
     """A vertical line."""
-    return tag("path", d=f"M{_units([place])[0]} 0V{SIDE}", class_=style)
+    return tag("path", d=f"M{_unit(place)} 0V{SIDE}", class_=style)
 
 
 def rule(height: float, style: str) -> Markup:
     """A horizontal line."""
-    return tag("path", d=f"M0 {SIDE - _units([height])[0]}H{SIDE}", class_=style)
+    return tag("path", d=f"M0 {SIDE - _unit(height)}H{SIDE}", class_=style)
 
 
 def path(d: str, style: str, title: str | None = None) -> Markup:
