@@ -10,6 +10,7 @@ from gpuvgm.columns.codecs import Number
 from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
+SHARE_NAMES = {share: f"{100 * share:g} %" for share in SHARES} | {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from gpuvgm.errors import counted
 from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
 from gpuvgm.report.figures import (
-    SHARES,
+    SHARE_NAMES,
     CategoryFigures,
     ColumnFigures,
     Description,
@@ -23,7 +23,6 @@ from gpuvgm.report.profiles import Histogram, ModeProfile, NumberProfile
 _MODE_TITLES = (
     "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
 )  # fmt: skip
-_QUANTILES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
 
 def section(name: str, column: ColumnFigures, reason: str | None, said: Sequence[Advice]) -> tuple[Markup, Markup]:
@@ -180,7 +179,7 @@ def _side(at: int, text: int) -> str | None:
 
 def description_table(one: Description, other: Description, titles: tuple[str, str]) -> Markup:
     """Moments and quantiles of two sets of values, folded."""
-    words = ["mean", "sd", *(_QUANTILES.get(part, f"{100 * part:g} %") for part in SHARES)]
+    words = ["mean", "sd", *SHARE_NAMES.values()]
     rows = list(zip(words, one.texts, other.texts, strict=True))
     folded = table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
     return tag("details", tag("summary", "Moments and quantiles"), folded, class_="more")

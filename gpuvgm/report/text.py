@@ -9,6 +9,7 @@ from typing import Any
 from rich.cells import cell_len, chop_cells
 
 from gpuvgm.report.figures import (
+    SHARE_NAMES,
     SHARES,
     CategoryFigures,
     ColumnFigures,
@@ -58,7 +59,6 @@ _CATEGORIES: _Headings = (
 )
 _PASSED: _Headings = (("rows", lambda c: f"{c.rows:,}"), ("missing", lambda c: f"{c.missing:,}"))
 _CHOICES = ((0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0), (0.0, 0.05, 0.5, 0.95, 1.0), (0.0, 0.5, 1.0), (0.0, 1.0), (0.5,))
-_NAMES = {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
 #: Figures of all columns, and whether they are shares.
 _WORDS = {
@@ -171,7 +171,7 @@ def _quantiles(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
             chosen.setdefault(next(fitting, _CHOICES[-1]), {})[name] = column
     for shares, held in chosen.items():
         some = next((few for few in _CHOICES[_CHOICES.index(shares) :] if _fits(_quantile_rows(held, few))), shares)
-        titles = ["", *(_NAMES.get(share, f"{100 * share:g} %") for share in some)]
+        titles = ["", *(SHARE_NAMES[share] for share in some)]
         yield aligned(titles, _quantile_rows(held, some))
 
 
