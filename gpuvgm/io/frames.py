@@ -158,7 +158,8 @@ class ArraySource(Source):
             row = first_failure(column, start, stop)
             raise InputError(
                 f'{self.name}: column "{name}", row {row} does not fit the type {column.type} of the rows before '
-                f"({reason(problem)}); convert the column to one type, e.g. pandas.to_numeric(column, errors='coerce')"
+                f"({reason(problem)}); convert the column to one type: for categories column.astype(str), for numbers "
+                "pandas.to_numeric(column, errors='coerce'), which makes all else missing"
             ) from problem
 
 

@@ -46,10 +46,17 @@ def check_target(path: Location) -> Location:
     if path.name.lower().endswith(FOREIGN_ENDINGS):
         bare = path.name.partition(".")[0] or "x"
         raise InputError(f"{path}: gpuvgm writes Parquet: name it {bare}.parquet")
-    return _check_place(path)
+    return check_file(path)
 
 
-def _check_place(path: Location) -> Location:
+def check_file(path: Location) -> Location:
+    """The file to write, with links followed.
+
+    Raises
+    ------
+    InputError
+        When the folder is not there, or something other than a file has the name.
+    """
     if isinstance(path, RemoteFile):
         refuse_read_only(path)
         entry = path.entry()
@@ -91,7 +98,7 @@ def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> L
     if target.suffix.lower() not in endings:
         sort = "a report is JSON" if endings == DOCUMENT_ENDINGS else "a page is HTML"
         raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
-    return _check_place(target)
+    return check_file(target)
 
 
 def refuse_overwriting(source: Source, out: Given) -> None:
@@ -323,7 +330,7 @@ class CsvSink:
 
     def __init__(self, path: Given, schema: pa.Schema) -> None:
         self.path, self.rows, self.bytes = location_of(path), 0, 0
-        self._final = _check_place(self.path)
+        self._final = check_file(self.path)
         self._beside = _beside(self._final)
         for field in schema:
             if pa.types.is_nested(field.type) or pa.types.is_duration(field.type) or _is_binary(field.type):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns.model import ColumnModel, TableModel
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, listed
 from gpuvgm.io import device_array, lies_on_device
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -51,6 +51,8 @@ class Conditions:
     columns : sequence of str, optional
         Columns to condition on; by default all one-hot encoded categorical ones, as CTGAN does. Continuous and mixed
         columns may be named too: their modes are conditioned on then, as CTAB-GAN does.
+    counts : sequence of ndarray of shape (one-hot columns,), optional
+        For each column how many rows have each one-hot column; by default in the fit.
 
     Attributes
     ----------
@@ -79,7 +81,9 @@ class Conditions:
     {'colour': (0, 2), 'size': (2, 4)}
     """
 
-    def __init__(self, transformer: Any, columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, transformer: Any, columns: Sequence[str] | None = None, *, counts: Sequence[Ints] | None = None
+    ) -> None:
         check_is_fitted(transformer)
         model: TableModel = transformer.model_
         if isinstance(columns, str):
@@ -88,6 +92,7 @@ class Conditions:
             columns = [column.name for column in model.categorical if column.has_cells]
         self._columns = [_with_cells(model, name) for name in columns]
         self.names = names = tuple(columns)
+        self._counts = [column.cell_counts for column in self._columns] if counts is None else counts
         self._widths = np.array([column.width for column in self._columns], np.int64)
         ends = np.cumsum([0, *self._widths])
         self.width, self._starts = int(ends[-1]), ends[:-1]
@@ -114,7 +119,7 @@ class Conditions:
         Returns
         -------
         ndarray of shape (one-hot columns,)
-            Adds up to 1.
+            Adds up to 1; all zero if no row has any of them.
 
         Examples
         --------
@@ -126,9 +131,9 @@ class Conditions:
         >>> conditions.probabilities("colour", logarithmic=False).tolist()
         [0.75, 0.25]
         """
-        counts = self._columns[self._position(name)].cell_counts
+        counts = self._counts[self._position(name)]
         weight = np.log1p(counts) if logarithmic else counts
-        return np.asarray(weight / np.sum(weight))
+        return np.asarray(weight / (np.sum(weight) or 1))
 
     def draw(self, rows: int, seed: int, *, logarithmic: bool = True) -> Drawn:
         """Draw the conditions of a batch: a column at random, then one of its one-hot columns by `probabilities`.
@@ -194,6 +199,8 @@ class Conditions:
                 "the table has no categorical column with one-hot columns to condition on; name other columns"
             )
         cumulative = self._cumulative[logarithmic]
+        if cumulative[-1] == 0:
+            raise InputError(f"no row has a category of {listed(self.names)}: there is nothing to condition on")
         place = np.searchsorted(cumulative, random.random(rows) * cumulative[-1], side="right")
         column = self._owner[place]
         return column, place - self._starts[column]

@@ -77,7 +77,8 @@ class TrainingRows:
         Columns to condition on, as for `Conditions`; by default all one-hot encoded categorical ones. An empty list
         means none.
     folder : path, optional
-        Folder for place="disk".
+        Folder for place="disk", where it keeps the files gpuvgm-rows and gpuvgm-index. A folder holds the rows of one
+        object: those of an older one are replaced.
 
     Attributes
     ----------
@@ -143,9 +144,12 @@ class TrainingRows:
         names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
         cells, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
         self.index = RowIndex.of(cells, widths, self._store.index)
+        counts = [np.diff(starts) for starts in self.index.starts]
+        self.conditions = Conditions(transformer, self.conditions.names, counts=counts)
         if place == "cuda":
             self._rows = self._on_device(self._rows)
             self.index = replace(self.index, rows=self._on_device(self.index.rows))
+        self._written = self._store.written()
         self._made = 0
 
     def __len__(self) -> int:
@@ -162,6 +166,11 @@ class TrainingRows:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
         if self._store.folder is not None:
+            if self._store.written() != self._written:
+                raise InputError(
+                    f"{self._store.folder}: the rows of these TrainingRows are no longer there; others may have been "
+                    "written to the same folder: give each a folder of its own, or none"
+                )
             self._rows = self._store.mapped("rows", np.uint8, state["_rows"])
             self.index = replace(self.index, rows=self._store.mapped("index", *self.index.rows))
 
@@ -460,11 +469,14 @@ class _Store:
     def growing(self, name: str, dtype: np.dtype[Any], rows: int | None) -> Iterator[Callable[[NDArray[Any]], None]]:
         """Add parts to an array, of so many rows if that is known; see `whole`."""
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with partial_of(self.folder / name) as written:  # rows that are mapped already stay as they are
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                raise InputError(f"{self.folder}: no folder for rows can be there ({problem.strerror})") from problem
+            with partial_of(self._file(name)) as written:  # rows that are mapped already stay as they are
                 with written.open("wb") as file:
                     yield lambda part: part.tofile(file)
-                written.replace(self.folder / name)
+                written.replace(self._file(name))
             return
         array, filled = np.empty(rows or 0, dtype), 0
 
@@ -482,7 +494,7 @@ class _Store:
     def whole(self, name: str, width: int) -> Bytes:
         """All parts that were added, one after the other, shape (rows, width)."""
         if self.folder is not None:
-            whole: Bytes = self.mapped(name, np.uint8, ((self.folder / name).stat().st_size // width, width))
+            whole: Bytes = self.mapped(name, np.uint8, (self._file(name).stat().st_size // width, width))
             return whole
         array, self._array = self._array, None
         whole = array.view(np.uint8).reshape(-1, width)
@@ -492,12 +504,23 @@ class _Store:
         """An array that lies in a file, to be read."""
         if self.folder is None or 0 in shape:
             return np.empty(shape, dtype)
-        return np.asarray(np.memmap(self.folder / name, dtype, "r", shape=shape))
+        return np.asarray(np.memmap(self._file(name), dtype, "r", shape=shape))
 
     def index(self, shape: tuple[int, int], dtype: Any) -> Any:
         """An array to be filled with the rows by the cells of columns; see `RowIndex.of`."""
         if self.folder is None or 0 in shape:
             return np.empty(shape, dtype)
-        path = self.folder / "index"
+        path = self._file("index")
         path.unlink(missing_ok=True)  # one that is mapped stays as it is
         return np.asarray(np.memmap(path, dtype, "w+", shape=shape))
+
+    def written(self) -> tuple[int, int] | None:
+        """What tells the rows in the folder from others: size and time of their file; None without one."""
+        if self.folder is None or not self._file("rows").is_file():
+            return None
+        found = self._file("rows").stat()
+        return found.st_size, found.st_mtime_ns
+
+    def _file(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"gpuvgm-{name}"

@@ -165,8 +165,7 @@ def test_values_that_are_no_category_have_no_condition() -> None:
     rows = TrainingRows(model, known | {"word": np.repeat(["a", "new"], 50)})
     batches = list(rows.batches(10, shuffle=False))
     assert [batch.mask.sum() for batch in batches] == [10] * 5 + [0] * 5
-    with pytest.raises(InputError, match="no row has a 1 in one-hot column 1"):
-        rows.batch(500)
+    assert (rows.batch(500).vectors == [1, 0]).all()
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -248,7 +247,7 @@ def test_rows_that_do_not_fit_the_device(fitted: TableTransformer, strict_cupy: 
 def test_a_folder_of_its_own_goes_with_the_rows(fitted: TableTransformer, tmp_path: Path) -> None:
     rows = TrainingRows(fitted, table(), place="disk", folder=tmp_path / "kept")
     names = sorted(path.name for path in (tmp_path / "kept").iterdir())
-    assert names == ["index", "rows"]
+    assert names == ["gpuvgm-index", "gpuvgm-rows"]
     del rows
     gc.collect()
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
@@ -267,7 +266,60 @@ def test_rows_that_are_mapped_outlive_others_in_the_same_folder(fitted: TableTra
     assert len(other) == ROWS // 2
     np.testing.assert_array_equal(first.matrix(slice(None)), held)
     np.testing.assert_array_equal(first.index.rows, index)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "rows"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpuvgm-index", "gpuvgm-rows"]
+
+
+def test_pickled_rows_know_when_others_took_their_place(fitted: TableTransformer, tmp_path: Path) -> None:
+    first = TrainingRows(fitted, table(), place="disk", folder=tmp_path)
+    before = pickle.dumps(first)
+    other = TrainingRows(fitted, table().slice(ROWS // 2), place="disk", folder=tmp_path)
+    for stored in (before, pickle.dumps(first)):
+        with pytest.raises(InputError, match="no longer there.* a folder of its own"):
+            pickle.loads(stored)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(other)).matrix(slice(None)), other.matrix(slice(None)))
+
+    temporary = TrainingRows(fitted, table(), place="disk")
+    stored = pickle.dumps(temporary)
+    del temporary
+    gc.collect()
+    with pytest.raises(InputError, match="no longer there"):
+        pickle.loads(stored)
+
+
+def test_other_files_of_a_folder_stay(fitted: TableTransformer, tmp_path: Path) -> None:
+    for name in ("rows", "index"):
+        (tmp_path / name).write_text("mine")
+    TrainingRows(fitted, table(), place="disk", folder=tmp_path)
+    assert [(tmp_path / name).read_text() for name in ("rows", "index")] == ["mine"] * 2
+    with pytest.raises(InputError, match="no folder for rows can be there"):
+        TrainingRows(fitted, table(), place="disk", folder=tmp_path / "rows")
+
+
+@pytest.mark.parametrize("logarithmic", [True, False])
+def test_conditions_are_those_of_the_rows(logarithmic: bool) -> None:
+    colours = {"colour": ["red"] * 600 + ["blue"] * 300 + ["green"] * 100, "size": ["S", "L"] * 500}
+    fitted = TableTransformer().fit(colours)
+    rows = TrainingRows(fitted, {name: values[:900] for name, values in colours.items()})
+    drawn = np.sum(
+        [rows.batch(100, step=step, logarithmic=logarithmic).vectors.sum(axis=0) for step in range(40)], axis=0
+    )
+    own = rows.conditions.spans["colour"]
+    weights = np.log1p([600, 300, 0]) if logarithmic else np.array([600, 300, 0])
+    np.testing.assert_allclose(drawn[slice(*own)] / drawn[slice(*own)].sum(), weights / weights.sum(), atol=0.03)
+    assert drawn[own[0] + 2] == 0, "no row is green"
+
+    whole = TrainingRows(fitted, colours)
+    assert (
+        whole.conditions.probabilities("colour").tolist() == gpuvgm.Conditions(fitted).probabilities("colour").tolist()
+    )
+
+
+def test_rows_without_any_category() -> None:
+    fitted = TableTransformer({"word": {"kind": "categorical", "unknown": "ignore"}}).fit({"word": ["a", "b"] * 50})
+    rows = TrainingRows(fitted, {"word": ["new"] * 20})
+    with pytest.raises(InputError, match='no row has a category of "word"'):
+        rows.batch(5)
+    assert sum(len(batch.rows) for batch in rows.batches(7)) == 20
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -15,11 +15,13 @@ import torch
 from ctgan.synthesizers import ctgan, tvae
 from ctgan.synthesizers.base import BaseSynthesizer, random_state
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 from torch.optim import Adam
 from tqdm import tqdm
 
 from gpuvgm.config import Effort, ModeChoice, check_choice
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, listed
+from gpuvgm.execution.sources import open_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
 from gpuvgm.integrations.ctgan.transformer import DataTransformer, listed_names
@@ -28,6 +30,7 @@ from gpuvgm.table.training import Place, TrainingRows
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
+PLAIN = (bool, int, float, str, list, tuple, np.generic)  # types of hyperparameters
 Matrix = NDArray[np.float32]
 
 
@@ -46,24 +49,38 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         self._encoding = dict(encoding or {})
 
     def _begin(
-        self, train_data: Any, discrete_columns: Iterable[Any], seed: int, **options: Any
-    ) -> tuple[DataTransformer, TrainingRows]:
-        """What encodes and decodes, and the rows to train on."""
+        self,
+        train_data: Any,
+        discrete_columns: Iterable[Any],
+        checkpoint: Checkpoint,
+        *,
+        place: Place,
+        folder: str | Path | None,
+        **options: Any,
+    ) -> tuple[DataTransformer, TrainingRows, dict[str, Any]]:
+        """What encodes and decodes, the rows to train on, and what has to be the same to resume from a checkpoint."""
         transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
-        if not isinstance(train_data, TrainingRows):
+        if isinstance(train_data, TrainingRows):
+            given = {"discrete_columns": list(discrete_columns), "encoding": self._encoding, "folder": folder}
+            stray = [name for name, value in given.items() if value] + ["place"] * (place != "memory")
+            if stray:
+                raise InputError(f"TrainingRows are encoded and have their place: leave out {listed(stray)}")
+            transformer.take(train_data.transformer)
+            rows = train_data
+        else:
+            source = open_source(train_data)
+            if not source.repeatable:
+                raise InputError(
+                    f"{source.name}: is read twice, to fit the encoder and to encode, which an iterator cannot be: "
+                    "give a file or a frame, or fit a TableTransformer and give TrainingRows"
+                )
             transformer.fit(train_data, discrete_columns)
-            return transformer, transformer.rows(train_data, seed, **options)
-        if list(discrete_columns) or self._encoding:
-            raise InputError("TrainingRows know their columns: leave out discrete_columns and encoding")
-        transformer.take(train_data.transformer)
-        return transformer, train_data
-
-    def _training(self, checkpoint: Checkpoint, parts: dict[str, Any], rows: TrainingRows) -> Training:
-        plain = (bool, int, float, str, list, tuple)
-        named = {name.lstrip("_"): value for name, value in vars(self).items() if isinstance(value, plain)}
+            rows = transformer.rows(train_data, checkpoint.seed, place=place, folder=folder, **options)
+        named = {name.lstrip("_"): value for name, value in vars(self).items() if isinstance(value, PLAIN)}
         meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
         meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": len(rows)}
-        return Training(checkpoint, parts, meaning)
+        checkpoint.refuse_other(meaning)
+        return transformer, rows, meaning
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
@@ -157,16 +174,21 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         discrete_columns = listed_names(discrete_columns)
         if isinstance(train_data, (pd.DataFrame, np.ndarray)):
             self._validate_discrete_columns(train_data, discrete_columns)
-            self._validate_null_data(train_data, [*discrete_columns, *self._encoding.get("columns", ())])
+            own = {str(name) for name in self._encoding.get("columns", ())}
+            encoded = [label for label in pd.DataFrame(train_data[:0]).columns if str(label) in own]
+            self._validate_null_data(train_data, [*discrete_columns, *encoded])
+        if self._batch_size % self.pac:
+            raise InputError(f"batch_size={self._batch_size} is no multiple of pac={self.pac}")
+        _check_count("steps", steps)
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        self._transformer, rows = self._begin(train_data, discrete_columns, kept.seed, place=place, folder=folder)
+        self._transformer, rows, meaning = self._begin(train_data, discrete_columns, kept, place=place, folder=folder)
         self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
         conditions = self._data_sampler.dim_cond_vec()
         width = self._transformer.output_dimensions
         self._generator = ctgan.Generator(self._embedding_dim + conditions, self._generator_dim, width)
         critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
         pair = _Pair(self, rows, self._generator.to(self._device), critic.to(self._device))
-        training = self._training(kept, pair.parts, rows)
+        training = Training(kept, pair.parts, meaning)
         per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
         total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
         shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self._verbose)
@@ -225,6 +247,9 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         >>> model.sample(1000, out="rows.parquet").rows
         1000
         """
+        if self._data_sampler is None:
+            raise NotFittedError("this CTGAN is not fitted yet: call fit")
+        _check_count("rows", n)
         with self._data_sampler.drawing(log_frequency=log_frequency):
             if out is None:
                 return super().sample(n, condition_column, condition_value)
@@ -393,22 +418,25 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         >>> model.loss_values.columns.tolist()
         ['Epoch', 'Batch', 'Loss']
         """
+        _check_count("steps", steps)
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        options: dict[str, Any] = {"place": place, "folder": folder, "columns": []}
-        self.transformer, rows = self._begin(train_data, discrete_columns, kept.seed, **options)
-        width, device = self.transformer.output_dimensions, self._device
-        encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
-        self.decoder = tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(device)
-        weights = [*encoder.parameters(), *self.decoder.parameters()]
-        optimizer = Adam(weights, weight_decay=self.l2scale)
-        parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
-        training = self._training(kept, parts, rows)
+        transformer, rows, meaning = self._begin(
+            train_data, discrete_columns, kept, place=place, folder=folder, columns=[]
+        )
         rank = processes()
         per_epoch = rows.batch_count(self.batch_size, rank[1])
         if per_epoch == 0:
             raise InputError(
                 f"{len(rows)} rows are less than a batch of {self.batch_size} for each of {rank[1]} processes"
             )
+        self.transformer = transformer
+        width, device = self.transformer.output_dimensions, self._device
+        encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
+        self.decoder = tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(device)
+        weights = [*encoder.parameters(), *self.decoder.parameters()]
+        optimizer = Adam(weights, weight_decay=self.l2scale)
+        parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
+        training = Training(kept, parts, meaning)
         total = per_epoch * self.epochs if steps is None else steps
         batches = islice(
             _batches(rows, self.batch_size, rank, training.done // per_epoch), training.done % per_epoch, None
@@ -457,7 +485,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         Raises
         ------
         InputError
-            For another `mode`.
+            For another `mode`, and a number below 0.
 
         Examples
         --------
@@ -471,6 +499,9 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         1000
         """
         check_choice("mode", mode, ModeChoice)
+        if not hasattr(self, "decoder"):
+            raise NotFittedError("this TVAE is not fitted yet: call fit")
+        _check_count("rows", samples)
         return self._sampled(samples, out, drawn=mode == "sample")
 
     @_repeatable
@@ -497,6 +528,11 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         if out is None:
             return self.transformer.inverse_transform(np.concatenate([*batches]), sigmas)
         return self.transformer.write(batches, out, sigmas)
+
+
+def _check_count(name: str, count: int | None) -> None:
+    if count is not None and count < 0:
+        raise InputError(f"{name} must be at least 0, got {count}")
 
 
 def _short(loss: float) -> str:

@@ -14,6 +14,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
 from gpuvgm.integrations.ctgan.transformer import drawn_seed
+from gpuvgm.io.sink import check_file
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,7 +40,7 @@ class Checkpoint:
     Raises
     ------
     InputError
-        To resume without a file.
+        To resume without a file, or from one that is no checkpoint, and for a file that cannot be written.
     """
 
     def __init__(self, path: str | Path | None, every: int, *, resume: bool) -> None:
@@ -51,9 +52,41 @@ class Checkpoint:
         self.path = None if path is None else Path(path).with_name(Path(path).name + (f".{rank}" if rank else ""))
         self.every = every
         self.held: dict[str, Any] | None = None
-        if resume and self.path is not None and self.path.exists():
-            self.held = torch.load(self.path, weights_only=False)
+        if self.path is not None:
+            check_file(self.path)
+            self.held = _read(self.path) if resume and self.path.exists() else None
         self.seed = shared(drawn_seed() if self.held is None else self.held["seed"])
+
+    def refuse_other(self, meaning: Mapping[str, Any]) -> None:
+        """Refuse to go on with another training: what has to be the same differs.
+
+        Raises
+        ------
+        InputError
+            Naming what differs.
+        """
+        if self.held is None:
+            return
+        other = [name for name, value in meaning.items() if self.held["meaning"].get(name) != value]
+        if other:
+            raise InputError(
+                f"{self.path}: a checkpoint of another training; these differ: {', '.join(other)}; "
+                "give what it was begun with, or leave resume=True out"
+            )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint."""
+    try:
+        held = torch.load(path, weights_only=False)
+        if isinstance(held, dict) and held.keys() >= {"seed", "meaning", "parts", "done"}:
+            return held
+        problem = f"it holds a {type(held).__name__}"
+    except Exception as error:  # noqa: BLE001  # torch and pickle raise anything for other files
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+    raise InputError(
+        f"{path}: no checkpoint of a training ({problem}); give its file, or leave resume=True out, which replaces it"
+    )
 
 
 class Training:
@@ -66,12 +99,7 @@ class Training:
     parts : mapping of str to object
         What has a state: networks and optimizers.
     meaning : mapping of str to object
-        What has to be the same for a training to go on.
-
-    Raises
-    ------
-    InputError
-        Where the checkpoint is of another training.
+        What has to be the same for a training to go on; see `Checkpoint.refuse_other`.
     """
 
     def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any], meaning: Mapping[str, Any]) -> None:
@@ -82,12 +110,6 @@ class Training:
         if held is None:
             begin_together([part for part in parts.values() if isinstance(part, torch.nn.Module)])
             return
-        other = [name for name, value in self._meaning.items() if held["meaning"].get(name) != value]
-        if other:
-            raise InputError(
-                f"{checkpoint.path}: a checkpoint of another training; these differ: {', '.join(other)}; "
-                "give what it was begun with, or leave resume=True out"
-            )
         for name, part in parts.items():
             part.load_state_dict(held["parts"][name])
         np.random.set_state(held["numpy"])

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from gpuvgm.arrays import on_host
+from gpuvgm.columns.base import Coded, Decoder, Values
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.model import ColumnModel
 from gpuvgm.columns.options import plain
 from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR, Algorithm, Effort, Standardize
-from gpuvgm.engines import EngineName
+from gpuvgm.engines import Engine, EngineName
 from gpuvgm.errors import InputError, counted_values, install_extra, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
@@ -151,10 +156,12 @@ class DataTransformer:
         source = open_source(raw_data)
         kinds = self._kinds(source, _names(source, discrete_columns))
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
-        table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, numbers))
+        table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, source, numbers))
         _refuse_missing(source, table)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
-        self._take(table, raw_data[:0].copy() if source.flavour in ("pandas", "matrix") else None, source.flavour)
+        if source.flavour == "pandas":
+            _give_booleans(table, [str(label) for label in _truths(raw_data)])
+        self._take(table, _emptied(raw_data, source.flavour), source.flavour)
 
     def take(self, table: TableTransformer) -> None:
         """Be fitted with a table that is.
@@ -213,8 +220,8 @@ class DataTransformer:
         if self._compact:
             return self.rows(raw_data)
         table, seed = self._fitted(), drawn_seed()
-        matrix = table.transform(_fittable(raw_data, self._numbers()), layout="onehot", dtype="float64", seed=seed)
-        return np.ascontiguousarray(matrix)
+        rows = _fittable(raw_data, open_source(raw_data), self._numbers())
+        return np.ascontiguousarray(table.transform(rows, layout="onehot", dtype="float64", seed=seed))
 
     def rows(self, raw_data: Any, seed: int | None = None, **options: Any) -> TrainingRows:
         """Encode rows and keep them compact.
@@ -246,7 +253,8 @@ class DataTransformer:
         seed = drawn_seed() if seed is None else seed
         table = copy(self._fitted())
         table.seed = seed
-        return TrainingRows(table, _fittable(raw_data, self._numbers()), seed=seed, **options)
+        rows = _fittable(raw_data, open_source(raw_data), self._numbers())
+        return TrainingRows(table, rows, seed=seed, **options)
 
     def inverse_transform(self, data: Any, sigmas: Any = None) -> Any:
         """Decode rows to the type and the dtypes that were fitted.
@@ -404,6 +412,39 @@ class DataTransformer:
         return kinds
 
 
+@dataclass(frozen=True, slots=True)
+class _BooleanColumn(MixtureColumn):
+    """A continuous column of the numbers 0 and 1 that gives booleans back."""
+
+    @property
+    def decoded_type(self) -> pa.DataType:
+        """Booleans."""
+        return pa.bool_()
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What decodes parts of the column; the nearer of 0 and 1 counts."""
+        numbers = MixtureColumn.decoder(self, engine, check=check)
+
+        def booleans(part: Coded, first_row: int) -> Values:
+            values = numbers(part, first_row)
+            array: Any = on_host(values.array)
+            return replace(values, array=pc.greater(array, pa.scalar(0, array.type)))
+
+        return booleans
+
+
+def _give_booleans(table: TableTransformer, names: Iterable[str]) -> None:
+    """Let continuous columns that were fitted as 0 and 1 give booleans back."""
+    columns = [
+        _BooleanColumn(**{field.name: getattr(column, field.name) for field in fields(column)})
+        if column.name in names and isinstance(column, MixtureColumn)
+        else column
+        for column in table.model_.columns
+    ]
+    table.model_ = replace(table.model_, columns=tuple(columns))
+    table.pandas_dtypes_ |= {column.name: np.dtype(bool) for column in columns if isinstance(column, _BooleanColumn)}
+
+
 class _ByWeight(TableTransformer):
     """Takes every component above the weight threshold for a mode, in the order of the components."""
 
@@ -441,14 +482,23 @@ def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
     return names
 
 
-def _fittable(rows: Any, continuous: Iterable[str]) -> Any:
-    """The rows with booleans in continuous columns as 0 and 1, and text of NumPy's as objects."""
-    if open_source(rows).flavour == "pandas":
-        truths = [label for label in _truths(rows) if str(label) in continuous]
-        return rows.astype(dict.fromkeys(truths, "int8")) if truths else rows
-    if isinstance(rows, np.ndarray) and rows.dtype.kind == "b":
-        return rows.astype(np.int8)
-    return rows.astype(object) if isinstance(rows, np.ndarray) and rows.dtype.kind in "US" else rows
+def _fittable(rows: Any, source: Source, continuous: Iterable[str]) -> Any:
+    """The rows with booleans in continuous columns as 0 and 1, and text of NumPy's as objects; else their source."""
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "bUS":
+        return rows.astype(np.int8 if rows.dtype.kind == "b" else object)
+    truths = [label for label in _truths(rows) if str(label) in continuous] if source.flavour == "pandas" else []
+    return rows.astype(dict.fromkeys(truths, "int8")) if truths else source
+
+
+def _emptied(rows: Any, flavour: str) -> Any:
+    """Labels and types of a frame of pandas or of an array, without anything of its rows; None for other tables."""
+    if flavour == "matrix":
+        return np.empty((0, 0), rows.dtype)
+    if flavour != "pandas":
+        return None
+    empty = rows[:0].reset_index(drop=True)  # the levels of an index hold its values, without rows too
+    empty.attrs = {}
+    return empty
 
 
 def _truths(frame: Any) -> list[Any]:
@@ -461,9 +511,9 @@ def _refuse_missing(source: Source, table: TableTransformer) -> None:
     given: dict[str, Any] = {spec.name: spec.options.get("modal", ()) for spec in table.schema_.columns}
     for column in table.model_.mixtures:
         if column.fit.missing and None not in given[column.name]:
+            first = f" (first at {_first_missing(source, column)})" if source.repeatable else ""
             raise InputError(
-                f'column "{column.name}": {counted_values(column.fit.missing, "values are missing")} '
-                f"(first at {_first_missing(source, column)}),"
+                f'column "{column.name}": {counted_values(column.fit.missing, "values are missing")}{first},'
                 " and CTGAN has no place for them in a continuous column; fill them in, leave the rows out, or give"
                 f' them a one-hot column: columns={{"{column.name}": {{"modal": [None]}}}}'
             )

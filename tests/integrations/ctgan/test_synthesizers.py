@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from gpuvgm import TableTransformer, TrainingRows, load
 from gpuvgm.errors import InputError
@@ -148,6 +149,76 @@ def test_a_training_goes_on_where_it_was_cut(kind, cut, flights, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
 
 
+@pytest.mark.parametrize("kind", OURS.values())
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "model", {"a": 1}], ids=["empty", "text", "model", "dict"])
+def test_other_files_are_no_checkpoints(kind, content, flights, tmp_path):
+    path = tmp_path / "training.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(fitted(kind, flights, steps=1) if content == "model" else content, path)
+    with pytest.raises(InputError, match="no checkpoint of a training"):
+        fitted(kind, flights, steps=1, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_a_place_for_no_checkpoint_is_refused_first(kind, flights, tmp_path):
+    for path, told in ((tmp_path / "none" / "x.pt", "does not exist"), (tmp_path, "is a folder")):
+        model = made(kind)
+        with pytest.raises(InputError, match=told):
+            model.fit(flights, DISCRETE, steps=1, checkpoint=path)
+        assert getattr(model, "_generator", None) is None and not hasattr(model, "decoder")
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_what_is_refused_leaves_a_fitted_model_alone(kind, flights, tmp_path):
+    path = tmp_path / "training.pt"
+    model = fitted(kind, flights, steps=2, checkpoint=path)
+    stored = pickle.dumps(model)
+    with pytest.raises(InputError, match="another training; these differ"):
+        model.fit(flights[:300], DISCRETE, checkpoint=path, resume=True)
+    with pytest.raises(InputError, match="is read twice"):
+        model.fit(iter([flights[:300], flights[300:]]), DISCRETE)
+    rate = {"generator_lr": np.float32(1e-3)} if kind is ours.CTGAN else {"l2scale": np.float32(1e-3)}
+    other = made(kind, **rate)
+    with pytest.raises(InputError, match=r"these differ: \w+"):
+        other.fit(flights, DISCRETE, checkpoint=path, resume=True)
+    before = pickle.loads(stored)
+    for one in (model, before):
+        one.set_random_state(1)
+    assert model.sample(20).equals(before.sample(20))
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_numbers_of_rows_and_steps(kind, flights, tmp_path):
+    model = made(kind)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        model.sample(3)
+    with pytest.raises(InputError, match="steps must be at least 0"):
+        model.fit(flights, DISCRETE, steps=-1)
+    model.fit(flights, DISCRETE, steps=1)
+    with pytest.raises(InputError, match="rows must be at least 0"):
+        model.sample(-1, out=tmp_path / "x.parquet")
+    assert len(model.sample(0)) == 0
+
+
+def test_a_batch_of_whole_packs(flights):
+    with pytest.raises(InputError, match="batch_size=200 is no multiple of pac=7"):
+        ours.CTGAN(batch_size=200, pac=7).fit(flights, DISCRETE)
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_booleans_among_numbers_come_back_as_such(kind, flights, tmp_path):
+    rows = flights.assign(late=flights["late"] == flights["late"].iloc[0])
+    model = fitted(kind, rows, ["carrier", "stops"], steps=3)
+    frame = model.sample(700)
+    model.set_random_state(5)
+    model.sample(700, out=tmp_path / "sampled.parquet")
+    there = pq.read_table(tmp_path / "sampled.parquet")
+    assert frame["late"].dtype == bool and str(there.schema.field("late").type) == "bool"
+    assert set(there["late"].to_pylist()) == {True, False}
+
+
 def test_a_checkpoint_needs_a_file(flights):
     with pytest.raises(InputError, match="name its file"):
         fitted(ours.CTGAN, flights, resume=True)
@@ -172,16 +243,21 @@ def test_training_rows_of_any_table(kind, flights):
     generated = synthesizer.sample(100)
     assert dict(generated.dtypes) == dict(flights.dtypes) and len(generated) == 100
     assert generated["distance"].between(flights["distance"].min() - 1, flights["distance"].max() + 1).all()
-    with pytest.raises(InputError, match="leave out discrete_columns and encoding"):
+    with pytest.raises(InputError, match='TrainingRows .* leave out "discrete_columns"'):
         fitted(OURS[kind], rows)
-    with pytest.raises(InputError, match="leave out discrete_columns and encoding"):
-        fitted(OURS[kind], rows, [], encoding={"effort": "auto"})
 
 
 def test_training_rows_of_an_array(flights):
     array = flights[["delay", "distance"]].to_numpy()
     synthesizer = fitted(ours.TVAE, TrainingRows(TableTransformer().fit(array), array), [])
     assert synthesizer.sample(30).shape == (30, 2)
+
+
+@pytest.mark.parametrize("options", [{"place": "disk"}, {"folder": "rows"}, {"encoding": {"effort": "auto"}}])
+def test_training_rows_have_their_place(options, flights):
+    rows = TrainingRows(TableTransformer().fit(flights), flights)
+    with pytest.raises(InputError, match=f'TrainingRows .* leave out "{next(iter(options))}"'):
+        fitted(ours.CTGAN, rows, [], **options)
 
 
 def test_rows_that_are_conditioned_otherwise(flights):
@@ -263,8 +339,21 @@ def test_is_stored_without_rows(kind, flights, tmp_path):
     assert many.sample(40).equals(loaded.sample(40))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("index", [pd.CategoricalIndex, lambda ids: pd.MultiIndex.from_arrays([ids, range(len(ids))])])
+def test_nothing_of_an_index_is_stored(kind, index, flights, tmp_path):
+    ids = [f"customer{number:05d}" for number in range(len(flights))]
+    rows = flights.set_axis(index(ids))
+    rows.attrs = {"owner": "customer00000"}
+    fitted(OURS[kind], rows, steps=1).save(tmp_path / "model.pt")
+    assert b"customer" not in (tmp_path / "model.pt").read_bytes()
+
+
 def test_missing_numbers_with_a_place(flights):
     rows = flights.assign(delay=flights["delay"].where(np.arange(len(flights)) % 4 > 0))
+    numbered = rows[["delay", "distance"]].set_axis([0, 1], axis=1)
+    for key in (0, "0"):
+        fitted(ours.CTGAN, numbered, [], encoding={"columns": {key: {"modal": [None]}}}, steps=1)
     with pytest.raises(ctgan.errors.InvalidDataError):
         fitted(ours.CTGAN, rows)
     synthesizer = fitted(ours.CTGAN, rows, encoding={"columns": {"delay": {"modal": [None]}}})

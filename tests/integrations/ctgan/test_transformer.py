@@ -224,6 +224,20 @@ def test_refuses_conditions_on_nothing(summarised, column, value, message):
         summarised.convert_column_name_value_to_id(column, value)
 
 
+def test_iterators_lose_no_rows(ctgan, flights):
+    def parts():
+        return (flights[start : start + 100] for start in range(0, len(flights), 100))
+
+    whole, again = fitted(flights, DISCRETE), fitted(parts(), DISCRETE)
+    assert again._table.model_["carrier"].categories == whole._table.model_["carrier"].categories
+    assert again._table.model_["delay"].fit.rows == len(flights)
+    np.random.seed(4)
+    expected = whole.transform(flights)
+    np.random.seed(4)
+    np.testing.assert_array_equal(whole.transform(parts()), expected)
+    assert len(whole.rows(parts())) == len(flights)
+
+
 def test_pickles_without_the_rows(summarised, flights):
     stored = pickle.dumps(summarised)
     again = pickle.loads(stored)
