@@ -28,7 +28,7 @@ DELAY = "dep_delay"
 FLIGHT_COLUMNS = (DELAY, "arr_delay", "air_time", "distance", "carrier", "origin", "month")
 SORTS = ["continuous"] * 4 + ["categorical"] * 2
 COLUMN_SIDES = tuple(side for side in KNOWN if side != "onehot")
-TABLE_SIDES = ("ctgan", "ctgan drop-in", "compact", "onehot", "best")
+TABLE_SIDES = ("ctgan", "ctgan drop-in", "compact", "onehot", "auto", "best")
 TRAINING_SIDES = ("ctgan", "ctgan drop-in")
 STAGES = ("fit", "transform", "inverse")
 LEAST_FIT = 100.0
@@ -126,7 +126,7 @@ def stages(job: Job, side: str, results: dict[str, dict[str, Any]]) -> list[Meas
 def least_of(job: Job, side: str, stage: str) -> float | None:
     """The aim of a stage: that of the fit is for the effort that the peer makes, of the transform for compact rows."""
     if stage == "fit":
-        return None if side == "best" else LEAST_FIT
+        return None if side in ("auto", "best") else LEAST_FIT
     return LEAST_TRANSFORM[job.peer] if stage == "transform" and side == "compact" else None
 
 

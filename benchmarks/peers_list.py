@@ -43,6 +43,7 @@ KNOWN: dict[str, Known] = {
     "ctgan drop-in": Known("drop-in for CTGAN", _of(Matrix, module="gpuvgm.integrations.ctgan"), ("ctgan",), ours=True),
     "compact": Known("TableTransformer, research", Table, ours=True),
     "onehot": Known("TableTransformer, research, onehot", _of(Table, layout="onehot"), ours=True),
+    "auto": Known("TableTransformer, auto", _of(Table, effort="auto"), ours=True),
     "best": Known("TableTransformer, best", _of(Table, effort="best"), ours=True),
 }
 

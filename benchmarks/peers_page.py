@@ -13,7 +13,7 @@ from benchmarks.peers import STAGES, TRAINING
 from benchmarks.peers_list import KNOWN
 from benchmarks.peers_show import seconds_text
 
-BESIDE = "best"  # whose time the others' are compared with
+BESIDE = "auto"  # whose time the others' are compared with
 HEADINGS = (*STAGES, "time", "memory", "log-likelihood", "mean error", "99.9 %", "clipped", "fitted on", "iterations")
 OURS, OTHERS, TEXT = "#1a9c8c", "#8c8c8c", "#808080"  # seen on light and on dark ground
 MARKS = {"fit": "o", "transform": "s", "inverse": "D"}
