@@ -256,7 +256,7 @@ Kernels::Kernels(const std::string& instruction_set) : loops(kernels_for(instruc
 NB_MODULE(_native, m) {
     using namespace gpuvgm;
     using namespace nb::literals;
-    nb::set_leak_warnings(false); // a process may end while Python still holds objects of this module
+    nb::set_leak_warnings(false);  // a process may end while Python still holds objects of this module
     m.doc() = "Row loops of the native engine, and functions of K-vectors.";
     m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.mixture.special.");
     m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.mixture.special.");
