@@ -221,7 +221,7 @@ def _hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
     binary = binary.cast(pa.large_binary())
     if not len(binary):
         return np.empty(0, np.uint64)
-    offsets = np.frombuffer(binary.buffers()[1], np.int64)[binary.offset : binary.offset + len(binary) + 1]
+    offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
     lengths = np.minimum(np.diff(offsets), LONGEST)
     body = binary.buffers()[2]
     if body is None or not lengths.any():

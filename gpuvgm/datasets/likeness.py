@@ -303,8 +303,7 @@ def _integers(values: Array, noise: float, stored: pa.DataType) -> Blurred:
 def whole_numbers(values: Array, stored: pa.DataType) -> NDArray[np.int64]:
     """Values as 64-bit whole numbers of their own unit; anything where they are missing."""
     if pa.types.is_decimal128(values.type):
-        words = np.frombuffer(values.buffers()[1], np.int64)
-        return words[2 * values.offset : 2 * (values.offset + len(values)) : 2]
+        return np.frombuffer(values.buffers()[1], np.int64, 2 * len(values), 16 * values.offset)[::2]
     plain = values.view(stored) if values.type != stored else values
     return np.asarray(plain.fill_null(0).to_numpy(zero_copy_only=False)).astype(np.int64)
 

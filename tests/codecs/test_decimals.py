@@ -202,3 +202,16 @@ def test_wider_decimals_are_refused_with_a_remedy() -> None:
     sample = pa.chunked_array([], pa.decimal256(50, 2))
     with pytest.raises(InputError, match='column "price" .* cast it to decimal128'):
         codec_for("price", sample.type, sample, CodecRules())
+
+
+@pytest.mark.parametrize(("bits", "digits"), [*NARROW, (128, 18), (128, 38)])
+def test_buffers_may_be_longer_than_their_rows(bits: int, digits: int) -> None:
+    """As in Arrow's files and streams, whose buffers may end anywhere."""
+    whole = column_of([5, -7, 10**8, 3], f"decimal{bits}({digits}, 0)")
+    padded = pa.py_buffer(whole.buffers()[1].to_pybytes() + b"\xff" * 5)
+    for offset in (0, 2):
+        given = pa.Array.from_buffers(whole.type, 4 - offset, [None, padded], offset=offset)
+        np.testing.assert_array_equal(
+            codec_for("x", whole.type, pa.chunked_array([whole]), CodecRules()).encode(given),
+            codec_for("x", whole.type, pa.chunked_array([whole]), CodecRules()).encode(whole[offset:]),
+        )

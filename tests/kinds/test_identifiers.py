@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm import TableTransformer
-from gpuvgm.columns.identifiers import IdStatistics
+from gpuvgm.columns.identifiers import IdStatistics, _hashes_of_text
 from gpuvgm.errors import ColumnsFailed, InputError
 
 ROWS = 3_000
@@ -201,3 +201,12 @@ def test_a_table_of_identifiers_alone() -> None:
     assert transformer.model_.rows == ROWS
     assert transformer.model_.onehot_width == 0
     assert transformer.evaluate(pa.table({"key": np.arange(ROWS)})).columns["key"].kind == "id"
+
+
+def test_texts_in_buffers_longer_than_their_rows() -> None:
+    whole = pa.array(["a", "bcd", "", "ef"], pa.large_string())
+    _, offsets, body = whole.buffers()
+    padded = [None, pa.py_buffer(offsets.to_pybytes()[: 8 * 5] + b"\xff" * 3), pa.py_buffer(body.to_pybytes() + b"z")]
+    for offset in (0, 1):
+        given = pa.Array.from_buffers(pa.large_string(), 4 - offset, padded, offset=offset)
+        np.testing.assert_array_equal(_hashes_of_text(given), _hashes_of_text(whole[offset:]))

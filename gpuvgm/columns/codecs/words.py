@@ -81,10 +81,10 @@ def words_of(column: pa.Array[Any]) -> Words | Integers:
     buffer = column.buffers()[1]
     if buffer is None or len(column) == 0:
         return np.zeros(len(column), np.int64)
-    parts = max(1, width // 64)
-    start = column.offset * parts
-    stored: Any = np.frombuffer(memoryview(buffer), "<i4" if width == 32 else "<i8")
-    words: Integers = stored[start : start + parts * len(column)]
+    parts, stored = max(1, width // 64), np.dtype("<i4" if width == 32 else "<i8")
+    start = column.offset * parts * stored.itemsize
+    view: Any = memoryview(buffer)  # which may have more bytes, of any number
+    words: Integers = np.frombuffer(view, stored, parts * len(column), start)
     if width < 128:
         return words.astype(np.int64)
     if column.type.precision <= SHORT:
