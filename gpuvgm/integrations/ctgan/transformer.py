@@ -220,8 +220,8 @@ class DataTransformer:
         if self._compact:
             return self.rows(raw_data)
         table, seed = self._fitted(), drawn_seed()
-        rows = _fittable(raw_data, open_source(raw_data), self._numbers())
-        return np.ascontiguousarray(table.transform(rows, layout="onehot", dtype="float64", seed=seed))
+        matrix = table.transform(self._encodable(raw_data), layout="onehot", dtype="float64", seed=seed)
+        return np.ascontiguousarray(matrix)
 
     def rows(self, raw_data: Any, seed: int | None = None, **options: Any) -> TrainingRows:
         """Encode rows and keep them compact.
@@ -253,8 +253,7 @@ class DataTransformer:
         seed = drawn_seed() if seed is None else seed
         table = copy(self._fitted())
         table.seed = seed
-        rows = _fittable(raw_data, open_source(raw_data), self._numbers())
-        return TrainingRows(table, rows, seed=seed, **options)
+        return TrainingRows(table, self._encodable(raw_data), seed=seed, **options)
 
     def inverse_transform(self, data: Any, sigmas: Any = None) -> Any:
         """Decode rows to the type and the dtypes that were fitted.
@@ -393,8 +392,11 @@ class DataTransformer:
             raise NotFittedError("this DataTransformer is not fitted yet: call fit")
         return self._table
 
-    def _numbers(self) -> list[str]:
-        return [column.name for column in self._fitted().model_.encoded if not isinstance(column, CategoricalColumn)]
+    def _encodable(self, raw_data: Any) -> Any:
+        """Rows as the fitted columns take them."""
+        columns = self._fitted().model_.encoded
+        numbers = [column.name for column in columns if not isinstance(column, CategoricalColumn)]
+        return _fittable(raw_data, open_source(raw_data), numbers)
 
     def _kinds(self, source: Source, discrete: list[str]) -> dict[str, Options]:
         """Kind and options of every column."""
